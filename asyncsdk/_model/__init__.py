@@ -1,0 +1,1 @@
+"""Values: users, events, receipts, reports. No clock, no task, no IO."""

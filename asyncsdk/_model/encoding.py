@@ -1,0 +1,113 @@
+"""A user's values as JSON: what is written how, and what is refused.
+
+| value | written as |
+|---|---|
+| NaN, Infinity | `null` |
+| datetime | RFC 3339, `Z` for UTC; without zone it is UTC |
+| date, time | ISO 8601 |
+| timedelta | seconds |
+| Decimal | a number (`null` when not finite) |
+| UUID, path | text |
+| Enum, dataclass, named tuple | its value, an object, a list |
+| set, frozenset, deque, other sequences | a list (sets in sorted order of their text) |
+| other mappings | an object |
+| bytes | text, if it is UTF-8 |
+| an int beyond 64 bits | text |
+| a lone surrogate | U+FFFD |
+| int, float, bool and None as keys | text, as JSON writes them |
+
+Anything else, a cycle, and more than 200 levels are refused with the path to it. RudderStack documents 200 levels.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence, Set
+from datetime import timedelta
+from decimal import Decimal
+from os import PathLike, fspath
+from typing import Any
+
+import orjson
+
+from asyncsdk.errors import InvalidEventError
+
+MOST_LEVELS = 200
+_OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
+_LEAST_INT, _MOST_INT = -(2**63), 2**64 - 1
+
+
+def to_json(value: object, what: str = "event") -> bytes:
+    """Write `value` as JSON; the walk over it that names a culprit is taken only when something is odd.
+
+    The bytes still own the encoder's large buffer: slice or join them into new ones before keeping them.
+
+    Args:
+        value: Any JSON-like value; it is read once and never changed.
+        what: What to call the value in an error.
+
+    Raises:
+        InvalidEventError: Part of the value cannot be written; the text gives the path to it, never the value.
+    """
+    try:
+        return orjson.dumps(value, _encode_odd, _OPTIONS)
+    except TypeError:
+        return orjson.dumps(_plain(value, what, 0), None, _OPTIONS)
+
+
+def _encode_odd(value: object) -> object:
+    """Give orjson a plain form of one value that it does not know."""
+    for kind, convert in _ODD:
+        if isinstance(value, kind):
+            return convert(value)
+    raise TypeError
+
+
+def _plain(value: Any, path: str, level: int) -> Any:
+    """Copy `value` with everything odd replaced, or say where it cannot be."""
+    if level > MOST_LEVELS:
+        msg = f"`{path.split('[', 1)[0]}` has a cycle, or more than {MOST_LEVELS} levels"
+        raise InvalidEventError(msg)
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, int) and not _LEAST_INT <= value <= _MOST_INT:
+        return str(value)
+    if isinstance(value, Mapping):
+        return {_key(key, path): _plain(item, f"{path}[{key!r}]", level + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{path}[{n}]", level + 1) for n, item in enumerate(value)]
+    try:
+        orjson.dumps(value, None, _OPTIONS)
+    except TypeError:
+        return _plain(_convert(value, path), path, level + 1)
+    return value
+
+
+def _convert(value: object, path: str) -> object:
+    try:
+        return _encode_odd(value)
+    except (TypeError, ValueError):
+        msg = f"`{path}` is a {type(value).__name__}, which has no form in JSON: convert it first"
+        raise InvalidEventError(msg) from None
+
+
+def _key(key: object, path: str) -> str:
+    if isinstance(key, str):
+        return str(_plain(key, path, 0))
+    if key is None or isinstance(key, bool | int | float):
+        return orjson.dumps(key).decode()
+    msg = f"a key of `{path}` is a {type(key).__name__}: keys are text"
+    raise InvalidEventError(msg)
+
+
+def _number(value: Decimal) -> float | None:
+    return float(value) if value.is_finite() and math.isfinite(float(value)) else None
+
+
+_ODD: tuple[tuple[Any, Callable[[Any], object]], ...] = (
+    (Decimal, _number),
+    (Mapping, dict),
+    (Set, lambda value: sorted(value, key=str)),
+    (bytes | bytearray, lambda value: value.decode()),
+    (timedelta, timedelta.total_seconds),
+    (PathLike, lambda value: str(fspath(value))),
+    (Sequence, list),
+)

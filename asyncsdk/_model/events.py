@@ -1,0 +1,292 @@
+"""The events, one class per verb, and the checks that make an event acceptable to any vendor.
+
+An event is a value: the client encodes it when it is given, and never changes it. The keyword fields are the
+same on all of them:
+
+    context        RudderStack's `context` object, merged over what the client knows itself
+    timestamp      when it happened, if not now; a datetime without zone is UTC
+    integrations   which destinations take it, by name: `{"All": False, "Amplitude": True}`; an object instead
+                   of `True` adds that vendor's own fields
+    message_id     your own id for it, the same on every resend; None makes a UUID
+    extra          anything, for middleware; never sent
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+from asyncsdk._model.amplitude import Identify, Revenue
+from asyncsdk._model.users import User, text_id
+from asyncsdk.errors import InvalidEventError
+
+Properties = Mapping[str, Any]
+
+
+@attrs.define
+class IdentifyEvent:
+    """Who a user is: `client.identify`. `traits` is an object, or Amplitude's `Identify` operations."""
+
+    user: User
+    traits: Properties | Identify | None = None
+    context: Properties | None = attrs.field(default=None, kw_only=True)
+    timestamp: datetime | None = attrs.field(default=None, kw_only=True)
+    integrations: Properties | None = attrs.field(default=None, kw_only=True)
+    message_id: str | None = attrs.field(default=None, kw_only=True)
+    extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
+
+
+@attrs.define
+class Track:
+    """What a user did: `client.track`. `name` is the event's name, or a `Revenue`."""
+
+    user: User
+    name: str | Revenue
+    properties: Properties | None = None
+    context: Properties | None = attrs.field(default=None, kw_only=True)
+    timestamp: datetime | None = attrs.field(default=None, kw_only=True)
+    integrations: Properties | None = attrs.field(default=None, kw_only=True)
+    message_id: str | None = attrs.field(default=None, kw_only=True)
+    extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
+
+
+@attrs.define
+class Page:
+    """Which page a user saw: `client.page`."""
+
+    user: User
+    name: str | None = None
+    properties: Properties | None = None
+    category: str | None = attrs.field(default=None, kw_only=True)
+    context: Properties | None = attrs.field(default=None, kw_only=True)
+    timestamp: datetime | None = attrs.field(default=None, kw_only=True)
+    integrations: Properties | None = attrs.field(default=None, kw_only=True)
+    message_id: str | None = attrs.field(default=None, kw_only=True)
+    extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
+
+
+@attrs.define
+class Screen:
+    """Which screen of an app a user saw: `client.screen`."""
+
+    user: User
+    name: str | None = None
+    properties: Properties | None = None
+    category: str | None = attrs.field(default=None, kw_only=True)
+    context: Properties | None = attrs.field(default=None, kw_only=True)
+    timestamp: datetime | None = attrs.field(default=None, kw_only=True)
+    integrations: Properties | None = attrs.field(default=None, kw_only=True)
+    message_id: str | None = attrs.field(default=None, kw_only=True)
+    extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
+
+
+@attrs.define
+class Group:
+    """Which company, project or team a user belongs to: `client.group`.
+
+    `group_type` names the kind of group for Amplitude; None takes the destination's.
+    """
+
+    user: User
+    group_id: str | int
+    traits: Properties | Identify | None = None
+    group_type: str | None = attrs.field(default=None, kw_only=True)
+    context: Properties | None = attrs.field(default=None, kw_only=True)
+    timestamp: datetime | None = attrs.field(default=None, kw_only=True)
+    integrations: Properties | None = attrs.field(default=None, kw_only=True)
+    message_id: str | None = attrs.field(default=None, kw_only=True)
+    extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
+
+
+@attrs.define
+class Alias:
+    """Which earlier id a user had: `client.alias`. The old id comes first."""
+
+    previous_id: str | int
+    user: User
+    context: Properties | None = attrs.field(default=None, kw_only=True)
+    timestamp: datetime | None = attrs.field(default=None, kw_only=True)
+    integrations: Properties | None = attrs.field(default=None, kw_only=True)
+    message_id: str | None = attrs.field(default=None, kw_only=True)
+    extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
+
+
+@attrs.define
+class LogEvent:
+    """An event in Statsig's form: `client.log_event(user, name, value, metadata)`."""
+
+    user: User
+    name: str
+    value: str | float | None = None
+    metadata: Properties | None = None
+    context: Properties | None = attrs.field(default=None, kw_only=True)
+    timestamp: datetime | None = attrs.field(default=None, kw_only=True)
+    integrations: Properties | None = attrs.field(default=None, kw_only=True)
+    message_id: str | None = attrs.field(default=None, kw_only=True)
+    extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
+
+
+@attrs.define
+class RawEvent:
+    """An event in Amplitude's form: `client.log_event({"event_type": ..., "user_id": ...})`.
+
+    `fields` has Amplitude's own names; those that this package does not know are passed through. `user` is
+    made of `user_id` and `device_id`, which the client reads when it takes the event.
+    """
+
+    fields: Properties
+    user: User = attrs.field(factory=User)
+    context: Properties | None = attrs.field(default=None, kw_only=True)
+    timestamp: datetime | None = attrs.field(default=None, kw_only=True)
+    integrations: Properties | None = attrs.field(default=None, kw_only=True)
+    message_id: str | None = attrs.field(default=None, kw_only=True)
+    extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
+
+
+Event = IdentifyEvent | Track | Page | Screen | Group | Alias | LogEvent | RawEvent
+
+
+def raw_event(fields: Properties, **keywords: Any) -> RawEvent:
+    """Make an Amplitude-form event, with the user that its fields name."""
+    if not isinstance(fields, Mapping):
+        msg = "log_event takes a user and a name, or one object with Amplitude's fields"
+        raise InvalidEventError(msg)
+    user = User(
+        fields.get("user_id"), device_id=fields.get("device_id"), ip=fields.get("ip"), user_agent=fields.get("user_agent")
+    )
+    return RawEvent(fields, user, **keywords)
+
+
+def check(event: Event) -> None:
+    """Refuse what no vendor could take: no id, no name, a wrong type.
+
+    Raises:
+        InvalidEventError: It says which field, and what it should be.
+    """
+    checks = _CHECKS.get(type(event))
+    if checks is None:
+        msg = f"an event is Track, IdentifyEvent, Page, Screen, Group, Alias, LogEvent or RawEvent, not {type(event).__name__}"
+        raise InvalidEventError(msg)
+    user = event.user
+    if type(user) is not User:
+        _refuse("user", "a User or an id", user)
+    # A plain text id, the usual case, needs no closer look.
+    if not (type(user.user_id) is str and user.user_id.isalnum()) and not order_key(user):
+        msg = "the user needs a user_id, an anonymous_id or a device_id that is not blank"
+        raise InvalidEventError(msg)
+    checks(event)
+    if event.context is not None:
+        _object(event.context, "context")
+    if event.integrations is not None:
+        _integrations(event.integrations)
+    if event.timestamp is not None and not isinstance(event.timestamp, datetime):
+        _refuse("timestamp", "a datetime", event.timestamp)
+    if event.message_id is not None and not text_id(event.message_id, "message_id"):
+        _refuse("message_id", "text that is not blank", event.message_id)
+
+
+def order_key(user: User) -> str | None:
+    """Say whose line an event stands in: the user's, else the device's, else the visitor's; None without any id."""
+    user_id = user.user_id
+    if type(user_id) is str and user_id.isalnum():
+        return user_id
+    return (
+        text_id(user_id, "user_id") or text_id(user.device_id, "device_id") or text_id(user.anonymous_id, "anonymous_id")
+    )
+
+
+def time_ms(timestamp: datetime) -> int:
+    """Give a point in time as whole milliseconds since 1970; a datetime without zone is UTC."""
+    if timestamp.tzinfo is None:
+        timestamp = timestamp.replace(tzinfo=UTC)
+    return round(timestamp.timestamp() * 1000)
+
+
+def _track(event: Track) -> None:
+    if not (event.name and isinstance(event.name, str)) and not isinstance(event.name, Revenue):
+        _refuse("event", "a name that is not empty, or a Revenue", event.name)
+    if event.properties is not None:
+        _object(event.properties, "properties")
+
+
+def _identify(event: IdentifyEvent) -> None:
+    if event.traits is not None and not isinstance(event.traits, Identify):
+        _object(event.traits, "traits")
+
+
+def _page(event: Page | Screen) -> None:
+    for field in ("name", "category"):
+        value = getattr(event, field)
+        if value is not None and not isinstance(value, str):
+            _refuse(field, "text", value)
+    if event.properties is not None:
+        _object(event.properties, "properties")
+
+
+def _group(event: Group) -> None:
+    if not text_id(event.group_id, "group_id"):
+        _refuse("group_id", "an id that is not blank", event.group_id)
+    if event.group_type is not None and not (event.group_type and isinstance(event.group_type, str)):
+        _refuse("group_type", "a name that is not empty", event.group_type)
+    if event.traits is not None and not isinstance(event.traits, Identify):
+        _object(event.traits, "traits")
+
+
+def _alias(event: Alias) -> None:
+    if not text_id(event.previous_id, "previous_id"):
+        _refuse("previous_id", "an id that is not blank", event.previous_id)
+    if not text_id(event.user.user_id, "user_id"):
+        _refuse("user_id", "the user's new id (an anonymous or device id is not enough for alias)", event.user.user_id)
+
+
+def _log_event(event: LogEvent) -> None:
+    if not (event.name and isinstance(event.name, str)):
+        _refuse("event name", "text that is not empty", event.name)
+    if event.value is not None and (isinstance(event.value, bool) or not isinstance(event.value, str | int | float)):
+        _refuse("value", "text or a number", event.value)
+    if event.metadata is not None:
+        _object(event.metadata, "metadata")
+
+
+def _raw(event: RawEvent) -> None:
+    _object(event.fields, "event")
+    name = event.fields.get("event_type")
+    if not (isinstance(name, str) and name.strip()):
+        _refuse("event_type", "a name that is not blank", name)
+    for field in ("event_properties", "user_properties", "groups", "group_properties"):
+        if event.fields.get(field) is not None:
+            _object(event.fields[field], field)
+    time = event.fields.get("time")
+    if time is not None and (isinstance(time, bool) or not isinstance(time, int)):
+        _refuse("time", "whole milliseconds since 1970", time)
+
+
+_CHECKS: dict[type, Callable[[Any], None]] = {
+    IdentifyEvent: _identify,
+    Track: _track,
+    Page: _page,
+    Screen: _page,
+    Group: _group,
+    Alias: _alias,
+    LogEvent: _log_event,
+    RawEvent: _raw,
+}
+
+
+def _object(value: object, field: str) -> None:
+    if type(value) is not dict and not isinstance(value, Mapping):
+        _refuse(field, "an object (a mapping)", value)
+
+
+def _integrations(value: object) -> None:
+    _object(value, "integrations")
+    assert isinstance(value, Mapping)
+    for name, wanted in value.items():
+        if not isinstance(wanted, bool | Mapping) or (name == "All" and not isinstance(wanted, bool)):
+            _refuse(f"integrations[{name!r}]", "True, False or (except for All) an object", wanted)
+
+
+def _refuse(field: str, expected: str, value: object) -> None:
+    msg = f"`{field}` must be {expected}, not {type(value).__name__}"
+    raise InvalidEventError(msg)

@@ -1,0 +1,74 @@
+"""Who an event or a lookup is about."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from asyncsdk.errors import InvalidEventError
+
+@attrs.define
+class User:
+    """One person, device or visitor: what rules look at and what events belong to.
+
+    A user is a value: never change one, make another (`attrs.evolve(user, country="NL")`). Ids may be whole
+    numbers and are sent as text. `email`, `custom`, `custom_ids` and `private_attributes` go to Statsig only
+    (private ones nowhere at all); the other vendors get the ids, `ip`, `user_agent` and `locale`. Traits
+    travel by `identify` and `group`.
+
+    Attributes:
+        user_id: Your id of a known user; None for somebody who is not signed in.
+        email: Address that rules may look at.
+        ip: Address the request came from; rules derive the country from it when `country` is None.
+        user_agent: The browser's `User-Agent` header, untouched.
+        country: Two letters, upper case (ISO 3166).
+        locale: Language tag, such as `nl-NL`.
+        app_version: Version of the app that asks, such as `1.2.3`.
+        custom: Anything else that rules look at.
+        custom_ids: Other unit ids by name, such as `{"companyID": "c7"}`.
+        private_attributes: Looked at by rules, and sent to no vendor, ever.
+        anonymous_id: Id of a visitor before sign-in (RudderStack's `anonymousId`).
+        device_id: Id of a device (Amplitude's `device_id`).
+        statsig_environment: `{"tier": "staging"}`; None takes the client's environment.
+    """
+
+    user_id: str | int | None = None
+    email: str | None = attrs.field(default=None, kw_only=True)
+    ip: str | None = attrs.field(default=None, kw_only=True)
+    user_agent: str | None = attrs.field(default=None, kw_only=True)
+    country: str | None = attrs.field(default=None, kw_only=True)
+    locale: str | None = attrs.field(default=None, kw_only=True)
+    app_version: str | None = attrs.field(default=None, kw_only=True)
+    custom: Mapping[str, Any] | None = attrs.field(default=None, kw_only=True)
+    custom_ids: Mapping[str, str | int | float] | None = attrs.field(default=None, kw_only=True)
+    private_attributes: Mapping[str, Any] | None = attrs.field(default=None, kw_only=True, repr=False)
+    anonymous_id: str | int | None = attrs.field(default=None, kw_only=True)
+    device_id: str | int | None = attrs.field(default=None, kw_only=True)
+    statsig_environment: Mapping[str, str] | None = attrs.field(default=None, kw_only=True)
+    _memo: dict[Any, Any] | None = attrs.field(default=None, init=False, repr=False, eq=False)
+
+
+def text_id(value: object, field: str) -> str | None:
+    """Give an id as text; None and blank text count as absent.
+
+    Raises:
+        InvalidEventError: The value is neither text nor a whole number.
+    """
+    if isinstance(value, str):
+        return value if is_visible(value) else None
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    msg = f"`{field}` must be text or a whole number, not {type(value).__name__}: convert it with str() first"
+    raise InvalidEventError(msg)
+
+
+def is_visible(text: str) -> bool:
+    """Say whether an id has a character left once blanks and invisible ones are taken out.
+
+    RudderStack's gateway refuses the whole batch of an event whose ids are invisible (rudder-server, read 2026-08).
+    """
+    if text.isascii():
+        return bool(text.strip()) and (text.isprintable() or any(c.isprintable() and c != " " for c in text))
+    return any(c.isprintable() and not c.isspace() for c in text)

@@ -1,0 +1,1 @@
+"""The vendors: one file or folder each. Adding one is adding a file (see `_base.Destination`)."""

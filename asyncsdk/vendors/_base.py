@@ -1,0 +1,174 @@
+"""The seam to a vendor: values to bytes, answers to verdicts.
+
+A vendor is one file beside this one, with one class that satisfies `Destination`. Nothing in it awaits, reads a
+clock, logs or opens anything: the lane does, and passes in what a codec needs. The contract test in
+`tests/vendors` picks every destination up by itself.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal, Protocol
+
+import attrs
+
+from asyncsdk._model.events import Event
+
+Overflow = Literal["drop", "wait", "raise"]
+
+
+@attrs.frozen
+class Limits:
+    """What one destination may use: of a request, of memory, of time.
+
+    Attributes:
+        events: Most events in one request.
+        bytes: Most bytes of events in one request, before framing and compression.
+        linger: Longest an event waits for company, in seconds.
+        in_flight: Most requests under way at once.
+        queued_events: Most events held (queued, waiting for a retry, or under way).
+        queued_bytes: Most bytes of events held.
+        deadline: Longest an event is held in memory, in seconds, before it is dropped and reported.
+        timeout: Longest one request may take, in seconds.
+        retry_first: Bound of the first wait after a failure, in seconds; it doubles from there.
+        retry_most: Most of that bound, in seconds.
+        probe_every: Seconds between two probes of a destination that refuses its key.
+    """
+
+    events: int = attrs.field(default=100, validator=attrs.validators.ge(1))
+    bytes: int = attrs.field(default=500_000, validator=attrs.validators.ge(1))
+    linger: float = attrs.field(default=1.0, validator=attrs.validators.ge(0))
+    in_flight: int = attrs.field(default=4, validator=attrs.validators.ge(1))
+    queued_events: int = attrs.field(default=10_000, validator=attrs.validators.ge(1))
+    queued_bytes: int = attrs.field(default=32 * 1024 * 1024, validator=attrs.validators.ge(1))
+    deadline: float = attrs.field(default=900.0, validator=attrs.validators.gt(0))
+    timeout: float = attrs.field(default=10.0, validator=attrs.validators.gt(0))
+    retry_first: float = attrs.field(default=0.5, validator=attrs.validators.gt(0))
+    retry_most: float = attrs.field(default=60.0, validator=attrs.validators.gt(0))
+    probe_every: float = attrs.field(default=300.0, validator=attrs.validators.gt(0))
+
+
+@attrs.frozen
+class Refusal:
+    """Why a codec makes no bytes of an event.
+
+    Attributes:
+        status: `rejected`: this vendor would refuse it. `skipped`: this vendor has no such call, or is opted out.
+        reason: A few words, the same for every event of the kind; never a user's value.
+    """
+
+    status: Literal["rejected", "skipped"]
+    reason: str
+
+
+@attrs.frozen
+class Request:
+    """One POST, ready but for compression.
+
+    Attributes:
+        url: Where to.
+        canonical_path: The vendor's own path, which a dev server answers at.
+        headers: Without `Content-Length` and `Content-Encoding`.
+        body: Plain JSON.
+        gzip_from: Least size of body that is compressed, in bytes; None never compresses.
+    """
+
+    url: str
+    canonical_path: str
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes = attrs.field(repr=False)
+    gzip_from: int | None = None
+
+
+@attrs.frozen
+class Response:
+    """What came back.
+
+    Attributes:
+        status: HTTP status; 0 when there was no whole answer.
+        headers: With lower-case names.
+        body: The start of the body, at most 1 MB.
+        error: Without an answer, what happened: `timeout`, `connection`, `certificate`.
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    body: bytes = attrs.field(default=b"", repr=False)
+    error: str = ""
+
+
+@attrs.frozen
+class Verdict:
+    """What an answer means for the events of a request, as positions in it.
+
+    Positions that are named nowhere are delivered, unless `halve` or `halt` says that nothing was.
+
+    Attributes:
+        retry: Send again after the wait of the destination's circuit.
+        resend: Send again at once: the answer blamed others. Only beside `reject` or `pause`.
+        reject: Never send again: position to reason.
+        pause: Send again after `pause_for`; only the users of these events wait.
+        pause_for: Seconds.
+        halve: Nothing was taken: send the halves instead, at once; an event that is alone is rejected.
+        patience: With `halve`: answers like this one that are retried first.
+        too_large: With `halve`: the size was the cause, so fill later requests less.
+        halt: Nothing was taken, and nothing will be until a person acts: pause the destination.
+        plain: With `retry`: do not compress this batch again.
+        retry_after: Least seconds to wait; None leaves it to the circuit.
+        reason: A few words for `health()`, reports and the log; never a user's value.
+    """
+
+    retry: Collection[int] = ()
+    resend: Collection[int] = ()
+    reject: Mapping[int, str] = attrs.field(factory=dict)
+    pause: Collection[int] = ()
+    pause_for: float = 0.0
+    halve: bool = False
+    patience: int = 0
+    too_large: bool = False
+    halt: bool = False
+    plain: bool = False
+    retry_after: float | None = None
+    reason: str = ""
+
+
+class Destination(Protocol):
+    """Where events go: a vendor's codec with its settings. Satisfied by `Statsig`, `RudderStack`, `Amplitude`.
+
+    A chunk is one encoded event. It is kept in memory, spool and engine as it is, without its closing brace, so
+    that fields of an attempt can be added to it, and of its exact size: a slice, never an encoder's own buffer.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its name in reports and `integrations`; two of one vendor need different ones."""
+        ...
+
+    @property
+    def limits(self) -> Limits:
+        """What it may use."""
+        ...
+
+    @property
+    def overflow(self) -> Overflow:
+        """What its full queue does: `drop` the incoming event (counted), make the caller `wait`, or `raise`."""
+        ...
+
+    def encode(self, event: Event, message_id: str, time_ms: int) -> bytes | Refusal:
+        """Make the chunk of a checked event.
+
+        Args:
+            event: Already checked; its `timestamp` may be None.
+            message_id: The event's id.
+            time_ms: When it was given to the client, in milliseconds since 1970.
+
+        Raises:
+            InvalidEventError: A value in it has no form in JSON.
+        """
+        ...
+
+    def frame(self, chunks: Sequence[bytes], now_ms: int) -> Request:
+        """Make the request that carries `chunks`, sent at `now_ms`."""
+        ...
+
+    def judge(self, response: Response, chunks: Sequence[bytes]) -> Verdict:
+        """Say what `response` means for each of `chunks`. Any status and any bytes get a verdict."""
+        ...

@@ -1,0 +1,223 @@
+"""RudderStack: its HTTP batch protocol.
+
+Sources: rudder-server (gateway: statuses, limits, id rules) and the published `@rudderstack/rudder-sdk-node`
+3.0.13 (field names, `channel`, traits in two places), both read 2026-08 to 2026-11.
+
+Differences from the Node SDK that are meant: `context.library` and `User-Agent` are ours, there is no
+`_metadata`, the content type is JSON, `integrations` is always present, ids are always text, and `sentAt` is
+fresh on every attempt (the server derives the time of an event from it).
+"""
+
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+import orjson
+
+from asyncsdk._model.amplitude import Identify, Revenue
+from asyncsdk._model.encoding import to_json
+from asyncsdk._model.events import (
+    Alias,
+    Event,
+    Group,
+    IdentifyEvent,
+    LogEvent,
+    Page,
+    RawEvent,
+    Screen,
+    Track,
+    time_ms as moment,
+)
+from asyncsdk._model.users import User, text_id
+from asyncsdk._version import __version__
+from asyncsdk.errors import ConfigurationError
+from asyncsdk.vendors._answers import by_status
+from asyncsdk.vendors._base import Limits, Overflow, Refusal, Request, Response, Verdict
+from asyncsdk.vendors._times import iso
+
+PATH = "/v1/batch"
+# The gateway takes 4,096,000 bytes of decoded body; the rest is for the frame and `sentAt`.
+LARGEST_EVENT = 4_000_000
+_LIBRARY = {"name": "asyncsdk", "version": __version__}
+_LIBRARY_ONLY = orjson.Fragment(orjson.dumps({"library": _LIBRARY}))
+_EVERYWHERE = {"All": True}
+
+Message = dict[str, Any]
+
+
+def _full_url(url: str) -> str:
+    """Accept a data plane's URL with or without `/v1/batch`, and keep a proxy's prefix."""
+    url = url.rstrip("/")
+    return url if url.endswith(PATH) else url + PATH
+
+
+def _check_url(_: object, __: object, url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        msg = "the data plane's URL must be http(s)://host[:port][/prefix], without user or password"
+        raise ConfigurationError(msg)
+
+
+def _check_key(_: object, __: object, key: str) -> None:
+    if not (isinstance(key, str) and key.strip()):
+        msg = "RudderStack needs the write key of a source"
+        raise ConfigurationError(msg)
+
+
+@attrs.frozen
+class RudderStack:
+    """Events to a RudderStack data plane.
+
+    Attributes:
+        write_key: The source's write key.
+        url: The data plane, with or without `/v1/batch`; a path before it is kept.
+        name: What reports and `integrations` call it.
+        overflow: What a full queue does: `drop`, `wait` or `raise`.
+        gzip: Compress bodies from 1 KiB on.
+        limits: Of requests, memory and time. RudderStack takes 4,096,000 bytes a request.
+
+    Raises:
+        ConfigurationError: The key is blank or the URL is none.
+    """
+
+    write_key: str = attrs.field(repr=False, validator=_check_key)
+    url: str = attrs.field(converter=_full_url, validator=_check_url)
+    name: str = attrs.field(default="RudderStack", kw_only=True)
+    overflow: Overflow = attrs.field(
+        default="drop", kw_only=True, validator=attrs.validators.in_(("drop", "wait", "raise"))
+    )
+    gzip: bool = attrs.field(default=True, kw_only=True)
+    limits: Limits = attrs.field(factory=Limits, kw_only=True)
+
+    def encode(self, event: Event, message_id: str, time_ms: int) -> bytes | Refusal:
+        """Make the message of an event, but for its `sentAt` and closing brace."""
+        kind, fill = _MESSAGES[type(event)]
+        message: Message = {
+            "type": kind,
+            "channel": "server",
+            "messageId": message_id,
+            "originalTimestamp": iso(time_ms),
+            "integrations": _EVERYWHERE if event.integrations is None else event.integrations,
+        }
+        user = event.user
+        if user_id := text_id(user.user_id, "user_id"):
+            message["userId"] = user_id
+        if anonymous_id := text_id(user.anonymous_id, "anonymous_id") or (
+            text_id(user.device_id, "device_id") if user_id is None else None
+        ):
+            message["anonymousId"] = anonymous_id
+        message["context"] = _context(user, event.context)
+        if event.timestamp is not None:
+            message["timestamp"] = iso(moment(event.timestamp))
+        refusal = fill(message, event)
+        if refusal is not None:
+            return refusal
+        # A slice is a copy of the exact size: the encoder's own buffer is several times larger.
+        chunk = to_json(message)[:-1]
+        return chunk if len(chunk) <= LARGEST_EVENT else Refusal("rejected", "too large")
+
+    def frame(self, chunks: Sequence[bytes], now_ms: int) -> Request:
+        """Put the events into one body, each with the time of this attempt."""
+        sent_at = b',"sentAt":"%b"}' % iso(now_ms).encode()
+        body = b'{"batch":[%b%b]%b' % ((sent_at + b",").join(chunks), sent_at, sent_at)
+        credentials = b64encode(f"{self.write_key}:".encode()).decode()
+        headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
+        return Request(self.url, PATH, headers, body, 1024 if self.gzip else None)
+
+    def judge(self, response: Response, chunks: Sequence[bytes]) -> Verdict:
+        """Go by the status; the gateway stores a request whole or not at all, and says nothing of single events."""
+        if response.status == 500 and b"failed to read body" in response.body:
+            # The gateway could not decompress: a proxy on the way may have touched the body.
+            return Verdict(retry=range(len(chunks)), plain=True, reason="status 500: body unreadable")
+        return by_status(response, len(chunks))
+
+
+def _context(user: User, given: Mapping[str, Any] | None) -> object:
+    """Build `context` of what is known of the user, what the caller gives, and our own name."""
+    if given is None and user.ip is None and user.user_agent is None and user.locale is None:
+        return _LIBRARY_ONLY
+    known = {"ip": user.ip, "userAgent": user.user_agent, "locale": user.locale}
+    return {name: value for name, value in known.items() if value is not None} | dict(given or {}) | {"library": _LIBRARY}
+
+
+def _identify(message: Message, event: IdentifyEvent) -> Refusal | None:
+    traits = event.traits.traits() if isinstance(event.traits, Identify) else event.traits
+    if traits:
+        # Destinations read traits at either place, and the SDKs of two languages disagree on which.
+        message["traits"] = traits
+        message["context"] = dict(_plain_context(message)) | {"traits": traits}
+    return None
+
+
+def _plain_context(message: Message) -> Mapping[str, Any]:
+    context = message["context"]
+    return context if isinstance(context, dict) else {"library": _LIBRARY}
+
+
+def _track(message: Message, event: Track) -> Refusal | None:
+    name, properties = event.name, event.properties
+    if isinstance(name, Revenue):
+        message["event"] = name.event_type
+        message["properties"] = {**(properties or {}), **name.plain_properties()}
+        return None
+    message["event"] = name
+    if properties is not None:
+        message["properties"] = properties
+    return None
+
+
+def _page(message: Message, event: Page | Screen) -> Refusal | None:
+    if event.name is not None:
+        message["name"] = event.name
+    if event.category is not None:
+        message["category"] = event.category
+    if event.properties is not None:
+        message["properties"] = event.properties
+    return None
+
+
+def _group(message: Message, event: Group) -> Refusal | None:
+    message["groupId"] = text_id(event.group_id, "group_id")
+    traits = event.traits.traits() if isinstance(event.traits, Identify) else event.traits
+    if traits is not None:
+        message["traits"] = traits
+    return None
+
+
+def _alias(message: Message, event: Alias) -> Refusal | None:
+    message["previousId"] = text_id(event.previous_id, "previous_id")
+    return None
+
+
+def _log_event(message: Message, event: LogEvent) -> Refusal | None:
+    message["event"] = event.name
+    if event.metadata is not None or event.value is not None:
+        value = {} if event.value is None else {"value": event.value}
+        message["properties"] = {**value, **(event.metadata or {})}
+    return None
+
+
+def _raw(message: Message, event: RawEvent) -> Refusal | None:
+    fields = event.fields
+    if fields["event_type"] in ("$identify", "$groupidentify"):
+        return Refusal("skipped", "no such call")
+    message["event"] = fields["event_type"]
+    if fields.get("event_properties") is not None:
+        message["properties"] = fields["event_properties"]
+    if isinstance(fields.get("time"), int):
+        message["timestamp"] = iso(fields["time"])
+    return None
+
+
+_MESSAGES: dict[type, tuple[str, Callable[[Message, Any], Refusal | None]]] = {
+    IdentifyEvent: ("identify", _identify),
+    Track: ("track", _track),
+    Page: ("page", _page),
+    Screen: ("screen", _page),
+    Group: ("group", _group),
+    Alias: ("alias", _alias),
+    LogEvent: ("track", _log_event),
+    RawEvent: ("track", _raw),
+}
