@@ -1,0 +1,29 @@
+"""A local server that answers as Statsig, RudderStack and Amplitude do, for trying things and for tests.
+
+    async with DevServer() as server:
+        client = Client(Amplitude("any key", url=f"{server.url}/2/httpapi"))
+        ...
+        await server.received("amplitude", 3)
+
+It shares no code with asyncsdk's own encoders, so that what it accepts proves something; the vendors'
+published SDKs deliver to it as well. See `DevServer` for what it keeps and `Fault` for how it can be made to
+misbehave.
+"""
+
+from asyncsdk.dev.amplitude import AmplitudeServer
+from asyncsdk.dev.exchange import ReceivedEvent
+from asyncsdk.dev.faults import Fault
+from asyncsdk.dev.ledger import ReceivedRequest
+from asyncsdk.dev.rudderstack import RudderStackServer
+from asyncsdk.dev.server import DevServer
+from asyncsdk.dev.statsig import StatsigServer
+
+__all__ = [
+    "AmplitudeServer",
+    "DevServer",
+    "Fault",
+    "ReceivedEvent",
+    "ReceivedRequest",
+    "RudderStackServer",
+    "StatsigServer",
+]

@@ -1,0 +1,270 @@
+"""RudderStack's gateway: what it answers and what it stores.
+
+Source: https://github.com/rudderlabs/rudder-server (gateway/, f2655fbb of 2026-08-19): order of checks,
+texts, limits. The rate limit is a sliding window where the gateway's is a leaky bucket. Its de-duplication,
+an option of the server, is on here: a `messageId` counts once.
+"""
+
+import base64
+import binascii
+import hashlib
+import uuid
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+
+import attrs
+import orjson
+
+from asyncsdk.dev import go_json
+from asyncsdk.dev.exchange import (
+    TEXT,
+    Answer,
+    BrokenBodyError,
+    Json,
+    OversizedBodyError,
+    ReceivedEvent,
+    RefusedError,
+    Request,
+    Route,
+    gunzip,
+    json_answer,
+    refuse_all,
+)
+from asyncsdk.dev.rates import Window
+
+CALLS = ("identify", "track", "page", "screen", "group", "alias", "merge")
+BODY_LIMIT = 4_096_000
+"""Most bytes of a body after gunzip."""
+
+NO_IDENTITY = "request neither has anonymousId nor userId"
+NO_EVENT = "event is not a valid rudder event"
+TOO_LARGE = "request size exceeds max limit"
+
+_TEXTS = {
+    404: "source is disabled",
+    413: TOO_LARGE,
+    429: "max requests limit reached",
+    500: "tx error",
+    503: "Service Unavailable",
+    504: "gateway timeout",
+}
+_WITHOUT_IDENTITY = ("extract", "record")
+# Letters and marks that show nothing; the other invisible characters are those Python calls not printable.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+
+
+@attrs.frozen
+class RudderStackServer:
+    """An imitated RudderStack data plane.
+
+    Attributes:
+        keys: The write keys it knows; None: any.
+        disabled_keys: Write keys of sources that are switched off.
+        rate_limit: Most events of one write key in `rate_window` seconds; None: no limit.
+        rate_window: In seconds.
+    """
+
+    keys: Collection[str] | None = attrs.field(default=None, repr=False)
+    disabled_keys: Collection[str] = attrs.field(default=(), repr=False)
+    rate_limit: int | None = None
+    rate_window: float = 60.0
+    windows: Sequence[Window] = attrs.field(init=False, repr=False)
+    name: str = attrs.field(default="rudderstack", init=False)
+
+    @windows.default
+    def _windows(self) -> Sequence[Window]:
+        return () if self.rate_limit is None else (Window(self.rate_window),)
+
+    def route(self, method: str, path: str) -> Route | None:
+        """Find the endpoint; None if the path is another vendor's."""
+        allowed, route = self._endpoint(path)
+        if route is None or method == allowed:
+            return route
+        return Route(lambda _: Answer(405, headers={"Allow": allowed}), ingest=False)
+
+    def refusal(self, status: int) -> Answer:
+        """Word an answer of `status` as the gateway would."""
+        return _error(status, _TEXTS.get(status, f"status {status}"))
+
+    def _endpoint(self, path: str) -> tuple[str, Route | None]:
+        if path == "/v1/batch":
+            return "POST", Route(partial(self._ingest, call=None))
+        if path == "/beacon/v1/batch":
+            return "POST", Route(partial(self._ingest, call=None, beacon=True))
+        if path.removeprefix("/v1/") in CALLS:
+            return "POST", Route(partial(self._ingest, call=path.removeprefix("/v1/")))
+        if path == "/health":
+            return "GET", Route(_health, ingest=False)
+        return "", None
+
+    def _ingest(self, request: Request, call: str | None, *, beacon: bool = False) -> Answer:
+        plain, value, events, key = b"", None, list[ReceivedEvent](), ""
+        try:
+            key = self._write_key(request, beacon=beacon)
+            plain = _plain_body(request)
+            value = _parse(plain)
+            judge(_messages(value, call), request, events)
+            self._check_rate(key, len(events), request.now)
+            _check_size(len(plain), len(events))
+        except RefusedError as error:
+            refuse_all(events, str(error))
+            answer = _error(error.status, str(error))
+        else:
+            answer = Answer(200, b"ok", {"Content-Type": TEXT})
+        return attrs.evolve(
+            answer,
+            events=events,
+            json=value,
+            plain_size=len(plain) or len(request.body),
+            usage={key: len(events)},
+        )
+
+    def _write_key(self, request: Request, *, beacon: bool) -> str:
+        key = (
+            request.query.get("writeKey", "")
+            if beacon
+            else _basic_user(request.headers.get("authorization", ""))
+        )
+        if not key:
+            raise RefusedError(401, f"failed to read writekey from {'query params' if beacon else 'header'}")
+        if key in self.disabled_keys:
+            raise RefusedError(404, _TEXTS[404])
+        if self.keys is not None and key not in self.keys:
+            raise RefusedError(401, "invalid write key")
+        return key
+
+    def _check_rate(self, key: str, count: int, now: float) -> None:
+        for window in self.windows:
+            if self.rate_limit is not None and window.used(key, now) + count > self.rate_limit:
+                raise RefusedError(429, _TEXTS[429])
+
+
+def judge(messages: Sequence[Json], request: Request, events: list[ReceivedEvent]) -> None:
+    """Append the gateway's event for each message to `events`.
+
+    Raises:
+        RefusedError: One of them is no event or has no identity, so that none is stored.
+    """
+    received_at = (
+        datetime.fromtimestamp(request.now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
+    address = request.headers.get("x-forwarded-for", request.peer).split(",")[0].strip()
+    refused = ""
+    for message in messages:
+        event = _event(message, received_at, address)
+        events.append(event)
+        if not refused and event.verdict != "accepted":
+            refused = event.verdict.removeprefix("rejected: ")
+    if refused:
+        refuse_all(events, "came with an event that was")
+        raise RefusedError(400, refused)
+
+
+def rudder_id(user: str, anonymous: str) -> str:
+    """Hash the cleaned ids as the gateway does for `rudderId`."""
+    digest = hashlib.md5(f"{user}:{anonymous}".encode(), usedforsecurity=False).digest()
+    return str(uuid.UUID(bytes=digest, version=4))
+
+
+def clean(text: str) -> str:
+    """Remove what shows nothing, then spaces around it."""
+    if text.isascii() and text.isprintable():
+        return text.strip(" ")
+    return "".join(char for char in text if char.isprintable() and char not in _BLANK).strip(" ")
+
+
+def identity(value: Json) -> str:
+    """Read a `userId` or `anonymousId` of any JSON type; `""` means that there is none."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, float):
+        return format(Decimal(repr(value)), "f").removesuffix(".0")
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _event(message: Json, received_at: str, address: str) -> ReceivedEvent:
+    if not isinstance(message, dict):
+        return ReceivedEvent("rudderstack", "", "", "", "", message, None, verdict=f"rejected: {NO_EVENT}")
+    user, anonymous = identity(message.get("userId")), identity(message.get("anonymousId"))
+    kind = message.get("type")
+    sent_id = message.get("messageId")
+    message_id = (clean(sent_id) if isinstance(sent_id, str) else "") or str(uuid.uuid4())
+    stored = {"receivedAt": received_at, "request_ip": address, **message}
+    stored |= {"messageId": message_id, "rudderId": rudder_id(user, anonymous)}
+    identified = user or anonymous or kind in _WITHOUT_IDENTITY
+    return ReceivedEvent(
+        vendor="rudderstack",
+        id=message_id,
+        user=user or anonymous,
+        kind=kind if isinstance(kind, str) else "",
+        name=_name(message),
+        body=message,
+        stored=stored,
+        key=("rudderstack", message_id),
+        verdict="accepted" if identified else f"rejected: {NO_IDENTITY}",
+    )
+
+
+def _name(message: dict[str, Json]) -> str:
+    for field in ("event", "name", "groupId", "previousId"):
+        if isinstance(name := message.get(field), str):
+            return name
+    return ""
+
+
+def _messages(value: Json, call: str | None) -> Sequence[Json]:
+    if call is not None:
+        if isinstance(value, list):
+            return [value]
+        return [{**(value if isinstance(value, dict) else {}), "type": call}]
+    batch = value.get("batch") if isinstance(value, dict) else None
+    if batch is None:
+        return ()
+    return batch if isinstance(batch, list) else [batch]
+
+
+def _basic_user(authorization: str) -> str:
+    scheme, _, credentials = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(credentials, validate=True).decode().partition(":")[0]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def _plain_body(request: Request) -> bytes:
+    if not request.body or request.headers.get("content-encoding") != "gzip":
+        return request.body
+    try:
+        return gunzip(request.body)
+    except BrokenBodyError as error:
+        raise RefusedError(500, "failed to read body from request") from error
+    except OversizedBodyError as error:
+        raise RefusedError(413, TOO_LARGE) from error
+
+
+def _parse(plain: bytes) -> Json:
+    try:
+        return go_json.loads(plain)
+    except BrokenBodyError as error:
+        raise RefusedError(400, "invalid json") from error
+
+
+def _check_size(size: int, count: int) -> None:
+    if size > BODY_LIMIT:
+        raise RefusedError(413, TOO_LARGE)
+    if not count:
+        raise RefusedError(400, "empty batch payload")
+
+
+def _health(_: Request) -> Answer:
+    return json_answer(200, {"appType": "GATEWAY", "server": "UP", "db": "UP", "acceptingEvents": "TRUE"})
+
+
+def _error(status: int, text: str) -> Answer:
+    return Answer(status, f"{text}\n".encode(), {"Content-Type": TEXT, "X-Content-Type-Options": "nosniff"})

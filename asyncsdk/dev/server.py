@@ -1,0 +1,256 @@
+"""The dev server: sockets in front of the imitated vendors."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from asyncsdk.dev import wire
+from asyncsdk.dev.amplitude import AmplitudeServer
+from asyncsdk.dev.exchange import TEXT, Answer, ReceivedEvent, Route, VendorServer
+from asyncsdk.dev.faults import Fault, FaultBook, Standing
+from asyncsdk.dev.ledger import Ledger, ReceivedRequest
+from asyncsdk.dev.rudderstack import RudderStackServer
+from asyncsdk.dev.statsig import StatsigServer
+from asyncsdk.errors import AsyncSDKError, ConfigurationError
+
+_NOT_FOUND = Answer(404, b"404 page not found\n", {"Content-Type": TEXT, "X-Content-Type-Options": "nosniff"})
+
+
+class DevServer:
+    """A local server with the event endpoints of Statsig, RudderStack and Amplitude.
+
+    Answers, limits, refusals and de-duplication are the vendors'; nothing is forwarded. Use it as an async
+    context manager, or call `start` and `stop`; after `stop` it starts again on the same port, and what it
+    received is still there.
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on; 0: any free one.
+        keep: Most requests, and most events, to remember; totals go on.
+        keep_bytes: Most plain bytes of requests, and of events, to remember.
+        vendors: Imitated vendors with other settings than the usual ones, which accept any key.
+
+    Raises:
+        ConfigurationError: Two `vendors` have the same name.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        keep: int = 10_000,
+        keep_bytes: int = 64 * 1024 * 1024,
+        vendors: Sequence[VendorServer] = (),
+    ) -> None:
+        self._host = host
+        self._port = port
+        given = {vendor.name: vendor for vendor in vendors}
+        if len(given) < len(vendors):
+            msg = "each vendor can be given once"
+            raise ConfigurationError(msg)
+        usual: tuple[VendorServer, ...] = (RudderStackServer(), AmplitudeServer(), StatsigServer())
+        self._vendors = {vendor.name: vendor for vendor in usual} | given
+        self._ledger = Ledger(keep, keep_bytes)
+        self._faults = FaultBook()
+        self._runner: web.AppRunner | None = None
+        self._stopping = asyncio.Event()
+        self._news = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        """Where it listens: scheme, host and port.
+
+        Raises:
+            AsyncSDKError: It was never started.
+        """
+        if not self._port:
+            msg = "the dev server has no port before it is started"
+            raise AsyncSDKError(msg)
+        return f"http://{self._host}:{self._port}"
+
+    @property
+    def events(self) -> list[ReceivedEvent]:
+        """The events received, oldest first, copies and refused ones too."""
+        return list(self._ledger.events)
+
+    @property
+    def requests(self) -> list[ReceivedRequest]:
+        """The requests received, oldest first, of any path."""
+        return list(self._ledger.requests)
+
+    def accepted(self, vendor: str | None = None) -> list[ReceivedEvent]:
+        """Return the events a vendor ingested, without copies, oldest first; None: of all vendors."""
+        self._check(vendor)
+        return [e for e in self._ledger.events if e.verdict == "accepted" and vendor in (None, e.vendor)]
+
+    def total(self, vendor: str, verdict: str = "accepted") -> int:
+        """Count the events of a vendor ever received with a verdict: `"accepted"`, `"duplicate"`...
+
+        `"rejected"` and `"lost"` count all reasons.
+        """
+        self._check(vendor)
+        return self._ledger.totals[vendor, verdict]
+
+    async def received(self, vendor: str, count: int = 1, *, within: float = 5.0) -> list[ReceivedEvent]:
+        """Wait until `vendor` has accepted `count` events, and return what `accepted` returns.
+
+        Raises:
+            TimeoutError: It has not `within` so many seconds; the text says what it had instead.
+        """
+        self._check(vendor)
+        try:
+            async with asyncio.timeout(within):
+                while self.total(vendor) < count:
+                    await self._news.wait()
+        except TimeoutError:
+            raise TimeoutError(self._shortage(vendor, count, within)) from None
+        return self.accepted(vendor)
+
+    def script(self, vendor: str | None, *steps: Fault | int | None) -> None:
+        """Say what happens to the vendor's next requests, one step each.
+
+        Args:
+            vendor: Whose requests; None: anybody's.
+            steps: A fault; a status is short for `Fault(status)`, None for a proper answer.
+        """
+        self._check(vendor)
+        self._faults.script(vendor, steps)
+
+    def fault(self, vendor: str | None, fault: Fault, times: int | None = None) -> None:
+        """Apply a fault to each request of the vendor that is not scripted.
+
+        Args:
+            vendor: Whose requests; None: anybody's.
+            fault: What happens to them.
+            times: How many of them; None: all, until `clear_faults`.
+        """
+        self._check(vendor)
+        self._faults.stand(Standing(vendor, fault, times))
+
+    def clear_faults(self) -> None:
+        """Treat requests properly from now on; those that hang go on hanging."""
+        self._faults.clear()
+
+    def reset(self) -> None:
+        """Forget what was received, what counts against limits, and all faults."""
+        self._ledger.clear()
+        self._faults.clear()
+        for vendor in self._vendors.values():
+            for window in vendor.windows:
+                window.clear()
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            AsyncSDKError: It is listening already.
+            OSError: The port is taken.
+        """
+        if self._runner is not None:
+            msg = "the dev server is running already"
+            raise AsyncSDKError(msg)
+        self._stopping.clear()
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, auto_decompress=False, shutdown_timeout=1.0
+        )
+        await runner.setup()
+        self._runner = runner
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except BaseException:
+            await self.stop()
+            raise
+        self._port = runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Cut all connections and stop listening. Safe to call twice."""
+        runner, self._runner = self._runner, None
+        self._stopping.set()
+        if runner is not None:
+            await runner.cleanup()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _handle(self, http: web.Request) -> web.StreamResponse:
+        vendor, route = self._find(http.method, http.path)
+        record = self._ledger.open(vendor.name if vendor else "", http)
+        if vendor is None or route is None:
+            return self._answer(record, _NOT_FOUND)
+        fault = self._faults.take(vendor.name, None) if route.ingest else None
+        if fault is not None:
+            return await self._misbehave(http, record, fault, Answer(0))
+        body = await wire.read_body(http)
+        answer = vendor.refusal(413) if body is None else route.handle(wire.request_of(http, body, record.at))
+        record.take(answer, len(body or b""))
+        fault = self._faults.take(vendor.name, record) if route.ingest else None
+        if answer.status < 300 and (fault is None or fault.ingests):
+            for window in vendor.windows:
+                window.charge(answer.usage, record.at)
+        if fault is None:
+            return self._answer(record, answer)
+        return await self._misbehave(http, record, fault, fault.spoil(answer, vendor.refusal))
+
+    def _find(self, method: str, path: str) -> tuple[VendorServer | None, Route | None]:
+        routes = ((vendor, vendor.route(method, path)) for vendor in self._vendors.values())
+        return next((found for found in routes if found[1] is not None), (None, None))
+
+    def _enter(self, record: ReceivedRequest, events: Sequence[ReceivedEvent], lost: str = "") -> None:
+        self._ledger.enter(record, events, lost)
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def _answer(self, record: ReceivedRequest, answer: Answer) -> web.Response:
+        record.status = answer.status
+        self._enter(record, answer.events)
+        return wire.respond(answer)
+
+    async def _misbehave(
+        self, http: web.Request, record: ReceivedRequest, fault: Fault, answer: Answer
+    ) -> web.StreamResponse:
+        record.fault = str(fault)
+        self._enter(record, answer.events, "" if fault.ingests else record.fault)
+        if fault.delay or fault.end == "hang":
+            await self._pause(None if fault.end == "hang" else fault.delay)
+        if fault.end in ("answer", "truncate"):
+            record.status = answer.status
+        if fault.end == "answer":
+            return wire.respond(answer)
+        if fault.end == "truncate":
+            await wire.truncate(http, answer)
+        elif fault.end in ("refuse", "reset"):
+            wire.reset(http)
+        wire.close(http)
+        return web.Response()
+
+    async def _pause(self, seconds: float | None) -> None:
+        """Wait until `seconds` have passed or the server stops."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    def _check(self, vendor: str | None) -> None:
+        if vendor is not None and vendor not in self._vendors:
+            msg = f"the dev server knows {', '.join(self._vendors)}, not {vendor!r}"
+            raise ConfigurationError(msg)
+
+    def _shortage(self, vendor: str, count: int, within: float) -> str:
+        verdicts = {verdict: n for (owner, verdict), n in self._ledger.totals.items() if owner == vendor}
+        answers = [r.status or r.fault for r in self.requests if r.vendor == vendor][-5:]
+        return (
+            f"{self.total(vendor)} of {count} {vendor} events accepted within {within} s; "
+            f"verdicts {verdicts}, last answers {answers}"
+        )

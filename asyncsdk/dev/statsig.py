@@ -1,0 +1,163 @@
+"""Statsig's event log: what it answers and what becomes of each event.
+
+Source: statsig-python-core 0.24.0 and https://docs.statsig.com/api-reference/events/log-custom-events, read
+2026-11-20. Statsig answers 202 whatever the events look like, so a verdict of `rejected` says what is wrong
+with an event that was answered politely. Its ruleset endpoints belong into a module of their own.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import attrs
+import orjson
+
+from asyncsdk.dev.exchange import (
+    Answer,
+    BrokenBodyError,
+    Json,
+    OversizedBodyError,
+    ReceivedEvent,
+    RefusedError,
+    Request,
+    Route,
+    gunzip,
+    json_answer,
+)
+from asyncsdk.dev.rates import Window
+
+EVENT_ID = "asyncsdk_event_id"
+"""Key in an event's `metadata` that names it; Statsig itself recognises no copies."""
+
+_INTERNAL = "statsig::"
+
+
+@attrs.frozen
+class StatsigServer:
+    """An imitated Statsig.
+
+    Attributes:
+        keys: The server secret keys it knows; None: any.
+    """
+
+    keys: Collection[str] | None = attrs.field(default=None, repr=False)
+    windows: Sequence[Window] = attrs.field(default=(), init=False, repr=False)
+    name: str = attrs.field(default="statsig", init=False)
+
+    def route(self, method: str, path: str) -> Route | None:
+        """Find the endpoint; None if the path is another vendor's."""
+        handle = _POST.get(path)
+        if handle is None:
+            return None
+        if method != "POST":
+            return Route(lambda _: self.refusal(405), ingest=False)
+        return Route(lambda request: handle(self, request), ingest=handle is _log_event)
+
+    def refusal(self, status: int) -> Answer:
+        """Word an answer of `status` as Statsig would."""
+        return _error(status, f"status {status}")
+
+    def check_key(self, request: Request) -> None:
+        """Refuse a request without a known key."""
+        key = request.headers.get("statsig-api-key", "")
+        if not key or (self.keys is not None and key not in self.keys):
+            raise RefusedError(401, "Invalid SDK Key")
+
+
+def _log_event(server: StatsigServer, request: Request) -> Answer:
+    value, plain = None, request.body
+    try:
+        server.check_key(request)
+        plain = _plain_body(request)
+        value = _parse(plain)
+        events = [_event(event) for event in value["events"]]
+    except RefusedError as error:
+        return attrs.evolve(_error(error.status, str(error)), json=value, plain_size=len(plain))
+    return attrs.evolve(json_answer(202, {"success": True}), events=events, json=value, plain_size=len(plain))
+
+
+def _sdk_exception(server: StatsigServer, request: Request) -> Answer:
+    try:
+        server.check_key(request)
+    except RefusedError as error:
+        return _error(error.status, str(error))
+    return json_answer(202, {"success": True})
+
+
+_POST: Mapping[str, Callable[[StatsigServer, Request], Answer]] = {
+    "/v1/log_event": _log_event,
+    "/v1/rgstr": _log_event,
+    "/v1/sdk_exception": _sdk_exception,
+}
+
+
+def _event(event: Json) -> ReceivedEvent:
+    if not isinstance(event, dict):
+        return ReceivedEvent("statsig", "", "", "", "", event, None, verdict="rejected: not an object")
+    name = event.get("eventName")
+    name = name if isinstance(name, str) else ""
+    metadata = event.get("metadata")
+    event_id = metadata.get(EVENT_ID) if isinstance(metadata, dict) else None
+    fault = _fault(event)
+    return ReceivedEvent(
+        vendor="statsig",
+        id=str(event_id or ""),
+        user=_user(event.get("user")),
+        kind=name.removeprefix(_INTERNAL) if name.startswith(_INTERNAL) else "event",
+        name=_name(name, metadata),
+        body=event,
+        stored=event,
+        key=("statsig", event_id) if isinstance(event_id, str) else None,
+        verdict=f"rejected: {fault}" if fault else "accepted",
+    )
+
+
+def _fault(event: dict[str, Json]) -> str:
+    if not isinstance(event.get("eventName"), str) or not event["eventName"]:
+        return "eventName is not a string"
+    if not isinstance(event.get("time"), int) or isinstance(event["time"], bool):
+        return "time is not an integer"
+    if not isinstance(event.get("user"), dict):
+        return "user is not an object"
+    return ""
+
+
+def _name(name: str, metadata: Json) -> str:
+    """Name an event, or for an exposure the gate, config or layer."""
+    if not name.startswith(_INTERNAL) or not isinstance(metadata, dict):
+        return name
+    return str(metadata.get("gate") or metadata.get("config") or name)
+
+
+def _user(user: Json) -> str:
+    if not isinstance(user, dict):
+        return ""
+    custom = user.get("customIDs")
+    ids = [user.get("userID"), *(custom.values() if isinstance(custom, dict) else ())]
+    return next((str(value) for value in ids if value not in (None, "")), "")
+
+
+def _plain_body(request: Request) -> bytes:
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding == "identity":
+        return request.body
+    if encoding != "gzip":
+        raise RefusedError(415, f"Unsupported Content-Encoding: {encoding}")
+    try:
+        return gunzip(request.body)
+    except BrokenBodyError as error:
+        raise RefusedError(400, "Invalid request body") from error
+    except OversizedBodyError as error:
+        raise RefusedError(413, "Payload Too Large") from error
+
+
+def _parse(plain: bytes) -> dict[str, Json]:
+    try:
+        value = orjson.loads(plain)
+    except orjson.JSONDecodeError as error:
+        raise RefusedError(400, "Invalid request body") from error
+    if not isinstance(value, dict) or not isinstance(value.get("events"), list):
+        raise RefusedError(400, "Invalid request body")
+    return value
+
+
+def _error(status: int, text: str) -> Answer:
+    return json_answer(status, {"success": False, "error": text})
