@@ -132,12 +132,27 @@ class VendorServer(Protocol):
 
 
 class RefusedError(Exception):
-    """A vendor refuses the whole request: status, text and what else the answer says."""
+    """A vendor refuses the whole request.
 
-    def __init__(self, status: int, text: str, details: Mapping[str, Json] = MappingProxyType({})) -> None:
+    Args:
+        status: HTTP status.
+        text: The reason, as the vendor words it.
+        details: What else the answer says.
+        blamed: The events at fault, by position, each with its reason; empty if it is not about single
+            events.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        text: str,
+        details: Mapping[str, Json] = MappingProxyType({}),
+        blamed: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
         super().__init__(text)
         self.status = status
         self.details = details
+        self.blamed = blamed
 
 
 class BrokenBodyError(Exception):
@@ -176,8 +191,8 @@ def json_answer(status: int, value: Json) -> Answer:
     return Answer(status, orjson.dumps(value), {"Content-Type": "application/json"})
 
 
-def refuse_all(events: Sequence[ReceivedEvent], reason: str) -> None:
-    """Give every event that is not refused yet the verdict `rejected: reason`."""
-    for event in events:
-        if event.verdict == "accepted":
-            event.verdict = f"rejected: {reason}"
+def refuse_all(events: Sequence[ReceivedEvent], error: RefusedError) -> None:
+    """Give every event of a refused request its verdict."""
+    others = "came with an event that was" if error.blamed else str(error)
+    for index, event in enumerate(events):
+        event.verdict = f"rejected: {error.blamed.get(index, others)}"

@@ -104,13 +104,13 @@ class Standing:
 class FaultBook:
     """The faults to come: per vendor a script of single ones, and standing ones after that."""
 
-    _scripts: dict[str | None, deque[Fault]] = attrs.field(factory=dict)
+    _scripts: dict[str | None, deque[Fault | None]] = attrs.field(factory=dict)
     _standing: list[Standing] = attrs.field(factory=list)
 
     def script(self, vendor: str | None, steps: Sequence[Fault | int | None]) -> None:
         """Append faults for the vendor's next requests, one each."""
-        queue = self._scripts.setdefault(vendor, deque())
-        queue.extend(step if isinstance(step, Fault) else Fault(step) for step in steps)
+        faults = (Fault(step) if isinstance(step, int) else step for step in steps)
+        self._scripts.setdefault(vendor, deque()).extend(faults)
 
     def stand(self, standing: Standing) -> None:
         """Apply a fault to every request that no script takes."""
@@ -122,25 +122,30 @@ class FaultBook:
         self._standing.clear()
 
     def take(self, vendor: str, request: ReceivedRequest | None) -> Fault | None:
-        """Use up the fault for a request of `vendor`; without `request`, one that needs its head only."""
+        """Use up the next fault for a request; without `request`, one that needs no more than its head."""
         for owner in (vendor, None):
-            queue = self._scripts.get(owner)
-            if queue and (request is None or _applies(queue[0], request)):
-                return queue.popleft() if request is not None or queue[0].end == "refuse" else None
+            script = self._scripts.get(owner)
+            if script and _applies(script[0], request):
+                return script.popleft()
+            if script and request is None:
+                return None
         for standing in self._standing:
             if standing.vendor in (None, vendor) and _applies(standing.fault, request):
-                if standing.times is not None:
-                    standing.times -= 1
-                    if not standing.times:
-                        self._standing.remove(standing)
+                self._use(standing)
                 return standing.fault
         return None
 
+    def _use(self, standing: Standing) -> None:
+        if standing.times is not None:
+            standing.times -= 1
+            if not standing.times:
+                self._standing.remove(standing)
 
-def _applies(fault: Fault, request: ReceivedRequest | None) -> bool:
+
+def _applies(fault: Fault | None, request: ReceivedRequest | None) -> bool:
     if request is None:
-        return fault.end == "refuse"
-    return fault.when is None or fault.when(request)
+        return fault is not None and fault.end == "refuse" and fault.when is None
+    return fault is None or fault.when is None or fault.when(request)
 
 
 def _bytes(body: Json) -> bytes:

@@ -1,12 +1,10 @@
 """What the dev server has received."""
 
-import time
 from collections import Counter, deque
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 import attrs
-from aiohttp.web import BaseRequest
 
 from asyncsdk.dev.exchange import Answer, Json, ReceivedEvent
 
@@ -102,18 +100,19 @@ class Ledger:
         self.requests: Recent[ReceivedRequest] = Recent(keep, keep_bytes)
         self.events: Recent[ReceivedEvent] = Recent(keep, keep_bytes)
         self.totals: Counter[tuple[str, str]] = Counter()
-        self._opened = 0
+        self.asked: Counter[str] = Counter()
+        self._numbers = 0
         self._copies: dict[Hashable, _Copies] = {}
 
-    def open(self, vendor: str, http: BaseRequest) -> ReceivedRequest:
-        """Number a request whose head has arrived."""
-        self._opened += 1
-        headers = [(key.decode("latin-1"), value.decode("latin-1")) for key, value in http.raw_headers]
-        return ReceivedRequest(self._opened, vendor, http.method, http.path_qs, headers, time.time())
+    def number(self) -> int:
+        """Count one more request whose head has arrived."""
+        self._numbers += 1
+        return self._numbers
 
     def enter(self, request: ReceivedRequest, events: Sequence[ReceivedEvent], lost: str) -> None:
         """Enter a request and its events; `lost` is the fault that kept them from the vendor, or empty."""
         self.requests.add(request, request.plain_size)
+        self.asked[request.vendor] += 1
         share = request.plain_size // max(len(events), 1)
         for event in events:
             event.request = request.number
@@ -128,8 +127,9 @@ class Ledger:
         self.requests.clear()
         self.events.clear()
         self.totals.clear()
+        self.asked.clear()
         self._copies.clear()
-        self._opened = 0
+        self._numbers = 0
 
     def _count_copy(self, event: ReceivedEvent) -> None:
         if event.key is None:

@@ -38,6 +38,7 @@ CALLS = ("identify", "track", "page", "screen", "group", "alias", "merge")
 BODY_LIMIT = 4_096_000
 """Most bytes of a body after gunzip."""
 
+REJECTED = "rejected: "
 NO_IDENTITY = "request neither has anonymousId nor userId"
 NO_EVENT = "event is not a valid rudder event"
 TOO_LARGE = "request size exceeds max limit"
@@ -105,11 +106,12 @@ class RudderStackServer:
             key = self._write_key(request, beacon=beacon)
             plain = _plain_body(request)
             value = _parse(plain)
-            judge(_messages(value, call), request, events)
+            events += judge(_messages(value, call), request)
+            check(events)
             self._check_rate(key, len(events), request.now)
             _check_size(len(plain), len(events))
         except RefusedError as error:
-            refuse_all(events, str(error))
+            refuse_all(events, error)
             answer = _error(error.status, str(error))
         else:
             answer = Answer(200, b"ok", {"Content-Type": TEXT})
@@ -141,25 +143,20 @@ class RudderStackServer:
                 raise RefusedError(429, _TEXTS[429])
 
 
-def judge(messages: Sequence[Json], request: Request, events: list[ReceivedEvent]) -> None:
-    """Append the gateway's event for each message to `events`.
-
-    Raises:
-        RefusedError: One of them is no event or has no identity, so that none is stored.
-    """
-    received_at = (
-        datetime.fromtimestamp(request.now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+def judge(messages: Sequence[Json], request: Request) -> list[ReceivedEvent]:
+    """Make of each message what the gateway stores, with a verdict of its own."""
+    now = datetime.fromtimestamp(request.now, UTC)
+    received_at = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     address = request.headers.get("x-forwarded-for", request.peer).split(",")[0].strip()
-    refused = ""
-    for message in messages:
-        event = _event(message, received_at, address)
-        events.append(event)
-        if not refused and event.verdict != "accepted":
-            refused = event.verdict.removeprefix("rejected: ")
-    if refused:
-        refuse_all(events, "came with an event that was")
-        raise RefusedError(400, refused)
+    return [_event(message, received_at, address) for message in messages]
+
+
+def check(events: Sequence[ReceivedEvent]) -> None:
+    """Refuse the request if one of its events is bad; the first one words the answer."""
+    bad = {index: event.verdict for index, event in enumerate(events) if event.verdict != "accepted"}
+    if bad:
+        blamed = {index: verdict.removeprefix(REJECTED) for index, verdict in bad.items()}
+        raise RefusedError(400, next(iter(blamed.values())), blamed=blamed)
 
 
 def rudder_id(user: str, anonymous: str) -> str:
@@ -188,7 +185,7 @@ def identity(value: Json) -> str:
 
 def _event(message: Json, received_at: str, address: str) -> ReceivedEvent:
     if not isinstance(message, dict):
-        return ReceivedEvent("rudderstack", "", "", "", "", message, None, verdict=f"rejected: {NO_EVENT}")
+        return ReceivedEvent("rudderstack", "", "", "", "", message, None, verdict=REJECTED + NO_EVENT)
     user, anonymous = identity(message.get("userId")), identity(message.get("anonymousId"))
     kind = message.get("type")
     sent_id = message.get("messageId")
@@ -205,7 +202,7 @@ def _event(message: Json, received_at: str, address: str) -> ReceivedEvent:
         body=message,
         stored=stored,
         key=("rudderstack", message_id),
-        verdict="accepted" if identified else f"rejected: {NO_IDENTITY}",
+        verdict="accepted" if identified else REJECTED + NO_IDENTITY,
     )
 
 

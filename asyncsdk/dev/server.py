@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -103,13 +103,18 @@ class DevServer:
             TimeoutError: It has not `within` so many seconds; the text says what it had instead.
         """
         self._check(vendor)
-        try:
-            async with asyncio.timeout(within):
-                while self.total(vendor) < count:
-                    await self._news.wait()
-        except TimeoutError:
-            raise TimeoutError(self._shortage(vendor, count, within)) from None
+        await self._until(vendor, lambda: self.total(vendor) >= count, f"{count} events accepted", within)
         return self.accepted(vendor)
+
+    async def requested(self, vendor: str, count: int = 1, *, within: float = 5.0) -> list[ReceivedRequest]:
+        """Wait until `count` requests to `vendor` have arrived, answered or not, and return those remembered.
+
+        Raises:
+            TimeoutError: They have not `within` so many seconds; the text says what arrived instead.
+        """
+        self._check(vendor)
+        await self._until(vendor, lambda: self._ledger.asked[vendor] >= count, f"{count} requests", within)
+        return [request for request in self._ledger.requests if request.vendor == vendor]
 
     def script(self, vendor: str | None, *steps: Fault | int | None) -> None:
         """Say what happens to the vendor's next requests, one step each.
@@ -187,7 +192,7 @@ class DevServer:
 
     async def _handle(self, http: web.Request) -> web.StreamResponse:
         vendor, route = self._find(http.method, http.path)
-        record = self._ledger.open(vendor.name if vendor else "", http)
+        record = wire.head_of(http, self._ledger.number(), vendor.name if vendor else "")
         if vendor is None or route is None:
             return self._answer(record, _NOT_FOUND)
         fault = self._faults.take(vendor.name, None) if route.ingest else None
@@ -247,10 +252,13 @@ class DevServer:
             msg = f"the dev server knows {', '.join(self._vendors)}, not {vendor!r}"
             raise ConfigurationError(msg)
 
-    def _shortage(self, vendor: str, count: int, within: float) -> str:
-        verdicts = {verdict: n for (owner, verdict), n in self._ledger.totals.items() if owner == vendor}
-        answers = [r.status or r.fault for r in self.requests if r.vendor == vendor][-5:]
-        return (
-            f"{self.total(vendor)} of {count} {vendor} events accepted within {within} s; "
-            f"verdicts {verdicts}, last answers {answers}"
-        )
+    async def _until(self, vendor: str, done: Callable[[], bool], what: str, within: float) -> None:
+        try:
+            async with asyncio.timeout(within):
+                while not done():
+                    await self._news.wait()
+        except TimeoutError:
+            verdicts = {verdict: n for (owner, verdict), n in self._ledger.totals.items() if owner == vendor}
+            answers = [r.status or r.fault for r in self._ledger.requests if r.vendor == vendor][-5:]
+            msg = f"not {what} by {vendor} within {within} s; verdicts {verdicts}, last answers {answers}"
+            raise TimeoutError(msg) from None

@@ -2,10 +2,12 @@
 
 import socket
 import struct
+import time
 
 from aiohttp import web
 
 from asyncsdk.dev.exchange import MAX_BODY, Answer, Request
+from asyncsdk.dev.ledger import ReceivedRequest
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _MISSING_BYTES = 100
@@ -15,10 +17,15 @@ async def read_body(http: web.Request) -> bytes | None:
     """Read the body as it is on the wire; None if there is more than `MAX_BODY` of it."""
     body = bytearray()
     async for chunk in http.content.iter_any():
-        body += chunk
-        if len(body) > MAX_BODY:
-            return None
-    return bytes(body)
+        if len(body) <= MAX_BODY:
+            body += chunk
+    return bytes(body) if len(body) <= MAX_BODY else None
+
+
+def head_of(http: web.Request, number: int, vendor: str) -> ReceivedRequest:
+    """Note a request whose head has arrived."""
+    headers = [(key.decode("latin-1"), value.decode("latin-1")) for key, value in http.raw_headers]
+    return ReceivedRequest(number, vendor, http.method, http.path_qs, headers, time.time())
 
 
 def request_of(http: web.Request, body: bytes, now: float) -> Request:
