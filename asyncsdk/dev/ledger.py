@@ -10,8 +10,7 @@ from asyncsdk.dev.exchange import Answer, Json, ReceivedEvent
 
 Item = TypeVar("Item")
 
-MAX_IDS = 1_000_000
-"""Most event ids that are remembered for recognising copies."""
+KEEP_IDS = 1_000_000
 
 
 @attrs.define
@@ -94,14 +93,16 @@ class Ledger:
     Args:
         keep: Most requests, and most events, to remember.
         keep_bytes: Most plain bytes of requests, and of events, to remember.
+        keep_ids: Most event ids to remember for recognising copies.
     """
 
-    def __init__(self, keep: int, keep_bytes: int) -> None:
+    def __init__(self, keep: int, keep_bytes: int, keep_ids: int = KEEP_IDS) -> None:
         self.requests: Recent[ReceivedRequest] = Recent(keep, keep_bytes)
         self.events: Recent[ReceivedEvent] = Recent(keep, keep_bytes)
         self.totals: Counter[tuple[str, str]] = Counter()
         self.asked: Counter[str] = Counter()
         self._numbers = 0
+        self._keep_ids = keep_ids
         self._copies: dict[Hashable, _Copies] = {}
 
     def number(self) -> int:
@@ -140,5 +141,5 @@ class Ledger:
         if event.verdict == "accepted":
             event.verdict = "duplicate" if copies.kept else "accepted"
             copies.kept = True
-        if len(self._copies) > MAX_IDS:
+        if len(self._copies) > self._keep_ids:
             del self._copies[next(iter(self._copies))]
