@@ -1,0 +1,72 @@
+"""The asyncio-native SDK for feature gates and product events."""
+
+from asyncsdk._client import Client
+from asyncsdk._middleware import Middleware, Next, Payload, redact, sample
+from asyncsdk._model.amplitude import Identify, IngestionMetadata, Plan, Revenue
+from asyncsdk._model.events import Alias, Event, Group, IdentifyEvent, LogEvent, Page, RawEvent, Screen, Track
+from asyncsdk._model.receipts import Delivery, Receipt
+from asyncsdk._model.reports import DestinationHealth, DestinationReport, Health, Report
+from asyncsdk._model.users import User
+from asyncsdk._version import __version__
+from asyncsdk.errors import (
+    AsyncSDKError,
+    ClientClosedError,
+    ConfigurationError,
+    ForkedProcessError,
+    InvalidEventError,
+    QueueFullError,
+    StartError,
+    WrongEventLoopError,
+)
+from asyncsdk.vendors._base import Destination, Limits
+from asyncsdk.vendors.amplitude import Amplitude
+from asyncsdk.vendors.rudderstack import RudderStack
+from asyncsdk.vendors.statsig import Statsig
+
+__all__ = [
+    # The client, and where it sends.
+    "Amplitude",
+    "Client",
+    "Destination",
+    "Limits",
+    "RudderStack",
+    "Statsig",
+    # Who, and what happened.
+    "Alias",
+    "Event",
+    "Group",
+    "Identify",
+    "IdentifyEvent",
+    "IngestionMetadata",
+    "LogEvent",
+    "Page",
+    "Plan",
+    "RawEvent",
+    "Revenue",
+    "Screen",
+    "Track",
+    "User",
+    # What became of it.
+    "Delivery",
+    "DestinationHealth",
+    "DestinationReport",
+    "Health",
+    "Receipt",
+    "Report",
+    # In between.
+    "Middleware",
+    "Next",
+    "Payload",
+    "redact",
+    "sample",
+    # What goes wrong.
+    "AsyncSDKError",
+    "ClientClosedError",
+    "ConfigurationError",
+    "ForkedProcessError",
+    "InvalidEventError",
+    "QueueFullError",
+    "StartError",
+    "WrongEventLoopError",
+    "__version__",
+]

@@ -1,0 +1,204 @@
+"""The way in: check, stamp, middleware, encode, and then into every lane, or into none.
+
+All of it runs in the caller's own call, so what is wrong with an event is raised there, and what the caller does to its
+objects afterwards changes nothing.
+"""
+
+import itertools
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from asyncsdk import _middleware
+from asyncsdk._delivery.lane import Lane
+from asyncsdk._middleware import Middleware, Payload
+from asyncsdk._model.events import Alias, Event, check, order_key
+from asyncsdk._model.receipts import Delivery, Receipt, Record
+from asyncsdk._model.users import User, text_id
+from asyncsdk.errors import InvalidEventError, QueueFullError
+
+logger = logging.getLogger("asyncsdk")
+
+
+def as_user(user: User | str | int) -> User:
+    """Accept an id for a user."""
+    if isinstance(user, User):
+        return user
+    if isinstance(user, str | int) and not isinstance(user, bool):
+        return User(user)
+    msg = f"`user` must be a User or an id (text or a whole number), not {type(user).__name__}"
+    raise InvalidEventError(msg)
+
+
+class Ids:
+    """Ids in the form of a random UUID: a random start per client, then a count, at a tenth of the cost."""
+
+    def __init__(self) -> None:
+        """Begin somewhere."""
+        self.renew()
+
+    def renew(self) -> None:
+        """Draw a start that no other client or process has; a fork would continue its parent's otherwise."""
+        start = os.urandom(14).hex()
+        self._prefix = f"{start[:8]}-{start[8:12]}-4{start[12:15]}-a{start[15:18]}-"
+        self._count = itertools.count(int(start[18:27], 16))
+
+    def __call__(self) -> str:
+        """Give the next id."""
+        return f"{self._prefix}{next(self._count):012x}"
+
+
+class Admission:
+    """What an event goes through before it is queued.
+
+    Attributes:
+        lanes: One per destination.
+        middleware: In the order in which events meet it.
+        ids: Where ids come from; another one in each process.
+    """
+
+    def __init__(self, lanes: Sequence[Lane], wait: Callable[[Sequence[Record]], Awaitable[None]]) -> None:
+        """Prepare the way into `lanes`; `wait` lets receipts wait until records have their fates."""
+        self.lanes = tuple(lanes)
+        self.middleware: tuple[Middleware, ...] = ()
+        self.ids = Ids()
+        self._wait = wait
+        self._names = tuple(lane.destination.name for lane in lanes)
+        self._may_wait = any(lane.destination.overflow == "wait" for lane in lanes)
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether no event has to wait for anything on its way in."""
+        return not (self._may_wait or self.middleware)
+
+    def prepare(self, event: Event) -> Receipt:
+        """Check, stamp and encode an event; nothing is queued or counted yet.
+
+        Raises:
+            InvalidEventError: No vendor could take the event, or an async middleware waits for something.
+        """
+        check(event)
+        message_id, now_ms = self._stamp(event)
+        if not self.middleware:
+            return self._encode(event, message_id, now_ms)
+        payload = _payload(event, message_id)
+        try:
+            passed = _middleware.run_at_once(self.middleware, payload)
+        except InvalidEventError:
+            raise
+        except Exception:  # noqa: BLE001 -- the user's own function: it costs its event, and is logged
+            return self._refuse(payload.event, now_ms, "middleware error")
+        return self._encode_passed(payload.event, passed, now_ms)
+
+    async def prepare_patiently(self, event: Event) -> Receipt:
+        """Do the same, and wait for middleware that waits."""
+        if not self.middleware:
+            return self.prepare(event)
+        check(event)
+        message_id, now_ms = self._stamp(event)
+        payload = _payload(event, message_id)
+        try:
+            passed = await _middleware.run(self.middleware, payload)
+        except Exception:  # noqa: BLE001 -- the user's own function: it costs its event, and is logged
+            return self._refuse(payload.event, now_ms, "middleware error")
+        return self._encode_passed(payload.event, passed, now_ms)
+
+    def commit(self, receipt: Receipt, *, may_raise: bool = True) -> Receipt:
+        """Put a prepared event into every lane that takes it.
+
+        Raises:
+            QueueFullError: A lane that raises, or would wait, is full (with `may_raise`); nothing was queued.
+        """
+        for lane, outcome in zip(self.lanes, receipt.outcomes, strict=True):
+            if type(outcome) is Record and not lane.ledger.has_room(len(outcome.chunk)):
+                outcome.close(self._overflow(lane, may_raise=may_raise))
+        for lane, outcome in zip(self.lanes, receipt.outcomes, strict=True):
+            if isinstance(outcome, Delivery):
+                lane.ledger.turn_away(receipt.event_id, outcome)
+            elif outcome.fate is None:
+                lane.offer(outcome)
+            else:
+                lane.ledger.turn_away(receipt.event_id, outcome.fate)
+        return receipt
+
+    def turn_away(self, receipt: Receipt, reason: str) -> None:
+        """Drop a prepared event at every destination that it has no fate at yet."""
+        for lane, outcome in zip(self.lanes, receipt.outcomes, strict=True):
+            fate = Delivery(lane.destination.name, "dropped", reason=reason) if isinstance(outcome, Record) else outcome
+            if isinstance(outcome, Record):
+                outcome.close(fate)
+            lane.ledger.turn_away(receipt.event_id, fate)
+
+    async def room(self, receipt: Receipt) -> None:
+        """Wait until every lane that is worth waiting for has room for a prepared event, all at the same moment."""
+        while True:
+            for lane, outcome in zip(self.lanes, receipt.outcomes, strict=True):
+                if type(outcome) is Record and lane.destination.overflow == "wait":
+                    size = len(outcome.chunk)
+                    if not lane.ledger.has_room(size):
+                        await lane.ledger.room(size)
+                        break
+            else:
+                return
+
+    def _stamp(self, event: Event) -> tuple[str, int]:
+        given = event.message_id
+        return self.ids() if given is None else str(given), int(time.time() * 1000)
+
+    def _encode_passed(self, original: Event, passed: Payload | None, now_ms: int) -> Receipt:
+        """Encode what came out of the middleware, if anything did."""
+        if passed is None:
+            return self._refuse(original, now_ms, "middleware")
+        event = passed.event
+        try:
+            check(event)
+            return self._encode(event, str(event.message_id or original.message_id), now_ms, original)
+        except InvalidEventError:
+            return self._refuse(original, now_ms, "middleware error")
+
+    def _encode(self, event: Event, message_id: str, now_ms: int, original: Event | None = None) -> Receipt:
+        """Make the records of an event, one per lane, or the reason why there is none."""
+        key = order_key(event.user) or ""
+        also = text_id(event.previous_id, "previous_id") if type(event) is Alias else None
+        admitted = time.monotonic()
+        outcomes: list[Record | Delivery] = []
+        for lane in self.lanes:
+            destination = lane.destination
+            if event.integrations is not None and not self._is_wanted(destination.name, event.integrations):
+                outcomes.append(Delivery(destination.name, "skipped", reason="integrations"))
+                continue
+            chunk = destination.encode(event, message_id, now_ms)
+            if isinstance(chunk, bytes):
+                outcomes.append(Record(key, message_id, chunk, admitted, also))
+            else:
+                outcomes.append(Delivery(destination.name, chunk.status, reason=chunk.reason))
+        return Receipt(message_id, event, now_ms, self._names, outcomes, self._wait, original)
+
+    def _is_wanted(self, name: str, integrations: Mapping[str, Any]) -> bool:
+        wanted = integrations.get(name)
+        if wanted is not None:
+            return wanted is not False
+        return bool(integrations.get("All", True))
+
+    def _overflow(self, lane: Lane, *, may_raise: bool) -> Delivery:
+        if may_raise and lane.destination.overflow != "drop":
+            msg = f"the queue of {lane.destination.name} is full: {lane.ledger.held_events:,} events"
+            raise QueueFullError(msg)
+        return Delivery(lane.destination.name, "dropped", reason="queue full")
+
+    def _refuse(self, event: Event, now_ms: int, reason: str) -> Receipt:
+        """Give an event that middleware stopped its fate: the same at every destination."""
+        if reason == "middleware error":
+            logger.error("a middleware failed, or made an event invalid; the event is dropped", exc_info=True)  # noqa: LOG014 -- called from handlers
+        outcomes: list[Record | Delivery] = [Delivery(name, "dropped", reason=reason) for name in self._names]
+        return Receipt(str(event.message_id), event, now_ms, self._names, outcomes, self._wait)
+
+
+def _payload(event: Event, message_id: str) -> Payload:
+    """Stamp the event with its id, for middleware to see."""
+    extra = event.extra
+    return Payload(attrs.evolve(event, message_id=message_id), {} if extra is None else dict(extra))

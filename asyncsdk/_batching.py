@@ -1,0 +1,59 @@
+"""Which events go together, and what a verdict means for each of them."""
+
+from collections.abc import Collection, Sequence
+
+import attrs
+
+from asyncsdk._model.receipts import Record
+from asyncsdk.vendors._base import Verdict
+
+Batch = list[Record]
+
+
+@attrs.frozen
+class Sorted:
+    """A batch, sorted by what its verdict says. Every record is in exactly one of these.
+
+    Attributes:
+        delivered: Taken by the vendor.
+        rejected: With the reason of each.
+        resend: To send again at once.
+        retry: To send again after the circuit's wait.
+        paused: To send again after the verdict's pause, with everything else of the same keys.
+    """
+
+    delivered: Batch
+    rejected: list[tuple[Record, str]]
+    resend: Batch
+    retry: Batch
+    paused: Batch
+
+
+def sort_out(batch: Sequence[Record], verdict: Verdict) -> Sorted:
+    """Deal the records of a batch out by what `verdict` says of their positions."""
+    if not (verdict.reject or verdict.resend or verdict.retry or verdict.pause):
+        return Sorted(list(batch), [], [], [], [])
+    sorted_ = Sorted([], [], [], [], [])
+    piles = (
+        (frozenset(verdict.pause), sorted_.paused),
+        (frozenset(verdict.retry), sorted_.retry),
+        (frozenset(verdict.resend), sorted_.resend),
+    )
+    for position, record in enumerate(batch):
+        if position in verdict.reject:
+            sorted_.rejected.append((record, verdict.reject[position]))
+        else:
+            pile = next((pile for positions, pile in piles if position in positions), sorted_.delivered)
+            pile.append(record)
+    return sorted_
+
+
+def halves(batch: Sequence[Record]) -> tuple[Batch, Batch]:
+    """Cut a batch of two or more in the middle."""
+    middle = len(batch) // 2
+    return list(batch[:middle]), list(batch[middle:])
+
+
+def keys_of(records: Collection[Record]) -> set[str]:
+    """Collect whose lines these records stand in."""
+    return {key for record in records for key in record.keys}

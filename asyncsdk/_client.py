@@ -1,0 +1,304 @@
+"""The client: event verbs, and the life of the tasks behind them."""
+
+import asyncio
+import logging
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import aclosing, suppress
+from types import TracebackType
+from typing import Self
+
+from asyncsdk._admission import Admission
+from asyncsdk._delivery.lane import Lane
+from asyncsdk._lifecycle import Job, Lifecycle, SignalDrain, dev_server
+from asyncsdk._middleware import Middleware
+from asyncsdk._model.events import Event
+from asyncsdk._model.receipts import Delivery, Receipt, Record
+from asyncsdk._model.reports import Health, Report
+from asyncsdk._verbs import EventVerbs
+from asyncsdk.errors import ClientClosedError, ConfigurationError
+from asyncsdk.vendors._base import Destination
+
+logger = logging.getLogger("asyncsdk")
+
+_DEV_LINGER = 0.1
+# What is kept of the time to close for cancelling requests and closing connections.
+_TO_STOP = 0.1
+# Longest that takes before `aclose` returns without it.
+_STOP_GRACE = 1.0
+
+
+class Client(EventVerbs):
+    """One client for gates and events: everything a service needs of Statsig, RudderStack and Amplitude.
+
+    Making one touches no event loop and no network, so it may stand at module level. It belongs to the loop and the
+    process that start it.
+
+    Args:
+        *destinations: Where events go. Two of one vendor need different names.
+        on_delivery: Called on the loop with the id and the fate of every event at every destination. It must not
+            block; what it raises is logged.
+        drain_on_sigterm: On SIGTERM, send at once what is queued, before (and whatever) the server does about it.
+
+    Raises:
+        ConfigurationError: Two destinations have one name, or one is none.
+    """
+
+    def __init__(
+        self,
+        *destinations: Destination,
+        on_delivery: Callable[[str, Delivery], object] | None = None,
+        drain_on_sigterm: bool = False,
+    ) -> None:
+        names = [getattr(destination, "name", None) for destination in destinations]
+        if None in names or len(set(names)) < len(names):
+            msg = "destinations are Statsig, RudderStack, Amplitude and the like; two of one vendor need a `name=` each"
+            raise ConfigurationError(msg)
+        self._lanes = [Lane(destination) for destination in destinations]
+        self._admission = Admission(self._lanes, self._until_final)
+        self._life = Lifecycle()
+        self._on_delivery = on_delivery
+        self._drain_on_sigterm = drain_on_sigterm
+        self._signal: SignalDrain | None = None
+        self._closing: asyncio.Future[Report] | None = None
+        self._began_to_close = 0.0
+        for lane in self._lanes:
+            lane.ledger.on_final = self._announce if on_delivery is not None else None
+
+    def __repr__(self) -> str:
+        names = ", ".join(lane.destination.name for lane in self._lanes)
+        return f"<Client {self._life.state} [{names}]: {self._unsent()} events pending>"
+
+    # --- life -------------------------------------------------------------------------------------------------
+
+    async def start(self) -> Self:
+        """Start delivering, on the running loop. Starting a client that runs does nothing.
+
+        Raises:
+            ClientClosedError: It was closed; make another.
+            WrongEventLoopError: It runs on another loop.
+            ForkedProcessError: It was started in the parent of this process.
+        """
+        if self._life.state != "new":
+            self._life.check_admission()
+            self._life.check_loop()
+            return self
+        url = dev_server()
+        self._admission.ids.renew()
+        self._life.start({lane.destination.name: self._job(lane, url) for lane in self._lanes}, self._ended)
+        if self._drain_on_sigterm:
+            self._signal = SignalDrain(asyncio.get_running_loop(), self.flush)
+        return self
+
+    async def aclose(self, timeout: float = 5.0) -> Report:
+        """Deliver what is queued, for at most `timeout` seconds, and stop. Safe to call twice.
+
+        Events are still taken while it delivers. What has no fate at the end is abandoned, and the report says how
+        much that is; it is also logged once.
+
+        Raises:
+            WrongEventLoopError: The client runs on another loop.
+        """
+        life = self._life
+        if life.state == "new":
+            life.state = "closed"
+        if not life.is_in_its_process or (life.state == "closed" and self._closing is None):
+            return self._report(time.monotonic())
+        life.check_loop()
+        if self._closing is None:
+            self._began_to_close = time.monotonic()
+            self._closing = asyncio.get_running_loop().create_future()
+            try:
+                await self._drain(self._began_to_close + timeout - _TO_STOP)
+            finally:
+                life.state = "closed"
+                life.cancel()
+            timeout = _STOP_GRACE
+        await asyncio.wait([self._closing], timeout=timeout)
+        return self._closing.result() if self._closing.done() else self._report(self._began_to_close)
+
+    async def flush(self, timeout: float = 5.0) -> Report:
+        """Send at once what is queued; return when everything accepted before the call has met its fate.
+
+        Args:
+            timeout: Longest to wait, in seconds; the report then says what is pending, and delivery goes on.
+
+        Raises:
+            WrongEventLoopError: The client runs on another loop.
+            ForkedProcessError: It was started in the parent of this process.
+        """
+        began = time.monotonic()
+        complete = True
+        if self._life.state not in ("new", "closed"):
+            self._life.check_admission()
+            self._life.check_loop()
+            complete = await self._settle(timeout)
+        return self._report(began, complete=complete)
+
+    def health(self) -> Health:
+        """Tell how the client and each destination are doing; cheap enough for a health endpoint."""
+        lanes = {lane.destination.name: lane.health() for lane in self._lanes}
+        return Health(state=self._life.state, destinations=lanes, crashes=self._life.crashes)
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        life = getattr(self, "_life", None)
+        if life is not None and life.state in ("running", "draining") and life.is_in_its_process:
+            self._warn_forgotten()
+
+    # --- events: the verbs are in EventVerbs ------------------------------------------------------------------
+
+    def add_middleware(self, function: Middleware) -> Self:
+        """Let `function(payload, next)` see every event before it is queued, after those added earlier.
+
+        It passes the event on by calling `next(payload)`, with the payload it was given or another; an `async`
+        function may await that. Not calling it drops the event; raising costs that event only.
+
+        Raises:
+            ConfigurationError: It cannot be called.
+        """
+        if not callable(function):
+            msg = "a middleware is a function of (payload, next)"
+            raise ConfigurationError(msg)
+        self._admission.middleware += (function,)
+        return self
+
+    add_event_middleware = add_middleware
+
+    def put_nowait(self, event: Event) -> Receipt:
+        """Take an event without waiting: for callbacks, sync code and other threads.
+
+        From another thread the event is checked and encoded there, and queued on the client's loop; a full queue
+        then drops it.
+
+        Args:
+            event: `Track(...)`, `Page(...)` and the like.
+
+        Raises:
+            InvalidEventError: No vendor could take it, or an async middleware waits for something.
+            QueueFullError: A destination with `overflow="raise"` or `"wait"` is full.
+            ClientClosedError: The client was not started, or is closed.
+            ForkedProcessError: It was started in the parent of this process.
+        """
+        self._life.check_admission()
+        receipt = self._admission.prepare(event)
+        if self._life.is_on_its_loop:
+            return self._admission.commit(receipt)
+        loop = self._life.loop
+        if loop is None or loop.is_closed():
+            msg = "the client's event loop is closed"
+            raise ClientClosedError(msg)
+        loop.call_soon_threadsafe(self._commit_from_afar, receipt)
+        return receipt
+
+    async def _take(self, event: Event) -> Receipt:
+        self._life.check_admission()
+        self._life.check_loop()
+        admission = self._admission
+        if admission.is_direct:
+            return admission.commit(admission.prepare(event))
+        receipt = await admission.prepare_patiently(event)
+        await admission.room(receipt)
+        self._life.check_admission()
+        return admission.commit(receipt)
+
+    def _commit_from_afar(self, receipt: Receipt) -> None:
+        if self._life.state == "closed":
+            self._admission.turn_away(receipt, "closed")
+        else:
+            self._admission.commit(receipt, may_raise=False)
+
+    async def _until_final(self, records: Sequence[Record]) -> None:
+        """Return when all of `records` have a fate."""
+        self._life.check_loop()
+        left = len(records)
+        done = asyncio.get_running_loop().create_future()
+
+        def count_down() -> None:
+            nonlocal left
+            left -= 1
+            if not left and not done.done():
+                done.set_result(None)
+
+        for record in records:
+            record.watchers += (count_down,)
+        await done
+
+    def _announce(self, event_id: str, fate: Delivery) -> None:
+        """Call the user's `on_delivery`; its faults are its own."""
+        if self._on_delivery is None:
+            return
+        try:
+            self._on_delivery(event_id, fate)
+        except Exception:
+            logger.exception("on_delivery failed")
+
+    # --- the end ----------------------------------------------------------------------------------------------
+
+    def _job(self, lane: Lane, dev_url: str | None) -> Job:
+        # aiohttp takes longer to import than all the rest together, and nothing needs it before.
+        from asyncsdk._transport import Transport  # noqa: PLC0415 -- see above
+
+        if dev_url is not None:
+            lane.linger = min(lane.linger, _DEV_LINGER)
+
+        async def deliver() -> None:
+            async with aclosing(Transport(lane.destination.limits, dev_url)) as transport:
+                await lane.run(transport)
+
+        return deliver
+
+    async def _settle(self, seconds: float) -> bool:
+        """Flush every lane; False when the time was over first."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+                for lane in self._lanes:
+                    group.create_task(lane.flush())
+            return True
+        return False
+
+    async def _drain(self, deadline: float) -> None:
+        """Deliver what is queued; then take nothing more, and deliver what came in the meantime."""
+        self._life.state = "draining"
+        if self._signal is not None:
+            self._signal.remove()
+        await self._settle(deadline - time.monotonic())
+        self._life.state = "closed"
+        await self._settle(deadline - time.monotonic())
+
+    def _ended(self) -> None:
+        """Close the books: the tasks are gone, through `aclose` or because somebody cancelled them."""
+        if self._closing is None:
+            self._warn_forgotten()
+            self._closing = asyncio.get_running_loop().create_future()
+            self._began_to_close = time.monotonic()
+        self._life.state = "closed"
+        if self._signal is not None:
+            self._signal.remove()
+        for lane in self._lanes:
+            lane.abandon()
+        report = self._report(self._began_to_close)
+        lost = sum(counts.lost for counts in report.destinations.values())
+        logger.log(logging.WARNING if lost else logging.INFO, "closed in %.2f s; %s", report.seconds, report)
+        self._closing.set_result(report)
+
+    def _report(self, began: float, *, complete: bool = True) -> Report:
+        counts = {lane.destination.name: lane.ledger.account.report() for lane in self._lanes}
+        whole = complete and not any(count.abandoned for count in counts.values())
+        return Report(counts, time.monotonic() - began, whole)
+
+    def _unsent(self) -> int:
+        return sum(lane.ledger.held_events for lane in self._lanes)
+
+    def _warn_forgotten(self) -> None:
+        unsent = self._unsent()
+        msg = f"a Client was not closed, {unsent} unsent events are lost: use `async with` or `await client.aclose()`"
+        warnings.warn(msg, ResourceWarning, stacklevel=2, source=self)

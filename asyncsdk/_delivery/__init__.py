@@ -1,0 +1,1 @@
+"""From an admitted event to its fate: one lane per destination."""

@@ -1,0 +1,44 @@
+"""The count of fates, so that what was accepted always adds up."""
+
+from collections import Counter
+
+import attrs
+
+from asyncsdk._model.receipts import Delivery
+from asyncsdk._model.reports import DestinationReport
+
+
+@attrs.define(eq=False)
+class Account:
+    """Counts of one destination, since the client was made."""
+
+    accepted: int = 0
+    delivered: int = 0
+    spooled: int = 0
+    abandoned: int = 0
+    rejected: Counter[str] = attrs.field(factory=Counter)
+    dropped: Counter[str] = attrs.field(factory=Counter)
+    skipped: Counter[str] = attrs.field(factory=Counter)
+
+    def settle(self, fate: Delivery, count: int = 1) -> None:
+        """Count events that met `fate`."""
+        counts = getattr(self, fate.status)
+        if isinstance(counts, Counter):
+            counts[fate.reason] += count
+        else:
+            setattr(self, fate.status, counts + count)
+
+    def report(self) -> DestinationReport:
+        """Give the counts so far; `pending` is what is left of the accepted ones."""
+        final = self.delivered + self.spooled + self.abandoned
+        final += self.rejected.total() + self.dropped.total() + self.skipped.total()
+        return DestinationReport(
+            accepted=self.accepted,
+            delivered=self.delivered,
+            rejected=dict(self.rejected),
+            dropped=dict(self.dropped),
+            skipped=dict(self.skipped),
+            spooled=self.spooled,
+            abandoned=self.abandoned,
+            pending=self.accepted - final,
+        )

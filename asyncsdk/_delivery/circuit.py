@@ -1,0 +1,92 @@
+"""How many requests may be under way to one destination, and when the next may leave.
+
+Closed: up to the limit. After a failure it opens for a wait that doubles (or the vendor's `Retry-After`); then one
+probe goes out. A probe that is answered closes it, and the limit grows from 1 as answers come; one that fails opens it
+for longer. Halted: a person has to act; one probe at long intervals.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import attrs
+
+from asyncsdk._retry import at_least, waits
+from asyncsdk.vendors._base import Limits
+
+
+@attrs.define(eq=False)
+class Circuit:
+    """The state of one destination's circuit; times are on the monotonic clock."""
+
+    _limits: Limits
+    state: Literal["closed", "open", "probing"] = "closed"
+    halted: bool = False
+    generation: int = 0
+    until: float = 0.0
+    _floor: float = 0.0
+    _limit: int = attrs.field(init=False)
+    _waits: Iterator[float] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._limit = self._limits.in_flight
+        self._start_over()
+
+    def allows(self, in_flight: int, now: float) -> bool:
+        """Say whether a request may leave now, with `in_flight` under way."""
+        if self.state == "closed":
+            return in_flight < self._limit
+        # Requests of before the failure may still be under way: the probe does not wait for them.
+        return self.state == "open" and now >= self.until
+
+    def leave(self) -> int:
+        """Note that a request leaves; give the generation to report its answer under."""
+        if self.state == "open":
+            self.state = "probing"
+        return self.generation
+
+    def answered(self, generation: int) -> bool:
+        """Note an answer that shows the vendor to be well, whatever it says of the events; True when this is news."""
+        if generation != self.generation:
+            return False
+        news = self.state == "probing"
+        if news:
+            self.state, self.halted, self._limit = "closed", False, 1
+            self._start_over()
+        else:
+            self._limit = min(self._limit * 2, self._limits.in_flight)
+        return news
+
+    def failed(self, generation: int, now: float, retry_after: float | None) -> bool:
+        """Note a failure that waiting may heal; those that left together count as one. True when this is news."""
+        news = self.state == "closed"
+        if retry_after is not None:
+            self._floor = max(self._floor, now + at_least(retry_after))
+        if generation == self.generation:
+            self._open(now + next(self._waits))
+        self.until = max(self.until, self._floor)
+        return news
+
+    def landed(self, generation: int) -> None:
+        """Note that a flight ended; a probe that came back without an answer goes out again."""
+        if generation == self.generation and self.state == "probing":
+            self.state = "open"
+
+    def halt(self, generation: int, now: float) -> bool:
+        """Note an answer that only a person can heal; True when this is news."""
+        news = not self.halted
+        self.halted = True
+        if generation == self.generation:
+            self._open(now + self._limits.probe_every)
+        return news
+
+    def hurry(self, now: float) -> None:
+        """Cut a wait short, for a flush; what the vendor asked for is kept to."""
+        if self.state == "open":
+            self.until = max(now, self._floor)
+
+    def _open(self, until: float) -> None:
+        self.state, self.until = "open", until
+        self.generation += 1
+
+    def _start_over(self) -> None:
+        self._waits = waits(self._limits.retry_first, self._limits.retry_most)

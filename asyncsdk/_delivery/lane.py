@@ -1,0 +1,309 @@
+"""One destination's queue and the tasks that empty it.
+
+An admitted event goes on the lane's `asyncio.Queue`; the worker (`run`) moves it to `Pending`, fills batches by count,
+bytes and linger, and sends each as a `Flight` task of its own, as many at once as the circuit allows. What a vendor's
+answer means is decided by pure functions (`judge`, `sort_out`, `Circuit`); this module only carries it out.
+"""
+
+import asyncio
+import logging
+import sys
+import time
+from collections import deque
+from typing import Literal, Protocol
+
+from asyncsdk._batching import Batch, halves, keys_of, sort_out
+from asyncsdk._delivery.circuit import Circuit
+from asyncsdk._delivery.ledger import Ledger
+from asyncsdk._delivery.pending import Flight, Pending
+from asyncsdk._model.receipts import Record
+from asyncsdk._model.reports import DestinationHealth
+from asyncsdk.vendors._base import Destination, Request, Response, Verdict
+
+logger = logging.getLogger("asyncsdk.delivery")
+
+_NEVER = sys.maxsize
+# Late events are looked for this often, in parts of the deadline.
+_SWEEPS_PER_DEADLINE = 20
+
+
+class Sender(Protocol):
+    """What a lane needs of a transport."""
+
+    async def send(self, request: Request, *, plain: bool = False) -> Response:
+        """Post a request; trouble is a response without a status."""
+        ...
+
+
+class Lane:
+    """Everything between the admission of an event and its fate, for one destination.
+
+    Attributes:
+        destination: The vendor's codec.
+        ledger: What is held, and how it leaves.
+        linger: Longest an event waits for company, in seconds.
+        last_error: The latest failure, in a few words.
+    """
+
+    def __init__(self, destination: Destination) -> None:
+        """Make an empty lane; needs no running loop."""
+        self.destination = destination
+        self.ledger = Ledger(destination.name, destination.limits)
+        self.linger = destination.limits.linger
+        self.last_error = ""
+        self._limits = destination.limits
+        self._intake: asyncio.Queue[Record] = asyncio.Queue()
+        self._intake_bytes = 0
+        self._pending = Pending()
+        self._waiting: list[Flight] = []
+        self._flying: set[Flight] = set()
+        self._circuit = Circuit(destination.limits)
+        self._target_bytes = destination.limits.bytes
+        self._flushes = 0
+        self._next_sweep = 0.0
+        self._wake = asyncio.Event()
+        self._wake_at_events = 1
+        self._wake_at_bytes = _NEVER
+
+    def offer(self, record: Record) -> None:
+        """Take an event; the caller has made sure that there is room."""
+        self.ledger.hold(record)
+        self._intake_bytes += len(record.chunk)
+        self._intake.put_nowait(record)
+        if self._intake.qsize() >= self._wake_at_events or self._intake_bytes >= self._wake_at_bytes:
+            self._wake.set()
+
+    async def flush(self) -> None:
+        """Send at once, and return when everything that was offered before the call has met its fate."""
+        self._flushes += 1
+        self._circuit.hurry(time.monotonic())
+        self._wake.set()
+        try:
+            await self.ledger.settled()
+        finally:
+            self._flushes -= 1
+
+    def abandon(self) -> int:
+        """Give up everything that has no fate yet, once the worker has ended; say how much it was."""
+        self._pull()
+        left = [record for flight in self._waiting for record in flight.records] + self._pending.remove()
+        self._waiting.clear()
+        self.ledger.settle(left, "abandoned", reason="closed before it was delivered")
+        self.ledger.let_all_in()
+        return len(left)
+
+    def health(self) -> DestinationHealth:
+        """Tell how the lane is doing."""
+        circuit = self._circuit
+        state: Literal["ok", "retrying", "halted"] = "ok" if circuit.state == "closed" else "retrying"
+        return DestinationHealth(
+            state="halted" if circuit.halted else state,
+            queued_events=self.ledger.held_events,
+            queued_bytes=self.ledger.held_bytes,
+            requests_in_flight=len(self._flying),
+            last_error=self.last_error,
+            retry_in=max(0.0, circuit.until - time.monotonic()) if circuit.state == "open" else 0.0,
+            counts=self.ledger.account.report(),
+        )
+
+    # --- the worker -------------------------------------------------------------------------------------------
+
+    async def run(self, sender: Sender) -> None:
+        """Send what arrives, until cancelled. May be started again after a crash: nothing is forgotten."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as flights:
+            while True:
+                self._wake.clear()
+                now = time.monotonic()
+                self._sweep(now)
+                while (flight := self._next(now)) is not None:
+                    self._flying.add(flight)
+                    flight.generation = self._circuit.leave()
+                    flights.create_task(self._fly(flight, sender))
+                alarm = loop.call_later(self._until_next_look(now), self._wake.set)
+                try:
+                    await self._wake.wait()
+                finally:
+                    alarm.cancel()
+
+    def _next(self, now: float) -> Flight | None:
+        """Pick the flight that may leave now; those that wait for a retry go first."""
+        if not self._circuit.allows(len(self._flying), now):
+            return None
+        for position, flight in enumerate(self._waiting):
+            if flight.not_before <= now:
+                return self._waiting.pop(position)
+        while self._is_due(now):
+            self._pull()
+            if batch := self._pending.take(self._limits.events, self._target_bytes):
+                return Flight(deque([batch]), keys_of(batch))
+        return None
+
+    def _is_due(self, now: float) -> bool:
+        """Say whether what is queued should wait no longer for company."""
+        ready = self._pending.ready
+        count = len(ready) + self._intake.qsize()
+        if count == 0:
+            return False
+        if self._flushes or count >= self._limits.events or self._intake_bytes >= self._target_bytes:
+            return True
+        if not ready:
+            self._pull(1)
+        return now >= ready[0].admitted + self.linger
+
+    def _pull(self, most: int = _NEVER) -> None:
+        """Move events from the intake to the pending ones."""
+        for _ in range(min(most, self._intake.qsize())):
+            record = self._intake.get_nowait()
+            self._intake_bytes -= len(record.chunk)
+            self._pending.ready.append(record)
+
+    def _until_next_look(self, now: float) -> float:
+        """Say in how many seconds something is due, and how many arrivals are worth a look before that."""
+        self._wake_at_events, self._wake_at_bytes = _NEVER, _NEVER
+        times = [self._next_sweep]
+        if not self._circuit.allows(len(self._flying), now):
+            if self._circuit.state == "open":
+                times.append(self._circuit.until)
+        else:
+            times += [flight.not_before for flight in self._waiting]
+            ready = self._pending.ready
+            self._wake_at_events = 1
+            if ready:
+                times.append(ready[0].admitted + self.linger)
+                self._wake_at_events = self._limits.events - len(ready)
+                self._wake_at_bytes = self._target_bytes
+        return max(0.0, min(times) - now)
+
+    def _sweep(self, now: float) -> None:
+        """Drop what has been held for longer than the deadline, wherever it waits."""
+        if now < self._next_sweep:
+            return
+        self._next_sweep = now + self._limits.deadline / _SWEEPS_PER_DEADLINE
+        if not self.ledger.held_events:
+            return
+        self._pull()
+        before = now - self._limits.deadline
+        late = self._pending.remove(before)
+        for flight in list(self._waiting):
+            for part in flight.parts:
+                late += [record for record in part if record.admitted < before]
+                part[:] = [record for record in part if record.admitted >= before]
+            self._trim(flight)
+        self._waiting = [flight for flight in self._waiting if flight.parts]
+        if late:
+            logger.warning("%s: %d events dropped: not delivered in time", self.destination.name, len(late))
+            self.ledger.settle(late, "dropped", reason="deadline")
+
+    # --- a flight ---------------------------------------------------------------------------------------------
+
+    async def _fly(self, flight: Flight, sender: Sender) -> None:
+        try:
+            while flight.parts and await self._attempt(flight, sender):
+                pass
+        except Exception as error:
+            # A bug in a codec costs its batch, and the lane goes on.
+            self.last_error = f"crash: {type(error).__name__}"
+            lost = [record for record in flight.parts.popleft() if record.fate is None]
+            logger.exception("%s: %d events dropped: their codec failed", self.destination.name, len(lost))
+            self.ledger.settle(lost, "dropped", reason="crash")
+        finally:
+            self._circuit.landed(flight.generation)
+            self._flying.discard(flight)
+            self._trim(flight)
+            if flight.parts:
+                self._waiting.append(flight)
+            self._wake.set()
+
+    async def _attempt(self, flight: Flight, sender: Sender) -> bool:
+        """Send the first part and carry out the verdict; True when the flight may go on at once."""
+        part = flight.parts[0]
+        chunks = [record.chunk for record in part]
+        request = self.destination.frame(chunks, int(time.time() * 1000))
+        response = await sender.send(request, plain=flight.plain)
+        verdict = self.destination.judge(response, chunks)
+        self.last_error = verdict.reason or self.last_error
+        if verdict.halt:
+            self.ledger.tell(part, response.status, verdict.reason)
+            self._halt(flight, verdict)
+            return False
+        if verdict.halve:
+            return self._halve(flight, response, verdict)
+        return self._deal_out(flight, response, verdict)
+
+    def _deal_out(self, flight: Flight, response: Response, verdict: Verdict) -> bool:
+        """Give each event of the first part its fate, or its place for the next attempt."""
+        ledger, part = self.ledger, flight.parts[0]
+        outcome = sort_out(part, verdict)
+        unsettled = outcome.resend + outcome.retry + outcome.paused
+        ledger.tell(unsettled, response.status, verdict.reason)
+        ledger.settle(outcome.delivered, "delivered", response.status, answered=True)
+        for reason in {reason for _, reason in outcome.rejected}:
+            refused = [record for record, why in outcome.rejected if why == reason]
+            ledger.settle(refused, "rejected", response.status, reason, answered=True)
+        part[:] = [record for record in part if record.fate is None]
+        if outcome.paused:
+            self._pause(flight, keys_of(outcome.paused), verdict.pause_for)
+        if outcome.retry:
+            flight.plain = flight.plain or verdict.plain
+            self._fail(flight, verdict)
+            return False
+        self._succeed(flight)
+        return True
+
+    def _halve(self, flight: Flight, response: Response, verdict: Verdict) -> bool:
+        """Look for the event that is to blame; when it is found, reject it."""
+        part = flight.parts[0]
+        if flight.refusals < verdict.patience:
+            flight.refusals += 1
+            self.ledger.tell(part, response.status, verdict.reason)
+            self._fail(flight, verdict)
+            return False
+        flight.parts.popleft()
+        if len(part) == 1:
+            self.ledger.settle(part, "rejected", response.status, verdict.reason, answered=True)
+        else:
+            self.ledger.tell(part, response.status, verdict.reason)
+            flight.parts.extendleft(reversed(halves(part)))
+        self._succeed(flight)
+        if verdict.too_large:
+            self._target_bytes = max(1, sum(len(record.chunk) for record in part) // 2)
+        return True
+
+    def _halt(self, flight: Flight, verdict: Verdict) -> None:
+        if self._circuit.halt(flight.generation, time.monotonic()):
+            logger.error(
+                "%s refuses its key, address or certificate (%s): put it right; %d events wait until their deadline",
+                self.destination.name,
+                verdict.reason,
+                self.ledger.held_events,
+            )
+
+    def _fail(self, flight: Flight, verdict: Verdict) -> None:
+        if self._circuit.failed(flight.generation, time.monotonic(), verdict.retry_after):
+            logger.warning("%s: %s; trying again until it is well", self.destination.name, verdict.reason)
+
+    def _succeed(self, flight: Flight) -> None:
+        """Note an answer; requests that were made smaller grow back to their full size."""
+        self._trim(flight)
+        if self._circuit.answered(flight.generation):
+            logger.info("%s: is well again", self.destination.name)
+        if self._target_bytes < self._limits.bytes:
+            self._target_bytes = min(self._limits.bytes, self._target_bytes + self._limits.bytes // 10)
+
+    def _pause(self, flight: Flight, keys: set[str], seconds: float) -> None:
+        """Let everything of `keys` wait in a flight of its own, in order; the rest goes on."""
+        apart: deque[Batch] = deque()
+        for part in flight.parts:
+            apart.append([record for record in part if not keys.isdisjoint(record.keys)])
+            part[:] = [record for record in part if keys.isdisjoint(record.keys)]
+        held = {key for part in apart for key in keys_of(part)}
+        flight.keys -= held
+        self._waiting.append(Flight(apart, held, time.monotonic() + seconds))
+
+    def _trim(self, flight: Flight) -> None:
+        """Forget the parts of a flight that are empty, and let go of the keys it no longer needs."""
+        flight.parts = deque(part for part in flight.parts if part)
+        needed = {key for part in flight.parts for key in keys_of(part)}
+        self._pending.release(flight.keys - needed)
+        flight.keys = needed

@@ -1,0 +1,140 @@
+"""What one destination holds, and how an event leaves it: with exactly one fate, told to all who wait for it."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Collection
+
+from asyncsdk._delivery.accounting import Account
+from asyncsdk._model.receipts import Attempt, Delivery, Record, Status
+from asyncsdk.vendors._base import Limits
+
+
+class Ledger:
+    """Counts, room and waiters of one destination.
+
+    Attributes:
+        account: The counts.
+        held_events: Events without a fate.
+        held_bytes: Their bytes.
+        on_final: Called with the id and the fate of every event whose fate is final; None when nobody asked.
+    """
+
+    def __init__(self, name: str, limits: Limits) -> None:
+        """Open an empty ledger; needs no running loop."""
+        self.account = Account()
+        self.held_events = 0
+        self.held_bytes = 0
+        self.on_final: Callable[[str, Delivery], None] | None = None
+        self._name = name
+        self._limits = limits
+        # Events without a fate by the flush they fall under; a flush waits for all epochs up to its own.
+        self._epoch = 0
+        self._unsettled: dict[int, int] = {0: 0}
+        self._progress = asyncio.Event()
+        self._room_waiters: deque[asyncio.Future[None]] = deque()
+
+    def has_room(self, size: int) -> bool:
+        """Say whether one more event of `size` bytes may be held."""
+        limits = self._limits
+        return self.held_events < limits.queued_events and self.held_bytes + size <= limits.queued_bytes
+
+    async def room(self, size: int) -> None:
+        """Wait until `has_room(size)`, first come, first served. The caller checks again: others may be quicker."""
+        queue_up = self._room_waiters.append
+        while not self.has_room(size):
+            turn = asyncio.get_running_loop().create_future()
+            queue_up(turn)
+            queue_up = self._room_waiters.appendleft  # whoever was called in vain stays first
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self.let_in()  # the turn was given, and is not used: hand it on
+                raise
+
+    def hold(self, record: Record) -> None:
+        """Take an event in."""
+        record.epoch = self._epoch
+        self._unsettled[self._epoch] += 1
+        self.account.accepted += 1
+        self.held_events += 1
+        self.held_bytes += len(record.chunk)
+
+    def turn_away(self, event_id: str, fate: Delivery) -> None:
+        """Count an event that is not held at all."""
+        self.account.accepted += 1
+        self.account.settle(fate)
+        if self.on_final is not None:
+            self.on_final(event_id, fate)
+
+    def tell(self, records: Collection[Record], code: int, reason: str) -> None:
+        """Add an answer that settled nothing to the story of each record."""
+        attempt = Attempt(int(time.time() * 1000), code, reason)
+        for record in records:
+            record.story += (attempt,)
+
+    def settle(
+        self,
+        records: Collection[Record],
+        status: Status,
+        code: int = 0,
+        reason: str = "",
+        *,
+        answered: bool = False,
+    ) -> None:
+        """Make a fate final. Records of the same number of attempts share one `Delivery`.
+
+        Args:
+            records: None of them has a fate yet.
+            status: The fate.
+            code: HTTP status of the answer that settled them; 0 takes the last one of each record's story.
+            reason: Why.
+            answered: The answer that settles them is not in their story.
+        """
+        if not records:
+            return
+        fates: dict[int, Delivery] = {}
+        unsettled, size = self._unsettled, 0
+        for record in records:
+            attempts = len(record.story) + answered
+            fate = fates.get(attempts)
+            if fate is None:
+                last = code or (record.story[-1].code if record.story else 0)
+                fate = fates[attempts] = Delivery(self._name, status, last, reason, attempts)
+            record.close(fate)
+            size += len(record.chunk)
+            unsettled[record.epoch] -= 1
+        self.account.settle(next(iter(fates.values())), len(records))
+        self.held_events -= len(records)
+        self.held_bytes -= size
+        self._progress.set()
+        for _ in range(min(len(records), len(self._room_waiters))):
+            self.let_in()
+        if self.on_final is not None:
+            for record in records:
+                self.on_final(record.id, fates[len(record.story) + answered])
+
+    async def settled(self) -> None:
+        """Return when everything that is held now has a fate."""
+        epoch = self._epoch
+        self._epoch += 1
+        self._unsettled[self._epoch] = 0
+        while any(count for old, count in self._unsettled.items() if old <= epoch):
+            self._progress.clear()
+            await self._progress.wait()
+        for old in [old for old, count in self._unsettled.items() if not count and old < self._epoch]:
+            del self._unsettled[old]
+
+    def let_in(self) -> None:
+        """Give the first one who waits for room a turn."""
+        while self._room_waiters:
+            turn = self._room_waiters.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    def let_all_in(self) -> None:
+        """Wake everybody who waits for room, because the lane closes."""
+        while self._room_waiters:
+            self.let_in()

@@ -1,0 +1,163 @@
+"""What keeps a client alive and lets it go: its one task, the process and loop it belongs to, its signal handler."""
+
+import asyncio
+import contextvars
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from types import FrameType
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from asyncsdk.errors import ClientClosedError, ConfigurationError, ForkedProcessError, WrongEventLoopError
+
+logger = logging.getLogger("asyncsdk")
+
+Job = Callable[[], Coroutine[Any, Any, None]]
+Jobs = Mapping[str, Job]
+State = Literal["new", "running", "draining", "closed"]
+DEV_SERVER = "ASYNCSDK_DEV_SERVER"
+# A job that fails at once, again and again, is started again at most this often.
+_RESTART_PAUSE = 1.0
+
+
+class Lifecycle:
+    """Where a client is in its life, and the one task that owns all its others.
+
+    Attributes:
+        state: `new`, `running`, `draining` or `closed`.
+        crashes: How often a job was started again.
+    """
+
+    def __init__(self) -> None:
+        """Begin as new; needs no running loop."""
+        self.state: State = "new"
+        self.crashes = 0
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, jobs: Jobs, ended: Callable[[], None]) -> None:
+        """Start the jobs on the running loop, each supervised; `ended` is called when they are no more."""
+        self.loop = asyncio.get_running_loop()
+        self._pid = os.getpid()
+        self.state = "running"
+        # An empty context: the task must not keep alive what the request that happened to start it holds.
+        self._task = self.loop.create_task(self._run(jobs), name="asyncsdk", context=contextvars.Context())
+        self._task.add_done_callback(lambda _: ended())
+
+    def cancel(self) -> None:
+        """Tell the jobs to end."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def check_admission(self) -> None:
+        """Refuse an event that could not be delivered from here.
+
+        Raises:
+            ClientClosedError: The client was not started, or is closed.
+            ForkedProcessError: It was started in the parent of this process.
+        """
+        if self.state == "new":
+            msg = "the client is not started: use `async with client:` or `await client.start()`"
+            raise ClientClosedError(msg)
+        if self.state == "closed":
+            msg = "the client is closed"
+            raise ClientClosedError(msg)
+        if os.getpid() != self._pid:
+            msg = "the client was started before os.fork(): make or start one in the child process"
+            raise ForkedProcessError(msg)
+
+    def check_loop(self) -> None:
+        """Refuse to be awaited on a loop that is not the client's.
+
+        Raises:
+            WrongEventLoopError: It is not.
+        """
+        if not self.is_on_its_loop:
+            msg = "the client was started on another event loop: one client belongs to one loop"
+            raise WrongEventLoopError(msg)
+
+    @property
+    def is_in_its_process(self) -> bool:
+        """Whether this is the process that the client was started in."""
+        return os.getpid() == self._pid
+
+    @property
+    def is_on_its_loop(self) -> bool:
+        """Whether the caller runs on the loop that the client was started on."""
+        try:
+            return asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            return False
+
+    async def _run(self, jobs: Jobs) -> None:
+        async with asyncio.TaskGroup() as group:
+            for name, job in jobs.items():
+                group.create_task(self._supervise(name, job), name=f"asyncsdk {name}")
+
+    async def _supervise(self, name: str, job: Job) -> None:
+        """Run a job for ever: a crash is logged, counted, and the job started again."""
+        while True:
+            try:
+                await job()
+            except Exception:
+                self.crashes += 1
+                logger.exception("%s failed and is started again; please report this", name)
+                await asyncio.sleep(_RESTART_PAUSE)
+
+
+def dev_server() -> str | None:
+    """Read the URL of the dev server from the environment; None when there is none.
+
+    Raises:
+        ConfigurationError: It is not an address of this machine.
+    """
+    url = os.environ.get(DEV_SERVER)
+    if not url:
+        return None
+    if urlsplit(url).hostname not in ("localhost", "127.0.0.1", "::1"):
+        msg = f"{DEV_SERVER} must be an http:// address of this machine, such as http://127.0.0.1:4010"
+        raise ConfigurationError(msg)
+    logger.warning("all events go to the dev server at %s, because %s is set", url, DEV_SERVER)
+    return url
+
+
+class SignalDrain:
+    """Calls `drain` on SIGTERM, and then whatever was installed before; never in its place.
+
+    uvicorn reaches its lifespan's shutdown only when all connections are closed, so with a streaming client that is
+    never: at the signal itself there is still time.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, drain: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Chain onto the handler of SIGTERM. Does nothing off the main thread, where Python allows no handlers."""
+        self._loop = loop
+        self._drain = drain
+        self._drained: asyncio.Task[object] | None = None
+        self._installed = threading.current_thread() is threading.main_thread()
+        if self._installed:
+            self._before = signal.signal(signal.SIGTERM, self._handle)
+
+    def remove(self) -> None:
+        """Put the earlier handler back, unless somebody has replaced ours since."""
+        if self._installed and signal.getsignal(signal.SIGTERM) == self._handle:
+            signal.signal(signal.SIGTERM, self._before)
+        self._installed = False
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self._loop.call_soon_threadsafe(self._begin)
+        if callable(self._before):
+            self._before(number, frame)
+
+    def _begin(self) -> None:
+        self._drained = self._loop.create_task(self._drain(), name="asyncsdk drain")
+        if self._before is signal.SIG_DFL:
+            self._drained.add_done_callback(self._end_process)
+
+    def _end_process(self, _: asyncio.Task[object]) -> None:
+        """Let the signal do what it would have done at once."""
+        self.remove()
+        signal.raise_signal(signal.SIGTERM)

@@ -1,0 +1,165 @@
+"""Functions of the user's between an event verb and the queues."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from inspect import isawaitable
+from typing import Any
+
+import attrs
+
+from asyncsdk._model.events import Event, order_key
+from asyncsdk.errors import AsyncSDKError, ConfigurationError, InvalidEventError
+
+
+@attrs.define
+class Payload:
+    """What a middleware is given and passes on.
+
+    Attributes:
+        event: The event; a value: pass on another (`attrs.evolve`) instead of changing it.
+        extra: What the caller gave as `extra=`; never sent.
+    """
+
+    event: Event
+    extra: Mapping[str, Any]
+
+
+Next = Callable[[Payload], Awaitable[None]]
+Middleware = Callable[[Payload, Next], Awaitable[None] | None]
+
+
+class _Rest:
+    """What `next(payload)` returns: awaiting it is for async middleware; the rest of the chain runs either way."""
+
+    def __init__(self, chain: "_Chain", step: Awaitable[None] | None) -> None:
+        self._chain = chain
+        self._step = step
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        step, self._step = self._step, None
+        if step is not None:
+            self._chain.loose.remove(step)
+            yield from step.__await__()
+
+
+class _Chain:
+    """One event's way through the middleware."""
+
+    def __init__(self, middleware: tuple[Middleware, ...]) -> None:
+        self._middleware = middleware
+        self.passed: Payload | None = None
+        # Steps that a sync middleware started by calling `next` and could not await.
+        self.loose: list[Awaitable[None]] = []
+
+    def step(self, position: int, payload: Payload) -> Awaitable[None] | None:
+        """Call the middleware at `position`, or note that the payload came through."""
+        if position == len(self._middleware):
+            self.passed = payload
+            return None
+        called = False
+
+        def go_on(payload: Payload) -> _Rest:
+            nonlocal called
+            if called:
+                msg = "a middleware called `next` twice for one event"
+                raise AsyncSDKError(msg)
+            called = True
+            rest = self.step(position + 1, payload)
+            if rest is not None:
+                self.loose.append(rest)
+            return _Rest(self, rest)
+
+        step = self._middleware[position](payload, go_on)
+        return step if isawaitable(step) else None
+
+
+async def run(middleware: tuple[Middleware, ...], payload: Payload) -> Payload | None:
+    """Lead `payload` through the middleware; None when one of them did not pass it on."""
+    chain = _Chain(middleware)
+    try:
+        step = chain.step(0, payload)
+        if step is not None:
+            await step
+        while chain.loose:
+            await chain.loose.pop(0)
+    finally:
+        for step in chain.loose:
+            if isinstance(step, Coroutine):
+                step.close()
+    return chain.passed
+
+
+def run_at_once(middleware: tuple[Middleware, ...], payload: Payload) -> Payload | None:
+    """Do the same without a loop to wait on.
+
+    Raises:
+        InvalidEventError: An async middleware waited for something.
+    """
+    journey: Coroutine[Any, Any, Payload | None] = run(middleware, payload)
+    try:
+        journey.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return] # a coroutine's value is untyped there
+    journey.close()
+    msg = "an async middleware waits for something, which put_nowait cannot: use `await client.track(...)` and the like"
+    raise InvalidEventError(msg)
+
+
+@attrs.frozen
+class Redact:
+    """Middleware that replaces values by name, at any depth: made by `redact`."""
+
+    names: frozenset[str]
+    replacement: str
+
+    def __call__(self, payload: Payload, next: Next) -> Awaitable[None]:  # noqa: A002 -- the field's word for it
+        """Pass the event on without what is named."""
+        changes: dict[str, Any] = {}
+        for field in ("traits", "properties", "metadata", "context", "fields"):
+            value = getattr(payload.event, field, None)
+            if isinstance(value, Mapping):
+                changes[field] = self.clean(value)
+        return next(attrs.evolve(payload, event=attrs.evolve(payload.event, **changes)))
+
+    def clean(self, value: Any) -> Any:
+        """Copy `value` with every named key's value replaced."""
+        if isinstance(value, Mapping):
+            return {key: self.replacement if key in self.names else self.clean(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.clean(item) for item in value]
+        return value
+
+
+def redact(*names: str, replacement: str = "[redacted]") -> Redact:
+    """Make a middleware that replaces the values of these keys in properties, traits, metadata and context.
+
+    Raises:
+        ConfigurationError: No name was given.
+    """
+    if not names or not all(isinstance(name, str) for name in names):
+        msg = 'redact takes the names of keys: redact("password", "iban")'
+        raise ConfigurationError(msg)
+    return Redact(frozenset(names), replacement)
+
+
+def sample(rate: float, *, salt: str = "") -> Middleware:
+    """Make a middleware that passes on the events of this share of the users, and always of the same ones.
+
+    Args:
+        rate: 0.0 (nobody) to 1.0 (everybody).
+        salt: Another one picks other users.
+
+    Raises:
+        ConfigurationError: The rate is out of range.
+    """
+    if not 0 <= rate <= 1:
+        msg = f"sample takes a rate from 0 to 1, not {rate}"
+        raise ConfigurationError(msg)
+
+    def sampled(payload: Payload, next: Next) -> Awaitable[None] | None:  # noqa: A002 -- the field's word for it
+        digest = hashlib.sha256(f"{salt}:{order_key(payload.event.user)}".encode("utf-8", "replace")).digest()
+        if int.from_bytes(digest[:8]) < rate * 2**64:
+            return next(payload)
+        return None
+
+    return sampled

@@ -1,0 +1,178 @@
+"""What became of an event: its records on the way, its deliveries at the end, its receipt."""
+
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import attrs
+
+from asyncsdk._model.events import Event
+
+Status = Literal["delivered", "rejected", "dropped", "skipped", "spooled", "abandoned"]
+
+
+@attrs.frozen
+class Delivery:
+    """The final fate of an event at one destination.
+
+    Attributes:
+        destination: The destination's name.
+        status: `delivered`; `rejected` by the vendor or for its sake; `dropped` by us; `skipped` because nobody
+            wanted it there; `spooled` to disk at close; `abandoned` in memory at close (it may have arrived).
+        code: HTTP status of the last answer; 0 when there was none.
+        reason: Why, in a few words; empty when delivered.
+        attempts: Requests that carried it.
+    """
+
+    destination: str
+    status: Status
+    code: int = 0
+    reason: str = ""
+    attempts: int = 0
+
+
+@attrs.frozen
+class Attempt:
+    """One request that did not settle an event.
+
+    Attributes:
+        time_ms: When its answer came, in milliseconds since 1970.
+        code: HTTP status; 0 when there was no answer.
+        reason: What was wrong, and so what was done.
+    """
+
+    time_ms: int
+    code: int
+    reason: str
+
+
+@attrs.define(eq=False)
+class Record:
+    """One event on its way to one destination.
+
+    Attributes:
+        key: Whose line it stands in.
+        also: The second line that an alias stands in.
+        id: The event's id.
+        chunk: Its bytes, encoded for the destination.
+        admitted: When it was taken, on the monotonic clock.
+        epoch: Which flush it falls under: the number of flushes begun before it.
+        story: Requests so far that did not settle it.
+        fate: None while it is pending.
+        watchers: Called once, when the fate is final.
+    """
+
+    key: str
+    id: str
+    chunk: bytes
+    admitted: float
+    also: str | None = None
+    epoch: int = 0
+    story: tuple[Attempt, ...] = ()
+    fate: Delivery | None = None
+    watchers: tuple[Callable[[], None], ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All lines it stands in."""
+        return (self.key,) if self.also is None else (self.key, self.also)
+
+    def close(self, fate: Delivery) -> None:
+        """Make the fate final, and tell those who wait for it."""
+        self.fate = fate
+        watchers, self.watchers = self.watchers, ()
+        for watcher in watchers:
+            watcher()
+
+
+@attrs.define(eq=False)
+class Receipt:
+    """What an event verb returns: the event is admitted, and this tells what becomes of it.
+
+    `await receipt` waits until every destination's answer is final, and gives a `Delivery` per destination name.
+    Throwing a receipt away costs nothing.
+
+    Attributes:
+        event_id: RudderStack's `messageId`, Amplitude's `insert_id`.
+        event: The event as it was sent, after middleware.
+        time_ms: When it was admitted, in milliseconds since 1970.
+        outcomes: What each destination makes of it, in the order of the client's destinations.
+    """
+
+    event_id: str
+    event: Event = attrs.field(repr=False)
+    time_ms: int
+    _names: Sequence[str] = attrs.field(repr=False)
+    outcomes: list[Record | Delivery] = attrs.field(repr=False)
+    _wait: Callable[[Sequence[Record]], Awaitable[None]] = attrs.field(repr=False)
+    _original: Event | None = attrs.field(default=None, repr=False)
+
+    def __await__(self) -> Generator[Any, Any, dict[str, Delivery]]:
+        return self._settled().__await__()
+
+    async def _settled(self) -> dict[str, Delivery]:
+        pending = [o for o in self.outcomes if isinstance(o, Record) and o.fate is None]
+        if pending:
+            await self._wait(pending)
+        return {name: fate for name, fate in self.deliveries.items() if fate is not None}
+
+    @property
+    def deliveries(self) -> Mapping[str, Delivery | None]:
+        """The fate per destination name as far as it is known; None while it is pending."""
+        return {
+            name: outcome.fate if isinstance(outcome, Record) else outcome
+            for name, outcome in zip(self._names, self.outcomes, strict=True)
+        }
+
+    def explain(self) -> str:
+        """Tell the event's whole story: what middleware changed, bytes, attempts, answers and fate per vendor."""
+        lines = [f"{type(self.event).__name__}{_title(self.event)}  id {self.event_id}  {_clock(self.time_ms)}"]
+        if self._original is not None:
+            lines += [f"  middleware changed {change}" for change in _changes(self._original, self.event)]
+        for name, outcome in zip(self._names, self.outcomes, strict=True):
+            lines += _chapter(name, outcome)
+        return "\n".join(lines)
+
+
+def _title(event: Event) -> str:
+    name = getattr(event, "name", None)
+    return f" {name!r}" if isinstance(name, str) else ""
+
+
+def _changes(before: Event, after: Event) -> list[str]:
+    """Name the fields that differ; values stay out of a text that may be pasted anywhere."""
+    if type(before) is not type(after):
+        return [f"{type(before).__name__} into {type(after).__name__}"]
+    names = [field.name for field in attrs.fields(type(before)) if field.name not in ("extra", "message_id")]
+    changed: list[str] = []
+    for name in names:
+        old, new = getattr(before, name), getattr(after, name)
+        if old == new:
+            continue
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            keys = [key for key in {**old, **new} if old.get(key, _ABSENT) != new.get(key, _ABSENT)]
+            changed += [f"{name}[{key!r}]" for key in keys]
+        else:
+            changed.append(name)
+    return changed or ["nothing"]
+
+
+def _chapter(name: str, outcome: Record | Delivery) -> list[str]:
+    if isinstance(outcome, Delivery):
+        return [f"  {name}: {_ending(outcome)}"]
+    lines = [f"  {name}: {len(outcome.chunk):,} bytes"]
+    lines += [f"    {_clock(a.time_ms)}  {a.reason}" for a in outcome.story]
+    return [*lines, f"    {'pending' if outcome.fate is None else _ending(outcome.fate)}"]
+
+
+def _ending(fate: Delivery) -> str:
+    tries = f", attempt {fate.attempts}" if fate.attempts else ""
+    code = f" ({fate.code})" if fate.code else ""
+    return f"{fate.status}{code}{': ' + fate.reason if fate.reason else ''}{tries}"
+
+
+def _clock(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{time_ms % 1000:03d}Z"
+
+
+_ABSENT = object()

@@ -1,0 +1,104 @@
+"""Counts that add up: what `flush`, `aclose` and `health` return."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import attrs
+
+
+@attrs.frozen
+class DestinationReport:
+    """What became of all events that one destination was given since the client was made.
+
+    Attributes:
+        accepted: All of them; always the sum of the others.
+        delivered: The vendor took them.
+        rejected: Reason to count: the vendor refused them, or would.
+        dropped: Reason to count: we gave them up (queue full, deadline, middleware, crash).
+        skipped: Reason to count: not wanted there (`integrations`, opt-out, no such call).
+        spooled: On disk at close, for the next process.
+        abandoned: Still in memory when the time to close was over; some may have arrived.
+        pending: Not final yet.
+    """
+
+    accepted: int = 0
+    delivered: int = 0
+    rejected: Mapping[str, int] = attrs.field(factory=dict)
+    dropped: Mapping[str, int] = attrs.field(factory=dict)
+    skipped: Mapping[str, int] = attrs.field(factory=dict)
+    spooled: int = 0
+    abandoned: int = 0
+    pending: int = 0
+
+    @property
+    def lost(self) -> int:
+        """Events that no vendor has and nobody will send again: rejected, dropped and abandoned ones."""
+        return sum(self.rejected.values()) + sum(self.dropped.values()) + self.abandoned
+
+    def __str__(self) -> str:
+        parts = [f"accepted {self.accepted:,}", f"delivered {self.delivered:,}"]
+        for word in ("rejected", "dropped", "skipped"):
+            reasons: Mapping[str, int] = getattr(self, word)
+            if reasons:
+                told = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
+                parts.append(f"{word} {sum(reasons.values()):,} ({told})")
+        parts += [
+            f"{word} {getattr(self, word):,}" for word in ("spooled", "abandoned", "pending") if getattr(self, word)
+        ]
+        return ", ".join(parts)
+
+
+@attrs.frozen
+class Report:
+    """What `flush` and `aclose` found.
+
+    Attributes:
+        destinations: A report per destination name.
+        seconds: How long the call took.
+        complete: Everything that was accepted before the call has met its fate.
+    """
+
+    destinations: Mapping[str, DestinationReport]
+    seconds: float
+    complete: bool
+
+    def __str__(self) -> str:
+        return "; ".join(f"{name}: {report}" for name, report in self.destinations.items()) or "no destinations"
+
+
+@attrs.frozen
+class DestinationHealth:
+    """How one destination is doing now.
+
+    Attributes:
+        state: `ok`; `retrying` after a failure; `halted` until the key, the URL or the source is put right.
+        queued_events: Events held: queued, waiting for a retry, or under way.
+        queued_bytes: Their bytes.
+        requests_in_flight: Requests under way.
+        last_error: The latest failure in a few words; empty when there was none.
+        retry_in: Seconds until the next request may go out; 0 when it may now.
+        counts: The same counts as in a report.
+    """
+
+    state: Literal["ok", "retrying", "halted"]
+    queued_events: int
+    queued_bytes: int
+    requests_in_flight: int
+    last_error: str
+    retry_in: float
+    counts: DestinationReport
+
+
+@attrs.frozen
+class Health:
+    """How the client is doing now.
+
+    Attributes:
+        state: `new`, `running`, `draining` while `aclose` runs, or `closed`.
+        destinations: By name.
+        crashes: Background tasks that failed and were started again: each one is a bug worth reporting.
+    """
+
+    state: Literal["new", "running", "draining", "closed"]
+    destinations: Mapping[str, DestinationHealth]
+    crashes: int = 0

@@ -1,0 +1,247 @@
+"""The event verbs, awaited. They only build the event: admission does the rest."""
+
+from datetime import datetime
+from typing import Any, overload
+
+from asyncsdk._admission import as_user
+from asyncsdk._model.amplitude import Identify, Revenue
+from asyncsdk._model.events import (
+    Alias,
+    Event,
+    Group,
+    IdentifyEvent,
+    LogEvent,
+    Page,
+    Properties,
+    Screen,
+    Track,
+    raw_event,
+)
+from asyncsdk._model.receipts import Receipt
+from asyncsdk._model.users import User
+
+Who = User | str | int
+
+
+class EventVerbs:
+    """What may be said of a user. `user` is a `User`, or an id.
+
+    Awaiting a verb means that the event is admitted: checked, encoded and queued. It returns a `Receipt`; awaiting that
+    one waits for the event's fate. All verbs take these keywords:
+
+        context: RudderStack's `context` object, merged over what is known.
+        timestamp: When it happened, if not now; a datetime without zone is UTC.
+        integrations: Which destinations take it, by name; an object instead of True adds that vendor's own fields.
+        message_id: Your own id for it; None makes one.
+        extra: Anything, for middleware; never sent.
+
+    and raise:
+
+        InvalidEventError: No vendor could take it: no id, no name, a wrong type, a value without a form in JSON.
+        QueueFullError: A destination with `overflow="raise"` is full.
+        ClientClosedError: The client was not started, or is closed.
+        WrongEventLoopError: The client runs on another event loop.
+        ForkedProcessError: It was started in the parent of this process.
+    """
+
+    async def _take(self, event: Event) -> Receipt:
+        raise NotImplementedError
+
+    async def identify(
+        self,
+        user: Who,
+        traits: Properties | Identify | None = None,
+        *,
+        context: Properties | None = None,
+        timestamp: datetime | None = None,
+        integrations: Properties | None = None,
+        message_id: str | None = None,
+        extra: Properties | None = None,
+    ) -> Receipt:
+        """Say who a user is: `traits` as an object, or as Amplitude's `Identify` operations."""
+        return await self._take(
+            IdentifyEvent(
+                as_user(user),
+                traits,
+                context=context,
+                timestamp=timestamp,
+                integrations=integrations,
+                message_id=message_id,
+                extra=extra,
+            )
+        )
+
+    async def track(
+        self,
+        user: Who,
+        event: str | Revenue,
+        properties: Properties | None = None,
+        *,
+        context: Properties | None = None,
+        timestamp: datetime | None = None,
+        integrations: Properties | None = None,
+        message_id: str | None = None,
+        extra: Properties | None = None,
+    ) -> Receipt:
+        """Say what a user did: `event` is its name, or a `Revenue`."""
+        return await self._take(
+            Track(
+                as_user(user),
+                event,
+                properties,
+                context=context,
+                timestamp=timestamp,
+                integrations=integrations,
+                message_id=message_id,
+                extra=extra,
+            )
+        )
+
+    async def page(
+        self,
+        user: Who,
+        name: str | None = None,
+        properties: Properties | None = None,
+        *,
+        category: str | None = None,
+        context: Properties | None = None,
+        timestamp: datetime | None = None,
+        integrations: Properties | None = None,
+        message_id: str | None = None,
+        extra: Properties | None = None,
+    ) -> Receipt:
+        """Say which page of a site a user saw."""
+        return await self._take(
+            Page(
+                as_user(user),
+                name,
+                properties,
+                category=category,
+                context=context,
+                timestamp=timestamp,
+                integrations=integrations,
+                message_id=message_id,
+                extra=extra,
+            )
+        )
+
+    async def screen(
+        self,
+        user: Who,
+        name: str | None = None,
+        properties: Properties | None = None,
+        *,
+        category: str | None = None,
+        context: Properties | None = None,
+        timestamp: datetime | None = None,
+        integrations: Properties | None = None,
+        message_id: str | None = None,
+        extra: Properties | None = None,
+    ) -> Receipt:
+        """Say which screen of an app a user saw."""
+        return await self._take(
+            Screen(
+                as_user(user),
+                name,
+                properties,
+                category=category,
+                context=context,
+                timestamp=timestamp,
+                integrations=integrations,
+                message_id=message_id,
+                extra=extra,
+            )
+        )
+
+    async def group(
+        self,
+        user: Who,
+        group_id: str | int,
+        traits: Properties | Identify | None = None,
+        *,
+        group_type: str | None = None,
+        context: Properties | None = None,
+        timestamp: datetime | None = None,
+        integrations: Properties | None = None,
+        message_id: str | None = None,
+        extra: Properties | None = None,
+    ) -> Receipt:
+        """Say which company, project or team a user belongs to; `group_type` is Amplitude's kind of group."""
+        return await self._take(
+            Group(
+                as_user(user),
+                group_id,
+                traits,
+                group_type=group_type,
+                context=context,
+                timestamp=timestamp,
+                integrations=integrations,
+                message_id=message_id,
+                extra=extra,
+            )
+        )
+
+    async def alias(
+        self,
+        previous_id: str | int,
+        user: Who,
+        *,
+        context: Properties | None = None,
+        timestamp: datetime | None = None,
+        integrations: Properties | None = None,
+        message_id: str | None = None,
+        extra: Properties | None = None,
+    ) -> Receipt:
+        """Say which id a user had before: the old one comes first."""
+        return await self._take(
+            Alias(
+                previous_id,
+                as_user(user),
+                context=context,
+                timestamp=timestamp,
+                integrations=integrations,
+                message_id=message_id,
+                extra=extra,
+            )
+        )
+
+    @overload
+    async def log_event(
+        self,
+        user: Properties,
+        /,
+        *,
+        context: Properties | None = None,
+        timestamp: datetime | None = None,
+        integrations: Properties | None = None,
+        message_id: str | None = None,
+        extra: Properties | None = None,
+    ) -> Receipt: ...
+
+    @overload
+    async def log_event(
+        self,
+        user: Who,
+        event: str,
+        value: str | float | None = None,
+        metadata: Properties | None = None,
+        *,
+        context: Properties | None = None,
+        timestamp: datetime | None = None,
+        integrations: Properties | None = None,
+        message_id: str | None = None,
+        extra: Properties | None = None,
+    ) -> Receipt: ...
+
+    async def log_event(
+        self,
+        user: Who | Properties,
+        event: str | None = None,
+        value: str | float | None = None,
+        metadata: Properties | None = None,
+        **keywords: Any,
+    ) -> Receipt:
+        """Log an event in Statsig's form (user, name, value, metadata) or in Amplitude's (one object of its fields)."""
+        if event is None and not isinstance(user, User | str | int):
+            return await self._take(raw_event(user, **keywords))
+        return await self._take(LogEvent(as_user(user), event, value, metadata, **keywords))  # type: ignore[arg-type] # checked at admission
