@@ -16,11 +16,13 @@
 | a lone surrogate | U+FFFD |
 | int, float, bool and None as keys | text, as JSON writes them |
 
-Anything else, a cycle, and more than 200 levels are refused with the path to it. RudderStack documents 200 levels.
+Anything else, a cycle, and more than 200 levels are refused with the path to it. RudderStack documents 200
+levels.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from decimal import Decimal
 from os import PathLike, fspath
@@ -45,7 +47,8 @@ def to_json(value: object, what: str = "event") -> bytes:
         what: What to call the value in an error.
 
     Raises:
-        InvalidEventError: Part of the value cannot be written; the text gives the path to it, never the value.
+        InvalidEventError: Part of the value cannot be written; the text gives the path to it, never the
+            value.
     """
     try:
         return orjson.dumps(value, _encode_odd, _OPTIONS)
@@ -105,7 +108,7 @@ def _number(value: Decimal) -> float | None:
 _ODD: tuple[tuple[Any, Callable[[Any], object]], ...] = (
     (Decimal, _number),
     (Mapping, dict),
-    (Set, lambda value: sorted(value, key=str)),
+    (AbstractSet, lambda value: sorted(value, key=str)),
     (bytes | bytearray, lambda value: value.decode()),
     (timedelta, timedelta.total_seconds),
     (PathLike, lambda value: str(fspath(value))),

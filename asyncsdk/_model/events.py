@@ -147,13 +147,16 @@ class RawEvent:
 Event = IdentifyEvent | Track | Page | Screen | Group | Alias | LogEvent | RawEvent
 
 
-def raw_event(fields: Properties, **keywords: Any) -> RawEvent:
+def raw_event(fields: object, **keywords: Any) -> RawEvent:
     """Make an Amplitude-form event, with the user that its fields name."""
     if not isinstance(fields, Mapping):
         msg = "log_event takes a user and a name, or one object with Amplitude's fields"
         raise InvalidEventError(msg)
     user = User(
-        fields.get("user_id"), device_id=fields.get("device_id"), ip=fields.get("ip"), user_agent=fields.get("user_agent")
+        fields.get("user_id"),
+        device_id=fields.get("device_id"),
+        ip=fields.get("ip"),
+        user_agent=fields.get("user_agent"),
     )
     return RawEvent(fields, user, **keywords)
 
@@ -166,7 +169,8 @@ def check(event: Event) -> None:
     """
     checks = _CHECKS.get(type(event))
     if checks is None:
-        msg = f"an event is Track, IdentifyEvent, Page, Screen, Group, Alias, LogEvent or RawEvent, not {type(event).__name__}"
+        names = ", ".join(kind.__name__ for kind in _CHECKS)
+        msg = f"an event is one of {names}, not a {type(event).__name__}"
         raise InvalidEventError(msg)
     user = event.user
     if type(user) is not User:
@@ -180,19 +184,22 @@ def check(event: Event) -> None:
         _object(event.context, "context")
     if event.integrations is not None:
         _integrations(event.integrations)
-    if event.timestamp is not None and not isinstance(event.timestamp, datetime):
-        _refuse("timestamp", "a datetime", event.timestamp)
+    timestamp: object = event.timestamp
+    if timestamp is not None and not isinstance(timestamp, datetime):
+        _refuse("timestamp", "a datetime", timestamp)
     if event.message_id is not None and not text_id(event.message_id, "message_id"):
         _refuse("message_id", "text that is not blank", event.message_id)
 
 
 def order_key(user: User) -> str | None:
-    """Say whose line an event stands in: the user's, else the device's, else the visitor's; None without any id."""
+    """Say whose line an event stands in: the user's, the device's or the visitor's; None without any id."""
     user_id = user.user_id
     if type(user_id) is str and user_id.isalnum():
         return user_id
     return (
-        text_id(user_id, "user_id") or text_id(user.device_id, "device_id") or text_id(user.anonymous_id, "anonymous_id")
+        text_id(user_id, "user_id")
+        or text_id(user.device_id, "device_id")
+        or text_id(user.anonymous_id, "anonymous_id")
     )
 
 
@@ -229,7 +236,9 @@ def _group(event: Group) -> None:
         _refuse("group_id", "an id that is not blank", event.group_id)
     if event.group_type is not None and not (event.group_type and isinstance(event.group_type, str)):
         _refuse("group_type", "a name that is not empty", event.group_type)
-    if event.traits is not None and not isinstance(event.traits, Identify):
+    if isinstance(event.traits, Identify):
+        event.traits.check_for_group()
+    elif event.traits is not None:
         _object(event.traits, "traits")
 
 
@@ -237,7 +246,11 @@ def _alias(event: Alias) -> None:
     if not text_id(event.previous_id, "previous_id"):
         _refuse("previous_id", "an id that is not blank", event.previous_id)
     if not text_id(event.user.user_id, "user_id"):
-        _refuse("user_id", "the user's new id (an anonymous or device id is not enough for alias)", event.user.user_id)
+        _refuse(
+            "user_id",
+            "the user's new id (an anonymous or device id is not enough for alias)",
+            event.user.user_id,
+        )
 
 
 def _log_event(event: LogEvent) -> None:
@@ -279,9 +292,8 @@ def _object(value: object, field: str) -> None:
         _refuse(field, "an object (a mapping)", value)
 
 
-def _integrations(value: object) -> None:
+def _integrations(value: Properties) -> None:
     _object(value, "integrations")
-    assert isinstance(value, Mapping)
     for name, wanted in value.items():
         if not isinstance(wanted, bool | Mapping) or (name == "All" and not isinstance(wanted, bool)):
             _refuse(f"integrations[{name!r}]", "True, False or (except for All) an object", wanted)

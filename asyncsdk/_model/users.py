@@ -7,6 +7,7 @@ import attrs
 
 from asyncsdk.errors import InvalidEventError
 
+
 @attrs.define
 class User:
     """One person, device or visitor: what rules look at and what events belong to.
@@ -67,7 +68,8 @@ def text_id(value: object, field: str) -> str | None:
 def is_visible(text: str) -> bool:
     """Say whether an id has a character left once blanks and invisible ones are taken out.
 
-    RudderStack's gateway refuses the whole batch of an event whose ids are invisible (rudder-server, read 2026-08).
+    RudderStack's gateway refuses the whole batch of an event whose ids are invisible (rudder-server, read
+    2026-08).
     """
     if text.isascii():
         return bool(text.strip()) and (text.isprintable() or any(c.isprintable() and c != " " for c in text))

@@ -14,7 +14,7 @@ _RETRIES = frozenset({408, 425, 429, 499, *range(500, 600)} - {501, 505})
 
 
 def by_status(response: Response, count: int) -> Verdict:
-    """Say what the status means for `count` events; for a 403, retry a few times and then look for the culprit.
+    """Say what the status means for `count` events; a 403 is retried, then its culprit is looked for.
 
     The status table is `README.md`'s, "What an answer means".
     """

@@ -1,7 +1,7 @@
 """The seam to a vendor: values to bytes, answers to verdicts.
 
-A vendor is one file beside this one, with one class that satisfies `Destination`. Nothing in it awaits, reads a
-clock, logs or opens anything: the lane does, and passes in what a codec needs. The contract test in
+A vendor is one file beside this one, with one class that satisfies `Destination`. Nothing in it awaits,
+reads a clock, logs or opens anything: the lane does, and passes in what a codec needs. The contract test in
 `tests/vendors` picks every destination up by itself.
 """
 
@@ -51,7 +51,8 @@ class Refusal:
     """Why a codec makes no bytes of an event.
 
     Attributes:
-        status: `rejected`: this vendor would refuse it. `skipped`: this vendor has no such call, or is opted out.
+        status: `rejected`: this vendor would refuse it. `skipped`: this vendor has no such call, or is opted
+            out.
         reason: A few words, the same for every event of the kind; never a user's value.
     """
 
@@ -131,10 +132,11 @@ class Verdict:
 
 
 class Destination(Protocol):
-    """Where events go: a vendor's codec with its settings. Satisfied by `Statsig`, `RudderStack`, `Amplitude`.
+    """Where events go: a vendor's codec with its settings; `Statsig`, `RudderStack`, `Amplitude`.
 
-    A chunk is one encoded event. It is kept in memory, spool and engine as it is, without its closing brace, so
-    that fields of an attempt can be added to it, and of its exact size: a slice, never an encoder's own buffer.
+    A chunk is one encoded event. It is kept in memory, spool and engine as it is, without its closing brace,
+    so that fields of an attempt can be added to it, and of its exact size: a slice, never an encoder's own
+    buffer.
     """
 
     @property
@@ -149,7 +151,7 @@ class Destination(Protocol):
 
     @property
     def overflow(self) -> Overflow:
-        """What its full queue does: `drop` the incoming event (counted), make the caller `wait`, or `raise`."""
+        """What its full queue does: `drop` the incoming event (counted), let the caller `wait`, or `raise`."""
         ...
 
     def encode(self, event: Event, message_id: str, time_ms: int) -> bytes | Refusal:

@@ -11,7 +11,6 @@ fresh on every attempt (the server derives the time of an event from it).
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import attrs
 import orjson
@@ -28,13 +27,13 @@ from asyncsdk._model.events import (
     RawEvent,
     Screen,
     Track,
-    time_ms as moment,
 )
+from asyncsdk._model.events import time_ms as moment
 from asyncsdk._model.users import User, text_id
 from asyncsdk._version import __version__
-from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._answers import by_status
 from asyncsdk.vendors._base import Limits, Overflow, Refusal, Request, Response, Verdict
+from asyncsdk.vendors._settings import check_key, check_overflow, check_url
 from asyncsdk.vendors._times import iso
 
 PATH = "/v1/batch"
@@ -53,19 +52,6 @@ def _full_url(url: str) -> str:
     return url if url.endswith(PATH) else url + PATH
 
 
-def _check_url(_: object, __: object, url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-        msg = "the data plane's URL must be http(s)://host[:port][/prefix], without user or password"
-        raise ConfigurationError(msg)
-
-
-def _check_key(_: object, __: object, key: str) -> None:
-    if not (isinstance(key, str) and key.strip()):
-        msg = "RudderStack needs the write key of a source"
-        raise ConfigurationError(msg)
-
-
 @attrs.frozen
 class RudderStack:
     """Events to a RudderStack data plane.
@@ -82,12 +68,10 @@ class RudderStack:
         ConfigurationError: The key is blank or the URL is none.
     """
 
-    write_key: str = attrs.field(repr=False, validator=_check_key)
-    url: str = attrs.field(converter=_full_url, validator=_check_url)
-    name: str = attrs.field(default="RudderStack", kw_only=True)
-    overflow: Overflow = attrs.field(
-        default="drop", kw_only=True, validator=attrs.validators.in_(("drop", "wait", "raise"))
-    )
+    write_key: str = attrs.field(repr=False, validator=check_key)
+    url: str = attrs.field(converter=_full_url, validator=check_url)
+    name: str = attrs.field(default="RudderStack", kw_only=True, validator=check_key)
+    overflow: Overflow = attrs.field(default="drop", kw_only=True, validator=check_overflow)
     gzip: bool = attrs.field(default=True, kw_only=True)
     limits: Limits = attrs.field(factory=Limits, kw_only=True)
 
@@ -127,7 +111,7 @@ class RudderStack:
         return Request(self.url, PATH, headers, body, 1024 if self.gzip else None)
 
     def judge(self, response: Response, chunks: Sequence[bytes]) -> Verdict:
-        """Go by the status; the gateway stores a request whole or not at all, and says nothing of single events."""
+        """Go by the status; the gateway stores a request whole or not at all, and names no events."""
         if response.status == 500 and b"failed to read body" in response.body:
             # The gateway could not decompress: a proxy on the way may have touched the body.
             return Verdict(retry=range(len(chunks)), plain=True, reason="status 500: body unreadable")
@@ -139,7 +123,9 @@ def _context(user: User, given: Mapping[str, Any] | None) -> object:
     if given is None and user.ip is None and user.user_agent is None and user.locale is None:
         return _LIBRARY_ONLY
     known = {"ip": user.ip, "userAgent": user.user_agent, "locale": user.locale}
-    return {name: value for name, value in known.items() if value is not None} | dict(given or {}) | {"library": _LIBRARY}
+    return (
+        {name: value for name, value in known.items() if value is not None} | dict(given or {}) | {"library": _LIBRARY}
+    )
 
 
 def _identify(message: Message, event: IdentifyEvent) -> Refusal | None:

@@ -1,0 +1,206 @@
+"""Statsig's event log: events to bytes, answers to verdicts.
+
+Sources: statsig-python-core 0.24.0 and statsig 0.72.1 (Python), statsig-node 6 (body, headers, users,
+statuses that are not retried), and https://docs.statsig.com/api-reference/events/log-custom-events, read
+2026-11.
+
+What an event becomes, where they leave it open:
+
+* `track`: Statsig's `value` is the property `value`, else `revenue`, if that is text or a number; the other
+  properties are the `metadata`.
+* `page` and `screen`: `value` is the name; `metadata` has `name`, `category` and the properties, which win.
+* The device: a user's `device_id`, else their `anonymous_id`, is Statsig's `stableID`, unless `custom_ids`
+  has one.
+* `integrations={"Statsig": {...}}`: the object's fields replace those of the event.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from asyncsdk._model.amplitude import Revenue
+from asyncsdk._model.encoding import to_json
+from asyncsdk._model.events import Event, LogEvent, Page, RawEvent, Screen, Track
+from asyncsdk._model.events import time_ms as moment
+from asyncsdk._model.users import User, text_id
+from asyncsdk._version import __version__
+from asyncsdk.vendors._answers import by_status
+from asyncsdk.vendors._base import Refusal, Request, Response, Verdict
+
+PATH = "/v1/log_event"
+GZIP_FROM = 1024
+SDK_TYPE = "asyncsdk"
+EVENT_ID = "asyncsdk_event_id"
+# As often as statsig-python-core tries a batch before it gives up; then we look for the culprit.
+PATIENCE = 5
+_NO_SUCH_CALL = Refusal("skipped", "no such call")
+
+Message = dict[str, Any]
+
+
+def encode(
+    event: Event,
+    time_ms: int,
+    *,
+    message_id: str | None,
+    environment: str | None,
+    own: Mapping[str, Any] | None,
+) -> bytes | Refusal:
+    """Make the chunk of an event.
+
+    Args:
+        event: Already checked.
+        time_ms: When it was given to the client, if it has no timestamp.
+        message_id: What to put into the metadata as its id; None puts nothing.
+        environment: Tier of users that name none; None sends none.
+        own: Fields that replace those of the event.
+
+    Raises:
+        InvalidEventError: A value in it has no form in JSON.
+    """
+    fill = _MESSAGES.get(type(event))
+    if fill is None:
+        return _NO_SUCH_CALL
+    message: Message = {"time": time_ms if event.timestamp is None else moment(event.timestamp)}
+    fill(message, event)
+    if message["eventName"] in _AMPLITUDE_ONLY:
+        return _NO_SUCH_CALL
+    message["user"] = _user(event.user, environment)
+    if own is not None:
+        message.update(own)
+    if message_id is not None:
+        metadata = message.get("metadata")
+        message["metadata"] = {**(metadata if isinstance(metadata, Mapping) else {}), EVENT_ID: message_id}
+    # A slice is a copy of the exact size: the encoder's own buffer is several times larger.
+    return to_json(message)[:-1]
+
+
+def frame(chunks: Sequence[bytes], now_ms: int, url: str, secret_key: str, session_id: str) -> Request:
+    """Make the request that carries `chunks`."""
+    metadata = {"sdkType": SDK_TYPE, "sdkVersion": __version__, "sessionID": session_id}
+    headers = {
+        "Content-Type": "application/json",
+        "STATSIG-API-KEY": secret_key,
+        "STATSIG-CLIENT-TIME": str(now_ms),
+        "STATSIG-SERVER-SESSION-ID": session_id,
+        "STATSIG-SDK-TYPE": SDK_TYPE,
+        "STATSIG-SDK-VERSION": __version__,
+        "STATSIG-EVENT-COUNT": str(len(chunks)),
+    }
+    body = b'{"events":[%b}],"statsigMetadata":%b}' % (b"},".join(chunks), orjson.dumps(metadata))
+    return Request(url, PATH, headers, body, GZIP_FROM)
+
+
+def judge(response: Response, count: int) -> Verdict:
+    """Say what an answer means for `count` events; a 2xx with an empty or unreadable body is a success."""
+    if 200 <= response.status < 300 and _says_no(response.body):
+        return Verdict(halve=True, patience=PATIENCE, reason="success: false")
+    return by_status(response, count)
+
+
+def _says_no(body: bytes) -> bool:
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(answer, dict) and answer.get("success") is False
+
+
+def _user(user: User, environment: str | None) -> orjson.Fragment:
+    """Give the user as Statsig has it, without private attributes; written once per user and environment."""
+    key = ("statsig_events", environment)
+    memo = user._memo  # noqa: SLF001 -- the slot is for this
+    if memo is None:
+        memo = user._memo = {}  # noqa: SLF001 -- see above
+    written: orjson.Fragment | None = memo.get(key)
+    if written is None:
+        written = memo[key] = orjson.Fragment(bytes(to_json(user_fields(user, environment), "user")))
+    return written
+
+
+def user_fields(user: User, environment: str | None) -> Message:
+    """Give what Statsig may know of a user, under its own names."""
+    known = {
+        "userID": text_id(user.user_id, "user_id"),
+        "email": user.email,
+        "ip": user.ip,
+        "userAgent": user.user_agent,
+        "country": user.country,
+        "locale": user.locale,
+        "appVersion": user.app_version,
+        "customIDs": _custom_ids(user),
+        "custom": user.custom,
+        "statsigEnvironment": user.statsig_environment or (None if environment is None else {"tier": environment}),
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _custom_ids(user: User) -> Mapping[str, Any] | None:
+    given = user.custom_ids
+    device = text_id(user.device_id, "device_id") or text_id(user.anonymous_id, "anonymous_id")
+    if device is None or (given is not None and not given.keys().isdisjoint(_STABLE_ID)):
+        return given
+    return {**(given or {}), _STABLE_ID[0]: device}
+
+
+# Statsig looks an id up by its exact name, then in lower case.
+_STABLE_ID = ("stableID", "stableid")
+_AMPLITUDE_ONLY = ("$identify", "$groupidentify")
+
+
+def _track(message: Message, event: Track) -> None:
+    properties = event.properties
+    if isinstance(event.name, Revenue):
+        message["eventName"] = event.name.event_type
+        properties = {**(properties or {}), **event.name.plain_properties()}
+    else:
+        message["eventName"] = event.name
+    if properties is None:
+        return
+    for field in ("value", "revenue"):
+        if field in properties and _is_value(value := properties[field]):
+            message["value"] = value
+            properties = {key: item for key, item in properties.items() if key != field}
+            break
+    message["metadata"] = properties
+
+
+def _is_value(value: object) -> bool:
+    return isinstance(value, str | int | float | Decimal) and not isinstance(value, bool)
+
+
+def _page(message: Message, event: Page | Screen) -> None:
+    message["eventName"] = "page_view" if isinstance(event, Page) else "screen_view"
+    known = {"name": event.name, "category": event.category}
+    if event.name is not None:
+        message["value"] = event.name
+    message["metadata"] = {key: value for key, value in known.items() if value is not None} | dict(
+        event.properties or {}
+    )
+
+
+def _log_event(message: Message, event: LogEvent) -> None:
+    message["eventName"] = event.name
+    if event.value is not None:
+        message["value"] = event.value
+    if event.metadata is not None:
+        message["metadata"] = event.metadata
+
+
+def _raw(message: Message, event: RawEvent) -> None:
+    message["eventName"] = event.fields["event_type"]
+    if event.fields.get("event_properties") is not None:
+        message["metadata"] = event.fields["event_properties"]
+    if isinstance(time := event.fields.get("time"), int):
+        message["time"] = time
+
+
+_MESSAGES: Mapping[type, Callable[[Message, Any], None]] = {
+    Track: _track,
+    Page: _page,
+    Screen: _page,
+    LogEvent: _log_event,
+    RawEvent: _raw,
+}
