@@ -1,0 +1,69 @@
+"""Statsig's hashing, bit for bit (checked against statsig-python-core 0.24.0).
+
+| use | text that is hashed | taken |
+|---|---|---|
+| pass percentage | `{spec salt}.{rule salt or rule id}.{unit id}` | first 8 bytes of SHA-256, big-endian, mod 10,000 |
+| bucket condition | `{salt}.{unit id}` | the same, mod 1,000 |
+| bandit | `{bandit salt}.{unit id}` | the same, mod 10,000 |
+| ID list entry | `{unit id}` | first 8 characters of the digest in base64 |
+| names in a client's response | the name | djb2, or the digest in base64, or plain |
+"""
+
+from base64 import b64encode
+from collections.abc import Callable
+from hashlib import sha256
+from struct import Struct
+
+_FIRST_8 = Struct(">Q").unpack_from
+_BLOCK = 64
+
+
+def encoded(text: str) -> bytes:
+    """Give UTF-8 that exists for every text: a lone surrogate, which UTF-8 cannot hold, becomes `?`."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
+
+
+def bucketer(salt: str, size: int) -> Callable[[str], int]:
+    """Make the function that puts a unit id into one of `size` buckets under `salt`.
+
+    A salt of a whole SHA-256 block or more is hashed once, here; shorter ones gain nothing from that.
+    """
+    prefix = encoded(salt + ".")
+    if len(prefix) >= _BLOCK:
+        fed = sha256(prefix).copy
+
+        def bucket(unit: str) -> int:
+            state = fed()
+            state.update(encoded(unit))
+            return int(_FIRST_8(state.digest())[0] % size)
+
+        return bucket
+
+    def short_bucket(unit: str) -> int:
+        try:
+            return _FIRST_8(sha256(prefix + unit.encode()).digest())[0] % size  # type: ignore[no-any-return]
+        except UnicodeEncodeError:
+            return int(_FIRST_8(sha256(prefix + encoded(unit)).digest())[0] % size)
+
+    return short_bucket
+
+
+def list_entry(unit: str) -> str:
+    """Give the form in which an ID list holds a unit id."""
+    return sha256_name(unit)[:8]
+
+
+def sha256_name(name: str) -> str:
+    """Hash a name to the base64 of its SHA-256."""
+    return b64encode(sha256(encoded(name)).digest()).decode()
+
+
+def djb2(name: str) -> int:
+    """Hash a name to 32 bits; the `djb2` of Statsig starts at 0."""
+    value = 0
+    for character in name:
+        value = (31 * value + ord(character)) & 0xFFFFFFFF
+    return value

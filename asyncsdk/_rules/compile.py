@@ -1,0 +1,107 @@
+"""A spec's rules to the function that runs them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+
+from asyncsdk._rules import outcomes
+from asyncsdk._rules.codegen import Branch, Nested, Result, Test, assemble, write
+from asyncsdk._rules.conditions import bucket
+from asyncsdk._rules.evaluate import Evaluation, Run
+from asyncsdk._rules.linking import Linker, remembering
+from asyncsdk._rules.operators import OPERATORS
+from asyncsdk._rules.specs import Condition, Rule, Spec
+from asyncsdk._rules.steps import step
+
+WHOLE = 10_000
+_GATE_TESTS = {"pass_gate": "{0}.value", "fail_gate": "not {0}.value"}
+_ABSENT_GATE = {"pass_gate": "False", "fail_gate": "True"}
+
+
+def compile_rules(linker: Linker, spec: Spec, kind: str) -> Run:
+    """Compile a spec's rules; what they look at is noted on the linker."""
+    source, constants = source_of(linker, spec, kind)
+    return assemble(source, constants, spec.name)
+
+
+def source_of(linker: Linker, spec: Spec, kind: str) -> tuple[str, dict[str, Any]]:
+    """Write a spec's rules as source, with the constants that it runs with."""
+    default = outcomes.of_default(spec, kind)
+    branches = [_branch(linker, spec, rule, kind) for rule in spec.rules]
+    if linker.is_heavy:
+        for branch in branches:
+            _remember(branch)
+    return write(branches, _result(default), heavy=linker.is_heavy)
+
+
+def _remember(branch: Branch) -> None:
+    for nested in (*branch.steps, branch.delegate):
+        if isinstance(nested, Nested):
+            nested.run = remembering(nested.key, nested.run)
+
+
+def _branch(linker: Linker, spec: Spec, rule: Rule, kind: str) -> Branch:
+    steps = [made for key in rule.conditions for made in _steps(linker, linker.condition(key))]
+    delegate = None if rule.delegate is None else linker.run_of("experiment", rule.delegate)
+    passed = outcomes.of_rule(spec, rule, kind, passed=True)
+    branch = Branch(
+        rule.id,
+        steps,
+        _result(passed),
+        _result(outcomes.of_rule(spec, rule, kind, passed=False)),
+        threshold=rule.pass_percentage * 100.0,
+    )
+    if delegate is not None and rule.delegate is not None:
+        branch.delegate = Nested(("experiment", rule.delegate), delegate)
+        branch.passed = _delegated(outcomes.of_default(spec, kind))
+    elif 0 < branch.threshold < WHOLE:
+        salt = rule.id if rule.salt is None else rule.salt
+        branch.bucket = bucket(f"{spec.salt}.{salt}", rule.id_type, WHOLE)
+    return branch
+
+
+def _result(base: Evaluation) -> Result:
+    """Make a result once, and its combinations with nested gates by their number."""
+    combined = outcomes.Combined(outcomes.with_nested(base))
+    return lambda depends: combined if depends else base
+
+
+def _delegated(layer: Evaluation) -> Result:
+    combined = outcomes.Combined(outcomes.with_delegate(layer))
+    return lambda _: combined
+
+
+def _steps(linker: Linker, condition: Condition | None) -> Sequence[Test | Nested | None]:
+    """Turn a condition into steps: none for one that always holds, [None] for one that nobody knows."""
+    if condition is None:
+        return [None]
+    if condition.type == "public":
+        return []
+    if condition.type in _GATE_TESTS:
+        return [_gate(linker, condition)]
+    if condition.type == "experiment_group":
+        return [_experiment_group(linker, condition)]
+    test, is_steady = step(condition, linker.surroundings)
+    linker.is_steady &= is_steady
+    return [test]
+
+
+def _gate(linker: Linker, condition: Condition) -> Test | Nested:
+    kind, name = condition.type or "", condition.target
+    run = linker.run_of("gate", name) if isinstance(name, str) else None
+    if run is None:
+        return Test(_ABSENT_GATE[kind])
+    return Nested(("gate", str(name)), run, _GATE_TESTS[kind])
+
+
+def _experiment_group(linker: Linker, condition: Condition) -> Test | Nested | None:
+    operator = OPERATORS.get(condition.operator or "")
+    if operator is None:
+        return None
+    target = operator.prepare(condition.target)
+    run = None if condition.field is None else linker.run_of("experiment", condition.field)
+    if run is None or condition.field is None:
+        return Test("{0}(None, {1})", (("T", operator.test), ("V", target)))
+    test: Callable[[Evaluation], bool] = lambda evaluation: operator.test(evaluation.group_name, target)  # noqa: E731
+    return Nested(("experiment", condition.field), run, "{1}({0})", (("T", test),))

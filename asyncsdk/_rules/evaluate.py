@@ -1,0 +1,136 @@
+"""(program, user) to an evaluation: what a lookup found, and everything that its exposure will say.
+
+Evaluations are constants: a rule's outcome is built once and given to everybody whom the rule picks. That is why a
+lookup allocates next to nothing, and why evaluations may be compared, cached and counted by identity.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from asyncsdk._model.users import User
+
+MOST_LEVELS = 64
+_MOST_REMEMBERED = 500
+
+Exposed = tuple[str, str, str]
+"""A secondary exposure: gate, `true` or `false`, rule id."""
+
+
+class UnsupportedError(Exception):
+    """Raised inside an evaluation that meets a condition it does not know."""
+
+
+class TooDeepError(Exception):
+    """Raised inside an evaluation that is nested more than 64 levels deep, or in itself."""
+
+
+@attrs.define(eq=False)
+class Evaluation:
+    """What a ruleset says about one name for some users. Never change one: everybody shares it.
+
+    Attributes:
+        name: The gate, config, experiment or layer that was asked for.
+        value: True or False for a gate, else a JSON object.
+        rule_id: The rule that decided; `default`, `disabled`, `override`, or "" when nothing could decide.
+        passed: Whether a rule matched and let the user pass; what `rulePassed` of an exposure says.
+        outcome: `Recognized`, `Unrecognized`, `Unsupported`, or a whole reason such as `LocalOverride:Recognized`.
+        secondary: Gates that were looked at on the way, each once, in order.
+        undelegated: Those of a layer's own rules, without its experiment's; None when they are `secondary`.
+        allocated_experiment: The experiment that a layer's user is in.
+        explicit_parameters: Parameters that the experiment owns in its layer.
+        parameter_rules: Which rule set each parameter, for layers that merge their rules.
+        mapped_to: The spec that answered instead (config mapping).
+        sampling_rate: One in how many exposures is kept where sampling is on; None keeps all.
+        forward_all: Exposures are never sampled.
+        consulted: Experiments whose group decided a condition, and which are exposed too.
+        notes: What later steps have worked out about this evaluation, by whatever key they choose.
+    """
+
+    name: str
+    value: Any
+    rule_id: str = ""
+    passed: bool = False
+    group_name: str | None = None
+    id_type: str = ""
+    version: int | None = None
+    outcome: str = "Recognized"
+    secondary: tuple[Exposed, ...] = ()
+    undelegated: tuple[Exposed, ...] | None = None
+    allocated_experiment: str | None = None
+    explicit_parameters: tuple[str, ...] | None = None
+    is_experiment_group: bool = False
+    is_active: bool | None = None
+    parameter_rules: Mapping[str, str] | None = None
+    mapped_to: str | None = None
+    sampling_rate: int | None = None
+    forward_all: bool = False
+    consulted: tuple["Evaluation", ...] = ()
+    notes: dict[Any, Any] = attrs.field(init=False, factory=dict)
+
+    def exposed(self) -> tuple[Exposed, ...]:
+        """Give what this evaluation adds to one that looks at it: its own exposures, then itself."""
+        found: tuple[Exposed, ...] | None = self.notes.get("exposed")
+        if found is None:
+            hidden = self.value.__class__ is not bool or not self.rule_id or self.name.startswith("segment:")
+            own = () if hidden else ((self.name, "true" if self.value else "false", self.rule_id),)
+            found = self.notes["exposed"] = self.secondary + own
+        return found
+
+
+def merge(exposures: Iterable[tuple[Exposed, ...]]) -> tuple[Exposed, ...]:
+    """Join exposures, keeping the first of equal ones."""
+    return tuple({exposed: None for part in exposures for exposed in part})
+
+
+Run = Callable[[User, int, dict[Any, Evaluation] | None], Evaluation]
+"""(user, level, memory of this evaluation or None) to an evaluation; raises `UnsupportedError` and `TooDeepError`."""
+
+
+@attrs.define(eq=False)
+class Program:
+    """A name of a ruleset, compiled.
+
+    Attributes:
+        name: The name.
+        run: Evaluates it.
+        is_steady: The same user always gets the same answer, so that it may be remembered.
+        weight: How many gates and experiments one run may look at; heavy runs remember each of them.
+        needs: What it was compiled from, as (section, name) of the ruleset; names that were absent included.
+        unsupported: The answer where a condition is not known.
+        too_deep: The answer where gates are nested too deep.
+    """
+
+    name: str
+    run: Run
+    is_steady: bool
+    weight: int
+    needs: frozenset[tuple[str, str]]
+    unsupported: Evaluation
+    too_deep: Evaluation
+
+
+def evaluate(program: Program, user: User) -> Evaluation:
+    """Evaluate a program for a user. Never raises, whatever the user holds.
+
+    A user's second evaluation of anything starts a memory on the user, so that a repeated lookup is a dict lookup.
+    """
+    memory = user._memo  # noqa: SLF001 -- the slot is there for this
+    if memory is None:
+        user._memo = {}  # noqa: SLF001 -- the slot is there for this
+    else:
+        found: Evaluation | None = memory.get(program)
+        if found is not None:
+            return found
+    try:
+        found = program.run(user, 0, None)
+    except UnsupportedError:
+        found = program.unsupported
+    except (TooDeepError, RecursionError):
+        found = program.too_deep
+    if memory is not None and program.is_steady:
+        if len(memory) >= _MOST_REMEMBERED:
+            memory.clear()
+        memory[program] = found
+    return found

@@ -1,0 +1,110 @@
+"""The constant results of a spec, and those that also depend on what was looked at on the way."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import attrs
+
+from asyncsdk._rules.evaluate import Evaluation, merge
+from asyncsdk._rules.specs import Rule, Spec
+
+_MOST_COMBINATIONS = 2_000
+
+Kind = str
+
+
+class Combined(dict[tuple[Evaluation, ...], Evaluation]):
+    """Results by the nested evaluations that they depend on: made when a combination is first met.
+
+    Evaluations are constants, so few combinations exist; past 2,000 of them new ones are no longer kept.
+    """
+
+    def __init__(self, make: Callable[[tuple[Evaluation, ...]], Evaluation]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, nested: tuple[Evaluation, ...]) -> Evaluation:
+        made = self._make(nested)
+        return self.setdefault(nested, made) if len(self) < _MOST_COMBINATIONS else made
+
+
+def is_true(value: object) -> bool:
+    """Say whether a rule's return value lets a user pass: everything does but `false`."""
+    return value is not False
+
+
+def as_config(value: object) -> dict[str, Any]:
+    """Give a config's value; what is no object counts as an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def of_rule(spec: Spec, rule: Rule, kind: Kind, *, passed: bool) -> Evaluation:
+    """Make the result of a rule that matched, for those who pass its percentage or those who do not."""
+    value = rule.return_value if passed else spec.default
+    truth = is_true(value) if passed else value is True
+    return attrs.evolve(
+        of_default(spec, kind),
+        value=truth if kind == "gate" else as_config(value),
+        rule_id=rule.id,
+        passed=truth,
+        group_name=rule.group_name,
+        is_experiment_group=rule.is_experiment_group,
+        sampling_rate=rule.sampling_rate,
+    )
+
+
+def of_default(spec: Spec, kind: Kind) -> Evaluation:
+    """Make the result where no rule matches."""
+    return Evaluation(
+        spec.name,
+        spec.default is True if kind == "gate" else as_config(spec.default),
+        "default" if spec.enabled else "disabled",
+        passed=spec.default is True,
+        id_type=spec.id_type,
+        version=spec.version,
+        explicit_parameters=spec.explicit_parameters,
+        is_active=spec.is_active,
+        forward_all=spec.forward_all_exposures,
+    )
+
+
+def empty(name: str, kind: Kind, outcome: str, spec: Spec | None = None) -> Evaluation:
+    """Make the result where nothing could be decided."""
+    return Evaluation(
+        name,
+        False if kind == "gate" else {},
+        outcome=outcome,
+        version=None if spec is None else spec.version,
+        id_type="" if spec is None else spec.id_type,
+    )
+
+
+def with_nested(base: Evaluation) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
+    """Make results that also tell of the gates that were looked at."""
+    return lambda nested: attrs.evolve(base, **_told(nested))
+
+
+def _told(nested: Iterable[Evaluation]) -> dict[str, Any]:
+    gates = tuple(nested)
+    return {
+        "secondary": merge(gate.exposed() for gate in gates),
+        "forward_all": any(gate.forward_all for gate in gates),
+    }
+
+
+def with_delegate(layer: Evaluation) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
+    """Make a layer's results out of its experiment's: the value is the experiment's, the version the layer's."""
+
+    def make(parts: tuple[Evaluation, ...]) -> Evaluation:
+        experiment, own = parts[0], merge(gate.exposed() for gate in parts[1:])
+        return attrs.evolve(
+            experiment,
+            name=layer.name,
+            id_type=layer.id_type,
+            version=layer.version,
+            secondary=merge((own, experiment.secondary)),
+            undelegated=own,
+            allocated_experiment=experiment.name,
+        )
+
+    return make
