@@ -124,11 +124,7 @@ class RudderStackServer:
         )
 
     def _write_key(self, request: Request, *, beacon: bool) -> str:
-        key = (
-            request.query.get("writeKey", "")
-            if beacon
-            else _basic_user(request.headers.get("authorization", ""))
-        )
+        key = request.query.get("writeKey", "") if beacon else _basic_user(request.headers.get("authorization", ""))
         if not key:
             raise RefusedError(401, f"failed to read writekey from {'query params' if beacon else 'header'}")
         if key in self.disabled_keys:

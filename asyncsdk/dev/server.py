@@ -163,7 +163,7 @@ class DevServer:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(
-            app, access_log=None, handler_cancellation=True, auto_decompress=False, shutdown_timeout=1.0
+            app, access_log=None, handler_cancellation=True, auto_decompress=False, shutdown_timeout=0.1
         )
         await runner.setup()
         self._runner = runner

@@ -28,6 +28,7 @@ EVENT_ID = "asyncsdk_event_id"
 """Key in an event's `metadata` that names it; Statsig itself recognises no copies."""
 
 _INTERNAL = "statsig::"
+_USERLESS = (f"{_INTERNAL}diagnostics", f"{_INTERNAL}non_exposed_checks")
 
 
 @attrs.frozen
@@ -111,11 +112,12 @@ def _event(event: Json) -> ReceivedEvent:
 
 
 def _fault(event: dict[str, Json]) -> str:
-    if not isinstance(event.get("eventName"), str) or not event["eventName"]:
+    name = event.get("eventName")
+    if not isinstance(name, str) or not name:
         return "eventName is not a string"
     if not isinstance(event.get("time"), int) or isinstance(event["time"], bool):
         return "time is not an integer"
-    if not isinstance(event.get("user"), dict):
+    if not isinstance(event.get("user"), dict) and name not in _USERLESS:
         return "user is not an object"
     return ""
 

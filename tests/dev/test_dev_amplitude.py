@@ -53,9 +53,7 @@ def test_a_good_upload_is_counted() -> None:
 
 
 def test_an_event_shows_what_it_is() -> None:
-    events = post(
-        upload(ADA, BOB, ADA | {"event_type": "$identify"}, ADA | {"event_type": "$groupidentify"})
-    ).events
+    events = post(upload(ADA, BOB, ADA | {"event_type": "$identify"}, ADA | {"event_type": "$groupidentify"})).events
 
     assert [(event.id, event.user, event.kind) for event in events] == [
         ("i-1", "ada-1", "event"),
@@ -179,9 +177,7 @@ def test_the_body_may_be_gzipped() -> None:
 def test_a_copy_has_the_key_of_its_device() -> None:
     keys = [
         event.key
-        for event in post(
-            upload(ADA, ADA | {"device_id": "dev-1"}, BOB, ADA, {**ADA, "insert_id": None})
-        ).events
+        for event in post(upload(ADA, ADA | {"device_id": "dev-1"}, BOB, ADA, {**ADA, "insert_id": None})).events
     ]
 
     assert keys[0] == keys[3]

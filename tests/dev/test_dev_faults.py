@@ -16,9 +16,7 @@ def batch(*ids: str) -> bytes:
 
 
 async def send(http: aiohttp.ClientSession, server: DevServer, *ids: str) -> tuple[int, bytes]:
-    async with http.post(
-        f"{server.url}/v1/batch", data=batch(*ids), headers=BASIC, allow_redirects=False
-    ) as response:
+    async with http.post(f"{server.url}/v1/batch", data=batch(*ids), headers=BASIC, allow_redirects=False) as response:
         return response.status, await response.read()
 
 
@@ -26,9 +24,7 @@ def verdicts(server: DevServer) -> list[str]:
     return [event.verdict for event in server.events]
 
 
-async def test_a_scripted_status_is_worded_as_the_vendor_would(
-    server: DevServer, http: aiohttp.ClientSession
-) -> None:
+async def test_a_scripted_status_is_worded_as_the_vendor_would(server: DevServer, http: aiohttp.ClientSession) -> None:
     server.script("rudderstack", 503)
 
     assert await send(http, server, "a") == (503, b"Service Unavailable\n")
@@ -82,9 +78,7 @@ async def test_a_refused_connection_is_reset_before_the_body_is_read(server: Dev
     assert [(request.wire_size, request.fault) for request in server.requests] == [(0, "refuse")]
 
 
-async def test_a_closed_connection_ends_without_a_reset(
-    server: DevServer, http: aiohttp.ClientSession
-) -> None:
+async def test_a_closed_connection_ends_without_a_reset(server: DevServer, http: aiohttp.ClientSession) -> None:
     server.script("rudderstack", Fault(end="close"))
 
     with pytest.raises(aiohttp.ServerDisconnectedError):
@@ -116,9 +110,7 @@ async def test_garbage_is_answered_after_ingesting(server: DevServer, http: aioh
 async def test_a_redirect_names_another_place(server: DevServer, http: aiohttp.ClientSession) -> None:
     server.script("rudderstack", Fault.redirect("http://elsewhere/"))
 
-    async with http.post(
-        f"{server.url}/v1/batch", data=batch("a"), headers=BASIC, allow_redirects=False
-    ) as response:
+    async with http.post(f"{server.url}/v1/batch", data=batch("a"), headers=BASIC, allow_redirects=False) as response:
         assert (response.status, response.headers["Location"]) == (302, "http://elsewhere/")
 
     assert verdicts(server) == ["lost: status 302"]
@@ -181,9 +173,7 @@ async def test_a_script_goes_before_a_standing_fault(server: DevServer, http: ai
     assert (await send(http, server, "a"))[0] == 200
 
 
-async def test_a_standing_refusal_waits_for_the_script(
-    server: DevServer, http: aiohttp.ClientSession
-) -> None:
+async def test_a_standing_refusal_waits_for_the_script(server: DevServer, http: aiohttp.ClientSession) -> None:
     server.fault("rudderstack", Fault(end="refuse"))
     server.script("rudderstack", 503)
 

@@ -165,9 +165,7 @@ def test_a_single_call_gets_the_type_of_its_path(call: str) -> None:
     assert (event.kind, event.stored["type"]) == (call, call)
 
 
-@pytest.mark.parametrize(
-    ("body", "text"), [([ADA], NO_EVENT[1]), ("x", NO_IDENTITY[1]), (batch(ADA), NO_IDENTITY[1])]
-)
+@pytest.mark.parametrize(("body", "text"), [([ADA], NO_EVENT[1]), ("x", NO_IDENTITY[1]), (batch(ADA), NO_IDENTITY[1])])
 def test_a_single_call_takes_one_event_only(body: Any, text: str) -> None:
     assert post(body, "/v1/track").body.decode() == text + "\n"
 
@@ -234,9 +232,7 @@ def test_the_address_and_the_time_may_be_given() -> None:
 
     assert post(batch(ADA | given)).events[0].stored.items() >= given.items()
     assert (
-        post(batch(ADA), headers=BASIC | {"x-forwarded-for": "1.1.1.1, 2.2.2.2"})
-        .events[0]
-        .stored["request_ip"]
+        post(batch(ADA), headers=BASIC | {"x-forwarded-for": "1.1.1.1, 2.2.2.2"}).events[0].stored["request_ip"]
         == "1.1.1.1"
     )
 
@@ -244,9 +240,7 @@ def test_the_address_and_the_time_may_be_given() -> None:
 def test_what_is_no_unicode_is_replaced() -> None:
     names = [
         event.name
-        for event in post(
-            b'{"batch":[{"userId":"u","event":"a\\ud800b"},{"userId":"u","event":"\xff"}]}'
-        ).events
+        for event in post(b'{"batch":[{"userId":"u","event":"a\\ud800b"},{"userId":"u","event":"\xff"}]}').events
     ]
 
     assert names == ["a\ufffdb", "\ufffd"]

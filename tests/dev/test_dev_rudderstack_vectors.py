@@ -20,9 +20,7 @@ BASIC = "Basic " + base64.b64encode(f"{KEY}:".encode()).decode()
 
 # What differs on purpose, and why.
 DUPLICATE_KEYS = "orjson, which reads the body, lets the last of duplicate keys win"
-DEPTH = (
-    "nothing deeper than orjson and the standard library read is accepted; the vendor documents 200 levels"
-)
+DEPTH = "nothing deeper than orjson and the standard library read is accepted; the vendor documents 200 levels"
 LIMITER = "the recording counts refused events against the limit too, unlike the gateway's own limiter"
 EXCEPTIONS = {
     "body_duplicate_keys": DUPLICATE_KEYS,
@@ -67,9 +65,7 @@ UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9
 def recorded(*, limiter: bool) -> list[Any]:
     folder = os.environ.get("ASYNCSDK_VECTORS")
     if not folder:
-        return [
-            pytest.param({}, marks=pytest.mark.skip("ASYNCSDK_VECTORS names no folder of recorded vectors"))
-        ]
+        return [pytest.param({}, marks=pytest.mark.skip("ASYNCSDK_VECTORS names no folder of recorded vectors"))]
     text = (Path(folder) / "rudderstack" / "gateway_http_vectors.json").read_text()
     cases = json.loads(text, parse_int=float64)
     chosen = [case for case in cases if case["name"].startswith("rate_limit") == limiter]

@@ -45,9 +45,7 @@ async def test_an_unknown_path_is_remembered_too(server: DevServer, http: aiohtt
     async with http.get(f"{server.url}/nowhere?a=1") as response:
         assert (response.status, await response.text()) == (404, "404 page not found\n")
 
-    assert [(r.vendor, r.method, r.path, r.status) for r in server.requests] == [
-        ("", "GET", "/nowhere?a=1", 404)
-    ]
+    assert [(r.vendor, r.method, r.path, r.status) for r in server.requests] == [("", "GET", "/nowhere?a=1", 404)]
 
 
 async def test_a_request_is_remembered_as_sent(server: DevServer, http: aiohttp.ClientSession) -> None:
@@ -107,9 +105,7 @@ async def test_waiting_in_vain_says_what_arrived(server: DevServer, http: aiohtt
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await send(http, server, "a")
 
-    with pytest.raises(
-        TimeoutError, match=r"not 1 events accepted .* \{'lost': 2\}, last answers \[503, 'close'\]"
-    ):
+    with pytest.raises(TimeoutError, match=r"not 1 events accepted .* \{'lost': 2\}, last answers \[503, 'close'\]"):
         await server.received("amplitude", within=0.01)
     with pytest.raises(TimeoutError, match="not 3 requests by amplitude"):
         await server.requested("amplitude", 3, within=0.01)
@@ -236,3 +232,19 @@ def test_a_vendor_it_does_not_know_is_said() -> None:
 def test_a_vendor_is_given_once() -> None:
     with pytest.raises(ConfigurationError, match="once"):
         DevServer(vendors=[AmplitudeServer(), AmplitudeServer()])
+
+
+async def test_it_stops_soon_while_a_body_is_half_sent(caplog: pytest.LogCaptureFixture) -> None:
+    before = asyncio.all_tasks()
+    async with DevServer() as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+        whole = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
+        half = b"POST /batch HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
+        writer.write(whole + half)
+        await reader.readuntil(b"page not found")
+        stopping = time.monotonic()
+
+    assert time.monotonic() - stopping < 1.0
+    writer.close()
+    assert asyncio.all_tasks() == before
+    assert not caplog.records

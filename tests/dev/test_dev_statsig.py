@@ -81,6 +81,12 @@ def test_a_bad_event_is_answered_politely_but_not_accepted(event: Any, reason: s
     assert [found.verdict for found in answer.events] == [f"rejected: {reason}", "accepted"]
 
 
+def test_diagnostics_need_no_user() -> None:
+    (found,) = post(log({"eventName": "statsig::diagnostics", "time": 1})).events
+
+    assert found.verdict == "accepted"
+
+
 def test_only_an_event_with_an_id_has_copies() -> None:
     named, nameless = post(log(ADA | {"metadata": {EVENT_ID: "e-1"}}, ADA)).events
 

@@ -1,0 +1,193 @@
+"""The vendors' published SDKs deliver to the dev server, which is how its fidelity is known."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from asyncsdk.dev import DevServer, ReceivedEvent
+
+pytestmark = [pytest.mark.oracle, pytest.mark.process, pytest.mark.timeout(240)]
+
+NODE_PACKAGES = ("@rudderstack/rudder-sdk-node", "@amplitude/analytics-node")
+SIX_CALLS = [
+    ("identify", ""),
+    ("track", "Order"),
+    ("page", "Intro"),
+    ("screen", "Home"),
+    ("group", "g-1"),
+    ("alias", "old"),
+]
+
+RUDDER_PYTHON = """
+import sys
+import rudderstack.analytics as rudder
+
+rudder.write_key, rudder.dataPlaneUrl = "key", sys.argv[1]
+rudder.gzip = sys.argv[2] == "gzip"
+rudder.identify("ada", {"plan": "Pro"})
+rudder.track("ada", "Order", {"revenue": 19.95})
+rudder.page("ada", "Docs", "Intro", {"url": "https://example.com"})
+rudder.screen("ada", "App", "Home", {})
+rudder.group("ada", "g-1", {"name": "Company"})
+rudder.alias("old", "ada")
+rudder.shutdown()
+"""
+
+AMPLITUDE_PYTHON = """
+import sys
+from amplitude import Amplitude, BaseEvent, Config, EventOptions, Identify
+
+client = Amplitude("key", Config(server_url=sys.argv[1] + sys.argv[2], flush_interval_millis=100))
+client.track(BaseEvent("Order", user_id="ada-1", event_properties={"sku": "A"}))
+plan = Identify()
+plan.set("plan", "Pro")
+client.identify(plan, EventOptions(user_id="ada-1"))
+client.flush()
+client.shutdown()
+"""
+
+STATSIG_LEGACY = """
+import sys
+from statsig import StatsigEvent, StatsigOptions, StatsigUser, statsig
+
+api = sys.argv[1] + "/v1/"
+options = StatsigOptions(
+    api, api_for_download_config_specs=api, api_for_get_id_lists=api, api_for_log_event=api
+)
+statsig.initialize("secret-1", options)
+statsig.log_event(StatsigEvent(StatsigUser("ada"), "add_to_cart", 19.99, {"sku": "A"}))
+statsig.check_gate(StatsigUser("ada"), "new_checkout")
+statsig.shutdown()
+"""
+
+STATSIG_CORE = """
+import sys
+from statsig_python_core import Statsig, StatsigOptions, StatsigUser
+
+options = StatsigOptions()
+options.specs_url = sys.argv[1] + "/v2/download_config_specs"
+options.id_lists_url = sys.argv[1] + "/v1/get_id_lists"
+options.log_event_url = sys.argv[1] + "/v1/log_event"
+statsig = Statsig("secret-1", options)
+statsig.initialize().wait()
+statsig.log_event(StatsigUser("ada"), "add_to_cart", 19.99, {"sku": "A"})
+statsig.check_gate(StatsigUser("ada"), "new_checkout")
+statsig.shutdown().wait()
+"""
+
+RUDDER_NODE = """
+const Analytics = require("@rudderstack/rudder-sdk-node");
+const [url, encoding] = process.argv.slice(1);
+const client = new Analytics("key", {dataPlaneUrl: url, flushInterval: 100, gzip: encoding === "gzip"});
+client.identify({userId: "ada", traits: {plan: "Pro"}});
+client.track({userId: "ada", event: "Order", properties: {revenue: 19.95}});
+client.page({userId: "ada", name: "Intro"});
+client.screen({userId: "ada", name: "Home"});
+client.group({userId: "ada", groupId: "g-1"});
+client.alias({previousId: "old", userId: "ada"});
+client.flush().then(() => process.exit(0), () => process.exit(1));
+"""
+
+AMPLITUDE_NODE = """
+const amplitude = require("@amplitude/analytics-node");
+const [url, path] = process.argv.slice(1);
+(async () => {
+  await amplitude.init("key", {serverUrl: url + path}).promise;
+  const user = {user_id: "ada-1"};
+  const sent = [
+    amplitude.track("Order", {sku: "A"}, user),
+    amplitude.identify(new amplitude.Identify().set("plan", "Pro"), user),
+  ];
+  await amplitude.flush().promise;
+  const results = await Promise.all(sent.map((event) => event.promise));
+  process.exit(results.every((result) => result.code === 200) ? 0 : 1);
+})();
+"""
+
+
+async def run(server: DevServer, *command: str, folder: Path | None = None) -> None:
+    """Run a vendor's SDK in a process of its own, which can reach nobody but the dev server."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=folder,
+        env=os.environ | {"HTTPS_PROXY": server.url, "NO_PROXY": "127.0.0.1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+
+
+async def run_python(server: DevServer, module: str, program: str, *arguments: str) -> None:
+    if find_spec(module) is None:
+        pytest.skip(f"needs the package of {module}, an extra of [dev]")
+    await run(server, sys.executable, "-c", program, server.url, *arguments)
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """The folder with the vendors' npm packages, filled at the first use."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("needs node and npm")
+    folder = Path(os.environ.get("ASYNCSDK_NODE_MODULES") or Path.home() / ".cache" / "asyncsdk-tests")
+    if not all((folder / "node_modules" / package).is_dir() for package in NODE_PACKAGES):
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder, *NODE_PACKAGES]
+        if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode:  # noqa: S603 -- npm, found above
+            pytest.skip("npm could not install the vendors' packages")
+    return folder
+
+
+def shown(events: list[ReceivedEvent]) -> list[tuple[str, str]]:
+    assert {event.user for event in events} <= {"ada", "ada-1", ""}
+    assert [event.verdict for event in events] == ["accepted"] * len(events)
+    return [(event.kind, event.name) for event in events]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "plain"])
+async def test_rudder_sdk_python_delivers_the_six_calls(server: DevServer, encoding: str) -> None:
+    await run_python(server, "rudderstack", RUDDER_PYTHON, encoding)
+
+    assert shown(server.events) == SIX_CALLS
+    assert (server.requests[0].header("Content-Encoding") == "gzip") == (encoding == "gzip")
+
+
+@pytest.mark.parametrize("path", ["/2/httpapi", "/batch"])
+async def test_amplitude_analytics_delivers(server: DevServer, path: str) -> None:
+    await run_python(server, "amplitude", AMPLITUDE_PYTHON, path)
+
+    assert shown(server.events) == [("event", "Order"), ("identify", "$identify")]
+
+
+async def test_statsig_delivers(server: DevServer) -> None:
+    await run_python(server, "statsig", STATSIG_LEGACY)
+
+    assert {("event", "add_to_cart"), ("gate_exposure", "new_checkout")} <= set(shown(server.events))
+
+
+async def test_statsig_python_core_delivers(server: DevServer) -> None:
+    await run_python(server, "statsig_python_core", STATSIG_CORE)
+
+    assert {("event", "add_to_cart"), ("gate_exposure", "new_checkout")} <= set(shown(server.events))
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "plain"])
+async def test_rudder_sdk_node_delivers_the_six_calls(server: DevServer, node_modules: Path, encoding: str) -> None:
+    await run(server, "node", "-e", RUDDER_NODE, server.url, encoding, folder=node_modules)
+
+    assert shown(server.events) == SIX_CALLS
+    assert (server.requests[0].header("Content-Encoding") == "gzip") == (encoding == "gzip")
+
+
+@pytest.mark.parametrize("path", ["/2/httpapi", "/batch"])
+async def test_amplitude_analytics_node_delivers(server: DevServer, node_modules: Path, path: str) -> None:
+    await run(server, "node", "-e", AMPLITUDE_NODE, server.url, path, folder=node_modules)
+
+    assert shown(server.events) == [("event", "Order"), ("identify", "$identify")]
