@@ -102,8 +102,9 @@ class AmplitudeServer:
         for field in ("api_key", "events"):
             if not value.get(field):
                 raise RefusedError(400, "Request missing required field", {"missing_field": field})
-        if self.keys is not None and value["api_key"] not in self.keys:
-            raise RefusedError(400, f"Invalid API key: {value['api_key']}")
+        key = value["api_key"]
+        if not isinstance(key, str) or (self.keys is not None and key not in self.keys):
+            raise RefusedError(400, f"Invalid API key: {key}")
         if not isinstance(value["events"], list):
             raise RefusedError(400, "Invalid event JSON")
         if len(value["events"]) > EVENT_LIMIT:

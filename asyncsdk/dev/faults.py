@@ -19,7 +19,7 @@ class Fault:
     """What to do with a request instead of treating it properly.
 
     `Fault(status=503)`, `Fault(status=429, retry_after=3)`, `Fault(delay=0.2)`, `Fault(end="hang")`,
-    `Fault(status=400, when=lambda request: b"user-7" in ...)`; `Fault()` treats the request properly.
+    `Fault(status=400, when=lambda request: "ada" in str(request.json))`; `Fault()` treats the request properly.
 
     Attributes:
         status: HTTP status to answer; None: what the vendor would answer.

@@ -38,6 +38,7 @@ CALLS = ("identify", "track", "page", "screen", "group", "alias", "merge")
 BODY_LIMIT = 4_096_000
 """Most bytes of a body after gunzip."""
 
+INVALID_JSON = "invalid json"
 REJECTED = "rejected: "
 NO_IDENTITY = "request neither has anonymousId nor userId"
 NO_EVENT = "event is not a valid rudder event"
@@ -169,14 +170,21 @@ def clean(text: str) -> str:
 
 
 def identity(value: Json) -> str:
-    """Read a `userId` or `anonymousId` of any JSON type; `""` means that there is none."""
+    """Read a `userId` or `anonymousId` of any JSON type; `""` means that there is none.
+
+    Raises:
+        RefusedError: It is an object of more than some 250 levels.
+    """
     if value is None:
         return ""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, float):
         return format(Decimal(repr(value)), "f").removesuffix(".0")
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except orjson.JSONEncodeError as error:
+        raise RefusedError(400, INVALID_JSON) from error
 
 
 def _event(message: Json, received_at: str, address: str) -> ReceivedEvent:
@@ -245,7 +253,7 @@ def _parse(plain: bytes) -> Json:
     try:
         return go_json.loads(plain)
     except BrokenBodyError as error:
-        raise RefusedError(400, "invalid json") from error
+        raise RefusedError(400, INVALID_JSON) from error
 
 
 def _check_size(size: int, count: int) -> None:

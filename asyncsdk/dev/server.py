@@ -71,7 +71,8 @@ class DevServer:
         if not self._port:
             msg = "the dev server has no port before it is started"
             raise AsyncSDKError(msg)
-        return f"http://{self._host}:{self._port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
 
     @property
     def events(self) -> list[ReceivedEvent]:
@@ -159,7 +160,8 @@ class DevServer:
         if self._runner is not None:
             msg = "the dev server is running already"
             raise AsyncSDKError(msg)
-        self._stopping.clear()
+        # Made here, for the loop it runs on now; it may have run on another one before.
+        self._stopping, self._news = asyncio.Event(), asyncio.Event()
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(
