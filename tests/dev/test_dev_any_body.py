@@ -15,30 +15,9 @@ LEAF = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allo
 JSON = st.recursive(
     LEAF, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3), max_leaves=6
 )
-FIELDS = st.sampled_from(
-    [
-        "userId",
-        "anonymousId",
-        "messageId",
-        "type",
-        "event",
-        "properties",
-        "context",
-        "user_id",
-        "device_id",
-        "insert_id",
-        "event_type",
-        "time",
-        "event_properties",
-        "groups",
-        "price",
-        "eventName",
-        "user",
-        "metadata",
-        "api_key",
-        "options",
-    ]
-)
+RUDDER = ["userId", "anonymousId", "messageId", "type", "event", "properties"]
+AMPLITUDE = ["user_id", "device_id", "insert_id", "event_type", "time", "event_properties", "groups", "price"]
+FIELDS = st.sampled_from([*RUDDER, *AMPLITUDE, "eventName", "user", "metadata"])
 EVENT = JSON | st.dictionaries(FIELDS, JSON, max_size=5)
 ENVELOPE = JSON | st.fixed_dictionaries(
     {},
