@@ -12,7 +12,7 @@ same on all of them:
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
@@ -22,6 +22,11 @@ from asyncsdk._model.users import User, text_id
 from asyncsdk.errors import InvalidEventError
 
 Properties = Mapping[str, Any]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+# The years 1 to 9999 in UTC: what a date can be written of.
+_TIMES_MS = range(-62_135_596_800_000, 253_402_300_800_000)
 
 
 @attrs.define
@@ -184,9 +189,8 @@ def check(event: Event) -> None:
         _object(event.context, "context")
     if event.integrations is not None:
         _integrations(event.integrations)
-    timestamp: object = event.timestamp
-    if timestamp is not None and not isinstance(timestamp, datetime):
-        _refuse("timestamp", "a datetime", timestamp)
+    if event.timestamp is not None:
+        _timestamp(event.timestamp)
     if event.message_id is not None and not text_id(event.message_id, "message_id"):
         _refuse("message_id", "text that is not blank", event.message_id)
 
@@ -204,10 +208,10 @@ def order_key(user: User) -> str | None:
 
 
 def time_ms(timestamp: datetime) -> int:
-    """Give a point in time as whole milliseconds since 1970; a datetime without zone is UTC."""
+    """Give a point in time as whole milliseconds since 1970, rounded down; a datetime without zone is UTC."""
     if timestamp.tzinfo is None:
         timestamp = timestamp.replace(tzinfo=UTC)
-    return round(timestamp.timestamp() * 1000)
+    return (timestamp - _EPOCH) // _MILLISECOND
 
 
 def _track(event: Track) -> None:
@@ -271,8 +275,8 @@ def _raw(event: RawEvent) -> None:
         if event.fields.get(field) is not None:
             _object(event.fields[field], field)
     time = event.fields.get("time")
-    if time is not None and (isinstance(time, bool) or not isinstance(time, int)):
-        _refuse("time", "whole milliseconds since 1970", time)
+    if time is not None and (isinstance(time, bool) or not isinstance(time, int) or time not in _TIMES_MS):
+        _refuse("time", "whole milliseconds since 1970, before the year 10000", time)
 
 
 _CHECKS: dict[type, Callable[[Any], None]] = {
@@ -290,6 +294,11 @@ _CHECKS: dict[type, Callable[[Any], None]] = {
 def _object(value: object, field: str) -> None:
     if type(value) is not dict and not isinstance(value, Mapping):
         _refuse(field, "an object (a mapping)", value)
+
+
+def _timestamp(value: object) -> None:
+    if not isinstance(value, datetime) or time_ms(value) not in _TIMES_MS:
+        _refuse("timestamp", "a datetime of the years 1 to 9999 in UTC", value)
 
 
 def _integrations(value: Properties) -> None:

@@ -55,10 +55,11 @@ def text_id(value: object, field: str) -> str | None:
     Raises:
         InvalidEventError: The value is neither text nor a whole number.
     """
-    if isinstance(value, str):
-        return value if is_visible(value) else None
     if value is None:
         return None
+    if isinstance(value, str):
+        # The usual id is printable and no blank; the closer look costs twice as much.
+        return value if (value.isprintable() and value.strip()) or is_visible(value) else None
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     msg = f"`{field}` must be text or a whole number, not {type(value).__name__}: convert it with str() first"

@@ -124,6 +124,7 @@ class Amplitude:
     # Made once of the settings above.
     canonical_path: str = attrs.field(init=False, repr=False, eq=False)
     _address: str = attrs.field(init=False, repr=False, eq=False)
+    _largest: int = attrs.field(init=False, repr=False, eq=False)
     _least_id: int = attrs.field(init=False, repr=False, eq=False)
     _defaults: dict[str, dict[str, str]] = attrs.field(init=False, repr=False, eq=False)
 
@@ -136,6 +137,10 @@ class Amplitude:
     def _find_address(self) -> str:
         return self.url or HOSTS[self.zone] + self.canonical_path
 
+    @_largest.default
+    def _find_largest(self) -> int:
+        return LARGEST_EVENT[self.canonical_path]
+
     @_least_id.default
     def _find_least_id(self) -> int:
         return LEAST_ID if self.min_id_length is None else self.min_id_length
@@ -147,9 +152,8 @@ class Amplitude:
 
     def __attrs_post_init__(self) -> None:
         """Check the limits against Amplitude's own."""
-        if self.limits.events > MOST_EVENTS or self.limits.bytes > LARGEST_EVENT[self.canonical_path]:
-            most = LARGEST_EVENT[self.canonical_path]
-            msg = f"Amplitude takes {MOST_EVENTS} events and {most} bytes a request on {self.canonical_path}"
+        if self.limits.events > MOST_EVENTS or self.limits.bytes > self._largest:
+            msg = f"Amplitude takes {MOST_EVENTS} events and {self._largest} bytes a request on {self.canonical_path}"
             raise ConfigurationError(msg)
 
     def encode(self, event: Event, message_id: str, time_ms: int) -> bytes | Refusal:
@@ -173,7 +177,7 @@ class Amplitude:
             return refusal
         # A slice is a copy of the exact size: the encoder's own buffer is several times larger.
         chunk = to_json(message)[:-1]
-        return chunk if len(chunk) <= LARGEST_EVENT[self.canonical_path] else _TOO_LARGE
+        return chunk if len(chunk) <= self._largest else _TOO_LARGE
 
     def frame(self, chunks: Sequence[bytes], now_ms: int) -> Request:
         """Put the events into one body, with this attempt's time: an older one would shift the events."""
@@ -192,27 +196,22 @@ class Amplitude:
     def _settle_ids(self, message: Message) -> Refusal | None:
         """Make the ids text, and leave out or refuse what Amplitude would refuse."""
         user_id = text_id(message.get("user_id"), "user_id")
-        device_id = text_id(message.get("device_id"), "device_id")
-        if user_id is not None:
+        if user_id is None:
+            message.pop("user_id", None)
+        else:
             message["user_id"] = user_id
-            if device_id is None:
-                message.pop("device_id", None)
-            elif self._fault(device_id) is None:
+        if "device_id" in message:
+            device_id = text_id(message.pop("device_id"), "device_id")
+            if device_id is not None and (user_id is None or self._fault(device_id) is None):
                 message["device_id"] = device_id
-            else:
-                del message["device_id"]
-            return self._fault(user_id)
-        message.pop("user_id", None)
-        if device_id is None:
-            return _NO_ID
-        message["device_id"] = device_id
-        return self._fault(device_id)
+        known = user_id or message.get("device_id")
+        return _NO_ID if known is None else self._fault(known)
 
     def _fault(self, value: str) -> Refusal | None:
         if len(value) < self._least_id:
             return _TOO_SHORT
         # A device id of zeros is what a phone gives that was told not to.
-        return _REFUSED if value in REFUSED_IDS or not value.strip("0-") else None
+        return _REFUSED if value in REFUSED_IDS or (value[0] in "0-" and not value.strip("0-")) else None
 
     def _add_defaults(self, message: Message) -> None:
         """Fill in the plan and the ingestion metadata, key by key; the event's own win."""
@@ -268,9 +267,10 @@ def _lift_revenue(message: Message, properties: Mapping[str, Any]) -> None:
     if not isinstance(properties["revenue"], _NUMBERS) or isinstance(properties["revenue"], bool):
         return
     for source, field, kinds in _REVENUE_FIELDS:
-        value = properties.get(source)
-        if isinstance(value, kinds) and not isinstance(value, bool):
-            message[field] = value
+        if source in properties:
+            value = properties[source]
+            if isinstance(value, kinds) and not isinstance(value, bool):
+                message[field] = value
 
 
 _NUMBERS = (int, float, Decimal)

@@ -39,9 +39,9 @@ from asyncsdk.vendors._times import iso
 PATH = "/v1/batch"
 # The gateway takes 4,096,000 bytes of decoded body; the rest is for the frame and `sentAt`.
 LARGEST_EVENT = 4_000_000
-_LIBRARY = {"name": "asyncsdk", "version": __version__}
-_LIBRARY_ONLY = orjson.Fragment(orjson.dumps({"library": _LIBRARY}))
-_EVERYWHERE = {"All": True}
+_LIBRARY = orjson.Fragment(orjson.dumps({"name": "asyncsdk", "version": __version__}))
+_EVERYWHERE = orjson.Fragment(b'{"All":true}')
+_TOO_LARGE = Refusal("rejected", "too large")
 
 Message = dict[str, Any]
 
@@ -88,10 +88,10 @@ class RudderStack:
         user = event.user
         if user_id := text_id(user.user_id, "user_id"):
             message["userId"] = user_id
-        if anonymous_id := text_id(user.anonymous_id, "anonymous_id") or (
-            text_id(user.device_id, "device_id") if user_id is None else None
-        ):
-            message["anonymousId"] = anonymous_id
+        if user.anonymous_id is not None or user_id is None:
+            anonymous_id = text_id(user.anonymous_id, "anonymous_id")
+            if anonymous_id or (user_id is None and (anonymous_id := text_id(user.device_id, "device_id"))):
+                message["anonymousId"] = anonymous_id
         message["context"] = _context(user, event.context)
         if event.timestamp is not None:
             message["timestamp"] = iso(moment(event.timestamp))
@@ -100,7 +100,7 @@ class RudderStack:
             return refusal
         # A slice is a copy of the exact size: the encoder's own buffer is several times larger.
         chunk = to_json(message)[:-1]
-        return chunk if len(chunk) <= LARGEST_EVENT else Refusal("rejected", "too large")
+        return chunk if len(chunk) <= LARGEST_EVENT else _TOO_LARGE
 
     def frame(self, chunks: Sequence[bytes], now_ms: int) -> Request:
         """Put the events into one body, each with the time of this attempt."""
@@ -118,28 +118,27 @@ class RudderStack:
         return by_status(response, len(chunks))
 
 
-def _context(user: User, given: Mapping[str, Any] | None) -> object:
+def _context(user: User, given: Mapping[str, Any] | None) -> Message:
     """Build `context` of what is known of the user, what the caller gives, and our own name."""
-    if given is None and user.ip is None and user.user_agent is None and user.locale is None:
-        return _LIBRARY_ONLY
-    known = {"ip": user.ip, "userAgent": user.user_agent, "locale": user.locale}
-    return (
-        {name: value for name, value in known.items() if value is not None} | dict(given or {}) | {"library": _LIBRARY}
-    )
+    context: Message = {}
+    if user.ip is not None:
+        context["ip"] = user.ip
+    if user.user_agent is not None:
+        context["userAgent"] = user.user_agent
+    if user.locale is not None:
+        context["locale"] = user.locale
+    if given is not None:
+        context.update(given)
+    context["library"] = _LIBRARY
+    return context
 
 
 def _identify(message: Message, event: IdentifyEvent) -> Refusal | None:
     traits = event.traits.traits() if isinstance(event.traits, Identify) else event.traits
-    if traits:
+    if traits is not None:
         # Destinations read traits at either place, and the SDKs of two languages disagree on which.
-        message["traits"] = traits
-        message["context"] = dict(_plain_context(message)) | {"traits": traits}
+        message["traits"] = message["context"]["traits"] = traits
     return None
-
-
-def _plain_context(message: Message) -> Mapping[str, Any]:
-    context = message["context"]
-    return context if isinstance(context, dict) else {"library": _LIBRARY}
 
 
 def _track(message: Message, event: Track) -> Refusal | None:

@@ -1,6 +1,6 @@
 """Statsig: its event log, and where its rules come from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -56,13 +56,7 @@ class Statsig:
     def encode(self, event: Event, message_id: str, time_ms: int) -> bytes | Refusal:
         """Make Statsig's event, but for its closing brace."""
         own = None if event.integrations is None else event.integrations.get(self.name)
-        return events.encode(
-            event,
-            time_ms,
-            message_id=message_id if self.message_ids else None,
-            environment=self.environment,
-            own=own if isinstance(own, Mapping) else None,
-        )
+        return events.encode(event, time_ms, self.environment, own, message_id if self.message_ids else None)
 
     def frame(self, chunks: Sequence[bytes], now_ms: int) -> Request:
         """Put the events into one body."""

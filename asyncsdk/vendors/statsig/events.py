@@ -41,21 +41,16 @@ Message = dict[str, Any]
 
 
 def encode(
-    event: Event,
-    time_ms: int,
-    *,
-    message_id: str | None,
-    environment: str | None,
-    own: Mapping[str, Any] | None,
+    event: Event, time_ms: int, environment: str | None, own: object = None, message_id: str | None = None
 ) -> bytes | Refusal:
     """Make the chunk of an event.
 
     Args:
         event: Already checked.
         time_ms: When it was given to the client, if it has no timestamp.
-        message_id: What to put into the metadata as its id; None puts nothing.
         environment: Tier of users that name none; None sends none.
-        own: Fields that replace those of the event.
+        own: What `integrations` says of Statsig; the fields of an object replace those of the event.
+        message_id: What to put into the metadata as its id; None puts nothing.
 
     Raises:
         InvalidEventError: A value in it has no form in JSON.
@@ -64,11 +59,11 @@ def encode(
     if fill is None:
         return _NO_SUCH_CALL
     message: Message = {"time": time_ms if event.timestamp is None else moment(event.timestamp)}
-    fill(message, event)
-    if message["eventName"] in _AMPLITUDE_ONLY:
-        return _NO_SUCH_CALL
+    refusal = fill(message, event)
+    if refusal is not None:
+        return refusal
     message["user"] = _user(event.user, environment)
-    if own is not None:
+    if own is not None and isinstance(own, Mapping):
         message.update(own)
     if message_id is not None:
         metadata = message.get("metadata")
@@ -122,19 +117,26 @@ def _user(user: User, environment: str | None) -> orjson.Fragment:
 
 def user_fields(user: User, environment: str | None) -> Message:
     """Give what Statsig may know of a user, under its own names."""
-    known = {
-        "userID": text_id(user.user_id, "user_id"),
-        "email": user.email,
-        "ip": user.ip,
-        "userAgent": user.user_agent,
-        "country": user.country,
-        "locale": user.locale,
-        "appVersion": user.app_version,
-        "customIDs": _custom_ids(user),
-        "custom": user.custom,
-        "statsigEnvironment": user.statsig_environment or (None if environment is None else {"tier": environment}),
-    }
-    return {name: value for name, value in known.items() if value is not None}
+    fields = {name: value for name, attribute in _FIELDS if (value := getattr(user, attribute)) is not None}
+    if user_id := text_id(user.user_id, "user_id"):
+        fields["userID"] = user_id
+    if custom_ids := _custom_ids(user):
+        fields["customIDs"] = custom_ids
+    if environment is not None and user.statsig_environment is None:
+        fields["statsigEnvironment"] = {"tier": environment}
+    return fields
+
+
+_FIELDS = (
+    ("email", "email"),
+    ("ip", "ip"),
+    ("userAgent", "user_agent"),
+    ("country", "country"),
+    ("locale", "locale"),
+    ("appVersion", "app_version"),
+    ("custom", "custom"),
+    ("statsigEnvironment", "statsig_environment"),
+)
 
 
 def _custom_ids(user: User) -> Mapping[str, Any] | None:
@@ -147,7 +149,6 @@ def _custom_ids(user: User) -> Mapping[str, Any] | None:
 
 # Statsig looks an id up by its exact name, then in lower case.
 _STABLE_ID = ("stableID", "stableid")
-_AMPLITUDE_ONLY = ("$identify", "$groupidentify")
 
 
 def _track(message: Message, event: Track) -> None:
@@ -157,18 +158,20 @@ def _track(message: Message, event: Track) -> None:
         properties = {**(properties or {}), **event.name.plain_properties()}
     else:
         message["eventName"] = event.name
-    if properties is None:
-        return
+    if properties is not None:
+        message["metadata"] = properties
+        if "value" in properties or "revenue" in properties:
+            _lift_value(message, properties)
+
+
+def _lift_value(message: Message, properties: Mapping[str, Any]) -> None:
+    """Move the first property that can be Statsig's `value` there."""
     for field in ("value", "revenue"):
-        if field in properties and _is_value(value := properties[field]):
+        value = properties.get(field)
+        if isinstance(value, str | int | float | Decimal) and not isinstance(value, bool):
             message["value"] = value
-            properties = {key: item for key, item in properties.items() if key != field}
-            break
-    message["metadata"] = properties
-
-
-def _is_value(value: object) -> bool:
-    return isinstance(value, str | int | float | Decimal) and not isinstance(value, bool)
+            message["metadata"] = {key: item for key, item in properties.items() if key != field}
+            return
 
 
 def _page(message: Message, event: Page | Screen) -> None:
@@ -189,15 +192,18 @@ def _log_event(message: Message, event: LogEvent) -> None:
         message["metadata"] = event.metadata
 
 
-def _raw(message: Message, event: RawEvent) -> None:
+def _raw(message: Message, event: RawEvent) -> Refusal | None:
+    if event.fields["event_type"] in ("$identify", "$groupidentify"):
+        return _NO_SUCH_CALL
     message["eventName"] = event.fields["event_type"]
     if event.fields.get("event_properties") is not None:
         message["metadata"] = event.fields["event_properties"]
     if isinstance(time := event.fields.get("time"), int):
         message["time"] = time
+    return None
 
 
-_MESSAGES: Mapping[type, Callable[[Message, Any], None]] = {
+_MESSAGES: Mapping[type, Callable[[Message, Any], Refusal | None]] = {
     Track: _track,
     Page: _page,
     Screen: _page,
