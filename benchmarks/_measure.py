@@ -1,0 +1,115 @@
+"""What every benchmark here shares: arguments, interleaved timing, example events, a table."""
+
+import argparse
+import gc
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+EVENT = "Item Viewed"
+SMALL = {"sku": "A-1001", "price": 19.95, "step": 3}
+LARGE = {
+    **SMALL,
+    "title": "Stainless steel water bottle with a bamboo lid, 750 ml",
+    "url": "https://shop.example.com/en/kitchen/bottles/stainless-steel-750?ref=home",
+    "referrer": "https://www.example.org/search?q=water+bottle",
+    "category": "kitchen/bottles",
+    "currency": "EUR",
+    "quantity": 2,
+    "in_stock": True,
+    "coupon": None,
+    "rating": 4.7,
+    "variant": "750 ml / bamboo",
+    "campaign": {"source": "newsletter", "medium": "email", "name": "spring", "content": "hero"},
+    "tags": ["steel", "bamboo", "leakproof", "dishwasher-safe", "bpa-free"],
+    "experiment": "button-colour-2026-11",
+    "group": "treatment",
+    "session": "5f0b3c1e-7d0a-4c57-9d59-3b0c7d2e9f11",
+    "latency_ms": 183,
+    "screen": {"width": 1512, "height": 982, "density": 2},
+    "build": "2026.11.20+4711",
+    "region": "eu-west-1",
+    "pod": "web-6c9b7d5f4c-x2x7k",
+}
+SIZES: Mapping[str, dict[str, Any]] = {"300 B": SMALL, "1 KB": LARGE}
+
+
+@attrs.frozen
+class Sample:
+    """One round: wall and CPU time in nanoseconds per operation."""
+
+    wall: float
+    cpu: float
+
+
+@attrs.frozen
+class Timing:
+    """Of many rounds: the least and the middle wall time, and the least CPU time, in nanoseconds per operation."""
+
+    best: float
+    median: float
+    cpu: float
+
+
+class Clock:
+    """Runs from when it is made; CPU time is that of the whole process."""
+
+    def __init__(self) -> None:
+        """Start."""
+        self._cpu, self._wall = time.process_time_ns(), time.perf_counter_ns()
+
+    def stop(self, operations: int) -> Sample:
+        """Say how long each of the operations took since the start."""
+        wall, cpu = time.perf_counter_ns() - self._wall, time.process_time_ns() - self._cpu
+        return Sample(wall / operations, cpu / operations)
+
+
+def arguments(question: str | None) -> argparse.Namespace:
+    """Read `--json` and `--quick`."""
+    parser = argparse.ArgumentParser(description=question)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--quick", action="store_true", help="few rounds: to see that it runs, not to measure")
+    return parser.parse_args()
+
+
+def interleave(cases: Mapping[str, Callable[[], Sample]], rounds: int) -> dict[str, Timing]:
+    """Run the cases in turn (A B A B); the first round is thrown away, since it meets a cold heap."""
+    samples: dict[str, list[Sample]] = {name: [] for name in cases}
+    for number in range(rounds + 1):
+        for name, run in cases.items():
+            gc.collect()
+            sample = run()
+            if number:
+                samples[name].append(sample)
+    return {name: summary(taken) for name, taken in samples.items()}
+
+
+def summary(samples: Sequence[Sample]) -> Timing:
+    """Give the least and the middle of several rounds."""
+    walls = [sample.wall for sample in samples]
+    return Timing(min(walls), statistics.median(walls), min(sample.cpu for sample in samples))
+
+
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, as_json: bool) -> None:
+    """Print one table: Markdown, or JSON."""
+    if as_json:
+        lines = [dict(zip(columns, row, strict=True)) for row in rows]
+        print(json.dumps({"title": title, "python": platform.python_version(), "rows": lines}, indent=1))
+        return
+    texts = [list(map(_text, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *texts, strict=True)]
+    print(f"\n**{title}** (Python {platform.python_version()}, {sys.platform})\n")
+    for cells in (list(columns), ["-" * width for width in widths], *texts):
+        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |")
+
+
+def _text(cell: object) -> str:
+    if isinstance(cell, float):
+        return f"{cell:,.0f}" if abs(cell) >= 100 else f"{cell:.2f}"
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)

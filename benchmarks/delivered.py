@@ -1,0 +1,198 @@
+"""How many events a second reach a vendor, and for how much CPU? Counted by the vendor, a sink in another process.
+
+Every run has a process of its own. Floor: orjson and aiohttp over prebuilt dicts, nothing checked, kept or retried.
+"""
+
+import asyncio
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from importlib.util import find_spec
+from itertools import cycle, islice
+from uuid import uuid4
+
+import attrs
+from _measure import EVENT, SIZES, Clock, Sample, arguments, show, summary
+from _peers import PEERS
+from sink import received, sink
+
+USERS = [f"user-{number}" for number in range(50_000)]
+SLOW = 8  # peers get this part of the events: they take longer
+
+
+@attrs.frozen
+class Case:
+    """What is sent, and how.
+
+    Attributes:
+        size: Of an event.
+        gzip: Compressed with nothing, `zlib` or `isal`.
+        latency_ms: Of the vendor.
+        peers: Who else runs it.
+        limits: Ours, where they are not the defaults.
+    """
+
+    size: str
+    gzip: str = ""
+    latency_ms: int = 0
+    peers: tuple[str, ...] = ()
+    limits: dict[str, int] = attrs.field(factory=dict)
+
+
+CASES = {
+    "1 KB plain": Case("1 KB", peers=("rudder", "segment", "amplitude", "posthog")),
+    "1 KB gzip, zlib": Case("1 KB", "zlib", peers=("rudder", "segment", "posthog", "core")),
+    "1 KB gzip, isal": Case("1 KB", "isal"),
+    "300 B gzip, zlib": Case("300 B", "zlib", peers=("rudder", "core")),
+    "300 B gzip, isal": Case("300 B", "isal"),
+    "1 KB plain, 50 ms latency*": Case(
+        "1 KB",
+        latency_ms=50,
+        peers=("rudder", "amplitude"),
+        limits={"in_flight": 16, "events": 400, "queued_events": 20_000},
+    ),
+}
+Deliver = Callable[[int], Awaitable[None]]
+
+
+def users(count: int) -> Iterator[str]:
+    """Name whose event each is: the same person's come far apart."""
+    return islice(cycle(USERS), count)
+
+
+async def ours(case: Case, url: str) -> Deliver:
+    """Track on a client; who tracks waits while 10,000 events are queued."""
+    from asyncsdk import Client, Limits, RudderStack  # noqa: PLC0415 -- only where it is measured
+
+    rudderstack = RudderStack("key", url, gzip=bool(case.gzip), overflow="wait", limits=Limits(**case.limits))
+    client, properties = await Client(rudderstack).start(), SIZES[case.size]
+
+    async def deliver(count: int) -> None:
+        for user_id in users(count):
+            await client.track(user_id, EVENT, properties)
+        report = await client.flush(60)
+        assert report.complete, report
+
+    return deliver
+
+
+async def floor(case: Case, url: str) -> Deliver:
+    """Post prebuilt events over four connections."""
+    import aiohttp  # noqa: PLC0415 -- only where it is measured
+    import orjson  # noqa: PLC0415 -- only where it is measured
+
+    from asyncsdk._transport import _compressor  # noqa: PLC0415 -- the floor compresses like us
+
+    compress, _ = _compressor()
+    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=case.limits.get("in_flight", 4)))
+    size = case.limits.get("events", 100)
+    batch = [
+        {
+            "type": "track",
+            "channel": "server",
+            "messageId": str(uuid4()),
+            "originalTimestamp": "2026-11-20T20:16:11.414Z",
+            "integrations": {"All": True},
+            "userId": user_id,
+            "context": {"library": {"name": "asyncsdk", "version": "1"}},
+            "event": EVENT,
+            "properties": SIZES[case.size],
+        }
+        for user_id in USERS[:size]
+    ]
+
+    async def post(batches: Iterator[int]) -> None:
+        for _ in batches:
+            body, headers = orjson.dumps({"batch": batch}), {"Content-Type": "application/json"}
+            if case.gzip:
+                body, headers["Content-Encoding"] = compress(body), "gzip"
+            async with session.post(f"{url}/v1/batch", data=body, headers=headers) as answer:
+                await answer.read()
+
+    async def deliver(count: int) -> None:
+        batches = iter(range(count // size))
+        await asyncio.gather(*(post(batches) for _ in range(case.limits.get("in_flight", 4))))
+
+    return deliver
+
+
+async def theirs(name: str, case: Case, url: str) -> Deliver:
+    """Put on a peer from this thread, and wait for it."""
+    peer, properties = PEERS[name](url, gzip=bool(case.gzip)), SIZES[case.size]
+    if name == "core":
+        properties = {key: value if isinstance(value, str) else json.dumps(value) for key, value in properties.items()}
+
+    async def deliver(count: int) -> None:
+        for user_id in users(count):
+            peer.put(user_id, EVENT, dict(properties))
+        peer.drain()
+
+    return deliver
+
+
+async def run(who: str, case: Case, url: str, count: int) -> Sample:
+    """Warm up, then deliver `count` events by the clock."""
+    logging.disable(logging.CRITICAL)
+    if case.gzip == "zlib":
+        sys.modules["isal"] = None  # type: ignore[assignment] # as if it were not installed
+    makers = {"asyncsdk": ours, "floor": floor}
+    deliver = await (makers[who](case, url) if who in makers else theirs(who, case, url))
+    if who != "amplitude":  # which cannot be drained twice
+        await deliver(2000)
+    clock = Clock()
+    await deliver(count)
+    return clock.stop(count)
+
+
+def in_a_process(who: str, name: str, count: int) -> Sample:
+    """Run one case in a process of its own against a sink of its own; all events must be there."""
+    with sink(CASES[name].latency_ms) as url:
+        command = [sys.executable, __file__, "--run", who, name, url, str(count)]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 -- ourselves
+        expected = count + (0 if who == "amplitude" else 2000)
+        assert received(url) == expected, f"{who}, {name}: {received(url)} of {expected} arrived"
+    return Sample(**json.loads(printed))
+
+
+def main() -> None:
+    """Measure and print."""
+    options = arguments(__doc__)
+    rounds, events = (1, 8000) if options.quick else (5, 96_000)
+    rows = []
+    for name, case in CASES.items():
+        if case.gzip == "isal" and find_spec("isal") is None:
+            continue
+        counts = {"asyncsdk": events, "floor": events} | dict.fromkeys(case.peers, events // SLOW)
+        samples: dict[str, list[Sample]] = {who: [] for who in counts}
+        for _ in range(rounds):
+            for who, count in counts.items():
+                samples[who].append(in_a_process(who, name, count))
+        timings = {who: summary(taken) for who, taken in samples.items()}
+        for who, timing in timings.items():
+            to_rudder = timings["rudder"].best / timing.best if "rudder" in timings else ""
+            rows.append(
+                (
+                    name,
+                    who,
+                    round(1e9 / timing.best),
+                    round(1e9 / timing.median),
+                    timing.cpu / 1e4,
+                    to_rudder,
+                    timings["floor"].best / timing.best,
+                )
+            )
+    columns = ("delivered", "who", "events/s", "median", "CPU s per 100k", "times rudder", "part of the floor")
+    show("Delivered to a sink in another process", columns, rows, as_json=options.json)
+    if not options.json:
+        print("\n\\* with 16 requests of 400 events in flight, where that can be set; 4 of 100 elsewhere.")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--run"]:
+        print(
+            json.dumps(attrs.asdict(asyncio.run(run(sys.argv[2], CASES[sys.argv[3]], sys.argv[4], int(sys.argv[5])))))
+        )
+    else:
+        main()

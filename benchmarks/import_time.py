@@ -1,0 +1,65 @@
+"""How long does a cold `import asyncsdk` take, and how many threads has a client at rest?
+
+Each import in a fresh interpreter; byte code is cached, as in production.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+
+from _measure import arguments, show
+
+IMPORT = """
+import time
+began, cpu = time.perf_counter(), time.process_time()
+import {module}
+print([(time.perf_counter() - began) * 1000, (time.process_time() - cpu) * 1000])
+"""
+THREADS = """
+import asyncio, os, asyncsdk
+async def main():
+    async with asyncsdk.Client(asyncsdk.RudderStack("key", "http://127.0.0.1:9"), asyncsdk.Amplitude("api-key")):
+        await asyncio.sleep(0.1)
+        print([len(os.listdir("/proc/self/task")) - 1])
+asyncio.run(main())
+"""
+MODULES = {
+    "asyncsdk": "asyncsdk",
+    "floor: asyncio, attrs, orjson": "asyncio, attrs, orjson",
+    "aiohttp": "aiohttp",
+    "rudder": "rudderstack.analytics",
+    "segment": "segment.analytics",
+    "amplitude": "amplitude",
+    "posthog": "posthog",
+    "statsig legacy": "statsig",
+    "core": "statsig_python_core",
+}
+
+
+def python(source: str) -> list[float]:
+    """Run a program in a fresh interpreter, and read the list that it prints."""
+    done = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)  # noqa: S603 -- ourselves
+    numbers: list[float] = json.loads(done.stdout)
+    return numbers
+
+
+def main() -> None:
+    """Measure and print."""
+    options = arguments(__doc__)
+    times: dict[str, list[list[float]]] = {name: [] for name in MODULES}
+    for _ in range(2 if options.quick else 15):
+        for name, module in MODULES.items():
+            times[name].append(python(IMPORT.format(module=module)))
+    floor = min(wall for wall, _ in times["floor: asyncio, attrs, orjson"])
+    rows: list[tuple[object, ...]] = []
+    for name, taken in times.items():
+        walls = [wall for wall, _ in taken]
+        rows.append((name, min(walls), statistics.median(walls), min(cpu for _, cpu in taken), min(walls) / floor))
+    columns = ("import", "ms", "median", "CPU ms", "ratio to the floor")
+    [threads] = python(THREADS)
+    show(f"Cold import; {threads:.0f} threads beside the main one at rest", columns, rows, as_json=options.json)
+
+
+if __name__ == "__main__":
+    main()
