@@ -1,0 +1,40 @@
+"""The command `asyncsdk`. A subcommand is a file beside this one, and a row of `COMMANDS`."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+
+from asyncsdk._version import __version__
+from asyncsdk.cli import demo
+
+COMMANDS: Mapping[str, ModuleType] = {"demo": demo}
+"""Subcommands by name: each with `SUMMARY`, `configure(parser)`, and `run(arguments)` for the exit code."""
+
+
+def main(argv: Sequence[str] | None = None, commands: Mapping[str, ModuleType] = COMMANDS) -> int:
+    """Run a subcommand and return its exit code; without one, print the help.
+
+    Args:
+        argv: What follows the program's name; None takes it from the process.
+        commands: What there is to run.
+
+    Raises:
+        SystemExit: After `--help`, `--version` (code 0) and arguments that make no sense (code 2).
+    """
+    parser = argparse.ArgumentParser("asyncsdk", description="Feature gates and product events for asyncio services.")
+    parser.add_argument("--version", action="version", version=f"asyncsdk {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="<command>")
+    for name, command in commands.items():
+        subparser = subparsers.add_parser(name, help=command.SUMMARY, description=command.__doc__)
+        subparser.formatter_class = argparse.RawDescriptionHelpFormatter
+        command.configure(subparser)
+        subparser.set_defaults(run=command.run)
+    arguments = parser.parse_args(argv)
+    if "run" not in arguments:
+        parser.print_help()
+        return 0
+    try:
+        code: int = arguments.run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    return code

@@ -1,0 +1,122 @@
+"""The demo's books: what the client said of every event, and what the dev server saw of it. Pure."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import attrs
+
+from asyncsdk import Delivery, DestinationReport, Report
+from asyncsdk.dev import ReceivedEvent, ReceivedRequest
+
+
+@attrs.frozen
+class Seen:
+    """What the dev server counted for one vendor.
+
+    Attributes:
+        requests: Requests, whatever became of them.
+        events: Every event in them, copies and refused ones too.
+    """
+
+    requests: int
+    events: Sequence[ReceivedEvent] = attrs.field(repr=False)
+
+    def count(self, verdict: str) -> int:
+        """Count the events with a verdict, whatever its reason: `accepted`, `duplicate`, `rejected`, `lost`."""
+        return sum(event.verdict.partition(":")[0] == verdict for event in self.events)
+
+    def refusals(self) -> Counter[str]:
+        """Count the verdicts on what the vendor did not keep, with their reasons."""
+        return Counter(event.verdict for event in self.events if ":" in event.verdict)
+
+    @property
+    def kept(self) -> Counter[str]:
+        """How often it kept each event id; more than once would be a copy that it did not recognise."""
+        return Counter(event.id for event in self.events if event.verdict == "accepted")
+
+
+@attrs.frozen
+class Books:
+    """All that is known when the demo is over.
+
+    Attributes:
+        given: How many events the shop made, by the list of visits.
+        verbs: Which verb each event id was given to.
+        fates: Per destination name, every fate that was announced, with the event's id.
+        report: What closing the client returned.
+        seen: Per destination name, what arrived.
+        unanswered: Visits that the shop did not answer as it should, in words.
+    """
+
+    given: int
+    verbs: Mapping[str, str]
+    fates: Mapping[str, Sequence[tuple[str, Delivery]]]
+    report: Report
+    seen: Mapping[str, Seen]
+    unanswered: Sequence[str] = ()
+
+    def retried(self, name: str) -> int:
+        """Count the events that took a destination more than one attempt."""
+        return sum(fate.attempts > 1 for _, fate in self.fates[name])
+
+
+def audit(books: Books) -> list[str]:
+    """Say what does not add up, a sentence each; nothing when all events are accounted for."""
+    problems = list(books.unanswered)
+    if len(books.verbs) != books.given:
+        problems.append(f"the shop made {books.given:,} events, and the client was given {len(books.verbs):,}")
+    for name, report in books.report.destinations.items():
+        found = [*_audit_report(books.given, report), *_audit_fates(books.verbs, books.fates[name], report)]
+        found += _audit_arrivals(books.fates[name], books.seen[name])
+        problems += [f"{name}: {problem}" for problem in found]
+    return problems
+
+
+def _audit_report(given: int, report: DestinationReport) -> Iterator[str]:
+    """Check the counts of one destination against each other, and that nothing was given up."""
+    if report.accepted != given:
+        yield f"{given:,} events were given, and the report says {report.accepted:,}"
+    total = report.delivered + report.spooled + report.abandoned + report.pending
+    total += sum(sum(counts.values()) for counts in (report.rejected, report.dropped, report.skipped))
+    if total != report.accepted:
+        yield f"the report's fates are {total:,}, not {report.accepted:,}"
+    for word, count in (
+        ("dropped", sum(report.dropped.values())),
+        ("abandoned", report.abandoned),
+        ("pending", report.pending),
+    ):
+        if count:
+            yield f"{count:,} events are {word}"
+
+
+def _audit_fates(
+    verbs: Collection[str], fates: Sequence[tuple[str, Delivery]], report: DestinationReport
+) -> Iterator[str]:
+    """Check that each event has one fate, and that the announced ones are those of the report."""
+    times = Counter(event_id for event_id, _ in fates)
+    several = sum(count > 1 for count in times.values())
+    if several:
+        yield f"{several:,} events have several fates"
+    if times.keys() != set(verbs):
+        yield f"{len(times.keys() ^ set(verbs)):,} events have no fate, or have one without having been given"
+    delivered = sum(fate.status == "delivered" for _, fate in fates)
+    if delivered != report.delivered:
+        yield f"{delivered:,} deliveries were announced, and the report says {report.delivered:,}"
+
+
+def _audit_arrivals(fates: Sequence[tuple[str, Delivery]], seen: Seen) -> Iterator[str]:
+    """Check what the client says against what arrived, event by event."""
+    kept, said = seen.kept, {event_id for event_id, fate in fates if fate.status == "delivered"}
+    for problem, count in (
+        ("events were delivered, says the client, and never arrived", len(said - kept.keys())),
+        ("events arrived, and the client does not say so", len(kept.keys() - said)),
+        ("events were kept more than once", sum(times > 1 for times in kept.values())),
+    ):
+        if count:
+            yield f"{count:,} {problem}"
+
+
+def see(vendor: str, requests: Collection[ReceivedRequest], events: Collection[ReceivedEvent]) -> Seen:
+    """Pick out what concerns one vendor."""
+    mine = [event for event in events if event.vendor == vendor]
+    return Seen(sum(request.vendor == vendor for request in requests), mine)

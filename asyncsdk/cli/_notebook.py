@@ -1,0 +1,60 @@
+"""What the demo writes down while it runs."""
+
+from collections.abc import Awaitable
+
+import attrs
+
+from asyncsdk import (
+    Alias,
+    Delivery,
+    Event,
+    Group,
+    IdentifyEvent,
+    LogEvent,
+    Next,
+    Page,
+    Payload,
+    RawEvent,
+    Revenue,
+    Screen,
+    Track,
+)
+
+_VERBS: dict[type[Event], str] = {
+    IdentifyEvent: "identify",
+    Track: "track",
+    Page: "page",
+    Screen: "screen",
+    Group: "group",
+    Alias: "alias",
+    LogEvent: "log_event",
+    RawEvent: "log_event({...})",
+}
+
+
+@attrs.define
+class Notebook:
+    """Notes of the client's own callbacks, and of the shop's answers.
+
+    Attributes:
+        verbs: The verb of each event id.
+        fates: Per destination name, each fate as it was announced, with the event's id.
+        unanswered: Answers of the shop that were not as they should be.
+        story: What the shop tells of the one event that it waits for.
+    """
+
+    verbs: dict[str, str] = attrs.field(factory=dict)
+    fates: dict[str, list[tuple[str, Delivery]]] = attrs.field(factory=dict)
+    unanswered: list[str] = attrs.field(factory=list)
+    story: str = ""
+
+    def verb(self, payload: Payload, next: Next) -> Awaitable[None]:  # noqa: A002 -- what middleware calls it
+        """Note an event on its way in: a middleware."""
+        event = payload.event
+        is_revenue = isinstance(event, Track) and isinstance(event.name, Revenue)
+        self.verbs[str(event.message_id)] = "track(Revenue)" if is_revenue else _VERBS[type(event)]
+        return next(payload)
+
+    def fate(self, event_id: str, delivery: Delivery) -> None:
+        """Note an event's end at one destination: `on_delivery`."""
+        self.fates.setdefault(delivery.destination, []).append((event_id, delivery))

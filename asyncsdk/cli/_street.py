@@ -1,0 +1,78 @@
+"""Where the demo's customers come from: real HTTP requests to the shop, a few at a time."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Iterator
+
+import aiohttp
+import attrs
+
+from asyncsdk import Client
+from asyncsdk.cli._notebook import Notebook
+from asyncsdk.cli._progress import Progress
+from asyncsdk.cli._traffic import CONSENT, Phase, Visit
+from asyncsdk.dev import DevServer
+
+CUSTOMERS_AT_ONCE = 8
+LONGEST_FLUSH = 6.0
+TICK = 0.1
+TIMEOUT = aiohttp.ClientTimeout(total=8)
+
+
+@attrs.define
+class Street:
+    """The way to the shop, and everything that happens on it."""
+
+    _http: aiohttp.ClientSession
+    _server: DevServer
+    _client: Client
+    _notebook: Notebook
+    _progress: Progress
+    _seconds: list[float] = attrs.field(factory=list)
+
+    async def pass_through(self, phase: Phase, number: str) -> None:
+        """Let a phase happen, and write a line about it."""
+        for trouble in phase.troubles:
+            self._server.fault(trouble.vendor, trouble.fault, trouble.times)
+        began = time.perf_counter()
+        self._seconds.clear()
+        async with asyncio.TaskGroup() as group:
+            ticker = group.create_task(self._tick(f"  {number}  {phase.title}", len(phase.visits)))
+            await self._serve(phase)
+            ticker.cancel()
+        took, typical = time.perf_counter() - began, statistics.median(self._seconds) * 1000
+        requests = f"{len(phase.visits):>3} requests, answered in {typical:.0f} ms"
+        self._progress.say(f"  {number}  {phase.title:<36}  {requests}; {took:.1f} s")
+
+    async def _serve(self, phase: Phase) -> None:
+        visits = iter(phase.visits)
+        async with asyncio.TaskGroup() as customers:
+            for _ in range(CUSTOMERS_AT_ONCE):
+                customers.create_task(self._shop(visits))
+        if phase.flush:
+            await self._client.flush(LONGEST_FLUSH)
+
+    async def _shop(self, visits: Iterator[Visit]) -> None:
+        for visit in visits:
+            began = time.perf_counter()
+            await self._visit(visit)
+            self._seconds.append(time.perf_counter() - began)
+
+    async def _visit(self, visit: Visit) -> None:
+        headers = {} if visit.user is None else {"X-User": visit.user, "Cookie": f"visitor=visitor-of-{visit.user}"}
+        request = self._http.request(visit.method, visit.path, json=visit.body, headers=headers, timeout=TIMEOUT)
+        try:
+            async with request as answer:
+                if answer.status >= 300:
+                    self._notebook.unanswered.append(f"the shop answered {answer.status} to {visit.path}")
+                elif visit is CONSENT:
+                    self._notebook.story = (await answer.json())["story"]
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self._notebook.unanswered.append(f"the shop did not answer {visit.path}: {type(error).__name__}")
+
+    async def _tick(self, title: str, visits: int) -> None:
+        while self._progress.is_live:
+            queued = ", ".join(f"{n} {d.queued_events}" for n, d in self._client.health().destinations.items())
+            self._progress.show(f"{title}   {len(self._seconds)} of {visits} requests   queued: {queued}")
+            await asyncio.sleep(TICK)

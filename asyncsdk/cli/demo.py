@@ -1,0 +1,102 @@
+"""Try asyncsdk without an account: a shop, its customers, and three vendors who have a bad day.
+
+Starts a local server that answers as Statsig, RudderStack and Amplitude do,
+and the shop of asyncsdk/examples/aiohttp_shop.py; sends the shop some hundred
+requests while vendors fail in turn; and compares what the client says became
+of every event with what arrived. Nothing leaves this machine.
+
+Exit code: 0 if everything adds up, else 1; 2 if the demo could not begin.
+"""
+
+import argparse
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import aiohttp
+from aiohttp import web
+
+from asyncsdk import Amplitude, Destination, Limits, RudderStack, Statsig
+from asyncsdk.cli._accounts import Books, audit, see
+from asyncsdk.cli._demo_report import chapters, verdict
+from asyncsdk.cli._notebook import Notebook
+from asyncsdk.cli._progress import Progress, log_lines
+from asyncsdk.cli._street import Street
+from asyncsdk.cli._traffic import PHASES, Phase
+from asyncsdk.dev import DevServer
+from asyncsdk.examples import aiohttp_shop
+
+SUMMARY = "a shop, its customers, three local vendors who fail in turn, and the accounts"
+
+# Small requests and short waits, so that a lot happens in little time.
+LIMITS = Limits(events=40, linger=0.1, retry_first=0.2, retry_most=1.0)
+WIDEST = 100
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Take no arguments."""
+    parser.set_defaults()
+
+
+def run(_: argparse.Namespace) -> int:
+    """Run the demo on a terminal."""
+    if os.environ.get("ASYNCSDK_DEV_SERVER"):
+        print("The demo brings its own dev server, and ASYNCSDK_DEV_SERVER sends events elsewhere.", file=sys.stderr)
+        print("Try: env -u ASYNCSDK_DEV_SERVER asyncsdk demo", file=sys.stderr)
+        return 2
+    width = min(shutil.get_terminal_size().columns - 1, WIDEST)
+    return show(*asyncio.run(play(PHASES, Progress(sys.stderr))), width)
+
+
+def show(books: Books, story: str, width: int) -> int:
+    """Print what happened in lines of `width` characters, and return the exit code."""
+    problems = audit(books)
+    bold, plain = ("\x1b[1m", "\x1b[0m") if sys.stdout.isatty() and "NO_COLOR" not in os.environ else ("", "")
+    for title, text in chapters(books, story, width):
+        print(f"\n{bold}{title}{plain}\n\n{text}")
+    print(f"\n{bold}{verdict(books, problems, width)}{plain}")
+    return 1 if problems else 0
+
+
+async def play(phases: Sequence[Phase], progress: Progress) -> tuple[Books, str]:
+    """Let the phases happen, and give the books and one event's story."""
+    notebook = Notebook()
+    with log_lines("asyncsdk", progress):
+        async with DevServer() as server:
+            client = aiohttp_shop.make_client(destinations(server.url), on_delivery=notebook.fate)
+            client.add_middleware(notebook.verb)
+            async with serving(aiohttp_shop.create_app(client)) as url, aiohttp.ClientSession(url) as http:
+                progress.say(f"  a shop on {url}, the vendors on {server.url}; nothing leaves this machine\n")
+                street = Street(http, server, client, notebook, progress)
+                for number, phase in enumerate(phases, start=1):
+                    await street.pass_through(phase, f"{number}/{len(phases)}")
+            # The shop has closed its client; closing it again returns the same report.
+            report = await client.aclose()
+        seen = {name: see(name.lower(), server.requests, server.events) for name in report.destinations}
+    given = sum(visit.events for phase in phases for visit in phase.visits)
+    return Books(given, notebook.verbs, notebook.fates, report, seen, notebook.unanswered), notebook.story
+
+
+def destinations(url: str) -> Sequence[Destination]:
+    """Give all three vendors, at the dev server's address. Statsig gets the ids too, so that they can be compared."""
+    return (
+        RudderStack("any-key", url, limits=LIMITS),
+        Amplitude("any-key", url=f"{url}/2/httpapi", limits=LIMITS),
+        Statsig("secret-any", log_event_url=f"{url}/v1/log_event", message_ids=True, limits=LIMITS),
+    )
+
+
+@asynccontextmanager
+async def serving(app: web.Application) -> AsyncIterator[str]:
+    """Serve an application on a free port of this machine; gives its URL."""
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,264 @@
+"""A small shop on aiohttp.web that tells three vendors what its customers do.
+
+    export STATSIG_SECRET_KEY=secret-... AMPLITUDE_API_KEY=...
+    export RUDDERSTACK_WRITE_KEY=... RUDDERSTACK_URL=https://plane.example.com
+    python -m aiohttp.web -P 8080 asyncsdk.examples.aiohttp_shop:init
+
+With `ASYNCSDK_DEV_SERVER` set all of it goes to a dev server, and any keys do (Statsig's begin with `secret-`).
+
+What to look at: the client is made before there is an event loop (`make_client`), lives as long as the application
+(`run_client`), and is found in it by key (`CLIENT`). Handlers await a verb, which takes microseconds: the vendors are
+never waited for, except where that is the point (`consent`).
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import orjson
+from aiohttp import web
+
+from asyncsdk import (
+    Amplitude,
+    Client,
+    Delivery,
+    Destination,
+    Identify,
+    InvalidEventError,
+    Receipt,
+    Revenue,
+    RudderStack,
+    Statsig,
+    Track,
+    User,
+    redact,
+)
+
+PRICES = {"apple": 0.50, "kettle": 24.95, "lamp": 39.00, "teapot": 19.95}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Warehouse:
+    """Sync code with a callback, such as any shop has somewhere."""
+
+    def __init__(self, on_shipped: Callable[[User, str], object]) -> None:
+        self._on_shipped = on_shipped
+
+    def ship(self, user: User, sku: str) -> None:
+        """Send a parcel, and tell whoever wants to know."""
+        self._on_shipped(user, sku)
+
+
+CLIENT = web.AppKey("client", Client)
+WAREHOUSE = web.AppKey("warehouse", Warehouse)
+PATIENCE = web.AppKey("patience", float)
+routes = web.RouteTableDef()
+
+
+# --- the application ------------------------------------------------------------------------------------------
+
+
+def init(_: list[str]) -> web.Application:
+    """Make the shop from the environment, for `python -m aiohttp.web`."""
+    return create_app(make_client(destinations(os.environ)))
+
+
+def destinations(environ: Mapping[str, str]) -> Sequence[Destination]:
+    """Read where events go; a variable that is missing is a `KeyError` with its name."""
+    return (
+        RudderStack(environ["RUDDERSTACK_WRITE_KEY"], environ["RUDDERSTACK_URL"]),
+        Amplitude(environ["AMPLITUDE_API_KEY"]),
+        Statsig(environ["STATSIG_SECRET_KEY"]),
+    )
+
+
+def make_client(
+    destinations: Sequence[Destination], *, on_delivery: Callable[[str, Delivery], object] | None = None
+) -> Client:
+    """Make the shop's client: no vendor ever sees a card number or an address."""
+    return Client(*destinations, on_delivery=on_delivery).add_middleware(redact("card", "email"))
+
+
+def create_app(client: Client, *, patience: float = 5.0) -> web.Application:
+    """Make the shop.
+
+    Args:
+        client: Not started yet; the shop starts and closes it.
+        patience: Longest a customer waits for vendors, where one waits at all, in seconds.
+    """
+    app = web.Application(middlewares=[refuse_what_is_wrong])
+    app[CLIENT] = client
+    app[PATIENCE] = patience
+    app[WAREHOUSE] = Warehouse(
+        lambda user, sku: client.put_nowait(Track(user, "Order Shipped", {"sku": sku})),
+    )
+    app.cleanup_ctx.append(run_client)
+    app.add_routes(routes)
+    return app
+
+
+async def run_client(app: web.Application) -> AsyncIterator[None]:
+    """Deliver while the application runs; closing delivers what is still queued."""
+    async with app[CLIENT]:
+        yield
+
+
+@web.middleware
+async def refuse_what_is_wrong(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer 400 to what no handler and no vendor could make sense of."""
+    try:
+        return await handler(request)
+    except (InvalidEventError, orjson.JSONDecodeError) as error:
+        raise web.HTTPBadRequest(text=str(error)) from error
+    except KeyError as error:
+        raise web.HTTPBadRequest(text=f"the shop does not know, or misses, {error}") from error
+
+
+def user_of(request: web.Request) -> User:
+    """Say who asks: whom the sign-in (here: a header) names, else a visitor with a cookie."""
+    return User(
+        request.headers.get("X-User"),
+        anonymous_id=request.cookies.get("visitor"),
+        ip=request.remote,
+        user_agent=request.headers.get("User-Agent"),
+        locale=request.headers.get("Accept-Language"),
+    )
+
+
+async def body_of(request: web.Request) -> dict[str, Any]:
+    """Read the JSON object that a handler needs."""
+    body: dict[str, Any] = await request.json(loads=orjson.loads)
+    return body
+
+
+def answer(value: object, status: int = 200) -> web.Response:
+    """Answer with JSON."""
+    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
+
+
+# --- looking around -------------------------------------------------------------------------------------------
+
+
+@routes.get("/")
+async def home(request: web.Request) -> web.Response:
+    """Show what there is."""
+    await request.app[CLIENT].page(user_of(request), "Home", {"products": len(PRICES)}, category="Shop")
+    return answer(PRICES)
+
+
+@routes.get("/products/{sku}")
+async def product(request: web.Request) -> web.Response:
+    """Show one product."""
+    sku = request.match_info["sku"]
+    price = PRICES[sku]
+    await request.app[CLIENT].track(user_of(request), "Product Viewed", {"sku": sku, "price": price})
+    return answer({"sku": sku, "price": price})
+
+
+@routes.get("/app/{screen}")
+async def screen(request: web.Request) -> web.Response:
+    """Serve a screen of the shop's app."""
+    name = request.match_info["screen"]
+    await request.app[CLIENT].screen(user_of(request), name)
+    return answer({"screen": name})
+
+
+# --- who somebody is ------------------------------------------------------------------------------------------
+
+
+@routes.post("/signup")
+async def signup(request: web.Request) -> web.Response:
+    """Make a visitor a customer: what they did before is theirs."""
+    client, user = request.app[CLIENT], user_of(request)
+    if user.anonymous_id is not None:
+        await client.alias(user.anonymous_id, user)
+    await client.identify(user, await body_of(request))
+    return answer({"welcome": user.user_id}, 201)
+
+
+@routes.post("/visits")
+async def visit(request: web.Request) -> web.Response:
+    """Count a visit, with Amplitude's operations; the other vendors get what can be said as traits."""
+    body = await body_of(request)
+    seen = (
+        Identify().set_once("first_campaign", body["campaign"]).add("visits", 1).append("campaigns", body["campaign"])
+    )
+    await request.app[CLIENT].identify(user_of(request), seen)
+    return answer({})
+
+
+@routes.post("/team")
+async def team(request: web.Request) -> web.Response:
+    """Let a customer buy for a company."""
+    body = await body_of(request)
+    await request.app[CLIENT].group(user_of(request), body["company"], {"plan": body["plan"]})
+    return answer({"company": body["company"]}, 201)
+
+
+@routes.post("/consents")
+async def consent(request: web.Request) -> web.Response:
+    """Take a consent, and say yes only when every vendor has it: the one handler that waits for them."""
+    body = await body_of(request)
+    receipt = await request.app[CLIENT].track(user_of(request), "Consent Given", body)
+    try:
+        async with asyncio.timeout(request.app[PATIENCE]):
+            await receipt
+    except TimeoutError:
+        return answer(story_of(receipt), 202)
+    return answer(story_of(receipt), 201)
+
+
+def story_of(receipt: Receipt) -> dict[str, object]:
+    """Say what each vendor made of an event so far, and how it came to that."""
+    known = {name: "pending" if fate is None else fate.status for name, fate in receipt.deliveries.items()}
+    return {"vendors": known, "story": receipt.explain()}
+
+
+# --- buying ---------------------------------------------------------------------------------------------------
+
+
+@routes.post("/cart")
+async def cart(request: web.Request) -> web.Response:
+    """Put a product into the cart: an event in Statsig's form."""
+    sku = (await body_of(request))["sku"]
+    await request.app[CLIENT].log_event(user_of(request), "add_to_cart", PRICES[sku], {"sku": sku})
+    return answer({"sku": sku}, 201)
+
+
+@routes.post("/orders")
+async def order(request: web.Request) -> web.Response:
+    """Sell a product. The warehouse reports the parcel from a plain callback."""
+    user, body = user_of(request), await body_of(request)
+    sku = body["sku"]
+    properties = {"sku": sku, "revenue": PRICES[sku], "currency": "EUR", "card": body["card"]}
+    await request.app[CLIENT].track(user, "Order Completed", properties)
+    request.app[WAREHOUSE].ship(user, sku)
+    return answer({"sku": sku}, 201)
+
+
+@routes.post("/refunds")
+async def refund(request: web.Request) -> web.Response:
+    """Give money back: Amplitude's `Revenue`, and for Amplitude only."""
+    sku = (await body_of(request))["sku"]
+    refunded = Revenue(-PRICES[sku], product_id=sku, revenue_type="refund", currency="EUR")
+    await request.app[CLIENT].track(user_of(request), refunded, integrations={"All": False, "Amplitude": True})
+    return answer({"sku": sku}, 201)
+
+
+@routes.post("/kiosk")
+async def kiosk(request: web.Request) -> web.Response:
+    """Pass on what the kiosks in the stores send: they speak Amplitude's language."""
+    await request.app[CLIENT].log_event(await body_of(request))
+    return answer({}, 202)
+
+
+# --- running it -----------------------------------------------------------------------------------------------
+
+
+@routes.get("/health")
+async def health(request: web.Request) -> web.Response:
+    """Tell a load balancer, and whoever is on call, how events are doing."""
+    return answer(attrs.asdict(request.app[CLIENT].health()))
