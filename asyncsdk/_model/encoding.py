@@ -13,26 +13,31 @@
 | other mappings | an object |
 | bytes | text, if it is UTF-8 |
 | an int beyond 64 bits | text |
+| numbers of other types | a number |
 | a lone surrogate | U+FFFD |
 | int, float, bool and None as keys | text, as JSON writes them |
 
-Anything else, a cycle, and more than 200 levels are refused with the path to it. RudderStack documents 200
-levels.
+Anything else, a cycle, and more than 254 levels are refused with the path to it. RudderStack documents 200
+levels, and does not check them.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import timedelta
+from dataclasses import fields, is_dataclass
+from datetime import datetime, time, timedelta
 from decimal import Decimal
-from os import PathLike, fspath
+from enum import Enum
+from numbers import Integral, Real
+from os import PathLike, fsdecode
 from typing import Any
 
 import orjson
 
 from asyncsdk.errors import InvalidEventError
 
-MOST_LEVELS = 200
+# What orjson takes.
+MOST_LEVELS = 254
 _OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 _LEAST_INT, _MOST_INT = -(2**63), 2**64 - 1
 
@@ -53,7 +58,7 @@ def to_json(value: object, what: str = "event") -> bytes:
     try:
         return orjson.dumps(value, _encode_odd, _OPTIONS)
     except TypeError:
-        return orjson.dumps(_plain(value, what, 0), None, _OPTIONS)
+        return orjson.dumps(_plain(value, what, 0), _encode_odd, _OPTIONS)
 
 
 def _encode_odd(value: object) -> object:
@@ -61,24 +66,27 @@ def _encode_odd(value: object) -> object:
     for kind, convert in _ODD:
         if isinstance(value, kind):
             return convert(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        # As orjson does itself, unless a field is odd.
+        return {field.name: getattr(value, field.name) for field in fields(value) if field.name[0] != "_"}
     raise TypeError
 
 
 def _plain(value: Any, path: str, level: int) -> Any:
     """Copy `value` with everything odd replaced, or say where it cannot be."""
-    if level > MOST_LEVELS:
+    if level >= MOST_LEVELS and isinstance(value, Mapping | list | tuple):
         msg = f"`{path.split('[', 1)[0]}` has a cycle, or more than {MOST_LEVELS} levels"
         raise InvalidEventError(msg)
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, int) and not _LEAST_INT <= value <= _MOST_INT:
-        return str(value)
+        return _digits(value, path)
     if isinstance(value, Mapping):
         return {_key(key, path): _plain(item, f"{path}[{key!r}]", level + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item, f"{path}[{n}]", level + 1) for n, item in enumerate(value)]
     try:
-        orjson.dumps(value, None, _OPTIONS)
+        orjson.dumps(value, _encode_odd, _OPTIONS)
     except TypeError:
         return _plain(_convert(value, path), path, level + 1)
     return value
@@ -95,10 +103,22 @@ def _convert(value: object, path: str) -> object:
 def _key(key: object, path: str) -> str:
     if isinstance(key, str):
         return str(_plain(key, path, 0))
-    if key is None or isinstance(key, bool | int | float):
+    if key is None or isinstance(key, bool):
         return orjson.dumps(key).decode()
+    if isinstance(key, Integral):
+        return _digits(key, path)
+    if isinstance(key, Real):
+        return orjson.dumps(float(key)).decode()
     msg = f"a key of `{path}` is a {type(key).__name__}: keys are text"
     raise InvalidEventError(msg)
+
+
+def _digits(value: Integral | int, path: str) -> str:
+    try:
+        return str(int(value))
+    except ValueError:
+        msg = f"a number in `{path}` has more digits than Python writes"
+        raise InvalidEventError(msg) from None
 
 
 def _number(value: Decimal) -> float | None:
@@ -107,10 +127,14 @@ def _number(value: Decimal) -> float | None:
 
 _ODD: tuple[tuple[Any, Callable[[Any], object]], ...] = (
     (Decimal, _number),
+    (Enum, lambda value: value.value),
+    (Integral, int),
+    (Real, float),
+    (datetime | time, lambda value: value.isoformat()),
     (Mapping, dict),
     (AbstractSet, lambda value: sorted(value, key=str)),
     (bytes | bytearray, lambda value: value.decode()),
     (timedelta, timedelta.total_seconds),
-    (PathLike, lambda value: str(fspath(value))),
+    (PathLike, fsdecode),
     (Sequence, list),
 )

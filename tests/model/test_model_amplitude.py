@@ -1,0 +1,236 @@
+"""Amplitude's builders: our own rules here, the published builders' behaviour in tests/vendors."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from asyncsdk._model.amplitude import MOST_KEYS, MOST_LEVELS, Identify, IngestionMetadata, Plan, Revenue
+from asyncsdk.errors import ConfigurationError, InvalidEventError
+
+A_VALUE = "text, a number, a boolean, an object or a list of these"
+VALUE_OPERATIONS = ["set", "set_once", "append", "prepend", "pre_insert", "post_insert", "remove"]
+
+
+def test_operations_chain_and_keep_their_order() -> None:
+    identify = Identify().set("a", 1).add("b", 2).set("c", "x").unset("d")
+
+    assert list(identify.user_properties.items()) == [
+        ("$set", {"a": 1, "c": "x"}),
+        ("$add", {"b": 2}),
+        ("$unset", {"d": "-"}),
+    ]
+
+
+def test_a_property_is_used_once_whatever_the_operation() -> None:
+    assert Identify().set("a", 1).set("a", 2).add("a", 3).unset("a").user_properties == {"$set": {"a": 1}}
+
+
+def test_clear_all_goes_alone() -> None:
+    assert Identify().set("a", 1).clear_all().set("b", 2).user_properties == {"$clearAll": "-"}
+
+
+def test_an_identify_is_empty_until_it_has_something_to_do() -> None:
+    assert Identify().is_empty
+    assert not Identify().clear_all().is_empty
+    assert not Identify().unset("a").is_empty
+
+
+def test_vendors_without_operations_get_what_was_set() -> None:
+    identify = Identify().set("a", 1).set_once("b", 2).add("c", 3).unset("d")
+
+    assert identify.traits() == {"a": 1, "b": 2}
+    assert Identify().clear_all().traits() == {}
+
+
+def test_a_group_has_six_operations() -> None:
+    identify = Identify().set("a", 1).set_once("b", 1).add("c", 1).append("d", 1).prepend("e", 1).unset("f")
+
+    identify.check_for_group()
+
+    assert identify.group_properties == identify.user_properties
+
+
+@pytest.mark.parametrize(
+    ("identify", "names"),
+    [
+        (Identify().pre_insert("a", 1).post_insert("b", 1), r"\$postInsert, \$preInsert"),
+        (Identify().set("a", 1).remove("b", 1), r"\$remove"),
+        (Identify().clear_all(), r"\$clearAll"),
+    ],
+)
+def test_operations_that_groups_do_not_have_are_refused(identify: Identify, names: str) -> None:
+    with pytest.raises(InvalidEventError, match=f"groups have no {names}: only set, set_once"):
+        identify.check_for_group()
+
+
+@pytest.mark.parametrize("operation", VALUE_OPERATIONS)
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, f"`plan` must be {A_VALUE}, not NoneType"),
+        ([1, None], f"`plan[1]` must be {A_VALUE}, not NoneType"),
+        ([1, [2]], "`plan[1]` must be no list, being in one, not list"),
+        ({"a": [{"b": [[1]]}]}, "`plan['a'][0]['b'][0]` must be no list, being in one, not list"),
+        ({"a": float("nan")}, f"`plan['a']` must be {A_VALUE}, not NoneType"),
+        (object(), "`plan` is a object, which has no form in JSON: convert it first"),
+        (dict.fromkeys(map(str, range(MOST_KEYS + 1)), 1), f"`plan` has more than {MOST_KEYS} keys"),
+    ],
+    ids=lambda part: part[:40] if isinstance(part, str) else "",
+)
+def test_a_value_that_amplitude_would_not_take_is_refused_with_its_property(
+    operation: str, value: object, message: str
+) -> None:
+    identify = Identify()
+
+    with pytest.raises(InvalidEventError) as caught:
+        getattr(identify, operation)("plan", value)
+
+    assert str(caught.value) == message
+    assert identify.is_empty
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels - 1):
+        value = {"a": value}
+    return value
+
+
+def test_values_may_be_as_deep_as_amplitude_takes() -> None:
+    assert not Identify().set("a", nested(MOST_LEVELS)).is_empty
+    with pytest.raises(InvalidEventError, match="`a` has more than 40 levels"):
+        Identify().set("a", nested(MOST_LEVELS + 1))
+
+
+@pytest.mark.parametrize("value", ["12", True, None, [1]])
+def test_only_a_number_is_added(value: Any) -> None:
+    with pytest.raises(InvalidEventError, match=f"`visits` must be a number, not {type(value).__name__}"):
+        Identify().add("visits", value)
+
+
+def test_a_refused_value_leaves_the_property_free() -> None:
+    identify = Identify()
+    with pytest.raises(InvalidEventError):
+        identify.set("a", None)
+
+    assert identify.set("a", "good").user_properties == {"$set": {"a": "good"}}
+
+
+@pytest.mark.parametrize("name", [None, 1, b"a"])
+def test_a_name_that_is_not_text_is_refused(name: Any) -> None:
+    with pytest.raises(InvalidEventError, match="a property's name must be text, not "):
+        Identify().unset(name)
+
+
+def test_values_are_copied_when_they_are_given() -> None:
+    tags, address = ["a"], {"city": "Delft"}
+    identify = Identify().set("tags", tags).append("address", address)
+
+    tags.append("b")
+    address.clear()
+
+    assert identify.user_properties == {"$set": {"tags": ["a"]}, "$append": {"address": {"city": "Delft"}}}
+
+
+def test_what_is_read_of_a_builder_does_not_change_it() -> None:
+    identify = Identify().set("a", 1)
+
+    identify.user_properties["$set"]["b"] = 2
+    identify.traits()["c"] = 3
+
+    assert identify.user_properties == {"$set": {"a": 1}}
+
+
+def test_values_with_a_form_in_json_are_given_it() -> None:
+    identify = (
+        Identify().set("since", datetime(2026, 1, 1, tzinfo=UTC)).set("id", UUID(int=1)).add("sum", Decimal("1.5"))
+    )
+
+    assert identify.user_properties == {
+        "$set": {"since": "2026-01-01T00:00:00Z", "id": "00000000-0000-0000-0000-000000000001"},
+        "$add": {"sum": 1.5},
+    }
+
+
+def test_revenue_has_amplitude_s_names_and_drops_what_is_absent() -> None:
+    assert Revenue(5).event_properties == {"$quantity": 1, "$price": 5}
+    assert Revenue(5).event_type == "revenue_amount"
+
+
+def test_revenue_s_own_properties_win_over_free_ones() -> None:
+    revenue = Revenue(5, properties={"$price": 7, "quantity": 9, "coupon": "x"})
+
+    assert revenue.event_properties == {"$price": 5, "$quantity": 1, "quantity": 9, "coupon": "x"}
+    assert revenue.plain_properties() == {"$price": 7, "quantity": 1, "coupon": "x", "price": 5, "revenue": 5}
+
+
+@pytest.mark.parametrize(
+    ("revenue", "amount"),
+    [
+        (Revenue(2.5, 4), 10.0),
+        (Revenue(2.5, 4, revenue=9), 9),
+        (Revenue(-3, 2), -6),
+        (Revenue(Decimal("0.1"), 3), Decimal("0.3")),
+    ],
+    ids=str,
+)
+def test_other_vendors_get_the_sum(revenue: Revenue, amount: object) -> None:
+    assert revenue.plain_properties()["revenue"] == revenue.amount == amount
+
+
+def test_a_receipt_goes_to_amplitude_only_and_never_into_a_repr() -> None:
+    revenue = Revenue(1, receipt="r-secret", receipt_sig="s-secret")
+
+    assert revenue.event_properties.items() >= {"$receipt": "r-secret", "$receiptSig": "s-secret"}.items()
+    assert "secret" not in repr(revenue)
+    assert "secret" not in str(revenue.plain_properties())
+
+
+def test_revenue_s_free_properties_are_copied_when_they_are_given() -> None:
+    items = ["a"]
+    revenue = Revenue(1, properties={"items": items})
+
+    items.append("b")
+
+    assert revenue.event_properties["items"] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"price": "5"}, "`price` must be a finite number, not str"),
+        ({"price": True}, "`price` must be a finite number, not bool"),
+        ({"price": float("inf")}, "`price` must be a finite number, not float"),
+        ({"price": 1, "revenue": Decimal("NaN")}, "`revenue` must be a finite number, not Decimal"),
+        ({"price": 1, "quantity": 0}, "`quantity` must be a whole number above 0, not int"),
+        ({"price": 1, "quantity": 2.5}, "`quantity` must be a whole number above 0, not float"),
+        ({"price": 1, "quantity": True}, "`quantity` must be a whole number above 0, not bool"),
+        ({"price": 1, "product_id": 7}, "`product_id` must be text, not int"),
+        ({"price": 1, "currency": b"USD"}, "`currency` must be text, not bytes"),
+        ({"price": 1, "properties": [1]}, "`properties` must be an object (a mapping), not list"),
+        (
+            {"price": 1, "properties": {"a": 1j}},
+            "`properties['a']` is a complex, which has no form in JSON: convert it first",
+        ),
+    ],
+)
+def test_wrong_revenue_is_refused_with_the_reason(arguments: Any, message: str) -> None:
+    with pytest.raises(InvalidEventError) as caught:
+        Revenue(**arguments)
+
+    assert str(caught.value) == message
+
+
+def test_a_plan_and_its_metadata_have_amplitude_s_names() -> None:
+    assert Plan("main", "web", "1", "v-id").fields() == {
+        "branch": "main", "source": "web", "version": "1", "versionId": "v-id",
+    }  # fmt: skip
+    assert IngestionMetadata(source_name="ampli").fields() == {"source_name": "ampli"}
+
+
+def test_a_plan_of_no_text_is_a_mistake_in_the_settings() -> None:
+    with pytest.raises(ConfigurationError, match="`version` of Plan must be text, not int"):
+        Plan(version=1)  # type: ignore[arg-type]

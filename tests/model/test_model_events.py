@@ -1,0 +1,195 @@
+"""What makes an event acceptable to any vendor."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncsdk._model.amplitude import Identify, Revenue
+from asyncsdk._model.events import (
+    Alias,
+    Group,
+    IdentifyEvent,
+    LogEvent,
+    Page,
+    RawEvent,
+    Screen,
+    Track,
+    check,
+    order_key,
+    raw_event,
+    time_ms,
+)
+from asyncsdk._model.users import User
+from asyncsdk.errors import InvalidEventError
+
+ADA = User("ada-1")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        IdentifyEvent(ADA),
+        IdentifyEvent(ADA, {"plan": "pro"}),
+        IdentifyEvent(ADA, Identify().set("plan", "pro")),
+        Track(ADA, "Item Viewed"),
+        Track(ADA, "Item Viewed", MappingProxyType({"a": 1})),
+        Track(ADA, Revenue(1)),
+        Track(User(7), "x"),
+        Track(User(0), "x"),
+        Track(User(anonymous_id="v"), "x"),
+        Track(User(device_id="d"), "x"),
+        Track(User("", device_id="d"), "x"),
+        Page(ADA),
+        Page(ADA, "", {}, category=""),
+        Screen(ADA, "Home", {"a": 1}, category="Food"),
+        Group(ADA, 1),
+        Group(ADA, "g", {"a": 1}, group_type="org"),
+        Group(ADA, "g", Identify().set("a", 1)),
+        Alias("old", ADA),
+        Alias(7, ADA),
+        LogEvent(ADA, "add_to_cart"),
+        LogEvent(ADA, "add_to_cart", 19.99, {"sku": "A"}),
+        LogEvent(ADA, "add_to_cart", "19.99"),
+        RawEvent({"event_type": "e", "time": 0, "event_properties": None, "groups": {"org": "a"}}, ADA),
+        Track(ADA, "x", context={"ip": "1.2.3.4"}, message_id="m", timestamp=datetime.fromisoformat("2026-01-01")),
+        Track(
+            ADA, "x", integrations={"All": False, "Amplitude": True, "Statsig": {"value": 1}}, extra={"any": object()}
+        ),
+    ],
+    ids=str,
+)
+def test_a_good_event_is_accepted(event: Any) -> None:
+    check(event)
+
+
+A_TIME = "whole milliseconds since 1970, before the year 10000"
+SWITCHES = "True, False or (except for All) an object"
+NEW_ID = "the user's new id (an anonymous or device id is not enough for alias)"
+NOT_MADE = "the user needs a user_id, an anonymous_id or a device_id that is not blank"
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        (
+            "Item Viewed",
+            "an event is one of IdentifyEvent, Track, Page, Screen, Group, Alias, LogEvent, RawEvent, not a str",
+        ),
+        (Track("ada-1", "x"), "`user` must be a User or an id, not str"),
+        (Track(User(), "x"), NOT_MADE),
+        (Track(User("  "), "x"), NOT_MADE),
+        (Track(User("\u200b", anonymous_id=""), "x"), NOT_MADE),
+        (Track(User(bool(1)), "x"), "`user_id` must be text or a whole number, not bool: convert it with str() first"),
+        (
+            Track(User(device_id=1.5), "x"),
+            "`device_id` must be text or a whole number, not float: convert it with str() first",
+        ),
+        (Track(ADA, ""), "`event` must be a name that is not empty, or a Revenue, not str"),
+        (Track(ADA, None), "`event` must be a name that is not empty, or a Revenue, not NoneType"),
+        (Track(ADA, "x", [1]), "`properties` must be an object (a mapping), not list"),
+        (IdentifyEvent(ADA, "pro"), "`traits` must be an object (a mapping), not str"),
+        (Page(ADA, 1), "`name` must be text, not int"),
+        (Screen(ADA, category=1), "`category` must be text, not int"),
+        (Page(ADA, "x", "y"), "`properties` must be an object (a mapping), not str"),
+        (Group(ADA, ""), "`group_id` must be an id that is not blank, not str"),
+        (Group(ADA, None), "`group_id` must be an id that is not blank, not NoneType"),
+        (Group(ADA, "g", group_type=""), "`group_type` must be a name that is not empty, not str"),
+        (Group(ADA, "g", group_type=1), "`group_type` must be a name that is not empty, not int"),
+        (Group(ADA, "g", 1), "`traits` must be an object (a mapping), not int"),
+        (
+            Group(ADA, "g", Identify().remove("a", 1)),
+            "groups have no $remove: only set, set_once, add, append, prepend and unset",
+        ),
+        (Alias(" ", ADA), "`previous_id` must be an id that is not blank, not str"),
+        (Alias("old", User(device_id="d")), f"`user_id` must be {NEW_ID}, not NoneType"),
+        (LogEvent(ADA, ""), "`event name` must be text that is not empty, not str"),
+        (LogEvent(ADA, "x", bool(1)), "`value` must be text or a number, not bool"),
+        (LogEvent(ADA, "x", [1]), "`value` must be text or a number, not list"),
+        (LogEvent(ADA, "x", 1, "y"), "`metadata` must be an object (a mapping), not str"),
+        (RawEvent([], ADA), "`event` must be an object (a mapping), not list"),
+        (RawEvent({}, ADA), "`event_type` must be a name that is not blank, not NoneType"),
+        (RawEvent({"event_type": "  "}, ADA), "`event_type` must be a name that is not blank, not str"),
+        (
+            RawEvent({"event_type": "e", "event_properties": []}, ADA),
+            "`event_properties` must be an object (a mapping), not list",
+        ),
+        (RawEvent({"event_type": "e", "groups": "g"}, ADA), "`groups` must be an object (a mapping), not str"),
+        (RawEvent({"event_type": "e", "time": "now"}, ADA), f"`time` must be {A_TIME}, not str"),
+        (RawEvent({"event_type": "e", "time": True}, ADA), f"`time` must be {A_TIME}, not bool"),
+        (RawEvent({"event_type": "e", "time": 10**18}, ADA), f"`time` must be {A_TIME}, not int"),
+        (Track(ADA, "x", context=[]), "`context` must be an object (a mapping), not list"),
+        (Track(ADA, "x", integrations=[]), "`integrations` must be an object (a mapping), not list"),
+        (Track(ADA, "x", integrations={"All": "true"}), f"`integrations['All']` must be {SWITCHES}, not str"),
+        (Track(ADA, "x", integrations={"All": {}}), f"`integrations['All']` must be {SWITCHES}, not dict"),
+        (Track(ADA, "x", timestamp="now"), "`timestamp` must be a datetime of the years 1 to 9999 in UTC, not str"),
+        (
+            Track(ADA, "x", timestamp=datetime.max.replace(tzinfo=timezone(timedelta(hours=-1)))),
+            "`timestamp` must be a datetime of the years 1 to 9999 in UTC, not datetime",
+        ),
+        (Track(ADA, "x", message_id=""), "`message_id` must be text that is not blank, not str"),
+    ],
+)
+def test_an_event_that_no_vendor_could_take_is_refused_with_the_reason(event: Any, message: str) -> None:
+    with pytest.raises(InvalidEventError) as caught:
+        check(event)
+
+    assert str(caught.value) == message
+
+
+def test_a_refusal_never_shows_the_value() -> None:
+    with pytest.raises(InvalidEventError) as caught:
+        check(Track(ADA, "x", "4111 1111 1111 1111"))
+
+    assert "4111" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("user", "key"),
+    [
+        (User("u", device_id="d", anonymous_id="a"), "u"),
+        (User("u-1"), "u-1"),
+        (User(7), "7"),
+        (User(" ", device_id="d", anonymous_id="a"), "d"),
+        (User(anonymous_id="a"), "a"),
+        (User(), None),
+    ],
+    ids=str,
+)
+def test_events_stand_in_line_by_user_then_device_then_visitor(user: User, key: str | None) -> None:
+    assert order_key(user) == key
+
+
+def test_an_amplitude_form_event_belongs_to_the_user_that_its_fields_name() -> None:
+    fields = {"event_type": "e", "user_id": 7, "device_id": "d", "ip": "1.2.3.4", "user_agent": "curl"}
+
+    event = raw_event(fields, message_id="m")
+
+    assert event.user == User(7, device_id="d", ip="1.2.3.4", user_agent="curl")
+    assert (event.fields, event.message_id) == (fields, "m")
+
+
+def test_an_amplitude_form_event_must_be_an_object() -> None:
+    with pytest.raises(InvalidEventError, match="log_event takes a user and a name, or one object"):
+        raw_event("add_to_cart")
+
+
+def test_a_time_without_zone_is_utc() -> None:
+    assert (
+        time_ms(datetime.fromisoformat("2026-01-01")) == time_ms(datetime(2026, 1, 1, tzinfo=UTC)) == 1_767_225_600_000
+    )
+
+
+def test_a_time_is_rounded_down_to_the_millisecond() -> None:
+    assert time_ms(datetime(1970, 1, 1, 0, 0, 0, 1_999, tzinfo=UTC)) == 1
+    assert time_ms(datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)) == -1
+
+
+@given(st.integers(0, 4_000_000_000_000), st.integers(-12, 14))
+def test_a_time_survives_the_way_through_any_zone(moment: int, hours: int) -> None:
+    there = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=moment)
+
+    assert time_ms(there.astimezone(timezone(timedelta(hours=hours)))) == moment

@@ -1,0 +1,62 @@
+"""Ids as text, and what a user shows of itself."""
+
+import copy
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncsdk._model.users import User, is_visible, text_id
+from asyncsdk.errors import InvalidEventError
+
+
+@pytest.mark.parametrize(("value", "text"), [("u1", "u1"), (7, "7"), (0, "0"), (-1, "-1"), (2**70, str(2**70))])
+def test_an_id_is_sent_as_text(value: object, text: str) -> None:
+    assert text_id(value, "user_id") == text
+
+
+@pytest.mark.parametrize("value", [None, "", " ", "\t\n", "\u200b\u200d", "\u00a0", " \x00\x07 ", "\u2028"])
+def test_an_id_that_nobody_could_see_counts_as_absent(value: object) -> None:
+    assert text_id(value, "user_id") is None
+
+
+@pytest.mark.parametrize("value", ["a\x00", "\x07 b", "\u200bé", "日本", " x "])
+def test_an_id_with_one_visible_character_is_kept_as_it_is(value: str) -> None:
+    assert text_id(value, "user_id") == value
+
+
+@pytest.mark.parametrize("value", [True, 1.5, b"u1", ["u1"], {"id": 1}])
+def test_an_id_of_another_type_is_refused_without_showing_it(value: object) -> None:
+    with pytest.raises(InvalidEventError, match=r"`device_id` must be text or a whole number, not \w+") as caught:
+        text_id(value, "device_id")
+
+    assert str(value) not in str(caught.value).replace(type(value).__name__, "")
+
+
+@given(st.text())
+def test_the_short_cut_for_usual_ids_agrees_with_the_closer_look(text: str) -> None:
+    assert (text_id(text, "user_id") is not None) == is_visible(text)
+
+
+def test_private_attributes_are_not_in_the_repr() -> None:
+    assert "hidden" not in repr(User("u1", private_attributes={"tier": "hidden"}))
+
+
+def test_users_with_equal_fields_are_equal_whatever_was_remembered_of_them() -> None:
+    one, other = User("u1", email="a@b.c"), User("u1", email="a@b.c")
+    one._memo = {"anything": 1}
+
+    assert one == other
+
+
+def _pickled(user: User) -> object:
+    return pickle.loads(pickle.dumps(user))  # noqa: S301 -- our own bytes
+
+
+@pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, _pickled])
+def test_a_user_can_be_copied(clone: object) -> None:
+    user = User("u1", custom={"plan": "pro"}, device_id="d1")
+
+    assert callable(clone)
+    assert clone(user) == user
