@@ -28,7 +28,7 @@ _VERBS: dict[type[Event], str] = {
     Group: "group",
     Alias: "alias",
     LogEvent: "log_event",
-    RawEvent: "log_event({...})",
+    RawEvent: "log_event {...}",
 }
 
 
@@ -52,7 +52,7 @@ class Notebook:
         """Note an event on its way in: a middleware."""
         event = payload.event
         is_revenue = isinstance(event, Track) and isinstance(event.name, Revenue)
-        self.verbs[str(event.message_id)] = "track(Revenue)" if is_revenue else _VERBS[type(event)]
+        self.verbs[str(event.message_id)] = "track Revenue" if is_revenue else _VERBS[type(event)]
         return next(payload)
 
     def fate(self, event_id: str, delivery: Delivery) -> None:

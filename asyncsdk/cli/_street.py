@@ -42,8 +42,8 @@ class Street:
             await self._serve(phase)
             ticker.cancel()
         took, typical = time.perf_counter() - began, statistics.median(self._seconds) * 1000
-        requests = f"{len(phase.visits):>3} requests, answered in {typical:.0f} ms"
-        self._progress.say(f"  {number}  {phase.title:<36}  {requests}; {took:.1f} s")
+        requests = f"{len(phase.visits):>3} requests, {typical:.0f} ms each"
+        self._progress.say(f"  {number}  {phase.title:<35}  {requests}, {took:.1f} s")
 
     async def _serve(self, phase: Phase) -> None:
         visits = iter(phase.visits)
@@ -73,6 +73,7 @@ class Street:
 
     async def _tick(self, title: str, visits: int) -> None:
         while self._progress.is_live:
-            queued = ", ".join(f"{n} {d.queued_events}" for n, d in self._client.health().destinations.items())
-            self._progress.show(f"{title}   {len(self._seconds)} of {visits} requests   queued: {queued}")
+            health = self._client.health().destinations
+            queued = "".join(f", {name} {held}" for name in health if (held := health[name].queued_events))
+            self._progress.show(f"{title}  {len(self._seconds)} of {visits}  {queued and f'queued: {queued[2:]}'}")
             await asyncio.sleep(TICK)

@@ -11,7 +11,7 @@ def table(head: Sequence[str], rows: Sequence[Row]) -> str:
     """Set rows in columns: numbers to the right, text to the left, their heads likewise."""
     cells = [[f"{cell:,}" if isinstance(cell, int) else cell for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
-    right = [all(isinstance(cell, int) for cell in column) for column in zip(*rows, strict=True)]
+    right = [bool(rows) and all(isinstance(row[position], int) for row in rows) for position in range(len(head))]
     lines = [head, ["-" * width for width in widths], *cells]
     return "\n".join(
         INDENT

@@ -13,8 +13,9 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import TextIO
 
 import aiohttp
 from aiohttp import web
@@ -47,18 +48,24 @@ def run(_: argparse.Namespace) -> int:
         print("The demo brings its own dev server, and ASYNCSDK_DEV_SERVER sends events elsewhere.", file=sys.stderr)
         print("Try: env -u ASYNCSDK_DEV_SERVER asyncsdk demo", file=sys.stderr)
         return 2
+    books, story = asyncio.run(play(PHASES, Progress(sys.stderr)))
     width = min(shutil.get_terminal_size().columns - 1, WIDEST)
-    return show(*asyncio.run(play(PHASES, Progress(sys.stderr))), width)
+    return show(books, story, width, bold=may_be_bold(sys.stdout, os.environ))
 
 
-def show(books: Books, story: str, width: int) -> int:
+def show(books: Books, story: str, width: int, *, bold: bool = False) -> int:
     """Print what happened in lines of `width` characters, and return the exit code."""
     problems = audit(books)
-    bold, plain = ("\x1b[1m", "\x1b[0m") if sys.stdout.isatty() and "NO_COLOR" not in os.environ else ("", "")
+    on, off = ("\x1b[1m", "\x1b[0m") if bold else ("", "")
     for title, text in chapters(books, story, width):
-        print(f"\n{bold}{title}{plain}\n\n{text}")
-    print(f"\n{bold}{verdict(books, problems, width)}{plain}")
+        print(f"\n{on}{title}{off}\n\n{text}")
+    print(f"\n{on}{verdict(books, problems, width)}{off}")
     return 1 if problems else 0
+
+
+def may_be_bold(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Say whether to print in bold: on a terminal, and unless `NO_COLOR` is set (https://no-color.org)."""
+    return stream.isatty() and not environ.get("NO_COLOR")
 
 
 async def play(phases: Sequence[Phase], progress: Progress) -> tuple[Books, str]:
@@ -69,7 +76,7 @@ async def play(phases: Sequence[Phase], progress: Progress) -> tuple[Books, str]
             client = aiohttp_shop.make_client(destinations(server.url), on_delivery=notebook.fate)
             client.add_middleware(notebook.verb)
             async with serving(aiohttp_shop.create_app(client)) as url, aiohttp.ClientSession(url) as http:
-                progress.say(f"  a shop on {url}, the vendors on {server.url}; nothing leaves this machine\n")
+                progress.say(f"  shop {url}   vendors {server.url}   (all local)\n")
                 street = Street(http, server, client, notebook, progress)
                 for number, phase in enumerate(phases, start=1):
                     await street.pass_through(phase, f"{number}/{len(phases)}")
@@ -77,7 +84,8 @@ async def play(phases: Sequence[Phase], progress: Progress) -> tuple[Books, str]
             report = await client.aclose()
         seen = {name: see(name.lower(), server.requests, server.events) for name in report.destinations}
     given = sum(visit.events for phase in phases for visit in phase.visits)
-    return Books(given, notebook.verbs, notebook.fates, report, seen, notebook.unanswered), notebook.story
+    fates = {name: notebook.fates.get(name, []) for name in report.destinations}
+    return Books(given, notebook.verbs, fates, report, seen, notebook.unanswered), notebook.story
 
 
 def destinations(url: str) -> Sequence[Destination]:

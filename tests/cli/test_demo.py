@@ -1,0 +1,155 @@
+"""The demo from end to end, and its parts where they meet the world."""
+
+import io
+import re
+
+import aiohttp
+import pytest
+
+from asyncsdk import Client
+from asyncsdk.cli import main
+from asyncsdk.cli._accounts import audit
+from asyncsdk.cli._notebook import Notebook
+from asyncsdk.cli._progress import Progress
+from asyncsdk.cli._street import Street
+from asyncsdk.cli._traffic import CUSTOMERS, Phase, Visit, looking
+from asyncsdk.cli.demo import may_be_bold, play, show
+from asyncsdk.dev import DevServer
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def row(text: str, name: str) -> list[str]:
+    """Find the first row of any table that begins with `name`."""
+    return next(re.split(r"  +", line.strip()) for line in text.splitlines() if line.startswith(f"  {name}  "))
+
+
+@pytest.fixture(scope="module")
+def printed() -> tuple[int, str, str]:
+    """Run the whole demo once."""
+    with pytest.MonkeyPatch.context() as context:
+        out, err = io.StringIO(), io.StringIO()
+        context.setattr("sys.stdout", out)
+        context.setattr("sys.stderr", err)
+        context.delenv("ASYNCSDK_DEV_SERVER", raising=False)
+        return main(["demo"]), out.getvalue(), err.getvalue()
+
+
+def test_everything_adds_up(printed: tuple[int, str, str]) -> None:
+    code, out, _ = printed
+
+    assert code == 0
+    assert "All 323 events accounted for" in out
+
+
+def test_a_line_per_phase_says_what_happens(printed: tuple[int, str, str]) -> None:
+    _, _, err = printed
+
+    assert re.findall(r"^  (\d/6)", err, re.MULTILINE) == ["1/6", "2/6", "3/6", "4/6", "5/6", "6/6"]
+    assert "log: RudderStack: status 503; trying again until it is well" in err
+
+
+def test_every_trouble_shows_at_its_vendor(printed: tuple[int, str, str]) -> None:
+    _, out, _ = printed
+    _, _, _, accepted, duplicate, rejected, lost, retried = range(8)
+
+    rudderstack, amplitude, statsig = (row(out, name) for name in ("RudderStack", "Amplitude", "Statsig"))
+    assert (rudderstack[accepted], amplitude[accepted], statsig[accepted]) == ("307", "313", "243")
+    assert statsig[duplicate:] == ["0", "0", "0", "0"]
+    assert rudderstack[rejected] == "0"
+    for shown in (
+        *(rudderstack[column] for column in (duplicate, lost, retried)),
+        *(amplitude[column] for column in (duplicate, rejected, lost, retried)),
+    ):
+        assert int(shown) > 0
+    assert "lost: status 503" in out
+    assert "lost: status 429" in out
+
+
+def test_the_tables_say_what_each_verb_became(printed: tuple[int, str, str]) -> None:
+    _, out, _ = printed
+
+    assert row(out, "group") == ["group", "8", "8 group", "8 group identify", "-"]
+    assert row(out, "log_event {...}") == ["log_event {...}", "9", "9 track", "8 Kiosk Sale", "9 Kiosk Sale"]
+    assert row(out, "rejected: id too short") == ["rejected: id too short", "0", "1", "0"]
+    assert row(out, "skipped: no such call") == ["skipped: no such call", "0", "8", "64"]
+
+
+def test_one_event_tells_its_story(printed: tuple[int, str, str]) -> None:
+    _, out, _ = printed
+
+    assert "middleware changed properties['email']" in out
+    assert re.search(r"RudderStack: \d+ bytes\n.*status 503\n(.*\n)*? +delivered \(200\), attempt \d", out)
+
+
+def test_no_line_is_wider_than_a_small_terminal(printed: tuple[int, str, str]) -> None:
+    _, out, err = printed
+
+    assert [line for line in (out + err).splitlines() if len(line) >= 80] == []
+
+
+def test_a_dev_server_in_the_environment_would_take_the_events_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ASYNCSDK_DEV_SERVER", "http://127.0.0.1:4010")
+
+    assert main(["demo"]) == 2
+    assert "env -u ASYNCSDK_DEV_SERVER asyncsdk demo" in capsys.readouterr().err
+
+
+async def test_a_terminal_sees_a_live_line() -> None:
+    terminal = Terminal()
+
+    books, story = await play([Phase("a stroll", looking(CUSTOMERS[0]))], Progress(terminal))
+
+    assert audit(books) == []
+    assert story == ""
+    assert "\r\x1b[K  1/1  a stroll  0 of 5" in terminal.getvalue()
+
+
+def test_a_file_gets_lasting_lines_only() -> None:
+    file = io.StringIO()
+
+    Progress(file).show("on the way")
+    Progress(file).say("there")
+
+    assert file.getvalue() == "there\n"
+
+
+async def test_an_answer_that_should_not_be_is_a_problem(capsys: pytest.CaptureFixture[str]) -> None:
+    phase = Phase("a mistake", [Visit("GET", "/products/unicorn", CUSTOMERS[0], events=0)])
+
+    books, story = await play([phase], Progress(io.StringIO()))
+
+    assert show(books, story, 79) == 1
+    assert "- the shop answered 400 to /products/unicorn" in capsys.readouterr().out
+
+
+async def test_an_event_that_was_not_made_is_a_problem(capsys: pytest.CaptureFixture[str]) -> None:
+    phase = Phase("too much expected", [Visit("GET", "/products/lamp", CUSTOMERS[0], events=2)])
+
+    books, story = await play([phase], Progress(io.StringIO()))
+
+    assert show(books, story, 79, bold=True) == 1
+    assert "\x1b[1mThe accounts do not add up:\n" in capsys.readouterr().out
+
+
+async def test_a_shop_that_does_not_answer_is_noted() -> None:
+    notebook = Notebook()
+    async with DevServer() as nowhere:
+        url = nowhere.url
+    async with aiohttp.ClientSession(url) as http:
+        street = Street(http, nowhere, Client(), notebook, Progress(io.StringIO()))
+
+        await street.pass_through(Phase("nobody home", [Visit("GET", "/", "ada.lovelace")], flush=False), "1/1")
+
+    assert notebook.unanswered == ["the shop did not answer /: ClientConnectorError"]
+
+
+def test_bold_is_for_terminals_whose_owners_do_not_mind() -> None:
+    assert may_be_bold(Terminal(), {})
+    assert not may_be_bold(Terminal(), {"NO_COLOR": "1"})
+    assert not may_be_bold(io.StringIO(), {})

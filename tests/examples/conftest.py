@@ -1,0 +1,35 @@
+"""The shop, served on loopback, and the dev server that its events go to."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from asyncsdk import Amplitude, Client, Limits, RudderStack, Statsig
+from asyncsdk.dev import DevServer
+from asyncsdk.examples import aiohttp_shop
+
+
+@pytest.fixture
+async def vendors() -> AsyncIterator[DevServer]:
+    async with DevServer() as server:
+        yield server
+
+
+@pytest.fixture
+def client(vendors: DevServer) -> Client:
+    limits, url = Limits(linger=0), vendors.url
+    return aiohttp_shop.make_client(
+        [
+            RudderStack("key", url, limits=limits),
+            Amplitude("key", url=f"{url}/2/httpapi", limits=limits),
+            Statsig("secret-key", log_event_url=f"{url}/v1/log_event", limits=limits),
+        ]
+    )
+
+
+@pytest.fixture
+async def http(client: Client) -> AsyncIterator[TestClient]:
+    server = TestServer(aiohttp_shop.create_app(client, patience=0.3))
+    async with TestClient(server, headers={"X-User": "ada.lovelace"}) as http:
+        yield http

@@ -1,0 +1,177 @@
+"""Every page of the shop, over HTTP: what arrives at the vendors."""
+
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from asyncsdk import Client
+from asyncsdk.dev import DevServer, Fault
+from asyncsdk.examples import aiohttp_shop
+
+
+async def arrived(client: Client, vendors: DevServer, vendor: str) -> list[dict[str, Any]]:
+    await client.flush()
+    return [event.body for event in vendors.accepted(vendor)]
+
+
+async def test_the_front_page_is_a_page(http: TestClient, client: Client, vendors: DevServer) -> None:
+    answer = await http.get("/")
+
+    assert (await answer.json())["teapot"] == 19.95
+    (event,) = await arrived(client, vendors, "rudderstack")
+    assert (event["type"], event["name"], event["category"], event["userId"]) == (
+        "page",
+        "Home",
+        "Shop",
+        "ada.lovelace",
+    )
+
+
+async def test_a_product_is_tracked(http: TestClient, client: Client, vendors: DevServer) -> None:
+    answer = await http.get("/products/lamp", headers={"Accept-Language": "nl"})
+
+    assert await answer.json() == {"sku": "lamp", "price": 39.0}
+    (event,) = await arrived(client, vendors, "amplitude")
+    assert (event["event_type"], event["event_properties"]) == ("Product Viewed", {"sku": "lamp", "price": 39.0})
+    assert (event["ip"], event["language"]) == ("127.0.0.1", "nl")
+
+
+async def test_a_page_of_the_app_is_a_screen(http: TestClient, client: Client, vendors: DevServer) -> None:
+    await http.get("/app/basket")
+
+    (event,) = await arrived(client, vendors, "statsig")
+    assert (event["eventName"], event["value"]) == ("screen_view", "basket")
+
+
+async def test_a_visitor_who_signs_up_is_one_person(http: TestClient, client: Client, vendors: DevServer) -> None:
+    answer = await http.post("/signup", json={"name": "Ada"}, headers={"Cookie": "visitor=v-1"})
+
+    assert answer.status == 201
+    alias, identify = await arrived(client, vendors, "rudderstack")
+    assert (alias["type"], alias["previousId"], alias["userId"]) == ("alias", "v-1", "ada.lovelace")
+    assert (identify["type"], identify["traits"]) == ("identify", {"name": "Ada"})
+
+
+async def test_signing_up_without_a_visit_is_an_identify(http: TestClient, client: Client, vendors: DevServer) -> None:
+    await http.post("/signup", json={"name": "Ada"})
+
+    assert [event["type"] for event in await arrived(client, vendors, "rudderstack")] == ["identify"]
+
+
+async def test_a_visit_is_counted_at_amplitude(http: TestClient, client: Client, vendors: DevServer) -> None:
+    await http.post("/visits", json={"campaign": "autumn"})
+
+    (event,) = await arrived(client, vendors, "amplitude")
+    assert event["user_properties"] == {
+        "$setOnce": {"first_campaign": "autumn"},
+        "$add": {"visits": 1},
+        "$append": {"campaigns": "autumn"},
+    }
+
+
+async def test_a_team_is_a_group(http: TestClient, client: Client, vendors: DevServer) -> None:
+    await http.post("/team", json={"company": "Ada & Co", "plan": "pro"})
+
+    (event,) = await arrived(client, vendors, "amplitude")
+    assert (event["event_type"], event["groups"]) == ("$groupidentify", {"group": "Ada & Co"})
+    assert event["group_properties"] == {"$set": {"plan": "pro"}}
+
+
+async def test_the_cart_speaks_statsigs_language(http: TestClient, client: Client, vendors: DevServer) -> None:
+    await http.post("/cart", json={"sku": "teapot"})
+
+    (event,) = await arrived(client, vendors, "statsig")
+    assert (event["eventName"], event["value"], event["metadata"]["sku"]) == ("add_to_cart", 19.95, "teapot")
+
+
+async def test_an_order_is_tracked_without_its_card(http: TestClient, client: Client, vendors: DevServer) -> None:
+    await http.post("/orders", json={"sku": "teapot", "card": "4111"})
+
+    ordered, shipped = await arrived(client, vendors, "rudderstack")
+    assert ordered["properties"] == {"sku": "teapot", "revenue": 19.95, "currency": "EUR", "card": "[redacted]"}
+    assert (shipped["event"], shipped["userId"]) == ("Order Shipped", "ada.lovelace")
+
+
+async def test_a_refund_is_for_amplitude_only(http: TestClient, client: Client, vendors: DevServer) -> None:
+    await http.post("/refunds", json={"sku": "teapot"})
+
+    (event,) = await arrived(client, vendors, "amplitude")
+    assert (event["event_type"], event["event_properties"]["$price"]) == ("revenue_amount", -19.95)
+    assert vendors.total("rudderstack") == vendors.total("statsig") == 0
+
+
+async def test_the_kiosk_speaks_amplitudes_language(http: TestClient, client: Client, vendors: DevServer) -> None:
+    await http.post("/kiosk", json={"event_type": "Kiosk Sale", "user_id": "grace.hopper", "price": 2.5})
+
+    (event,) = await arrived(client, vendors, "amplitude")
+    assert (event["event_type"], event["user_id"], event["price"]) == ("Kiosk Sale", "grace.hopper", 2.5)
+
+
+async def test_a_consent_is_confirmed_when_all_vendors_have_it(http: TestClient, vendors: DevServer) -> None:
+    answer = await http.post("/consents", json={"purpose": "newsletter", "email": "ada@example.com"})
+
+    assert answer.status == 201
+    body = await answer.json()
+    assert set(body["vendors"].values()) == {"delivered"}
+    assert "middleware changed properties['email']" in body["story"]
+    assert [vendors.total(vendor) for vendor in ("rudderstack", "amplitude", "statsig")] == [1, 1, 1]
+
+
+async def test_a_consent_that_a_vendor_does_not_have_yet_is_pending(http: TestClient, vendors: DevServer) -> None:
+    vendors.fault("amplitude", Fault(end="hang"))
+
+    answer = await http.post("/consents", json={"purpose": "newsletter"})
+
+    assert answer.status == 202
+    vendors.clear_faults()
+    await vendors.stop()  # lets go of the request that hangs
+    await vendors.start()
+    assert (await answer.json())["vendors"]["Amplitude"] == "pending"
+
+
+async def test_the_health_page_counts_what_is_delivered(http: TestClient, client: Client) -> None:
+    await http.get("/")
+    await client.flush()
+
+    health = await (await http.get("/health")).json()
+
+    assert health["state"] == "running"
+    assert health["destinations"]["Statsig"]["counts"]["delivered"] == 1
+
+
+@pytest.mark.parametrize("body", ["{", '{"color": "red"}', '{"sku": "unicorn"}'])
+async def test_a_request_that_makes_no_sense_is_answered_400(http: TestClient, body: str) -> None:
+    answer = await http.post("/cart", data=body)
+
+    assert answer.status == 400
+
+
+async def test_an_event_that_no_vendor_could_take_is_answered_400(http: TestClient) -> None:
+    answer = await http.post("/kiosk", json={"user_id": "grace.hopper"})
+
+    assert (answer.status, await answer.text()) == (400, "`event_type` must be a name that is not blank, not NoneType")
+
+
+async def test_closing_the_shop_delivers_what_is_queued(http: TestClient, client: Client, vendors: DevServer) -> None:
+    await http.get("/")
+
+    await http.close()
+
+    assert vendors.total("rudderstack") == 1
+    assert client.health().state == "closed"
+
+
+def test_the_shop_is_made_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RUDDERSTACK_WRITE_KEY", "AMPLITUDE_API_KEY", "STATSIG_SECRET_KEY"):
+        monkeypatch.setenv(name, "secret-key")
+    monkeypatch.setenv("RUDDERSTACK_URL", "https://plane.example.com")
+
+    client = aiohttp_shop.init([])[aiohttp_shop.CLIENT]
+
+    assert repr(client) == "<Client new [RudderStack, Amplitude, Statsig]: 0 events pending>"
+
+
+def test_a_missing_variable_is_named() -> None:
+    with pytest.raises(KeyError, match="RUDDERSTACK_WRITE_KEY"):
+        aiohttp_shop.destinations({})
