@@ -18,20 +18,11 @@ from asyncsdk._delivery.lane import Lane
 from asyncsdk._middleware import Middleware, Payload
 from asyncsdk._model.events import Alias, Event, check, order_key
 from asyncsdk._model.receipts import Delivery, Receipt, Record
-from asyncsdk._model.users import User, text_id
+from asyncsdk._model.users import text_id
 from asyncsdk.errors import InvalidEventError, QueueFullError
+from asyncsdk.vendors._base import Destination
 
 logger = logging.getLogger("asyncsdk")
-
-
-def as_user(user: User | str | int) -> User:
-    """Accept an id for a user."""
-    if isinstance(user, User):
-        return user
-    if isinstance(user, str | int) and not isinstance(user, bool):
-        return User(user)
-    msg = f"`user` must be a User or an id (text or a whole number), not {type(user).__name__}"
-    raise InvalidEventError(msg)
 
 
 class Ids:
@@ -168,7 +159,7 @@ class Admission:
         outcomes: list[Record | Delivery] = []
         for lane in self.lanes:
             destination = lane.destination
-            if event.integrations is not None and not self._is_wanted(destination.name, event.integrations):
+            if event.integrations is not None and not self._is_wanted(destination, event.integrations):
                 outcomes.append(Delivery(destination.name, "skipped", reason="integrations"))
                 continue
             chunk = destination.encode(event, message_id, now_ms)
@@ -178,11 +169,12 @@ class Admission:
                 outcomes.append(Delivery(destination.name, chunk.status, reason=chunk.reason))
         return Receipt(message_id, event, now_ms, self._names, outcomes, self._wait, original)
 
-    def _is_wanted(self, name: str, integrations: Mapping[str, Any]) -> bool:
-        wanted = integrations.get(name)
-        if wanted is not None:
-            return wanted is not False
-        return bool(integrations.get("All", True))
+    def _is_wanted(self, destination: Destination, integrations: Mapping[str, Any]) -> bool:
+        """Say whether `integrations` picks a destination: by its name, or by one that stands behind it."""
+        wanted = integrations.get(destination.name, integrations.get("All", True))
+        if wanted is False and destination.forwards and integrations.get(destination.name) is not False:
+            return any(on is not False for name, on in integrations.items() if name not in (*self._names, "All"))
+        return wanted is not False
 
     def _overflow(self, lane: Lane, *, may_raise: bool) -> Delivery:
         if may_raise and lane.destination.overflow != "drop":

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from asyncsdk._model.amplitude import Identify, Revenue
 from asyncsdk._model.events import Event, order_key
 from asyncsdk.errors import AsyncSDKError, ConfigurationError, InvalidEventError
 
@@ -115,10 +116,14 @@ class Redact:
     def __call__(self, payload: Payload, next: Next) -> Awaitable[None]:  # noqa: A002 -- the field's word for it
         """Pass the event on without what is named."""
         changes: dict[str, Any] = {}
-        for field in ("traits", "properties", "metadata", "context", "fields"):
+        for field in ("name", "traits", "properties", "metadata", "context", "fields"):
             value = getattr(payload.event, field, None)
             if isinstance(value, Mapping):
                 changes[field] = self.clean(value)
+            elif isinstance(value, Identify):
+                changes[field] = value.changed(self.clean)
+            elif isinstance(value, Revenue):
+                changes[field] = attrs.evolve(value, properties=self.clean(value.properties))
         return next(attrs.evolve(payload, event=attrs.evolve(payload.event, **changes)))
 
     def clean(self, value: Any) -> Any:

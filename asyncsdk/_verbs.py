@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any, overload
 
-from asyncsdk._admission import as_user
 from asyncsdk._model.amplitude import Identify, Revenue
 from asyncsdk._model.events import (
     Alias,
@@ -61,7 +60,7 @@ class EventVerbs:
         """Say who a user is: `traits` as an object, or as Amplitude's `Identify` operations."""
         return await self._take(
             IdentifyEvent(
-                as_user(user),
+                user,
                 traits,
                 context=context,
                 timestamp=timestamp,
@@ -86,7 +85,7 @@ class EventVerbs:
         """Say what a user did: `event` is its name, or a `Revenue`."""
         return await self._take(
             Track(
-                as_user(user),
+                user,
                 event,
                 properties,
                 context=context,
@@ -113,7 +112,7 @@ class EventVerbs:
         """Say which page of a site a user saw."""
         return await self._take(
             Page(
-                as_user(user),
+                user,
                 name,
                 properties,
                 category=category,
@@ -141,7 +140,7 @@ class EventVerbs:
         """Say which screen of an app a user saw."""
         return await self._take(
             Screen(
-                as_user(user),
+                user,
                 name,
                 properties,
                 category=category,
@@ -169,7 +168,7 @@ class EventVerbs:
         """Say which company, project or team a user belongs to; `group_type` is Amplitude's kind of group."""
         return await self._take(
             Group(
-                as_user(user),
+                user,
                 group_id,
                 traits,
                 group_type=group_type,
@@ -196,7 +195,7 @@ class EventVerbs:
         return await self._take(
             Alias(
                 previous_id,
-                as_user(user),
+                user,
                 context=context,
                 timestamp=timestamp,
                 integrations=integrations,
@@ -244,4 +243,4 @@ class EventVerbs:
         """Log an event in Statsig's form (user, name, value, metadata) or in Amplitude's (one object of its fields)."""
         if event is None and not isinstance(user, User | str | int):
             return await self._take(raw_event(user, **keywords))
-        return await self._take(LogEvent(as_user(user), event, value, metadata, **keywords))  # type: ignore[arg-type] # checked at admission
+        return await self._take(LogEvent(user, event, value, metadata, **keywords))  # type: ignore[arg-type] # checked at admission

@@ -13,7 +13,7 @@ used once per builder and later uses are ignored; `clear_all` goes alone. Differ
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Self
 
@@ -106,6 +106,13 @@ class Identify:
             for operation, properties in self.user_properties.items()
             if operation in _GROUP_OPERATIONS
         }
+
+    def changed(self, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> "Identify":
+        """Make a builder of the same operations, with `change` applied to the properties of each."""
+        other = Identify()
+        other._cleared = self._cleared
+        other._operations = {name: dict(change(properties)) for name, properties in self._operations.items()}
+        return other
 
     def check_for_group(self) -> None:
         """Refuse operations that groups do not have.

@@ -1,7 +1,7 @@
 """The events, one class per verb, and the checks that make an event acceptable to any vendor.
 
-An event is a value: the client encodes it when it is given, and never changes it. The keyword fields are the
-same on all of them:
+An event is a value: the client encodes it when it is given, and never changes it. `user` is a `User` or an id. The
+keyword fields are the same on all of them:
 
     context        RudderStack's `context` object, merged over what the client knows itself
     timestamp      when it happened, if not now; a datetime without zone is UTC
@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 
 from asyncsdk._model.amplitude import Identify, Revenue
-from asyncsdk._model.users import User, text_id
+from asyncsdk._model.users import User, as_user, text_id
 from asyncsdk.errors import InvalidEventError
 
 Properties = Mapping[str, Any]
@@ -33,7 +33,7 @@ _TIMES_MS = range(-62_135_596_800_000, 253_402_300_800_000)
 class IdentifyEvent:
     """Who a user is: `client.identify`. `traits` is an object, or Amplitude's `Identify` operations."""
 
-    user: User
+    user: User = attrs.field(converter=as_user)
     traits: Properties | Identify | None = None
     context: Properties | None = attrs.field(default=None, kw_only=True)
     timestamp: datetime | None = attrs.field(default=None, kw_only=True)
@@ -46,7 +46,7 @@ class IdentifyEvent:
 class Track:
     """What a user did: `client.track`. `name` is the event's name, or a `Revenue`."""
 
-    user: User
+    user: User = attrs.field(converter=as_user)
     name: str | Revenue
     properties: Properties | None = None
     context: Properties | None = attrs.field(default=None, kw_only=True)
@@ -60,7 +60,7 @@ class Track:
 class Page:
     """Which page a user saw: `client.page`."""
 
-    user: User
+    user: User = attrs.field(converter=as_user)
     name: str | None = None
     properties: Properties | None = None
     category: str | None = attrs.field(default=None, kw_only=True)
@@ -75,7 +75,7 @@ class Page:
 class Screen:
     """Which screen of an app a user saw: `client.screen`."""
 
-    user: User
+    user: User = attrs.field(converter=as_user)
     name: str | None = None
     properties: Properties | None = None
     category: str | None = attrs.field(default=None, kw_only=True)
@@ -93,7 +93,7 @@ class Group:
     `group_type` names the kind of group for Amplitude; None takes the destination's.
     """
 
-    user: User
+    user: User = attrs.field(converter=as_user)
     group_id: str | int
     traits: Properties | Identify | None = None
     group_type: str | None = attrs.field(default=None, kw_only=True)
@@ -109,7 +109,7 @@ class Alias:
     """Which earlier id a user had: `client.alias`. The old id comes first."""
 
     previous_id: str | int
-    user: User
+    user: User = attrs.field(converter=as_user)
     context: Properties | None = attrs.field(default=None, kw_only=True)
     timestamp: datetime | None = attrs.field(default=None, kw_only=True)
     integrations: Properties | None = attrs.field(default=None, kw_only=True)
@@ -121,7 +121,7 @@ class Alias:
 class LogEvent:
     """An event in Statsig's form: `client.log_event(user, name, value, metadata)`."""
 
-    user: User
+    user: User = attrs.field(converter=as_user)
     name: str
     value: str | float | None = None
     metadata: Properties | None = None
@@ -141,7 +141,7 @@ class RawEvent:
     """
 
     fields: Properties
-    user: User = attrs.field(factory=User)
+    user: User = attrs.field(factory=User, converter=as_user)
     context: Properties | None = attrs.field(default=None, kw_only=True)
     timestamp: datetime | None = attrs.field(default=None, kw_only=True)
     integrations: Properties | None = attrs.field(default=None, kw_only=True)
@@ -178,8 +178,6 @@ def check(event: Event) -> None:
         msg = f"an event is one of {names}, not a {type(event).__name__}"
         raise InvalidEventError(msg)
     user = event.user
-    if type(user) is not User:
-        _refuse("user", "a User or an id", user)
     # A plain text id, the usual case, needs no closer look.
     if not (type(user.user_id) is str and user.user_id.isalnum()) and not order_key(user):
         msg = "the user needs a user_id, an anonymous_id or a device_id that is not blank"

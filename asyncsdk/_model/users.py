@@ -49,6 +49,20 @@ class User:
     _memo: dict[Any, Any] | None = attrs.field(default=None, init=False, repr=False, eq=False)
 
 
+def as_user(user: User | str | int) -> User:
+    """Take an id for a user.
+
+    Raises:
+        InvalidEventError: It is neither a user nor an id.
+    """
+    if isinstance(user, User):
+        return user
+    if isinstance(user, str | int) and not isinstance(user, bool):
+        return User(user)
+    msg = f"`user` must be a User or an id (text or a whole number), not {type(user).__name__}"
+    raise InvalidEventError(msg)
+
+
 def text_id(value: object, field: str) -> str | None:
     """Give an id as text; None and blank text count as absent.
 

@@ -150,6 +150,11 @@ class Destination(Protocol):
         ...
 
     @property
+    def forwards(self) -> bool:
+        """Whether it hands events on to destinations of its own, which `integrations` may name too."""
+        ...
+
+    @property
     def overflow(self) -> Overflow:
         """What its full queue does: `drop` the incoming event (counted), let the caller `wait`, or `raise`."""
         ...

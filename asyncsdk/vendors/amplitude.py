@@ -21,8 +21,7 @@ What an event becomes, where a vendor's page leaves it open:
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Any, ClassVar, Literal
 
 import attrs
 import orjson
@@ -78,7 +77,7 @@ def _check_least_id(_: object, __: object, length: Any) -> None:
 
 
 def _check_zone(_: object, __: object, zone: Any) -> None:
-    if zone not in HOSTS:
+    if str(zone) not in HOSTS:
         msg = "`zone` must be 'US' or 'EU'"
         raise ConfigurationError(msg)
 
@@ -130,12 +129,13 @@ class Amplitude:
 
     @canonical_path.default
     def _find_path(self) -> str:
-        batch = self.use_batch if self.url is None else urlsplit(self.url).path.rstrip("/").endswith(BATCH)
-        return BATCH if batch else HTTP_V2
+        # Defaults come before validators: nothing here may trip over a setting that is refused a moment later.
+        path = BATCH if self.use_batch else str(self.url).split("?", 1)[0].rstrip("/")
+        return BATCH if path.endswith(BATCH) else HTTP_V2
 
     @_address.default
     def _find_address(self) -> str:
-        return self.url or HOSTS[self.zone] + self.canonical_path
+        return self.url or HOSTS.get(str(self.zone), "") + self.canonical_path
 
     @_largest.default
     def _find_largest(self) -> int:
@@ -155,6 +155,8 @@ class Amplitude:
         if self.limits.events > MOST_EVENTS or self.limits.bytes > self._largest:
             msg = f"Amplitude takes {MOST_EVENTS} events and {self._largest} bytes a request on {self.canonical_path}"
             raise ConfigurationError(msg)
+
+    forwards: ClassVar[bool] = False
 
     def encode(self, event: Event, message_id: str, time_ms: int) -> bytes | Refusal:
         """Make Amplitude's event, but for its closing brace."""

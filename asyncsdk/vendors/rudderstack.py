@@ -10,7 +10,7 @@ fresh on every attempt (the server derives the time of an event from it).
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import orjson
@@ -46,8 +46,10 @@ _TOO_LARGE = Refusal("rejected", "too large")
 Message = dict[str, Any]
 
 
-def _full_url(url: str) -> str:
+def _full_url(url: Any) -> Any:
     """Accept a data plane's URL with or without `/v1/batch`, and keep a proxy's prefix."""
+    if not isinstance(url, str):
+        return url
     url = url.rstrip("/")
     return url if url.endswith(PATH) else url + PATH
 
@@ -74,6 +76,8 @@ class RudderStack:
     overflow: Overflow = attrs.field(default="drop", kw_only=True, validator=check_overflow)
     gzip: bool = attrs.field(default=True, kw_only=True)
     limits: Limits = attrs.field(factory=Limits, kw_only=True)
+
+    forwards: ClassVar[bool] = True
 
     def encode(self, event: Event, message_id: str, time_ms: int) -> bytes | Refusal:
         """Make the message of an event, but for its `sentAt` and closing brace."""

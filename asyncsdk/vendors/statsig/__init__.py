@@ -1,7 +1,7 @@
 """Statsig: its event log, and where its rules come from."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import attrs
@@ -52,6 +52,8 @@ class Statsig:
     name: str = attrs.field(default="Statsig", kw_only=True, validator=check_key)
     overflow: Overflow = attrs.field(default="drop", kw_only=True, validator=check_overflow)
     limits: Limits = attrs.field(factory=lambda: Limits(events=1000), kw_only=True)
+
+    forwards: ClassVar[bool] = False
 
     def encode(self, event: Event, message_id: str, time_ms: int) -> bytes | Refusal:
         """Make Statsig's event, but for its closing brace."""

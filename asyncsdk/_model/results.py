@@ -1,0 +1,250 @@
+"""What lookups answer: gates, configs, experiments and layers, with typed getters.
+
+A getter never raises. It gives the parameter when it is there and of the asked type, else the fallback; a parameter
+that is `null` counts as missing. Lists and objects are given as copies, so that nobody changes the rules.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, overload
+
+import attrs
+
+Fallback = TypeVar("Fallback")
+
+
+@attrs.frozen
+class Details:
+    """Why a lookup came out as it did.
+
+    Attributes:
+        reason: Source and outcome, such as `Network:Recognized`, `Bootstrap:Unrecognized` or `NoValues`.
+        time_ms: When the project was last changed, as the ruleset says; 0 without a ruleset.
+        received_at_ms: When that ruleset arrived; 0 without one.
+        version: Version of the gate or config.
+    """
+
+    reason: str
+    time_ms: int = 0
+    received_at_ms: int = 0
+    version: int | None = None
+
+
+@attrs.frozen
+class FeatureGate:
+    """A gate's answer.
+
+    Attributes:
+        name: The gate.
+        value: True when it is open for the user.
+        rule_id: The rule that decided; `default` or `disabled` when none did, "" for an unknown gate.
+        group_name: The name of that rule's group.
+        id_type: Which id the gate counts by.
+        details: Why.
+    """
+
+    name: str
+    value: bool = False
+    rule_id: str = ""
+    group_name: str | None = None
+    id_type: str = ""
+    details: Details = Details("Uninitialized")
+
+    def __bool__(self) -> bool:
+        return self.value
+
+
+class Parameters:
+    """The getters that configs, experiments and layers share."""
+
+    __slots__ = ()
+
+    def _read(self, name: str, accepts: Callable[[Any], bool]) -> Any:
+        """Give a parameter that is accepted, else None."""
+        raise NotImplementedError
+
+    @overload
+    def get(self, name: str) -> Any: ...
+    @overload
+    def get(self, name: str, fallback: Fallback) -> Any | Fallback: ...
+    def get(self, name: str, fallback: Any = None) -> Any:
+        """Give a parameter of any type; with a fallback, only one of the fallback's JSON type."""
+        value = self._read(name, _is_present if fallback is None else _like(fallback))
+        return fallback if value is None else _copy(value)
+
+    @overload
+    def get_string(self, name: str) -> str | None: ...
+    @overload
+    def get_string(self, name: str, fallback: Fallback) -> str | Fallback: ...
+    def get_string(self, name: str, fallback: Any = None) -> Any:
+        """Give a text."""
+        value = self._read(name, _is_string)
+        return fallback if value is None else value
+
+    @overload
+    def get_number(self, name: str) -> float | None: ...
+    @overload
+    def get_number(self, name: str, fallback: Fallback) -> float | Fallback: ...
+    def get_number(self, name: str, fallback: Any = None) -> Any:
+        """Give a number, whole or not, as the rules hold it; a bool is none."""
+        value = self._read(name, _is_number)
+        return fallback if value is None else value
+
+    @overload
+    def get_bool(self, name: str) -> bool | None: ...
+    @overload
+    def get_bool(self, name: str, fallback: Fallback) -> bool | Fallback: ...
+    def get_bool(self, name: str, fallback: Any = None) -> Any:
+        """Give True or False."""
+        value = self._read(name, _is_bool)
+        return fallback if value is None else value
+
+    @overload
+    def get_array(self, name: str) -> list[Any] | None: ...
+    @overload
+    def get_array(self, name: str, fallback: Fallback) -> list[Any] | Fallback: ...
+    def get_array(self, name: str, fallback: Any = None) -> Any:
+        """Give a list, as a copy."""
+        value = self._read(name, _is_array)
+        return fallback if value is None else _copy(value)
+
+    @overload
+    def get_object(self, name: str) -> dict[str, Any] | None: ...
+    @overload
+    def get_object(self, name: str, fallback: Fallback) -> dict[str, Any] | Fallback: ...
+    def get_object(self, name: str, fallback: Any = None) -> Any:
+        """Give an object, as a copy."""
+        value = self._read(name, _is_object)
+        return fallback if value is None else _copy(value)
+
+
+@attrs.define
+class DynamicConfig(Parameters):
+    """A dynamic config's answer.
+
+    Attributes:
+        name: The config.
+        rule_id: The rule that decided.
+        id_type: Which id it counts by.
+        details: Why.
+    """
+
+    name: str
+    _value: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    rule_id: str = ""
+    id_type: str = ""
+    details: Details = Details("Uninitialized")
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """All parameters, as a copy."""
+        return _copy(self._value)  # type: ignore[no-any-return]
+
+    def _read(self, name: str, accepts: Callable[[Any], bool]) -> Any:
+        value = self._value.get(name)
+        return value if accepts(value) else None
+
+
+@attrs.define
+class Experiment(Parameters):
+    """An experiment's answer.
+
+    Attributes:
+        name: The experiment.
+        rule_id: The rule that decided.
+        id_type: Which id it counts by.
+        group: The group the user is in; None outside of the experiment.
+        details: Why.
+    """
+
+    name: str
+    _value: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    rule_id: str = ""
+    id_type: str = ""
+    group: str | None = None
+    details: Details = Details("Uninitialized")
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """All parameters, as a copy."""
+        return _copy(self._value)  # type: ignore[no-any-return]
+
+    def _read(self, name: str, accepts: Callable[[Any], bool]) -> Any:
+        value = self._value.get(name)
+        return value if accepts(value) else None
+
+
+def _unread(_: str) -> None:
+    """Report nothing."""
+
+
+@attrs.define
+class Layer(Parameters):
+    """A layer's answer. Reading a parameter reports the user's exposure to it; reading `value` does not.
+
+    Attributes:
+        name: The layer.
+        rule_id: The rule that decided.
+        id_type: Which id it counts by.
+        group: The group the user is in.
+        allocated_experiment: The experiment that decided, if one did.
+        details: Why.
+    """
+
+    name: str
+    _value: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    _on_read: Callable[[str], None] = attrs.field(default=_unread, repr=False, eq=False)
+    rule_id: str = ""
+    id_type: str = ""
+    group: str | None = None
+    allocated_experiment: str | None = None
+    details: Details = Details("Uninitialized")
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """All parameters, as a copy, without reporting anything."""
+        return _copy(self._value)  # type: ignore[no-any-return]
+
+    def _read(self, name: str, accepts: Callable[[Any], bool]) -> Any:
+        value = self._value.get(name)
+        if not accepts(value):
+            return None
+        self._on_read(name)
+        return value
+
+
+def _is_present(value: Any) -> bool:
+    return value is not None
+
+
+def _is_string(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return value.__class__ is int or value.__class__ is float
+
+
+def _is_bool(value: Any) -> bool:
+    return value.__class__ is bool
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+_KINDS = (_is_bool, _is_number, _is_string, _is_array, _is_object)
+
+
+def _like(fallback: Any) -> Callable[[Any], bool]:
+    """Give the test for values of a fallback's JSON type; one that JSON does not know accepts anything."""
+    return next((kind for kind in _KINDS if kind(fallback)), _is_present)
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copy(item) for key, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,51 @@
+"""The close table: 1,000 events queued, and a vendor that will not have them."""
+
+import time
+
+import pytest
+
+from asyncsdk import Client, Limits
+from asyncsdk.dev import DevServer, Fault
+from client.conftest import amplitude, rudderstack, statsig
+
+TIMEOUT = 2.0
+LATE = 0.2
+
+
+async def _close_with_a_thousand(server: DevServer) -> float:
+    limits = Limits(linger=60)
+    client = await Client(rudderstack(server, limits), amplitude(server, limits), statsig(server, limits)).start()
+    for n in range(1000):
+        await client.track(f"user-{n}", "a", {"n": n})
+
+    began = time.monotonic()
+    report = await client.aclose(timeout=TIMEOUT)
+    took = time.monotonic() - began
+
+    for counts in report.destinations.values():
+        assert counts.accepted == 1000
+        assert counts.pending == 0
+        assert counts.delivered + counts.abandoned == 1000
+    return took
+
+
+@pytest.mark.parametrize("fault", [Fault(end="hang"), Fault(500), Fault(end="refuse")], ids=str)
+async def test_close_keeps_its_deadline_and_accounts_for_everything(server: DevServer, fault: Fault) -> None:
+    server.fault(None, fault)
+
+    assert await _close_with_a_thousand(server) <= TIMEOUT + LATE
+
+
+async def test_close_keeps_its_deadline_when_nobody_listens() -> None:
+    server = DevServer()
+    async with server:
+        pass
+
+    assert await _close_with_a_thousand(server) <= TIMEOUT + LATE
+
+
+async def test_close_delivers_a_thousand_events_when_the_vendor_is_well(server: DevServer) -> None:
+    took = await _close_with_a_thousand(server)
+
+    assert took < TIMEOUT
+    assert server.total("rudderstack") == server.total("amplitude") == server.total("statsig") == 1000

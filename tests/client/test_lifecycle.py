@@ -1,0 +1,244 @@
+"""Starting, closing, and being where one does not belong."""
+
+import asyncio
+import gc
+import logging
+import os
+import threading
+import time
+import warnings
+
+import pytest
+from asyncsdk import Client, ClientClosedError, ConfigurationError, ForkedProcessError, Track, WrongEventLoopError
+from asyncsdk.dev import DevServer, Fault
+from client.conftest import ADA, amplitude, quick, rudderstack, statsig
+
+
+def test_a_client_is_made_without_a_loop(server_url: str = "http://127.0.0.1:9") -> None:
+    client = Client(amplitude_at(server_url))
+
+    assert client.health().state == "new"
+    assert threading.active_count() == 1
+
+
+async def test_starting_twice_is_starting_once(server: DevServer) -> None:
+    client = Client(rudderstack(server))
+
+    assert await client.start() is await client.start()
+
+    await client.aclose()
+
+
+async def test_closing_twice_gives_the_same_report(server: DevServer) -> None:
+    async with Client(rudderstack(server)) as client:
+        await client.track(ADA, "a")
+        first = await client.aclose()
+
+    assert await client.aclose() is first
+    assert first.destinations["RudderStack"].delivered == 1
+
+
+async def test_two_tasks_may_close_at_once(server: DevServer) -> None:
+    client = await Client(rudderstack(server)).start()
+    await client.track(ADA, "a")
+
+    first, second = await asyncio.gather(client.aclose(), client.aclose())
+
+    assert first is second
+
+
+async def test_a_client_that_was_never_started_closes() -> None:
+    client = Client()
+
+    report = await client.aclose()
+
+    assert report.complete
+    assert client.health().state == "closed"
+
+
+async def test_an_event_before_start_is_refused(server: DevServer) -> None:
+    client = Client(rudderstack(server))
+
+    with pytest.raises(ClientClosedError, match="not started"):
+        await client.track(ADA, "a")
+
+
+async def test_an_event_after_close_is_refused(server: DevServer) -> None:
+    async with Client(rudderstack(server)) as client:
+        pass
+
+    with pytest.raises(ClientClosedError, match="closed"):
+        await client.track(ADA, "a")
+    with pytest.raises(ClientClosedError, match="closed"):
+        client.put_nowait(Track(ADA, "a"))
+    with pytest.raises(ClientClosedError, match="closed"):
+        await client.start()
+
+
+async def test_events_are_taken_while_the_client_drains(server: DevServer) -> None:
+    server.script("rudderstack", Fault(delay=0.1))
+    client = await Client(rudderstack(server)).start()
+    await client.track(ADA, "first")
+    closing = asyncio.create_task(client.aclose())
+    await server.requested("rudderstack")
+
+    assert client.health().state == "draining"
+    await client.track(ADA, "second")
+
+    assert (await closing).destinations["RudderStack"].delivered == 2
+
+
+async def test_a_second_loop_is_told_so(server: DevServer) -> None:
+    async with Client(rudderstack(server)) as client:
+
+        def elsewhere() -> None:
+            for use in (lambda: client.track(ADA, "a"), client.flush, client.aclose, client.start):
+                with pytest.raises(WrongEventLoopError, match="another event loop"):
+                    asyncio.run(use())
+
+        await asyncio.to_thread(elsewhere)
+
+
+async def test_a_fork_is_told_so(server: DevServer) -> None:
+    async with Client(rudderstack(server)) as client:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 warns of any fork beside threads
+            child = os.fork()
+        if child == 0:
+            try:
+                client.put_nowait(Track(ADA, "a"))
+            except ForkedProcessError:
+                os._exit(42)
+            os._exit(1)
+        _, status = os.waitpid(child, 0)
+
+        assert os.waitstatus_to_exitcode(status) == 42
+        assert client.health().destinations["RudderStack"].counts.accepted == 0
+
+
+def test_a_client_made_before_a_fork_starts_after_it() -> None:
+    client = Client()
+    child = os.fork()
+    if child == 0:
+        asyncio.run(_start_and_close(client))
+        os._exit(42)
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 42
+
+
+async def test_a_forgotten_client_warns_with_the_number_of_unsent_events(server: DevServer) -> None:
+    client = await Client(rudderstack(server, quick(linger=60))).start()
+    await client.track(ADA, "a")
+    await client.track(ADA, "b")
+    mine = [task for task in asyncio.all_tasks() if task.get_name() == "asyncsdk"]
+
+    with pytest.warns(ResourceWarning, match="2 unsent events"):
+        for task in mine:
+            task.cancel()
+        await asyncio.wait(mine)
+        await asyncio.sleep(0)
+
+    assert client.health().destinations["RudderStack"].counts.abandoned == 2
+
+
+def test_a_client_whose_loop_is_gone_warns() -> None:
+    async def forget() -> None:
+        await Client().start()
+
+    loop = asyncio.new_event_loop()
+    with pytest.warns(ResourceWarning, match="0 unsent events"):
+        loop.run_until_complete(forget())
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0.01))
+        loop.close()
+        gc.collect()
+
+
+async def test_the_close_report_is_logged_once(server: DevServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "asyncsdk")
+    async with Client(rudderstack(server)) as client:
+        await client.track(ADA, "a")
+    await client.aclose()
+
+    lines = [record.getMessage() for record in caplog.records if "closed in" in record.getMessage()]
+    assert len(lines) == 1
+    assert "accepted 1, delivered 1" in lines[0]
+
+
+async def test_memory_mode_has_no_thread_at_rest(server: DevServer) -> None:
+    async with Client(rudderstack(server), amplitude(server), statsig(server)) as client:
+        await client.track(ADA, "a")
+        await client.flush()
+
+        assert [thread.name for thread in threading.enumerate()] == ["MainThread"]
+
+
+async def test_flush_returns_when_its_time_is_over(server: DevServer) -> None:
+    server.fault("rudderstack", Fault(end="hang"))
+    async with Client(rudderstack(server)) as client:
+        await client.track(ADA, "a")
+
+        report = await client.flush(timeout=0.05)
+        server.clear_faults()
+
+        assert not report.complete
+        assert report.destinations["RudderStack"].pending == 1
+        await client.aclose(timeout=0.1)
+
+
+async def test_flush_does_not_wait_for_what_comes_later(server: DevServer) -> None:
+    async with Client(rudderstack(server)) as client:
+        await client.track(ADA, "before")
+        flush = asyncio.create_task(client.flush())
+        await server.received("rudderstack", 1)
+        server.fault("rudderstack", Fault(end="hang"))
+        await client.track(ADA, "after")
+
+        assert (await flush).complete
+        await client.aclose(timeout=0.1)
+
+
+async def test_flush_before_start_and_after_close_is_harmless(server: DevServer) -> None:
+    client = Client(rudderstack(server))
+    assert (await client.flush()).complete
+    async with client:
+        pass
+    assert (await client.flush()).complete
+
+
+def test_two_destinations_need_two_names() -> None:
+    with pytest.raises(ConfigurationError, match="name="):
+        Client(amplitude_at("http://127.0.0.1:9"), amplitude_at("http://127.0.0.1:9"))
+
+
+def test_a_destination_is_one_of_ours() -> None:
+    with pytest.raises(ConfigurationError, match="destinations are"):
+        Client("api-key")  # type: ignore[arg-type] # that is the test
+
+
+def test_a_client_tells_how_it_is_but_not_its_keys() -> None:
+    client = Client(amplitude_at("http://127.0.0.1:9"))
+
+    assert repr(client) == "<Client new [Amplitude]: 0 events pending>"
+
+
+async def test_closing_in_time_whatever_happens_is_cheap(server: DevServer) -> None:
+    client = await Client(rudderstack(server)).start()
+    began = time.monotonic()
+
+    await client.aclose(timeout=5)
+
+    assert time.monotonic() - began < 1
+
+
+async def _start_and_close(client: Client) -> None:
+    async with client:
+        pass
+
+
+def amplitude_at(url: str) -> object:
+    from asyncsdk import Amplitude
+
+    return Amplitude("api-key", url=f"{url}/2/httpapi")
