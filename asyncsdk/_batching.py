@@ -56,4 +56,6 @@ def halves(batch: Sequence[Record]) -> tuple[Batch, Batch]:
 
 def keys_of(records: Collection[Record]) -> set[str]:
     """Collect whose lines these records stand in."""
-    return {key for record in records for key in record.keys}
+    keys = {record.key for record in records}
+    keys.update(record.also for record in records if record.also is not None)
+    return keys

@@ -28,9 +28,10 @@ class Ledger:
         self.on_final: Callable[[str, Delivery], None] | None = None
         self._name = name
         self._limits = limits
-        # Events without a fate by the flush they fall under; a flush waits for all epochs up to its own.
+        # Events without a fate by the flush they fall under, for flushes that have begun: one waits for all epochs up
+        # to its own.
         self._epoch = 0
-        self._unsettled: dict[int, int] = {0: 0}
+        self._unsettled: dict[int, int] = {}
         self._progress = asyncio.Event()
         self._room_waiters: deque[asyncio.Future[None]] = deque()
 
@@ -56,7 +57,6 @@ class Ledger:
     def hold(self, record: Record) -> None:
         """Take an event in."""
         record.epoch = self._epoch
-        self._unsettled[self._epoch] += 1
         self.account.accepted += 1
         self.held_events += 1
         self.held_bytes += len(record.chunk)
@@ -95,7 +95,7 @@ class Ledger:
         if not records:
             return
         fates: dict[int, Delivery] = {}
-        unsettled, size = self._unsettled, 0
+        unsettled, epoch, size = self._unsettled, self._epoch, 0
         for record in records:
             attempts = len(record.story) + answered
             fate = fates.get(attempts)
@@ -104,7 +104,8 @@ class Ledger:
                 fate = fates[attempts] = Delivery(self._name, status, last, reason, attempts)
             record.close(fate)
             size += len(record.chunk)
-            unsettled[record.epoch] -= 1
+            if record.epoch < epoch:
+                unsettled[record.epoch] -= 1
         self.account.settle(next(iter(fates.values())), len(records))
         self.held_events -= len(records)
         self.held_bytes -= size
@@ -117,14 +118,14 @@ class Ledger:
 
     async def settled(self) -> None:
         """Return when everything that is held now has a fate."""
-        epoch = self._epoch
+        epoch, unsettled = self._epoch, self._unsettled
         self._epoch += 1
-        self._unsettled[self._epoch] = 0
-        while any(count for old, count in self._unsettled.items() if old <= epoch):
+        unsettled[epoch] = self.held_events - sum(unsettled.values())
+        while any(count for old, count in unsettled.items() if old <= epoch):
             self._progress.clear()
             await self._progress.wait()
-        for old in [old for old, count in self._unsettled.items() if not count and old < self._epoch]:
-            del self._unsettled[old]
+        for old in [old for old, count in unsettled.items() if not count]:
+            del unsettled[old]
 
     def let_in(self) -> None:
         """Give the first one who waits for room a turn."""

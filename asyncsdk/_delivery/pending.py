@@ -52,16 +52,19 @@ class Pending:
         """Take the next batch of ready events whose keys are free, and hold those keys; empty when none is free."""
         batch: Batch = []
         size = 0
-        while self.ready and len(batch) < most_events:
-            record = self.ready[0]
-            if not self._is_free(record):
-                self._queue_up(self.ready.popleft())
+        ready, held, lines = self.ready, self._held, self._lines
+        while ready and len(batch) < most_events:
+            record = ready.popleft()
+            key, also = record.key, record.also
+            if key in held or key in lines or (also is not None and (also in held or also in lines)):
+                self._queue_up(record)
                 continue
             size += len(record.chunk)
             if batch and size > most_bytes:
+                ready.appendleft(record)
                 break
-            batch.append(self.ready.popleft())
-        self._held |= keys_of(batch)
+            batch.append(record)
+        held |= keys_of(batch)
         return batch
 
     def release(self, keys: Iterable[str]) -> None:
@@ -90,12 +93,6 @@ class Pending:
     def oldest(self) -> float | None:
         """Say when the first of the ready events was admitted; None without any."""
         return self.ready[0].admitted if self.ready else None
-
-    def _is_free(self, record: Record) -> bool:
-        held, lines, key, also = self._held, self._lines, record.key, record.also
-        if key in held or key in lines:
-            return False
-        return also is None or not (also in held or also in lines)
 
     def _queue_up(self, record: Record) -> None:
         for key in record.keys:
