@@ -48,12 +48,12 @@ class Notebook:
     unanswered: list[str] = attrs.field(factory=list)
     story: str = ""
 
-    def verb(self, payload: Payload, next: Next) -> Awaitable[None]:  # noqa: A002 -- what middleware calls it
+    def verb(self, payload: Payload, pass_on: Next) -> Awaitable[None]:
         """Note an event on its way in: a middleware."""
         event = payload.event
         is_revenue = isinstance(event, Track) and isinstance(event.name, Revenue)
         self.verbs[str(event.message_id)] = "track Revenue" if is_revenue else _VERBS[type(event)]
-        return next(payload)
+        return pass_on(payload)
 
     def fate(self, event_id: str, delivery: Delivery) -> None:
         """Note an event's end at one destination: `on_delivery`."""

@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(_: argparse.Namespace) -> int:
     """Run the demo on a terminal."""
     if os.environ.get("ASYNCSDK_DEV_SERVER"):
-        print("The demo brings its own dev server, and ASYNCSDK_DEV_SERVER sends events elsewhere.", file=sys.stderr)
+        print("The demo has a dev server of its own, and ASYNCSDK_DEV_SERVER names another.", file=sys.stderr)
         print("Try: env -u ASYNCSDK_DEV_SERVER asyncsdk demo", file=sys.stderr)
         return 2
     books, story = asyncio.run(play(PHASES, Progress(sys.stderr)))
@@ -60,6 +60,7 @@ def show(books: Books, story: str, width: int, *, bold: bool = False) -> int:
     for title, text in chapters(books, story, width):
         print(f"\n{on}{title}{off}\n\n{text}")
     print(f"\n{on}{verdict(books, problems, width)}{off}")
+    print("\nThe shop's code, to read and to start from: asyncsdk/examples/aiohttp_shop.py")
     return 1 if problems else 0
 
 
@@ -76,6 +77,7 @@ async def play(phases: Sequence[Phase], progress: Progress) -> tuple[Books, str]
             client = aiohttp_shop.make_client(destinations(server.url), on_delivery=notebook.fate)
             client.add_middleware(notebook.verb)
             async with serving(aiohttp_shop.create_app(client)) as url, aiohttp.ClientSession(url) as http:
+                progress.say("Customers visit a shop, and the three vendors it reports to have a bad day.\n")
                 progress.say(f"  shop {url}   vendors {server.url}   (all local)\n")
                 street = Street(http, server, client, notebook, progress)
                 for number, phase in enumerate(phases, start=1):
