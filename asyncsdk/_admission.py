@@ -8,7 +8,7 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -26,7 +26,13 @@ logger = logging.getLogger("asyncsdk")
 
 
 class Ids:
-    """Ids in the form of a random UUID: a random start per client, then a count, at a tenth of the cost."""
+    """Ids in the form of a random UUID: a random start per client, then a count, at a tenth of the cost.
+
+    Attributes:
+        texts: Yields one after another, to any thread.
+    """
+
+    texts: Iterator[str]
 
     def __init__(self) -> None:
         """Begin somewhere."""
@@ -35,12 +41,9 @@ class Ids:
     def renew(self) -> None:
         """Draw a start that no other client or process has; a fork would continue its parent's otherwise."""
         start = os.urandom(14).hex()
-        self._prefix = f"{start[:8]}-{start[8:12]}-4{start[12:15]}-a{start[15:18]}-"
-        self._count = itertools.count(int(start[18:27], 16))
-
-    def __call__(self) -> str:
-        """Give the next id."""
-        return f"{self._prefix}{next(self._count):012x}"
+        form = f"{start[:8]}-{start[8:12]}-4{start[12:15]}-a{start[15:18]}-%x"
+        # The highest of its 48 bits is set, so that the count always has twelve digits.
+        self.texts = map(form.__mod__, itertools.count(1 << 47 | int(start[18:27], 16)))
 
 
 class Admission:
@@ -60,6 +63,7 @@ class Admission:
         self._wait = wait
         self._names = tuple(lane.destination.name for lane in lanes)
         self._may_wait = any(lane.destination.overflow == "wait" for lane in lanes)
+        self._always_drops = all(lane.destination.overflow == "drop" for lane in lanes)
 
     @property
     def is_direct(self) -> bool:
@@ -104,16 +108,17 @@ class Admission:
         Raises:
             QueueFullError: A lane that raises, or would wait, is full (with `may_raise`); nothing was queued.
         """
-        for lane, outcome in zip(self.lanes, receipt.outcomes, strict=True):
-            if type(outcome) is Record and not lane.ledger.has_room(len(outcome.chunk)):
-                outcome.close(self._overflow(lane, may_raise=may_raise))
+        if may_raise and not self._always_drops:
+            self._check_room(receipt)
         for lane, outcome in zip(self.lanes, receipt.outcomes, strict=True):
             if isinstance(outcome, Delivery):
-                lane.ledger.turn_away(receipt.event_id, outcome)
-            elif outcome.fate is None:
-                lane.offer(outcome)
+                fate = outcome
+            elif lane.offer(outcome):
+                continue
             else:
-                lane.ledger.turn_away(receipt.event_id, outcome.fate)
+                fate = Delivery(lane.destination.name, "dropped", reason="queue full")
+                outcome.close(fate)
+            lane.ledger.turn_away(receipt.event_id, fate)
         return receipt
 
     def turn_away(self, receipt: Receipt, reason: str) -> None:
@@ -138,7 +143,7 @@ class Admission:
 
     def _stamp(self, event: Event) -> tuple[str, int]:
         given = event.message_id
-        return self.ids() if given is None else str(given), int(time.time() * 1000)
+        return next(self.ids.texts) if given is None else str(given), int(time.time() * 1000)
 
     def _encode_passed(self, original: Event, passed: Payload | None, now_ms: int) -> Receipt:
         """Encode what came out of the middleware, if anything did."""
@@ -156,10 +161,11 @@ class Admission:
         key = order_key(event.user) or ""
         also = text_id(event.previous_id, "previous_id") if type(event) is Alias else None
         admitted = time.monotonic()
+        integrations = event.integrations
         outcomes: list[Record | Delivery] = []
         for lane in self.lanes:
             destination = lane.destination
-            if event.integrations is not None and not self._is_wanted(destination, event.integrations):
+            if integrations is not None and not self._is_wanted(destination, integrations):
                 outcomes.append(Delivery(destination.name, "skipped", reason="integrations"))
                 continue
             chunk = destination.encode(event, message_id, now_ms)
@@ -176,11 +182,14 @@ class Admission:
             return any(on is not False for name, on in integrations.items() if name not in (*self._names, "All"))
         return wanted is not False
 
-    def _overflow(self, lane: Lane, *, may_raise: bool) -> Delivery:
-        if may_raise and lane.destination.overflow != "drop":
-            msg = f"the queue of {lane.destination.name} is full: {lane.ledger.held_events:,} events"
-            raise QueueFullError(msg)
-        return Delivery(lane.destination.name, "dropped", reason="queue full")
+    def _check_room(self, receipt: Receipt) -> None:
+        """Refuse the event for all if one of those that would not drop it is full."""
+        for lane, outcome in zip(self.lanes, receipt.outcomes, strict=True):
+            if isinstance(outcome, Delivery) or lane.destination.overflow == "drop":
+                continue
+            if not lane.ledger.has_room(len(outcome.chunk)):
+                msg = f"the queue of {lane.destination.name} is full: {lane.ledger.held_events:,} events"
+                raise QueueFullError(msg)
 
     def _refuse(self, event: Event, now_ms: int, reason: str) -> Receipt:
         """Give an event that middleware stopped its fate: the same at every destination."""

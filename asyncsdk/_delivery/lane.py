@@ -65,13 +65,15 @@ class Lane:
         self._wake_at_events = 1
         self._wake_at_bytes = _NEVER
 
-    def offer(self, record: Record) -> None:
-        """Take an event; the caller has made sure that there is room."""
-        self.ledger.hold(record)
+    def offer(self, record: Record) -> bool:
+        """Take an event, if there is room."""
+        if not self.ledger.hold(record):
+            return False
         self._intake_bytes += len(record.chunk)
         self._intake.put_nowait(record)
         if self._intake.qsize() >= self._wake_at_events or self._intake_bytes >= self._wake_at_bytes:
             self._wake.set()
+        return True
 
     async def flush(self) -> None:
         """Send at once, and return when everything that was offered before the call has met its fate."""

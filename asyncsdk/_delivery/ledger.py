@@ -54,12 +54,15 @@ class Ledger:
                     self.let_in()  # the turn was given, and is not used: hand it on
                 raise
 
-    def hold(self, record: Record) -> None:
-        """Take an event in."""
+    def hold(self, record: Record) -> bool:
+        """Take an event in, if there is room."""
+        if not self.has_room(len(record.chunk)):
+            return False
         record.epoch = self._epoch
         self.account.accepted += 1
         self.held_events += 1
         self.held_bytes += len(record.chunk)
+        return True
 
     def turn_away(self, event_id: str, fate: Delivery) -> None:
         """Count an event that is not held at all."""
