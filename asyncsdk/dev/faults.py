@@ -78,7 +78,8 @@ class Fault:
     def spoil(self, answer: Answer, refusal: Callable[[int], Answer]) -> Answer:
         """Turn the vendor's own answer into the one to send; `refusal` words a status as the vendor would."""
         status = answer.status if self.status is None else self.status
-        wording = answer if status == answer.status else refusal(status)
+        praised = status < 300 and answer.status < 300
+        wording = answer if praised or status == answer.status else refusal(status)
         headers = {**wording.headers, **self.headers}
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)

@@ -46,6 +46,15 @@ async def test_a_fault_may_bring_headers_and_a_body(server: DevServer, http: aio
         assert await response.json() == {"success": False}
 
 
+async def test_another_success_keeps_the_vendors_words(server: DevServer, http: aiohttp.ClientSession) -> None:
+    server.script("statsig", 200)
+
+    async with http.post(
+        f"{server.url}/v1/log_event", json={"events": []}, headers={"statsig-api-key": "k"}
+    ) as response:
+        assert (response.status, await response.json()) == (200, {"success": True})
+
+
 async def test_a_reset_connection_has_lost_the_events(server: DevServer, http: aiohttp.ClientSession) -> None:
     server.script("rudderstack", Fault(end="reset"))
 
