@@ -136,11 +136,13 @@ def _targeted(linker: Linker, fields: dict[str, Any], base: Evaluation, choose: 
         return lambda user, _level, _memory: choose(user)
     run_gate = linker.run_of("gate", gate)
     outside = attrs.evolve(base, rule_id="inlineTargetingRules", passed=False)
+    unseen = () if gate.startswith("segment:") else ((gate, "false", ""),)
+    excluded = attrs.evolve(outside, secondary=unseen)
     results = outcomes.Combined(lambda parts: outcomes.with_nested(parts[0])(parts[1:]))
 
     def run(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
         if run_gate is None:
-            return outside
+            return excluded
         if level >= MOST_LEVELS:
             raise TooDeepError
         found = run_gate(user, level + 1, memory)

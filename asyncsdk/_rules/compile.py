@@ -12,7 +12,7 @@ from asyncsdk._rules.evaluate import Evaluation, Run
 from asyncsdk._rules.linking import Linker, remembering
 from asyncsdk._rules.operators import OPERATORS
 from asyncsdk._rules.specs import Condition, Rule, Spec
-from asyncsdk._rules.steps import step
+from asyncsdk._rules.steps import ALWAYS, step
 
 WHOLE = 10_000
 _GATE_TESTS = {"pass_gate": "{0}.value", "fail_gate": "not {0}.value"}
@@ -80,11 +80,11 @@ def _steps(linker: Linker, condition: Condition | None) -> Sequence[Test | Neste
         return []
     if condition.type in _GATE_TESTS:
         return [_gate(linker, condition)]
-    if condition.type == "experiment_group":
+    if condition.type == "experiment_group" and linker.surroundings.knows_groups:
         return [_experiment_group(linker, condition)]
     test, is_steady = step(condition, linker.surroundings)
     linker.is_steady &= is_steady
-    return [test]
+    return [] if test is not None and test.template == ALWAYS else [test]
 
 
 def _gate(linker: Linker, condition: Condition) -> Test | Nested:

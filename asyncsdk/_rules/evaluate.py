@@ -69,13 +69,18 @@ class Evaluation:
     consulted: tuple["Evaluation", ...] = ()
     notes: dict[Any, Any] = attrs.field(init=False, factory=dict)
 
+    @property
+    def is_gate(self) -> bool:
+        """Whether it answers with true or false."""
+        return self.value.__class__ is bool
+
     def exposed(self) -> tuple[Exposed, ...]:
-        """Give what this evaluation adds to one that looks at it: its own exposures, then itself."""
+        """Give what a gate adds to the evaluation that looks at it: its own exposures, then itself."""
         found: tuple[Exposed, ...] | None = self.notes.get("exposed")
         if found is None:
-            hidden = self.value.__class__ is not bool or not self.rule_id or self.name.startswith("segment:")
+            hidden = not self.rule_id or self.name.startswith("segment:")
             own = () if hidden else ((self.name, "true" if self.value else "false", self.rule_id),)
-            found = self.notes["exposed"] = self.secondary + own
+            found = self.notes["exposed"] = self.secondary + own if self.is_gate else ()
         return found
 
 

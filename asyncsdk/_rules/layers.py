@@ -1,6 +1,7 @@
 """Layers that merge their rules (`useNewLayerEval`): every rule that passes gives the parameters nobody gave yet."""
 
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any
 
 import attrs
@@ -22,6 +23,7 @@ class _Merge:
     experiment: Evaluation | None = None
     rule_id: str = "default"
     passed: bool = False
+    is_group: bool = False
 
     def take(self, parameters: Any, rule_id: str) -> None:
         """Take the parameters that nobody gave yet."""
@@ -64,17 +66,18 @@ def _merger(spec: Spec) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
 
     def make(parts: tuple[Evaluation, ...]) -> Evaluation:
         merged, exposures = _Merge(), []
-        undelegated = merge(part.secondary for part in parts if part.value.__class__ is bool)
-        for part, following in zip(parts, (*parts[1:], None), strict=True):
-            if part.value.__class__ is not bool:
+        undelegated = merge(part.secondary for part in parts if part.is_gate)
+        for part, following in zip_longest(parts, parts[1:]):
+            if not part.is_gate:
                 continue
             exposures.append(part.secondary)
             if part.value is not True:
                 continue
-            if following is not None and following.value.__class__ is not bool:
+            if following is not None and not following.is_gate:
                 if not merged.passed and merged.value.keys().isdisjoint(following.value):
                     exposures.append(following.secondary)
                     merged.experiment, merged.rule_id, merged.passed = following, part.rule_id, True
+                    merged.is_group = part.is_experiment_group
                     merged.take(following.value, part.rule_id)
             else:
                 merged.passed = True
@@ -94,6 +97,7 @@ def _result(
         value=merged.value,
         rule_id=merged.rule_id,
         passed=merged.passed,
+        is_experiment_group=merged.is_group,
         secondary=secondary,
         undelegated=undelegated,
         parameter_rules=merged.rules,
@@ -103,8 +107,6 @@ def _result(
     return attrs.evolve(
         result,
         group_name=experiment.group_name,
-        is_experiment_group=experiment.is_experiment_group,
-        is_active=experiment.is_active,
         explicit_parameters=experiment.explicit_parameters,
         allocated_experiment=experiment.name,
     )

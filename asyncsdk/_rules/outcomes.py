@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-from asyncsdk._rules.evaluate import Evaluation, merge
+from asyncsdk._rules.evaluate import Evaluation, Exposed, merge
 from asyncsdk._rules.specs import Rule, Spec
 
 _MOST_COMBINATIONS = 2_000
@@ -80,30 +80,51 @@ def empty(name: str, kind: Kind, outcome: str, spec: Spec | None = None) -> Eval
 
 
 def with_nested(base: Evaluation) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
-    """Make results that also tell of the gates that were looked at."""
-    return lambda nested: attrs.evolve(base, **_told(nested))
+    """Make results that also tell of the gates and experiments that were looked at."""
+
+    def make(nested: tuple[Evaluation, ...]) -> Evaluation:
+        return attrs.evolve(
+            base,
+            secondary=merge((base.secondary, exposures_of(nested))),
+            consulted=consulted_by(nested),
+            forward_all=base.forward_all or _forwards(nested),
+        )
+
+    return make
 
 
-def _told(nested: Iterable[Evaluation]) -> dict[str, Any]:
-    gates = tuple(nested)
-    return {
-        "secondary": merge(gate.exposed() for gate in gates),
-        "forward_all": any(gate.forward_all for gate in gates),
-    }
+def _forwards(nested: Iterable[Evaluation]) -> bool:
+    """Say whether a gate on the way is never sampled, which makes what looked at it never sampled."""
+    return any(part.forward_all or (part.is_gate and part.sampling_rate is None) for part in nested)
+
+
+def exposures_of(nested: Iterable[Evaluation]) -> tuple[Exposed, ...]:
+    """Join what nested gates expose."""
+    return merge(gate.exposed() for gate in nested)
+
+
+def consulted_by(nested: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
+    """Give the experiments whose group was looked at, here or further down, each once."""
+    found: dict[Evaluation, None] = {}
+    for part in nested:
+        found.update(dict.fromkeys(part.consulted if part.is_gate else (part, *part.consulted)))
+    return tuple(found)
 
 
 def with_delegate(layer: Evaluation) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
     """Make a layer's results out of its experiment's: the value is the experiment's, the version the layer's."""
 
     def make(parts: tuple[Evaluation, ...]) -> Evaluation:
-        experiment, own = parts[0], merge(gate.exposed() for gate in parts[1:])
+        experiment, own = parts[0], exposures_of(parts[1:])
         return attrs.evolve(
             experiment,
             name=layer.name,
             id_type=layer.id_type,
-            version=layer.version,
+            version=layer.version if experiment.mapped_to is None else experiment.version,
+            consulted=tuple(dict.fromkeys((*experiment.consulted, *consulted_by(parts[1:])))),
             secondary=merge((own, experiment.secondary)),
             undelegated=own,
+            forward_all=layer.forward_all or experiment.forward_all or _forwards(parts[1:]),
             allocated_experiment=experiment.name,
         )
 

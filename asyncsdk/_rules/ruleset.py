@@ -39,6 +39,8 @@ class Ruleset:
         source: Where it came from, as evaluation reasons name it: `Network`, `Bootstrap`, `Adapter(DataStore)`.
         received_at_ms: When it arrived.
         fingerprint: Tells whether another body is the same.
+        stamp: Marks what was derived from this ruleset and must not outlive it; holds nothing.
+        views: The same rules under other surroundings, by whatever key their maker chooses.
     """
 
     sections: Sections = attrs.field(repr=False)
@@ -52,7 +54,8 @@ class Ruleset:
     configs: dict[str, Program] = attrs.field(init=False, factory=dict, repr=False)
     experiments: dict[str, Program] = attrs.field(init=False, factory=dict, repr=False)
     layers: dict[str, Program] = attrs.field(init=False, factory=dict, repr=False)
-    views: dict[Any, "Ruleset"] = attrs.field(init=False, factory=dict, repr=False)
+    stamp: object = attrs.field(init=False, factory=object, repr=False)
+    views: dict[Any, Any] = attrs.field(init=False, factory=dict, repr=False)
 
     @property
     def time_ms(self) -> int:

@@ -14,6 +14,7 @@ from asyncsdk._rules.values import number
 _BUCKETS = 1000
 _SYMBOLS = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _MEMBERSHIPS = {"any": "in", "none": "not in"}
+ALWAYS = "True"
 LIST_OPERATORS = frozenset({"in_segment_list", "not_in_segment_list"})
 
 
@@ -46,10 +47,10 @@ def _of_bucket(condition: Condition, source: Source) -> Test | None:
     symbol, amount = _SYMBOLS.get(condition.operator or ""), number(condition.target)
     if symbol is not None and amount is not None:
         if symbol == "<" and amount >= _BUCKETS:
-            return Test("True")
+            return Test(ALWAYS)
         return Test(f"{{0}}(u) {symbol} {amount!r}", (("B", source.fetch),), price=3) if abs(amount) < 1e300 else None
     word = _MEMBERSHIPS.get(condition.operator or "")
-    if word is None or not isinstance(condition.target, list):
+    if word is None or not isinstance(condition.target, (list, dict)):
         return None
     texts: frozenset[str] = OPERATORS["any"].prepare(condition.target)
     buckets = frozenset(int(element) for element in texts if element in _BUCKET_TEXTS)

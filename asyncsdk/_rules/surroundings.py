@@ -19,6 +19,7 @@ class Surroundings:
         random: Gives a number in [0, 1), for bandits that explore.
         environment: Such as `{"tier": "staging"}`; None takes the ruleset's default tier.
         global_custom: Custom fields of every user; the user's own win.
+        knows_groups: Whether `experiment_group` conditions are known; in a client's response they are not.
         id_lists: Entries of each ID list (`buckets.list_entry`); may change under way, and is looked at per lookup.
         app_id: The app that `target_app` conditions see; a ruleset that names one fills it in.
         overrides: Answers that local overrides give.
@@ -31,7 +32,8 @@ class Surroundings:
     environment: Mapping[str, str] | None = None
     global_custom: Mapping[str, Any] = attrs.Factory(dict)
     id_lists: Mapping[str, Container[str]] = attrs.Factory(dict)
-    app_id: str | None = None
+    app_id: Any = None
+    knows_groups: bool = True
     overrides: Overrides = attrs.Factory(Overrides)
     country: Callable[[str], str | None] = attrs.Factory(lambda: Countries().find)
     user_agent: Callable[[str], UserAgent | None] = parse

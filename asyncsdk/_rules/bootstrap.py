@@ -1,0 +1,351 @@
+"""The client-initialize response: everything about one user, in the form that browser and mobile SDKs start from.
+
+Nothing is exposed by it. Names are hashed, segments and holdouts left out. An entry depends on an evaluation only, so
+each is written once and kept with it; a response is a join of such pieces.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import attrs
+import orjson
+
+from asyncsdk._model.users import User
+from asyncsdk._rules.buckets import djb2, sha256_name
+from asyncsdk._rules.evaluate import Evaluation, Exposed, Program, evaluate
+from asyncsdk._rules.overrides import Overrides
+from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk._rules.specs import MalformedError, Spec, parse, read_spec
+from asyncsdk._rules.values import as_object, text
+
+Hash = Literal["djb2", "sha256", "none"]
+
+_HASHES: dict[str, Callable[[str], str]] = {
+    "djb2": lambda name: str(djb2(name)),
+    "sha256": sha256_name,
+    "none": lambda name: name,
+}
+_HIDDEN = ("segment", "holdout")
+_DEVICE_IDS = ("stableid",)
+_REFERENCES = ("gate_name", "config_name", "experiment_name", "layer_name")
+_MOST_VIEWS = 20
+_USER_FIELDS = (
+    ("userID", "user_id"),
+    ("email", "email"),
+    ("ip", "ip"),
+    ("userAgent", "user_agent"),
+    ("country", "country"),
+    ("locale", "locale"),
+    ("appVersion", "app_version"),
+    ("customIDs", "custom_ids"),
+)
+
+
+@attrs.frozen
+class _Entry:
+    """One name of a response: its program, and how its evaluation is written."""
+
+    program: Program
+    write: Callable[[Evaluation], bytes]
+
+
+@attrs.frozen
+class ClientView:
+    """A ruleset as one client key sees it, with names in one hash: made once, used for every user.
+
+    Attributes:
+        rules: The rules under the client's app.
+        hash: How names are hashed.
+        parts: The entries of each section.
+        stores: The parameter stores, written.
+    """
+
+    rules: Ruleset
+    hash: Hash
+    parts: Mapping[str, tuple[_Entry, ...]]
+    stores: bytes
+
+
+def client_view(
+    rules: Ruleset,
+    *,
+    hash: Hash = "djb2",  # noqa: A002 -- the vendor's name for it
+    client_key: str | None = None,
+    app: str | None = None,
+    include_overrides: bool = False,
+) -> ClientView:
+    """Give a ruleset as a client sees it; the first call per client compiles every name.
+
+    Args:
+        rules: The ruleset.
+        hash: How names are hashed.
+        client_key: The client's SDK key, which names its app where the ruleset has a table of them.
+        app: The client's app, which decides over the key.
+        include_overrides: Let local overrides answer, too.
+    """
+    key = (hash, client_key, app, include_overrides)
+    found: ClientView | None = rules.views.get(key)
+    if found is None:
+        if len(rules.views) >= _MOST_VIEWS:
+            rules.views.clear()
+        found = rules.views[key] = _make_view(rules, hash, _filtered_app(rules, client_key, app), include_overrides)
+    return found
+
+
+def client_response(view: ClientView, user: User, sdk_info: Mapping[str, Any], now_ms: int = 0) -> bytes:
+    """Write the response for a user.
+
+    Args:
+        view: What the client sees.
+        user: The user; private attributes are evaluated, never written.
+        sdk_info: `sdkInfo` of the response.
+        now_ms: Milliseconds since 1970, `generated_at` of the response; 0 leaves it out.
+    """
+    rules = view.rules
+    parts = [b'{"has_updates":', b"true" if rules.facts else b"false"]
+    for section, entries in view.parts.items():
+        written = b",".join([entry.write(evaluate(entry.program, user)) for entry in entries])
+        parts += (b',"', section.encode(), b'":{', written, b"}")
+    parts += (b',"param_stores":', view.stores, b",", orjson.dumps(_head(view, user, sdk_info, now_ms))[1:])
+    return b"".join(parts)
+
+
+def _head(view: ClientView, user: User, sdk_info: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
+    rules = view.rules
+    fields: dict[str, Any] = {
+        "time": rules.time_ms,
+        "hash_used": view.hash,
+        "user": _user(rules, user),
+        "sdkParams": {},
+        "sdkInfo": dict(sdk_info),
+        "evaluated_keys": _keys(user),
+        **_replay(rules, user, _HASHES[view.hash]),
+    }
+    private = as_object(user.private_attributes)
+    if private:
+        fields["pa_hash"] = str(sum(djb2(f"{key}:{text(value) or ''}") for key, value in private.items()) % 2**32)
+    if now_ms:
+        fields["generated_at"] = now_ms
+    return fields
+
+
+def _user(rules: Ruleset, user: User) -> dict[str, Any]:
+    """Give a user as logged: what is set, no private attributes, the environment filled in."""
+    fields = {name: value for name, attribute in _USER_FIELDS if (value := getattr(user, attribute)) is not None}
+    custom = {**rules.surroundings.global_custom, **(as_object(user.custom) or {})}
+    environment = user.statsig_environment or rules.surroundings.environment
+    if custom:
+        fields["custom"] = custom
+    if environment:
+        fields["statsigEnvironment"] = dict(environment)
+    try:
+        orjson.dumps(fields)
+    except TypeError:
+        return {name: written for name, value in fields.items() if (written := text(value)) is not None}
+    return fields
+
+
+def _keys(user: User) -> dict[str, Any]:
+    keys: dict[str, Any] = {"userID": text(user.user_id)} if user.user_id else {}
+    ids = as_object(user.custom_ids)
+    return {**keys, "customIDs": {name: text(value) for name, value in ids.items()}} if ids else keys
+
+
+# Which names a client sees.
+
+
+def _filtered_app(rules: Ruleset, client_key: str | None, app: str | None) -> tuple[Any, bool]:
+    """Find the app whose specs alone are shown; the second half says whether there is one."""
+    if app is not None:
+        return app, True
+    if client_key is None:
+        return rules.facts.get("app_id"), False
+    hashed, plain = rules.facts.get("hashed_sdk_keys_to_app_ids"), rules.facts.get("sdk_keys_to_app_ids")
+    if isinstance(hashed, dict):
+        found = hashed.get(str(djb2(client_key)))
+    elif isinstance(plain, dict):
+        found = plain.get(client_key)
+    else:
+        found = rules.facts.get("app_id")
+    return found, found is not None
+
+
+def _make_view(rules: Ruleset, hash_name: Hash, app: tuple[Any, bool], include_overrides: bool) -> ClientView:  # noqa: FBT001
+    app_id, filters = app
+    surroundings = attrs.evolve(
+        rules.surroundings,
+        app_id=app_id,
+        knows_groups=False,
+        overrides=rules.surroundings.overrides if include_overrides else Overrides(),
+    )
+    seen = rules.under(surroundings)
+    wanted = app_id if filters else None
+    hashed = _HASHES[hash_name]
+    shown = {
+        "feature_gates": _entries(seen, "gate", "feature_gates", wanted, hashed),
+        "dynamic_configs": (
+            *_entries(seen, "experiment", "dynamic_configs", wanted, hashed),
+            *_bandits(seen, wanted, hashed),
+        ),
+        "layer_configs": _entries(seen, "layer", "layer_configs", wanted, hashed),
+    }
+    return ClientView(seen, hash_name, shown, _stores(seen, wanted, hashed))
+
+
+def _entries(
+    rules: Ruleset, kind: str, section: str, app: Any, hashed: Callable[[str], str]
+) -> tuple[_Entry, ...]:
+    entries = []
+    for name in rules.names(section):
+        try:
+            spec = read_spec(rules.raw(section, name) or b"", name, inline=rules.is_inline)
+        except MalformedError:
+            continue
+        program = rules.program(kind, name)
+        if program is not None and spec.entity not in _HIDDEN and _is_for(spec.target_app_ids, app):
+            entries.append(_Entry(program, _writer(_FORMS[kind], spec, hashed)))
+    return tuple(entries)
+
+
+def _bandits(rules: Ruleset, app: Any, hashed: Callable[[str], str]) -> list[_Entry]:
+    entries = []
+    for name in rules.names("cmab_configs"):
+        program = rules.program("experiment", name)
+        fields = as_object(parse(rules.raw("cmab_configs", name) or b"null", name)) or {}
+        apps = fields.get("targetAppIDs")
+        if program is not None and rules.raw("dynamic_configs", name) is None and _is_for(apps, app):
+            spec = Spec(name, entity="autotune", id_type=program.unsupported.id_type)
+            entries.append(_Entry(program, _writer(_config, spec, hashed)))
+    return entries
+
+
+def _is_for(apps: Any, app: Any) -> bool:
+    if app is None:
+        return True
+    wanted = app if isinstance(app, list) else [app]
+    return apps is not None and not set(apps).isdisjoint(wanted)
+
+
+# How an evaluation is written.
+
+_Form = Callable[[Spec, Evaluation, Callable[[str], str]], dict[str, Any]]
+
+
+def _writer(form: _Form, spec: Spec, hashed: Callable[[str], str]) -> Callable[[Evaluation], bytes]:
+    name = hashed(spec.name)
+    prefix = orjson.dumps(name) + b":"
+
+    def write(found: Evaluation) -> bytes:
+        written: bytes | None = found.notes.get(hashed)
+        if written is None:
+            common = {
+                "name": name,
+                "value": found.value,
+                "rule_id": found.rule_id,
+                "secondary_exposures": _exposed(found.secondary, hashed),
+                "id_type": found.id_type,
+            }
+            written = found.notes[hashed] = prefix + orjson.dumps(common | form(spec, found, hashed))
+        return written
+
+    return write
+
+
+def _exposed(exposed: tuple[Exposed, ...], hashed: Callable[[str], str]) -> list[dict[str, str]]:
+    return [{"gate": hashed(gate), "gateValue": value, "ruleID": rule_id} for gate, value, rule_id in exposed]
+
+
+def _gate(_spec: Spec, _found: Evaluation, _hashed: Callable[[str], str]) -> dict[str, Any]:
+    return {}
+
+
+def _config(spec: Spec, found: Evaluation, _hashed: Callable[[str], str]) -> dict[str, Any]:
+    fields: dict[str, Any] = {"group": found.rule_id, "is_device_based": found.id_type.lower() in _DEVICE_IDS}
+    if spec.entity not in ("experiment", "autotune"):
+        return fields | {"passed": found.passed}
+    if found.group_name is not None:
+        fields["group_name"] = found.group_name
+    if spec.entity == "experiment":
+        fields["is_user_in_experiment"] = found.is_experiment_group
+        fields["is_experiment_active"] = bool(spec.is_active)
+    if spec.has_shared_params:
+        fields["is_in_layer"] = True
+        if spec.explicit_parameters is not None:
+            fields["explicit_parameters"] = spec.explicit_parameters
+    return fields
+
+
+def _layer(_spec: Spec, found: Evaluation, hashed: Callable[[str], str]) -> dict[str, Any]:
+    undelegated = found.secondary if found.undelegated is None else found.undelegated
+    fields: dict[str, Any] = {
+        "group": found.rule_id,
+        "is_device_based": found.id_type.lower() in _DEVICE_IDS,
+        "undelegated_secondary_exposures": _exposed(undelegated, hashed),
+        "explicit_parameters": found.explicit_parameters or (),
+    }
+    if found.group_name is not None:
+        fields["group_name"] = found.group_name
+    if found.allocated_experiment is not None:
+        fields["allocated_experiment_name"] = hashed(found.allocated_experiment)
+        fields["is_user_in_experiment"] = found.is_experiment_group
+        fields["is_experiment_active"] = bool(found.is_active)
+    if found.parameter_rules is not None:
+        fields["parameter_rule_ids"] = found.parameter_rules
+    return fields
+
+
+_FORMS: dict[str, _Form] = {"gate": _gate, "experiment": _config, "layer": _layer}
+
+
+def _stores(rules: Ruleset, app: Any, hashed: Callable[[str], str]) -> bytes:
+    """Write the parameter stores: what each parameter refers to, by hashed name."""
+    written = {}
+    for name in rules.names("param_stores"):
+        store = as_object(parse(rules.raw("param_stores", name) or b"null", name)) or {}
+        parameters = as_object(store.get("parameters"))
+        if parameters is not None and _is_for(store.get("targetAppIDs"), app):
+            written[hashed(name)] = {
+                key: {"name": key, **_hashed_references(value, hashed)} for key, value in parameters.items()
+            }
+    return orjson.dumps(written)
+
+
+def _hashed_references(parameter: Any, hashed: Callable[[str], str]) -> dict[str, Any]:
+    fields = as_object(parameter) or {}
+    return {
+        key: hashed(value) if key in _REFERENCES and isinstance(value, str) else value
+        for key, value in fields.items()
+    }
+
+
+def _replay(rules: Ruleset, user: User, hashed: Callable[[str], str]) -> dict[str, Any]:
+    """Write what the client needs to know about session recording."""
+    info = as_object(rules.facts.get("session_replay_info"))
+    if info is None:
+        return {}
+    rate, blocked, gate = info.get("sampling_rate"), info.get("recording_blocked"), info.get("targeting_gate")
+    passes = rules.gate(user, gate).value is True if isinstance(gate, str) else None
+    is_drawn = not isinstance(rate, (int, float)) or rules.surroundings.random() <= rate
+    fields: dict[str, Any] = {"can_record_session": not blocked and passes is not False and is_drawn}
+    if rate is not None:
+        fields["session_recording_rate"] = rate
+    if blocked is not None:
+        fields["recording_blocked"] = blocked
+    if passes is not None:
+        fields["passes_session_recording_targeting"] = passes
+    for name in ("session_recording_event_triggers", "session_recording_exposure_triggers"):
+        triggers = as_object(info.get(name))
+        if triggers is not None:
+            rename = hashed if "exposure" in name else str
+            fields[name] = {rename(key): _trigger(rules, value) for key, value in triggers.items()}
+    if info.get("session_recording_privacy_settings") is not None:
+        fields["session_recording_privacy_settings"] = info["session_recording_privacy_settings"]
+    return fields
+
+
+def _trigger(rules: Ruleset, trigger: Any) -> dict[str, Any]:
+    fields = dict(as_object(trigger) or {})
+    rate = fields.pop("sampling_rate", None)
+    if isinstance(rate, (int, float)):
+        fields["passes_sampling"] = rules.surroundings.random() <= rate
+    return fields

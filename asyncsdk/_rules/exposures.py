@@ -1,0 +1,184 @@
+"""Which evaluations are worth an exposure event, and what such an event says.
+
+An exposure of the same user to the same outcome counts once per window. Its parts are constants of the evaluation,
+kept as bytes: what is left to do per event is to put the user and the time between them.
+"""
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import attrs
+import orjson
+
+from asyncsdk._model.users import User
+from asyncsdk._rules.evaluate import Evaluation, Exposed
+from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk._rules.values import as_object, text
+
+_SPECIAL_RULES = frozenset({"", "default", "disabled"})
+_BOOLS = {True: "true", False: "false"}
+
+
+@attrs.frozen
+class Exposure:
+    """The constant parts of an exposure event.
+
+    Attributes:
+        event_name: Such as `statsig::gate_exposure`.
+        metadata: A JSON object of texts.
+        secondary: A JSON list: the gates that were looked at on the way.
+    """
+
+    event_name: str
+    metadata: bytes
+    secondary: bytes
+
+
+def gate_exposure(rules: Ruleset, found: Evaluation, *, manual: bool = False) -> Exposure:
+    """Say that a user saw a gate."""
+    own = {"gate": found.name, "gateValue": _BOOLS[bool(found.value)], "ruleID": found.rule_id}
+    return _kept(rules, found, "statsig::gate_exposure", own, found.secondary, manual=manual)
+
+
+def config_exposure(rules: Ruleset, found: Evaluation, *, manual: bool = False) -> Exposure:
+    """Say that a user saw a dynamic config or an experiment."""
+    own = {"config": found.name, "ruleID": found.rule_id, "rulePassed": _BOOLS[found.passed]}
+    return _kept(rules, found, "statsig::config_exposure", own, found.secondary, manual=manual)
+
+
+def layer_exposure(rules: Ruleset, found: Evaluation, parameter: str, *, manual: bool = False) -> Exposure:
+    """Say that a user saw a parameter of a layer.
+
+    The experiment's exposures belong only to the parameters that it owns; the others have the layer's own.
+    """
+    is_explicit = parameter in (found.explicit_parameters or ())
+    undelegated = found.secondary if found.undelegated is None else found.undelegated
+    own = {
+        "config": found.name,
+        "ruleID": (found.parameter_rules or {}).get(parameter, found.rule_id),
+        "allocatedExperiment": (found.allocated_experiment or "") if is_explicit else "",
+        "parameterName": parameter,
+        "isExplicitParameter": _BOOLS[is_explicit],
+    }
+    secondary = found.secondary if is_explicit else undelegated
+    return _kept(rules, found, "statsig::layer_exposure", own, secondary, manual=manual)
+
+
+def _kept(
+    rules: Ruleset,
+    found: Evaluation,
+    event_name: str,
+    own: dict[str, str],
+    secondary: tuple[Exposed, ...],
+    *,
+    manual: bool,
+) -> Exposure:
+    """Give the exposure that an evaluation already has under this ruleset, or make it."""
+    key = (event_name, own.get("parameterName"), manual)
+    kept: tuple[object, Exposure] | None = found.notes.get(key)
+    if kept is None or kept[0] is not rules.stamp:
+        metadata = orjson.dumps({**own, **_common(rules, found), **({"isManualExposure": "true"} if manual else {})})
+        made = Exposure(event_name, metadata, orjson.dumps(as_json(secondary)))
+        kept = found.notes[key] = (rules.stamp, made)
+    return kept[1]
+
+
+def as_json(exposed: tuple[Exposed, ...]) -> list[dict[str, str]]:
+    """Write secondary exposures as the wire has them."""
+    return [{"gate": gate, "gateValue": value, "ruleID": rule_id} for gate, value, rule_id in exposed]
+
+
+def _common(rules: Ruleset, found: Evaluation) -> dict[str, str]:
+    fields = {"reason": rules.reason(found)}
+    if rules.time_ms:
+        fields |= {"lcut": str(rules.time_ms), "receivedAt": str(rules.received_at_ms)}
+    if found.version is not None:
+        fields["configVersion"] = str(found.version)
+    if found.mapped_to is not None:
+        fields["overrideConfigName"] = found.mapped_to
+    return fields
+
+
+@attrs.frozen
+class Sampled:
+    """What sampling says of an exposure.
+
+    Attributes:
+        keeps: Whether the event is to be sent.
+        metadata: The event's `statsigMetadata`.
+    """
+
+    keeps: bool = True
+    metadata: Mapping[str, Any] = attrs.Factory(dict)
+
+
+_UNSAMPLED = Sampled()
+
+
+@attrs.define(eq=False)
+class Recent:
+    """Exposures of the current window.
+
+    Attributes:
+        most: How many are remembered; then the window starts anew.
+    """
+
+    most: int = 100_000
+    _count: int = 0
+    _seen: dict[Hashable, set[Hashable]] = attrs.Factory(dict)
+    _sampled: set[Hashable] = attrs.Factory(set)
+
+    def is_new(self, user: User, found: Evaluation, parameter: str = "", *, manual: bool = False) -> bool:
+        """Say whether this exposure is the first of its kind in the window, and remember it.
+
+        A manual exposure is never the repetition of an automatic one. Experiments in `found.consulted` are
+        exposures of their own: ask for each.
+        """
+        kept = found.notes.get(parameter)
+        seen = kept[1] if kept is not None and kept[0] is self._seen else self._open(found, parameter)
+        ids = user.custom_ids
+        key: Hashable = user.user_id if not ids and not manual else (user.user_id, _ids(ids), manual)
+        if key in seen:
+            return False
+        seen.add(key)
+        self._count += 1
+        if self._count >= self.most:
+            self.forget()
+        return True
+
+    def forget(self) -> None:
+        """Start a new window: what is exposed again is new again. The owner calls this every minute."""
+        self._seen, self._sampled, self._count = {}, set(), 0
+
+    def _open(self, found: Evaluation, parameter: str) -> set[Hashable]:
+        """Find the users of an outcome; evaluations that differ only in what was looked at on the way share them."""
+        outcome = found.value if found.is_gate else found.allocated_experiment
+        key = (found.name, found.is_gate, found.rule_id, outcome, found.passed, parameter)
+        seen = self._seen.setdefault(key, set())
+        found.notes[parameter] = (self._seen, seen)
+        return seen
+
+    def sample(self, rules: Ruleset, user: User, found: Evaluation) -> Sampled:
+        """Say whether sampling, where the ruleset asks for it, keeps an exposure.
+
+        The first of each rule in a window is kept, and so is whatever passed a gate that is never sampled.
+        """
+        settings = rules.facts.get("sdk_configs")
+        mode = settings.get("sampling_mode") if isinstance(settings, dict) else None
+        if mode not in ("on", "shadow") or found.forward_all:
+            return _UNSAMPLED
+        rate = settings.get("special_case_sampling_rate") if found.rule_id in _SPECIAL_RULES else None
+        rate = rate if isinstance(rate, int) and rate > 0 else found.sampling_rate
+        key = (found.name, found.rule_id)
+        if not rate or rate < 0 or key not in self._sampled:
+            self._sampled.add(key)
+            return _UNSAMPLED
+        keeps = hash((*key, user.user_id, _ids(user.custom_ids))) % rate == 0
+        logged = "logged" if keeps else "dropped"
+        metadata = {"samplingRate": rate, "samplingMode": mode, "shadowLogged": logged}
+        return Sampled(keeps or mode == "shadow", metadata)
+
+
+def _ids(ids: Any) -> tuple[tuple[str, str | None], ...]:
+    fields = as_object(ids) or {}
+    return tuple(sorted((name, text(value)) for name, value in fields.items())) if fields else ()
