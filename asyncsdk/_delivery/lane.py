@@ -143,6 +143,8 @@ class Lane:
 
     def _is_due(self, now: float) -> bool:
         """Say whether what is queued should wait no longer for company."""
+        if self._pending.may_move:
+            return True
         ready = self._pending.ready
         count = len(ready) + self._intake.qsize()
         if count == 0:

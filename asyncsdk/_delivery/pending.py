@@ -42,77 +42,82 @@ class Flight:
 
 @attrs.define(eq=False)
 class Pending:
-    """Events of one destination that are in no flight."""
+    """Events of one destination that are in no flight.
+
+    Attributes:
+        ready: Those that nobody was before, as far as is known, in order of arrival.
+    """
 
     ready: deque[Record] = attrs.field(factory=deque)
     _lines: dict[str, deque[Record]] = attrs.field(factory=dict)
     _held: set[str] = attrs.field(factory=set)
+    # Keys whose line may move: an ordered set.
+    _moving: dict[str, None] = attrs.field(factory=dict)
+
+    @property
+    def may_move(self) -> bool:
+        """Whether somebody who stood in line may be free to go."""
+        return bool(self._moving)
 
     def take(self, most_events: int, most_bytes: int) -> Batch:
-        """Take the next batch of ready events whose keys are free, and hold those keys; empty when none is free."""
+        """Take the next batch of events whose keys are free, and hold those keys; empty when none is free.
+
+        Those who stood in line go first. An event that is larger than a batch goes alone.
+        """
         batch: Batch = []
         size = 0
-        ready, held, lines = self.ready, self._held, self._lines
-        while ready and len(batch) < most_events:
-            record = ready.popleft()
-            key, also = record.key, record.also
-            if key in held or key in lines or (also is not None and (also in held or also in lines)):
-                self._queue_up(record)
-                continue
+        while len(batch) < most_events and (record := self._first()) is not None:
             size += len(record.chunk)
             if batch and size > most_bytes:
-                ready.appendleft(record)
                 break
+            self._leave(record)
             batch.append(record)
-        held |= keys_of(batch)
+        self._held |= keys_of(batch)
         return batch
 
     def release(self, keys: Iterable[str]) -> None:
-        """Let keys go: whoever stands in their lines moves up, to the front."""
-        keys = list(keys)
-        self._held.difference_update(keys)
-        moved: list[Record] = []
+        """Let keys go: whoever stands in their lines may move."""
         for key in keys:
-            self._advance(key, moved)
-        self.ready.extendleft(reversed(moved))
+            self._held.discard(key)
+            if key in self._lines:
+                self._moving[key] = None
 
     def remove(self, before: float = float("inf")) -> Batch:
         """Take out every event admitted before a point in time (all, by default), wherever it stands."""
-        out = [record for record in self.ready if record.admitted < before]
-        if out:
-            self.ready = deque(record for record in self.ready if record.admitted >= before)
-        late = {id(r): r for line in self._lines.values() for r in line if r.admitted < before}
-        for record in late.values():
+        late = [record for record in self.ready if record.admitted < before]
+        self.ready = deque(record for record in self.ready if record.admitted >= before)
+        in_line = {id(r): r for line in self._lines.values() for r in line if r.admitted < before}
+        for record in in_line.values():
             self._leave(record)
-        for key in list(self._lines):
-            moved: list[Record] = []
-            self._advance(key, moved)
-            self.ready.extend(moved)
-        return out + list(late.values())
+        return late + list(in_line.values())
 
-    def oldest(self) -> float | None:
-        """Say when the first of the ready events was admitted; None without any."""
-        return self.ready[0].admitted if self.ready else None
-
-    def _queue_up(self, record: Record) -> None:
-        for key in record.keys:
-            self._lines.setdefault(key, deque()).append(record)
+    def _first(self) -> Record | None:
+        """Find who may go next; those who may not are queued up on the way."""
+        while self._moving:
+            key = next(iter(self._moving))
+            line = self._lines.get(key)
+            if line and all(k not in self._held and self._lines[k][0] is line[0] for k in line[0].keys):
+                return line[0]
+            del self._moving[key]
+        held, lines = self._held, self._lines
+        while self.ready:
+            record = self.ready[0]
+            key, also = record.key, record.also
+            if not (key in held or key in lines or (also is not None and (also in held or also in lines))):
+                return record
+            self.ready.popleft()
+            for key in record.keys:
+                lines.setdefault(key, deque()).append(record)
+        return None
 
     def _leave(self, record: Record) -> None:
+        """Take one out of its lines, or of the front of the ready ones."""
+        if record.key not in self._lines:
+            self.ready.popleft()
+            return
         for key in record.keys:
             line = self._lines[key]
             line.remove(record)
+            self._moving[key] = None
             if not line:
                 del self._lines[key]
-
-    def _advance(self, key: str, moved: list[Record]) -> None:
-        """Move those up who stand first in the free line of `key`, and in all other lines they stand in."""
-        while key not in self._held and (line := self._lines.get(key)):
-            record = line[0]
-            if any(other in self._held or self._lines[other][0] is not record for other in record.keys):
-                return
-            self._leave(record)
-            moved.append(record)
-            for other in record.keys:
-                if other != key:
-                    self._advance(other, moved)

@@ -9,6 +9,7 @@ import time
 import warnings
 
 import pytest
+
 from asyncsdk import Client, ClientClosedError, ConfigurationError, ForkedProcessError, Track, WrongEventLoopError
 from asyncsdk.dev import DevServer, Fault
 from client.conftest import ADA, amplitude, quick, rudderstack, statsig

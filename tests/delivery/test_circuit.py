@@ -1,0 +1,123 @@
+"""When the next request may leave."""
+
+import pytest
+
+from asyncsdk._delivery.circuit import Circuit
+from asyncsdk.vendors._base import Limits
+
+
+def circuit(in_flight: int = 4) -> Circuit:
+    return Circuit(Limits(in_flight=in_flight, retry_first=1.0, retry_most=8.0, probe_every=300.0))
+
+
+def opened(at: float = 100.0, retry_after: float | None = None) -> Circuit:
+    it = circuit()
+    it.failed(it.leave(), at, retry_after)
+    return it
+
+
+def test_a_closed_circuit_allows_up_to_its_limit() -> None:
+    assert circuit().allows(3, 0.0)
+    assert not circuit().allows(4, 0.0)
+
+
+def test_a_failure_opens_it_for_at_most_the_first_wait() -> None:
+    it = opened()
+
+    assert 100.0 <= it.until <= 101.0
+    assert it.allows(0, it.until)
+
+
+def test_only_one_probe_leaves() -> None:
+    it = opened()
+    it.leave()
+
+    assert not it.allows(0, 1000.0)
+
+
+def test_an_answered_probe_closes_it_and_the_limit_grows_back() -> None:
+    it = opened()
+    assert it.answered(it.leave())
+
+    limits = []
+    for _ in range(3):
+        limits.append(max(n for n in range(5) if it.allows(n, 0.0)) + 1)
+        it.answered(it.generation)
+    assert limits == [1, 2, 4]
+
+
+def test_failures_that_left_together_count_as_one() -> None:
+    it = circuit()
+    generations = [it.leave() for _ in range(4)]
+    news = [it.failed(generation, 100.0, None) for generation in generations]
+
+    assert news == [True, False, False, False]
+    assert it.until <= 101.0
+
+
+def test_an_answer_from_before_the_failure_does_not_close_it() -> None:
+    it = circuit()
+    early = it.leave()
+    it.failed(it.leave(), 100.0, None)
+
+    assert not it.answered(early)
+    assert it.state == "open"
+
+
+def test_retry_after_is_a_floor() -> None:
+    assert 130.0 <= opened(retry_after=30.0).until <= 136.0
+
+
+def test_hurry_cuts_a_wait_short() -> None:
+    it = opened()
+    it.hurry(100.0)
+
+    assert it.allows(0, 100.0)
+
+
+def test_hurry_keeps_to_what_the_vendor_asked_for() -> None:
+    it = opened(retry_after=30.0)
+    it.hurry(100.0)
+
+    assert it.until >= 130.0
+
+
+def test_a_halt_is_news_once_and_probed_at_long_intervals() -> None:
+    it = circuit()
+    assert it.halt(it.leave(), 100.0)
+    assert it.until == 400.0
+    assert not it.halt(it.leave(), 400.0)
+
+    it.answered(it.leave())
+    assert not it.halted
+
+
+def test_a_halt_of_a_request_that_left_earlier_changes_no_wait() -> None:
+    it = circuit()
+    early = it.leave()
+    it.failed(it.leave(), 100.0, None)
+    until = it.until
+
+    assert it.halt(early, 100.0)
+    assert it.until == until
+
+
+def test_a_probe_that_comes_back_without_an_answer_goes_out_again() -> None:
+    it = opened()
+    generation = it.leave()
+    it.landed(generation)
+
+    assert it.allows(0, it.until)
+
+
+@pytest.mark.parametrize("failures", [1, 3, 10])
+def test_waits_double_up_to_the_cap(failures: int) -> None:
+    longest = 0.0
+    for _ in range(200):
+        it = circuit()
+        for _ in range(failures):
+            it.failed(it.leave(), 0.0, None)
+        longest = max(longest, it.until)
+
+    bound = min(8.0, 2.0 ** (failures - 1))
+    assert bound * 0.8 < longest <= bound

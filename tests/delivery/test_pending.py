@@ -1,0 +1,125 @@
+"""Who may go next."""
+
+from collections import deque
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncsdk._batching import keys_of
+from asyncsdk._delivery.pending import Pending
+from asyncsdk._model.receipts import Record
+
+PLENTY = 10**9
+
+
+def record(key: str, number: int = 0, also: str | None = None, size: int = 1, admitted: float = 0.0) -> Record:
+    return Record(key, str(number), b"x" * size, admitted, also)
+
+
+def pending(*records: Record) -> Pending:
+    return Pending(deque(records))
+
+
+def test_a_batch_is_bounded_by_count() -> None:
+    assert len(pending(*(record(str(n)) for n in range(5))).take(3, PLENTY)) == 3
+
+
+def test_a_batch_is_bounded_by_bytes() -> None:
+    queue = pending(record("a", size=6), record("b", size=4), record("c", size=1))
+
+    assert len(queue.take(10, 10)) == 2
+    assert len(queue.take(10, 10)) == 1
+
+
+def test_an_event_larger_than_a_batch_goes_alone() -> None:
+    queue = pending(record("a", size=100), record("b"))
+
+    assert len(queue.take(10, 10)) == 1
+
+
+def test_a_held_key_waits_until_it_is_released() -> None:
+    queue = pending(record("a", 1))
+    first = queue.take(10, PLENTY)
+    queue.ready.extend([record("a", 2), record("b", 3)])
+
+    assert [r.id for r in queue.take(10, PLENTY)] == ["3"]
+    queue.release(keys_of(first))
+    assert [r.id for r in queue.take(10, PLENTY)] == ["2"]
+
+
+def test_those_who_waited_go_before_newer_ones() -> None:
+    queue = pending(record("a", 1))
+    first = queue.take(10, PLENTY)
+    queue.ready.extend([record("a", 2)])
+    queue.take(10, PLENTY)
+    queue.ready.extend([record("a", 3), record("b", 4)])
+
+    queue.release(keys_of(first))
+
+    assert [r.id for r in queue.take(10, PLENTY)] == ["2", "3", "4"]
+
+
+def test_an_alias_waits_for_both_of_its_keys() -> None:
+    queue = pending(record("old", 1))
+    old = queue.take(1, PLENTY)
+    queue.ready.append(record("new", 2))
+    new = queue.take(1, PLENTY)
+    queue.ready.extend([record("old", 3, also="new"), record("new", 4)])
+
+    assert queue.take(10, PLENTY) == []
+    queue.release(keys_of(old))
+    assert queue.take(10, PLENTY) == []
+    queue.release(keys_of(new))
+    assert [r.id for r in queue.take(10, PLENTY)] == ["3", "4"]
+
+
+def test_late_events_are_taken_out_wherever_they_stand() -> None:
+    queue = pending(record("a", 1))
+    queue.take(10, PLENTY)
+    queue.ready.extend([record("a", 2, admitted=1.0), record("a", 3, admitted=9.0), record("b", 4, admitted=1.0)])
+    queue.take(1, PLENTY)
+    queue.ready.append(record("c", 5, admitted=1.0))
+
+    assert sorted(r.id for r in queue.remove(before=5.0)) == ["2", "5"]
+
+
+def test_an_alias_that_is_taken_out_lets_its_other_line_move() -> None:
+    queue = pending(record("old", 1))
+    queue.take(1, PLENTY)
+    queue.ready.extend([record("old", 2, also="new", admitted=1.0), record("new", 3, admitted=9.0)])
+    assert queue.take(10, PLENTY) == []
+
+    queue.remove(before=5.0)
+
+    assert [r.id for r in queue.take(10, PLENTY)] == ["3"]
+
+
+keys = st.sampled_from("abc")
+arrivals = st.lists(st.tuples(keys, st.none() | keys), min_size=1, max_size=20)
+
+
+@given(arrivals, st.lists(st.integers(0, 5), max_size=60), st.integers(1, 4))
+def test_no_event_overtakes_another_of_its_keys(
+    arrived: list[tuple[str, str | None]], schedule: list[int], most: int
+) -> None:
+    queue = Pending()
+    incoming = deque(record(k, n, None if also == k else also) for n, (k, also) in enumerate(arrived))
+    flights: list[list[Record]] = []
+    landed: list[Record] = []
+    turn = iter([*schedule, *([0, 1, 5] * 40)])
+    while len(landed) < len(arrived):
+        choice = next(turn)
+        if choice < 2 and incoming:
+            queue.ready.append(incoming.popleft())
+        elif choice < 4 or not flights:
+            if batch := queue.take(most, PLENTY):
+                assert all(keys_of(batch).isdisjoint(keys_of(flight)) for flight in flights)
+                flights.append(batch)
+        else:
+            flight = flights.pop(choice % len(flights))
+            landed += flight
+            queue.release(keys_of(flight))
+
+    for key in "abc":
+        mine = [int(r.id) for r in landed if key in r.keys]
+        assert mine == sorted(mine)
