@@ -16,4 +16,4 @@ _ENDINGS = tuple(f".{millisecond:03d}Z" for millisecond in range(1000))
 @lru_cache(maxsize=64)
 def _second(second: int) -> str:
     # Formatting a date costs ten times a look-up, and events of one second are many.
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return datetime.fromtimestamp(second, UTC).isoformat()[:19]

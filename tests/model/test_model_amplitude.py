@@ -144,6 +144,16 @@ def test_what_is_read_of_a_builder_does_not_change_it() -> None:
     assert identify.user_properties == {"$set": {"a": 1}}
 
 
+def test_properties_can_be_changed_in_a_copy_of_the_builder() -> None:
+    identify = Identify().set("email", "a@b.c").set("plan", "pro").add("visits", 1)
+
+    changed = identify.changed(lambda properties: {name: properties[name] for name in properties if name != "email"})
+
+    assert changed.user_properties == {"$set": {"plan": "pro"}, "$add": {"visits": 1}}
+    assert identify.user_properties["$set"] == {"email": "a@b.c", "plan": "pro"}
+    assert Identify().clear_all().changed(dict).user_properties == {"$clearAll": "-"}
+
+
 def test_values_with_a_form_in_json_are_given_it() -> None:
     identify = (
         Identify().set("since", datetime(2026, 1, 1, tzinfo=UTC)).set("id", UUID(int=1)).add("sum", Decimal("1.5"))

@@ -79,7 +79,6 @@ NOT_MADE = "the user needs a user_id, an anonymous_id or a device_id that is not
             "Item Viewed",
             "an event is one of IdentifyEvent, Track, Page, Screen, Group, Alias, LogEvent, RawEvent, not a str",
         ),
-        (Track("ada-1", "x"), "`user` must be a User or an id, not str"),
         (Track(User(), "x"), NOT_MADE),
         (Track(User("  "), "x"), NOT_MADE),
         (Track(User("\u200b", anonymous_id=""), "x"), NOT_MADE),
@@ -138,6 +137,18 @@ def test_an_event_that_no_vendor_could_take_is_refused_with_the_reason(event: An
         check(event)
 
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("user_id", ["ada-1", 7])
+def test_an_id_stands_for_its_user(user_id: Any) -> None:
+    assert Track(user_id, "x") == Track(User(user_id), "x")
+    assert Alias("old", user_id).user == User(user_id)
+
+
+@pytest.mark.parametrize("user", [None, True, 1.5, {"user_id": "ada-1"}])
+def test_what_is_neither_a_user_nor_an_id_is_refused(user: Any) -> None:
+    with pytest.raises(InvalidEventError, match=r"`user` must be a User or an id .*, not "):
+        Track(user, "x")
 
 
 def test_a_refusal_never_shows_the_value() -> None:

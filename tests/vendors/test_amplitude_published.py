@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+from vendors.sample import event
 
 from asyncsdk._model.amplitude import Identify, Revenue
 from asyncsdk._model.events import Event, Group, IdentifyEvent, Track, raw_event
@@ -17,7 +18,6 @@ from asyncsdk._model.users import User
 from asyncsdk.errors import InvalidEventError
 from asyncsdk.vendors._base import Response, Verdict
 from asyncsdk.vendors.amplitude import Amplitude
-from vendors.sample import event
 
 AMPLITUDE = Amplitude("api-key")
 ALPHA = User("user-alpha", device_id="device-1")
@@ -102,7 +102,7 @@ def test_builders_give_what_the_published_ones_give(vectors: Path) -> None:
 
 @pytest.mark.parametrize("operations", RAISES)
 def test_a_value_that_the_published_builders_would_drop_raises(operations: str) -> None:
-    with pytest.raises(InvalidEventError, match="`a.*` must be"):
+    with pytest.raises(InvalidEventError, match=r"`a.*` must be"):
         build(json.loads(operations))
 
 

@@ -9,13 +9,13 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from vendors.sample import ADA, EVENTS, KEY, MESSAGE_ID, NOW_MS, destination_classes, event, framed, make
 
 from asyncsdk._model.amplitude import Identify
 from asyncsdk._model.events import Event, Group, IdentifyEvent, LogEvent, Page, RawEvent, Track
 from asyncsdk._model.users import User
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 from asyncsdk.vendors._base import Limits, Refusal, Response
-from vendors.sample import ADA, EVENTS, KEY, MESSAGE_ID, NOW_MS, destination_classes, event, framed, make
 
 DESTINATIONS = [make(kind) for kind in destination_classes()]
 SPECIAL = {"Amplitude": {"use_batch": True, "min_id_length": 1}, "Statsig": {"message_ids": True}}
