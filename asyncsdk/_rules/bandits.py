@@ -8,7 +8,7 @@ import attrs
 from asyncsdk._model.users import User
 from asyncsdk._rules import outcomes
 from asyncsdk._rules.conditions import Fetch, bucket, user_field
-from asyncsdk._rules.evaluate import MOST_LEVELS, Evaluation, Run, TooDeepError, UnsupportedError
+from asyncsdk._rules.evaluate import MOST_LEVELS, Evaluation, Run, TooDeepError
 from asyncsdk._rules.linking import Linker
 from asyncsdk._rules.specs import MalformedError, Spec, parse
 from asyncsdk._rules.values import number

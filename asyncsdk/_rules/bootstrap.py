@@ -12,7 +12,8 @@ import orjson
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.buckets import djb2, sha256_name
-from asyncsdk._rules.evaluate import Evaluation, Exposed, Program, evaluate
+from asyncsdk._rules.client_entries import FORMS, config_form, writer
+from asyncsdk._rules.evaluate import Evaluation, Program, evaluate
 from asyncsdk._rules.overrides import Overrides
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.specs import MalformedError, Spec, parse, read_spec
@@ -26,7 +27,6 @@ _HASHES: dict[str, Callable[[str], str]] = {
     "none": lambda name: name,
 }
 _HIDDEN = ("segment", "holdout")
-_DEVICE_IDS = ("stableid",)
 _REFERENCES = ("gate_name", "config_name", "experiment_name", "layer_name")
 _MOST_VIEWS = 20
 _USER_FIELDS = (
@@ -88,7 +88,9 @@ def client_view(
     if found is None:
         if len(rules.views) >= _MOST_VIEWS:
             rules.views.clear()
-        found = rules.views[key] = _make_view(rules, hash, _filtered_app(rules, client_key, app), include_overrides)
+        found = rules.views[key] = _make_view(
+            rules, hash, _filtered_app(rules, client_key, app), include_overrides=include_overrides
+        )
     return found
 
 
@@ -170,7 +172,7 @@ def _filtered_app(rules: Ruleset, client_key: str | None, app: str | None) -> tu
     return found, found is not None
 
 
-def _make_view(rules: Ruleset, hash_name: Hash, app: tuple[Any, bool], include_overrides: bool) -> ClientView:  # noqa: FBT001
+def _make_view(rules: Ruleset, hash_name: Hash, app: tuple[Any, bool], *, include_overrides: bool) -> ClientView:
     app_id, filters = app
     surroundings = attrs.evolve(
         rules.surroundings,
@@ -192,9 +194,7 @@ def _make_view(rules: Ruleset, hash_name: Hash, app: tuple[Any, bool], include_o
     return ClientView(seen, hash_name, shown, _stores(seen, wanted, hashed))
 
 
-def _entries(
-    rules: Ruleset, kind: str, section: str, app: Any, hashed: Callable[[str], str]
-) -> tuple[_Entry, ...]:
+def _entries(rules: Ruleset, kind: str, section: str, app: Any, hashed: Callable[[str], str]) -> tuple[_Entry, ...]:
     entries = []
     for name in rules.names(section):
         try:
@@ -203,7 +203,7 @@ def _entries(
             continue
         program = rules.program(kind, name)
         if program is not None and spec.entity not in _HIDDEN and _is_for(spec.target_app_ids, app):
-            entries.append(_Entry(program, _writer(_FORMS[kind], spec, hashed)))
+            entries.append(_Entry(program, writer(FORMS[kind], spec, hashed)))
     return tuple(entries)
 
 
@@ -215,7 +215,7 @@ def _bandits(rules: Ruleset, app: Any, hashed: Callable[[str], str]) -> list[_En
         apps = fields.get("targetAppIDs")
         if program is not None and rules.raw("dynamic_configs", name) is None and _is_for(apps, app):
             spec = Spec(name, entity="autotune", id_type=program.unsupported.id_type)
-            entries.append(_Entry(program, _writer(_config, spec, hashed)))
+            entries.append(_Entry(program, writer(config_form, spec, hashed)))
     return entries
 
 
@@ -224,77 +224,6 @@ def _is_for(apps: Any, app: Any) -> bool:
         return True
     wanted = app if isinstance(app, list) else [app]
     return apps is not None and not set(apps).isdisjoint(wanted)
-
-
-# How an evaluation is written.
-
-_Form = Callable[[Spec, Evaluation, Callable[[str], str]], dict[str, Any]]
-
-
-def _writer(form: _Form, spec: Spec, hashed: Callable[[str], str]) -> Callable[[Evaluation], bytes]:
-    name = hashed(spec.name)
-    prefix = orjson.dumps(name) + b":"
-
-    def write(found: Evaluation) -> bytes:
-        written: bytes | None = found.notes.get(hashed)
-        if written is None:
-            common = {
-                "name": name,
-                "value": found.value,
-                "rule_id": found.rule_id,
-                "secondary_exposures": _exposed(found.secondary, hashed),
-                "id_type": found.id_type,
-            }
-            written = found.notes[hashed] = prefix + orjson.dumps(common | form(spec, found, hashed))
-        return written
-
-    return write
-
-
-def _exposed(exposed: tuple[Exposed, ...], hashed: Callable[[str], str]) -> list[dict[str, str]]:
-    return [{"gate": hashed(gate), "gateValue": value, "ruleID": rule_id} for gate, value, rule_id in exposed]
-
-
-def _gate(_spec: Spec, _found: Evaluation, _hashed: Callable[[str], str]) -> dict[str, Any]:
-    return {}
-
-
-def _config(spec: Spec, found: Evaluation, _hashed: Callable[[str], str]) -> dict[str, Any]:
-    fields: dict[str, Any] = {"group": found.rule_id, "is_device_based": found.id_type.lower() in _DEVICE_IDS}
-    if spec.entity not in ("experiment", "autotune"):
-        return fields | {"passed": found.passed}
-    if found.group_name is not None:
-        fields["group_name"] = found.group_name
-    if spec.entity == "experiment":
-        fields["is_user_in_experiment"] = found.is_experiment_group
-        fields["is_experiment_active"] = bool(spec.is_active)
-    if spec.has_shared_params:
-        fields["is_in_layer"] = True
-        if spec.explicit_parameters is not None:
-            fields["explicit_parameters"] = spec.explicit_parameters
-    return fields
-
-
-def _layer(_spec: Spec, found: Evaluation, hashed: Callable[[str], str]) -> dict[str, Any]:
-    undelegated = found.secondary if found.undelegated is None else found.undelegated
-    fields: dict[str, Any] = {
-        "group": found.rule_id,
-        "is_device_based": found.id_type.lower() in _DEVICE_IDS,
-        "undelegated_secondary_exposures": _exposed(undelegated, hashed),
-        "explicit_parameters": found.explicit_parameters or (),
-    }
-    if found.group_name is not None:
-        fields["group_name"] = found.group_name
-    if found.allocated_experiment is not None:
-        fields["allocated_experiment_name"] = hashed(found.allocated_experiment)
-        fields["is_user_in_experiment"] = found.is_experiment_group
-        fields["is_experiment_active"] = bool(found.is_active)
-    if found.parameter_rules is not None:
-        fields["parameter_rule_ids"] = found.parameter_rules
-    return fields
-
-
-_FORMS: dict[str, _Form] = {"gate": _gate, "experiment": _config, "layer": _layer}
 
 
 def _stores(rules: Ruleset, app: Any, hashed: Callable[[str], str]) -> bytes:
@@ -313,8 +242,7 @@ def _stores(rules: Ruleset, app: Any, hashed: Callable[[str], str]) -> bytes:
 def _hashed_references(parameter: Any, hashed: Callable[[str], str]) -> dict[str, Any]:
     fields = as_object(parameter) or {}
     return {
-        key: hashed(value) if key in _REFERENCES and isinstance(value, str) else value
-        for key, value in fields.items()
+        key: hashed(value) if key in _REFERENCES and isinstance(value, str) else value for key, value in fields.items()
     }
 
 

@@ -25,7 +25,6 @@ import attrs
 
 from asyncsdk._rules.evaluate import MOST_LEVELS, Run, TooDeepError, UnsupportedError
 
-
 _BUCKET = re.compile(r"\bB[0-9]+\(u\)")
 
 

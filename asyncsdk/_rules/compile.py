@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import attrs
-
 from asyncsdk._rules import outcomes
 from asyncsdk._rules.codegen import Branch, Nested, Result, Test, assemble, write
 from asyncsdk._rules.conditions import bucket

@@ -118,7 +118,7 @@ def bucket(salt: str, id_type: str, size: int) -> Callable[[User], int]:
 
     def fetch(user: User) -> int:
         value = user.user_id
-        return hashed(value if value.__class__ is str else text(value) or "")  # type: ignore[arg-type]
+        return hashed(value if value.__class__ is str else text(value) or "")
 
     return fetch
 

@@ -163,8 +163,8 @@ class Recent:
 
         The first of each rule in a window is kept, and so is whatever passed a gate that is never sampled.
         """
-        settings = rules.facts.get("sdk_configs")
-        mode = settings.get("sampling_mode") if isinstance(settings, dict) else None
+        settings = as_object(rules.facts.get("sdk_configs")) or {}
+        mode = settings.get("sampling_mode")
         if mode not in ("on", "shadow") or found.forward_all:
             return _UNSAMPLED
         rate = settings.get("special_case_sampling_rate") if found.rule_id in _SPECIAL_RULES else None

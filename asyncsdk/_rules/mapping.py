@@ -7,7 +7,7 @@ import attrs
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.compile import compile_rules
-from asyncsdk._rules.evaluate import Evaluation, Run, TooDeepError, UnsupportedError, MOST_LEVELS
+from asyncsdk._rules.evaluate import MOST_LEVELS, Evaluation, Run, TooDeepError, UnsupportedError
 from asyncsdk._rules.linking import Linker
 from asyncsdk._rules.outcomes import Combined
 from asyncsdk._rules.specs import MalformedError, Spec, parse, read_rule

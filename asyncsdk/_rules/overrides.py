@@ -23,9 +23,12 @@ _Slots = Mapping[str | None, Any]
 
 @attrs.frozen
 class Overrides:
-    """What overrides answer, by kind, name, and the id they hold for (None: everybody). A value: calls give new ones."""
+    """What overrides answer, by kind, name, and the id they hold for (None: everybody).
 
-    _slots: Mapping[tuple[Kind, str], _Slots] = attrs.Factory(dict)
+    A value: its methods give a new one.
+    """
+
+    _slots: Mapping[tuple[str, str], _Slots] = attrs.Factory(dict)
 
     def set(self, kind: Kind, name: str, value: Any, unit: str | None = None) -> Self:
         """Answer `value` (or a `Group`) for a name, for one user or custom id, or for everybody."""
@@ -38,7 +41,7 @@ class Overrides:
         others = {key: slots for key, slots in self._slots.items() if key != (kind, name)}
         return attrs.evolve(self, slots={**others, (kind, name): kept} if kept else others)
 
-    def of(self, kind: Kind, name: str) -> _Slots:
+    def of(self, kind: str, name: str) -> _Slots:
         """Give what holds for a name, by id; empty when nothing does."""
         return self._slots.get((kind, name), {})
 

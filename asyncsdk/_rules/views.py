@@ -18,9 +18,7 @@ def details(rules: Ruleset, found: Evaluation) -> Details:
 
 def gate(rules: Ruleset, found: Evaluation) -> FeatureGate:
     """Show a gate."""
-    return FeatureGate(
-        found.name, found.value, found.rule_id, found.group_name, found.id_type, details(rules, found)
-    )
+    return FeatureGate(found.name, found.value, found.rule_id, found.group_name, found.id_type, details(rules, found))
 
 
 def config(rules: Ruleset, found: Evaluation) -> DynamicConfig:

@@ -1,0 +1,194 @@
+"""Why a lookup came out as it did: every rule and condition that was looked at, with values and bucket numbers.
+
+The tree is worked out from the rules as they are written, not by the compiled program, so that the two check each
+other. Values of private attributes are not shown.
+"""
+
+from typing import Any
+
+import attrs
+import orjson
+
+from asyncsdk._model.users import User
+from asyncsdk._rules.conditions import SOURCES, bucket
+from asyncsdk._rules.evaluate import Evaluation
+from asyncsdk._rules.linking import Linker
+from asyncsdk._rules.operators import OPERATORS
+from asyncsdk._rules.ruleset import Kind, Ruleset
+from asyncsdk._rules.specs import Condition, MalformedError, Rule, Spec
+from asyncsdk._rules.steps import LIST_OPERATORS, members
+from asyncsdk._rules.values import as_object
+
+_MARKS = {True: "+", False: "-", None: "?"}
+_DEEPEST = 6
+_LONGEST = 60
+_WHOLE = 10_000
+
+
+@attrs.frozen
+class Step:
+    """One thing that was looked at.
+
+    Attributes:
+        text: What it is, in one line.
+        holds: Whether it held; None when nobody can say.
+        steps: What it consists of.
+        bucket: The user's bucket, where one was worked out.
+    """
+
+    text: str
+    holds: bool | None
+    steps: tuple["Step", ...] = ()
+    bucket: int | None = None
+
+    def lines(self, indent: str = "") -> list[str]:
+        """Give this step and its parts, a line each."""
+        own = f"{indent}{_MARKS[self.holds]} {self.text}"
+        return [own, *(line for step in self.steps for line in step.lines(indent + "  "))]
+
+
+@attrs.frozen
+class Explanation:
+    """A decision as a tree.
+
+    Attributes:
+        name: What was asked for.
+        evaluation: What was answered.
+        reason: Where the answer came from, such as `Network:Recognized`.
+        steps: What was looked at, in order; the last rule that holds decided.
+    """
+
+    name: str
+    evaluation: Evaluation
+    reason: str
+    steps: tuple[Step, ...]
+
+    def render(self) -> str:
+        """Give the tree as text: `+` held, `-` did not, `?` cannot be said."""
+        found = self.evaluation
+        value = "open" if found.value is True else "closed" if found.value is False else _json(found.value)
+        head = f"{self.name}: {value} (rule {found.rule_id or 'none'}, {self.reason})"
+        return "\n".join([head, *(line for step in self.steps for line in step.lines("  "))])
+
+
+def explain(rules: Ruleset, kind: Kind, user: User, name: str) -> Explanation:
+    """Explain what a lookup answers a user. Never raises."""
+    found = rules.lookup(kind, user, name)
+    return Explanation(name, found, rules.reason(found), tuple(_steps(rules, kind, user, name, found, depth=0)))
+
+
+def _steps(rules: Ruleset, kind: Kind, user: User, name: str, found: Evaluation, *, depth: int) -> list[Step]:
+    if found.rule_id == "override":
+        return [Step("a local override answers", holds=True)]
+    if found.mapped_to is not None:
+        return [
+            Step(f"config mapping sends the user to {found.mapped_to}", holds=True),
+            *_rules(rules, kind, user, found.mapped_to, depth=depth),
+        ]
+    return _rules(rules, kind, user, name, depth=depth)
+
+
+def _rules(rules: Ruleset, kind: Kind, user: User, name: str, *, depth: int) -> list[Step]:
+    linker = Linker(rules, ())
+    if kind == "experiment" and linker.raw("cmab_configs", name) is not None:
+        return [Step("a bandit picks the group", holds=True)]
+    try:
+        spec = linker.spec(kind, name)
+    except MalformedError as error:
+        return [Step(f"it cannot be understood: {error}", holds=None)]
+    if spec is None:
+        return [Step("the ruleset does not know this name", holds=False)]
+    steps = [] if spec.enabled else [Step("it is disabled", holds=True)]
+    for rule in spec.rules:
+        step = _rule(linker, spec, rule, user, rules=rules, depth=depth)
+        steps.append(step)
+        if step.holds is None or (step.holds and not spec.walks_all_rules):
+            return steps
+    return [*steps, Step("no rule matched: the default holds", holds=True)]
+
+
+def _rule(linker: Linker, spec: Spec, rule: Rule, user: User, *, rules: Ruleset, depth: int) -> Step:
+    """Explain one rule. It holds when its conditions do: then it decides, whatever the percentage says."""
+    parts = [_condition(rules, linker.condition(key), user, depth=depth) for key in rule.conditions]
+    states = {part.holds for part in parts}
+    holds = None if None in states else False not in states
+    label = rule.id if rule.group_name is None else f"{rule.id} ({rule.group_name})"
+    if not holds:
+        return Step(f"rule {label}", holds, tuple(parts))
+    if rule.delegate is not None and rules.program("experiment", rule.delegate) is not None:
+        inner = _nested(rules, "experiment", user, rule.delegate, depth=depth)
+        return Step(f"rule {label}: experiment {rule.delegate} decides", holds, (*parts, *inner))
+    salt = rule.id if rule.salt is None else rule.salt
+    if rule.pass_percentage >= 100:
+        return Step(f"rule {label}", holds, tuple(parts))
+    place = bucket(f"{spec.salt}.{salt}", rule.id_type, _WHOLE)(user)
+    passes = place < rule.pass_percentage * 100.0
+    share = Step(f"bucket {place} of 10000, {rule.pass_percentage:g} % pass", passes, (), place)
+    return Step(f"rule {label}", holds, (*parts, share))
+
+
+def _condition(rules: Ruleset, condition: Condition | None, user: User, *, depth: int) -> Step:
+    if condition is None:
+        return Step("a condition that the ruleset does not have", holds=None)
+    if condition.type == "public":
+        return Step("everybody", holds=True)
+    if condition.type in ("pass_gate", "fail_gate"):
+        return _gate(rules, condition, user, depth=depth)
+    if condition.type == "experiment_group":
+        return _group(rules, condition, user, depth=depth)
+    make, operator = SOURCES.get(condition.type or ""), OPERATORS.get(condition.operator or "")
+    if make is None or operator is None:
+        return Step(f"unknown condition {condition.type}, operator {condition.operator}", holds=None)
+    surroundings = rules.surroundings
+    value = make(condition, surroundings).fetch(user)
+    target = operator.prepare(condition.target)
+    if condition.operator in LIST_OPERATORS:
+        target = members(condition.target, surroundings.id_lists)
+    subject = condition.field or condition.type
+    shown = "(private)" if _is_private(user, condition.field) else _json(value)
+    place = value if condition.type == "user_bucket" else None
+    text = f"{subject} {shown} {condition.operator} {_json(condition.target)}"
+    return Step(text, operator.test(value, target), (), place)
+
+
+def _gate(rules: Ruleset, condition: Condition, user: User, *, depth: int) -> Step:
+    name = condition.target if isinstance(condition.target, str) else ""
+    program = rules.program("gate", name)
+    if program is None:
+        return Step(f"{condition.type} {name}: there is no such gate", condition.type == "fail_gate")
+    found = rules.lookup("gate", user, name)
+    inner = tuple(_nested(rules, "gate", user, name, depth=depth))
+    if found.outcome not in ("Recognized", "LocalOverride:Recognized", "Unrecognized"):
+        return Step(f"{condition.type} {name}: {found.outcome}", None, inner)
+    return Step(f"{condition.type} {name}", bool(found.value) is (condition.type == "pass_gate"), inner)
+
+
+def _group(rules: Ruleset, condition: Condition, user: User, *, depth: int) -> Step:
+    operator, name = OPERATORS.get(condition.operator or ""), condition.field or ""
+    if operator is None:
+        return Step(f"unknown operator {condition.operator}", holds=None)
+    group = rules.lookup("experiment", user, name).group_name
+    holds = operator.test(group, operator.prepare(condition.target))
+    text = f"group of {name} {_json(group)} {condition.operator} {_json(condition.target)}"
+    return Step(text, holds, tuple(_nested(rules, "experiment", user, name, depth=depth)))
+
+
+def _nested(rules: Ruleset, kind: Kind, user: User, name: str, *, depth: int) -> list[Step]:
+    if depth >= _DEEPEST:
+        return [Step("deeper levels are not shown", holds=None)]
+    found = rules.lookup(kind, user, name)
+    return _steps(rules, kind, user, name, found, depth=depth + 1)
+
+
+def _is_private(user: User, field: str | None) -> bool:
+    private, custom = as_object(user.private_attributes) or {}, as_object(user.custom) or {}
+    names = {field, (field or "").lower()}
+    return not names.isdisjoint(private) and names.isdisjoint(custom)
+
+
+def _json(value: Any) -> str:
+    try:
+        written = orjson.dumps(value).decode()
+    except TypeError:
+        return "(not JSON)"
+    return written if len(written) <= _LONGEST else written[: _LONGEST - 3] + "..."

@@ -1,0 +1,158 @@
+"""A ruleset body to a ruleset, in slices: a generator that yields between pieces of work of at most some 0.3 ms."""
+
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, TypeVar
+
+import attrs
+
+from asyncsdk._rules.linking import SECTIONS
+from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk._rules.slices import walk
+from asyncsdk._rules.specs import MalformedError, parse
+from asyncsdk._rules.surroundings import Surroundings
+
+_SECTIONS = frozenset(
+    (*SECTIONS.values(), "condition_map", "param_stores", "cmab_configs", "override_rules", "overrides")
+)
+_SLICE_BYTES = 48_000
+_MEMBER_BYTES = 700
+_CHUNK = 65_536
+
+Result = TypeVar("Result")
+
+
+def load(
+    body: bytes,
+    surroundings: Surroundings,
+    *,
+    source: str = "Network",
+    received_at_ms: int = 0,
+    previous: Ruleset | None = None,
+) -> Generator[None, None, Ruleset | None]:
+    """Turn a body into a ruleset, yielding between slices of at most some 0.3 ms.
+
+    Args:
+        body: JSON as downloaded, of either form.
+        surroundings: What evaluations know besides.
+        source: Where the body came from.
+        received_at_ms: When it arrived.
+        previous: The ruleset in use: what did not change keeps its compiled form.
+
+    Returns:
+        The ruleset; `previous` when the body is the same; None when it says that there is nothing new.
+
+    Raises:
+        MalformedError: The body is no ruleset. One malformed spec in it is no reason.
+    """
+    fingerprint = yield from _fingerprint(body)
+    if previous is not None and previous.fingerprint == fingerprint:
+        return previous
+    sections, facts = yield from _cut(body)
+    if facts.get("has_updates") is not True:
+        return None
+    ruleset = Ruleset(
+        sections,
+        facts,
+        _completed(surroundings, facts),
+        is_inline="" in facts,
+        source=source,
+        received_at_ms=received_at_ms,
+        fingerprint=fingerprint,
+    )
+    if previous is not None:
+        yield from ruleset.keep(previous)
+    return ruleset
+
+
+def load_now(body: bytes, surroundings: Surroundings, **options: Any) -> Ruleset | None:
+    """Do what `load` does in one go."""
+    return finish(load(body, surroundings, **options))
+
+
+def finish(steps: Generator[None, None, Result]) -> Result:
+    """Run steps to their end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            result: Result = stop.value
+            return result
+
+
+def supersedes(new: Ruleset, current: Ruleset) -> bool:
+    """Say whether a ruleset is to replace the one in use: not when it is older, or says that it is the same."""
+    if not current.time_ms:
+        return True
+    if new.time_ms < current.time_ms:
+        return False
+    return not new.checksum or new.checksum != current.checksum
+
+
+def release(*rulesets: Ruleset) -> Iterator[None]:
+    """Let go of rulesets bit by bit: freeing a big one at once would hold the loop.
+
+    Whoever still holds one of them keeps all of it.
+    """
+    held: list[Any] = [
+        item
+        for ruleset in rulesets
+        for part in (*ruleset.sections.values(), *ruleset.tables().values())
+        for item in part.values()
+    ]
+    del rulesets
+    while held:
+        del held[-300:]
+        yield
+
+
+def _completed(surroundings: Surroundings, facts: Mapping[str, Any]) -> Surroundings:
+    """Fill in what the ruleset itself says: its default tier and its app."""
+    tier = facts.get("default_environment")
+    environment = surroundings.environment
+    if environment is None and isinstance(tier, str):
+        environment = {"tier": tier}
+    return attrs.evolve(surroundings, environment=environment, app_id=facts.get("app_id"))
+
+
+def _fingerprint(body: bytes) -> Generator[None, None, tuple[int, ...]]:
+    view, hashes = memoryview(body), [len(body)]
+    for start in range(0, len(body), _CHUNK):
+        hashes.append(hash(view[start : start + _CHUNK]))
+        yield
+    return tuple(hashes)
+
+
+def _cut(body: bytes) -> Generator[None, None, tuple[dict[str, dict[str, bytes]], dict[str, Any]]]:
+    """Cut a body into its sections, and parse the rest. A fact named "" marks the first form."""
+    sections: dict[str, dict[str, bytes]] = {section: {} for section in _SECTIONS}
+    facts: dict[str, Any] = {}
+    spent = 0
+    for section, key, start, end in walk(body, _SECTIONS):
+        piece = body[start:end]
+        if not section:
+            facts[_text(key)] = parse(piece, "a field")
+        elif key or piece[:1] != b"{":
+            sections[section][_text(key)] = piece
+        else:
+            facts[""] = True
+            sections[section][_name_of(piece)] = piece
+        spent += end - start + _MEMBER_BYTES
+        if spent > _SLICE_BYTES:
+            spent = 0
+            yield
+    return sections, facts
+
+
+def _text(key: bytes) -> str:
+    """Give a raw key as text."""
+    return key.decode() if b"\\" not in key else str(parse(b'"' + key + b'"', "a name"))
+
+
+def _name_of(piece: bytes) -> str:
+    """Give the name inside a spec of the first form, "" when it has none or is not JSON."""
+    try:
+        fields = parse(piece, "a spec")
+    except MalformedError:
+        return ""
+    name = fields.get("name")
+    return name if isinstance(name, str) else ""

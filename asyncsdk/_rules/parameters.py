@@ -1,0 +1,69 @@
+"""Parameter stores: names that stand for a value, a gate's two values, or a parameter of a config or layer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from asyncsdk._model.users import User
+from asyncsdk._rules.evaluate import Evaluation
+from asyncsdk._rules.ruleset import Kind, Ruleset
+from asyncsdk._rules.specs import MalformedError, parse
+from asyncsdk._rules.values import as_object
+
+_REFERENCES: dict[str, tuple[Kind, str]] = {
+    "gate": ("gate", "gate_name"),
+    "dynamic_config": ("config", "config_name"),
+    "experiment": ("experiment", "experiment_name"),
+    "layer": ("layer", "layer_name"),
+}
+
+
+@attrs.frozen
+class Parameter:
+    """What a parameter of a store is for a user.
+
+    Attributes:
+        value: The value; None when there is none.
+        kind: What decided: `gate`, `config`, `experiment` or `layer`; None for a static value.
+        evaluation: What that answered, which is to be exposed when the parameter is read.
+        name: The layer's parameter that was read.
+    """
+
+    value: Any = None
+    kind: Kind | None = None
+    evaluation: Evaluation | None = None
+    name: str = ""
+
+
+def parameter(rules: Ruleset, user: User, store: str, name: str) -> Parameter:
+    """Give a parameter of a store. Never raises: an unknown store or parameter has no value."""
+    for value in _overridden(rules, store):
+        return Parameter(value.get(name))
+    fields = as_object(_parameters(rules, store).get(name)) or {}
+    reference = fields.get("ref_type")
+    if reference == "static":
+        return Parameter(fields.get("value"))
+    kind, key = _REFERENCES.get(reference, (None, "")) if isinstance(reference, str) else (None, "")
+    target = fields.get(key)
+    if kind is None or not isinstance(target, str):
+        return Parameter()
+    found = rules.lookup(kind, user, target)
+    if kind == "gate":
+        return Parameter(fields.get("pass_value" if found.value else "fail_value"), kind, found)
+    inner = fields.get("param_name")
+    inner = inner if isinstance(inner, str) else ""
+    return Parameter(found.value.get(inner), kind, found, inner)
+
+
+def _parameters(rules: Ruleset, store: str) -> Mapping[str, Any]:
+    try:
+        fields = as_object(parse(rules.raw("param_stores", store) or b"null", store)) or {}
+    except MalformedError:
+        return {}
+    return as_object(fields.get("parameters")) or {}
+
+
+def _overridden(rules: Ruleset, store: str) -> list[Mapping[str, Any]]:
+    value = as_object(rules.surroundings.overrides.of("parameter_store", store).get(None))
+    return [] if value is None else [value]
