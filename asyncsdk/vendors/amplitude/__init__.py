@@ -4,48 +4,29 @@ Sources: Amplitude's pages on the HTTP V2, Batch Event Upload and Identify APIs 
 and the published `@amplitude/analytics-node` 1.5.73, `@amplitude/node` 1.10.2 and `amplitude-analytics`
 1.3.0 (what is really sent; `events_with_invalid_id_lengths`, which no page has), read 2026-11.
 
-What an event becomes, where a vendor's page leaves it open:
-
-* Ids: `device_id` is the user's, else their `anonymous_id`. An event whose `user_id` Amplitude would refuse
-  is refused here; a device id that it would refuse is left out if there is a `user_id` (Amplitude refuses
-  the whole request for it). RudderStack's `context` is not read.
-* Revenue: if `properties` have a number as `revenue`, it and `price`, `quantity`, `currency`, `product_id`
-  and `revenue_type` are lifted to the top level, where Amplitude counts them. A `price` alone is not (a
-  product that was only viewed earns nothing), as in RudderStack's own Amplitude destination. Unlike there
-  the properties keep them, as in Segment's: charts made on either go on working.
-* `page` and `screen`: `category` and `name` are also event properties, unless `properties` have their own.
-* `group`: with traits it sets the group's properties (`$groupidentify`), without any it puts the user in the
-  group (`$identify` with `groups`): Amplitude has a call for each.
-* `integrations={"Amplitude": {...}}`: the object's fields replace those of the event.
+What an event becomes is in `events.py`, what an answer means in `answers.py`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import attrs
 import orjson
 
-from asyncsdk._model.amplitude import Identify, IngestionMetadata, Plan, Revenue
+from asyncsdk._model.amplitude import IngestionMetadata, Plan
 from asyncsdk._model.encoding import to_json
-from asyncsdk._model.events import (
-    Event,
-    Group,
-    IdentifyEvent,
-    LogEvent,
-    Page,
-    RawEvent,
-    Screen,
-    Track,
-)
+from asyncsdk._model.events import Event
 from asyncsdk._model.events import time_ms as moment
-from asyncsdk._model.users import User, text_id
+from asyncsdk._model.users import text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
-from asyncsdk.vendors._amplitude_answers import judge
 from asyncsdk.vendors._base import Limits, Overflow, Refusal, Request, Response, Verdict
 from asyncsdk.vendors._settings import check_key, check_overflow, check_url
 from asyncsdk.vendors._times import iso
+from asyncsdk.vendors.amplitude.answers import judge
+from asyncsdk.vendors.amplitude.events import FILL, Message, add_user
+
+__all__ = ["Amplitude"]
 
 HTTP_V2, BATCH = "/2/httpapi", "/batch"
 HOSTS = {"US": "https://api2.amplitude.com", "EU": "https://api.eu.amplitude.com"}
@@ -66,8 +47,6 @@ _NO_ID = Refusal("rejected", "no id")
 _NO_SUCH_CALL = Refusal("skipped", "no such call")
 _OPT_OUT = Refusal("skipped", "opt-out")
 _TOO_LARGE = Refusal("rejected", "too large")
-
-Message = dict[str, Any]
 
 
 def _check_least_id(_: object, __: object, length: Any) -> None:
@@ -160,15 +139,15 @@ class Amplitude:
 
     def encode(self, event: Event, message_id: str, time_ms: int) -> bytes | Refusal:
         """Make Amplitude's event, but for its closing brace."""
-        fill = _MESSAGES.get(type(event))
+        fill = FILL.get(type(event))
         if self.opt_out or fill is None:
             return _OPT_OUT if self.opt_out else _NO_SUCH_CALL
         message: Message = {
             "time": time_ms if event.timestamp is None else moment(event.timestamp),
             "insert_id": message_id,
         }
-        _add_user(message, event.user)
-        fill(self, message, event)
+        add_user(message, event.user)
+        fill(message, event, self.group_type)
         if event.integrations is not None and isinstance(own := event.integrations.get(self.name), Mapping):
             message.update(own)
         if self._defaults:
@@ -223,111 +202,3 @@ class Amplitude:
 
 
 _OWN_ADDRESSES = tuple(host + path for host in HOSTS.values() for path in (HTTP_V2, BATCH))
-
-
-def _add_user(message: Message, user: User) -> None:
-    if user.user_id is not None:
-        message["user_id"] = user.user_id
-    if user.device_id is not None:
-        message["device_id"] = user.device_id
-    elif user.anonymous_id is not None:
-        message["device_id"] = user.anonymous_id
-    if user.ip is not None:
-        message["ip"] = user.ip
-    if user.user_agent is not None:
-        message["user_agent"] = user.user_agent
-    if user.locale is not None:
-        message["language"] = user.locale
-
-
-def _identify(_: Amplitude, message: Message, event: IdentifyEvent) -> None:
-    message["event_type"] = "$identify"
-    message["user_properties"] = _operations(event.traits)
-
-
-def _operations(traits: Mapping[str, Any] | Identify | None) -> Mapping[str, Any]:
-    if isinstance(traits, Identify):
-        return traits.user_properties
-    return {"$set": traits} if traits else {}
-
-
-def _track(_: Amplitude, message: Message, event: Track) -> None:
-    name, properties = event.name, event.properties
-    if isinstance(name, Revenue):
-        message["event_type"] = name.event_type
-        message["event_properties"] = {**(properties or {}), **name.event_properties}
-        return
-    message["event_type"] = name
-    if properties is not None:
-        message["event_properties"] = properties
-        if "revenue" in properties:
-            _lift_revenue(message, properties)
-
-
-def _lift_revenue(message: Message, properties: Mapping[str, Any]) -> None:
-    """Copy what was earned to where Amplitude counts it; what it would refuse there stays a property only."""
-    if not isinstance(properties["revenue"], _NUMBERS) or isinstance(properties["revenue"], bool):
-        return
-    for source, field, kinds in _REVENUE_FIELDS:
-        if source in properties:
-            value = properties[source]
-            if isinstance(value, kinds) and not isinstance(value, bool):
-                message[field] = value
-
-
-_NUMBERS = (int, float, Decimal)
-_REVENUE_FIELDS: tuple[tuple[str, str, tuple[type, ...]], ...] = (
-    ("revenue", "revenue", _NUMBERS),
-    ("price", "price", _NUMBERS),
-    ("quantity", "quantity", (int,)),
-    ("currency", "currency", (str,)),
-    ("product_id", "productId", (str,)),
-    ("productId", "productId", (str,)),
-    ("revenue_type", "revenueType", (str,)),
-    ("revenueType", "revenueType", (str,)),
-)
-
-
-def _page(_: Amplitude, message: Message, event: Page | Screen) -> None:
-    words = ("Viewed", event.category, event.name, type(event).__name__)
-    message["event_type"] = " ".join(word for word in words if word)
-    known = {"category": event.category, "name": event.name}
-    properties = {name: value for name, value in known.items() if value is not None} | dict(event.properties or {})
-    if properties:
-        message["event_properties"] = properties
-
-
-def _group(amplitude: Amplitude, message: Message, event: Group) -> None:
-    kind = event.group_type or amplitude.group_type
-    group = {kind: text_id(event.group_id, "group_id")}
-    message["groups"] = group
-    traits = event.traits
-    if not traits or (isinstance(traits, Identify) and traits.is_empty):
-        message["event_type"] = "$identify"
-        message["user_properties"] = {"$set": group}
-        return
-    message["event_type"] = "$groupidentify"
-    message["group_properties"] = traits.group_properties if isinstance(traits, Identify) else {"$set": traits}
-
-
-def _log_event(_: Amplitude, message: Message, event: LogEvent) -> None:
-    message["event_type"] = event.name
-    if event.metadata is not None or event.value is not None:
-        value = {} if event.value is None else {"value": event.value}
-        message["event_properties"] = {**value, **(event.metadata or {})}
-
-
-def _raw(_: Amplitude, message: Message, event: RawEvent) -> None:
-    """Let the fields win that are given; None counts as not given."""
-    message.update((name, value) for name, value in event.fields.items() if value is not None)
-
-
-_MESSAGES: Mapping[type, Callable[[Amplitude, Message, Any], None]] = {
-    IdentifyEvent: _identify,
-    Track: _track,
-    Page: _page,
-    Screen: _page,
-    Group: _group,
-    LogEvent: _log_event,
-    RawEvent: _raw,
-}

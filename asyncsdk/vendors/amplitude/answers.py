@@ -1,6 +1,6 @@
 """What Amplitude's answers mean.
 
-Sources: as in `amplitude.py`; the tests of analytics-go, Amplitude-Java and `amplitude-analytics` agree on
+Sources: as in `__init__.py`; the tests of analytics-go, Amplitude-Java and `amplitude-analytics` agree on
 them. A request is accepted whole or refused whole, so after a 400 or 429 the events that it does not name
 are sent again.
 """

@@ -1,0 +1,135 @@
+"""What each kind of event becomes at Amplitude.
+
+Sources as in `__init__.py`. Where they leave it open:
+
+* Ids: `device_id` is the user's, else their `anonymous_id`. An event whose `user_id` Amplitude would refuse
+  is refused here; a device id that it would refuse is left out if there is a `user_id` (Amplitude refuses
+  the whole request for it). RudderStack's `context` is not read.
+* Revenue: if `properties` have a number as `revenue`, it and `price`, `quantity`, `currency`, `product_id`
+  and `revenue_type` are lifted to the top level, where Amplitude counts them. A `price` alone is not (a
+  product that was only viewed earns nothing), as in RudderStack's own Amplitude destination. Unlike there
+  the properties keep them, as in Segment's: charts made on either go on working.
+* `page` and `screen`: `category` and `name` are also event properties, unless `properties` have their own.
+* `group`: with traits it sets the group's properties (`$groupidentify`), without any it puts the user in the
+  group (`$identify` with `groups`): Amplitude has a call for each.
+* `integrations={"Amplitude": {...}}`: the object's fields replace those of the event.
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from asyncsdk._model.amplitude import Identify, Revenue
+from asyncsdk._model.events import Group, IdentifyEvent, LogEvent, Page, RawEvent, Screen, Track
+from asyncsdk._model.users import User, text_id
+
+Message = dict[str, Any]
+
+
+def add_user(message: Message, user: User) -> None:
+    """Add the ids and what Amplitude knows a user by."""
+    if user.user_id is not None:
+        message["user_id"] = user.user_id
+    if user.device_id is not None:
+        message["device_id"] = user.device_id
+    elif user.anonymous_id is not None:
+        message["device_id"] = user.anonymous_id
+    if user.ip is not None:
+        message["ip"] = user.ip
+    if user.user_agent is not None:
+        message["user_agent"] = user.user_agent
+    if user.locale is not None:
+        message["language"] = user.locale
+
+
+def _identify(message: Message, event: IdentifyEvent, _: str) -> None:
+    message["event_type"] = "$identify"
+    message["user_properties"] = _operations(event.traits)
+
+
+def _operations(traits: Mapping[str, Any] | Identify | None) -> Mapping[str, Any]:
+    if isinstance(traits, Identify):
+        return traits.user_properties
+    return {"$set": traits} if traits else {}
+
+
+def _track(message: Message, event: Track, _: str) -> None:
+    name, properties = event.name, event.properties
+    if isinstance(name, Revenue):
+        message["event_type"] = name.event_type
+        message["event_properties"] = {**(properties or {}), **name.event_properties}
+        return
+    message["event_type"] = name
+    if properties is not None:
+        message["event_properties"] = properties
+        if "revenue" in properties:
+            _lift_revenue(message, properties)
+
+
+def _lift_revenue(message: Message, properties: Mapping[str, Any]) -> None:
+    """Copy what was earned to where Amplitude counts it; what it would refuse there stays a property only."""
+    if not isinstance(properties["revenue"], _NUMBERS) or isinstance(properties["revenue"], bool):
+        return
+    for source, field, kinds in _REVENUE_FIELDS:
+        if source in properties:
+            value = properties[source]
+            if isinstance(value, kinds) and not isinstance(value, bool):
+                message[field] = value
+
+
+_NUMBERS = (int, float, Decimal)
+_REVENUE_FIELDS: tuple[tuple[str, str, tuple[type, ...]], ...] = (
+    ("revenue", "revenue", _NUMBERS),
+    ("price", "price", _NUMBERS),
+    ("quantity", "quantity", (int,)),
+    ("currency", "currency", (str,)),
+    ("product_id", "productId", (str,)),
+    ("productId", "productId", (str,)),
+    ("revenue_type", "revenueType", (str,)),
+    ("revenueType", "revenueType", (str,)),
+)
+
+
+def _page(message: Message, event: Page | Screen, _: str) -> None:
+    words = ("Viewed", event.category, event.name, type(event).__name__)
+    message["event_type"] = " ".join(word for word in words if word)
+    known = {"category": event.category, "name": event.name}
+    properties = {name: value for name, value in known.items() if value is not None} | dict(event.properties or {})
+    if properties:
+        message["event_properties"] = properties
+
+
+def _group(message: Message, event: Group, group_type: str) -> None:
+    kind = event.group_type or group_type
+    group = {kind: text_id(event.group_id, "group_id")}
+    message["groups"] = group
+    traits = event.traits
+    if not traits or (isinstance(traits, Identify) and traits.is_empty):
+        message["event_type"] = "$identify"
+        message["user_properties"] = {"$set": group}
+        return
+    message["event_type"] = "$groupidentify"
+    message["group_properties"] = traits.group_properties if isinstance(traits, Identify) else {"$set": traits}
+
+
+def _log_event(message: Message, event: LogEvent, _: str) -> None:
+    message["event_type"] = event.name
+    if event.metadata is not None or event.value is not None:
+        value = {} if event.value is None else {"value": event.value}
+        message["event_properties"] = {**value, **(event.metadata or {})}
+
+
+def _raw(message: Message, event: RawEvent, _: str) -> None:
+    """Let the fields win that are given; None counts as not given."""
+    message.update((name, value) for name, value in event.fields.items() if value is not None)
+
+
+FILL: Mapping[type, Callable[[Message, Any, str], None]] = {
+    IdentifyEvent: _identify,
+    Track: _track,
+    Page: _page,
+    Screen: _page,
+    Group: _group,
+    LogEvent: _log_event,
+    RawEvent: _raw,
+}
