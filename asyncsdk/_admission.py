@@ -60,6 +60,7 @@ class Admission:
         self.lanes = tuple(lanes)
         self.middleware: tuple[Middleware, ...] = ()
         self.ids = Ids()
+        self._seen_errors: set[type] = set()
         self._wait = wait
         self._names = tuple(lane.destination.name for lane in lanes)
         self._may_wait = any(lane.destination.overflow == "wait" for lane in lanes)
@@ -85,8 +86,8 @@ class Admission:
             passed = _middleware.run_at_once(self.middleware, payload)
         except InvalidEventError:
             raise
-        except Exception:  # noqa: BLE001 -- the user's own function: it costs its event, and is logged
-            return self._refuse(payload.event, now_ms, "middleware error")
+        except Exception as error:  # noqa: BLE001 -- the user's own function: it costs its event, and is logged
+            return self._blame_middleware(payload.event, now_ms, error)
         return self._encode_passed(payload.event, passed, now_ms)
 
     async def prepare_patiently(self, event: Event) -> Receipt:
@@ -98,8 +99,8 @@ class Admission:
         payload = _payload(event, message_id)
         try:
             passed = await _middleware.run(self.middleware, payload)
-        except Exception:  # noqa: BLE001 -- the user's own function: it costs its event, and is logged
-            return self._refuse(payload.event, now_ms, "middleware error")
+        except Exception as error:  # noqa: BLE001 -- the user's own function: it costs its event, and is logged
+            return self._blame_middleware(payload.event, now_ms, error)
         return self._encode_passed(payload.event, passed, now_ms)
 
     def commit(self, receipt: Receipt, *, may_raise: bool = True) -> Receipt:
@@ -153,8 +154,9 @@ class Admission:
         try:
             check(event)
             return self._encode(event, str(event.message_id or original.message_id), now_ms, original)
-        except InvalidEventError:
-            return self._refuse(original, now_ms, "middleware error")
+        except InvalidEventError as error:
+            self._encode(original, "", now_ms)  # raises if it was the caller's own event that could not be sent
+            return self._blame_middleware(original, now_ms, error)
 
     def _encode(self, event: Event, message_id: str, now_ms: int, original: Event | None = None) -> Receipt:
         """Make the records of an event, one per lane, or the reason why there is none."""
@@ -191,10 +193,16 @@ class Admission:
                 msg = f"the queue of {lane.destination.name} is full: {lane.ledger.held_events:,} events"
                 raise QueueFullError(msg)
 
+    def _blame_middleware(self, event: Event, now_ms: int, error: Exception) -> Receipt:
+        """Drop an event that a middleware failed on; each kind of failure is logged once."""
+        if type(error) not in self._seen_errors:
+            self._seen_errors.add(type(error))
+            msg = "a middleware failed, or made an event invalid; that drops the event (logged once, counted always)"
+            logger.error(msg, exc_info=error)
+        return self._refuse(event, now_ms, "middleware error")
+
     def _refuse(self, event: Event, now_ms: int, reason: str) -> Receipt:
         """Give an event that middleware stopped its fate: the same at every destination."""
-        if reason == "middleware error":
-            logger.error("a middleware failed, or made an event invalid; the event is dropped", exc_info=True)  # noqa: LOG014 -- called from handlers
         outcomes: list[Record | Delivery] = [Delivery(name, "dropped", reason=reason) for name in self._names]
         return Receipt(str(event.message_id), event, now_ms, self._names, outcomes, self._wait)
 

@@ -63,6 +63,7 @@ class Client(EventVerbs):
         self._signal: SignalDrain | None = None
         self._closing: asyncio.Future[Report] | None = None
         self._began_to_close = 0.0
+        self._seen_errors: set[type] = set()
         for lane in self._lanes:
             lane.ledger.on_final = self._announce if on_delivery is not None else None
 
@@ -238,8 +239,10 @@ class Client(EventVerbs):
             return
         try:
             self._on_delivery(event_id, fate)
-        except Exception:
-            logger.exception("on_delivery failed")
+        except Exception as error:
+            if type(error) not in self._seen_errors:
+                self._seen_errors.add(type(error))
+                logger.exception("on_delivery failed (logged once for each kind of error)")
 
     # --- the end ----------------------------------------------------------------------------------------------
 

@@ -113,10 +113,10 @@ class Redact:
     names: frozenset[str]
     replacement: str
 
-    def __call__(self, payload: Payload, next: Next) -> Awaitable[None]:  # noqa: A002 -- the field's word for it
+    def __call__(self, payload: Payload, next: Next) -> Awaitable[None]:
         """Pass the event on without what is named."""
         changes: dict[str, Any] = {}
-        for field in ("name", "traits", "properties", "metadata", "context", "fields"):
+        for field in ("name", "traits", "properties", "metadata", "context", "fields", "integrations"):
             value = getattr(payload.event, field, None)
             if isinstance(value, Mapping):
                 changes[field] = self.clean(value)
@@ -136,7 +136,7 @@ class Redact:
 
 
 def redact(*names: str, replacement: str = "[redacted]") -> Redact:
-    """Make a middleware that replaces the values of these keys in properties, traits, metadata and context.
+    """Make a middleware that replaces the values of these keys wherever an event may hold them, at any depth.
 
     Raises:
         ConfigurationError: No name was given.
@@ -161,7 +161,7 @@ def sample(rate: float, *, salt: str = "") -> Middleware:
         msg = f"sample takes a rate from 0 to 1, not {rate}"
         raise ConfigurationError(msg)
 
-    def sampled(payload: Payload, next: Next) -> Awaitable[None] | None:  # noqa: A002 -- the field's word for it
+    def sampled(payload: Payload, next: Next) -> Awaitable[None] | None:
         digest = hashlib.sha256(f"{salt}:{order_key(payload.event.user)}".encode("utf-8", "replace")).digest()
         if int.from_bytes(digest[:8]) < rate * 2**64:
             return next(payload)

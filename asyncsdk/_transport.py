@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from io import BytesIO
 from typing import TypeVar
 
 import aiohttp
@@ -22,6 +23,7 @@ from asyncsdk.vendors._base import Limits, Request, Response
 MOST_ANSWER_BYTES = 1_000_000
 _USER_AGENT = f"asyncsdk/{__version__}"
 # Compressing 1 KB takes 5 us with zlib and 1 us with isal; above this it would hold the loop for over a millisecond.
+_LARGE = 1024 * 1024
 _INLINE_ZLIB, _INLINE_ISAL = 128 * 1024, 1024 * 1024
 
 T = TypeVar("T")
@@ -49,15 +51,21 @@ class Transport:
         if not plain and request.gzip_from is not None and len(body) >= request.gzip_from:
             headers["Content-Encoding"] = "gzip"
             body = await _compress(body)
+        # aiohttp warns of large bodies as bytes, and reads a file object in pieces.
+        data = body if len(body) < _LARGE else BytesIO(body)
         try:
-            async with self._open().post(url, data=body, headers=headers, allow_redirects=False) as answer:
+            async with self._open().post(url, data=data, headers=headers, allow_redirects=False) as answer:
                 return Response(answer.status, _headers(answer), await _read(answer))
         except TimeoutError:
             return Response(0, error="timeout")
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch):
             return Response(0, error="certificate")
+        except aiohttp.ClientConnectorDNSError:
+            return Response(0, error="name not found")
+        except aiohttp.ClientConnectorError:
+            return Response(0, error="refused")
         except (aiohttp.ClientError, OSError):
-            return Response(0, error="connection")
+            return Response(0, error="connection lost")
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -205,6 +205,14 @@ def order_key(user: User) -> str | None:
     )
 
 
+def title(event: Event) -> str:
+    """Name an event by its verb and its name, for people."""
+    name = event.fields.get("event_type") if isinstance(event, RawEvent) else getattr(event, "name", None)
+    name = name.event_type if isinstance(name, Revenue) else name
+    verb = _VERBS[type(event)]
+    return verb if name is None else f"{verb} {name!r}"
+
+
 def time_ms(timestamp: datetime) -> int:
     """Give a point in time as whole milliseconds since 1970, rounded down; a datetime without zone is UTC."""
     if timestamp.tzinfo is None:
@@ -286,6 +294,18 @@ _CHECKS: dict[type, Callable[[Any], None]] = {
     Alias: _alias,
     LogEvent: _log_event,
     RawEvent: _raw,
+}
+
+
+_VERBS: dict[type, str] = {
+    IdentifyEvent: "identify",
+    Track: "track",
+    Page: "page",
+    Screen: "screen",
+    Group: "group",
+    Alias: "alias",
+    LogEvent: "log_event",
+    RawEvent: "log_event",
 }
 
 

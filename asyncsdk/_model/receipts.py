@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import attrs
 
-from asyncsdk._model.events import Event
+from asyncsdk._model.events import Event, title
 
 Status = Literal["delivered", "rejected", "dropped", "skipped", "spooled", "abandoned"]
 
@@ -126,7 +126,7 @@ class Receipt:
 
     def explain(self) -> str:
         """Tell the event's whole story: what middleware changed, bytes, attempts, answers and fate per vendor."""
-        lines = [f"{type(self.event).__name__}{_title(self.event)}  id {self.event_id}  {_clock(self.time_ms)}"]
+        lines = [f"{title(self.event)}  id {self.event_id}  {_clock(self.time_ms)}"]
         if self._original is not None:
             lines += [f"  middleware changed {change}" for change in _changes(self._original, self.event)]
         for name, outcome in zip(self._names, self.outcomes, strict=True):
@@ -134,15 +134,10 @@ class Receipt:
         return "\n".join(lines)
 
 
-def _title(event: Event) -> str:
-    name = getattr(event, "name", None)
-    return f" {name!r}" if isinstance(name, str) else ""
-
-
 def _changes(before: Event, after: Event) -> list[str]:
     """Name the fields that differ; values stay out of a text that may be pasted anywhere."""
     if type(before) is not type(after):
-        return [f"{type(before).__name__} into {type(after).__name__}"]
+        return [f"{title(before)} into {title(after)}"]
     names = [field.name for field in attrs.fields(type(before)) if field.name not in ("extra", "message_id")]
     changed: list[str] = []
     for name in names:
@@ -154,7 +149,7 @@ def _changes(before: Event, after: Event) -> list[str]:
             changed += [f"{name}[{key!r}]" for key in keys]
         else:
             changed.append(name)
-    return changed or ["nothing"]
+    return changed
 
 
 def _chapter(name: str, outcome: Record | Delivery) -> list[str]:

@@ -87,7 +87,7 @@ class Response:
         status: HTTP status; 0 when there was no whole answer.
         headers: With lower-case names.
         body: The start of the body, at most 1 MB.
-        error: Without an answer, what happened: `timeout`, `connection`, `certificate`.
+        error: Without an answer, what happened: `timeout`, `refused`, `connection lost`, `certificate`, ...
     """
 
     status: int

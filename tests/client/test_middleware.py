@@ -13,6 +13,7 @@ from asyncsdk import (
     InvalidEventError,
     Next,
     Payload,
+    Revenue,
     Track,
     redact,
     sample,
@@ -132,6 +133,14 @@ async def test_an_event_that_middleware_made_invalid_is_dropped(server: DevServe
         assert (await (await client.track(ADA, "a")))["RudderStack"].reason == "middleware error"
 
 
+async def test_a_mistake_of_the_callers_raises_beside_middleware_too(server: DevServer) -> None:
+    async with Client(rudderstack(server)).add_middleware(redact("password")) as client:
+        with pytest.raises(InvalidEventError, match="odd"):
+            await client.track(ADA, "a", {"odd": object()})
+
+        assert client.health().destinations["RudderStack"].counts.accepted == 0
+
+
 async def test_a_second_next_is_an_error(server: DevServer) -> None:
     def twice(payload: Payload, next: Next) -> None:
         next(payload)
@@ -218,6 +227,13 @@ async def test_redact_replaces_values_at_any_depth(server: DevServer) -> None:
         "accounts": [{"iban": "[redacted]", "name": "x"}],
     }
     assert bodies(server)[1]["traits"] == {"iban": "[redacted]", "plan": "Free"}
+
+
+async def test_redact_reaches_a_vendors_own_fields_and_a_revenue(server: DevServer) -> None:
+    async with Client(rudderstack(server)).add_middleware(redact("iban")) as client:
+        await client.track(ADA, Revenue(1, properties={"iban": "NL91"}), integrations={"Amplitude": {"iban": "NL91"}})
+
+    assert "NL91" not in str(bodies(server))
 
 
 def test_redact_wants_names() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from asyncsdk import Client, Delivery, IdentifyEvent, Next, Payload, Track
+from asyncsdk import Client, Delivery, IdentifyEvent, Next, Payload, Revenue, Track
 from asyncsdk.dev import DevServer, Fault
 from client.conftest import ADA, amplitude, quick, rudderstack, statsig
 
@@ -51,7 +51,7 @@ async def test_a_receipt_tells_the_events_whole_story(server: DevServer) -> None
         await receipt
 
     story = receipt.explain()
-    assert story.startswith(f"Track 'Item Viewed'  id {receipt.event_id}  20")
+    assert story.startswith(f"track 'Item Viewed'  id {receipt.event_id}  20")
     assert "middleware changed properties['plan']" in story
     assert "middleware changed properties['old']" in story
     assert "status 503" in story
@@ -87,8 +87,17 @@ async def test_a_story_tells_when_middleware_changed_the_kind_or_nothing(server:
     async with Client(rudderstack(server)).add_middleware(swap) as client:
         swapped, same = await client.track(ADA, "a"), await client.page(ADA)
 
-    assert "middleware changed Track into IdentifyEvent" in swapped.explain()
-    assert "middleware changed nothing" in same.explain()
+    assert "middleware changed track 'a' into identify" in swapped.explain()
+    assert "middleware" not in same.explain()
+
+
+async def test_a_story_is_named_for_its_verb_and_event(server: DevServer) -> None:
+    async with Client(rudderstack(server)) as client:
+        revenue = await client.track(ADA, Revenue(4.99))
+        raw = await client.log_event({"event_type": "Signed Up", "user_id": "user-1"})
+
+    assert revenue.explain().startswith("track 'revenue_amount'  id")
+    assert raw.explain().startswith("log_event 'Signed Up'  id")
 
 
 async def test_a_story_tells_of_times(server: DevServer) -> None:

@@ -1,0 +1,93 @@
+"""SIGTERM: the drain comes first, and whatever the host had installed still happens."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from typing import Any
+
+import pytest
+
+from asyncsdk import Client
+from asyncsdk._lifecycle import SignalDrain
+from asyncsdk.dev import DevServer
+from client.conftest import ADA, quick, rudderstack
+
+
+async def test_the_hosts_handler_still_runs_and_the_queue_is_sent(server: DevServer) -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    client = Client(rudderstack(server, quick(linger=60)), drain_on_sigterm=True)
+    async with client:
+        await client.track(ADA, "a")
+        signal.raise_signal(signal.SIGTERM)
+        await server.received("rudderstack", 1)
+        await client.flush()
+    ours = signal.signal(signal.SIGTERM, before)
+
+    assert heard == [signal.SIGTERM]
+    assert not isinstance(getattr(ours, "__self__", None), SignalDrain)
+
+
+async def test_a_handler_that_came_later_is_left_alone(server: DevServer) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def later(number: int, frame: Any) -> None: ...
+
+    async with Client(rudderstack(server), drain_on_sigterm=True):
+        signal.signal(signal.SIGTERM, later)
+
+    assert signal.signal(signal.SIGTERM, before) is later
+
+
+async def test_nothing_is_installed_unless_asked_for(server: DevServer) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    async with Client(rudderstack(server)):
+        assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_off_the_main_thread_there_are_no_handlers() -> None:
+    import asyncio
+
+    async def start_and_close() -> None:
+        async with Client(drain_on_sigterm=True):
+            pass
+
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(start_and_close())
+        except BaseException as error:  # noqa: BLE001 -- told to the main thread
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+
+    assert failures == []
+
+
+@pytest.mark.process
+async def test_without_a_handler_the_process_drains_and_then_ends_of_the_signal(server: DevServer) -> None:
+    code = f"""
+        import asyncio, os, signal
+        from asyncsdk import Client, Limits, RudderStack
+
+        async def main():
+            client = Client(RudderStack("key", {server.url!r}, limits=Limits(linger=60)), drain_on_sigterm=True)
+            await client.start()
+            await client.track("user-1", "a")
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(30)
+
+        asyncio.run(main())
+    """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)])
+    await server.received("rudderstack", 1, within=10)
+    import asyncio
+
+    code_of_exit = await asyncio.to_thread(process.wait, 10)
+
+    assert code_of_exit == -signal.SIGTERM

