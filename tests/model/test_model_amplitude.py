@@ -100,7 +100,7 @@ def nested(levels: int) -> Any:
 
 
 def test_values_may_be_as_deep_as_amplitude_takes() -> None:
-    assert not Identify().set("a", nested(MOST_LEVELS)).is_empty
+    assert not Identify().set("a", nested(MOST_LEVELS)).set("b", [nested(MOST_LEVELS - 1)]).is_empty
     with pytest.raises(InvalidEventError, match="`a` has more than 40 levels"):
         Identify().set("a", nested(MOST_LEVELS + 1))
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from types import MappingProxyType
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -137,6 +138,13 @@ def test_an_event_that_no_vendor_could_take_is_refused_with_the_reason(event: An
         check(event)
 
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("kind", [IdentifyEvent, Track, Page, Screen, Group, Alias, LogEvent, RawEvent])
+def test_the_fields_that_all_events_have_are_given_by_name(kind: type) -> None:
+    by_name = {field.name for field in attrs.fields(kind) if field.kw_only}
+
+    assert by_name >= {"context", "timestamp", "integrations", "message_id", "extra"}
 
 
 @pytest.mark.parametrize("user_id", ["ada-1", 7])

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from vendors.sample import ADA, EVENTS, KEY, MESSAGE_ID, NOW_MS, destination_classes, event, framed, make
+from vendors.strategies import events, json_values
 
 from asyncsdk._model.amplitude import Identify
-from asyncsdk._model.events import Event, Group, IdentifyEvent, LogEvent, Page, RawEvent, Track
-from asyncsdk._model.users import User
+from asyncsdk._model.events import Event, IdentifyEvent, Track
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 from asyncsdk.vendors._base import Limits, Refusal, Response
 
@@ -23,23 +23,6 @@ DESTINATIONS += [make(type(one), **SPECIAL[one.name]) for one in DESTINATIONS if
 
 every_destination = pytest.mark.parametrize("destination", DESTINATIONS, ids=lambda one: one.name)
 any_destination = st.sampled_from(DESTINATIONS)
-
-scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.floats(allow_nan=False)
-json_values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10)
-properties = st.none() | st.dictionaries(st.text(), json_values, max_size=4)
-ids = st.none() | st.text(max_size=12) | st.integers()
-users = st.builds(
-    User, st.text("abc-é", min_size=6), device_id=ids, anonymous_id=ids, ip=st.none() | st.text(), custom=properties
-)
-names = st.text(min_size=1)
-events = st.one_of(
-    st.builds(IdentifyEvent, users, properties),
-    st.builds(Track, users, names, properties),
-    st.builds(Page, users, st.none() | st.text(), properties, category=st.none() | st.text()),
-    st.builds(Group, users, names, properties),
-    st.builds(LogEvent, users, names, st.none() | st.text() | st.integers(), properties),
-    st.builds(RawEvent, st.fixed_dictionaries({"event_type": names}, optional={"event_properties": properties}), users),
-)
 
 
 def test_the_three_vendors_are_found() -> None:
@@ -189,6 +172,13 @@ def test_a_key_that_cannot_work_is_refused(kind: type, key: Any) -> None:
 
     with pytest.raises(ConfigurationError, match=f"{kind.__name__} needs a "):
         make(kind, **{field: key})
+
+
+@pytest.mark.parametrize("kind", destination_classes(), ids=lambda kind: kind.__name__)
+def test_optional_settings_are_given_by_name(kind: type) -> None:
+    optional = [field for field in attrs.fields(kind) if field.init and field.default is not attrs.NOTHING]
+
+    assert all(field.kw_only for field in optional)
 
 
 @pytest.mark.parametrize("kind", destination_classes(), ids=lambda kind: kind.__name__)
