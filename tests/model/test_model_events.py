@@ -23,6 +23,7 @@ from asyncsdk._model.events import (
     order_key,
     raw_event,
     time_ms,
+    title,
 )
 from asyncsdk._model.users import User
 from asyncsdk.errors import InvalidEventError
@@ -194,6 +195,22 @@ def test_an_amplitude_form_event_belongs_to_the_user_that_its_fields_name() -> N
 def test_an_amplitude_form_event_must_be_an_object() -> None:
     with pytest.raises(InvalidEventError, match="log_event takes a user and a name, or one object"):
         raw_event("add_to_cart")
+
+
+@pytest.mark.parametrize(
+    ("event", "name"),
+    [
+        (Track(ADA, "Item Viewed"), "track 'Item Viewed'"),
+        (Track(ADA, Revenue(1)), "track 'revenue_amount'"),
+        (Page(ADA), "page"),
+        (Screen(ADA, "Home"), "screen 'Home'"),
+        (Alias("old", ADA), "alias"),
+        (raw_event({"event_type": "e", "user_id": "u"}), "log_event 'e'"),
+    ],
+    ids=str,
+)
+def test_an_event_is_titled_by_its_verb_and_name(event: Any, name: str) -> None:
+    assert title(event) == name
 
 
 def test_a_time_without_zone_is_utc() -> None:

@@ -89,6 +89,16 @@ def test_an_id_that_amplitude_would_refuse_is_refused_here(user: User, reason: s
     assert refused(AMPLITUDE, user) == Refusal("rejected", reason)
 
 
+@pytest.mark.parametrize(
+    "user_id",
+    ["anonymous", "nil", "none", "null", "n/a", "na", "undefined", "unknown", "{}", "lmy47d", "0", "-1", "000-000"],
+)
+def test_no_least_length_makes_amplitude_take_an_id_that_it_refuses(user_id: str) -> None:
+    destination = Amplitude("k", min_id_length=1)
+
+    assert refused(destination, User(user_id)) == Refusal("rejected", "id refused by Amplitude")
+
+
 def test_the_least_length_of_ids_is_a_setting() -> None:
     relaxed, strict = Amplitude("k", min_id_length=1), Amplitude("k", min_id_length=9)
 
