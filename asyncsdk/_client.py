@@ -29,6 +29,10 @@ _TO_STOP = 0.1
 _STOP_GRACE = 1.0
 
 
+def _hear_nothing(event_id: str, fate: Delivery) -> None:  # noqa: ARG001 -- the shape of `on_delivery`
+    """Stand in for an `on_delivery` that was not given; never called."""
+
+
 class Client(EventVerbs):
     """One client for gates and events: everything a service needs of Statsig, RudderStack and Amplitude.
 
@@ -58,7 +62,7 @@ class Client(EventVerbs):
         self._lanes = [Lane(destination) for destination in destinations]
         self._admission = Admission(self._lanes, self._until_final)
         self._life = Lifecycle()
-        self._on_delivery = on_delivery
+        self._on_delivery = on_delivery or _hear_nothing
         self._drain_on_sigterm = drain_on_sigterm
         self._signal: SignalDrain | None = None
         self._closing: asyncio.Future[Report] | None = None
@@ -235,8 +239,6 @@ class Client(EventVerbs):
 
     def _announce(self, event_id: str, fate: Delivery) -> None:
         """Call the user's `on_delivery`; its faults are its own."""
-        if self._on_delivery is None:
-            return
         try:
             self._on_delivery(event_id, fate)
         except Exception as error:

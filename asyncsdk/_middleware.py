@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutine
 from typing import Any
 
 import attrs
@@ -37,9 +37,9 @@ class _Rest:
         self._step = step
 
     def __await__(self) -> Generator[Any, Any, None]:
-        step, self._step = self._step, None
-        if step is not None:
-            self._chain.loose.remove(step)
+        step, loose = self._step, self._chain.loose
+        if step is not None and step in loose:
+            loose.remove(step)
             yield from step.__await__()
 
 
@@ -84,9 +84,8 @@ async def run(middleware: tuple[Middleware, ...], payload: Payload) -> Payload |
         while chain.loose:
             await chain.loose.pop(0)
     finally:
-        for step in chain.loose:
-            if isinstance(step, Coroutine):
-                step.close()
+        for step in filter(iscoroutine, chain.loose):
+            step.close()
     return chain.passed
 
 

@@ -74,8 +74,7 @@ def test_imports_point_down(path: Path) -> None:
             continue
         other = (
             name.split(".")[1]
-            if ("." in name
-            and (ROOT / name.split(".")[1]).with_suffix(".py").exists())
+            if ("." in name and (ROOT / name.split(".")[1]).with_suffix(".py").exists())
             or ("." in name and (ROOT / name.split(".")[1]).is_dir())
             else "__init__"
         )

@@ -208,13 +208,14 @@ async def test_closing_ends_a_wait_for_room(server: DevServer) -> None:
     server.fault("rudderstack", Fault(end="hang"))
     client = await Client(rudderstack(server, quick(queued_events=1), overflow="wait")).start()
     await client.track(ADA, "a")
-    waiting = asyncio.create_task(client.track(ADA, "b"))
+    waiting = [asyncio.create_task(client.track(ADA, name)) for name in ("b", "c", "d")]
     await asyncio.sleep(0)
 
     report = await client.aclose(timeout=0.15)
 
-    with pytest.raises(ClientClosedError):
-        await waiting
+    for task in waiting:
+        with pytest.raises(ClientClosedError):
+            await task
     assert report.destinations["RudderStack"].accepted == 1
 
 

@@ -157,6 +157,31 @@ def test_a_client_whose_loop_is_gone_warns() -> None:
         gc.collect()
 
 
+def test_a_client_that_is_thrown_away_warns() -> None:
+    async def forget() -> None:
+        await Client().start()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(forget())
+    loop.close()
+    with pytest.warns(ResourceWarning, match="was not closed"):
+        del loop
+        gc.collect()
+
+
+async def test_a_client_of_another_process_is_told_so_by_every_call(server: DevServer) -> None:
+    client = await Client(rudderstack(server)).start()
+    pid, client._life._pid = client._life._pid, 0  # as if this were a child of its process
+
+    for use in (client.flush, client.start, lambda: client.track(ADA, "a")):
+        with pytest.raises(ForkedProcessError):
+            await use()
+    assert (await client.aclose()).destinations["RudderStack"].accepted == 0
+
+    client._life._pid = pid
+    await client.aclose()
+
+
 async def test_the_close_report_is_logged_once(server: DevServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "asyncsdk")
     async with Client(rudderstack(server)) as client:

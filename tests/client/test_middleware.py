@@ -186,6 +186,21 @@ async def test_a_sync_middleware_may_stand_before_an_async_one(server: DevServer
     assert server.total("rudderstack") == 1
 
 
+async def test_a_sync_middleware_may_return_what_next_gave_it(server: DevServer) -> None:
+    def pass_on(payload: Payload, next: Next) -> Any:
+        return next(payload)
+
+    async def wait(payload: Payload, next: Next) -> None:
+        await asyncio.sleep(0)
+        await next(payload)
+
+    client = Client(rudderstack(server)).add_middleware(pass_on).add_middleware(pass_on).add_middleware(wait)
+    async with client:
+        await client.track(ADA, "a")
+
+    assert server.total("rudderstack") == 1
+
+
 async def test_what_a_failing_middleware_left_behind_is_closed(server: DevServer) -> None:
     async def never_run(payload: Payload, next: Next) -> None:
         await next(payload)
