@@ -1,8 +1,9 @@
 """One destination's queue and the tasks that empty it.
 
-An admitted event goes on the lane's `asyncio.Queue`; the worker (`run`) moves it to `Pending`, fills batches by count,
-bytes and linger, and sends each as a `Flight` task of its own, as many at once as the circuit allows. What a vendor's
-answer means is decided by pure functions (`judge`, `sort_out`, `Circuit`); this module only carries it out.
+An admitted event goes on the lane's `asyncio.Queue`, in a batch that stays open until it is taken; the worker (`run`)
+moves it to `Pending`, fills batches by count, bytes and linger, and sends each as a `Flight` task of its own, as many
+at once as the circuit allows. What a vendor's answer means is decided by pure functions (`judge`, `sort_out`,
+`Circuit`); this module only carries it out.
 """
 
 import asyncio
@@ -52,8 +53,10 @@ class Lane:
         self.linger = destination.limits.linger
         self.last_error = ""
         self._limits = destination.limits
-        self._intake: asyncio.Queue[Record] = asyncio.Queue()
-        self._intake_bytes = 0
+        # An operation on the queue costs ten times an append to the batch that is open at its end.
+        self._intake: asyncio.Queue[Batch] = asyncio.Queue()
+        self._open: Batch = []
+        self._open_bytes = 0
         self._pending = Pending()
         self._waiting: list[Flight] = []
         self._flying: set[Flight] = set()
@@ -69,9 +72,12 @@ class Lane:
         """Take an event, if there is room."""
         if not self.ledger.hold(record):
             return False
-        self._intake_bytes += len(record.chunk)
-        self._intake.put_nowait(record)
-        if self._intake.qsize() >= self._wake_at_events or self._intake_bytes >= self._wake_at_bytes:
+        batch = self._open
+        if not batch:
+            self._intake.put_nowait(batch)
+        batch.append(record)
+        self._open_bytes += len(record.chunk)
+        if len(batch) >= self._wake_at_events or self._open_bytes >= self._wake_at_bytes:
             self._wake.set()
         return True
 
@@ -136,31 +142,27 @@ class Lane:
             if flight.not_before <= now:
                 return self._waiting.pop(position)
         while self._is_due(now):
-            self._pull()
             if batch := self._pending.take(self._limits.events, self._target_bytes):
                 return Flight(deque([batch]), keys_of(batch))
         return None
 
     def _is_due(self, now: float) -> bool:
         """Say whether what is queued should wait no longer for company."""
+        ready, heavy = self._pending.ready, self._open_bytes >= self._target_bytes
+        self._pull()
         if self._pending.may_move:
             return True
-        ready = self._pending.ready
-        count = len(ready) + self._intake.qsize()
-        if count == 0:
-            return False
-        if self._flushes or count >= self._limits.events or self._intake_bytes >= self._target_bytes:
-            return True
         if not ready:
-            self._pull(1)
+            return False
+        if heavy or self._flushes or len(ready) >= self._limits.events:
+            return True
         return now >= ready[0].admitted + self.linger
 
-    def _pull(self, most: int = _NEVER) -> None:
-        """Move events from the intake to the pending ones."""
-        for _ in range(min(most, self._intake.qsize())):
-            record = self._intake.get_nowait()
-            self._intake_bytes -= len(record.chunk)
-            self._pending.ready.append(record)
+    def _pull(self) -> None:
+        """Move what arrived from the intake to the pending ones."""
+        if self._open:
+            self._pending.ready.extend(self._intake.get_nowait())
+            self._open, self._open_bytes = [], 0
 
     def _until_next_look(self, now: float) -> float:
         """Say in how many seconds something is due, and how many arrivals are worth a look before that."""
