@@ -57,7 +57,7 @@ def _judge_invalid(response: Response, answer: Mapping[str, Json], chunks: Seque
     if str(answer.get("error")).startswith("Invalid API key"):
         return Verdict(halt=True, reason="invalid API key")
     if answer.get("missing_field"):
-        # Something on the way takes fields out of requests; the events cannot be to blame.
+        # Something on the way takes fields out of requests, and would again.
         return Verdict(reject=dict.fromkeys(range(len(chunks)), "request incomplete"), reason="status 400")
     return _judge_named(answer, chunks, wait, "status 400") or by_status(response, len(chunks))
 
