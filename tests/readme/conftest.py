@@ -1,0 +1,14 @@
+"""A dev server that the environment names, as a user would set it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from asyncsdk.dev import DevServer
+
+
+@pytest.fixture
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[DevServer]:
+    async with DevServer() as server:
+        monkeypatch.setenv("ASYNCSDK_DEV_SERVER", server.url)
+        yield server

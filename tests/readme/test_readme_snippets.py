@@ -1,0 +1,162 @@
+"""Every Python block of the pages runs as printed, and does what the page says."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asyncsdk.dev import DevServer
+from readme.pages import COMING_FROM, PAGES, README, Names, blocks, run
+
+VENDORS = ("rudderstack", "amplitude", "statsig")
+RUNNABLE = {README: 4, COMING_FROM: 10}
+
+
+def test_every_page_with_python_is_run_here() -> None:
+    assert {page: len(found) for page in PAGES if (found := blocks(page))} == RUNNABLE
+
+
+def test_ten_runnable_lines_come_before_line_35() -> None:
+    lines = README.read_text().splitlines()
+    start = lines.index("```python")
+
+    assert lines.index("```", start) < 35
+    assert len(lines) < 250
+
+
+async def test_the_first_lines_run_without_an_account(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ASYNCSDK_DEV_SERVER", raising=False)
+
+    await run(blocks(README)[0], {"__name__": "__main__"})
+
+    story = capsys.readouterr().out
+    assert story.startswith("track 'Item Viewed'")
+    assert story.count("delivered") == 3
+
+
+async def test_a_service_delivers_to_all_vendors(server: DevServer) -> None:
+    names: Names = {}
+    await run(blocks(README)[1], names)
+
+    await names["main"]()
+
+    assert [server.total(vendor) for vendor in VENDORS] == [1, 1, 1]
+
+
+async def _client_of_the_readme() -> Names:
+    names: Names = {}
+    await run(blocks(README)[1], names)
+    await names["client"].start()
+    return names
+
+
+async def test_what_became_of_an_event_is_printed(server: DevServer, capsys: pytest.CaptureFixture[str]) -> None:
+    names = await _client_of_the_readme()
+
+    await run(blocks(README)[2], names)
+
+    await names["client"].aclose()
+    printed = capsys.readouterr().out
+    assert printed.startswith("delivered\ntrack 'Item Viewed'")
+    assert "\nStatsig: accepted 1, delivered 1; RudderStack: accepted 1, delivered 1; Amplitude: " in printed
+    assert printed.endswith("\nok\n")
+
+
+async def test_the_middleware_changes_and_drops_events(server: DevServer) -> None:
+    names = await _client_of_the_readme()
+
+    await run(blocks(README)[3], names)
+
+    async with names["client"] as client:
+        await client.track("ada-lovelace", "Sign Up", {"password": "secret"})
+        await client.track("ada-lovelace", "Looked at", extra={"internal": True})
+    [event] = [event.body for event in await server.received("rudderstack")]
+    assert event["properties"] == {"password": "[redacted]"}
+    assert event["context"]["app"] == {"name": "shop"}
+
+
+# What the vendors' pages document that the snippets send: what a page names, in the vendor's own form.
+RUDDERSTACK: list[dict[str, Any]] = [
+    {
+        "type": "identify",
+        "userId": "123456",
+        "traits": {"name": "Name Username", "email": "name@website.com", "plan": "Free", "friends": 21},
+    },
+    {
+        "type": "track",
+        "userId": "123456",
+        "event": "Item Viewed",
+        "properties": {"revenue": 19.95, "shippingMethod": "Premium"},
+    },
+    {
+        "type": "page",
+        "userId": "12345",
+        "category": "Food",
+        "name": "Pizza",
+        "properties": {"url": "https://dominos.com", "title": "Pizza", "referrer": "https://google.com"},
+    },
+    {
+        "type": "group",
+        "userId": "12345",
+        "groupId": "1",
+        "traits": {"name": "Company", "description": "Google"},
+    },
+    {"type": "alias", "previousId": "old_id", "userId": "new_id"},
+]
+OF_EVERY_MESSAGE = {"channel", "context", "integrations", "messageId", "originalTimestamp", "sentAt"}
+AMPLITUDE = {
+    "event_type": "Node.js Event",
+    "user_id": "datamonster@gmail.com",
+    "location_lat": 37.77,
+    "location_lng": -122.39,
+    "ip": "127.0.0.1",
+    "event_properties": {"keyString": "valueString", "keyInt": 11, "keyBool": True},
+}
+OF_EVERY_EVENT = {"insert_id", "library", "time"}
+
+
+async def _run_page(page: Path, server: DevServer) -> Names:
+    names: Names = {}
+    for block in blocks(page):
+        await run(block, names)
+    return names
+
+
+async def test_rudderstack_gets_what_its_node_page_documents(server: DevServer) -> None:
+    await _run_page(COMING_FROM, server)
+
+    sent = [event.body for event in server.accepted("rudderstack")]
+    order = [message["type"] for message in RUDDERSTACK]
+    plain = [{key: value for key, value in body.items() if key not in OF_EVERY_MESSAGE} for body in sent]
+    assert sorted(plain, key=lambda body: order.index(body["type"])) == RUDDERSTACK
+    assert all(body.keys() >= OF_EVERY_MESSAGE for body in sent)
+
+
+async def test_amplitude_gets_what_its_node_page_documents(server: DevServer) -> None:
+    await _run_page(COMING_FROM, server)
+
+    first, second = [event.body for event in server.accepted("amplitude")]
+    assert {key: value for key, value in first.items() if key not in OF_EVERY_EVENT} == AMPLITUDE
+    assert first.keys() >= OF_EVERY_EVENT
+    assert second["event_type"] == "Sign Up"
+
+
+async def test_amplitude_s_middleware_logs_and_filters(server: DevServer, capsys: pytest.CaptureFixture[str]) -> None:
+    names = await _run_page(COMING_FROM, server)
+
+    printed = capsys.readouterr().out
+    assert "extra={'build': 7}" in printed
+    assert "Filtered event: debug timing" in printed
+    assert names["report"].destinations["Amplitude"].dropped == {"middleware": 1}
+
+
+async def test_either_way_to_name_the_eu_gives_one_address() -> None:
+    names: Names = {}
+    await run("from asyncsdk import Amplitude\nzone = Amplitude('k', zone='EU')", names)
+    await run("url = Amplitude('k', url='https://api.eu.amplitude.com/2/httpapi')", names)
+
+    requests = [names[name].frame([b"{"], 0) for name in ("zone", "url")]
+
+    assert requests[0] == requests[1]

@@ -1,0 +1,204 @@
+"""The tables and pictures of the pages agree with the code."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import orjson
+import pytest
+
+from asyncsdk import (
+    Alias,
+    Amplitude,
+    Event,
+    Group,
+    IdentifyEvent,
+    LogEvent,
+    Page,
+    RawEvent,
+    Revenue,
+    RudderStack,
+    Screen,
+    Statsig,
+    Track,
+    User,
+)
+from asyncsdk.vendors._answers import by_status
+from asyncsdk.vendors._base import Destination, Refusal, Response
+from readme.pages import PAGES, README, ROOT, VENDORS, section, spans, table
+
+DESTINATIONS: dict[str, Destination] = {
+    "RudderStack": RudderStack("key", "https://plane.example.com"),
+    "Amplitude": Amplitude("api-key"),
+    "Statsig": Statsig("secret-key"),
+}
+NAME_FIELD = {"RudderStack": "type", "Amplitude": "event_type", "Statsig": "eventName"}
+
+ADA = User("ada-lovelace")
+MONEY = {"revenue": 19.95, "sku": "A"}
+RAW = {"event_type": "Item Viewed", "user_id": "ada-lovelace", "event_properties": {"sku": "A"}}
+EVENTS: dict[str, Event] = {
+    "`identify`": IdentifyEvent(ADA, {"plan": "pro"}),
+    "`track`": Track(ADA, "Item Viewed", MONEY),
+    "`track` with `Revenue`": Track(ADA, Revenue(4.99, 3)),
+    "`page`": Page(ADA, "Pizza", {"url": "https://dominos.com"}, category="Food"),
+    "`screen`": Screen(ADA, "Pizza", category="Food"),
+    "`group` with traits": Group(ADA, "1", {"name": "Company"}),
+    "`group` without": Group(ADA, "1"),
+    "`alias`": Alias("old_id", ADA),
+    "`log_event` with a name": LogEvent(ADA, "Item Viewed", 19.95, {"sku": "A"}),
+    "`log_event` with an object": RawEvent(RAW, ADA),
+}
+WORDS = {"<event>": "Item Viewed", "<category>": "Food", "<name>": "Pizza"}
+MAPPING = {row[0]: dict(zip(DESTINATIONS, row[1:], strict=True)) for row in table(README, "One event, three vendors")}
+
+
+def encoded(vendor: str, event: Event) -> dict[str, Any] | Refusal:
+    chunk = DESTINATIONS[vendor].encode(event, "id-1", 0)
+    return chunk if isinstance(chunk, Refusal) else orjson.loads(chunk + b"}")
+
+
+def keys(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from value
+        for item in value.values():
+            yield from keys(item)
+
+
+def filled(text: str) -> str:
+    for word, value in WORDS.items():
+        text = text.replace(word, value)
+    return text
+
+
+def test_the_mapping_table_has_every_verb() -> None:
+    assert list(MAPPING) == list(EVENTS)
+
+
+@pytest.mark.parametrize("vendor", DESTINATIONS)
+@pytest.mark.parametrize("verb", EVENTS)
+def test_the_mapping_table_says_what_is_sent(verb: str, vendor: str) -> None:
+    cell, message = MAPPING[verb][vendor], encoded(vendor, EVENTS[verb])
+
+    if cell == "-":
+        assert message == Refusal("skipped", "no such call")
+    elif cell == "as given":
+        assert isinstance(message, dict)
+        assert message.items() >= RAW.items()
+    else:
+        assert isinstance(message, dict)
+        name, *fields = spans(cell)
+        assert message[NAME_FIELD[vendor]] == filled(name)
+        assert set(fields) <= set(keys(message))
+
+
+def statuses(cell: str) -> set[int]:
+    """Read `5xx except 501, 505` and the like."""
+    wanted, _, unwanted = cell.partition(" except ")
+    return _named(wanted) - _named(unwanted)
+
+
+def _named(text: str) -> set[int]:
+    found: set[int] = set()
+    for name in re.findall(r"\d\w\w", text):
+        first = int(name[0]) * 100
+        found |= set(range(first, first + 100)) if name.endswith("xx") else {int(name)}
+    return found
+
+
+def fate(status: int) -> str:
+    verdict = by_status(Response(status), 1)
+    words = {
+        "halted": verdict.halt,
+        "halved, after": verdict.halve and verdict.patience,
+        "halved, and": verdict.halve and verdict.too_large,
+        "halved": verdict.halve,
+        "retried": verdict.retry,
+        "rejected": verdict.reject,
+    }
+    return next((word for word, is_so in words.items() if is_so), "delivered")
+
+
+def test_the_status_table_says_what_every_status_means() -> None:
+    rows = table(VENDORS, "What an answer means")
+    told = {status: text for cell, text in rows for status in statuses(cell)}
+    other = next(text for cell, text in rows if cell == "other")
+
+    wrong = {status for status in range(100, 600) if not told.get(status, other).startswith(fate(status))}
+
+    assert not wrong
+
+
+USER: dict[str, Any] = {
+    "user_id": "ada-lovelace",
+    "anonymous_id": "visitor-1",
+    "device_id": "device-1",
+    "ip": "192.0.2.1",
+    "user_agent": "curl/8",
+    "locale": "en-GB",
+    "country": "GB",
+    "app_version": "1.2.3",
+    "email": "ada@example.com",
+    "custom": {"plan": "pro"},
+    "custom_ids": {"companyID": "c7"},
+    "statsig_environment": {"tier": "staging"},
+    "private_attributes": {"age": 36},
+}
+USERS = {spans(row[0])[0]: dict(zip(DESTINATIONS, row[1:], strict=True)) for row in table(VENDORS, "Users")}
+
+
+def test_the_table_of_users_has_every_field() -> None:
+    assert list(USERS) == list(USER)
+    assert USER.keys() == {field.name for field in attrs.fields(User) if field.init}
+
+
+@pytest.mark.parametrize("vendor", DESTINATIONS)
+@pytest.mark.parametrize("field", USER)
+def test_the_table_of_users_says_what_is_sent(field: str, vendor: str) -> None:
+    cell = USERS[field][vendor]
+    is_id = field in ("user_id", "anonymous_id", "device_id")
+    user = User(**{field: USER[field]} | ({} if is_id else {"user_id": "ada-lovelace"}))
+    message = encoded(vendor, Track(user, "Item Viewed"))
+
+    assert isinstance(message, dict)
+    found: Any = message["user"] if vendor == "Statsig" else message
+    if cell == "-":
+        assert orjson.dumps(USER[field]) not in orjson.dumps(message)
+    else:
+        for name in spans(cell)[0].split("."):
+            found = found[name]
+        assert found == USER[field]
+
+
+def test_every_promise_names_a_test_that_exists() -> None:
+    promises = table(README, "What it promises")
+
+    assert len(promises) >= 9
+    for promise, shown_by in promises:
+        assert spans(shown_by), promise
+        assert [name for name in spans(shown_by) if not (ROOT / name).is_file()] == []
+
+
+def test_the_layout_names_what_exists() -> None:
+    picture = section(README, "How it is built").split("```")[1]
+    folders = [ROOT]
+    for line in picture.strip().splitlines():
+        stem = line.lstrip("│├└─ ")
+        del folders[(len(line) - len(stem)) // 4 + 1 :]
+        names = re.findall(r"\b[\w/]+\.py\b|(?<!\S)\w+/", stem)
+        inner = folders[-1] / stem.split()[0]
+
+        assert [name for name in names if not any((at / name).exists() for at in (*folders, inner))] == [], line
+        folders.append(inner)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+        file, _, anchor = target.partition("#")
+        linked = page.parent / file if file else page
+        assert linked.exists(), target
+        titles = re.findall(r"^#+ (.+)$", linked.read_text(), re.MULTILINE)
+        assert not anchor or anchor in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
