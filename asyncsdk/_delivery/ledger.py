@@ -105,7 +105,10 @@ class Ledger:
             if fate is None:
                 last = code or (record.story[-1].code if record.story else 0)
                 fate = fates[attempts] = Delivery(self._name, status, last, reason, attempts)
-            record.close(fate)
+            if record.watchers:
+                record.close(fate)
+            else:
+                record.fate = fate
             size += len(record.chunk)
             if record.epoch < epoch:
                 unsettled[record.epoch] -= 1

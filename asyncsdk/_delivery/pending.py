@@ -6,7 +6,7 @@ alias) stands in both lines, and moves up when it is first in each.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import attrs
 
@@ -66,9 +66,9 @@ class Pending:
         """
         batch: Batch = []
         size = 0
-        while len(batch) < most_events and (record := self._first()) is not None:
+        for record in self._free():
             size += len(record.chunk)
-            if batch and size > most_bytes:
+            if len(batch) == most_events or (batch and size > most_bytes):
                 break
             self._leave(record)
             batch.append(record)
@@ -91,24 +91,25 @@ class Pending:
             self._leave(record)
         return late + list(in_line.values())
 
-    def _first(self) -> Record | None:
-        """Find who may go next; those who may not are queued up on the way."""
+    def _free(self) -> Iterator[Record]:
+        """Yield who may go next, if the one before has left; those who may not are queued up on the way."""
+        held, lines, ready = self._held, self._lines, self.ready
         while self._moving:
             key = next(iter(self._moving))
-            line = self._lines.get(key)
-            if line and all(k not in self._held and self._lines[k][0] is line[0] for k in line[0].keys):
-                return line[0]
-            del self._moving[key]
-        held, lines = self._held, self._lines
-        while self.ready:
-            record = self.ready[0]
+            line = lines.get(key)
+            if line and all(k not in held and lines[k][0] is line[0] for k in line[0].keys):
+                yield line[0]
+            else:
+                del self._moving[key]
+        while ready:
+            record = ready[0]
             key, also = record.key, record.also
-            if not (key in held or key in lines or (also is not None and (also in held or also in lines))):
-                return record
-            self.ready.popleft()
-            for key in record.keys:
-                lines.setdefault(key, deque()).append(record)
-        return None
+            if key in held or key in lines or (also is not None and (also in held or also in lines)):
+                ready.popleft()
+                for key in record.keys:
+                    lines.setdefault(key, deque()).append(record)
+            else:
+                yield record
 
     def _leave(self, record: Record) -> None:
         """Take one out of its lines, or of the front of the ready ones."""
