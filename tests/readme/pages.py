@@ -11,7 +11,12 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 VENDORS = ROOT / "asyncsdk/vendors/README.md"
 COMING_FROM = ROOT / "asyncsdk/vendors/COMING_FROM.md"
-PAGES = [path for path in ROOT.rglob("*.md") if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)]
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(page for name in ("asyncsdk", "benchmarks", "tests") for page in (ROOT / name).rglob("*.md")),
+    ]
+)
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"`([^`]+)`")

@@ -1,12 +1,15 @@
 """Every Python block of the pages runs as printed, and does what the page says."""
 
+import re
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
 
+from asyncsdk import Amplitude, Client, Identify, Limits, Revenue
 from asyncsdk.dev import DevServer
-from readme.pages import COMING_FROM, PAGES, README, Names, blocks, run
+from readme.pages import COMING_FROM, PAGES, README, Names, blocks, run, spans, table
 
 VENDORS = ("rudderstack", "amplitude", "statsig")
 RUNNABLE = {README: 4, COMING_FROM: 10}
@@ -31,9 +34,17 @@ async def test_the_first_lines_run_without_an_account(
 
     await run(blocks(README)[0], {"__name__": "__main__"})
 
-    story = capsys.readouterr().out
-    assert story.startswith("track 'Item Viewed'")
-    assert story.count("delivered") == 3
+    assert _without_particulars(capsys.readouterr().out) == _without_particulars(_printed_below_the_first_block())
+
+
+def _printed_below_the_first_block() -> str:
+    _, _, rest = README.read_text().partition(blocks(README)[0] + "```\n")
+    return dedent(rest.partition("\n\nFrom a clone")[0])
+
+
+def _without_particulars(story: str) -> str:
+    """Leave out the id, the time and the sizes."""
+    return re.sub(r"id .*|[\d,]+ bytes", "", story).strip()
 
 
 async def test_a_service_delivers_to_all_vendors(server: DevServer) -> None:
@@ -160,3 +171,22 @@ async def test_either_way_to_name_the_eu_gives_one_address() -> None:
     requests = [names[name].frame([b"{"], 0) for name in ("zone", "url")]
 
     assert requests[0] == requests[1]
+
+
+async def test_the_calls_beside_amplitude_s_builders_run(server: DevServer) -> None:
+    calls = [spans(row[1])[0] for row in table(COMING_FROM, "Middleware") if row[1].startswith("`await ")]
+
+    async with Client(Amplitude("api-key", limits=Limits(linger=0))) as client:
+        for call in calls:
+            await run(call, {"client": client, "Identify": Identify, "Revenue": Revenue})
+
+    names = [event.name for event in server.accepted("amplitude")]
+    assert names == ["$identify", "$identify", "$groupidentify", "revenue_amount"]
+
+
+def test_the_readme_tells_the_figures_of_the_code() -> None:
+    limits, text = Limits(), README.read_text()
+
+    assert f"at most {limits.queued_events:,} events and {limits.queued_bytes >> 20} MiB" in text
+    assert f"retried for {limits.deadline / 60:.0f} minutes" in text
+    assert f"a probe every {limits.probe_every / 60:.0f} minutes" in text
