@@ -296,7 +296,7 @@ class Client(EventVerbs):
         self._closing.set_result(report)
 
     def _report(self, began: float, *, complete: bool = True) -> Report:
-        counts = {lane.destination.name: lane.ledger.account.report() for lane in self._lanes}
+        counts = {lane.destination.name: lane.ledger.report() for lane in self._lanes}
         whole = complete and not any(count.abandoned for count in counts.values())
         return Report(counts, time.monotonic() - began, whole)
 

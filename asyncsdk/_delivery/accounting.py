@@ -22,13 +22,15 @@ class Account:
 
     def settle(self, fate: Delivery, count: int = 1) -> None:
         """Count events that met `fate`."""
+        if not count:
+            return
         counts = getattr(self, fate.status)
         if isinstance(counts, Counter):
             counts[fate.reason] += count
         else:
             setattr(self, fate.status, counts + count)
 
-    def report(self) -> DestinationReport:
+    def report(self, exposures: "Account | None" = None) -> DestinationReport:
         """Give the counts so far; `pending` is what is left of the accepted ones."""
         final = self.delivered + self.spooled + self.abandoned
         final += self.rejected.total() + self.dropped.total() + self.skipped.total()
@@ -41,4 +43,5 @@ class Account:
             spooled=self.spooled,
             abandoned=self.abandoned,
             pending=self.accepted - final,
+            exposures=None if exposures is None else exposures.report(),
         )

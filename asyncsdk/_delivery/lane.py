@@ -19,6 +19,7 @@ from asyncsdk._delivery.ledger import Ledger
 from asyncsdk._delivery.pending import Flight, Pending
 from asyncsdk._model.receipts import Record
 from asyncsdk._model.reports import DestinationHealth
+from asyncsdk.errors import InvalidEventError
 from asyncsdk.vendors._base import Destination, Request, Response, Verdict
 
 logger = logging.getLogger("asyncsdk.delivery")
@@ -111,7 +112,7 @@ class Lane:
             requests_in_flight=len(self._flying),
             last_error=self.last_error,
             retry_in=max(0.0, circuit.until - time.monotonic()) if circuit.state == "open" else 0.0,
-            counts=self.ledger.account.report(),
+            counts=self.ledger.report(),
         )
 
     # --- the worker -------------------------------------------------------------------------------------------
@@ -161,8 +162,23 @@ class Lane:
     def _pull(self) -> None:
         """Move what arrived from the intake to the pending ones."""
         if self._open:
-            self._pending.ready.extend(self._intake.get_nowait())
+            arrived = self._intake.get_nowait()
+            self._pending.ready.extend(self._encoded(arrived) if self.ledger.exposures.accepted else arrived)
             self._open, self._open_bytes = [], 0
+
+    def _encoded(self, arrived: Batch) -> Batch:
+        """Make the bytes of exposures, which come without; one that has no form in JSON is dropped alone."""
+        fit: Batch = []
+        for record in arrived:
+            if record.late is not None:
+                try:
+                    record.chunk = record.late()
+                except InvalidEventError:
+                    self.ledger.settle([record], "dropped", reason="no form in JSON")
+                    continue
+                self.ledger.held_bytes += len(record.chunk)
+            fit.append(record)
+        return fit
 
     def _until_next_look(self, now: float) -> float:
         """Say in how many seconds something is due, and how many arrivals are worth a look before that."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 
 from asyncsdk._delivery.accounting import Account
 from asyncsdk._model.receipts import Attempt, Delivery, Record, Status
+from asyncsdk._model.reports import DestinationReport
 from asyncsdk.vendors._base import Limits
 
 
@@ -14,7 +15,8 @@ class Ledger:
     """Counts, room and waiters of one destination.
 
     Attributes:
-        account: The counts.
+        account: The counts of events.
+        exposures: The counts of exposures, which nobody awaits.
         held_events: Events without a fate.
         held_bytes: Their bytes.
         on_final: Called with the id and the fate of every event whose fate is final; None when nobody asked.
@@ -23,6 +25,7 @@ class Ledger:
     def __init__(self, name: str, limits: Limits) -> None:
         """Open an empty ledger; needs no running loop."""
         self.account = Account()
+        self.exposures = Account()
         self.held_events = 0
         self.held_bytes = 0
         self.on_final: Callable[[str, Delivery], None] | None = None
@@ -59,7 +62,8 @@ class Ledger:
         if not self.has_room(len(record.chunk)):
             return False
         record.epoch = self._epoch
-        self.account.accepted += 1
+        account = self.account if record.late is None else self.exposures
+        account.accepted += 1
         self.held_events += 1
         self.held_bytes += len(record.chunk)
         return True
@@ -112,15 +116,22 @@ class Ledger:
             size += len(record.chunk)
             if record.epoch < epoch:
                 unsettled[record.epoch] -= 1
-        self.account.settle(next(iter(fates.values())), len(records))
+        exposures = sum(record.late is not None for record in records) if self.exposures.accepted else 0
+        fate = next(iter(fates.values()))
+        self.exposures.settle(fate, exposures)
+        self.account.settle(fate, len(records) - exposures)
         self.held_events -= len(records)
         self.held_bytes -= size
         self._progress.set()
         for _ in range(min(len(records), len(self._room_waiters))):
             self.let_in()
         if self.on_final is not None:
-            for record in records:
+            for record in (record for record in records if record.late is None):
                 self.on_final(record.id, fates[len(record.story) + answered])
+
+    def report(self) -> DestinationReport:
+        """Give the counts so far."""
+        return self.account.report(self.exposures if self.exposures.accepted else None)
 
     async def settled(self) -> None:
         """Return when everything that is held now has a fate."""

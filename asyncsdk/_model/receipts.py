@@ -60,6 +60,7 @@ class Record:
         story: Requests so far that did not settle it.
         fate: None while it is pending.
         watchers: Called once, when the fate is final.
+        late: Makes the chunk when the worker takes the record; only exposures come without their bytes.
     """
 
     key: str
@@ -71,6 +72,7 @@ class Record:
     story: tuple[Attempt, ...] = ()
     fate: Delivery | None = None
     watchers: tuple[Callable[[], None], ...] = ()
+    late: Callable[[], bytes] | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ class DestinationReport:
         spooled: On disk at close, for the next process.
         abandoned: Still in memory when the time to close was over; some may have arrived.
         pending: Not final yet.
+        exposures: The same counts of the exposures that lookups reported here; None when there were none.
     """
 
     accepted: int = 0
@@ -29,11 +30,13 @@ class DestinationReport:
     spooled: int = 0
     abandoned: int = 0
     pending: int = 0
+    exposures: "DestinationReport | None" = None
 
     @property
     def lost(self) -> int:
         """Events that no vendor has and nobody will send again: rejected, dropped and abandoned ones."""
-        return sum(self.rejected.values()) + sum(self.dropped.values()) + self.abandoned
+        exposures = 0 if self.exposures is None else self.exposures.lost
+        return sum(self.rejected.values()) + sum(self.dropped.values()) + self.abandoned + exposures
 
     def __str__(self) -> str:
         parts = [f"accepted {self.accepted:,}", f"delivered {self.delivered:,}"]
@@ -45,7 +48,8 @@ class DestinationReport:
         parts += [
             f"{word} {getattr(self, word):,}" for word in ("spooled", "abandoned", "pending") if getattr(self, word)
         ]
-        return ", ".join(parts)
+        told = ", ".join(parts)
+        return told if self.exposures is None else f"{told}; of exposures {self.exposures}"
 
 
 @attrs.frozen

@@ -38,6 +38,9 @@ PATIENCE = 5
 _NO_SUCH_CALL = Refusal("skipped", "no such call")
 
 Message = dict[str, Any]
+_EXPOSURE = (
+    b'{"eventName":"%b","value":null,"metadata":%b,"secondaryExposures":%b,"user":%b,"time":%d,"statsigMetadata":%b'
+)
 
 
 def encode(
@@ -62,7 +65,7 @@ def encode(
     refusal = fill(message, event)
     if refusal is not None:
         return refusal
-    message["user"] = _user(event.user, environment)
+    message["user"] = orjson.Fragment(_user(event.user, environment))
     if own is not None and isinstance(own, Mapping):
         message.update(own)
     if message_id is not None:
@@ -103,15 +106,45 @@ def _says_no(body: bytes) -> bool:
     return isinstance(answer, dict) and answer.get("success") is False
 
 
-def _user(user: User, environment: str | None) -> orjson.Fragment:
+def exposure(
+    parts: tuple[str, bytes, bytes],
+    user: User,
+    time_ms: int,
+    environment: str | None,
+    sampling: Mapping[str, Any],
+) -> bytes:
+    """Make the chunk of an exposure.
+
+    Args:
+        parts: The event's name, its metadata as JSON, the gates looked at on the way as JSON.
+        user: Who saw it.
+        time_ms: When.
+        environment: Tier of users that name none; None sends none.
+        sampling: What sampling says of the event; usually nothing.
+
+    Raises:
+        InvalidEventError: The user has no form in JSON.
+    """
+    name, metadata, secondary = parts
+    return _EXPOSURE % (
+        name.encode(),
+        metadata,
+        secondary,
+        _user(user, environment),
+        time_ms,
+        orjson.dumps(sampling) if sampling else b"{}",
+    )
+
+
+def _user(user: User, environment: str | None) -> bytes:
     """Give the user as Statsig has it, without private attributes; written once per user and environment."""
     key = ("statsig_events", environment)
     memo = user._memo  # noqa: SLF001 -- the slot is for this
     if memo is None:
         memo = user._memo = {}  # noqa: SLF001 -- see above
-    written: orjson.Fragment | None = memo.get(key)
+    written: bytes | None = memo.get(key)
     if written is None:
-        written = memo[key] = orjson.Fragment(bytes(to_json(user_fields(user, environment), "user")))
+        written = memo[key] = bytes(memoryview(to_json(user_fields(user, environment), "user")))
     return written
 
 
