@@ -9,6 +9,7 @@ import attrs
 
 from asyncsdk._model.amplitude import Identify, Revenue
 from asyncsdk._model.events import Event, order_key
+from asyncsdk._model.users import User
 from asyncsdk.errors import AsyncSDKError, ConfigurationError, InvalidEventError
 
 
@@ -105,6 +106,9 @@ def run_at_once(middleware: tuple[Middleware, ...], payload: Payload) -> Payload
     raise InvalidEventError(msg)
 
 
+_USER_TEXTS = ("email", "ip", "user_agent", "country", "locale", "app_version")
+
+
 @attrs.frozen
 class Redact:
     """Middleware that replaces values by name, at any depth: made by `redact`."""
@@ -124,6 +128,13 @@ class Redact:
             elif isinstance(value, Revenue):
                 changes[field] = attrs.evolve(value, properties=self.clean(value.properties))
         return next(attrs.evolve(payload, event=attrs.evolve(payload.event, **changes)))
+
+    def clean_user(self, user: User) -> User:
+        """Copy a user with every named field replaced, for what is sent without passing middleware: exposures."""
+        fields = {
+            name: self.replacement for name in _USER_TEXTS if name in self.names and getattr(user, name) is not None
+        }
+        return attrs.evolve(user, custom=self.clean(user.custom), custom_ids=self.clean(user.custom_ids), **fields)
 
     def clean(self, value: Any) -> Any:
         """Copy `value` with every named key's value replaced."""

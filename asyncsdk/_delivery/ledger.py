@@ -75,6 +75,11 @@ class Ledger:
         if self.on_final is not None:
             self.on_final(event_id, fate)
 
+    def turn_away_exposure(self, reason: str) -> None:
+        """Count an exposure that is not held at all."""
+        self.exposures.accepted += 1
+        self.exposures.dropped[reason] += 1
+
     def tell(self, records: Collection[Record], code: int, reason: str) -> None:
         """Add an answer that settled nothing to the story of each record."""
         attempt = Attempt(int(time.time() * 1000), code, reason)

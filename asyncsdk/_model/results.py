@@ -212,6 +212,27 @@ class Layer(Parameters):
         return value
 
 
+def _found_nothing(_: str, __: Callable[[Any], bool]) -> Any:
+    """Know no parameter."""
+
+
+@attrs.define
+class ParameterStore(Parameters):
+    """A parameter store: names that stand for a value, a gate, or a parameter of a config, experiment or layer.
+
+    Reading a parameter reports the user's exposure to what it stands for.
+
+    Attributes:
+        name: The store.
+    """
+
+    name: str
+    _find: Callable[[str, Callable[[Any], bool]], Any] = attrs.field(default=_found_nothing, repr=False, eq=False)
+
+    def _read(self, name: str, accepts: Callable[[Any], bool]) -> Any:
+        return self._find(name, accepts)
+
+
 def _is_present(value: Any) -> bool:
     return value is not None
 

@@ -136,8 +136,7 @@ class Recent:
         """
         kept = found.notes.get(parameter)
         seen = kept[1] if kept is not None and kept[0] is self._seen else self._open(found, parameter)
-        ids = user.custom_ids
-        key: Hashable = user.user_id if not ids and not manual else (user.user_id, _ids(ids), manual)
+        key = _key(user, manual=manual)
         if key in seen:
             return False
         seen.add(key)
@@ -145,6 +144,12 @@ class Recent:
         if self._count >= self.most:
             self.forget()
         return True
+
+    def unsee(self, user: User, found: Evaluation, parameter: str = "", *, manual: bool = False) -> None:
+        """Forget one exposure, which could not be queued: it is new again."""
+        kept = found.notes.get(parameter)
+        if kept is not None and kept[0] is self._seen:
+            kept[1].discard(_key(user, manual=manual))
 
     def forget(self) -> None:
         """Start a new window: what is exposed again is new again. The owner calls this every minute."""
@@ -177,6 +182,11 @@ class Recent:
         logged = "logged" if keeps else "dropped"
         metadata = {"samplingRate": rate, "samplingMode": mode, "shadowLogged": logged}
         return Sampled(keeps or mode == "shadow", metadata)
+
+
+def _key(user: User, *, manual: bool) -> Hashable:
+    ids = user.custom_ids
+    return user.user_id if not ids and not manual else (user.user_id, _ids(ids), manual)
 
 
 def _ids(ids: Any) -> tuple[tuple[str, str | None], ...]:

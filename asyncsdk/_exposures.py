@@ -1,0 +1,81 @@
+"""What lookups report: which user saw which gate, config, experiment or layer parameter, into Statsig's queue."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+
+from asyncsdk._delivery.lane import Lane
+from asyncsdk._lifecycle import Lifecycle
+from asyncsdk._middleware import Middleware, Redact
+from asyncsdk._model.events import order_key
+from asyncsdk._model.receipts import Record
+from asyncsdk._model.users import User
+from asyncsdk._rules.evaluate import Evaluation
+from asyncsdk._rules.exposures import Exposure, Recent, config_exposure, gate_exposure, layer_exposure
+from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk.errors import InvalidEventError
+from asyncsdk.vendors.statsig.events import exposure as write_exposure
+
+
+class Exposures:
+    """Reports each exposure once per window, from any thread; a lookup pays for a set look-up, mostly."""
+
+    def __init__(self, life: Lifecycle, lane: Lane | None, middleware: Callable[[], Sequence[Middleware]]) -> None:
+        """Report into `lane`; None reports nothing. `middleware` gives the client's, of which `redact` applies."""
+        self._life = life
+        self._lane = lane
+        self._middleware = middleware
+        self.recent = Recent()
+
+    def gate(self, rules: Ruleset, user: User, found: Evaluation, *, manual: bool = False) -> None:
+        """Report that a user saw a gate."""
+        if self._lane is not None and self.recent.is_new(user, found, manual=manual):
+            self._report(rules, user, found, gate_exposure(rules, found, manual=manual))
+
+    def config(self, rules: Ruleset, user: User, found: Evaluation, *, manual: bool = False) -> None:
+        """Report that a user saw a config or an experiment."""
+        if self._lane is not None and self.recent.is_new(user, found, manual=manual):
+            self._report(rules, user, found, config_exposure(rules, found, manual=manual))
+
+    def parameter(self, rules: Ruleset, user: User, found: Evaluation, parameter: str, *, manual: bool = False) -> None:
+        """Report that a user saw a parameter of a layer."""
+        if self._lane is not None and self.recent.is_new(user, found, parameter, manual=manual):
+            self._report(rules, user, found, layer_exposure(rules, found, parameter, manual=manual), parameter)
+
+    def _report(self, rules: Ruleset, user: User, found: Evaluation, exposure: Exposure, parameter: str = "") -> None:
+        for consulted in found.consulted:
+            self.config(rules, user, consulted)
+        if self._life.state not in ("running", "draining") or not self._life.is_in_its_process:
+            return
+        sampled = self.recent.sample(rules, user, found)
+        if not sampled.keeps:
+            return
+        tier = (rules.surroundings.environment or {}).get("tier")
+        parts = (exposure.event_name, exposure.metadata, exposure.secondary)
+        late = partial(write_exposure, parts, self._redacted(user), int(time.time() * 1000), tier, sampled.metadata)
+        record = Record(_line(user), "", b"", time.monotonic(), late=late)
+        if self._life.is_on_its_loop:
+            self._offer(record, user, found, parameter)
+        elif self._life.loop is not None:
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                self._life.loop.call_soon_threadsafe(self._offer, record, user, found, parameter)
+
+    def _offer(self, record: Record, user: User, found: Evaluation, parameter: str) -> None:
+        """Queue an exposure. One that finds no room is counted, and is new again the next time."""
+        if self._lane is not None and self._life.state != "closed" and not self._lane.offer(record):
+            self._lane.ledger.turn_away_exposure("queue full")
+            self.recent.unsee(user, found, parameter)
+
+    def _redacted(self, user: User) -> User:
+        for function in self._middleware():
+            if isinstance(function, Redact):
+                user = function.clean_user(user)
+        return user
+
+
+def _line(user: User) -> str:
+    try:
+        return order_key(user) or ""
+    except InvalidEventError:
+        return ""

@@ -1,0 +1,123 @@
+"""Lookups: what the current rules say to a user. Nothing here waits, locks, does IO or raises."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import attrs
+import orjson
+
+from asyncsdk._exposures import Exposures
+from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
+from asyncsdk._model.users import User
+from asyncsdk._rules import views
+from asyncsdk._rules.evaluate import Evaluation
+from asyncsdk._rules.explain import Explanation
+from asyncsdk._rules.explain import explain as explain_tree
+from asyncsdk._rules.parameters import parameter
+from asyncsdk._rules.ruleset import Kind, Ruleset
+
+
+class RulesHolder(Protocol):
+    """Where the current rules are: one attribute, replaced whole."""
+
+    rules: Ruleset
+
+
+def someone(user: object) -> User:
+    """Take an id for a user. What is neither counts as a user without ids: a lookup never raises."""
+    if isinstance(user, User):
+        return user
+    if isinstance(user, str | int) and not isinstance(user, bool):
+        return User(user)
+    return User()
+
+
+@attrs.define(eq=False)
+class Lookups:
+    """Answers from a given ruleset, and reports what users saw.
+
+    Attributes:
+        exposures: Where reports go.
+    """
+
+    exposures: Exposures
+
+    def gate(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> Evaluation:
+        """Evaluate a gate."""
+        found = rules.gate(user, name)
+        if exposure:
+            self.exposures.gate(rules, user, found)
+        return found
+
+    def config(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> DynamicConfig:
+        """Evaluate a dynamic config."""
+        found = rules.config(user, name)
+        if exposure:
+            self.exposures.config(rules, user, found)
+        return views.config(rules, found)
+
+    def experiment(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> Experiment:
+        """Evaluate an experiment."""
+        found = rules.experiment(user, name)
+        if exposure:
+            self.exposures.config(rules, user, found)
+        return views.experiment(rules, found)
+
+    def layer(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> Layer:
+        """Evaluate a layer; a parameter is reported when it is read."""
+        found = rules.layer(user, name)
+
+        def on_read(read: str) -> None:
+            if exposure:
+                self.exposures.parameter(rules, user, found, read)
+
+        return views.layer(rules, found, on_read)
+
+    def store(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> ParameterStore:
+        """Give a parameter store; what a parameter stands for is reported when it is read."""
+
+        def find(wanted: str, accepts: Callable[[Any], bool]) -> Any:
+            found = parameter(rules, user, name, wanted)
+            if not accepts(found.value):
+                return None
+            if exposure and found.evaluation is not None:
+                self._report(rules, user, found.kind or "gate", found.evaluation, found.name)
+            return found.value
+
+        return ParameterStore(name, find)
+
+    def log_exposure(self, rules: Ruleset, user: User, name: str, parameter_name: str | None) -> None:
+        """Report that a user saw something, whatever was reported before."""
+        kind = kind_of(rules, name)
+        self._report(rules, user, kind, rules.lookup(kind, user, name), parameter_name or "", manual=True)
+
+    def explain(self, rules: Ruleset, user: User, name: str) -> Explanation:
+        """Show a whole decision; nothing is reported."""
+        return explain_tree(rules, kind_of(rules, name), user, name)
+
+    def _report(
+        self, rules: Ruleset, user: User, kind: Kind, found: Evaluation, name: str, *, manual: bool = False
+    ) -> None:
+        if kind == "gate":
+            self.exposures.gate(rules, user, found, manual=manual)
+        elif kind == "layer":
+            self.exposures.parameter(rules, user, found, name, manual=manual)
+        else:
+            self.exposures.config(rules, user, found, manual=manual)
+
+
+def show_gate(rules: Ruleset, found: Evaluation) -> FeatureGate:
+    """Give a gate's answer with its reasons."""
+    return views.gate(rules, found)
+
+
+def kind_of(rules: Ruleset, name: str) -> Kind:
+    """Say what a name is in these rules; a name that they do not know counts as a gate."""
+    raw = rules.raw("dynamic_configs", name)
+    if raw is not None:
+        try:
+            fields = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            return "config"
+        return "experiment" if isinstance(fields, dict) and fields.get("entity") == "experiment" else "config"
+    return "layer" if rules.raw("layer_configs", name) is not None else "gate"
