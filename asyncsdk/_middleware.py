@@ -131,10 +131,11 @@ class Redact:
 
     def clean_user(self, user: User) -> User:
         """Copy a user with every named field replaced, for what is sent without passing middleware: exposures."""
-        fields = {
-            name: self.replacement for name in _USER_TEXTS if name in self.names and getattr(user, name) is not None
-        }
-        return attrs.evolve(user, custom=self.clean(user.custom), custom_ids=self.clean(user.custom_ids), **fields)
+        fields: dict[str, Any] = {"custom": self.clean(user.custom), "custom_ids": self.clean(user.custom_ids)}
+        for name in _USER_TEXTS:
+            if name in self.names and getattr(user, name) is not None:
+                fields[name] = self.replacement
+        return attrs.evolve(user, **fields)
 
     def clean(self, value: Any) -> Any:
         """Copy `value` with every named key's value replaced."""
