@@ -47,13 +47,13 @@ class Reading:
     def add_os(self, name: str, version: str | None = None) -> None:
         """Note a system; the first one with a version wins."""
         self.tokens.append((name, version))
-        if self.os is None or (self.os[1] is None and version is not None):
+        if self.os is None and version is not None:
             self.os = (name, version)
 
     def add_browser(self, name: str, version: str | None) -> None:
         """Note a browser; the last one with a version wins."""
         self.tokens.append((name, version))
-        if self.browser is None or version is not None:
+        if version is not None:
             self.browser = (name, version)
 
     def add_bot(self, name: str, version: str | None = None) -> None:

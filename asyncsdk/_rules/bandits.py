@@ -8,7 +8,7 @@ import attrs
 from asyncsdk._model.users import User
 from asyncsdk._rules import outcomes
 from asyncsdk._rules.conditions import Fetch, bucket, user_field
-from asyncsdk._rules.evaluate import MOST_LEVELS, Evaluation, Run, TooDeepError
+from asyncsdk._rules.evaluate import Evaluation, Run
 from asyncsdk._rules.linking import Linker
 from asyncsdk._rules.specs import MalformedError, Spec, parse
 from asyncsdk._rules.values import number
@@ -143,8 +143,6 @@ def _targeted(linker: Linker, fields: dict[str, Any], base: Evaluation, choose: 
     def run(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
         if run_gate is None:
             return excluded
-        if level >= MOST_LEVELS:
-            raise TooDeepError
         found = run_gate(user, level + 1, memory)
         return results[choose(user) if found.value else outside, found]
 

@@ -97,6 +97,8 @@ def client_view(
 def client_response(view: ClientView, user: User, sdk_info: Mapping[str, Any], now_ms: int = 0) -> bytes:
     """Write the response for a user.
 
+    A gate that looks at itself without end is left out.
+
     Args:
         view: What the client sees.
         user: The user; private attributes are evaluated, never written.
@@ -106,7 +108,13 @@ def client_response(view: ClientView, user: User, sdk_info: Mapping[str, Any], n
     rules = view.rules
     parts = [b'{"has_updates":', b"true" if rules.facts else b"false"]
     for section, entries in view.parts.items():
-        written = b",".join([entry.write(evaluate(entry.program, user)) for entry in entries])
+        written = b",".join(
+            [
+                entry.write(found)
+                for entry in entries
+                if (found := evaluate(entry.program, user)) is not entry.program.too_deep
+            ]
+        )
         parts += (b',"', section.encode(), b'":{', written, b"}")
     parts += (b',"param_stores":', view.stores, b",", orjson.dumps(_head(view, user, sdk_info, now_ms))[1:])
     return b"".join(parts)
@@ -135,7 +143,7 @@ def _user(rules: Ruleset, user: User) -> dict[str, Any]:
     """Give a user as logged: what is set, no private attributes, the environment filled in."""
     fields = {name: value for name, attribute in _USER_FIELDS if (value := getattr(user, attribute)) is not None}
     custom = {**rules.surroundings.global_custom, **(as_object(user.custom) or {})}
-    environment = user.statsig_environment or rules.surroundings.environment
+    environment = as_object(user.statsig_environment) or rules.surroundings.environment
     if custom:
         fields["custom"] = custom
     if environment:

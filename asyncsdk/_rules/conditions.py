@@ -4,6 +4,7 @@ A row makes, when a ruleset is compiled, the function that fetches the value fro
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -110,8 +111,9 @@ def _user_id(user: User) -> object:
     return "" if unit is None else unit
 
 
+@lru_cache(2_000)
 def bucket(salt: str, id_type: str, size: int) -> Callable[[User], int]:
-    """Make the function that puts a user into one of `size` buckets."""
+    """Make the function that puts a user into one of `size` buckets; the same one for the same bucket."""
     hashed, unit = bucketer(salt, size), unit_id(id_type)
     if unit is not _user_id:
         return lambda user: hashed(text(unit(user)) or "")

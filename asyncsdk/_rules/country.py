@@ -23,7 +23,7 @@ class Countries:
     """
 
     _codes: list[str] = attrs.Factory(list)
-    _ends: array[int] = attrs.Factory(lambda: array("Q"))
+    _ends: "array[int]" = attrs.Factory(lambda: array("Q"))
     _countries: bytearray = attrs.Factory(bytearray)
     _complete: bool = False
 

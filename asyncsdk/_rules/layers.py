@@ -9,7 +9,7 @@ import attrs
 from asyncsdk._model.users import User
 from asyncsdk._rules import outcomes
 from asyncsdk._rules.compile import compile_rules
-from asyncsdk._rules.evaluate import MOST_LEVELS, Evaluation, Run, TooDeepError, merge
+from asyncsdk._rules.evaluate import Evaluation, Run, merge
 from asyncsdk._rules.linking import Linker
 from asyncsdk._rules.specs import Rule, Spec
 
@@ -44,8 +44,6 @@ def compile_merging(linker: Linker, spec: Spec) -> Run:
             match = matches(user, level, memory)
             parts.append(match)
             if match.value and delegate is not None:
-                if level >= MOST_LEVELS:
-                    raise TooDeepError
                 parts.append(delegate(user, level + 1, memory))
         return results[tuple(parts)]
 

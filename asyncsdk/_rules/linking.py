@@ -5,7 +5,8 @@ from typing import Any, Protocol
 import attrs
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.evaluate import Evaluation, Program, Run, UnsupportedError
+from asyncsdk._rules.evaluate import Evaluation, Program, Run
+from asyncsdk._rules.outcomes import empty
 from asyncsdk._rules.specs import Condition, MalformedError, Spec, parse, read_condition, read_spec
 from asyncsdk._rules.surroundings import Surroundings
 
@@ -107,21 +108,16 @@ class Linker:
         self.weight += program.weight
         return program.run
 
-    def _late(self, kind: str, name: str) -> Run | None:
-        if not any(self.raw(section, found) is not None for section, found in absent(kind, name)) and not (
-            self.surroundings.overrides.of(kind, name)
-        ):
-            return None
+    def _late(self, kind: str, name: str) -> Run:
+        """Look a name up when it is evaluated; one that is absent then answers like one that never matches."""
         self.needs.add(NEVER_KEPT)
         self.is_steady = False
         self.weight = float("inf")
-        rules = self.rules
+        rules, nothing = self.rules, empty(name, kind, "Unrecognized")
 
         def run(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
             program = rules.program(kind, name)
-            if program is None:
-                raise UnsupportedError
-            return program.run(user, level, memory)
+            return nothing if program is None else program.run(user, level, memory)
 
         return run
 
@@ -136,11 +132,10 @@ def remembering(key: tuple[str, str], run: Run) -> Run:
     """Make a run that evaluates the same name once per evaluation."""
 
     def remembered(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
-        if memory is None:
-            return run(user, level, None)
-        found = memory.get(key)
+        kept = {} if memory is None else memory
+        found = kept.get(key)
         if found is None:
-            found = memory[key] = run(user, level, memory)
+            found = kept[key] = run(user, level, kept)
         return found
 
     return remembered

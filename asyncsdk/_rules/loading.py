@@ -17,6 +17,9 @@ _SECTIONS = frozenset(
 _SLICE_BYTES = 48_000
 _MEMBER_BYTES = 700
 _CHUNK = 65_536
+_COUNTRIES = "(countries)"
+_FIRST_FORM = "(first form)"
+_ASKS_FOR_COUNTRIES = b'"ip_based"'
 
 Result = TypeVar("Result")
 
@@ -54,7 +57,8 @@ def load(
         sections,
         facts,
         _completed(surroundings, facts),
-        is_inline="" in facts,
+        is_inline=_FIRST_FORM in facts,
+        asks_for_countries=_COUNTRIES in facts,
         source=source,
         received_at_ms=received_at_ms,
         fingerprint=fingerprint,
@@ -123,18 +127,20 @@ def _fingerprint(body: bytes) -> Generator[None, None, tuple[int, ...]]:
 
 
 def _cut(body: bytes) -> Generator[None, None, tuple[dict[str, dict[str, bytes]], dict[str, Any]]]:
-    """Cut a body into its sections, and parse the rest. A fact named "" marks the first form."""
+    """Cut a body into its sections, and parse the rest. Marks among the facts are in brackets."""
     sections: dict[str, dict[str, bytes]] = {section: {} for section in _SECTIONS}
     facts: dict[str, Any] = {}
     spent = 0
     for section, key, start, end in walk(body, _SECTIONS):
         piece = body[start:end]
+        if _ASKS_FOR_COUNTRIES in piece:
+            facts[_COUNTRIES] = True
         if not section:
             facts[_text(key)] = parse(piece, "a field")
         elif key or piece[:1] != b"{":
             sections[section][_text(key)] = piece
         else:
-            facts[""] = True
+            facts[_FIRST_FORM] = True
             sections[section][_name_of(piece)] = piece
         spent += end - start + _MEMBER_BYTES
         if spent > _SLICE_BYTES:

@@ -109,7 +109,7 @@ def _elements(target: object) -> list[str] | None:
 
 
 def _json(element: object) -> str:
-    return text([element])[1:-1]  # type: ignore[index]
+    return (text([element]) or "[null]")[1:-1]
 
 
 def _lowered_set(target: object) -> frozenset[str]:

@@ -27,6 +27,7 @@ class Ruleset:
         is_inline: It is of the first form (v1): lists of specs with conditions inside.
         source: Where it came from, as evaluation reasons name it: `Network`, `Bootstrap`, `Adapter(DataStore)`.
         received_at_ms: When it arrived.
+        asks_for_countries: A condition derives the country of an address: load the table in good time.
         fingerprint: Tells whether another body is the same.
         stamp: Marks what was derived from this ruleset and must not outlive it; holds nothing.
         views: The same rules under other surroundings, by whatever key their maker chooses.
@@ -38,6 +39,7 @@ class Ruleset:
     is_inline: bool = False
     source: str = "NoValues"
     received_at_ms: int = 0
+    asks_for_countries: bool = False
     fingerprint: tuple[int, ...] = attrs.field(default=(), repr=False)
     gates: dict[str, Program] = attrs.field(init=False, factory=dict, repr=False)
     configs: dict[str, Program] = attrs.field(init=False, factory=dict, repr=False)
@@ -57,12 +59,6 @@ class Ruleset:
         """The server's name for this version, "" when unknown."""
         checksum = self.facts.get("checksum")
         return checksum if isinstance(checksum, str) else ""
-
-    @property
-    def asks_for_countries(self) -> bool:
-        """Whether a condition derives the country of an address, so that the table should be loaded in good time."""
-        section = "feature_gates" if self.is_inline else "condition_map"
-        return any(b'"ip_based"' in raw for raw in self.sections[section].values())
 
     def gate(self, user: User, name: str) -> Evaluation:
         """Evaluate a gate. Never raises."""

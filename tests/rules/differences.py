@@ -1,0 +1,23 @@
+"""Where asyncsdk differs from statsig-python-core 0.24.0 on purpose, each with the test that holds it.
+
+| what | core | here | test |
+|---|---|---|---|
+| unknown condition after one that passed | the gate's boolean stays true, rule id "" | false | test_a_gate_with_an_unknown_condition_is_closed |
+| the same in a client response | the rule's value, as if the condition held | false or {} | test_a_client_response_closes_gates_it_cannot_decide |
+| value of an unsupported config in a client response | null | {} | same |
+| a spec that is not understood | unknown name | unsupported; others as in core | test_a_malformed_spec_costs_itself_only |
+| a condition that is not understood | the whole ruleset is refused | its specs are unsupported | test_a_malformed_condition_costs_its_rules_only |
+| duplicates among secondary exposures of events | kept | removed, first one kept | test_exposures_name_each_gate_once |
+| merging layer, an experiment that is ignored | its exposures leak into the next rule's | not exposed | test_an_ignored_experiment_leaves_no_exposure |
+| allocated experiment of a layer whose experiment is unsupported | named | none, there is no value either | test_a_layer_cannot_say_more_than_its_experiment |
+| override by a group that does not exist | value {} | the rules answer | test_an_override_by_an_unknown_group_is_ignored |
+| override by group | no group name | the group's name | test_an_override_by_group_takes_the_groups_value |
+| name in the exposure of an endless evaluation | "" | the gate | test_an_endless_gate_is_exposed_by_name |
+| one endless spec in a client response | the whole response is blank | the others are there | test_an_endless_gate_leaves_the_response |
+| client response without a ruleset | has_updates true | has_updates false | test_no_ruleset_has_no_updates |
+| manual exposure after an automatic one | swallowed by some SDKs | reported | test_a_manual_exposure_is_no_repetition |
+| reason of ID list conditions | suffix `:IdListInMemory` | none | test_reasons_name_source_and_outcome |
+| patterns that may backtrack without end | linear-time engine | refused, or short texts only | test_a_pattern_that_could_hold_the_loop_is_refused |
+| int where a bool is wanted, in typed getters | given | the fallback | test_a_number_is_no_bool |
+| IPv4 parts above 255 | computed with | no country | test_an_impossible_address_has_no_country |
+"""

@@ -1,0 +1,83 @@
+"""User agents against what the vendor's parser makes of them (recorded from statsig-python-core 0.24.0)."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+from agents import AGENTS
+from hypothesis import given
+from hypothesis import strategies as st
+from worlds import PUBLIC, around, condition, gate, loaded, rule, ruleset
+
+from asyncsdk._model.users import User
+from asyncsdk._rules.user_agent import UserAgent, parse
+
+RECORDED = orjson.loads((Path(__file__).parent / "recorded_agents.json").read_bytes())
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_a_user_agent(agent: str) -> None:
+    assert parse(agent) == UserAgent(*RECORDED[agent])
+
+
+@given(st.lists(st.sampled_from([word for agent in AGENTS for word in agent.split()]), max_size=12).map(" ".join) | st.text())
+def test_no_user_agent_breaks_the_parser(agent: str) -> None:
+    assert isinstance(parse(agent), UserAgent)
+
+
+def test_a_very_long_agent_is_not_read() -> None:
+    assert parse("x" * 1001) is None
+    assert parse("é" * 501) is None
+
+
+def asks(field: str, *targets: str) -> bytes:
+    return ruleset({"g": gate(rule("r", [condition("ua_based", "any", list(targets), field)])), "p": gate(rule("r", [PUBLIC]))})
+
+
+@pytest.mark.parametrize(
+    ("field", "target"),
+    [("os_name", "ios"), ("osVersion", "18.6.2"), ("browserName", "mobile safari"), ("browser_version", "18.6"), ("other", "")],
+)
+def test_a_condition_looks_at_a_part_of_the_agent(field: str, target: str) -> None:
+    agent = next(agent for agent in AGENTS if "Version/18.6 Mobile" in agent)
+    rules = loaded(asks(field, target))
+
+    assert rules.gate(User("x", user_agent=agent), "g").value is True
+    assert rules.gate(User("x", custom={"userAgent": agent}), "g").value is True
+    assert rules.gate(User("x", user_agent="axios/1"), "g").value is (field == "other")
+
+
+def test_a_custom_field_comes_before_the_agent() -> None:
+    rules = loaded(asks("os_name", "mine"))
+
+    assert rules.gate(User("x", user_agent="Android 9", custom={"os_name": "mine"}), "g").value is True
+    assert rules.gate(User("x"), "g").value is False
+
+
+def test_another_parser_may_read_agents() -> None:
+    rules = loaded(asks("os_name", "hooked", ""), around(user_agent=lambda agent: UserAgent("Hooked") if agent == "a" else None))
+
+    assert [rules.gate(User("x", user_agent=agent), "g").value for agent in ("a", "b")] == [True, True]
+
+
+def test_agents_that_were_read_are_forgotten_in_time() -> None:
+    rules = loaded(asks("os_name", "other"))
+
+    assert all(rules.gate(User("x", user_agent=f"agent/{number}"), "g").value for number in range(2500))
+
+
+@pytest.mark.parametrize(
+    ("user", "country"),
+    [
+        (User("x", ip="24.48.0.1"), True),
+        (User("x", ip="24.48.0.1", country="NL"), False),
+        (User("x", custom={"ip": "24.48.0.1"}), True),
+        (User("x", ip="::1"), False),
+        (User("x"), False),
+    ],
+)
+def test_a_country_is_the_users_or_the_addresss(user: User, country: bool) -> None:  # noqa: FBT001
+    rules = loaded(ruleset({"g": gate(rule("r", [condition("ip_based", "any", ["CA"], "country")])), "o": gate(rule("r", [condition("ip_based", "any", ["CA"], "Country")]))}))
+
+    assert rules.gate(user, "g").value is country
+    assert rules.gate(user, "o").value is False

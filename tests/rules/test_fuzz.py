@@ -1,0 +1,76 @@
+"""Mutated rulesets: whatever happened to a body, it is refused whole or answers without raising."""
+
+import os
+import random
+from typing import Any
+
+import orjson
+import pytest
+from sample import WORLD
+from worlds import around, user
+
+from asyncsdk._rules.bootstrap import client_response, client_view
+from asyncsdk._rules.explain import explain
+from asyncsdk._rules.loading import load_now
+from asyncsdk._rules.parameters import parameter
+from asyncsdk._rules.specs import MalformedError
+from asyncsdk._rules.sticky import assign
+
+ROUNDS = int(os.environ.get("ASYNCSDK_FUZZ_ROUNDS", "300"))
+_JUNK: tuple[Any, ...] = (None, True, False, 0, -1, 1e300, 2**70, "", "x", "g0", [], {}, [None], {"a": None}, [[]], "(a+)+")
+PEOPLE = [
+    user({"userID": "u", "custom": {"plan": "x", "level": 3}, "ip": "1.2.3.4", "userAgent": "axios/1"}),
+    user({"userID": None, "custom": [1], "customIDs": 5, "privateAttributes": "x", "statsigEnvironment": 5, "email": {}}),
+]
+
+
+def mutate(chance: random.Random, value: Any) -> Any:
+    """Change one place of a JSON value."""
+    if isinstance(value, dict) and value and chance.random() < 0.9:
+        key = chance.choice(list(value))
+        if chance.random() < 0.1:
+            return {name: item for name, item in value.items() if name != key}
+        return {**value, key: mutate(chance, value[key])}
+    if isinstance(value, list) and value and chance.random() < 0.9:
+        place = chance.randrange(len(value))
+        return [*value[:place], mutate(chance, value[place]), *value[place + 1 :]]
+    return chance.choice(_JUNK)
+
+
+def use(body: bytes) -> None:
+    """Ask a body everything."""
+    try:
+        rules = load_now(body, around())
+    except MalformedError:
+        return
+    if rules is None:
+        return
+    for one in PEOPLE:
+        for kind, section in (("gate", "feature_gates"), ("config", "dynamic_configs"), ("experiment", "dynamic_configs"), ("experiment", "cmab_configs"), ("layer", "layer_configs")):
+            for name in list(rules.names(section)):
+                rules.reason(rules.lookup(kind, one, name))  # type: ignore[arg-type]
+                explain(rules, kind, one, name).render()  # type: ignore[arg-type]
+        parameter(rules, one, "store", "a")
+        assign(rules, "experiment", one, "e0", {"e0": {}}, enforce_targeting=True)
+        orjson.loads(client_response(client_view(rules, client_key="k"), one, {}))
+
+
+@pytest.mark.timeout(600)
+def test_a_mutated_ruleset_never_raises() -> None:
+    chance = random.Random(20)  # noqa: S311 -- the same mutations each time
+    for _ in range(ROUNDS):
+        world = WORLD
+        for _ in range(chance.randrange(1, 5)):
+            world = mutate(chance, world)
+        use(orjson.dumps(world))
+
+
+@pytest.mark.timeout(600)
+def test_a_body_with_flipped_bytes_never_raises() -> None:
+    chance = random.Random(21)  # noqa: S311 -- the same mutations each time
+    body = orjson.dumps(WORLD)
+    for _ in range(ROUNDS):
+        broken = bytearray(body)
+        for _ in range(chance.randrange(1, 4)):
+            broken[chance.randrange(len(broken))] = chance.choice(b'{}[]",:0aZ\\\x00\xff')
+        use(bytes(broken))

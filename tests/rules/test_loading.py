@@ -1,0 +1,282 @@
+"""A body becomes a ruleset: in slices, whole or not at all, and only what changed is compiled again."""
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from worlds import NOBODY, PUBLIC, around, condition, config, experiment, gate, layer, loaded, of_gates, passes, rule, ruleset
+
+from asyncsdk._model.users import User
+from asyncsdk._rules.loading import finish, load, load_now, release, supersedes
+from asyncsdk._rules.ruleset import empty_ruleset
+from asyncsdk._rules.slices import walk
+from asyncsdk._rules.specs import MalformedError
+
+ADA = User("ada")
+texts = st.text(st.sampled_from('{}[]",:\\ab\n '), max_size=8)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(texts, values, max_size=4), st.dictionaries(texts, values, max_size=4), st.booleans())
+def test_slices_are_what_a_parser_finds(section: dict[str, Any], rest: dict[str, Any], indented: bool) -> None:  # noqa: FBT001
+    body = {**rest, "s": section}
+    raw = orjson.dumps(body, option=orjson.OPT_INDENT_2 if indented else None)
+
+    found: dict[str, Any] = {"s": {}}
+    for name, key, start, end in walk(raw, frozenset({"s"})):
+        target = found["s"] if name else found
+        target[orjson.loads(b'"' + key + b'"')] = orjson.loads(raw[start:end])
+
+    assert found == body
+
+
+@given(st.lists(values, max_size=4))
+def test_a_section_may_be_a_list(section: list[Any]) -> None:
+    raw = orjson.dumps({"s": section})
+
+    assert [orjson.loads(raw[start:end]) for _, _, start, end in walk(raw, frozenset({"s"}))] == section
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"[]", b"{", b'{"s"', b'{"s":', b'{"s":{"a":{}}', b'{"s":{"a"}}', b'{"a":"x}', b'{"a":1', b'{"a":1]', b"{} x"]
+    + [b'{"s":{"a":1]}', b'{"s":{"a":}}', b'{"s":{"a":{"b":"}}', b'{"s":{"a":{"b":"}', b'{"a":[1,"x]', b'{"s":[1}']
+    + [b'{"a":1,}', b'{"a":[}', b'{"s":[,]}'],
+)
+def test_a_broken_body_is_refused(raw: bytes) -> None:
+    with pytest.raises(MalformedError):
+        list(walk(raw, frozenset({"s"})))
+
+
+@pytest.mark.parametrize("raw", [b"{}", b'{"s":{}}', b'{"s":[]}', b' { } ', b'{"s": {"a" : { } } }'])
+def test_empty_objects_are_fine(raw: bytes) -> None:
+    assert len(list(walk(raw, frozenset({"s"})))) <= 1
+
+
+def test_every_cut_of_a_body_is_refused() -> None:
+    body = ruleset({"g": gate(rule("a", [PUBLIC]))}, {"c": config()})
+
+    for length in range(len(body)):
+        with pytest.raises(MalformedError):
+            load_now(body[:length], around())
+
+
+def test_a_body_without_updates_is_no_ruleset() -> None:
+    assert load_now(b'{"has_updates":false}', around()) is None
+    assert load_now(b'{"success":true}', around()) is None
+
+
+def test_escaped_names_are_read() -> None:
+    rules = loaded(ruleset({'a "b" \n': gate(rule("r", [PUBLIC]))}))
+
+    assert rules.gate(ADA, 'a "b" \n').value is True
+
+
+def test_a_big_body_is_loaded_in_slices() -> None:
+    gates = {f"g{number}": gate(rule("r" * 100, [PUBLIC])) for number in range(1000)}
+    slices = 0
+    steps = load(ruleset(gates), around())
+    try:
+        while True:
+            next(steps)
+            slices += 1
+    except StopIteration as stop:
+        assert stop.value is not None
+
+    assert slices > 15
+
+
+def test_a_malformed_spec_costs_itself_only() -> None:
+    body = orjson.loads(ruleset({"good": gate(rule("r", [PUBLIC])), "looks": gate(rule("r", [passes("bad")]))}))
+    bad: list[Any] = [5, None, [], {"rules": 5}, {"rules": [5]}, {"rules": [{}]}, {"rules": [{"id": "r"}]}, {"salt": 5}]
+    bad += [{"rules": [{"id": "r", "passPercentage": 1, "conditions": [5]}]}, {"enabled": "yes"}]
+
+    for spec in bad:
+        body["feature_gates"]["bad"] = spec
+        rules = loaded(orjson.dumps(body))
+        assert rules.gate(ADA, "good").value is True
+        assert [rules.gate(ADA, name).outcome for name in ("bad", "looks")] == ["Unsupported", "Unsupported"]
+
+
+def test_a_slice_that_is_not_json_costs_itself_only() -> None:
+    body = ruleset({"bad": gate(), "good": gate(rule("r", [PUBLIC]))}).replace(b'"enabled":true', b'"enabled":ture', 1)
+    rules = loaded(body)
+
+    assert (rules.gate(ADA, "bad").outcome, rules.gate(ADA, "good").value) == ("Unsupported", True)
+
+
+def test_a_malformed_condition_costs_its_rules_only() -> None:
+    body = orjson.loads(ruleset({"a": gate(rule("r", [NOBODY])), "b": gate(rule("r", [PUBLIC]))}))
+    for malformed in (5, {"idType": 5}):
+        body["condition_map"]["0"] = malformed
+        rules = loaded(orjson.dumps(body))
+
+        assert (rules.gate(ADA, "a").outcome, rules.gate(ADA, "b").value) == ("Unsupported", True)
+
+
+def test_what_does_not_decide_may_be_missing_or_odd() -> None:
+    body = b'{"has_updates":true,"feature_gates":{"g":{"rules":[{"id":"r","passPercentage":100,"samplingRate":"x"}]}}}'
+
+    assert loaded(body).gate(ADA, "g").value is True
+    salted = condition("user_bucket", "gte", 0) | {"additionalValues": {"salt": 5}}
+    assert of_gates(g=gate(rule("r", [salted]))).gate(ADA, "g").value is True
+
+
+FIRST_FORM: dict[str, Any] = {
+    "has_updates": True,
+    "time": 5,
+    "feature_gates": [
+        {**gate(rule("r", [PUBLIC])), "name": "on"},
+        {**gate(rule("r", [PUBLIC]), enabled=False), "name": "off"},
+        {**gate(rule("r", [passes("on")])), "name": "looks"},
+        {"no": "name"},
+        {"name": 5},
+    ],
+    "dynamic_configs": [{**config(rule("r", [PUBLIC], {"a": 1})), "name": "c"}],
+    "layer_configs": [],
+    "layers": {"l": ["c"]},
+}
+
+
+def test_the_first_form_is_read_and_its_disabled_specs_do_not_run() -> None:
+    rules = loaded(orjson.dumps(FIRST_FORM))
+
+    assert (rules.is_inline, rules.gate(ADA, "on").value, rules.gate(ADA, "looks").secondary) == (True, True, (("on", "true", "r"),))
+    assert (rules.gate(ADA, "off").value, rules.gate(ADA, "off").rule_id) == (False, "disabled")
+    assert rules.config(ADA, "c").value == {"a": 1}
+
+
+def test_an_element_of_the_first_form_that_is_not_json_has_no_name() -> None:
+    body = orjson.dumps(FIRST_FORM).replace(b'"no":"name"', b'"no":nothing')
+
+    assert loaded(body).gate(ADA, "on").value is True
+
+
+def test_an_unchanged_body_is_the_same_ruleset() -> None:
+    body = ruleset({"g": gate()})
+    first = loaded(body)
+
+    assert load_now(bytes(bytearray(body)), around(), previous=first) is first
+    assert load_now(body + b" ", first.surroundings, previous=first) is not first
+
+
+def test_what_did_not_change_keeps_its_program() -> None:
+    surroundings = around()
+    gates = {
+        "same": gate(rule("r", [PUBLIC])),
+        "base": gate(rule("r", [PUBLIC])),
+        "looks": gate(rule("r", [passes("base")])),
+        "cycle": gate(rule("r", [passes("cycle")])),
+    }
+    layers = {"l": layer(rule("r", [PUBLIC], configDelegate="e"))}
+    first = loaded(ruleset(gates, {"e": experiment()}, layers), surroundings)
+    list(first.warm())
+    changed = {**gates, "base": gate(rule("r2", [PUBLIC]))}
+
+    second = loaded(ruleset(changed, {"e": experiment()}, layers), surroundings, previous=first)
+
+    assert {name: second.gates.get(name) is first.gates[name] for name in gates} == {
+        "same": True,
+        "base": False,
+        "looks": False,
+        "cycle": False,
+    }
+    assert second.layers["l"] is first.layers["l"]
+    assert second.gate(ADA, "looks").secondary == (("base", "true", "r2"),)
+
+
+def test_a_changed_condition_changes_what_uses_it() -> None:
+    surroundings = around()
+    first = loaded(ruleset({"g": gate(rule("r", [PUBLIC]))}), surroundings)
+    assert first.gate(ADA, "g").value is True
+
+    second = loaded(ruleset({"g": gate(rule("r", [NOBODY]))}), surroundings, previous=first)
+
+    assert second.gate(ADA, "g").value is False
+
+
+def test_an_added_gate_changes_what_missed_it() -> None:
+    surroundings, looks = around(), gate(rule("r", [passes("new")]))
+    first = loaded(ruleset({"looks": looks}), surroundings)
+    assert first.gate(ADA, "looks").value is False
+
+    second = loaded(ruleset({"looks": looks, "new": gate(rule("r", [PUBLIC]))}), surroundings, previous=first)
+
+    assert second.gate(ADA, "looks").value is True
+
+
+def test_other_surroundings_compile_anew() -> None:
+    body = ruleset({"g": gate(rule("r", [PUBLIC]))})
+    first = loaded(body)
+    first.gate(ADA, "g")
+
+    assert loaded(body + b"\n", around(environment={"tier": "x"}), previous=first).gates == {}
+
+
+def test_keeping_many_programs_is_sliced() -> None:
+    surroundings, gates = around(), {f"g{number}": gate() for number in range(120)}
+    first = loaded(ruleset(gates), surroundings)
+    list(first.warm())
+
+    assert len(list(loaded(ruleset(gates), surroundings).keep(first))) == 2
+
+
+@pytest.mark.parametrize(
+    ("current", "new", "replaces"),
+    [
+        ({}, {}, True),
+        ({"time": 0}, {"time": 0}, True),
+        ({"time": 5}, {"time": 4}, False),
+        ({"time": 5, "checksum": "a"}, {"time": 5, "checksum": "a"}, False),
+        ({"time": 5, "checksum": "a"}, {"time": 6, "checksum": "a"}, False),
+        ({"time": 5, "checksum": "a"}, {"time": 5, "checksum": "b"}, True),
+        ({"time": 5}, {"time": 5}, True),
+        ({"time": "x", "checksum": 5}, {"time": 1}, True),
+    ],
+)
+def test_an_older_or_equal_ruleset_does_not_replace(current: dict[str, Any], new: dict[str, Any], replaces: bool) -> None:  # noqa: FBT001
+    made = [loaded(orjson.dumps({"has_updates": True, **fields})) for fields in (current, new)]
+
+    assert supersedes(made[1], made[0]) is replaces
+
+
+def test_a_released_ruleset_still_answers_whoever_holds_it() -> None:
+    rules = loaded(ruleset({f"g{number}": gate(rule("r", [PUBLIC])) for number in range(700)}))
+    rules.gate(ADA, "g1")
+
+    assert len(list(release(rules))) >= 3
+    assert (rules.gate(ADA, "g1").value, rules.gate(ADA, "g2").value) == (True, True)
+
+
+def test_without_a_ruleset_every_name_is_unknown() -> None:
+    rules = empty_ruleset(around(), "Uninitialized")
+
+    found = rules.gate(ADA, "g")
+
+    assert (found.value, rules.reason(found), rules.time_ms, rules.checksum) == (False, "Uninitialized", 0, "")
+
+
+def test_a_ruleset_knows_whether_it_needs_the_country_table() -> None:
+    asks = {"g": gate(rule("r", [condition("ip_based", "any", ["CA"], "country")]))}
+    inline = {"has_updates": True, "feature_gates": [{**asks["g"], "name": "g"}]}
+
+    assert loaded(ruleset(asks)).asks_for_countries
+    assert loaded(orjson.dumps(inline)).asks_for_countries
+    assert not of_gates(g=gate()).asks_for_countries
+    assert not empty_ruleset(around()).asks_for_countries
+
+
+def test_reasons_name_source_and_outcome() -> None:
+    rules = loaded(ruleset({"g": gate()}), source="Bootstrap")
+
+    assert rules.reason(rules.gate(ADA, "g")) == "Bootstrap:Recognized"
+
+
+def test_steps_can_be_run_at_once() -> None:
+    assert finish(load(ruleset(), around())) is not None

@@ -1,0 +1,199 @@
+"""Beside the vendor's package: generated rulesets and users, cycles, bandits, mappings, overrides, user agents."""
+
+from typing import Any
+
+import orjson
+import pytest
+from agents import AGENTS
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from strategies import EXPERIMENTS, GATES, LAYERS, rulesets, users
+from worlds import PUBLIC, around, condition, experiment, gate, layer, loaded, passes, rule, ruleset, user
+
+from asyncsdk._rules.evaluate import Evaluation
+from asyncsdk._rules.exposures import as_json
+from asyncsdk._rules.overrides import Overrides
+from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk._rules.user_agent import parse
+
+pytest.importorskip("statsig_python_core")
+from oracle import Oracle, as_core  # noqa: E402 -- only where the package is
+
+pytestmark = [pytest.mark.oracle, pytest.mark.timeout(120)]
+EXAMPLES = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+four_users = st.lists(users(), min_size=4, max_size=4)
+
+
+def undelegated(found: Evaluation) -> Any:
+    return as_json(found.secondary if found.undelegated is None else found.undelegated)
+
+
+def compare_gate(rules: Ruleset, one: Any, name: str, entry: Any) -> None:
+    found = rules.gate(one, name)
+    ours = (found.value, found.rule_id, as_json(found.secondary), found.id_type)
+    assert ours == (entry["value"], entry["rule_id"], entry["secondary_exposures"], entry["id_type"]), name
+
+
+def compare_config(rules: Ruleset, one: Any, name: str, entry: Any) -> None:
+    found = rules.experiment(one, name)
+    ours = (found.value, found.rule_id, as_json(found.secondary), found.id_type)
+    assert ours == (entry["value"], entry["rule_id"], entry["secondary_exposures"], entry["id_type"]), name
+    assert entry.get("passed", found.passed) == found.passed
+    if "is_user_in_experiment" in entry:
+        theirs = (entry.get("group_name"), entry["is_user_in_experiment"], entry["is_experiment_active"])
+        assert (found.group_name, found.is_experiment_group, bool(found.is_active)) == theirs
+
+
+def compare_layer(rules: Ruleset, one: Any, name: str, entry: Any) -> None:
+    found = rules.layer(one, name)
+    ours = (found.value, found.rule_id, found.id_type, found.group_name, found.allocated_experiment, found.parameter_rules)
+    keys = ("value", "rule_id", "id_type", "group_name", "allocated_experiment_name", "parameter_rule_ids")
+    assert ours == tuple(entry.get(key) for key in keys), name
+    assert list(found.explicit_parameters or ()) == entry["explicit_parameters"]
+    for mine, theirs in (
+        (as_json(found.secondary), entry["secondary_exposures"]),
+        (undelegated(found), entry["undelegated_secondary_exposures"]),
+    ):
+        if found.parameter_rules is None:
+            assert mine == theirs
+        else:  # a merging layer leaks there what an ignored experiment looked at
+            assert [one_exposed for one_exposed in theirs if one_exposed in mine] == mine
+
+
+COMPARISONS = {"feature_gates": compare_gate, "dynamic_configs": compare_config, "layer_configs": compare_layer}
+
+
+@EXAMPLES
+@given(rulesets(), four_users)
+def test_generated_rulesets_answer_alike(world: dict[str, Any], people: list[dict[str, Any]]) -> None:
+    body = orjson.dumps(world)
+    oracle, rules = Oracle(body, "staging"), loaded(body, around(environment={"tier": "staging"}))
+    try:
+        for fields in people:
+            one, expected = user(fields), oracle.response(fields)
+            for section, compare in COMPARISONS.items():
+                for name, entry in expected[section].items():
+                    compare(rules, one, name, entry)
+            segment = oracle.client.get_feature_gate(as_core(fields), "segment:s")
+            assert (rules.gate(one, "segment:s").value, rules.gate(one, "segment:s").rule_id) == (segment.value, segment.rule_id)
+    finally:
+        oracle.close()
+
+
+@EXAMPLES
+@given(rulesets(cyclic=True, unknown=True), four_users)
+def test_cyclic_and_unknown_rules_end_alike(world: dict[str, Any], people: list[dict[str, Any]]) -> None:
+    body = orjson.dumps(world)
+    oracle, rules = Oracle(body), loaded(body)
+    try:
+        for fields in people:
+            one, theirs = user(fields), as_core(fields)
+            for name in GATES:
+                found, gate_there = rules.gate(one, name), oracle.client.get_feature_gate(theirs, name)
+                assert (found.rule_id, rules.reason(found).split(":")[-1]) == (gate_there.rule_id, gate_there.details.reason.split(":")[-1].replace("IdListInMemory", "Recognized"))
+                if found.outcome == "Recognized":  # an unknown condition after one that passed opens gates there
+                    assert found.value == gate_there.value
+            for name in EXPERIMENTS:
+                there = oracle.client.get_experiment(theirs, name)
+                found = rules.experiment(one, name)
+                assert (found.value, found.rule_id, found.group_name) == (there.value, there.rule_id, there.group_name)
+            for name in LAYERS:
+                layer_there = oracle.client.get_layer(theirs, name)
+                found = rules.layer(one, name)
+                assert (found.value, found.rule_id, found.group_name) == (layer_there.to_dict()["__value"], layer_there.rule_id, layer_there.group_name)
+    finally:
+        oracle.close()
+
+
+def chain(length: int) -> dict[str, Any]:
+    gates = {f"g{n}": gate(rule("r", [passes(f"g{n - 1}")])) for n in range(1, length)}
+    return {"g0": gate(rule("r", [PUBLIC]))} | gates
+
+
+def test_the_depth_limit_is_the_same() -> None:
+    body = ruleset(chain(70))
+    oracle, rules = Oracle(body), loaded(body)
+
+    for n in range(60, 70):
+        there = oracle.client.get_feature_gate(as_core({"userID": "u"}), f"g{n}")
+        found = rules.gate(user({"userID": "u"}), f"g{n}")
+        assert (found.value, found.rule_id) == (there.value, there.rule_id)
+    oracle.close()
+
+
+SPECIAL = ruleset(
+    {
+        "g": gate(rule("rg", [PUBLIC])),
+        "old": gate(),
+        "new": gate(rule("rn", [passes("g")]), version=7),
+        "looks": gate(rule("rl", [passes("old")])),
+        "asks": gate(rule("ra", [condition("experiment_group", "any", ["test"], "e")])),
+    },
+    {"e": experiment(rule("re", [passes("g")], {"p": 1}, groupName="Test", isExperimentGroup=True), version=9), "f": experiment()},
+    {
+        "l": layer(rule("rl", [PUBLIC], configDelegate="e"), version=4),
+        "m": layer(rule("rm", [PUBLIC], configDelegate="f"), version=4),
+    },
+    override_rules={"or": rule("or", [PUBLIC])},
+    overrides={
+        "old": [{"new_config_name": "new", "rules": [{"rule_name": "or"}]}],
+        "f": [{"new_config_name": "e", "rules": [{"rule_name": "or", "start_time": 5}]}],
+    },
+    cmab_configs={
+        name: {
+            "salt": "s",
+            "targetAppIDs": [],
+            "defaultValue": {"d": 1},
+            "idType": "userID",
+            "enabled": True,
+            "version": 4,
+            "sampleRate": 0.0,
+            "higherIsBetter": name != "low",
+            "groups": [{"name": "A", "id": "ga", "parameterValues": {"v": 1}}, {"name": "B", "id": "gb", "parameterValues": {"v": 2}}],
+            "config": None if name in ("even", "aimed", "missed") else {"ga": _score(1, 2), "gb": _score(10, 1)},
+            "targetingGateName": {"aimed": "g", "missed": "nowhere"}.get(name),
+        }
+        for name in ("even", "aimed", "missed", "high", "low")
+        for _score in [lambda alpha, weight: {"alpha": alpha, "intercept": 2, "records": 5, "weightsNumerical": {"level": weight}, "weightsCategorical": {"plan": {"pro": 5.0}}}]
+    },
+)
+
+
+@pytest.mark.parametrize("overridden", [False, True])
+def test_mappings_bandits_overrides_and_groups_answer_alike(overridden: bool) -> None:  # noqa: FBT001
+    oracle, overrides = Oracle(SPECIAL), Overrides()
+    if overridden:
+        oracle.client.override_gate("g", False)
+        oracle.client.override_experiment("e", {"p": "over"})
+        overrides = overrides.set("gate", "g", False).set("experiment", "e", {"p": "over"})
+    rules = loaded(SPECIAL, around(overrides=overrides))
+    for fields in ({"userID": f"u{n}", "custom": {"level": n, "plan": "pro" if n % 2 else "free"}} for n in range(30)):
+        one, theirs = user(fields), as_core(fields)
+        for name in ("g", "old", "looks", "asks"):
+            there = oracle.client.get_feature_gate(theirs, name)
+            found = rules.gate(one, name)
+            assert (found.value, found.rule_id, found.id_type, found.version) == (there.value, there.rule_id, there.id_type, there.details.version if found.rule_id != "override" else None)
+        for name in ("e", "f", "even", "aimed", "missed", "high", "low"):
+            there = oracle.client.get_experiment(theirs, name)
+            found = rules.experiment(one, name)
+            assert (found.value, found.rule_id, found.group_name) == (there.value, there.rule_id, there.group_name)
+        for name in ("l", "m"):
+            shown = oracle.client.get_layer(theirs, name)
+            found = rules.layer(one, name)
+            assert (found.value, found.rule_id, found.version) == (shown.to_dict()["__value"], shown.rule_id, shown.details.version)
+    oracle.close()
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.lists(st.sampled_from([word for agent in AGENTS for word in agent.split()]), min_size=1, max_size=9).map(" ".join), max_size=60))
+def test_user_agents_are_read_alike(agents: list[str]) -> None:
+    fields = ("os_name", "os_version", "browser_name", "browser_version")
+    answers = {(field, getattr(parse(agent), field)) for agent in (*agents, *AGENTS) for field in fields}
+    asks = {f"{field}:{value}": gate(rule("r", [condition("ua_based", "any_case_sensitive", [value], field)])) for field, value in answers}
+    oracle = Oracle(ruleset(asks))
+    try:
+        for agent in (*agents, *(agent for agent in AGENTS if agent)):
+            one, parsed = as_core({"userID": "u", "userAgent": agent}), parse(agent)
+            assert all(oracle.client.check_gate(one, f"{field}:{getattr(parsed, field)}") for field in fields), agent
+    finally:
+        oracle.close()

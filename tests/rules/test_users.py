@@ -1,0 +1,133 @@
+"""Where a user's values come from, and that no user can break a lookup."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from worlds import around, condition, field, gate, loaded, of_gates, rule, ruleset
+
+from asyncsdk._model.users import User
+from asyncsdk._rules.operators import OPERATORS
+
+
+def sees(name: str | None, user: User, target: Any = "x", **options: Any) -> bool:
+    rules = loaded(ruleset({"g": gate(rule("r", [condition("user_field", "eq", target, name)]))}), around(**options))
+    return rules.gate(user, "g").value is True
+
+
+@pytest.mark.parametrize(
+    ("name", "user"),
+    [
+        ("userID", User("x")),
+        ("USERID", User("x")),
+        ("email", User("1", email="x")),
+        ("appVersion", User("1", app_version="x")),
+        ("userAgent", User("1", user_agent="x")),
+        ("email", User("1", email="", custom={"email": "x"})),
+        ("Plan", User("1", custom={"Plan": "x", "plan": "y"})),
+        ("Plan", User("1", custom={"plan": "x"})),
+        ("plan", User("1", private_attributes={"plan": "x"})),
+        ("Plan", User("1", custom={"other": 1}, private_attributes={"plan": "x"})),
+        ("user_id", User("x")),
+        ("app_version", User("1", app_version="x")),
+        ("user_id", User("1", custom={"user_id": "x"})),
+    ],
+)
+def test_a_field_is_looked_for_in_order(name: str, user: User) -> None:
+    assert sees(name, user)
+
+
+@pytest.mark.parametrize(
+    ("name", "user", "target"),
+    [
+        ("email", User("1", email=""), None),
+        ("plan", User("1", custom={"plan": None}, private_attributes={"plan": "x"}), None),
+        (None, User("1"), None),
+        ("user_id", User(None), None),
+        ("userID", User(5), "5"),
+        ("userID", User(0), "0"),
+        ("ip_address", User("1", ip="1.2.3.4"), None),
+    ],
+)
+def test_missing_values_and_numbers(name: str | None, user: User, target: Any) -> None:
+    assert sees(name, user, target)
+
+
+def test_global_custom_fields_come_after_the_users_own() -> None:
+    everyone = {"plan": "x"}
+
+    assert sees("plan", User("1"), global_custom=everyone)
+    assert not sees("plan", User("1", custom={"plan": "own"}), global_custom=everyone)
+    assert sees("plan", User("1", private_attributes={"plan": "private"}), global_custom=everyone)
+
+
+@pytest.mark.parametrize(
+    ("id_type", "user", "expected"),
+    [
+        ("userID", User(None), ""),
+        ("userid", User("x"), "x"),
+        ("companyID", User("1", custom_ids={"companyID": "x"}), "x"),
+        ("companyID", User("1", custom_ids={"companyid": 5}), "5"),
+        ("companyID", User("1", custom_ids={"other": 5}), None),
+        ("companyID", User("1"), None),
+    ],
+)
+def test_a_unit_id_is_the_conditions(id_type: str, user: User, expected: str | None) -> None:
+    rules = of_gates(g=gate(rule("r", [condition("unit_id", "eq", expected, idType=id_type)])))
+
+    assert rules.gate(user, "g").value is True
+
+
+class Hostile:
+    """Raises whatever is asked of it."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+    def __bool__(self) -> bool:
+        return True
+
+
+cycle: list[Any] = []
+cycle.append(cycle)
+odd = st.sampled_from([Hostile(), object(), {1, 2}, b"x", cycle, "\ud800", 10**5000, float("nan"), ("a", {"b": cycle}), -(2**70)])
+values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | odd | st.lists(odd, max_size=2)
+fields = values | st.dictionaries(st.sampled_from(["plan", "email", "companyID", "tier"]) | st.text(), values, max_size=3)
+OPERANDS = (None, "a", 5, True, [], ["a", 5], {"a": 1})
+EVERYTHING = of_gates(
+    **{
+        f"{kind}:{operator}:{place}": gate(rule("r", [condition(kind, operator, target, name, idType=id_type)], share=50, idType=id_type))
+        for operator in OPERATORS
+        for place, target in enumerate(OPERANDS)
+        for kind, name, id_type in (
+            ("user_field", "email", "userID"),
+            ("user_field", "plan", "companyID"),
+            ("environment_field", "tier", "userID"),
+            ("unit_id", None, "companyID"),
+            ("ua_based", "os_name", "userID"),
+            ("ip_based", "country", "userID"),
+        )
+    }
+)
+NAMES = list(EVERYTHING.names("feature_gates"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(fields, min_size=11, max_size=11))
+def test_no_user_breaks_a_lookup(given_values: list[Any]) -> None:
+    names = "email ip user_agent country locale app_version custom custom_ids private_attributes statsig_environment".split()
+    user = User(given_values[0], **dict(zip(names, given_values[1:], strict=True)))
+
+    for name in NAMES:
+        assert EVERYTHING.gate(user, name).value in (True, False)
+
+
+def test_fields_may_be_any_mapping() -> None:
+    from types import MappingProxyType
+
+    assert sees("plan", User("1", custom=MappingProxyType({"plan": "x"})))
+    assert not sees("plan", User("1", custom=["plan"]))  # type: ignore[arg-type]

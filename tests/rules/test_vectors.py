@@ -1,0 +1,176 @@
+"""The vendor's recorded answers: every operator cell, 200 users of two projects, whole client responses."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from worlds import Json, around, loaded, user
+
+from asyncsdk._model.users import User
+from asyncsdk._rules.bootstrap import client_response, client_view
+from asyncsdk._rules.buckets import bucketer, djb2, list_entry
+from asyncsdk._rules.evaluate import Evaluation
+from asyncsdk._rules.exposures import as_json
+from asyncsdk._rules.operators import OPERATORS
+from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk._rules.sticky import assign
+from asyncsdk._rules.user_agent import parse
+
+_KINDS = {"dynamic_config": "config"}
+LISTED = {list_entry(unit) for unit in ("abc", "9", "u", "true", "10")}
+
+
+def read(path: Path) -> Any:
+    return orjson.loads(path.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def recorded(vectors: Path) -> Path:
+    folder = vectors / "statsig"
+    return folder if folder.is_dir() else vectors
+
+
+def test_every_cell_of_the_operator_matrix(recorded: Path) -> None:
+    matrix = read(recorded / "synthetic_operator_matrix.json")
+    wrong = []
+    for row in matrix["rows"]:
+        operator = OPERATORS[row["operator"]]
+        target = operator.prepare(row["target"])
+        if "segment" in row["operator"] and row["target"] == "list_a":
+            target = lambda unit: list_entry(unit) in LISTED  # noqa: E731
+        for value, expected in zip(matrix["values"], row["results"], strict=True):
+            if operator.test(None if value == "__missing__" else value, target) is not bool(expected):
+                wrong.append((row["operator"], row["target"], value))
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("project", ["eval_proj", "demo_proj"])
+def test_every_name_for_200_users(recorded: Path, project: str) -> None:
+    rules = loaded((recorded / "core" / f"{project}_dcs.json").read_bytes())
+    expected = read(recorded / f"expected_core_{project}_users200.json")
+    wrong = []
+    for fields, row in zip(read(recorded / "users_200.json"), expected["results"], strict=True):
+        one = user(fields)
+        for (title, known), answer in zip(expected["names"].items(), row, strict=True):
+            kind, name = title.split(":", 1)
+            found = rules.lookup(_KINDS.get(kind, kind), one, name)  # type: ignore[arg-type]
+            value, rule_id, group, version, exposures, allocated = answer
+            wanted = (known["values"][value], rule_id, None if kind == "gate" else group, version, allocated)
+            shown = known["exposures"][exposures]
+            if wanted != _shown(found) or (shown is not None and shown not in _exposed(found)):
+                wrong.append((fields, title))
+
+    assert wrong == []
+
+
+def _shown(found: Evaluation) -> tuple[Any, ...]:
+    group = None if found.is_gate else found.group_name
+    return found.value, found.rule_id, group, found.version, found.allocated_experiment
+
+
+def _exposed(found: Evaluation) -> tuple[Any, ...]:
+    own = as_json(found.secondary)
+    return own, [own, own if found.undelegated is None else as_json(found.undelegated)]
+
+
+def test_whole_client_responses(recorded: Path) -> None:
+    rules = loaded((recorded / "core/eval_proj_dcs.json").read_bytes(), around(environment={"tier": "staging"}))
+    for case in read(recorded / "expected_gcir_eval_proj.json")["cases"]:
+        for hash_name, expected in case["core"].items():
+            view = client_view(rules, hash=hash_name)
+            assert orjson.loads(client_response(view, user(case["user"]), expected["sdkInfo"])) == expected
+
+
+def expectations(recorded: Path) -> Json:
+    found: Json = read(recorded / "expected_from_tests.json")
+    return found
+
+
+def test_the_sdks_own_expectations_of_evaluations(recorded: Path) -> None:
+    wrong = []
+    rulesets: dict[tuple[str, str | None], Ruleset] = {}
+    for case in expectations(recorded)["evaluations"]:
+        path = recorded / case["ruleset"]
+        if not path.exists() or not case.get("verified_core"):
+            continue
+        key = (case["ruleset"], case["env"])
+        if key not in rulesets:
+            environment = None if case["env"] is None else {"tier": case["env"]}
+            rulesets[key] = loaded(path.read_bytes(), around(environment=environment, id_lists=_lists(recorded)))
+        kind = _KINDS.get(case["kind"], case["kind"])
+        if kind not in ("gate", "config", "experiment", "layer"):
+            continue
+        found = rulesets[key].lookup(kind, user(case["user"]), case["name"])  # type: ignore[arg-type]
+        if not _agrees(found, case["expect"]):
+            wrong.append((case, found))
+
+    assert rulesets
+    assert wrong == []
+
+
+def _lists(recorded: Path) -> dict[str, set[str]]:
+    lines = (recorded / "core/company_id_list").read_text().splitlines()
+    return {"company_id_list": {line[1:] for line in lines if line.startswith("+")}}
+
+
+def _agrees(found: Evaluation, expected: Json) -> bool:
+    shown = {
+        "value": found.value,
+        "rule_id": found.rule_id,
+        "group": found.group_name,
+        "version": found.version,
+        "secondary": as_json(found.secondary),
+        "undelegated": as_json(found.secondary if found.undelegated is None else found.undelegated),
+    }
+    return all(shown[key] == value for key, value in expected.items() if key in shown)
+
+
+def test_the_sdks_own_expectations_of_parts(recorded: Path) -> None:
+    known = expectations(recorded)
+
+    for case in known["operators"]:
+        operator = OPERATORS[case["operator"]]
+        assert operator.test(case["value"], operator.prepare(case["target"])) is case["expect"], case
+    for case in known["hashes"]:
+        if "." in case["input"]:
+            salt, unit = case["input"].rsplit(".", 1)
+            assert bucketer(salt, 10_000)(unit) == case["mod_10000"]
+            assert bucketer(salt, 1000)(unit) == case["mod_1000"]
+    assert [str(djb2(case["input"])) for case in known["djb2"]] == [case["djb2"] for case in known["djb2"]]
+    assert [list_entry(case["unit"]) for case in known["id_list_entries"]] == [case["list_entry"] for case in known["id_list_entries"]]
+
+
+def test_the_sdks_own_user_agents(recorded: Path) -> None:
+    names = {"osName": "os_name", "osVersion": "os_version", "browserName": "browser_name", "browserVersion": "browser_version"}
+    for case in expectations(recorded)["user_agents_first_party"]:
+        found = parse(case["ua"])
+        assert {key: getattr(found, names[key]) for key in case["expect"]} == case["expect"]
+    for line in (recorded / "core/test_must_pass_user_agents.txt").read_text().splitlines()[1:]:
+        agent, *columns = line.split("|")
+        expected = tuple("Other" if columns[place] == "None" else columns[place] for place in (0, 5))
+        found = parse(agent)
+        assert found is not None
+        assert (found.os_name, found.browser_name) == expected
+
+
+def test_the_sdks_own_sticky_cases(recorded: Path) -> None:
+    known = expectations(recorded)["sticky"]
+    rules = loaded((recorded / known["ruleset"]).read_bytes())
+    for case in known["cases"]:
+        saved = {known["experiment"]: known["sticky_values"]}
+        found = assign(rules, "experiment", user(case["user"]), known["experiment"], saved, **case["options"]).evaluation
+        assert found.group_name == case["expect"]["group"]
+        assert (rules.reason(found) == "Persisted") is (case["expect"]["reason"] == "Persisted")
+
+
+@pytest.mark.parametrize("path", ["legacy_python/dcs_plain_text", "node/rulesets_e2e_full_dcs.json", "legacy_python/download_config_specs.json"])
+def test_the_first_form_of_a_project_is_read_whole(recorded: Path, path: str) -> None:
+    rules = loaded((recorded / path).read_bytes())
+    list(rules.warm())
+
+    found = [rules.gate(User("a"), name) for name in rules.names("feature_gates")]
+
+    assert rules.is_inline
+    assert sum(one.outcome != "Recognized" for one in found) <= len(found) // 20

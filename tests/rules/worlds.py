@@ -1,0 +1,141 @@
+"""Small rulesets for tests, in the vendor's JSON."""
+
+from typing import Any
+
+import orjson
+
+from asyncsdk._model.users import User
+from asyncsdk._rules.loading import load_now
+from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk._rules.surroundings import Surroundings
+
+NOW_MS = 1_760_000_000_000
+Json = dict[str, Any]
+_WIRE = {
+    "userID": "user_id",
+    "userAgent": "user_agent",
+    "appVersion": "app_version",
+    "customIDs": "custom_ids",
+    "privateAttributes": "private_attributes",
+    "statsigEnvironment": "statsig_environment",
+}
+
+
+def around(**options: Any) -> Surroundings:
+    return Surroundings(**{"clock": lambda: NOW_MS, "random": lambda: 0.5, **options})
+
+
+def user(fields: Json) -> User:
+    """A user from wire names."""
+    return User(**{_WIRE.get(name, name): value for name, value in fields.items()})
+
+
+def condition(kind: str, operator: str | None = None, target: Any = None, field: str | None = None, **more: Any) -> Json:
+    salt = more.pop("salt", None)
+    additional = {} if salt is None else {"salt": salt}
+    return {
+        "type": kind,
+        "operator": operator,
+        "targetValue": target,
+        "field": field,
+        "additionalValues": additional,
+        "idType": "userID",
+        **more,
+    }
+
+
+PUBLIC = condition("public")
+NOBODY = condition("user_field", "any", ["nobody"], "userID")
+MYSTERY = condition("mystery")
+
+
+def passes(gate: Any) -> Json:
+    return condition("pass_gate", None, gate)
+
+
+def fails(gate: Any) -> Json:
+    return condition("fail_gate", None, gate)
+
+
+def field(name: str, operator: str, target: Any) -> Json:
+    return condition("user_field", operator, target, name)
+
+
+def rule(identity: str, conditions: list[Json], value: Any = True, share: float = 100, **more: Any) -> Json:
+    return {
+        "id": identity,
+        "name": identity,
+        "conditions": conditions,
+        "returnValue": value,
+        "passPercentage": share,
+        "salt": "",
+        "idType": "userID",
+        **more,
+    }
+
+
+def gate(*rules: Json, **more: Any) -> Json:
+    return _spec("feature_gate", "feature_gate", rules, {"defaultValue": False, **more})
+
+
+def config(*rules: Json, **more: Any) -> Json:
+    return _spec("dynamic_config", "dynamic_config", rules, {"defaultValue": {}, **more})
+
+
+def experiment(*rules: Json, **more: Any) -> Json:
+    return _spec("dynamic_config", "experiment", rules, {"defaultValue": {}, "isActive": True, **more})
+
+
+def layer(*rules: Json, **more: Any) -> Json:
+    return _spec("dynamic_config", "layer", rules, {"defaultValue": {}, **more})
+
+
+def _spec(kind: str, entity: str, rules: tuple[Json, ...], more: Json) -> Json:
+    common = {"type": kind, "entity": entity, "salt": "salt", "enabled": True, "idType": "userID", "version": 1}
+    return {**common, "rules": list(rules), **more}
+
+
+def ruleset(gates: Json | None = None, configs: Json | None = None, layers: Json | None = None, **more: Any) -> bytes:
+    """The second form: conditions stand in `condition_map`."""
+    table: Json = {}
+    sections = {
+        "feature_gates": gates or {},
+        "dynamic_configs": configs or {},
+        "layer_configs": layers or {},
+        "override_rules": more.pop("override_rules", {}),
+    }
+    sections = orjson.loads(orjson.dumps(sections))
+    for name, section in sections.items():
+        specs = section.values()
+        for found in specs if name == "override_rules" else (rule for spec in specs if isinstance(spec["rules"], list) for rule in spec["rules"]):
+            found["conditions"] = [_intern(table, one) for one in found["conditions"]]
+    return orjson.dumps(
+        {
+            "has_updates": True,
+            "time": 1_700_000_000_000,
+            "company_id": "c",
+            "response_format": "dcs-v2",
+            "experiment_to_layer": {},
+            **sections,
+            "condition_map": table,
+            **more,
+        }
+    )
+
+
+def _intern(table: Json, one: Any) -> str:
+    if isinstance(one, str):
+        return one
+    key = str(len(table))
+    table[key] = one
+    return key
+
+
+def loaded(body: bytes, surroundings: Surroundings | None = None, **options: Any) -> Ruleset:
+    found = load_now(body, surroundings or around(), **options)
+    assert found is not None
+    return found
+
+
+def of_gates(**gates: Json) -> Ruleset:
+    return loaded(ruleset(gates))
