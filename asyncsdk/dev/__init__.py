@@ -17,6 +17,7 @@ from asyncsdk.dev.ledger import ReceivedRequest
 from asyncsdk.dev.rudderstack import RudderStackServer
 from asyncsdk.dev.server import DevServer
 from asyncsdk.dev.statsig import StatsigServer
+from asyncsdk.dev.statsig_rules import StatsigRulesServer
 
 __all__ = [
     "AmplitudeServer",
@@ -25,5 +26,6 @@ __all__ = [
     "ReceivedEvent",
     "ReceivedRequest",
     "RudderStackServer",
+    "StatsigRulesServer",
     "StatsigServer",
 ]

@@ -75,7 +75,7 @@ class AmplitudeServer:
         """Find the endpoint; None if the path is another vendor's."""
         if path not in BODY_LIMITS:
             return None
-        return Route(self._ingest) if method == "POST" else Route(lambda _: self.refusal(405), ingest=False)
+        return Route(self._ingest) if method == "POST" else Route(lambda _: self.refusal(405), may_fail=False)
 
     def refusal(self, status: int) -> Answer:
         """Word an answer of `status` as Amplitude would."""

@@ -102,11 +102,11 @@ class Route:
 
     Attributes:
         handle: Answers a request without changing anything.
-        ingest: Whether it takes events; only then faults apply.
+        may_fail: Whether faults apply to it: where events go, and where rules come from.
     """
 
     handle: Callable[[Request], Answer]
-    ingest: bool = True
+    may_fail: bool = True
 
 
 class VendorServer(Protocol):

@@ -84,7 +84,7 @@ class RudderStackServer:
         allowed, route = self._endpoint(path)
         if route is None or method == allowed:
             return route
-        return Route(lambda _: Answer(405, headers={"Allow": allowed}), ingest=False)
+        return Route(lambda _: Answer(405, headers={"Allow": allowed}), may_fail=False)
 
     def refusal(self, status: int) -> Answer:
         """Word an answer of `status` as the gateway would."""
@@ -98,7 +98,7 @@ class RudderStackServer:
         if path.removeprefix("/v1/") in CALLS:
             return "POST", Route(partial(self._ingest, call=path.removeprefix("/v1/")))
         if path == "/health":
-            return "GET", Route(_health, ingest=False)
+            return "GET", Route(_health, may_fail=False)
         return "", None
 
     def _ingest(self, request: Request, call: str | None, *, beacon: bool = False) -> Answer:

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -14,18 +15,23 @@ from asyncsdk.dev.exchange import TEXT, Answer, ReceivedEvent, Route, VendorServ
 from asyncsdk.dev.faults import Fault, FaultBook, Standing
 from asyncsdk.dev.ledger import Ledger, ReceivedRequest
 from asyncsdk.dev.rudderstack import RudderStackServer
+from asyncsdk.dev.rule_source import RulesetSource, RulesetWatch
 from asyncsdk.dev.statsig import StatsigServer
+from asyncsdk.dev.statsig_rules import StatsigRulesServer
 from asyncsdk.errors import AsyncSDKError, ConfigurationError
 
 _NOT_FOUND = Answer(404, b"404 page not found\n", {"Content-Type": TEXT, "X-Content-Type-Options": "nosniff"})
 
 
 class DevServer:
-    """A local server with the event endpoints of Statsig, RudderStack and Amplitude.
+    """A local server with the event endpoints of Statsig, RudderStack and Amplitude, and with Statsig's rules.
 
     Answers, limits, refusals and de-duplication are the vendors'; nothing is forwarded. Use it as an async
     context manager, or call `start` and `stop`; after `stop` it starts again on the same port, and what it
     received is still there.
+
+    Four vendors have names here: `rudderstack`, `amplitude`, `statsig` (its events), and `statsig-rules` (its ruleset,
+    ID lists and client-initialize responses), so that each can fail alone.
 
     Args:
         host: Address to listen on.
@@ -33,9 +39,10 @@ class DevServer:
         keep: Most requests, and most events, to remember; totals go on.
         keep_bytes: Most plain bytes of requests, and of events, to remember.
         vendors: Imitated vendors with other settings than the usual ones, which accept any key.
+        ruleset: See `set_ruleset`; None: Statsig has no news.
 
     Raises:
-        ConfigurationError: Two `vendors` have the same name.
+        ConfigurationError: Two `vendors` have the same name, or the ruleset cannot be served.
     """
 
     def __init__(
@@ -46,6 +53,7 @@ class DevServer:
         keep: int = 10_000,
         keep_bytes: int = 64 * 1024 * 1024,
         vendors: Sequence[VendorServer] = (),
+        ruleset: RulesetSource | None = None,
     ) -> None:
         self._host = host
         self._port = port
@@ -53,8 +61,13 @@ class DevServer:
         if len(given) < len(vendors):
             msg = "each vendor can be given once"
             raise ConfigurationError(msg)
-        usual: tuple[VendorServer, ...] = (RudderStackServer(), AmplitudeServer(), StatsigServer())
+        of_rules = (vendor for vendor in vendors if isinstance(vendor, StatsigRulesServer))
+        self._rules = next(of_rules, StatsigRulesServer())
+        usual: tuple[VendorServer, ...] = (RudderStackServer(), AmplitudeServer(), StatsigServer(), self._rules)
         self._vendors = {vendor.name: vendor for vendor in usual} | given
+        self._watch = RulesetWatch(self._rules.shelf)
+        if ruleset is not None:
+            self.set_ruleset(ruleset)
         self._ledger = Ledger(keep, keep_bytes)
         self._faults = FaultBook()
         self._runner: web.AppRunner | None = None
@@ -116,6 +129,36 @@ class DevServer:
         self._check(vendor)
         await self._until(vendor, lambda: self._ledger.asked[vendor] >= count, f"{count} requests", within)
         return [request for request in self._ledger.requests if request.vendor == vendor]
+
+    @property
+    def ruleset_fault(self) -> str:
+        """What is wrong with the ruleset's file as it is now, so that an earlier version is served; "" if nothing."""
+        self._watch.look()
+        return self._watch.fault
+
+    def set_ruleset(self, source: RulesetSource) -> None:
+        """Serve other rules from now on, always as a later version than the one before.
+
+        Args:
+            source: A ruleset in either form that Statsig serves, v1 or v2: the path of a file, which is watched, or
+                JSON, or decoded JSON. Its `time` is served as it is if it grew, and is not before the file's.
+
+        Raises:
+            ConfigurationError: It is no ruleset, or there is no such file; the rules stay as they were.
+        """
+        self._watch.give(source)
+
+    def set_id_list(self, name: str, units: Iterable[str] | None) -> None:
+        """Begin a new file for an ID list, with these units; None: there is no such list any more."""
+        self._rules.shelf.begin(name, units, int(time.time() * 1000))
+
+    def append_id_list(self, name: str, add: Iterable[str] = (), remove: Iterable[str] = ()) -> None:
+        """Write further lines at the end of an ID list's file.
+
+        Raises:
+            KeyError: There is no such list.
+        """
+        self._rules.shelf.append(name, add, remove)
 
     def script(self, vendor: str | None, *steps: Fault | int | None) -> None:
         """Say what happens to the vendor's next requests, one step each.
@@ -197,13 +240,15 @@ class DevServer:
         record = wire.head_of(http, self._ledger.number(), vendor.name if vendor else "")
         if vendor is None or route is None:
             return self._answer(record, _NOT_FOUND)
-        fault = self._faults.take(vendor.name, None) if route.ingest else None
+        if vendor is self._rules:
+            self._watch.look()
+        fault = self._faults.take(vendor.name, None) if route.may_fail else None
         if fault is not None:
             return await self._misbehave(http, record, fault, Answer(0))
         body = await wire.read_body(http)
         answer = vendor.refusal(413) if body is None else route.handle(wire.request_of(http, body, record.at))
         record.take(answer, len(body or b""))
-        fault = self._faults.take(vendor.name, record) if route.ingest else None
+        fault = self._faults.take(vendor.name, record) if route.may_fail else None
         if answer.status < 300 and (fault is None or fault.ingests):
             for window in vendor.windows:
                 window.charge(answer.usage, record.at)
@@ -234,14 +279,7 @@ class DevServer:
             await self._pause(None if fault.end == "hang" else fault.delay)
         if fault.end in ("answer", "truncate"):
             record.status = answer.status
-        if fault.end == "answer":
-            return wire.respond(answer)
-        if fault.end == "truncate":
-            await wire.truncate(http, answer)
-        elif fault.end in ("refuse", "reset"):
-            wire.reset(http)
-        wire.close(http)
-        return web.Response()
+        return await wire.end(http, fault.end, answer)
 
     async def _pause(self, seconds: float | None) -> None:
         """Wait until `seconds` have passed or the server stops."""

@@ -2,7 +2,7 @@
 
 Source: statsig-python-core 0.24.0 and https://docs.statsig.com/api-reference/events/log-custom-events, read
 2026-11-20. Statsig answers 202 whatever the events look like, so a verdict of `rejected` says what is wrong
-with an event that was answered politely. Its ruleset endpoints belong into a module of their own.
+with an event that was answered politely. Where its rules come from is `statsig_rules.py`.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -49,12 +49,12 @@ class StatsigServer:
         if handle is None:
             return None
         if method != "POST":
-            return Route(lambda _: self.refusal(405), ingest=False)
-        return Route(lambda request: handle(self, request), ingest=handle is _log_event)
+            return Route(lambda _: self.refusal(405), may_fail=False)
+        return Route(lambda request: handle(self, request), may_fail=handle is _log_event)
 
     def refusal(self, status: int) -> Answer:
         """Word an answer of `status` as Statsig would."""
-        return _error(status, f"status {status}")
+        return error_answer(status, f"status {status}")
 
     def check_key(self, request: Request) -> None:
         """Refuse a request without a known key."""
@@ -71,7 +71,7 @@ def _log_event(server: StatsigServer, request: Request) -> Answer:
         value = _parse(plain)
         events = [_event(event) for event in value["events"]]
     except RefusedError as error:
-        return attrs.evolve(_error(error.status, str(error)), json=value, plain_size=len(plain))
+        return attrs.evolve(error_answer(error.status, str(error)), json=value, plain_size=len(plain))
     return attrs.evolve(json_answer(202, {"success": True}), events=events, json=value, plain_size=len(plain))
 
 
@@ -79,7 +79,7 @@ def _sdk_exception(server: StatsigServer, request: Request) -> Answer:
     try:
         server.check_key(request)
     except RefusedError as error:
-        return _error(error.status, str(error))
+        return error_answer(error.status, str(error))
     return json_answer(202, {"success": True})
 
 
@@ -161,5 +161,6 @@ def _parse(plain: bytes) -> dict[str, Json]:
     return value
 
 
-def _error(status: int, text: str) -> Answer:
+def error_answer(status: int, text: str) -> Answer:
+    """Answer as Statsig does when something is wrong."""
     return json_answer(status, {"success": False, "error": text})

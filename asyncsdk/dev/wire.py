@@ -7,6 +7,7 @@ import time
 from aiohttp import web
 
 from asyncsdk.dev.exchange import MAX_BODY, Answer, Request
+from asyncsdk.dev.faults import End
 from asyncsdk.dev.ledger import ReceivedRequest
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -46,7 +47,19 @@ def respond(answer: Answer) -> web.Response:
     return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
 
 
-async def truncate(http: web.Request, answer: Answer) -> None:
+async def end(http: web.Request, how: End, answer: Answer) -> web.StreamResponse:
+    """Answer, or end the connection in another way (`Fault.end`)."""
+    if how == "answer":
+        return respond(answer)
+    if how == "truncate":
+        await _truncate(http, answer)
+    elif how in ("refuse", "reset"):
+        _reset(http)
+    _close(http)
+    return web.Response()
+
+
+async def _truncate(http: web.Request, answer: Answer) -> None:
     """Send an answer that announces more bytes than it has."""
     response = web.StreamResponse(status=answer.status, headers=answer.headers)
     response.content_length = len(answer.body) + _MISSING_BYTES
@@ -54,7 +67,7 @@ async def truncate(http: web.Request, answer: Answer) -> None:
     await response.write(answer.body)
 
 
-def reset(http: web.Request) -> None:
+def _reset(http: web.Request) -> None:
     """End the connection with a TCP reset."""
     if http.transport is not None:
         sock: socket.socket = http.transport.get_extra_info("socket")
@@ -62,7 +75,7 @@ def reset(http: web.Request) -> None:
         http.transport.abort()
 
 
-def close(http: web.Request) -> None:
+def _close(http: web.Request) -> None:
     """End the connection without another word."""
     if http.transport is not None:
         http.transport.close()

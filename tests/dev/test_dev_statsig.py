@@ -125,7 +125,7 @@ def test_a_report_of_an_sdk_is_taken() -> None:
     route = StatsigServer().route("POST", "/v1/sdk_exception")
 
     assert route is not None
-    assert not route.ingest
+    assert not route.may_fail
     assert route.handle(Request("POST", "/v1/sdk_exception", headers=KEY)).status == 202
     assert route.handle(Request("POST", "/v1/sdk_exception")).status == 401
 

@@ -4,6 +4,7 @@ import aiohttp
 from aiohttp import web
 
 from asyncsdk.dev import wire
+from asyncsdk.dev.exchange import Answer
 
 
 async def test_a_connection_that_is_gone_can_be_ended() -> None:
@@ -22,7 +23,6 @@ async def test_a_connection_that_is_gone_can_be_ended() -> None:
         pass
     await runner.cleanup()
 
-    wire.reset(requests[0])
-    wire.close(requests[0])
+    await wire.end(requests[0], "reset", Answer(200))
 
     assert requests[0].transport is None
