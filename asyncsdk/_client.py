@@ -11,14 +11,19 @@ from typing import Self
 
 from asyncsdk._admission import Admission
 from asyncsdk._delivery.lane import Lane
+from asyncsdk._exposures import Exposures
+from asyncsdk._gates import LookupVerbs
 from asyncsdk._lifecycle import Job, Lifecycle, SignalDrain, dev_server
+from asyncsdk._lookups import Lookups, NoRules, RulesHolder
 from asyncsdk._middleware import Middleware
 from asyncsdk._model.events import Event
 from asyncsdk._model.receipts import Delivery, Receipt, Record
-from asyncsdk._model.reports import Health, Report
+from asyncsdk._model.reports import Health, Report, StartReport
+from asyncsdk._rules.overrides import Overrides
 from asyncsdk._verbs import EventVerbs
-from asyncsdk.errors import ClientClosedError, ConfigurationError
+from asyncsdk.errors import ClientClosedError, ConfigurationError, StartError
 from asyncsdk.vendors._base import Destination
+from asyncsdk.vendors.statsig import Statsig
 
 logger = logging.getLogger("asyncsdk")
 
@@ -27,13 +32,15 @@ _DEV_LINGER = 0.1
 _TO_STOP = 0.1
 # Longest that takes before `aclose` returns without it.
 _STOP_GRACE = 1.0
+# An exposure of the same user to the same outcome is reported once in so many seconds (statsig-python-core 0.24.0).
+_EXPOSURE_WINDOW = 60.0
 
 
 def _hear_nothing(event_id: str, fate: Delivery) -> None:  # noqa: ARG001 -- the shape of `on_delivery`
     """Stand in for an `on_delivery` that was not given; never called."""
 
 
-class Client(EventVerbs):
+class Client(EventVerbs, LookupVerbs):
     """One client for gates and events: everything a service needs of Statsig, RudderStack and Amplitude.
 
     Making one touches no event loop and no network, so it may stand at module level. It belongs to the loop and the
@@ -44,6 +51,7 @@ class Client(EventVerbs):
         on_delivery: Called on the loop with the id and the fate of every event at every destination. It must not
             block; what it raises is logged.
         drain_on_sigterm: On SIGTERM, send at once what is queued, before (and whatever) the server does about it.
+        start_timeout: Longest that `start`, and lookups meanwhile, wait for the first rules, in seconds.
 
     Raises:
         ConfigurationError: Two destinations have one name, or one is none.
@@ -54,6 +62,7 @@ class Client(EventVerbs):
         *destinations: Destination,
         on_delivery: Callable[[str, Delivery], object] | None = None,
         drain_on_sigterm: bool = False,
+        start_timeout: float = 3.0,
     ) -> None:
         names = [getattr(destination, "name", None) for destination in destinations]
         if None in names or len(set(names)) < len(names):
@@ -62,6 +71,14 @@ class Client(EventVerbs):
         self._lanes = [Lane(destination) for destination in destinations]
         self._admission = Admission(self._lanes, self._until_final)
         self._life = Lifecycle()
+        self._start_timeout = start_timeout
+        self._refresher = None
+        self._holder: RulesHolder = NoRules()
+        self._awaits_rules = False
+        self._overrides = Overrides()
+        lane = next((lane for lane in self._lanes if isinstance(lane.destination, Statsig)), None)
+        self._exposures = Exposures(self._life, lane, lambda: self._admission.middleware)
+        self._lookups = Lookups(self._exposures)
         self._on_delivery = on_delivery or _hear_nothing
         self._drain_on_sigterm = drain_on_sigterm
         self._signal: SignalDrain | None = None
@@ -77,24 +94,38 @@ class Client(EventVerbs):
 
     # --- life -------------------------------------------------------------------------------------------------
 
-    async def start(self) -> Self:
-        """Start delivering, on the running loop. Starting a client that runs does nothing.
+    async def start(self, *, require_ready: bool = False) -> StartReport:
+        """Start delivering and asking for rules, on the running loop. Starting a client that runs does nothing.
+
+        Returns when the first rules are there, or after `start_timeout`: a vendor that is down keeps no service from
+        starting, lookups answer their fallbacks until it is back.
+
+        Args:
+            require_ready: Close again and raise instead, when there are no rules in time.
 
         Raises:
-            ClientClosedError: It was closed; make another.
+            StartError: There are no rules, and `require_ready` wants them.
+            ClientClosedError: The client was closed; make another.
             WrongEventLoopError: It runs on another loop.
             ForkedProcessError: It was started in the parent of this process.
         """
-        if self._life.state != "new":
-            self._life.check_admission()
-            self._life.check_loop()
-            return self
-        url = dev_server()
-        self._admission.ids.renew()
-        self._life.start({lane.destination.name: self._job(lane, url) for lane in self._lanes}, self._ended)
-        if self._drain_on_sigterm:
-            self._signal = SignalDrain(asyncio.get_running_loop(), self.flush)
-        return self
+        began = time.monotonic()
+        if self._life.state == "new":
+            self._launch(dev_server())
+        self._life.check_admission()
+        self._life.check_loop()
+        ready = await self.ready(self._start_timeout)
+        self._awaits_rules = False
+        source = self._holder.rules.source if ready and self._refresher is not None else ""
+        if require_ready and not ready:
+            await self.aclose(timeout=_STOP_GRACE)
+            msg = f"no rules within {self._start_timeout} s: is the key right, and the network there? See the log"
+            raise StartError(msg)
+        return StartReport(ready, source, time.monotonic() - began)
+
+    async def ready(self, timeout: float = 3.0) -> bool:
+        """Wait for the first rules, at most `timeout` seconds; True when they are there, or none are wanted."""
+        return self._refresher is None or await self._refresher.ready(timeout)
 
     async def aclose(self, timeout: float = 5.0) -> Report:
         """Deliver what is queued, for at most `timeout` seconds, and stop. Safe to call twice.
@@ -147,7 +178,12 @@ class Client(EventVerbs):
         return Health(state=self._life.state, destinations=lanes, crashes=self._life.crashes)
 
     async def __aenter__(self) -> Self:
-        return await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            self._give_up()
+            raise
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -246,7 +282,34 @@ class Client(EventVerbs):
                 self._seen_errors.add(type(error))
                 logger.exception("on_delivery failed (logged once for each kind of error)")
 
+    # --- rules: the lookups are in LookupVerbs ----------------------------------------------------------------
+
+    async def _first_rules(self) -> None:
+        """Wait with a lookup while the client starts; before and after that, lookups wait for nothing."""
+        if self._life.state == "running" and self._life.is_on_its_loop:
+            await self.ready(self._start_timeout)
+
+    def _use_overrides(self, overrides: Overrides) -> None:
+        self._holder.use_overrides(overrides)
+
     # --- the end ----------------------------------------------------------------------------------------------
+
+    def _launch(self, dev_url: str | None) -> None:
+        """Start all jobs."""
+        self._admission.ids.renew()
+        jobs = {lane.destination.name: self._job(lane, dev_url) for lane in self._lanes}
+        if self._refresher is not None:
+            jobs |= {"rules": self._refresher.run, "exposure window": self._forget_exposures}
+            self._awaits_rules = True
+        self._life.start(jobs, self._ended)
+        if self._drain_on_sigterm:
+            self._signal = SignalDrain(asyncio.get_running_loop(), self.flush)
+
+    async def _forget_exposures(self) -> None:
+        """Report each exposure again after a minute, as Statsig's own SDKs do."""
+        while True:
+            await asyncio.sleep(_EXPOSURE_WINDOW)
+            self._exposures.recent.forget()
 
     def _job(self, lane: Lane, dev_url: str | None) -> Job:
         # aiohttp takes longer to import than all the rest together, and nothing needs it before.
@@ -260,6 +323,14 @@ class Client(EventVerbs):
                 await lane.run(transport)
 
         return deliver
+
+    def _give_up(self) -> None:
+        """Stop at once: nobody will call `aclose`, because entering the client failed."""
+        if self._life.state == "running" and self._life.is_on_its_loop:
+            self._began_to_close = time.monotonic()
+            self._closing = asyncio.get_running_loop().create_future()
+            self._life.state = "closed"
+            self._life.cancel()
 
     async def _settle(self, seconds: float) -> bool:
         """Flush every lane; False when the time was over first."""

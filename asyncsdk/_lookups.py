@@ -1,5 +1,7 @@
 """Lookups: what the current rules say to a user. Nothing here waits, locks, does IO or raises."""
 
+import random
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -13,14 +15,34 @@ from asyncsdk._rules import views
 from asyncsdk._rules.evaluate import Evaluation
 from asyncsdk._rules.explain import Explanation
 from asyncsdk._rules.explain import explain as explain_tree
+from asyncsdk._rules.overrides import Overrides
 from asyncsdk._rules.parameters import parameter
-from asyncsdk._rules.ruleset import Kind, Ruleset
+from asyncsdk._rules.ruleset import Kind, Ruleset, empty_ruleset
+from asyncsdk._rules.surroundings import Surroundings
 
 
 class RulesHolder(Protocol):
     """Where the current rules are: one attribute, replaced whole."""
 
     rules: Ruleset
+
+    def use_overrides(self, overrides: Overrides) -> None:
+        """Let these overrides answer from now on."""
+        ...
+
+
+class NoRules:
+    """Stands where a client has no source of rules: it knows no name, and answers fallbacks and overrides."""
+
+    def __init__(self) -> None:
+        """Know nothing."""
+        self.rules = empty_ruleset(
+            Surroundings(clock=lambda: int(time.time() * 1000), random=random.random), "NoValues"
+        )
+
+    def use_overrides(self, overrides: Overrides) -> None:
+        """Let these overrides answer from now on."""
+        self.rules = self.rules.under(attrs.evolve(self.rules.surroundings, overrides=overrides))
 
 
 def someone(user: object) -> User:

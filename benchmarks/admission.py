@@ -28,7 +28,8 @@ def ours(count: int, properties: dict[str, Any]) -> Callable[[], Sample]:
     """Track on a running client; the loop gets no turn before all calls are done, so nothing is sent."""
 
     async def run() -> Sample:
-        client = await Client(*DESTINATIONS[:count]).start()
+        client = Client(*DESTINATIONS[:count])
+        await client.start()
         track = client.track
         clock = Clock()
         for user_id in USERS:

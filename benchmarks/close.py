@@ -33,7 +33,8 @@ async def ours(url: str) -> tuple[float, str]:
     """Close a client with queued events."""
     from asyncsdk import Client, RudderStack  # noqa: PLC0415 -- only where it is measured
 
-    client = await Client(RudderStack("key", url)).start()
+    client = Client(RudderStack("key", url))
+    await client.start()
     for number in range(EVENTS):
         await client.track(f"user-{number}", EVENT, SIZES["1 KB"])
     await asyncio.sleep(0.5)

@@ -67,7 +67,8 @@ async def ours(case: Case, url: str) -> Deliver:
     from asyncsdk import Client, Limits, RudderStack  # noqa: PLC0415 -- only where it is measured
 
     rudderstack = RudderStack("key", url, gzip=bool(case.gzip), overflow="wait", limits=Limits(**case.limits))
-    client, properties = await Client(rudderstack).start(), SIZES[case.size]
+    client, properties = Client(rudderstack), SIZES[case.size]
+    await client.start()
 
     async def deliver(count: int) -> None:
         for user_id in users(count):

@@ -28,7 +28,8 @@ async def queued_by_us(events: int) -> tuple[int, int]:
     from asyncsdk import Client, Limits, RudderStack  # noqa: PLC0415 -- only where it is measured
 
     limits = Limits(queued_events=events + 1, queued_bytes=10**12)
-    client = await Client(RudderStack("key", REFUSING, limits=limits)).start()
+    client = Client(RudderStack("key", REFUSING, limits=limits))
+    await client.start()
     await client.track("user-warm", EVENT, SIZES["1 KB"])
     before = resident()
     for number in range(events):

@@ -71,6 +71,21 @@ class Report:
 
 
 @attrs.frozen
+class StartReport:
+    """What `start` found.
+
+    Attributes:
+        ready: There are rules, or none are wanted.
+        source: Where they came from, such as `Network` or `Bootstrap`; empty when there are none.
+        seconds: How long it took.
+    """
+
+    ready: bool
+    source: str = ""
+    seconds: float = 0.0
+
+
+@attrs.frozen
 class DestinationHealth:
     """How one destination is doing now.
 
@@ -91,6 +106,53 @@ class DestinationHealth:
     last_error: str
     retry_in: float
     counts: DestinationReport
+
+
+@attrs.frozen
+class RulesetChange:
+    """What other rules brought; each field has names by kind: `gate`, `config`, `experiment`, `layer`.
+
+    Attributes:
+        source: Where the rules came from.
+        time_ms: When the project was changed, in milliseconds since 1970; 0 when unknown.
+        added: Names that are new.
+        changed: Names whose own rules differ.
+        removed: Names that are gone.
+    """
+
+    source: str
+    time_ms: int = 0
+    added: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    changed: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    removed: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class RulesHealth:
+    """How the rules are doing now.
+
+    Attributes:
+        source: Where they came from: `Network`, `Bootstrap`, `Adapter(DataStore)` (the cache); without rules `NoValues`,
+            and `Uninitialized` until the sources were asked.
+        time_ms: When the project was changed last, in milliseconds since 1970; 0 when unknown.
+        age: Seconds since they were received; None without rules.
+        last_sync: Seconds since a source answered, be it that there was nothing new; None when none ever did.
+        last_error: The latest failure in a few words; empty when the latest attempt went well.
+        failures: Attempts in a row that failed.
+        names: How many gates, configs, experiments and layers there are.
+        id_lists: How many entries each ID list has.
+        cache_failures: How often the cache failed.
+    """
+
+    source: str
+    time_ms: int = 0
+    age: float | None = None
+    last_sync: float | None = None
+    last_error: str = ""
+    failures: int = 0
+    names: int = 0
+    id_lists: Mapping[str, int] = attrs.field(factory=dict)
+    cache_failures: int = 0
 
 
 @attrs.frozen

@@ -206,7 +206,8 @@ async def test_put_nowait_raises_where_it_would_have_to_wait(server: DevServer) 
 
 async def test_closing_ends_a_wait_for_room(server: DevServer) -> None:
     server.fault("rudderstack", Fault(end="hang"))
-    client = await Client(rudderstack(server, quick(queued_events=1), overflow="wait")).start()
+    client = Client(rudderstack(server, quick(queued_events=1), overflow="wait"))
+    await client.start()
     await client.track(ADA, "a")
     waiting = [asyncio.create_task(client.track(ADA, name)) for name in ("b", "c", "d")]
     await asyncio.sleep(0)
@@ -264,7 +265,8 @@ async def test_a_full_queue_drops_what_comes_from_another_thread(server: DevServ
 
 
 async def test_what_another_thread_put_before_the_end_is_accounted_for(server: DevServer) -> None:
-    client = await Client(rudderstack(server), amplitude(server)).start()
+    client = Client(rudderstack(server), amplitude(server))
+    await client.start()
     receipts: list[Receipt] = []
     event = Track(ADA, "a", integrations={"Amplitude": False})
     thread = threading.Thread(target=lambda: receipts.append(client.put_nowait(event)))
@@ -281,7 +283,8 @@ async def test_what_another_thread_put_before_the_end_is_accounted_for(server: D
 
 def test_a_thread_is_told_when_the_loop_is_gone() -> None:
     async def run() -> Client:
-        client = await Client().start()
+        client = Client()
+        await client.start()
         await client.aclose()
         return client
 

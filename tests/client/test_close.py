@@ -14,7 +14,8 @@ LATE = 0.2
 
 async def _close_with_a_thousand(server: DevServer) -> float:
     limits = Limits(linger=60)
-    client = await Client(rudderstack(server, limits), amplitude(server, limits), statsig(server, limits)).start()
+    client = Client(rudderstack(server, limits), amplitude(server, limits), statsig(server, limits))
+    await client.start()
     for n in range(1000):
         await client.track(f"user-{n}", "a", {"n": n})
 

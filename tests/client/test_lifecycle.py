@@ -25,7 +25,9 @@ def test_a_client_is_made_without_a_loop(server_url: str = "http://127.0.0.1:9")
 async def test_starting_twice_is_starting_once(server: DevServer) -> None:
     client = Client(rudderstack(server))
 
-    assert await client.start() is await client.start()
+    await client.start()
+    assert (await client.start()).ready
+    assert len(_ours()) == 1
 
     await client.aclose()
 
@@ -40,7 +42,8 @@ async def test_closing_twice_gives_the_same_report(server: DevServer) -> None:
 
 
 async def test_two_tasks_may_close_at_once(server: DevServer) -> None:
-    client = await Client(rudderstack(server)).start()
+    client = Client(rudderstack(server))
+    await client.start()
     await client.track(ADA, "a")
 
     first, second = await asyncio.gather(client.aclose(), client.aclose())
@@ -78,7 +81,8 @@ async def test_an_event_after_close_is_refused(server: DevServer) -> None:
 
 async def test_events_are_taken_while_the_client_drains(server: DevServer) -> None:
     server.script("rudderstack", Fault(delay=0.1))
-    client = await Client(rudderstack(server)).start()
+    client = Client(rudderstack(server))
+    await client.start()
     await client.track(ADA, "first")
     closing = asyncio.create_task(client.aclose())
     await server.requested("rudderstack")
@@ -129,7 +133,8 @@ def test_a_client_made_before_a_fork_starts_after_it() -> None:
 
 
 async def test_a_forgotten_client_warns_with_the_number_of_unsent_events(server: DevServer) -> None:
-    client = await Client(rudderstack(server, quick(linger=60))).start()
+    client = Client(rudderstack(server, quick(linger=60)))
+    await client.start()
     await client.track(ADA, "a")
     await client.track(ADA, "b")
     mine = [task for task in asyncio.all_tasks() if task.get_name() == "asyncsdk"]
@@ -170,7 +175,8 @@ def test_a_client_that_is_thrown_away_warns() -> None:
 
 
 async def test_a_client_of_another_process_is_told_so_by_every_call(server: DevServer) -> None:
-    client = await Client(rudderstack(server)).start()
+    client = Client(rudderstack(server))
+    await client.start()
     pid, client._life._pid = client._life._pid, 0  # as if this were a child of its process
 
     for use in (client.flush, client.start, lambda: client.track(ADA, "a")):
@@ -251,7 +257,8 @@ def test_a_client_tells_how_it_is_but_not_its_keys() -> None:
 
 
 async def test_closing_in_time_whatever_happens_is_cheap(server: DevServer) -> None:
-    client = await Client(rudderstack(server)).start()
+    client = Client(rudderstack(server))
+    await client.start()
     began = time.monotonic()
 
     await client.aclose(timeout=5)
@@ -268,3 +275,7 @@ def amplitude_at(url: str) -> object:
     from asyncsdk import Amplitude
 
     return Amplitude("api-key", url=f"{url}/2/httpapi")
+
+
+def _ours() -> list[str]:
+    return [task.get_name() for task in asyncio.all_tasks() if task.get_name() == "asyncsdk"]
