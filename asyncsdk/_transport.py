@@ -6,27 +6,42 @@ whose 200 looks like a delivery. Proxies and credentials of the environment are 
 
 import asyncio
 import socket
-import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from io import BytesIO
-from typing import TypeVar
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from asyncsdk._threads import in_thread
 from asyncsdk._version import __version__
 from asyncsdk.vendors._base import Limits, Request, Response
 
 MOST_ANSWER_BYTES = 1_000_000
+MOST_FETCHED_BYTES = 32 * 1024 * 1024
 _USER_AGENT = f"asyncsdk/{__version__}"
 # Compressing 1 KB takes 5 us with zlib and 1 us with isal; above this it would hold the loop for over a millisecond.
 _LARGE = 1024 * 1024
+# Unpacking this much takes some 0.2 ms.
+_PIECE = 96 * 1024
 _INLINE_ZLIB, _INLINE_ISAL = 128 * 1024, 1024 * 1024
 
-T = TypeVar("T")
+_Read = Callable[[aiohttp.ClientResponse], Awaitable[bytes]]
+
+
+class _UnreadableError(Exception):
+    """Raised for an answer that cannot be used; the text is the name of the trouble."""
+
+
+# What trouble is called, the first that fits; whatever else happens is a lost connection.
+_TROUBLE: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str]] = (
+    (TimeoutError, "timeout"),
+    ((aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch), "certificate"),
+    (aiohttp.ClientConnectorDNSError, "name not found"),
+    (aiohttp.ClientConnectorError, "refused"),
+)
 
 
 class Transport:
@@ -53,19 +68,27 @@ class Transport:
             body = await _compress(body)
         # aiohttp warns of large bodies as bytes, and reads a file object in pieces.
         data = body if len(body) < _LARGE else BytesIO(body)
+        return await self._ask(request.method, url, data, headers, _read_start)
+
+    async def fetch(self, request: Request, most_bytes: int = MOST_FETCHED_BYTES) -> Response:
+        """Do `request` and read the whole answer, unpacked, without holding the loop.
+
+        An answer of more than `most_bytes`, unpacked, is trouble; so is one that breaks off.
+        """
+        url = self._dev_server + request.canonical_path if self._dev_server else request.url
+        headers = {"User-Agent": _USER_AGENT, **request.headers}
+        return await self._ask(
+            request.method, url, request.body or None, headers, lambda answer: _read_whole(answer, most_bytes)
+        )
+
+    async def _ask(
+        self, method: str, url: str, data: bytes | BytesIO | None, headers: Mapping[str, str], read: _Read
+    ) -> Response:
         try:
-            async with self._open().post(url, data=data, headers=headers, allow_redirects=False) as answer:
-                return Response(answer.status, _headers(answer), await _read(answer))
-        except TimeoutError:
-            return Response(0, error="timeout")
-        except (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch):
-            return Response(0, error="certificate")
-        except aiohttp.ClientConnectorDNSError:
-            return Response(0, error="name not found")
-        except aiohttp.ClientConnectorError:
-            return Response(0, error="refused")
-        except (aiohttp.ClientError, OSError):
-            return Response(0, error="connection lost")
+            async with self._open().request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
+                return Response(answer.status, _headers(answer), await read(answer))
+        except (aiohttp.ClientError, OSError, _UnreadableError) as error:
+            return Response(0, error=_name(error))
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -86,11 +109,17 @@ class Transport:
         return self._session
 
 
+def _name(error: Exception) -> str:
+    if isinstance(error, _UnreadableError):
+        return str(error)
+    return next((name for kinds, name in _TROUBLE if isinstance(error, kinds)), "connection lost")
+
+
 def _headers(answer: aiohttp.ClientResponse) -> dict[str, str]:
     return {name.lower(): value for name, value in answer.headers.items()}
 
 
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
+async def _read_start(answer: aiohttp.ClientResponse) -> bytes:
     """Read the start of the body. One that breaks off is what came of it: the status is known, and decides."""
     parts: list[bytes] = []
     size = 0
@@ -102,6 +131,65 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
                 answer.close()
                 break
     return b"".join(parts)[:MOST_ANSWER_BYTES]
+
+
+async def _read_whole(answer: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+    """Read and unpack a body piece by piece; the loop turns between them."""
+    coding = answer.headers.get("Content-Encoding", "identity").lower()
+    whole = BytesIO()  # gives its value without a copy, which of 20 MB would hold the loop
+    unpacker: _Plain | _Unpacker = _Plain() if coding == "identity" else _Unpacker(coding)
+    async for part in answer.content.iter_any():
+        for piece in unpacker.pieces(part):
+            if whole.tell() + len(piece) > most_bytes:
+                answer.close()
+                msg = "answer too large"
+                raise _UnreadableError(msg)
+            whole.write(piece)
+            await asyncio.sleep(0)
+    if not unpacker.is_complete:
+        msg = "connection lost"
+        raise _UnreadableError(msg)
+    return whole.getvalue()
+
+
+class _Plain:
+    """Unpacks nothing."""
+
+    is_complete = True
+
+    def pieces(self, part: bytes) -> Iterator[bytes]:
+        """Give `part` as it is."""
+        yield part
+
+
+class _Unpacker:
+    """Unpacks gzip and deflate, the latter with its header or, as some servers send it, without."""
+
+    def __init__(self, coding: str) -> None:
+        self._coding = coding
+        self._state = zlib.decompressobj(47)  # finds out by itself which header it is
+        self._begun = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the end was seen. An empty body is one without any."""
+        return self._state.eof or not self._begun
+
+    def pieces(self, part: bytes) -> Iterator[bytes]:
+        """Unpack `part`, a little at a time."""
+        if not self._begun:
+            self._begun = True
+            if self._coding == "deflate" and part[0] & 15 != zlib.DEFLATED:
+                self._state = zlib.decompressobj(-15)
+        try:
+            piece = self._state.decompress(part, _PIECE)
+            yield piece
+            while len(piece) == _PIECE:  # there may be more, even of a part that is used up
+                piece = self._state.decompress(self._state.unconsumed_tail, _PIECE)
+                yield piece
+        except zlib.error as error:
+            msg = "answer cannot be unpacked"
+            raise _UnreadableError(msg) from error
 
 
 async def _compress(body: bytes) -> bytes:
@@ -122,37 +210,6 @@ def _compressor() -> tuple[Callable[[bytes], bytes], int]:
 def _zlib_gzip(body: bytes) -> bytes:
     squeeze = zlib.compressobj(1, zlib.DEFLATED, 31)
     return squeeze.compress(body) + squeeze.flush()
-
-
-async def in_thread(work: Callable[[], T]) -> T:
-    """Run `work` in a thread of its own, which ends with it.
-
-    The loop's default executor would do, but `asyncio.run` waits for that one's threads at exit, and a name
-    server that does not answer would hold the whole process.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(result)  # type: ignore[arg-type] # there is a result when there is no error
-        else:
-            future.set_exception(error)
-
-    def run() -> None:
-        result: T | None = None
-        error: BaseException | None = None
-        try:
-            result = work()
-        except Exception as raised:  # noqa: BLE001 -- carried over to the awaiting task
-            error = raised
-        with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits
-            loop.call_soon_threadsafe(settle, result, error)
-
-    threading.Thread(target=run, name="asyncsdk-work", daemon=True).start()
-    return await future
 
 
 class _Resolver(AbstractResolver):

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / "asyncsdk"
 ROWS: list[set[str]] = [
     {"_model", "errors", "_version"},
     {"vendors", "_rules", "_retry"},
-    {"_batching"},
+    {"_batching", "_threads"},
     {"_transport", "stores", "engines"},
     {"_delivery", "_refresh"},
     {"_client", "_lifecycle", "_admission", "_middleware", "_verbs", "_gates", "_lookups", "_flags", "_exposures", "relay"},

@@ -132,8 +132,8 @@ class RulesHealth:
     """How the rules are doing now.
 
     Attributes:
-        source: Where they came from: `Network`, `Bootstrap`, `Adapter(DataStore)` (the cache); without rules `NoValues`,
-            and `Uninitialized` until the sources were asked.
+        source: Where they came from: `Network`, `Bootstrap`, `Adapter(DataStore)` (the cache); without rules
+            `NoValues`, and `Uninitialized` until the sources were asked.
         time_ms: When the project was changed last, in milliseconds since 1970; 0 when unknown.
         age: Seconds since they were received; None without rules.
         last_sync: Seconds since a source answered, be it that there was nothing new; None when none ever did.

@@ -62,14 +62,15 @@ class Refusal:
 
 @attrs.frozen
 class Request:
-    """One POST, ready but for compression.
+    """One request, ready but for compression.
 
     Attributes:
         url: Where to.
-        canonical_path: The vendor's own path, which a dev server answers at.
+        canonical_path: The vendor's own path, with its query, which a dev server answers at.
         headers: Without `Content-Length` and `Content-Encoding`.
-        body: Plain JSON.
+        body: Plain JSON; empty for a GET.
         gzip_from: Least size of body that is compressed, in bytes; None never compresses.
+        method: `POST` or `GET`.
     """
 
     url: str
@@ -77,6 +78,7 @@ class Request:
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
     gzip_from: int | None = None
+    method: str = "POST"
 
 
 @attrs.frozen
@@ -178,4 +180,48 @@ class Destination(Protocol):
 
     def judge(self, response: Response, chunks: Sequence[bytes]) -> Verdict:
         """Say what `response` means for each of `chunks`. Any status and any bytes get a verdict."""
+        ...
+
+
+@attrs.frozen
+class ListFile:
+    """The file of an ID list, as a manifest names it.
+
+    Attributes:
+        name: The list.
+        url: Where the file is.
+        generation: Names the file's beginning: bytes of another generation are of another file.
+        created_ms: When this generation was made.
+        size: Bytes it had when the manifest was written; it only grows.
+        start: The first byte that is wanted.
+    """
+
+    name: str
+    url: str = attrs.field(repr=False)
+    generation: str
+    created_ms: int
+    size: int
+    start: int = 0
+
+
+class RulesSource(Protocol):
+    """Where rules come from, by asking again and again; `Statsig`."""
+
+    def ask_rules(self, time_ms: int, checksum: str, now_ms: int, *, of_vendor: bool = False) -> Request:
+        """Ask for the rules.
+
+        Args:
+            time_ms: Of the rules that are held, so that only newer ones are sent; 0 when there are none.
+            checksum: Of the rules that are held, "" when there is none.
+            now_ms: Now, in milliseconds since 1970.
+            of_vendor: Ask the vendor itself, whatever address was set.
+        """
+        ...
+
+    def ask_lists(self, now_ms: int) -> Request:
+        """Ask which ID lists there are."""
+        ...
+
+    def ask_list(self, file: ListFile, now_ms: int) -> Request:
+        """Ask for the bytes of an ID list from `file.start` on."""
         ...

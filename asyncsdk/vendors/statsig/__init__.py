@@ -8,13 +8,16 @@ import attrs
 
 from asyncsdk._model.events import Event
 from asyncsdk.errors import ConfigurationError
-from asyncsdk.vendors._base import Limits, Overflow, Refusal, Request, Response, Verdict
+from asyncsdk.vendors._base import Limits, ListFile, Overflow, Refusal, Request, Response, Verdict
 from asyncsdk.vendors._settings import check_key, check_overflow, check_url
-from asyncsdk.vendors.statsig import events
+from asyncsdk.vendors.statsig import events, id_lists, ruleset
+from asyncsdk.vendors.statsig.headers import common_headers
+from asyncsdk.vendors.statsig.ruleset import Rules
 
-__all__ = ["Statsig"]
+__all__ = ["Rules", "Statsig"]
 
 LOG_EVENT_URL = "https://statsigapi.net" + events.PATH
+_OFFLINE = Refusal("skipped", "offline")
 
 
 def _check_secret(_: object, __: object, key: Any) -> None:
@@ -25,12 +28,14 @@ def _check_secret(_: object, __: object, key: Any) -> None:
 
 @attrs.frozen
 class Statsig:
-    """Events to Statsig.
+    """Rules from Statsig, and events to it.
 
     Attributes:
         secret_key: The project's server secret key.
         environment: Such as `production` or `staging`, for users that do not name their own; None sends none,
             which Statsig takes for production.
+        rules: Where rules come from, and how often they are asked for; None asks for none: events only.
+        offline: Ask nothing and send nothing: rules are what `bootstrap` and `cache` have, events are skipped.
         log_event_url: Where events go, the whole address.
         message_ids: Send each event's id in its metadata, as `asyncsdk_event_id`: Statsig drops no copies,
             so where events outlive a process somebody else may want to.
@@ -46,6 +51,8 @@ class Statsig:
 
     secret_key: str = attrs.field(repr=False, validator=_check_secret)
     environment: str | None = attrs.field(default=None, kw_only=True, validator=attrs.validators.optional(check_key))
+    rules: Rules | None = attrs.field(factory=Rules, kw_only=True)
+    offline: bool = attrs.field(default=False, kw_only=True)
     log_event_url: str = attrs.field(default=LOG_EVENT_URL, kw_only=True, validator=check_url)
     message_ids: bool = attrs.field(default=False, kw_only=True)
     session_id: str = attrs.field(factory=lambda: str(uuid4()), kw_only=True, repr=False, validator=check_key)
@@ -57,6 +64,8 @@ class Statsig:
 
     def encode(self, event: Event, message_id: str, time_ms: int) -> bytes | Refusal:
         """Make Statsig's event, but for its closing brace."""
+        if self.offline:
+            return _OFFLINE
         own = None if event.integrations is None else event.integrations.get(self.name)
         return events.encode(event, time_ms, self.environment, own, message_id if self.message_ids else None)
 
@@ -67,3 +76,25 @@ class Statsig:
     def judge(self, response: Response, chunks: Sequence[bytes]) -> Verdict:
         """Go by the status, and by a `success` that is false; Statsig says nothing of single events."""
         return events.judge(response, len(chunks))
+
+    @property
+    def cache_key(self) -> str:
+        """The name under which this project's rules are cached; does not have the key in it."""
+        return ruleset.cache_key(self.secret_key)
+
+    def ask_rules(self, time_ms: int, checksum: str, now_ms: int, *, of_vendor: bool = False) -> Request:
+        """Ask for rules newer than those that are held."""
+        base = ruleset.CDN + ruleset.PATH if of_vendor or self.rules is None else self.rules.specs_url
+        return ruleset.ask(base, self.secret_key, self._headers(now_ms), time_ms, checksum)
+
+    def ask_lists(self, now_ms: int) -> Request:
+        """Ask which ID lists there are."""
+        url = None if self.rules is None else self.rules.id_lists_url
+        return id_lists.ask_manifest(url, self.secret_key, self._headers(now_ms))
+
+    def ask_list(self, file: ListFile, now_ms: int) -> Request:
+        """Ask for the bytes of an ID list from `file.start` on."""
+        return id_lists.ask_file(file, self._headers(now_ms))
+
+    def _headers(self, now_ms: int) -> dict[str, str]:
+        return common_headers(self.secret_key, self.session_id, now_ms)

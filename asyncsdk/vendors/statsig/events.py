@@ -28,10 +28,10 @@ from asyncsdk._model.users import User, text_id
 from asyncsdk._version import __version__
 from asyncsdk.vendors._answers import by_status
 from asyncsdk.vendors._base import Refusal, Request, Response, Verdict
+from asyncsdk.vendors.statsig.headers import SDK_TYPE, common_headers
 
 PATH = "/v1/log_event"
 GZIP_FROM = 1024
-SDK_TYPE = "asyncsdk"
 EVENT_ID = "asyncsdk_event_id"
 # As often as statsig-python-core tries a batch before it gives up; then we look for the culprit.
 PATIENCE = 5
@@ -80,11 +80,7 @@ def frame(chunks: Sequence[bytes], now_ms: int, url: str, secret_key: str, sessi
     metadata = {"sdkType": SDK_TYPE, "sdkVersion": __version__, "sessionID": session_id}
     headers = {
         "Content-Type": "application/json",
-        "STATSIG-API-KEY": secret_key,
-        "STATSIG-CLIENT-TIME": str(now_ms),
-        "STATSIG-SERVER-SESSION-ID": session_id,
-        "STATSIG-SDK-TYPE": SDK_TYPE,
-        "STATSIG-SDK-VERSION": __version__,
+        **common_headers(secret_key, session_id, now_ms),
         "STATSIG-EVENT-COUNT": str(len(chunks)),
     }
     body = b'{"events":[%b}],"statsigMetadata":%b}' % (b"},".join(chunks), orjson.dumps(metadata))

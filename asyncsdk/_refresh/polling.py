@@ -1,0 +1,122 @@
+"""When to ask again, and what to say of failures."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Generator, Iterator
+from random import uniform
+from typing import Protocol, TypeVar
+
+import attrs
+
+from asyncsdk._retry import at_least, waits
+from asyncsdk.vendors._base import Request, Response
+from asyncsdk.vendors.statsig.ruleset import Answer
+
+logger = logging.getLogger("asyncsdk.rules")
+
+_FIRST_WAIT = 0.4
+# A turn on the loop lasts at least this long if there is so much to do: turns cost, too.
+_TURN = 0.0003
+
+T = TypeVar("T")
+
+
+class Fetcher(Protocol):
+    """What is needed of a transport."""
+
+    async def fetch(self, request: Request) -> Response:
+        """Do a request and give the whole answer; trouble is a response without a status."""
+        ...
+
+
+@attrs.define
+class Episode:
+    """Failures of one thing in a row: a line in the log when they begin, and one when they end.
+
+    Attributes:
+        what: What fails, as the log names it.
+        failures: How many in a row.
+        total: How many ever.
+        last_error: The latest one in a few words; empty when the latest attempt went well.
+    """
+
+    what: str
+    failures: int = 0
+    total: int = 0
+    last_error: str = ""
+
+    def failed(self, reason: str) -> None:
+        """Note a failure."""
+        self.failures += 1
+        self.total += 1
+        self.last_error = reason
+        if self.failures == 1:
+            logger.warning("%s: %s; what is held goes on answering", self.what, reason)
+
+    def went_well(self) -> None:
+        """Note a success."""
+        if self.failures:
+            logger.info("%s: is well again", self.what)
+        self.failures, self.last_error = 0, ""
+
+
+@attrs.define
+class Polling:
+    """When to ask the next time: after an interval, sooner after a failure, never sooner than the answer wanted.
+
+    In an outage the waits grow until they are as long as the interval on average, so that a vendor that is coming
+    back meets no more requests than on a good day.
+
+    Attributes:
+        episode: The failures so far.
+        interval: Seconds.
+    """
+
+    episode: Episode
+    interval: float
+    _waits: Iterator[float] = attrs.field(init=False, factory=lambda: iter(()))
+
+    def after(self, answer: Answer) -> float:
+        """Take an answer in; give the seconds until the next question."""
+        pause = self.interval * uniform(0.9, 1.1)  # noqa: S311 -- spreads load, guards nothing
+        if not answer.reason:
+            self.episode.went_well()
+            return pause
+        if not self.episode.failures:
+            self._waits = waits(min(_FIRST_WAIT, self.interval), 2 * self.interval)
+        self.episode.failed(answer.reason)
+        if answer.soon:
+            pause = next(self._waits)
+        return pause if answer.retry_after is None else max(pause, at_least(answer.retry_after))
+
+
+@attrs.define
+class Pace:
+    """Runs long work in turns, so that the loop is never held.
+
+    Attributes:
+        turns: How many there were.
+        longest: The longest piece of work that could not be cut, in seconds.
+    """
+
+    turns: int = 0
+    longest: float = 0.0
+
+    async def finish(self, steps: Generator[None, None, T]) -> T:
+        """Run steps to their end, and give what they return."""
+        began = time.perf_counter()
+        while True:
+            piece = time.perf_counter()
+            try:
+                next(steps)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            finally:
+                now = time.perf_counter()
+                self.longest = max(self.longest, now - piece)
+            if now - began > _TURN:
+                self.turns += 1
+                await asyncio.sleep(0)
+                began = time.perf_counter()

@@ -1,0 +1,289 @@
+"""Keeps the rules fresh: asks, compiles in slices, replaces the whole, and keeps the old ones on any failure."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+
+from asyncsdk._model.reports import RulesetChange, RulesHealth
+from asyncsdk._refresh.changes import SECTIONS, compare
+from asyncsdk._refresh.lists import Lists
+from asyncsdk._refresh.polling import Episode, Fetcher, Pace, Polling
+from asyncsdk._rules.country import Countries
+from asyncsdk._rules.loading import load, release, supersedes
+from asyncsdk._rules.overrides import Overrides
+from asyncsdk._rules.ruleset import Ruleset, empty_ruleset
+from asyncsdk._rules.surroundings import Surroundings
+from asyncsdk.stores.file import WatchedFile
+from asyncsdk.vendors.statsig import Rules, Statsig
+from asyncsdk.vendors.statsig.ruleset import Answer, read
+
+logger = logging.getLogger("asyncsdk.rules")
+
+NETWORK, BOOTSTRAP, CACHE = "Network", "Bootstrap", "Adapter(DataStore)"
+UNINITIALIZED, NO_VALUES = "Uninitialized", "NoValues"
+_LONGEST_CACHE_CALL = 5.0
+
+T = TypeVar("T")
+Watcher = Callable[[RulesetChange], object]
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Refresher:
+    """The rules in use, and the tasks that replace them.
+
+    Making one touches no event loop. A lookup reads `rules`, once; it is replaced whole or not at all.
+
+    Attributes:
+        rules: The rules in use; without any, ones that know no name.
+        polling: When rules are asked for next; its `interval` may be changed.
+        lists: The ID lists; their `polling` is their own.
+        pace: How the work was cut.
+        watch_interval: Seconds between two looks at the bootstrap file.
+    """
+
+    def __init__(
+        self,
+        source: Statsig,
+        *,
+        clock: Callable[[], int] = _now_ms,
+        chance: Callable[[], float] = random.random,
+        poll: float | None = None,
+        watch_interval: float = 1.0,
+    ) -> None:
+        """Begin without rules.
+
+        Args:
+            source: Where rules come from; without `rules`, or offline, it is asked for nothing.
+            clock: Gives milliseconds since 1970.
+            chance: Gives a number in [0, 1), for bandits that explore.
+            poll: Seconds between two requests, for rules and for ID lists; None takes those of `source.rules`.
+            watch_interval: Seconds between two looks at the bootstrap file.
+        """
+        settings = source.rules or Rules()
+        self._source = source
+        self._settings = settings
+        self._is_silent = source.offline or source.rules is None
+        self._clock = clock
+        self.pace = Pace()
+        self.polling = Polling(Episode("rules"), poll or settings.poll_interval)
+        self.lists = Lists(
+            source,
+            clock,
+            self.pace,
+            poll or settings.id_lists_interval,
+            is_on=settings.id_lists and not self._is_silent,
+        )
+        self.watch_interval = watch_interval
+        self._bootstrap = Episode("bootstrap")
+        self._cache = Episode("rules cache")
+        self._countries = Countries()
+        self._surroundings = Surroundings(
+            clock=clock,
+            random=chance,
+            environment=None if source.environment is None else {"tier": source.environment},
+            global_custom=settings.global_custom,
+            id_lists=self.lists.entries,
+            country=self._countries.find,
+        )
+        self.rules: Ruleset = empty_ruleset(self._surroundings, UNINITIALIZED)
+        self._file = WatchedFile(settings.bootstrap) if isinstance(settings.bootstrap, Path) else None
+        self._watchers: list[Watcher] = []
+        self._installing = asyncio.Lock()
+        self._nothing_to_wait_for = asyncio.Event()
+        self._synced_ms: int | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there are rules, and the ID lists if they are wanted."""
+        return bool(self.rules.sections) and self.lists.first.is_set()
+
+    async def ready(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds for the first rules, and for the ID lists if they are wanted."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._nothing_to_wait_for.wait()
+                await self.lists.first.wait()
+        return self.is_ready
+
+    def subscribe(self, watcher: Watcher) -> None:
+        """Call `watcher` on the loop with what changed, when other rules are in use; its faults are logged."""
+        self._watchers.append(watcher)
+
+    def use_overrides(self, overrides: Overrides) -> None:
+        """Let local overrides answer from now on, whatever rules come."""
+        self._surroundings = attrs.evolve(self._surroundings, overrides=overrides)
+        self.rules = self.rules.under(attrs.evolve(self.rules.surroundings, overrides=overrides))
+
+    def health(self) -> RulesHealth:
+        """Tell how the rules are doing."""
+        rules, now = self.rules, self._clock()
+        episodes = (self.polling.episode, self.lists.polling.episode, self._bootstrap)
+        return RulesHealth(
+            source=rules.source,
+            time_ms=rules.time_ms,
+            age=(now - rules.received_at_ms) / 1000 if rules.sections else None,
+            last_sync=None if self._synced_ms is None else (now - self._synced_ms) / 1000,
+            last_error=next((found.last_error for found in episodes if found.last_error), ""),
+            failures=self.polling.episode.failures,
+            names=sum(len(rules.sections.get(section, ())) for section in SECTIONS),
+            id_lists={name: len(entries) for name, entries in self.lists.entries.items()},
+            cache_failures=self._cache.total,
+        )
+
+    # --- the tasks --------------------------------------------------------------------------------------------
+
+    async def run(self, fetcher: Fetcher) -> None:
+        """Get the first rules, then keep them fresh, until cancelled. May be started again after a crash."""
+        await self._take_bootstrap()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_file())
+            if self._is_silent:
+                await self._take_cached()
+                self._note_that_all_was_tried()
+                self._nothing_to_wait_for.set()
+            else:
+                group.create_task(self._take_cached())
+                group.create_task(self.lists.run(fetcher))
+                await self._poll(fetcher)
+            await asyncio.Event().wait()
+
+    async def _poll(self, fetcher: Fetcher) -> None:
+        while True:
+            answer = await self._ask(fetcher)
+            failures = self.polling.episode.failures + 1
+            if answer.reason and self._settings.bypasses(failures, is_first=not self.rules.sections):
+                bypass = await self._ask(fetcher, of_vendor=True)
+                answer = answer if bypass.reason else bypass
+            self._note_that_all_was_tried()
+            await asyncio.sleep(self.polling.after(answer))
+
+    async def _ask(self, fetcher: Fetcher, *, of_vendor: bool = False) -> Answer:
+        """Ask once, and take what comes; a body that is no ruleset is a failure like any other."""
+        rules = self.rules
+        request = self._source.ask_rules(rules.time_ms, rules.checksum, self._clock(), of_vendor=of_vendor)
+        answer = read(await fetcher.fetch(request))
+        if answer.body is not None:
+            try:
+                is_new = await self._install(answer.body, NETWORK)
+            except ValueError as error:
+                return Answer(reason=str(error))
+            if is_new and self._settings.cache is not None:
+                await self._guarded(self._settings.cache.save(self._source.cache_key, answer.body))
+        if not answer.reason:
+            self._synced_ms = self._clock()
+        return answer
+
+    async def _take_bootstrap(self) -> None:
+        settings = self._settings
+        if self._file is not None:
+            await self._take_file(self._file)
+        elif isinstance(settings.bootstrap, bytes):
+            await self._take_given(settings.bootstrap)
+
+    async def _take_given(self, body: bytes) -> None:
+        try:
+            is_new = await self._install(body, BOOTSTRAP)
+        except ValueError as error:
+            self._bootstrap.failed(str(error))
+            return
+        if not is_new and not self.rules.sections:
+            self._bootstrap.failed('it has no rules: `"has_updates": true` is missing')
+            return
+        self._bootstrap.went_well()
+
+    async def _take_file(self, file: WatchedFile) -> None:
+        try:
+            body = await file.news()
+        except OSError as error:
+            self._bootstrap.failed(f"the file cannot be read: {type(error).__name__}")
+            return
+        if body is not None:
+            await self._take_given(body)
+
+    async def _watch_file(self) -> None:
+        while self._file is not None:
+            await asyncio.sleep(self.watch_interval)
+            await self._take_file(self._file)
+
+    async def _take_cached(self) -> None:
+        cache = self._settings.cache
+        if cache is None or self.rules.sections:
+            return
+        body = await self._guarded(cache.load(self._source.cache_key))
+        if body:
+            await self._guarded(self._install(body, CACHE))
+
+    async def _guarded(self, call: Awaitable[T]) -> T | None:
+        """Await a call of the cache: its faults, whatever they are, are counted, and logged once."""
+        try:
+            async with asyncio.timeout(_LONGEST_CACHE_CALL):
+                result = await call
+        except Exception as error:  # noqa: BLE001 -- a store may raise anything
+            self._cache.failed(f"{type(error).__name__}")
+            return None
+        self._cache.went_well()
+        return result
+
+    def _note_that_all_was_tried(self) -> None:
+        if self.rules.source == UNINITIALIZED:
+            self.rules = empty_ruleset(self._surroundings, NO_VALUES)
+
+    # --- replacing --------------------------------------------------------------------------------------------
+
+    async def _install(self, body: bytes, source: str) -> bool:
+        """Compile a body in slices and put it in use if it is newer; says whether it is in use now.
+
+        Raises:
+            ValueError: It is no ruleset.
+        """
+        async with self._installing:
+            old, now = self.rules, self._clock()
+            steps = load(body, self._surroundings, source=source, received_at_ms=now, previous=old)
+            new = await self.pace.finish(steps)
+            if new is None or new is old or not _replaces(new, old):
+                return False
+            if new.asks_for_countries:
+                await self.pace.finish(_walk(self._countries.load()))
+            change = await self.pace.finish(compare(old, new)) if self._watchers else None
+            self._swap(new)
+            if change is not None:
+                self._announce(change)
+            letting_go = _walk(release(old))
+            del old
+            await self.pace.finish(letting_go)
+            return True
+
+    def _swap(self, new: Ruleset) -> None:
+        overrides = self._surroundings.overrides
+        if new.surroundings.overrides is not overrides:
+            new = new.under(attrs.evolve(new.surroundings, overrides=overrides))
+        self.rules = new
+        self._nothing_to_wait_for.set()
+
+    def _announce(self, change: RulesetChange) -> None:
+        for watcher in self._watchers:
+            try:
+                watcher(change)
+            except Exception:
+                logger.exception("a watcher of the rules failed")
+
+
+def _replaces(new: Ruleset, old: Ruleset) -> bool:
+    """Say whether new rules are to be used. A cache never replaces anything; a bootstrap file is replaced by itself."""
+    if new.source == CACHE:
+        return not old.sections
+    return new.source == old.source == BOOTSTRAP or supersedes(new, old)
+
+
+def _walk(steps: Iterator[None]) -> Generator[None, None, None]:
+    yield from steps

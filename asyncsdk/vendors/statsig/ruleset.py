@@ -1,0 +1,134 @@
+"""Where Statsig's rules come from: what is asked, and what an answer means.
+
+Sources: statsig-python-core 0.24.0 and statsig 0.72.1 (Python), statsig-node 6: addresses, query, headers, the
+statuses that are not asked again, and when the vendor itself is asked in place of a proxy.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from os import PathLike
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import attrs
+
+from asyncsdk._model.encoding import to_json
+from asyncsdk._model.stores import RulesCache
+from asyncsdk.errors import ConfigurationError
+from asyncsdk.vendors._answers import retry_after
+from asyncsdk.vendors._base import Request, Response
+from asyncsdk.vendors._settings import check_url
+
+CDN = "https://api.statsigcdn.com"
+PATH = "/v2/download_config_specs"
+_LEAST_INTERVAL = 1.0
+# A person has to act, or asking again would not help: wait for the next poll.
+_NOT_SOON = frozenset({400, 401, 403, 404, 405, 413, 429, 501, *range(300, 400)})
+# A proxy that fails is bypassed at once in the beginning, and now and then later on.
+_BYPASS_EVERY = 5
+
+
+def _body(bootstrap: Any) -> bytes | Path | None:
+    """Bring rules that were given into one form."""
+    match bootstrap:
+        case None | bytes():
+            return bootstrap
+        case PathLike():
+            return Path(bootstrap)
+        case Mapping():
+            return bytes(memoryview(to_json(bootstrap, "bootstrap")))
+        case str() if bootstrap.lstrip().startswith("{"):
+            return bootstrap.encode("utf-8", "replace")
+    msg = "`bootstrap` of Rules is JSON text, a mapping, or a path: pathlib.Path('rules.json')"
+    raise ConfigurationError(msg)
+
+
+def _check_interval(instance: object, attribute: "attrs.Attribute[Any]", seconds: object) -> None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= _LEAST_INTERVAL:
+        msg = f"`{attribute.name}` of {type(instance).__name__} is at least {_LEAST_INTERVAL} s"
+        raise ConfigurationError(msg)
+
+
+@attrs.frozen(kw_only=True)
+class Rules:
+    """Where rules come from, and how often they are asked for.
+
+    Attributes:
+        specs_url: Asked in place of Statsig, such as a forward proxy; `/{key}.json` is appended.
+        fallback: Ask Statsig itself while `specs_url` fails.
+        poll_interval: Seconds between two requests, at least 1; each wait is 10 % shorter or longer.
+        id_lists: Download ID lists too, which large segments are kept in.
+        id_lists_url: Asked for the manifest of ID lists in place of Statsig, the whole address.
+        id_lists_interval: Seconds between two looks at that manifest, at least 1.
+        bootstrap: Rules to begin with: JSON, a mapping, or the path of a file, which is watched.
+        global_custom: Custom fields of every user; the user's own win.
+        cache: Keeps the last good rules, for a start during an outage.
+
+    Raises:
+        ConfigurationError: A setting cannot work.
+    """
+
+    specs_url: str = attrs.field(default=CDN + PATH, validator=check_url)
+    fallback: bool = False
+    poll_interval: float = attrs.field(default=10.0, validator=_check_interval)
+    id_lists: bool = False
+    id_lists_url: str | None = attrs.field(default=None, validator=attrs.validators.optional(check_url))
+    id_lists_interval: float = attrs.field(default=60.0, validator=_check_interval)
+    bootstrap: bytes | Path | None = attrs.field(default=None, converter=_body, repr=False)
+    global_custom: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    cache: RulesCache | None = None
+
+    def bypasses(self, failures: int, *, is_first: bool) -> bool:
+        """Say whether the vendor itself is to be asked, after so many failures in a row.
+
+        Args:
+            failures: How many, this one included.
+            is_first: There are no rules yet.
+        """
+        is_custom = self.specs_url.rstrip("/") != CDN + PATH
+        return self.fallback and is_custom and (is_first or failures % _BYPASS_EVERY == 0)
+
+
+@attrs.frozen
+class Answer:
+    """What came of a question.
+
+    Attributes:
+        body: What was sent; None when there is nothing new.
+        reason: Why there is no answer, in a few words; "" when there is one.
+        soon: Without an answer: asking again soon may help.
+        retry_after: Least seconds to wait; None leaves it to the asker.
+    """
+
+    body: bytes | None = attrs.field(default=None, repr=False)
+    reason: str = ""
+    soon: bool = True
+    retry_after: float | None = None
+
+
+def read(response: Response) -> Answer:
+    """Say what a response means; a 204, a 304 or an empty body says that there is nothing new."""
+    if 200 <= response.status < 300 or response.status == 304:
+        return Answer(response.body or None if response.status != 304 else None)
+    reason = f"status {response.status}" if response.status else response.error or "no answer"
+    return Answer(
+        reason=reason,
+        soon=response.status not in _NOT_SOON and response.error != "certificate",
+        retry_after=retry_after(response.headers),
+    )
+
+
+def ask(base: str, secret_key: str, headers: Mapping[str, str], time_ms: int, checksum: str) -> Request:
+    """Ask `base` for rules newer than those of `time_ms`."""
+    known = ({"sinceTime": str(time_ms)} if time_ms > 0 else {}) | ({"checksum": checksum} if checksum else {})
+    file = f"/{quote(secret_key, safe='')}.json" + (f"?{urlencode(known)}" if known else "")
+    wanted = {**headers, "Accept-Encoding": "gzip, deflate"}
+    return Request(base.rstrip("/") + file, PATH + file, wanted, b"", method="GET")
+
+
+def cache_key(secret_key: str) -> str:
+    """Give the name under which rules are cached: the one that Statsig's own SDKs use, without the key in it."""
+    digest = b64encode(sha256(secret_key.encode()).digest()).decode()
+    return f"statsig|{PATH}|plain_text|{digest}"
