@@ -1,12 +1,23 @@
 """The asyncio-native SDK for feature gates and product events."""
 
 from asyncsdk._client import Client
+from asyncsdk._flags import Flags
 from asyncsdk._middleware import Middleware, Next, Payload, redact, sample
 from asyncsdk._model.amplitude import Identify, IngestionMetadata, Plan, Revenue
 from asyncsdk._model.events import Alias, Event, Group, IdentifyEvent, LogEvent, Page, RawEvent, Screen, Track
 from asyncsdk._model.receipts import Delivery, Receipt
-from asyncsdk._model.reports import DestinationHealth, DestinationReport, Health, Report
+from asyncsdk._model.reports import (
+    DestinationHealth,
+    DestinationReport,
+    Health,
+    Report,
+    RulesetChange,
+    RulesHealth,
+    StartReport,
+)
+from asyncsdk._model.results import Details, DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
 from asyncsdk._model.users import User
+from asyncsdk._rules.explain import Explanation
 from asyncsdk._version import __version__
 from asyncsdk.errors import (
     AsyncSDKError,
@@ -21,7 +32,7 @@ from asyncsdk.errors import (
 from asyncsdk.vendors._base import Destination, Limits
 from asyncsdk.vendors.amplitude import Amplitude
 from asyncsdk.vendors.rudderstack import RudderStack
-from asyncsdk.vendors.statsig import Statsig
+from asyncsdk.vendors.statsig import Rules, Statsig
 
 __all__ = [
     # The client, and where it sends.
@@ -30,7 +41,17 @@ __all__ = [
     "Destination",
     "Limits",
     "RudderStack",
+    "Rules",
     "Statsig",
+    # What the rules say.
+    "Details",
+    "DynamicConfig",
+    "Experiment",
+    "Explanation",
+    "FeatureGate",
+    "Flags",
+    "Layer",
+    "ParameterStore",
     # Who, and what happened.
     "Alias",
     "Event",
@@ -53,6 +74,9 @@ __all__ = [
     "Health",
     "Receipt",
     "Report",
+    "RulesHealth",
+    "RulesetChange",
+    "StartReport",
     # In between.
     "Middleware",
     "Next",

@@ -18,16 +18,18 @@ from asyncsdk._lookups import Lookups, NoRules, RulesHolder
 from asyncsdk._middleware import Middleware
 from asyncsdk._model.events import Event
 from asyncsdk._model.receipts import Delivery, Receipt, Record
-from asyncsdk._model.reports import Health, Report, StartReport
+from asyncsdk._model.reports import Health, Report, RulesetChange, StartReport
+from asyncsdk._refresh import Refresher
 from asyncsdk._rules.overrides import Overrides
 from asyncsdk._verbs import EventVerbs
 from asyncsdk.errors import ClientClosedError, ConfigurationError, StartError
-from asyncsdk.vendors._base import Destination
+from asyncsdk.vendors._base import Destination, Limits
 from asyncsdk.vendors.statsig import Statsig
 
 logger = logging.getLogger("asyncsdk")
 
 _DEV_LINGER = 0.1
+_DEV_POLL = 1.0
 # What is kept of the time to close for cancelling requests and closing connections.
 _TO_STOP = 0.1
 # Longest that takes before `aclose` returns without it.
@@ -72,11 +74,12 @@ class Client(EventVerbs, LookupVerbs):
         self._admission = Admission(self._lanes, self._until_final)
         self._life = Lifecycle()
         self._start_timeout = start_timeout
-        self._refresher = None
-        self._holder: RulesHolder = NoRules()
+        source = next((given for given in destinations if isinstance(given, Statsig)), None)
+        self._refresher = None if source is None or source.rules is None else Refresher(source)
+        self._holder: RulesHolder = self._refresher or NoRules()
         self._awaits_rules = False
         self._overrides = Overrides()
-        lane = next((lane for lane in self._lanes if isinstance(lane.destination, Statsig)), None)
+        lane = next((lane for lane in self._lanes if lane.destination is source and not source.offline), None)
         self._exposures = Exposures(self._life, lane, lambda: self._admission.middleware)
         self._lookups = Lookups(self._exposures)
         self._on_delivery = on_delivery or _hear_nothing
@@ -175,7 +178,8 @@ class Client(EventVerbs, LookupVerbs):
     def health(self) -> Health:
         """Tell how the client and each destination are doing; cheap enough for a health endpoint."""
         lanes = {lane.destination.name: lane.health() for lane in self._lanes}
-        return Health(state=self._life.state, destinations=lanes, crashes=self._life.crashes)
+        rules = None if self._refresher is None else self._refresher.health()
+        return Health(state=self._life.state, destinations=lanes, crashes=self._life.crashes, rules=rules)
 
     async def __aenter__(self) -> Self:
         try:
@@ -284,6 +288,15 @@ class Client(EventVerbs, LookupVerbs):
 
     # --- rules: the lookups are in LookupVerbs ----------------------------------------------------------------
 
+    def on_ruleset_change(self, function: Callable[[RulesetChange], object]) -> Self:
+        """Call `function` on the loop with what changed, each time that other rules are in use.
+
+        It must not block; what it raises is logged.
+        """
+        if self._refresher is not None:
+            self._refresher.subscribe(function)
+        return self
+
     async def _first_rules(self) -> None:
         """Wait with a lookup while the client starts; before and after that, lookups wait for nothing."""
         if self._life.state == "running" and self._life.is_on_its_loop:
@@ -299,11 +312,23 @@ class Client(EventVerbs, LookupVerbs):
         self._admission.ids.renew()
         jobs = {lane.destination.name: self._job(lane, dev_url) for lane in self._lanes}
         if self._refresher is not None:
-            jobs |= {"rules": self._refresher.run, "exposure window": self._forget_exposures}
+            jobs |= {"rules": self._refresh_job(self._refresher, dev_url), "exposure window": self._forget_exposures}
             self._awaits_rules = True
         self._life.start(jobs, self._ended)
         if self._drain_on_sigterm:
             self._signal = SignalDrain(asyncio.get_running_loop(), self.flush)
+
+    def _refresh_job(self, refresher: Refresher, dev_url: str | None) -> Job:
+        from asyncsdk._transport import Transport  # noqa: PLC0415 -- as in `_job`
+
+        if dev_url is not None:
+            refresher.polling.interval = refresher.lists.polling.interval = _DEV_POLL
+
+        async def refresh() -> None:
+            async with aclosing(Transport(Limits(), dev_url)) as transport:
+                await refresher.run(transport)
+
+        return refresh
 
     async def _forget_exposures(self) -> None:
         """Report each exposure again after a minute, as Statsig's own SDKs do."""

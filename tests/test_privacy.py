@@ -22,7 +22,7 @@ async def test_keys_and_values_are_in_no_log_error_or_repr(caplog: pytest.LogCap
         server.fault(None, Fault(503), times=3)
         server.fault(None, Fault(400), times=3)
         destinations = (
-            Statsig(KEY, log_event_url=f"{server.url}/v1/log_event", limits=LIMITS),
+            Statsig(KEY, log_event_url=f"{server.url}/v1/log_event", limits=LIMITS, rules=None),
             RudderStack(KEY, server.url, limits=LIMITS),
             Amplitude(KEY, url=f"{server.url}/2/httpapi", limits=LIMITS),
         )
@@ -59,7 +59,7 @@ async def test_email_and_custom_fields_go_to_statsig_only() -> None:
     user = User("ada-lovelace", email="ada@example.com", custom={"plan": "pro"}, custom_ids={"companyID": "c-7"})
     async with DevServer() as server:
         async with Client(
-            Statsig(KEY, log_event_url=f"{server.url}/v1/log_event", limits=LIMITS),
+            Statsig(KEY, log_event_url=f"{server.url}/v1/log_event", limits=LIMITS, rules=None),
             RudderStack(KEY, server.url, limits=LIMITS),
             Amplitude(KEY, url=f"{server.url}/2/httpapi", limits=LIMITS),
         ) as client:

@@ -163,8 +163,10 @@ class Health:
         state: `new`, `running`, `draining` while `aclose` runs, or `closed`.
         destinations: By name.
         crashes: Background tasks that failed and were started again: each one is a bug worth reporting.
+        rules: How the rules are doing; None without a source of rules.
     """
 
     state: Literal["new", "running", "draining", "closed"]
     destinations: Mapping[str, DestinationHealth]
     crashes: int = 0
+    rules: RulesHealth | None = None

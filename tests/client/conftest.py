@@ -25,6 +25,7 @@ def amplitude(server: DevServer, limits: Limits | None = None, **settings: Any) 
 
 
 def statsig(server: DevServer, limits: Limits | None = None, **settings: Any) -> Statsig:
+    settings.setdefault("rules", None)
     return Statsig("secret-key", log_event_url=f"{server.url}/v1/log_event", limits=limits or quick(), **settings)
 
 
