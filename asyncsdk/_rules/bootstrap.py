@@ -16,7 +16,7 @@ from asyncsdk._rules.client_entries import FORMS, config_form, writer
 from asyncsdk._rules.evaluate import Evaluation, Program, evaluate
 from asyncsdk._rules.overrides import Overrides
 from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk._rules.specs import MalformedError, Spec, parse, read_spec
+from asyncsdk._rules.specs import MalformedError, Spec, read_fields, read_spec
 from asyncsdk._rules.values import as_object, text
 
 Hash = Literal["djb2", "sha256", "none"]
@@ -219,8 +219,7 @@ def _bandits(rules: Ruleset, app: Any, hashed: Callable[[str], str]) -> list[_En
     entries = []
     for name in rules.names("cmab_configs"):
         program = rules.program("experiment", name)
-        fields = as_object(parse(rules.raw("cmab_configs", name) or b"null", name)) or {}
-        apps = fields.get("targetAppIDs")
+        apps = read_fields(rules.raw("cmab_configs", name), name).get("targetAppIDs")
         if program is not None and rules.raw("dynamic_configs", name) is None and _is_for(apps, app):
             spec = Spec(name, entity="autotune", id_type=program.unsupported.id_type)
             entries.append(_Entry(program, writer(config_form, spec, hashed)))
@@ -238,7 +237,7 @@ def _stores(rules: Ruleset, app: Any, hashed: Callable[[str], str]) -> bytes:
     """Write the parameter stores: what each parameter refers to, by hashed name."""
     written = {}
     for name in rules.names("param_stores"):
-        store = as_object(parse(rules.raw("param_stores", name) or b"null", name)) or {}
+        store = read_fields(rules.raw("param_stores", name), name)
         parameters = as_object(store.get("parameters"))
         if parameters is not None and _is_for(store.get("targetAppIDs"), app):
             written[hashed(name)] = {

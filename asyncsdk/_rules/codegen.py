@@ -190,7 +190,7 @@ def _write_ending(writer: _Writer, branch: Branch, indent: str) -> None:
 
 def assemble(source: str, constants: dict[str, Any], name: str) -> Run:
     """Turn source into a function whose globals are the constants."""
-    code = compile(source, f"<rules of {name}>", "exec", dont_inherit=True)
+    code = compile(source, f"<rules of {name!a}>", "exec", dont_inherit=True)
     exec(code, constants)  # noqa: S102 -- the only foreign texts in the source are ids, as literals in comments
     run: Run = constants.pop("decide")
     return run

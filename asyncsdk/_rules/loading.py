@@ -151,7 +151,7 @@ def _cut(body: bytes) -> Generator[None, None, tuple[dict[str, dict[str, bytes]]
 
 def _text(key: bytes) -> str:
     """Give a raw key as text."""
-    return key.decode() if b"\\" not in key else str(parse(b'"' + key + b'"', "a name"))
+    return key.decode("utf-8", "replace") if b"\\" not in key else str(parse(b'"' + key + b'"', "a name"))
 
 
 def _name_of(piece: bytes) -> str:

@@ -8,7 +8,7 @@ import attrs
 from asyncsdk._model.users import User
 from asyncsdk._rules.evaluate import Evaluation
 from asyncsdk._rules.ruleset import Kind, Ruleset
-from asyncsdk._rules.specs import MalformedError, parse
+from asyncsdk._rules.specs import read_fields
 from asyncsdk._rules.values import as_object
 
 _REFERENCES: dict[str, tuple[Kind, str]] = {
@@ -57,11 +57,7 @@ def parameter(rules: Ruleset, user: User, store: str, name: str) -> Parameter:
 
 
 def _parameters(rules: Ruleset, store: str) -> Mapping[str, Any]:
-    try:
-        fields = as_object(parse(rules.raw("param_stores", store) or b"null", store)) or {}
-    except MalformedError:
-        return {}
-    return as_object(fields.get("parameters")) or {}
+    return as_object(read_fields(rules.raw("param_stores", store), store).get("parameters")) or {}
 
 
 def _overridden(rules: Ruleset, store: str) -> list[Mapping[str, Any]]:

@@ -93,6 +93,15 @@ def parse(raw: bytes, name: str) -> Any:
         raise MalformedError(msg) from error
 
 
+def read_fields(raw: bytes | None, name: str) -> Mapping[str, Any]:
+    """Read an object of which nothing is required; what is none has no fields."""
+    try:
+        found = parse(raw or b"null", name)
+    except MalformedError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def read_spec(raw: bytes, name: str, *, inline: bool) -> Spec:
     """Read one spec.
 

@@ -3,6 +3,8 @@
 | what | core | here | test |
 |---|---|---|---|
 | unknown condition after one that passed | the gate's boolean stays true, rule id "" | false | test_a_gate_with_an_unknown_condition_is_closed |
+| rule id of an unsupported evaluation | that of a gate it looked at before | "" | test_cyclic_and_unknown_rules_end_alike |
+| unknown condition before an endless gate in one rule | the depth is the reason | the unknown condition is | same |
 | the same in a client response | the rule's value, as if the condition held | false or {} | test_a_client_response_closes_gates_it_cannot_decide |
 | value of an unsupported config in a client response | null | {} | same |
 | a spec that is not understood | unknown name | unsupported; others as in core | test_a_malformed_spec_costs_itself_only |
@@ -10,6 +12,7 @@
 | duplicates among secondary exposures of events | kept | removed, first one kept | test_exposures_name_each_gate_once |
 | merging layer, an experiment that is ignored | its exposures leak into the next rule's | not exposed | test_an_ignored_experiment_leaves_no_exposure |
 | allocated experiment of a layer whose experiment is unsupported | named | none, there is no value either | test_a_layer_cannot_say_more_than_its_experiment |
+| merging layer whose experiment is unsupported | what it has so far, reason Unsupported | {} | test_cyclic_and_unknown_rules_end_alike |
 | override by a group that does not exist | value {} | the rules answer | test_an_override_by_an_unknown_group_is_ignored |
 | override by group | no group name | the group's name | test_an_override_by_group_takes_the_groups_value |
 | name in the exposure of an endless evaluation | "" | the gate | test_an_endless_gate_is_exposed_by_name |

@@ -16,32 +16,69 @@ WORLD: dict[str, Any] = orjson.loads(
                 rule("staff", [passes("staff"), passes("segment:dutch")]),
                 rule("rest", [field("appVersion", "version_gte", "2.1")], share=50, salt="rest"),
             ),
-            "pattern": gate(rule("r", [field("email", "str_matches", "^a.*z$"), condition("unit_id", "in_segment_list", "staff")])),
-            "time": gate(rule("r", [condition("current_time", "after", 5), condition("ip_based", "none", ["CA"], "country")])),
-            "agent": gate(rule("r", [condition("ua_based", "any", ["axios"], "browser_name"), condition("environment_field", "any", ["x"], "tier")])),
+            "pattern": gate(
+                rule("r", [field("email", "str_matches", "^a.*z$"), condition("unit_id", "in_segment_list", "staff")])
+            ),
+            "time": gate(
+                rule("r", [condition("current_time", "after", 5), condition("ip_based", "none", ["CA"], "country")])
+            ),
+            "agent": gate(
+                rule(
+                    "r",
+                    [
+                        condition("ua_based", "any", ["axios"], "browser_name"),
+                        condition("environment_field", "any", ["x"], "tier"),
+                    ],
+                )
+            ),
         },
         {
-            "prices": config(rule("dutch", [passes("segment:dutch")], {"currency": "EUR"}), defaultValue={"currency": "USD"}),
+            "prices": config(
+                rule("dutch", [passes("segment:dutch")], {"currency": "EUR"}), defaultValue={"currency": "USD"}
+            ),
             "e0": experiment(
                 rule("targetingGate", [fails("public")], {"color": "grey"}),
-                rule("a", [condition("user_bucket", "lt", 500, salt="e0")], {"color": "red"}, groupName="A", isExperimentGroup=True),
-                rule("b", [condition("user_bucket", "lt", 1000, salt="e0")], {"color": "blue"}, groupName="B", isExperimentGroup=True),
+                rule(
+                    "a",
+                    [condition("user_bucket", "lt", 500, salt="e0")],
+                    {"color": "red"},
+                    groupName="A",
+                    isExperimentGroup=True,
+                ),
+                rule(
+                    "b",
+                    [condition("user_bucket", "lt", 1000, salt="e0")],
+                    {"color": "blue"},
+                    groupName="B",
+                    isExperimentGroup=True,
+                ),
                 explicitParameters=["color"],
                 hasSharedParams=True,
             ),
         },
         {
             "home": layer(
-                rule("slice", [condition("user_bucket", "any", [str(n) for n in range(800)], salt="home")], configDelegate="e0"),
+                rule(
+                    "slice",
+                    [condition("user_bucket", "any", [str(n) for n in range(800)], salt="home")],
+                    configDelegate="e0",
+                ),
                 defaultValue={"color": "green", "size": 1},
             ),
             "merging": layer(
-                rule("m1", [NOBODY], {"x": 1}), rule("m2", [PUBLIC], {}, configDelegate="e0"), rule("m3", [PUBLIC], {"y": 2}), useNewLayerEval=True
+                rule("m1", [NOBODY], {"x": 1}),
+                rule("m2", [PUBLIC], {}, configDelegate="e0"),
+                rule("m3", [PUBLIC], {"y": 2}),
+                useNewLayerEval=True,
             ),
         },
         override_rules={"or": rule("or", [field("userID", "any", ["u"])])},
         overrides={"prices": [{"new_config_name": "e0", "rules": [{"rule_name": "or"}]}]},
-        param_stores={"store": {"parameters": {"a": {"ref_type": "gate", "gate_name": "public", "pass_value": 1, "fail_value": 2}}}},
+        param_stores={
+            "store": {
+                "parameters": {"a": {"ref_type": "gate", "gate_name": "public", "pass_value": 1, "fail_value": 2}}
+            }
+        },
         cmab_configs={
             "bandit": {
                 "salt": "s",
@@ -52,7 +89,15 @@ WORLD: dict[str, Any] = orjson.loads(
                 "sampleRate": 0.5,
                 "higherIsBetter": True,
                 "groups": [{"name": "A", "id": "ga", "parameterValues": {"v": 1}}],
-                "config": {"ga": {"alpha": 1, "intercept": 1, "records": 1, "weightsNumerical": {"level": 1}, "weightsCategorical": {}}},
+                "config": {
+                    "ga": {
+                        "alpha": 1,
+                        "intercept": 1,
+                        "records": 1,
+                        "weightsNumerical": {"level": 1},
+                        "weightsCategorical": {},
+                    }
+                },
                 "targetingGateName": "public",
             }
         },

@@ -214,7 +214,7 @@ def rulesets(draw: st.DrawFn, *, cyclic: bool = False, unknown: bool = False) ->
         "dynamic_configs": experiments,
         "layer_configs": layers,
         "condition_map": {},
-        "experiment_to_layer": {name: "l0" for name in EXPERIMENTS},
+        "experiment_to_layer": dict.fromkeys(EXPERIMENTS, "l0"),
     }
     for section in (gates, experiments, layers):
         for spec in section.values():

@@ -20,7 +20,10 @@ def test_a_user_agent(agent: str) -> None:
     assert parse(agent) == UserAgent(*RECORDED[agent])
 
 
-@given(st.lists(st.sampled_from([word for agent in AGENTS for word in agent.split()]), max_size=12).map(" ".join) | st.text())
+@given(
+    st.lists(st.sampled_from([word for agent in AGENTS for word in agent.split()]), max_size=12).map(" ".join)
+    | st.text()
+)
 def test_no_user_agent_breaks_the_parser(agent: str) -> None:
     assert isinstance(parse(agent), UserAgent)
 
@@ -31,12 +34,20 @@ def test_a_very_long_agent_is_not_read() -> None:
 
 
 def asks(field: str, *targets: str) -> bytes:
-    return ruleset({"g": gate(rule("r", [condition("ua_based", "any", list(targets), field)])), "p": gate(rule("r", [PUBLIC]))})
+    return ruleset(
+        {"g": gate(rule("r", [condition("ua_based", "any", list(targets), field)])), "p": gate(rule("r", [PUBLIC]))}
+    )
 
 
 @pytest.mark.parametrize(
     ("field", "target"),
-    [("os_name", "ios"), ("osVersion", "18.6.2"), ("browserName", "mobile safari"), ("browser_version", "18.6"), ("other", "")],
+    [
+        ("os_name", "ios"),
+        ("osVersion", "18.6.2"),
+        ("browserName", "mobile safari"),
+        ("browser_version", "18.6"),
+        ("other", ""),
+    ],
 )
 def test_a_condition_looks_at_a_part_of_the_agent(field: str, target: str) -> None:
     agent = next(agent for agent in AGENTS if "Version/18.6 Mobile" in agent)
@@ -55,7 +66,9 @@ def test_a_custom_field_comes_before_the_agent() -> None:
 
 
 def test_another_parser_may_read_agents() -> None:
-    rules = loaded(asks("os_name", "hooked", ""), around(user_agent=lambda agent: UserAgent("Hooked") if agent == "a" else None))
+    rules = loaded(
+        asks("os_name", "hooked", ""), around(user_agent=lambda agent: UserAgent("Hooked") if agent == "a" else None)
+    )
 
     assert [rules.gate(User("x", user_agent=agent), "g").value for agent in ("a", "b")] == [True, True]
 
@@ -76,8 +89,15 @@ def test_agents_that_were_read_are_forgotten_in_time() -> None:
         (User("x"), False),
     ],
 )
-def test_a_country_is_the_users_or_the_addresss(user: User, country: bool) -> None:  # noqa: FBT001
-    rules = loaded(ruleset({"g": gate(rule("r", [condition("ip_based", "any", ["CA"], "country")])), "o": gate(rule("r", [condition("ip_based", "any", ["CA"], "Country")]))}))
+def test_a_country_is_the_users_or_the_addresss(user: User, country: bool) -> None:
+    rules = loaded(
+        ruleset(
+            {
+                "g": gate(rule("r", [condition("ip_based", "any", ["CA"], "country")])),
+                "o": gate(rule("r", [condition("ip_based", "any", ["CA"], "Country")])),
+            }
+        )
+    )
 
     assert rules.gate(user, "g").value is country
     assert rules.gate(user, "o").value is False

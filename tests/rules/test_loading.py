@@ -6,7 +6,21 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds import NOBODY, PUBLIC, around, condition, config, experiment, gate, layer, loaded, of_gates, passes, rule, ruleset
+from worlds import (
+    NOBODY,
+    PUBLIC,
+    around,
+    condition,
+    config,
+    experiment,
+    gate,
+    layer,
+    loaded,
+    of_gates,
+    passes,
+    rule,
+    ruleset,
+)
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.loading import finish, load, load_now, release, supersedes
@@ -24,7 +38,7 @@ values = st.recursive(
 
 
 @given(st.dictionaries(texts, values, max_size=4), st.dictionaries(texts, values, max_size=4), st.booleans())
-def test_slices_are_what_a_parser_finds(section: dict[str, Any], rest: dict[str, Any], indented: bool) -> None:  # noqa: FBT001
+def test_slices_are_what_a_parser_finds(section: dict[str, Any], rest: dict[str, Any], indented: bool) -> None:
     body = {**rest, "s": section}
     raw = orjson.dumps(body, option=orjson.OPT_INDENT_2 if indented else None)
 
@@ -45,16 +59,35 @@ def test_a_section_may_be_a_list(section: list[Any]) -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    [b"", b"[]", b"{", b'{"s"', b'{"s":', b'{"s":{"a":{}}', b'{"s":{"a"}}', b'{"a":"x}', b'{"a":1', b'{"a":1]', b"{} x"]
-    + [b'{"s":{"a":1]}', b'{"s":{"a":}}', b'{"s":{"a":{"b":"}}', b'{"s":{"a":{"b":"}', b'{"a":[1,"x]', b'{"s":[1}']
-    + [b'{"a":1,}', b'{"a":[}', b'{"s":[,]}'],
+    [
+        b"",
+        b"[]",
+        b"{",
+        b'{"s"',
+        b'{"s":',
+        b'{"s":{"a":{}}',
+        b'{"s":{"a"}}',
+        b'{"a":"x}',
+        b'{"a":1',
+        b'{"a":1]',
+        b"{} x",
+        b'{"s":{"a":1]}',
+        b'{"s":{"a":}}',
+        b'{"s":{"a":{"b":"}}',
+        b'{"s":{"a":{"b":"}',
+        b'{"a":[1,"x]',
+        b'{"s":[1}',
+        b'{"a":1,}',
+        b'{"a":[}',
+        b'{"s":[,]}',
+    ],
 )
 def test_a_broken_body_is_refused(raw: bytes) -> None:
     with pytest.raises(MalformedError):
         list(walk(raw, frozenset({"s"})))
 
 
-@pytest.mark.parametrize("raw", [b"{}", b'{"s":{}}', b'{"s":[]}', b' { } ', b'{"s": {"a" : { } } }'])
+@pytest.mark.parametrize("raw", [b"{}", b'{"s":{}}', b'{"s":[]}', b" { } ", b'{"s": {"a" : { } } }'])
 def test_empty_objects_are_fine(raw: bytes) -> None:
     assert len(list(walk(raw, frozenset({"s"})))) <= 1
 
@@ -82,12 +115,8 @@ def test_a_big_body_is_loaded_in_slices() -> None:
     gates = {f"g{number}": gate(rule("r" * 100, [PUBLIC])) for number in range(1000)}
     slices = 0
     steps = load(ruleset(gates), around())
-    try:
-        while True:
-            next(steps)
-            slices += 1
-    except StopIteration as stop:
-        assert stop.value is not None
+    while next(steps, steps) is not steps:
+        slices += 1
 
     assert slices > 15
 
@@ -147,7 +176,11 @@ FIRST_FORM: dict[str, Any] = {
 def test_the_first_form_is_read_and_its_disabled_specs_do_not_run() -> None:
     rules = loaded(orjson.dumps(FIRST_FORM))
 
-    assert (rules.is_inline, rules.gate(ADA, "on").value, rules.gate(ADA, "looks").secondary) == (True, True, (("on", "true", "r"),))
+    assert (rules.is_inline, rules.gate(ADA, "on").value, rules.gate(ADA, "looks").secondary) == (
+        True,
+        True,
+        (("on", "true", "r"),),
+    )
     assert (rules.gate(ADA, "off").value, rules.gate(ADA, "off").rule_id) == (False, "disabled")
     assert rules.config(ADA, "c").value == {"a": 1}
 
@@ -240,7 +273,9 @@ def test_keeping_many_programs_is_sliced() -> None:
         ({"time": "x", "checksum": 5}, {"time": 1}, True),
     ],
 )
-def test_an_older_or_equal_ruleset_does_not_replace(current: dict[str, Any], new: dict[str, Any], replaces: bool) -> None:  # noqa: FBT001
+def test_an_older_or_equal_ruleset_does_not_replace(
+    current: dict[str, Any], new: dict[str, Any], replaces: bool
+) -> None:
     made = [loaded(orjson.dumps({"has_updates": True, **fields})) for fields in (current, new)]
 
     assert supersedes(made[1], made[0]) is replaces

@@ -90,11 +90,19 @@ def test_a_configs_exposure() -> None:
     found = config_exposure(rules, rules.config(ADA, "c"), manual=True)
 
     assert found.event_name == "statsig::config_exposure"
-    expected = {"config": "c", "ruleID": "default", "rulePassed": "false", "configVersion": "1", "isManualExposure": "true"}
+    expected = {
+        "config": "c",
+        "ruleID": "default",
+        "rulePassed": "false",
+        "configVersion": "1",
+        "isManualExposure": "true",
+    }
     assert metadata(found) == {**expected, **COMMON}
 
 
-@pytest.mark.parametrize(("parameter", "experiment_name", "gates"), [("p", "e", ["holdout", "g"]), ("other", "", ["holdout"])])
+@pytest.mark.parametrize(
+    ("parameter", "experiment_name", "gates"), [("p", "e", ["holdout", "g"]), ("other", "", ["holdout"])]
+)
 def test_a_layers_exposure_is_its_experiments_only_for_the_parameters_it_owns(
     parameter: str, experiment_name: str, gates: list[str]
 ) -> None:
@@ -104,7 +112,10 @@ def test_a_layers_exposure_is_its_experiments_only_for_the_parameters_it_owns(
 
     fields = metadata(found)
     assert (fields["config"], fields["ruleID"], fields["parameterName"]) == ("l", "re", parameter)
-    assert (fields["allocatedExperiment"], fields["isExplicitParameter"]) == (experiment_name, str(bool(experiment_name)).lower())
+    assert (fields["allocatedExperiment"], fields["isExplicitParameter"]) == (
+        experiment_name,
+        str(bool(experiment_name)).lower(),
+    )
     assert [one["gate"] for one in orjson.loads(found.secondary)] == gates
 
 
@@ -173,7 +184,11 @@ def test_the_same_exposure_is_new_once_per_window() -> None:
 def test_a_manual_exposure_is_no_repetition() -> None:
     found, recent = project().gate(ADA, "g"), Recent()
 
-    assert [recent.is_new(ADA, found), recent.is_new(ADA, found, manual=True), recent.is_new(ADA, found, manual=True)] == [True, True, False]
+    assert [
+        recent.is_new(ADA, found),
+        recent.is_new(ADA, found, manual=True),
+        recent.is_new(ADA, found, manual=True),
+    ] == [True, True, False]
 
 
 def test_other_ids_outcomes_and_parameters_are_other_exposures() -> None:
@@ -262,12 +277,17 @@ def test_what_passed_a_gate_without_a_rate_is_not_sampled() -> None:
 
 
 def response(rules: Ruleset, user: User = ADA, **options: Any) -> Json:
-    found: Json = orjson.loads(client_response(client_view(rules, **{"hash": "none", **options}), user, {"sdkType": "x"}))
+    found: Json = orjson.loads(
+        client_response(client_view(rules, **{"hash": "none", **options}), user, {"sdkType": "x"})
+    )
     return found
 
 
 def test_a_client_response_holds_what_is_for_clients() -> None:
-    found = response(project(), User("ada", custom={"a": 1}, private_attributes={"secret": 1, "odd": {}}, custom_ids={"companyID": 5}))
+    found = response(
+        project(),
+        User("ada", custom={"a": 1}, private_attributes={"secret": 1, "odd": {}}, custom_ids={"companyID": 5}),
+    )
 
     assert list(found["feature_gates"]) == ["g", "looks"]
     assert list(found["dynamic_configs"]) == ["c", "e", "bare"]
@@ -282,7 +302,9 @@ def test_an_entry_of_each_kind() -> None:
     found = response(project())
     gone = {"name", "id_type"}
 
-    shown = {name: {k: v for k, v in found["dynamic_configs"][name].items() if k not in gone} for name in ("c", "e", "bare")}
+    shown = {
+        name: {k: v for k, v in found["dynamic_configs"][name].items() if k not in gone} for name in ("c", "e", "bare")
+    }
     exposed = [{"gate": "g", "gateValue": "true", "ruleID": "rg"}]
 
     assert found["feature_gates"]["looks"] == {
@@ -317,7 +339,9 @@ def test_an_entry_of_each_kind() -> None:
     assert found["layer_configs"]["m"]["parameter_rule_ids"] == {"q": "rm", "z": "default"}
 
 
-@pytest.mark.parametrize(("hash_name", "name"), [("djb2", "103"), ("sha256", "zQqmHobDqKIOY9TiwN18+JBGWyhUBV+VOamv/GjDodA="), ("none", "g")])
+@pytest.mark.parametrize(
+    ("hash_name", "name"), [("djb2", "103"), ("sha256", "zQqmHobDqKIOY9TiwN18+JBGWyhUBV+VOamv/GjDodA="), ("none", "g")]
+)
 def test_names_are_hashed(hash_name: str, name: str) -> None:
     stores = {"s": {"parameters": {"a": {"ref_type": "gate", "gate_name": "g"}, "b": 5}}, "odd": 5}
     found = response(project(param_stores=stores), hash=hash_name)
@@ -326,11 +350,17 @@ def test_names_are_hashed(hash_name: str, name: str) -> None:
     key = next(iter(found["param_stores"]))
     if hash_name != "sha256":
         assert found["feature_gates"][name]["name"] == name
-        assert found["param_stores"][key] == {"a": {"name": "a", "ref_type": "gate", "gate_name": name}, "b": {"name": "b"}}
+        assert found["param_stores"][key] == {
+            "a": {"name": "a", "ref_type": "gate", "gate_name": name},
+            "b": {"name": "b"},
+        }
 
 
 def test_a_client_response_closes_gates_it_cannot_decide() -> None:
-    gates = {"g": gate(rule("r", [PUBLIC, MYSTERY])), "asks": gate(rule("r", [condition("experiment_group", "any", [], "e")]))}
+    gates = {
+        "g": gate(rule("r", [PUBLIC, MYSTERY])),
+        "asks": gate(rule("r", [condition("experiment_group", "any", [], "e")])),
+    }
     found = response(loaded(ruleset(gates, {"e": experiment(rule("r", [MYSTERY]))})))
 
     assert [(one["value"], one["rule_id"]) for one in found["feature_gates"].values()] == [(False, ""), (False, "")]
@@ -378,11 +408,20 @@ def test_a_client_sees_its_app_only(options: Json, more: Json, names: list[str])
     found = response(loaded(ruleset(APPS, **more)), **options)
 
     assert list(found["feature_gates"]) == names
-    assert found["feature_gates"]["sees"]["value"] is (options.get("app") == "app a" or "hashed_sdk_keys_to_app_ids" in more)
+    assert found["feature_gates"]["sees"]["value"] is (
+        options.get("app") == "app a" or "hashed_sdk_keys_to_app_ids" in more
+    )
 
 
 def test_bandits_are_in_the_response() -> None:
-    bandit = {"groups": [], "enabled": False, "defaultValue": {"d": 1}, "idType": "userID", "salt": "s", "targetAppIDs": ["x"]}
+    bandit = {
+        "groups": [],
+        "enabled": False,
+        "defaultValue": {"d": 1},
+        "idType": "userID",
+        "salt": "s",
+        "targetAppIDs": ["x"],
+    }
     rules = loaded(ruleset(GATES, CONFIGS, cmab_configs={"b": bandit, "c": bandit}))
 
     entry = response(rules)["dynamic_configs"]["b"]
@@ -440,7 +479,11 @@ def test_session_replay_settings_are_carried() -> None:
     found = response(project(session_replay_info=REPLAY), hash="djb2")
 
     assert found["can_record_session"] is True
-    assert (found["session_recording_rate"], found["recording_blocked"], found["passes_session_recording_targeting"]) == (0.6, False, True)
+    assert (
+        found["session_recording_rate"],
+        found["recording_blocked"],
+        found["passes_session_recording_targeting"],
+    ) == (0.6, False, True)
     assert found["session_recording_event_triggers"] == {"buy": {"values": ["x"], "passes_sampling": False}}
     assert found["session_recording_exposure_triggers"] == {"103": {"passes_sampling": True}}
     assert found["session_recording_privacy_settings"] == {"mode": "min"}
@@ -469,7 +512,10 @@ def test_the_time_of_a_response_is_told_when_known() -> None:
 def test_an_explanation_is_a_tree_with_buckets() -> None:
     gates = {
         "staff": gate(rule("mail", [field("email", "str_ends_with_any", ["@example.com"])])),
-        "g": gate(rule("first", [NOBODY]), rule("half", [passes("staff"), condition("user_bucket", "lt", 900, salt="s")], share=50, groupName="G")),
+        "g": gate(
+            rule("first", [NOBODY]),
+            rule("half", [passes("staff"), condition("user_bucket", "lt", 900, salt="s")], share=50, groupName="G"),
+        ),
     }
 
     found = explain(of_gates(**gates), "gate", ADA, "g")
@@ -519,7 +565,7 @@ def test_a_long_or_odd_value_is_shortened() -> None:
         ("loop", "? deeper levels are not shown"),
         ("over", "+ a local override answers"),
         ("mapped", "+ config mapping sends the user to off"),
-        ("list", "- unit_id \"ada\" in_segment_list \"staff\""),
+        ("list", '- unit_id "ada" in_segment_list "staff"'),
         ("group", '+ group of e "Test" any ["test"]'),
         ("oddgroup", "? unknown operator None"),
         ("public", "+ everybody"),
@@ -543,7 +589,10 @@ def test_everything_can_be_explained(name: str, expected: str) -> None:
     }
     mapping = {"mapped": [{"new_config_name": "off", "rules": [{"rule_name": "m"}]}]}
     body = ruleset(
-        gates, {"e": experiment(rule("r", [PUBLIC], groupName="Test"))}, override_rules={"m": rule("m", [PUBLIC])}, overrides=mapping
+        gates,
+        {"e": experiment(rule("r", [PUBLIC], groupName="Test"))},
+        override_rules={"m": rule("m", [PUBLIC])},
+        overrides=mapping,
     )
     rules = loaded(body, around(overrides=Overrides().set("gate", "over", True)))
 
@@ -569,7 +618,9 @@ def test_a_gate_is_its_value() -> None:
 
     assert bool(found)
     assert views.gate(rules, rules.gate(ADA, "g")).details is found.details
-    assert found == FeatureGate("g", True, "rg", None, "userID", Details("Network:Recognized", 1_700_000_000_000, NOW_MS, 1))
+    assert found == FeatureGate(
+        "g", True, "rg", None, "userID", Details("Network:Recognized", 1_700_000_000_000, NOW_MS, 1)
+    )
     assert not FeatureGate("x")
 
 
@@ -603,12 +654,23 @@ VALUES = {"s": "text", "n": 1, "f": 1.5, "b": True, "a": [1, {"x": 1}], "o": {"k
 def test_getters_give_values_of_their_type_else_the_fallback(kind: Any) -> None:
     shown = kind("x", VALUES)
 
-    assert (shown.get_string("s", "d"), shown.get_string("n", "d"), shown.get_string("z", "d"), shown.get_string("gone")) == ("text", "d", "d", None)
+    assert (
+        shown.get_string("s", "d"),
+        shown.get_string("n", "d"),
+        shown.get_string("z", "d"),
+        shown.get_string("gone"),
+    ) == ("text", "d", "d", None)
     assert (shown.get_number("n", 0), shown.get_number("f", 0), shown.get_number("s", 7)) == (1, 1.5, 7)
     assert (shown.get_bool("b", False), shown.get_bool("s", False)) == (True, False)
     assert (shown.get_array("a", []), shown.get_array("o", [9])) == ([1, {"x": 1}], [9])
     assert (shown.get_object("o", {}), shown.get_object("a", {})) == ({"k": [1]}, {})
-    assert (shown.get("n"), shown.get("n", "d"), shown.get("n", 5), shown.get("gone", 5), shown.get("s", object)) == (1, "d", 1, 5, "text")
+    assert (shown.get("n"), shown.get("n", "d"), shown.get("n", 5), shown.get("gone", 5), shown.get("s", object)) == (
+        1,
+        "d",
+        1,
+        5,
+        "text",
+    )
 
 
 def test_a_number_is_no_bool() -> None:

@@ -36,7 +36,9 @@ def test_the_first_rule_that_matches_decides() -> None:
 
 
 def test_all_conditions_of_a_rule_must_hold() -> None:
-    rules = of_gates(g=gate(rule("a", [field("email", "str_ends_with_any", ["@example.com"]), field("country", "any", ["be"])])))
+    rules = of_gates(
+        g=gate(rule("a", [field("email", "str_ends_with_any", ["@example.com"]), field("country", "any", ["be"])]))
+    )
 
     assert rules.gate(ADA, "g").rule_id == "default"
     assert rules.gate(User("bob", email="b@example.com", country="BE"), "g").rule_id == "a"
@@ -142,7 +144,9 @@ def test_conditions_do_not_stop_at_the_first_that_fails() -> None:
 
 def test_exposures_name_each_gate_once() -> None:
     rules = of_gates(
-        a=gate(rule("ra", [PUBLIC])), b=gate(rule("rb", [passes("a")])), c=gate(rule("rc", [passes("a"), passes("b"), passes("a")]))
+        a=gate(rule("ra", [PUBLIC])),
+        b=gate(rule("rb", [passes("a")])),
+        c=gate(rule("rc", [passes("a"), passes("b"), passes("a")])),
     )
 
     assert rules.gate(ADA, "c").secondary == (("a", "true", "ra"), ("b", "true", "rb"))
@@ -150,7 +154,13 @@ def test_exposures_name_each_gate_once() -> None:
 
 def test_segments_are_not_exposed_but_what_they_look_at_is() -> None:
     rules = loaded(
-        ruleset({"a": gate(rule("ra", [PUBLIC])), "segment:s": gate(rule("rs", [passes("a")])), "b": gate(rule("rb", [passes("segment:s")]))})
+        ruleset(
+            {
+                "a": gate(rule("ra", [PUBLIC])),
+                "segment:s": gate(rule("rs", [passes("a")])),
+                "b": gate(rule("rb", [passes("segment:s")])),
+            }
+        )
     )
 
     assert rules.gate(ADA, "b").secondary == (("a", "true", "ra"),)
@@ -165,7 +175,9 @@ def test_a_missing_gate_counts_as_closed_and_is_not_exposed(name: object) -> Non
 
 
 def test_a_cyclic_gate_ends() -> None:
-    rules = of_gates(a=gate(rule("ra", [passes("b")])), b=gate(rule("rb", [fails("a")])), c=gate(rule("rc", [NOBODY, passes("c")])))
+    rules = of_gates(
+        a=gate(rule("ra", [passes("b")])), b=gate(rule("rb", [fails("a")])), c=gate(rule("rc", [NOBODY, passes("c")]))
+    )
 
     for name in "abc":
         found = rules.gate(ADA, name)
@@ -187,7 +199,9 @@ def test_sixty_four_levels_below_the_top_are_allowed() -> None:
 
 
 def test_the_end_of_a_long_chain_may_be_missing() -> None:
-    chain = {"g0": gate(rule("r", [fails("missing")]))} | {f"g{n}": gate(rule("r", [passes(f"g{n - 1}")])) for n in range(1, 26)}
+    chain = {"g0": gate(rule("r", [fails("missing")]))} | {
+        f"g{n}": gate(rule("r", [passes(f"g{n - 1}")])) for n in range(1, 26)
+    }
 
     for top in ("g23", "g24", "g25"):
         assert loaded(ruleset(chain)).gate(ADA, top).value is True
@@ -201,7 +215,9 @@ def test_gates_that_multiply_are_evaluated_once_each() -> None:
     assert loaded(ruleset(chain)).gate(ADA, "g49").value is True
 
 
-@pytest.mark.parametrize("unknown", [MYSTERY, field("email", "mystery", []), condition("user_field", None, "x", "email"), "absent"])
+@pytest.mark.parametrize(
+    "unknown", [MYSTERY, field("email", "mystery", []), condition("user_field", None, "x", "email"), "absent"]
+)
 def test_a_gate_with_an_unknown_condition_is_closed(unknown: object) -> None:
     rules = of_gates(g=gate(rule("a", [PUBLIC, unknown]), rule("b", [PUBLIC])))  # type: ignore[list-item]
 
@@ -222,7 +238,12 @@ def test_an_unsupported_gate_makes_what_looks_at_it_unsupported() -> None:
 
 
 def test_a_config_gives_its_rules_value() -> None:
-    rules = loaded(ruleset({}, {"c": config(rule("a", [NOBODY], {"n": 1}), defaultValue={"n": 2}), "odd": config(rule("a", [PUBLIC], 5))}))
+    rules = loaded(
+        ruleset(
+            {},
+            {"c": config(rule("a", [NOBODY], {"n": 1}), defaultValue={"n": 2}), "odd": config(rule("a", [PUBLIC], 5))},
+        )
+    )
 
     assert (rules.config(ADA, "c").value, rules.config(ADA, "c").passed) == ({"n": 2}, False)
     assert (rules.config(ADA, "odd").value, rules.config(ADA, "odd").passed) == ({}, True)
@@ -237,7 +258,14 @@ def test_an_unknown_name_is_unrecognized() -> None:
 
 EXPERIMENT = {
     "e": experiment(
-        rule("er", [field("country", "any", ["NL"]), passes("g")], {"p": 1}, groupName="Test", isExperimentGroup=True, idType="companyID"),
+        rule(
+            "er",
+            [field("country", "any", ["NL"]), passes("g")],
+            {"p": 1},
+            groupName="Test",
+            isExperimentGroup=True,
+            idType="companyID",
+        ),
         defaultValue={"p": 0},
         explicitParameters=["p"],
         idType="companyID",
@@ -248,7 +276,11 @@ EXPERIMENT = {
 
 def test_a_layers_experiment_decides_but_the_layer_keeps_its_version() -> None:
     gates = {"g": gate(rule("rg", [PUBLIC])), "own": gate(rule("ro", [PUBLIC]))}
-    rules = loaded(ruleset(gates, EXPERIMENT, {"l": layer(rule("lr", [passes("own")], {"p": 5}, 0, configDelegate="e"), version=4)}))
+    rules = loaded(
+        ruleset(
+            gates, EXPERIMENT, {"l": layer(rule("lr", [passes("own")], {"p": 5}, 0, configDelegate="e"), version=4)}
+        )
+    )
 
     found = rules.layer(ADA, "l")
 
@@ -276,7 +308,9 @@ def test_an_absent_experiment_leaves_the_rule_to_the_layer() -> None:
 
 
 def test_a_layer_cannot_say_more_than_its_experiment() -> None:
-    rules = loaded(ruleset({}, {"e": experiment(rule("r", [MYSTERY]))}, {"l": layer(rule("lr", [PUBLIC], configDelegate="e"))}))
+    rules = loaded(
+        ruleset({}, {"e": experiment(rule("r", [MYSTERY]))}, {"l": layer(rule("lr", [PUBLIC], configDelegate="e"))})
+    )
 
     found = rules.layer(ADA, "l")
 
@@ -285,7 +319,11 @@ def test_a_layer_cannot_say_more_than_its_experiment() -> None:
 
 def test_a_condition_may_ask_for_the_group_of_an_experiment() -> None:
     asks = condition("experiment_group", "any", ["test"], "e")
-    gates = {"g": gate(), "yes": gate(rule("r", [asks])), "no": gate(rule("r", [condition("experiment_group", "none", ["test"], "x")]))}
+    gates = {
+        "g": gate(),
+        "yes": gate(rule("r", [asks])),
+        "no": gate(rule("r", [condition("experiment_group", "none", ["test"], "x")])),
+    }
     configs = {"e": experiment(rule("er", [fails("g")], {}, groupName="Test"))}
     rules = loaded(ruleset(gates, configs, {"l": layer(rule("lr", [asks], configDelegate="e"))}))
 
@@ -294,7 +332,10 @@ def test_a_condition_may_ask_for_the_group_of_an_experiment() -> None:
     assert (found.value, found.secondary, [one.name for one in found.consulted]) == (True, (), ["e"])
     assert rules.gate(ADA, "no").value is True
     assert [one.name for one in rules.layer(ADA, "l").consulted] == ["e"]
-    assert of_gates(g=gate(rule("r", [condition("experiment_group", None, [], "e")]))).gate(ADA, "g").outcome == "Unsupported"
+    assert (
+        of_gates(g=gate(rule("r", [condition("experiment_group", None, [], "e")]))).gate(ADA, "g").outcome
+        == "Unsupported"
+    )
 
 
 def test_an_id_list_is_looked_at_as_it_is_now() -> None:
@@ -302,9 +343,21 @@ def test_an_id_list_is_looked_at_as_it_is_now() -> None:
     lists = {"staff": entries}
     asks = [condition(kind, "in_segment_list", "staff", "userID") for kind in ("unit_id", "user_field")]
     negated = condition("unit_id", "not_in_segment_list", "absent")
-    rules = loaded(ruleset({"g": gate(rule("r", [*asks, negated])), "odd": gate(rule("r", [condition("unit_id", "in_segment_list", 5)]))}), around(id_lists=lists))
+    rules = loaded(
+        ruleset(
+            {
+                "g": gate(rule("r", [*asks, negated])),
+                "odd": gate(rule("r", [condition("unit_id", "in_segment_list", 5)])),
+            }
+        ),
+        around(id_lists=lists),
+    )
 
-    assert [rules.gate(ADA, "g").value, rules.gate(ADA, "g").value, rules.gate(User("bob"), "g").value] == [True, True, False]
+    assert [rules.gate(ADA, "g").value, rules.gate(ADA, "g").value, rules.gate(User("bob"), "g").value] == [
+        True,
+        True,
+        False,
+    ]
     entries.clear()
     assert rules.gate(ADA, "g").value is False
     assert rules.gate(ADA, "odd").value is False
@@ -312,7 +365,9 @@ def test_an_id_list_is_looked_at_as_it_is_now() -> None:
 
 def test_time_is_the_clocks() -> None:
     clock = [NOW_MS]
-    rules = loaded(ruleset({"g": gate(rule("r", [condition("current_time", "after", NOW_MS)]))}), around(clock=lambda: clock[0]))
+    rules = loaded(
+        ruleset({"g": gate(rule("r", [condition("current_time", "after", NOW_MS)]))}), around(clock=lambda: clock[0])
+    )
 
     before = [rules.gate(ADA, "g").value for _ in range(3)]
     clock[0] += 1
@@ -321,7 +376,10 @@ def test_time_is_the_clocks() -> None:
 
 
 def test_environment_comes_from_the_user_the_options_and_the_ruleset() -> None:
-    ask = {"g": gate(rule("r", [condition("environment_field", "any", ["staging"], "Tier")])), "none": gate(rule("r", [condition("environment_field", "eq", None)]))}
+    ask = {
+        "g": gate(rule("r", [condition("environment_field", "any", ["staging"], "Tier")])),
+        "none": gate(rule("r", [condition("environment_field", "eq", None)])),
+    }
     plain, default = loaded(ruleset(ask)), loaded(ruleset(ask, default_environment="staging"))
     option = loaded(ruleset(ask, default_environment="x"), around(environment={"tier": "staging"}))
 

@@ -4,7 +4,23 @@ from typing import Any
 
 import attrs
 import pytest
-from worlds import MYSTERY, NOBODY, NOW_MS, PUBLIC, Json, around, experiment, field, gate, layer, loaded, of_gates, passes, rule, ruleset
+from worlds import (
+    MYSTERY,
+    NOBODY,
+    NOW_MS,
+    PUBLIC,
+    Json,
+    around,
+    experiment,
+    field,
+    gate,
+    layer,
+    loaded,
+    of_gates,
+    passes,
+    rule,
+    ruleset,
+)
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.overrides import Group, Overrides
@@ -15,7 +31,9 @@ from asyncsdk._rules.sticky import assign, storage_key
 ADA = User("ada")
 GATES = {"g": gate(rule("rg", [PUBLIC])), "shut": gate()}
 TEST = experiment(
-    rule("er", [passes("g")], {"p": 1}, groupName="Test", isExperimentGroup=True), defaultValue={"p": 0}, explicitParameters=["p"]
+    rule("er", [passes("g")], {"p": 1}, groupName="Test", isExperimentGroup=True),
+    defaultValue={"p": 0},
+    explicitParameters=["p"],
 )
 
 
@@ -28,7 +46,9 @@ def merging(*rules: Json, configs: Json | None = None) -> Ruleset:
 
 
 def test_a_merging_layer_takes_parameters_from_every_rule_that_passes() -> None:
-    rules = merging(rule("a", [NOBODY], {"q": 1}), rule("b", [passes("g")], {"r": 2, "s": 2}), rule("c", [PUBLIC], {"s": 3}))
+    rules = merging(
+        rule("a", [NOBODY], {"q": 1}), rule("b", [passes("g")], {"r": 2, "s": 2}), rule("c", [PUBLIC], {"s": 3})
+    )
 
     found = rules.layer(ADA, "l")
 
@@ -38,12 +58,19 @@ def test_a_merging_layer_takes_parameters_from_every_rule_that_passes() -> None:
 
 
 def test_a_merging_layer_takes_an_experiment_with_its_exposures() -> None:
-    rules = merging(rule("a", [PUBLIC], {"q": 1}, configDelegate="e", isExperimentGroup=True), rule("b", [PUBLIC], {"r": 2}))
+    rules = merging(
+        rule("a", [PUBLIC], {"q": 1}, configDelegate="e", isExperimentGroup=True), rule("b", [PUBLIC], {"r": 2})
+    )
 
     found = rules.layer(ADA, "l")
 
     assert found.value == {"p": 1, "r": 2, "z": 0}
-    assert (found.rule_id, found.group_name, found.allocated_experiment, found.explicit_parameters) == ("a", "Test", "e", ("p",))
+    assert (found.rule_id, found.group_name, found.allocated_experiment, found.explicit_parameters) == (
+        "a",
+        "Test",
+        "e",
+        ("p",),
+    )
     assert (found.is_experiment_group, found.secondary, found.undelegated) == (True, (("g", "true", "rg"),), ())
 
 
@@ -79,9 +106,19 @@ def mapped(**override_rules: Json) -> Ruleset:
         "g": gate(rule("rg", [PUBLIC])),
         "looks": gate(rule("rl", [passes("old")])),
     }
-    names = [{"rule_name": name, **({"start_time": 5} if name == "started" else {"start_time": NOW_MS + 1} if name == "later" else {})} for name in override_rules]
+    names = [
+        {
+            "rule_name": name,
+            **({"start_time": 5} if name == "started" else {"start_time": NOW_MS + 1} if name == "later" else {}),
+        }
+        for name in override_rules
+    ]
     overrides = {
-        name: [{"new_config_name": "missing", "rules": names}, {"new_config_name": "new", "rules": [{"rule_name": "absent"}, 5, *names]}, 5]
+        name: [
+            {"new_config_name": "missing", "rules": names},
+            {"new_config_name": "new", "rules": [{"rule_name": "absent"}, 5, *names]},
+            5,
+        ]
         for name in ("old", "nameless")
     }
     return loaded(ruleset(gates, override_rules=override_rules, overrides={**overrides, "g": 5, "shut": "x"}))
@@ -102,7 +139,16 @@ def test_a_mapping_holds_for_nested_gates() -> None:
     assert (found.value, found.secondary) == (True, (("g", "true", "rg"), ("old", "true", "rn")))
 
 
-@pytest.mark.parametrize("unmet", [{"m": rule("m", [NOBODY])}, {"m": rule("m", [MYSTERY])}, {"later": rule("m", [PUBLIC])}, {"m": {"id": 5, "conditions": []}}, {"m": rule("m", [PUBLIC], share=0)}])
+@pytest.mark.parametrize(
+    "unmet",
+    [
+        {"m": rule("m", [NOBODY])},
+        {"m": rule("m", [MYSTERY])},
+        {"later": rule("m", [PUBLIC])},
+        {"m": {"id": 5, "conditions": []}},
+        {"m": rule("m", [PUBLIC], share=0)},
+    ],
+)
 def test_a_mapping_that_does_not_apply_changes_nothing(unmet: Json) -> None:
     rules = mapped(**unmet)
 
@@ -112,7 +158,9 @@ def test_a_mapping_that_does_not_apply_changes_nothing(unmet: Json) -> None:
 
 def test_a_mapping_to_itself_ends() -> None:
     body = ruleset(
-        {"a": gate()}, override_rules={"m": rule("m", [PUBLIC])}, overrides={"a": [{"new_config_name": "a", "rules": [{"rule_name": "m"}]}]}
+        {"a": gate()},
+        override_rules={"m": rule("m", [PUBLIC])},
+        overrides={"a": [{"new_config_name": "a", "rules": [{"rule_name": "m"}]}]},
     )
 
     assert loaded(body).gate(ADA, "a").outcome.endswith("Depth Exceeded")
@@ -149,12 +197,21 @@ BANDIT: Json = {
     "version": 4,
     "sampleRate": 0.0,
     "higherIsBetter": True,
-    "groups": [{"name": "A", "id": "ga", "parameterValues": {"v": 1}}, {"name": "B", "id": "gb", "parameterValues": {"v": 2}}],
+    "groups": [
+        {"name": "A", "id": "ga", "parameterValues": {"v": 1}},
+        {"name": "B", "id": "gb", "parameterValues": {"v": 2}},
+    ],
     "config": None,
     "targetingGateName": None,
 }
 SCORES = {
-    "ga": {"alpha": 1, "intercept": 2, "records": 5, "weightsNumerical": {"level": 2}, "weightsCategorical": {"plan": {"pro": 5}, "odd": 5}},
+    "ga": {
+        "alpha": 1,
+        "intercept": 2,
+        "records": 5,
+        "weightsNumerical": {"level": 2},
+        "weightsCategorical": {"plan": {"pro": 5}, "odd": 5},
+    },
     "gb": {"alpha": 10, "intercept": 2, "records": 5, "weightsNumerical": {"level": 1}, "weightsCategorical": {}},
 }
 
@@ -180,7 +237,7 @@ def test_a_bandit_without_scores_explores_by_bucket() -> None:
     ("level", "plan", "higher", "group"),
     [(20, "pro", True, "ga"), (1, "free", True, "gb"), (1, None, False, "ga"), ("x", 5, True, "gb")],
 )
-def test_a_bandit_gives_the_group_with_the_best_score(level: Any, plan: Any, higher: bool, group: str) -> None:  # noqa: FBT001
+def test_a_bandit_gives_the_group_with_the_best_score(level: Any, plan: Any, higher: bool, group: str) -> None:
     rules = bandit(config=SCORES, higherIsBetter=higher)
 
     found = rules.experiment(User("u", custom={"level": level, "plan": plan, "odd": "x"}), "b")
@@ -233,8 +290,17 @@ def test_an_override_answers_instead_of_the_rules() -> None:
 
     found = rules.gate(ADA, "g")
 
-    assert (found.value, found.rule_id, found.id_type, rules.reason(found)) == (False, "override", "", "LocalOverride:Recognized")
-    assert (rules.gate(ADA, "fresh").value, rules.config(ADA, "c").value, rules.config(ADA, "c").passed) == (True, {"x": 1}, False)
+    assert (found.value, found.rule_id, found.id_type, rules.reason(found)) == (
+        False,
+        "override",
+        "",
+        "LocalOverride:Recognized",
+    )
+    assert (rules.gate(ADA, "fresh").value, rules.config(ADA, "c").value, rules.config(ADA, "c").passed) == (
+        True,
+        {"x": 1},
+        False,
+    )
 
 
 def test_an_override_holds_for_nested_gates_and_experiments_of_layers() -> None:
@@ -248,7 +314,11 @@ def test_an_override_for_an_id_comes_before_one_for_everybody() -> None:
     overrides = Overrides().set("gate", "g", False, "ada").set("gate", "g", False, "c1").set("gate", "g", True)
     rules = overridden(overrides)
 
-    assert [rules.gate(one, "g").value for one in (ADA, User("bob", custom_ids={"companyID": "c1"}), User("bob"))] == [False, False, True]
+    assert [rules.gate(one, "g").value for one in (ADA, User("bob", custom_ids={"companyID": "c1"}), User("bob"))] == [
+        False,
+        False,
+        True,
+    ]
 
 
 def test_an_override_for_one_id_leaves_the_others_to_the_rules() -> None:
@@ -303,7 +373,13 @@ SAVED: Json = {
 
 
 def sticky(**more: Any) -> Ruleset:
-    return loaded(ruleset(GATES, {"e": {**TEST, **more}, "bad": experiment(rule("r", [MYSTERY])), "broken": {"rules": 5}}, {"l": layer(rule("a", [PUBLIC], configDelegate="e"))}))
+    return loaded(
+        ruleset(
+            GATES,
+            {"e": {**TEST, **more}, "bad": experiment(rule("r", [MYSTERY])), "broken": {"rules": 5}},
+            {"l": layer(rule("a", [PUBLIC], configDelegate="e"))},
+        )
+    )
 
 
 def test_a_first_assignment_is_to_be_saved() -> None:
@@ -312,12 +388,22 @@ def test_a_first_assignment_is_to_be_saved() -> None:
 
         assert found.key == "ada:userID"
         assert found.save is not None
-        assert (found.save["json_value"], found.save["rule_id"], found.save["time"]) == ({"p": 1}, "er", 1_700_000_000_000)
+        assert (found.save["json_value"], found.save["rule_id"], found.save["time"]) == (
+            {"p": 1},
+            "er",
+            1_700_000_000_000,
+        )
         assert found.save["explicit_parameters"] == ["p"]
 
 
 def test_a_user_outside_of_the_groups_is_not_saved() -> None:
-    rules = loaded(ruleset(GATES, {"e": experiment(explicitParameters=None)}, {"l": layer(rule("a", [PUBLIC], {}, isExperimentGroup=True), isActive=True)}))
+    rules = loaded(
+        ruleset(
+            GATES,
+            {"e": experiment(explicitParameters=None)},
+            {"l": layer(rule("a", [PUBLIC], {}, isExperimentGroup=True), isActive=True)},
+        )
+    )
 
     assert assign(rules, "experiment", ADA, "e", {}).save is None
     assert assign(rules, "layer", ADA, "l", {}).save is None
@@ -342,15 +428,24 @@ def test_what_was_saved_answers(kind: Any, name: str) -> None:
 
 
 def test_an_odd_entry_does_no_harm() -> None:
-    found = assign(sticky(), "experiment", ADA, "e", {"e": {"explicit_parameters": 5, "secondary_exposures": 5}}).evaluation
+    found = assign(
+        sticky(), "experiment", ADA, "e", {"e": {"explicit_parameters": 5, "secondary_exposures": 5}}
+    ).evaluation
 
     assert (found.value, found.rule_id, found.version) == ({}, "", None)
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "saved", "more"),
-    [("experiment", "e", None, {}), ("experiment", "e", {}, {"isActive": False}), ("experiment", "missing", {}, {})]
-    + [("experiment", "bad", None, {}), ("experiment", "broken", {}, {}), ("layer", "l", {"l": SAVED}, {"isActive": False}), ("layer", "l", {"l": {}}, {})],
+    [
+        ("experiment", "e", None, {}),
+        ("experiment", "e", {}, {"isActive": False}),
+        ("experiment", "missing", {}, {}),
+        ("experiment", "bad", None, {}),
+        ("experiment", "broken", {}, {}),
+        ("layer", "l", {"l": SAVED}, {"isActive": False}),
+        ("layer", "l", {"l": {}}, {}),
+    ],
 )
 def test_without_a_running_experiment_the_entry_is_deleted(kind: Any, name: str, saved: Any, more: Json) -> None:
     found = assign(sticky(**more), kind, ADA, name, saved)
@@ -363,13 +458,23 @@ def test_an_override_rule_may_win_over_what_was_saved() -> None:
     rules = loaded(ruleset(GATES, {"e": over}))
 
     assert assign(rules, "experiment", ADA, "e", {"e": SAVED}, enforce_overrides=True).evaluation.value == {"p": 9}
-    assert assign(rules, "experiment", User("bob"), "e", {"e": SAVED}, enforce_overrides=True).evaluation.value == {"p": "saved"}
+    assert assign(rules, "experiment", User("bob"), "e", {"e": SAVED}, enforce_overrides=True).evaluation.value == {
+        "p": "saved"
+    }
 
 
-@pytest.mark.parametrize(("targeting", "value"), [([PUBLIC], {"p": 0}), ([NOBODY], {"p": "saved"}), ([MYSTERY], {"p": "saved"})])
+@pytest.mark.parametrize(
+    ("targeting", "value"), [([PUBLIC], {"p": 0}), ([NOBODY], {"p": "saved"}), ([MYSTERY], {"p": "saved"})]
+)
 def test_a_user_who_is_no_longer_targeted_may_lose_it(targeting: list[Json], value: Json) -> None:
     first = rule("first", [NOBODY]) if targeting != [MYSTERY] else rule("first", [])
-    rules = loaded(ruleset(GATES, {"e": {**TEST, "rules": [first, rule("targetingGate", targeting, {"p": 0})]}}, {"l": layer(rule("a", [PUBLIC], configDelegate="e"))}))
+    rules = loaded(
+        ruleset(
+            GATES,
+            {"e": {**TEST, "rules": [first, rule("targetingGate", targeting, {"p": 0})]}},
+            {"l": layer(rule("a", [PUBLIC], configDelegate="e"))},
+        )
+    )
 
     for kind, name in (("experiment", "e"), ("layer", "l")):
         found = assign(rules, kind, ADA, name, {name: SAVED}, enforce_targeting=True)  # type: ignore[arg-type]
@@ -383,7 +488,12 @@ def test_without_targeting_rules_nobody_is_left_out() -> None:
 def test_a_storage_key_names_unit_and_type() -> None:
     one = User("ada", custom_ids={"companyID": 5})
 
-    assert [storage_key(one, kind) for kind in ("userID", "userid", "companyID", "x")] == ["ada:userID", "ada:userID", "5:companyID", ":x"]
+    assert [storage_key(one, kind) for kind in ("userID", "userid", "companyID", "x")] == [
+        "ada:userID",
+        "ada:userID",
+        "5:companyID",
+        ":x",
+    ]
 
 
 # Parameter stores.
@@ -405,9 +515,20 @@ STORE: Json = {
 
 @pytest.mark.parametrize(
     ("name", "value", "kind"),
-    [("static", "x", None), ("gate", "P", "gate"), ("shut", "F", "gate"), ("config", 1, "config"), ("experiment", 1, "experiment")]
-    + [("layer", 1, "layer"), ("aimless", None, "layer"), ("odd", None, None), ("unknown", None, None), ("nameless", None, None)]
-    + [("junk", None, None), ("missing", None, None)],
+    [
+        ("static", "x", None),
+        ("gate", "P", "gate"),
+        ("shut", "F", "gate"),
+        ("config", 1, "config"),
+        ("experiment", 1, "experiment"),
+        ("layer", 1, "layer"),
+        ("aimless", None, "layer"),
+        ("odd", None, None),
+        ("unknown", None, None),
+        ("nameless", None, None),
+        ("junk", None, None),
+        ("missing", None, None),
+    ],
 )
 def test_a_parameter_is_what_it_refers_to(name: str, value: Any, kind: Any) -> None:
     layers = {"l": layer(rule("a", [PUBLIC], configDelegate="e"))}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import around, condition, field, gate, loaded, of_gates, rule, ruleset
+from worlds import around, condition, gate, loaded, of_gates, rule, ruleset
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.operators import OPERATORS
@@ -94,13 +94,19 @@ class Hostile:
 
 cycle: list[Any] = []
 cycle.append(cycle)
-odd = st.sampled_from([Hostile(), object(), {1, 2}, b"x", cycle, "\ud800", 10**5000, float("nan"), ("a", {"b": cycle}), -(2**70)])
+odd = st.sampled_from(
+    [Hostile(), object(), {1, 2}, b"x", cycle, "\ud800", 10**5000, float("nan"), ("a", {"b": cycle}), -(2**70)]
+)
 values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | odd | st.lists(odd, max_size=2)
-fields = values | st.dictionaries(st.sampled_from(["plan", "email", "companyID", "tier"]) | st.text(), values, max_size=3)
+fields = values | st.dictionaries(
+    st.sampled_from(["plan", "email", "companyID", "tier"]) | st.text(), values, max_size=3
+)
 OPERANDS = (None, "a", 5, True, [], ["a", 5], {"a": 1})
 EVERYTHING = of_gates(
     **{
-        f"{kind}:{operator}:{place}": gate(rule("r", [condition(kind, operator, target, name, idType=id_type)], share=50, idType=id_type))
+        f"{kind}:{operator}:{place}": gate(
+            rule("r", [condition(kind, operator, target, name, idType=id_type)], share=50, idType=id_type)
+        )
         for operator in OPERATORS
         for place, target in enumerate(OPERANDS)
         for kind, name, id_type in (
@@ -119,7 +125,18 @@ NAMES = list(EVERYTHING.names("feature_gates"))
 @settings(max_examples=60, deadline=None)
 @given(st.lists(fields, min_size=11, max_size=11))
 def test_no_user_breaks_a_lookup(given_values: list[Any]) -> None:
-    names = "email ip user_agent country locale app_version custom custom_ids private_attributes statsig_environment".split()
+    names = [
+        "email",
+        "ip",
+        "user_agent",
+        "country",
+        "locale",
+        "app_version",
+        "custom",
+        "custom_ids",
+        "private_attributes",
+        "statsig_environment",
+    ]
     user = User(given_values[0], **dict(zip(names, given_values[1:], strict=True)))
 
     for name in NAMES:

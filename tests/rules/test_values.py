@@ -60,8 +60,21 @@ def test_text_is_plain_decimals_and_compact_json(value: object, expected: str | 
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("10", 10.0), ("+1e1", 10.0), (".5", 0.5), ("inf", float("inf")), (" 1", None), ("1_0", None), ("0x1", None)]
-    + [(True, None), (3, 3.0), (Size.BIG, 10.0), (None, None), (10**400, None), ([1], None)],
+    [
+        ("10", 10.0),
+        ("+1e1", 10.0),
+        (".5", 0.5),
+        ("inf", float("inf")),
+        (" 1", None),
+        ("1_0", None),
+        ("0x1", None),
+        (True, None),
+        (3, 3.0),
+        (Size.BIG, 10.0),
+        (None, None),
+        (10**400, None),
+        ([1], None),
+    ],
 )
 def test_number_takes_plain_literals_and_no_bools(value: object, expected: float | None) -> None:
     assert number(value) == expected

@@ -90,15 +90,18 @@ def expectations(recorded: Path) -> Json:
 
 def test_the_sdks_own_expectations_of_evaluations(recorded: Path) -> None:
     wrong = []
-    rulesets: dict[tuple[str, str | None], Ruleset] = {}
+    rulesets: dict[tuple[str, str | None, str], Ruleset] = {}
     for case in expectations(recorded)["evaluations"]:
         path = recorded / case["ruleset"]
         if not path.exists() or not case.get("verified_core"):
             continue
-        key = (case["ruleset"], case["env"])
+        lists = _lists(recorded) | {
+            name: {line[1:] for line in text.split()} for name, text in case.get("id_lists", {}).items()
+        }
+        key = (case["ruleset"], case["env"], str(lists))
         if key not in rulesets:
             environment = None if case["env"] is None else {"tier": case["env"]}
-            rulesets[key] = loaded(path.read_bytes(), around(environment=environment, id_lists=_lists(recorded)))
+            rulesets[key] = loaded(path.read_bytes(), around(environment=environment, id_lists=lists))
         kind = _KINDS.get(case["kind"], case["kind"])
         if kind not in ("gate", "config", "experiment", "layer"):
             continue
@@ -139,11 +142,18 @@ def test_the_sdks_own_expectations_of_parts(recorded: Path) -> None:
             assert bucketer(salt, 10_000)(unit) == case["mod_10000"]
             assert bucketer(salt, 1000)(unit) == case["mod_1000"]
     assert [str(djb2(case["input"])) for case in known["djb2"]] == [case["djb2"] for case in known["djb2"]]
-    assert [list_entry(case["unit"]) for case in known["id_list_entries"]] == [case["list_entry"] for case in known["id_list_entries"]]
+    assert [list_entry(case["unit"]) for case in known["id_list_entries"]] == [
+        case["list_entry"] for case in known["id_list_entries"]
+    ]
 
 
 def test_the_sdks_own_user_agents(recorded: Path) -> None:
-    names = {"osName": "os_name", "osVersion": "os_version", "browserName": "browser_name", "browserVersion": "browser_version"}
+    names = {
+        "osName": "os_name",
+        "osVersion": "os_version",
+        "browserName": "browser_name",
+        "browserVersion": "browser_version",
+    }
     for case in expectations(recorded)["user_agents_first_party"]:
         found = parse(case["ua"])
         assert {key: getattr(found, names[key]) for key in case["expect"]} == case["expect"]
@@ -160,12 +170,17 @@ def test_the_sdks_own_sticky_cases(recorded: Path) -> None:
     rules = loaded((recorded / known["ruleset"]).read_bytes())
     for case in known["cases"]:
         saved = {known["experiment"]: known["sticky_values"]}
-        found = assign(rules, "experiment", user(case["user"]), known["experiment"], saved, **case["options"]).evaluation
+        found = assign(
+            rules, "experiment", user(case["user"]), known["experiment"], saved, **case["options"]
+        ).evaluation
         assert found.group_name == case["expect"]["group"]
         assert (rules.reason(found) == "Persisted") is (case["expect"]["reason"] == "Persisted")
 
 
-@pytest.mark.parametrize("path", ["legacy_python/dcs_plain_text", "node/rulesets_e2e_full_dcs.json", "legacy_python/download_config_specs.json"])
+@pytest.mark.parametrize(
+    "path",
+    ["legacy_python/dcs_plain_text", "node/rulesets_e2e_full_dcs.json", "legacy_python/download_config_specs.json"],
+)
 def test_the_first_form_of_a_project_is_read_whole(recorded: Path, path: str) -> None:
     rules = loaded((recorded / path).read_bytes())
     list(rules.warm())

@@ -30,7 +30,9 @@ def user(fields: Json) -> User:
     return User(**{_WIRE.get(name, name): value for name, value in fields.items()})
 
 
-def condition(kind: str, operator: str | None = None, target: Any = None, field: str | None = None, **more: Any) -> Json:
+def condition(
+    kind: str, operator: str | None = None, target: Any = None, field: str | None = None, **more: Any
+) -> Json:
     salt = more.pop("salt", None)
     additional = {} if salt is None else {"salt": salt}
     return {
@@ -61,7 +63,7 @@ def field(name: str, operator: str, target: Any) -> Json:
     return condition("user_field", operator, target, name)
 
 
-def rule(identity: str, conditions: list[Json], value: Any = True, share: float = 100, **more: Any) -> Json:
+def rule(identity: str, conditions: list[Any], value: Any = True, share: float = 100, **more: Any) -> Json:  # noqa: FBT002 -- reads as JSON
     return {
         "id": identity,
         "name": identity,
@@ -107,7 +109,11 @@ def ruleset(gates: Json | None = None, configs: Json | None = None, layers: Json
     sections = orjson.loads(orjson.dumps(sections))
     for name, section in sections.items():
         specs = section.values()
-        for found in specs if name == "override_rules" else (rule for spec in specs if isinstance(spec["rules"], list) for rule in spec["rules"]):
+        for found in (
+            specs
+            if name == "override_rules"
+            else (rule for spec in specs if isinstance(spec["rules"], list) for rule in spec["rules"])
+        ):
             found["conditions"] = [_intern(table, one) for one in found["conditions"]]
     return orjson.dumps(
         {
