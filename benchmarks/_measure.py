@@ -8,6 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from random import Random
 from typing import Any
 
 import attrs
@@ -38,6 +39,20 @@ LARGE = {
     "pod": "web-6c9b7d5f4c-x2x7k",
 }
 SIZES: Mapping[str, dict[str, Any]] = {"300 B": SMALL, "1 KB": LARGE}
+
+
+def variants(size: str, count: int = 500) -> list[dict[str, Any]]:
+    """Make properties of a size that differ in half of their text, so that compression has real work."""
+    return [_vary(SIZES[size], Random(seed)) for seed in range(count)]
+
+
+def _vary(value: Any, random: Random) -> Any:
+    if isinstance(value, dict):
+        return {key: _vary(item, random) for key, item in value.items()}
+    if isinstance(value, str):
+        half = len(value) // 2
+        return value[:half] + "".join(random.choices("abcdefghijklmnopqrstuvwxyz0123456789-/", k=len(value) - half))
+    return random.randrange(10_000) if type(value) is int else value
 
 
 @attrs.frozen

@@ -77,7 +77,7 @@ def posthog(url: str, *, gzip: bool = False, paused: bool = False) -> Peer:
 
 
 def core(url: str, *, gzip: bool = True, paused: bool = False) -> Peer:
-    """Make statsig-python-core (Rust); it always compresses, and its values are text."""
+    """Make statsig-python-core (Rust); it always compresses, and takes texts only."""
     from statsig_python_core import Statsig, StatsigOptions, StatsigUser  # noqa: PLC0415 -- see the module
 
     assert gzip
@@ -91,8 +91,9 @@ def core(url: str, *, gzip: bool = True, paused: bool = False) -> Peer:
     client = Statsig("secret-key", options)
     client.initialize().wait()
 
-    def put(user_id: str, name: str, properties: Mapping[str, Any]) -> None:
-        client.log_event(StatsigUser(user_id), name, metadata=properties)
+    def put(user_id: str, name: str, properties: dict[str, Any]) -> None:
+        texts = {key: value for key, value in properties.items() if isinstance(value, str)}
+        client.log_event(StatsigUser(user_id), name, metadata=texts)
 
     return Peer(put, lambda: client.flush_events().wait(), lambda: client.shutdown().wait())
 

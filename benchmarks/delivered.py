@@ -11,13 +11,15 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from importlib.util import find_spec
 from itertools import cycle, islice
+from typing import Any
 from uuid import uuid4
 
 import attrs
-from _measure import EVENT, SIZES, Clock, Sample, arguments, show, summary
+from _measure import EVENT, SIZES, Clock, Sample, arguments, show, summary, variants
 from _peers import PEERS
 from sink import received, sink
 
+VARIANTS = {size: variants(size) for size in SIZES}
 USERS = [f"user-{number}" for number in range(50_000)]
 SLOW = 8  # peers get this part of the events: they take longer
 
@@ -57,9 +59,9 @@ CASES = {
 Deliver = Callable[[int], Awaitable[None]]
 
 
-def users(count: int) -> Iterator[str]:
-    """Name whose event each is: the same person's come far apart."""
-    return islice(cycle(USERS), count)
+def events(size: str, count: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give whose event each is, and its properties; the events of one person come far apart."""
+    return islice(zip(cycle(USERS), cycle(VARIANTS[size]), strict=False), count)
 
 
 async def ours(case: Case, url: str) -> Deliver:
@@ -67,11 +69,11 @@ async def ours(case: Case, url: str) -> Deliver:
     from asyncsdk import Client, Limits, RudderStack  # noqa: PLC0415 -- only where it is measured
 
     rudderstack = RudderStack("key", url, gzip=bool(case.gzip), overflow="wait", limits=Limits(**case.limits))
-    client, properties = Client(rudderstack), SIZES[case.size]
+    client = Client(rudderstack)
     await client.start()
 
     async def deliver(count: int) -> None:
-        for user_id in users(count):
+        for user_id, properties in events(case.size, count):
             await client.track(user_id, EVENT, properties)
         report = await client.flush(60)
         assert report.complete, report
@@ -99,9 +101,9 @@ async def floor(case: Case, url: str) -> Deliver:
             "userId": user_id,
             "context": {"library": {"name": "asyncsdk", "version": "1"}},
             "event": EVENT,
-            "properties": SIZES[case.size],
+            "properties": properties,
         }
-        for user_id in USERS[:size]
+        for user_id, properties in events(case.size, size)
     ]
 
     async def post(batches: Iterator[int]) -> None:
@@ -121,12 +123,10 @@ async def floor(case: Case, url: str) -> Deliver:
 
 async def theirs(name: str, case: Case, url: str) -> Deliver:
     """Put on a peer from this thread, and wait for it."""
-    peer, properties = PEERS[name](url, gzip=bool(case.gzip)), SIZES[case.size]
-    if name == "core":
-        properties = {key: value if isinstance(value, str) else json.dumps(value) for key, value in properties.items()}
+    peer = PEERS[name](url, gzip=bool(case.gzip))
 
     async def deliver(count: int) -> None:
-        for user_id in users(count):
+        for user_id, properties in events(case.size, count):
             peer.put(user_id, EVENT, dict(properties))
         peer.drain()
 
@@ -160,12 +160,12 @@ def in_a_process(who: str, name: str, count: int) -> Sample:
 def main() -> None:
     """Measure and print."""
     options = arguments(__doc__)
-    rounds, events = (1, 8000) if options.quick else (5, 96_000)
+    rounds, most = (1, 8000) if options.quick else (5, 96_000)
     rows = []
     for name, case in CASES.items():
         if case.gzip == "isal" and find_spec("isal") is None:
             continue
-        counts = {"asyncsdk": events, "floor": events} | dict.fromkeys(case.peers, events // SLOW)
+        counts = {"asyncsdk": most, "floor": most} | dict.fromkeys(case.peers, most // SLOW)
         samples: dict[str, list[Sample]] = {who: [] for who in counts}
         for _ in range(rounds):
             for who, count in counts.items():
