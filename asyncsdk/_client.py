@@ -38,7 +38,7 @@ _STOP_GRACE = 1.0
 _EXPOSURE_WINDOW = 60.0
 
 
-def _hear_nothing(event_id: str, fate: Delivery) -> None:  # noqa: ARG001 -- the shape of `on_delivery`
+def _hear_nothing(event_id: str, fate: Delivery) -> None:
     """Stand in for an `on_delivery` that was not given; never called."""
 
 

@@ -15,6 +15,7 @@ from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.explain import Explanation
 from asyncsdk._rules.overrides import Group, Overrides
 from asyncsdk._version import __version__
+from asyncsdk.errors import ConfigurationError
 
 Who = User | str | int
 
@@ -151,6 +152,14 @@ class LookupVerbs:
 
 
 def _copied(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy an override's value, which must be JSON: later changes of the caller's do not count."""
-    copied: dict[str, Any] = orjson.loads(orjson.dumps(dict(value)))
+    """Copy an override's value: what the caller does to it later does not count.
+
+    Raises:
+        ConfigurationError: It is no object of JSON.
+    """
+    try:
+        copied: dict[str, Any] = orjson.loads(orjson.dumps(dict(value)))
+    except (TypeError, ValueError) as error:
+        msg = "an override's value is an object that can be written as JSON"
+        raise ConfigurationError(msg) from error
     return copied

@@ -1,0 +1,224 @@
+"""What lookups report, to the letter."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from asyncsdk import Client, Limits, Rules, User, redact
+from asyncsdk.dev import DevServer, Fault
+from gates.conftest import ADA, rule, ruleset, spec, statsig
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[DevServer]:
+    async with DevServer(keep=100_000) as server:
+        yield server
+
+
+def exposures(server: DevServer) -> list[dict[str, Any]]:
+    return [event.body for event in server.accepted("statsig") if event.kind.endswith("_exposure")]
+
+
+def metadata(server: DevServer) -> list[dict[str, Any]]:
+    volatile = ("receivedAt", "lcut", "reason", "configVersion")
+    return [{k: v for k, v in body["metadata"].items() if k not in volatile} for body in exposures(server)]
+
+
+async def test_a_gate_is_reported_with_everything_statsig_wants(server: DevServer) -> None:
+    user = User("ada", email="a@b.c", country="NL", custom_ids={"companyID": "c-7"}, private_attributes={"ssn": "x"})
+    async with Client(statsig(server, environment="production")) as client:
+        await client.check_gate(user, "nested")
+        await client.flush()
+
+    (event,) = exposures(server)
+    assert event["eventName"] == "statsig::gate_exposure"
+    assert event["value"] is None
+    assert event["metadata"] | {"receivedAt": "…"} == {
+        "gate": "nested",
+        "gateValue": "true",
+        "ruleID": "through",
+        "reason": "Bootstrap:Recognized",
+        "lcut": "1000",
+        "receivedAt": "…",
+        "configVersion": "3",
+    }
+    assert event["secondaryExposures"] == [{"gate": "open", "gateValue": "true", "ruleID": "all"}]
+    assert event["user"] == {
+        "userID": "ada",
+        "email": "a@b.c",
+        "country": "NL",
+        "customIDs": {"companyID": "c-7"},
+        "statsigEnvironment": {"tier": "production"},
+    }
+    assert event["statsigMetadata"] == {}
+
+
+async def test_configs_experiments_and_layer_parameters_are_reported(server: DevServer) -> None:
+    async with Client(statsig(server)) as client:
+        await client.get_config(ADA, "prices")
+        await client.get_experiment(ADA, "button")
+        layer = await client.get_layer(ADA, "page")
+        layer.get_string("color")
+        layer.get_string("title", "")
+        layer.get_string("unknown", "")
+
+    assert metadata(server) == [
+        {"config": "prices", "ruleID": "nl", "rulePassed": "true"},
+        {"config": "button", "ruleID": "green", "rulePassed": "true"},
+        {"config": "page", "ruleID": "green", "allocatedExperiment": "button", "parameterName": "color", "isExplicitParameter": "true"},
+    ]  # fmt: skip
+
+
+async def test_an_exposure_is_reported_once_per_user_and_outcome(server: DevServer) -> None:
+    async with Client(statsig(server)) as client:
+        for _ in range(5):
+            await client.check_gate(ADA, "open")
+            await client.check_gate("bob", "open")
+            client.bind(ADA).check_gate("open")
+        report = await client.flush()
+
+    assert len(exposures(server)) == 2
+    counts = report.destinations["Statsig"].exposures
+    assert counts is not None
+    assert (counts.accepted, counts.delivered, report.destinations["Statsig"].accepted) == (2, 2, 0)
+
+
+async def test_after_a_window_it_is_reported_again(server: DevServer) -> None:
+    async with Client(statsig(server)) as client:
+        await client.check_gate(ADA, "open")
+        client._exposures.recent.forget()
+        await client.check_gate(ADA, "open")
+
+    assert len(exposures(server)) == 2
+
+
+async def test_nothing_is_reported_when_asked_not_to(server: DevServer) -> None:
+    async with Client(statsig(server)) as client:
+        await client.check_gate(ADA, "open", exposure=False)
+        await client.get_gate(ADA, "open", exposure=False)
+        await client.get_config(ADA, "prices", exposure=False)
+        await client.get_experiment(ADA, "button", exposure=False)
+        (await client.get_layer(ADA, "page", exposure=False)).get_string("color")
+        (await client.get_parameter_store(ADA, "store", exposure=False)).get_string("color")
+        client.explain(ADA, "open")
+        client.bootstrap(ADA)
+
+    assert exposures(server) == []
+
+
+async def test_a_manual_exposure_is_never_the_copy_of_an_automatic_one(server: DevServer) -> None:
+    async with Client(statsig(server)) as client:
+        await client.check_gate(ADA, "open")
+        client.log_exposure(ADA, "open")
+        client.log_exposure(ADA, "prices")
+        client.log_exposure(ADA, "button")
+        client.log_exposure(ADA, "page", "color")
+
+    assert [m.get("isManualExposure") for m in metadata(server)] == [None, "true", "true", "true", "true"]
+
+
+async def test_a_parameter_store_reports_what_a_parameter_stands_for(server: DevServer) -> None:
+    async with Client(statsig(server)) as client:
+        store = await client.get_parameter_store(ADA, "store")
+        store.get_string("color")
+        store.get_bool("beta")
+        store.get_string("fixed")
+        store.get_string("beta")
+
+    assert [body["eventName"] for body in exposures(server)] == ["statsig::layer_exposure", "statsig::gate_exposure"]
+
+
+async def test_an_exposure_without_room_is_counted_and_new_again(server: DevServer) -> None:
+    limits = Limits(linger=60, queued_events=1)
+    async with Client(statsig(server, limits=limits)) as client:
+        await client.check_gate(ADA, "open")
+        await client.check_gate("bob", "open")
+        counts = client.health().destinations["Statsig"].counts.exposures
+        assert counts is not None
+        assert counts.dropped == {"queue full": 1}
+        await client.flush()
+        await client.check_gate("bob", "open")
+
+    assert [body["user"]["userID"] for body in exposures(server)] == ["ada-lovelace", "bob"]
+
+
+async def test_exposures_come_from_other_threads_too(server: DevServer) -> None:
+    async with Client(statsig(server)) as client:
+        await asyncio.to_thread(lambda: client.bind(ADA).check_gate("open"))
+
+    assert len(exposures(server)) == 1
+
+
+async def test_a_user_without_a_form_in_json_costs_only_the_exposure(server: DevServer) -> None:
+    async with Client(statsig(server)) as client:
+        await client.check_gate(User("odd", custom={"x": object()}), "open")
+        await client.check_gate(User(1.5), "open")  # type: ignore[arg-type] # that is the test
+        await client.check_gate(ADA, "open")
+        report = await client.flush()
+
+    counts = report.destinations["Statsig"].exposures
+    assert counts is not None
+    assert (counts.delivered, counts.dropped) == (1, {"no form in JSON": 2})
+
+
+async def test_nothing_is_reported_before_start_after_close_or_offline(server: DevServer) -> None:
+    for offline in (False, True):
+        client = Client(statsig(server, offline=offline))
+        await client.check_gate(ADA, "open")
+        async with client:
+            if offline:
+                await client.check_gate(ADA, "open")
+        await client.check_gate(User("late"), "open")
+
+    assert exposures(server) == []
+
+
+async def test_redact_applies_to_the_users_of_exposures(server: DevServer) -> None:
+    user = User("ada", email="a@b.c", custom={"iban": "NL91", "plan": "pro"})
+    async with Client(statsig(server)).add_middleware(redact("iban", "email")) as client:
+        await client.check_gate(user, "open")
+
+    (event,) = exposures(server)
+    assert event["user"] == {"userID": "ada", "email": "[redacted]", "custom": {"iban": "[redacted]", "plan": "pro"}}
+
+
+async def test_sampling_drops_what_the_rules_ask_to_drop(server: DevServer) -> None:
+    gate = spec("feature_gate", False, rule("all", True, "everybody", samplingRate=1_000_000))
+    body = ruleset(sdk_configs={"sampling_mode": "on"}, feature_gates={"open": gate})
+    rules = Rules(bootstrap=body, specs_url="http://127.0.0.1:9/v2/none")
+    async with Client(statsig(server, rules=rules)) as client:
+        for n in range(20):
+            await client.check_gate(f"user-{n}", "open")
+
+    assert len(exposures(server)) == 1
+
+
+async def test_an_experiment_that_a_condition_consults_is_exposed_too(server: DevServer) -> None:
+    condition = {"type": "experiment_group", "operator": "any", "targetValue": ["Test"], "field": "button"}
+    body = ruleset()
+    fields = json.loads(body)
+    fields["condition_map"]["in Test"] = condition
+    fields["feature_gates"]["grouped"] = spec("feature_gate", False, rule("in Test", True, "in Test"))
+    rules = Rules(bootstrap=json.dumps(fields).encode(), specs_url="http://127.0.0.1:9/v2/none")
+    async with Client(statsig(server, rules=rules)) as client:
+        assert await client.check_gate(ADA, "grouped")
+
+    assert sorted(body["eventName"] for body in exposures(server)) == [
+        "statsig::config_exposure",
+        "statsig::gate_exposure",
+    ]
+
+
+async def test_a_vendor_that_is_down_loses_no_exposure(server: DevServer) -> None:
+    server.script("statsig", 503, Fault(end="reset"))
+    async with Client(statsig(server)) as client:
+        await client.check_gate(ADA, "open")
+        report = await client.flush()
+
+    counts = report.destinations["Statsig"].exposures
+    assert counts is not None
+    assert counts.delivered == 1
+    assert "of exposures accepted 1, delivered 1" in str(report)
