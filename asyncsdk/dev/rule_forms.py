@@ -65,8 +65,8 @@ def as_v1(ruleset: Mapping[str, Json]) -> dict[str, Json]:
         return table.get(key, _MISSING) if isinstance(key, str) else key
 
     layers: dict[str, list[str]] = {}
-    for experiment, layer in (ruleset.get("experiment_to_layer") or {}).items():
-        layers.setdefault(layer, []).append(experiment)
+    for experiment, layer in _object(ruleset.get("experiment_to_layer")).items():
+        layers.setdefault(str(layer), []).append(experiment)
     sections = {
         section: [
             {"name": name, **_disabled_as_v1(section, _with(spec, inline))} for name, spec in _specs(ruleset, section)
@@ -86,7 +86,7 @@ def as_v2(ruleset: Mapping[str, Json]) -> dict[str, Json]:
         table[key] = condition
         return key
 
-    layers = (ruleset.get("layers") or {}).items()
+    layers = _object(ruleset.get("layers")).items()
     sections = {
         section: {name: _disabled_as_v2(_with(spec, intern)) for name, spec in _specs(ruleset, section)}
         for section in SECTIONS
@@ -97,7 +97,7 @@ def as_v2(ruleset: Mapping[str, Json]) -> dict[str, Json]:
         **sections,
         **_override_rules(ruleset, intern),
         TABLE: table,
-        "experiment_to_layer": {experiment: layer for layer, experiments in layers for experiment in experiments},
+        "experiment_to_layer": {str(one): layer for layer, several in layers for one in _list(several)},
         "response_format": "dcs-v2",
     }
 
@@ -140,13 +140,11 @@ def _with(owner: dict[str, Json], change: Callable[[Json], Json]) -> dict[str, J
 
 
 def _rule_with(rule: dict[str, Json], change: Callable[[Json], Json]) -> dict[str, Json]:
-    return {**rule, "conditions": [change(condition) for condition in rule.get("conditions", [])]}
+    return {**rule, "conditions": [change(condition) for condition in _list(rule.get("conditions"))]}
 
 
 def _override_rules(ruleset: Mapping[str, Json], change: Callable[[Json], Json]) -> dict[str, Json]:
-    rules = ruleset.get(RULES)
-    if not isinstance(rules, dict):
-        return {}
+    rules = _object(ruleset.get(RULES))
     return {RULES: {name: _rule_with(rule, change) for name, rule in rules.items() if isinstance(rule, dict)}}
 
 
@@ -184,3 +182,11 @@ def _everybody(rule_id: str, spec: dict[str, Json], *, passes: bool) -> dict[str
         "returnValue": default if isinstance(default, dict) else True,
         "idType": id_type,
     }
+
+
+def _object(value: Json) -> dict[str, Json]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []

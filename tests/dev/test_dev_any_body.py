@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rulesets import as_bytes, rule, ruleset, spec
 
-from asyncsdk.dev import AmplitudeServer, RudderStackServer, StatsigServer
+from asyncsdk.dev import AmplitudeServer, RudderStackServer, StatsigRulesServer, StatsigServer
 from asyncsdk.dev.exchange import Request, VendorServer
+from asyncsdk.dev.rule_versions import next_version
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 LEAF = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | TEXT
@@ -18,6 +20,7 @@ JSON = st.recursive(
 RUDDER = ["userId", "anonymousId", "messageId", "type", "event", "properties"]
 AMPLITUDE = ["user_id", "device_id", "insert_id", "event_type", "time", "event_properties", "groups", "price"]
 FIELDS = st.sampled_from([*RUDDER, *AMPLITUDE, "eventName", "user", "metadata"])
+USER = JSON | st.dictionaries(st.sampled_from(["userID", "email", "custom", "customIDs"]), JSON, max_size=4)
 EVENT = JSON | st.dictionaries(FIELDS, JSON, max_size=5)
 ENVELOPE = JSON | st.fixed_dictionaries(
     {},
@@ -26,15 +29,22 @@ ENVELOPE = JSON | st.fixed_dictionaries(
         "events": st.lists(EVENT, max_size=3) | EVENT,
         "api_key": JSON,
         "options": JSON,
+        "user": USER,
+        "hash": JSON,
+        "sinceTime": JSON,
     },
 )
 HEADERS = {"authorization": "Basic azo=", "statsig-api-key": "k", "content-type": "application/json"}
+RULES = StatsigRulesServer()
+RULES.shelf.version = next_version(as_bytes(ruleset({"g": spec(rule(["ada"]))})), None)
 SERVERS: list[tuple[VendorServer, str]] = [
     (RudderStackServer(keys={"k"}, rate_limit=2), "/v1/batch"),
     (RudderStackServer(), "/v1/track"),
     (AmplitudeServer(keys={"k"}, eps_threshold=1, daily_quota=1, silenced_devices=["d"]), "/batch"),
     (AmplitudeServer(), "/2/httpapi"),
     (StatsigServer(), "/v1/log_event"),
+    (RULES, "/v1/initialize"),
+    (RULES, "/v1/download_config_specs"),
 ]
 
 

@@ -1,20 +1,14 @@
 """The vendors' published SDKs deliver to the dev server, which is how its fidelity is known."""
 
-import asyncio
-import os
-import shutil
-import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from vendor_sdks import run, run_python
 
 from asyncsdk.dev import DevServer, ReceivedEvent
 
 pytestmark = [pytest.mark.oracle, pytest.mark.process, pytest.mark.timeout(240)]
 
-NODE_PACKAGES = ("@rudderstack/rudder-sdk-node", "@amplitude/analytics-node")
 SIX_CALLS = [
     ("identify", ""),
     ("track", "Order"),
@@ -109,40 +103,6 @@ const [url, path] = process.argv.slice(1);
   process.exit(results.every((result) => result.code === 200) ? 0 : 1);
 })();
 """
-
-
-async def run(server: DevServer, *command: str, folder: Path | None = None) -> None:
-    """Run a vendor's SDK in a process of its own, which can reach nobody but the dev server."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=folder,
-        env=os.environ | {"HTTPS_PROXY": server.url, "NO_PROXY": "127.0.0.1"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
-    assert process.returncode == 0, output.decode()
-
-
-async def run_python(server: DevServer, module: str, program: str, *arguments: str) -> None:
-    if find_spec(module) is None:
-        pytest.skip(f"needs the package of {module}, an extra of [dev]")
-    await run(server, sys.executable, "-c", program, server.url, *arguments)
-
-
-@pytest.fixture(scope="session")
-def node_modules() -> Path:
-    """The folder with the vendors' npm packages, filled at the first use."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("needs node and npm")
-    folder = Path(os.environ.get("ASYNCSDK_NODE_MODULES") or Path.home() / ".cache" / "asyncsdk-tests")
-    if not all((folder / "node_modules" / package).is_dir() for package in NODE_PACKAGES):
-        folder.mkdir(parents=True, exist_ok=True)
-        command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder, *NODE_PACKAGES]
-        if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode:  # noqa: S603 -- npm, found above
-            pytest.skip("npm could not install the vendors' packages")
-    return folder
 
 
 def shown(events: list[ReceivedEvent]) -> list[tuple[str, str]]:
