@@ -5,15 +5,16 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from asyncsdk import _jobs
 from asyncsdk._admission import Admission
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._exposures import Exposures
 from asyncsdk._gates import LookupVerbs
-from asyncsdk._lifecycle import Job, Lifecycle, SignalDrain, dev_server
+from asyncsdk._lifecycle import Lifecycle, SignalDrain, dev_server
 from asyncsdk._lookups import Lookups, NoRules, RulesHolder
 from asyncsdk._middleware import Middleware
 from asyncsdk._model.events import Event
@@ -21,21 +22,18 @@ from asyncsdk._model.receipts import Delivery, Receipt, Record
 from asyncsdk._model.reports import Health, Report, RulesetChange, StartReport
 from asyncsdk._refresh import Refresher
 from asyncsdk._rules.overrides import Overrides
+from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._verbs import EventVerbs
 from asyncsdk.errors import ClientClosedError, ConfigurationError, StartError
-from asyncsdk.vendors._base import Destination, Limits
+from asyncsdk.vendors._base import Destination
 from asyncsdk.vendors.statsig import Statsig
 
 logger = logging.getLogger("asyncsdk")
 
-_DEV_LINGER = 0.1
-_DEV_POLL = 1.0
 # What is kept of the time to close for cancelling requests and closing connections.
 _TO_STOP = 0.1
 # Longest that takes before `aclose` returns without it.
 _STOP_GRACE = 1.0
-# An exposure of the same user to the same outcome is reported once in so many seconds (statsig-python-core 0.24.0).
-_EXPOSURE_WINDOW = 60.0
 
 
 def _hear_nothing(event_id: str, fate: Delivery) -> None:
@@ -297,10 +295,11 @@ class Client(EventVerbs, LookupVerbs):
             self._refresher.subscribe(function)
         return self
 
-    async def _first_rules(self) -> None:
+    async def _first_rules(self) -> Ruleset:
         """Wait with a lookup while the client starts; before and after that, lookups wait for nothing."""
         if self._life.state == "running" and self._life.is_on_its_loop:
             await self.ready(self._start_timeout)
+        return self._holder.rules
 
     def _use_overrides(self, overrides: Overrides) -> None:
         self._holder.use_overrides(overrides)
@@ -310,44 +309,14 @@ class Client(EventVerbs, LookupVerbs):
     def _launch(self, dev_url: str | None) -> None:
         """Start all jobs."""
         self._admission.ids.renew()
-        jobs = {lane.destination.name: self._job(lane, dev_url) for lane in self._lanes}
+        jobs = {lane.destination.name: _jobs.delivery(lane, dev_url) for lane in self._lanes}
         if self._refresher is not None:
-            jobs |= {"rules": self._refresh_job(self._refresher, dev_url), "exposure window": self._forget_exposures}
+            jobs["rules"] = _jobs.refresh(self._refresher, dev_url)
+            jobs["exposure windows"] = _jobs.windows(self._exposures.recent)
             self._awaits_rules = True
         self._life.start(jobs, self._ended)
         if self._drain_on_sigterm:
             self._signal = SignalDrain(asyncio.get_running_loop(), self.flush)
-
-    def _refresh_job(self, refresher: Refresher, dev_url: str | None) -> Job:
-        from asyncsdk._transport import Transport  # noqa: PLC0415 -- as in `_job`
-
-        if dev_url is not None:
-            refresher.polling.interval = refresher.lists.polling.interval = _DEV_POLL
-
-        async def refresh() -> None:
-            async with aclosing(Transport(Limits(), dev_url)) as transport:
-                await refresher.run(transport)
-
-        return refresh
-
-    async def _forget_exposures(self) -> None:
-        """Report each exposure again after a minute, as Statsig's own SDKs do."""
-        while True:
-            await asyncio.sleep(_EXPOSURE_WINDOW)
-            self._exposures.recent.forget()
-
-    def _job(self, lane: Lane, dev_url: str | None) -> Job:
-        # aiohttp takes longer to import than all the rest together, and nothing needs it before.
-        from asyncsdk._transport import Transport  # noqa: PLC0415 -- see above
-
-        if dev_url is not None:
-            lane.linger = min(lane.linger, _DEV_LINGER)
-
-        async def deliver() -> None:
-            async with aclosing(Transport(lane.destination.limits, dev_url)) as transport:
-                await lane.run(transport)
-
-        return deliver
 
     def _give_up(self) -> None:
         """Stop at once: nobody will call `aclose`, because entering the client failed."""

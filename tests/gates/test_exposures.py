@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 
 from asyncsdk import Client, Limits, Rules, User, redact
+from asyncsdk._jobs import windows
+from asyncsdk._lookups import NoRules
+from asyncsdk._rules.exposures import Recent
+from asyncsdk._rules.loading import load_now
 from asyncsdk.dev import DevServer, Fault
 from gates.conftest import ADA, rule, ruleset, spec, statsig
 
@@ -93,6 +97,19 @@ async def test_after_a_window_it_is_reported_again(server: DevServer) -> None:
         await client.check_gate(ADA, "open")
 
     assert len(exposures(server)) == 2
+
+
+async def test_windows_follow_each_other() -> None:
+    recent = Recent()
+    rules = load_now(ruleset(), NoRules().rules.surroundings)
+    assert rules is not None
+    found = rules.gate(ADA, "open")
+    assert recent.is_new(ADA, found)
+    job = asyncio.ensure_future(windows(recent, seconds=0.001)())
+    while not recent.is_new(ADA, found):
+        await asyncio.sleep(0)
+    job.cancel()
+    await asyncio.wait([job])
 
 
 async def test_nothing_is_reported_when_asked_not_to(server: DevServer) -> None:

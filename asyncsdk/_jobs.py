@@ -1,0 +1,55 @@
+"""What a client does in the background: deliver, keep rules fresh, start exposure windows."""
+
+import asyncio
+from contextlib import aclosing
+
+from asyncsdk._delivery.lane import Lane
+from asyncsdk._lifecycle import Job
+from asyncsdk._refresh import Refresher
+from asyncsdk._rules.exposures import Recent
+from asyncsdk.vendors._base import Limits
+
+# An exposure of the same user to the same outcome is reported once in so many seconds (statsig-python-core 0.24.0).
+EXPOSURE_WINDOW = 60.0
+# Towards a dev server somebody is watching.
+_DEV_LINGER, _DEV_POLL = 0.1, 1.0
+
+
+def delivery(lane: Lane, dev_url: str | None) -> Job:
+    """Make the job that empties a lane, into a dev server if there is one."""
+    # aiohttp takes longer to import than all the rest together, and nothing needs it before.
+    from asyncsdk._transport import Transport  # noqa: PLC0415 -- see above
+
+    if dev_url is not None:
+        lane.linger = min(lane.linger, _DEV_LINGER)
+
+    async def deliver() -> None:
+        async with aclosing(Transport(lane.destination.limits, dev_url)) as transport:
+            await lane.run(transport)
+
+    return deliver
+
+
+def refresh(refresher: Refresher, dev_url: str | None) -> Job:
+    """Make the job that keeps rules fresh, from a dev server if there is one."""
+    from asyncsdk._transport import Transport  # noqa: PLC0415 -- as above
+
+    if dev_url is not None:
+        refresher.polling.interval = refresher.lists.polling.interval = _DEV_POLL
+
+    async def keep_fresh() -> None:
+        async with aclosing(Transport(Limits(), dev_url)) as transport:
+            await refresher.run(transport)
+
+    return keep_fresh
+
+
+def windows(recent: Recent, seconds: float = EXPOSURE_WINDOW) -> Job:
+    """Make the job that lets every exposure be reported again after so many seconds."""
+
+    async def forget() -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            recent.forget()
+
+    return forget
