@@ -35,6 +35,9 @@ class Flags:
 
     def check_gate(self, name: str, *, exposure: bool = True) -> bool:
         """Say whether a gate is open for the user; False for an unknown one."""
+        known = self.accessed.get(name)
+        if known is True or known is False:  # only a gate's answer is one of these
+            return known
         return self.get_gate(name, exposure=exposure).value
 
     def get_gate(self, name: str, *, exposure: bool = True) -> FeatureGate:
