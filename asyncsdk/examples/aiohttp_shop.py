@@ -1,4 +1,4 @@
-"""A small shop on aiohttp.web that tells three vendors what its customers do.
+"""A small shop on aiohttp.web that asks Statsig what to show, and tells three vendors what its customers do.
 
     export STATSIG_SECRET_KEY=secret-... AMPLITUDE_API_KEY=...
     export RUDDERSTACK_WRITE_KEY=... RUDDERSTACK_URL=https://plane.example.com
@@ -7,13 +7,16 @@
 With `ASYNCSDK_DEV_SERVER` set all of it goes to a dev server, and any keys do (Statsig's begin with `secret-`).
 
 What to look at: the client is made before there is an event loop (`make_client`), lives as long as the application
-(`run_client`), and is found in it by key (`CLIENT`). Handlers await a verb, which takes microseconds: the vendors are
-never waited for, except where that is the point (`consent`).
+(`run_client`), and is found in it by key (`CLIENT`). Handlers await a verb or a lookup, which takes microseconds: the
+vendors are never waited for, except where that is the point (`consent`). What the shop asks Statsig for is in
+`shop_ruleset.json` beside this file: gates, the config `prices`, the experiment `button`, the layer `homepage`. Each
+lookup says what holds without rules, so that the shop is open while Statsig is not.
 """
 
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -37,6 +40,11 @@ from asyncsdk import (
 )
 
 PRICES = {"apple": 0.50, "kettle": 24.95, "lamp": 39.00, "teapot": 19.95}
+"""What there is, and what it costs unless the config `prices` says otherwise."""
+SHIPPING = 4.95
+
+RULESET = Path(__file__).with_name("shop_ruleset.json")
+"""What the project at Statsig has for this shop."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -118,14 +126,23 @@ async def refuse_what_is_wrong(request: web.Request, handler: Handler) -> web.St
 
 
 def user_of(request: web.Request) -> User:
-    """Say who asks: whom the sign-in (here: a header) names, else a visitor with a cookie."""
+    """Say who asks: whom the sign-in (here: headers) names, else a visitor with a cookie. Rules may see the address."""
+    told = request.headers.get
     return User(
-        request.headers.get("X-User"),
+        told("X-User"),
         anonymous_id=request.cookies.get("visitor"),
+        private_attributes={"email": told("X-Email")},
+        app_version=told("X-App-Version"),
+        country=told("X-Country"),
         ip=request.remote,
-        user_agent=request.headers.get("User-Agent"),
-        locale=request.headers.get("Accept-Language"),
+        user_agent=told("User-Agent"),
+        locale=told("Accept-Language"),
     )
+
+
+async def price_of(client: Client, user: User, sku: str) -> float:
+    """Say what something costs this customer today: a dynamic config; `KeyError` if there is no such thing."""
+    return (await client.get_config(user, "prices")).get_number(sku, PRICES[sku])
 
 
 async def body_of(request: web.Request) -> dict[str, Any]:
@@ -144,26 +161,36 @@ def answer(value: object, status: int = 200) -> web.Response:
 
 @routes.get("/")
 async def home(request: web.Request) -> web.Response:
-    """Show what there is."""
-    await request.app[CLIENT].page(user_of(request), "Home", {"products": len(PRICES)}, category="Shop")
-    return answer(PRICES)
+    """Show what there is, laid out as the layer `homepage` says, of which an experiment may own parts."""
+    client, user = request.app[CLIENT], user_of(request)
+    layout = await client.get_layer(user, "homepage")
+    title, shown = layout.get_string("title", "The shop"), layout.get("products", len(PRICES))
+    await client.page(user, "Home", {"products": shown}, category="Shop")
+    return answer({"title": title, "products": list(PRICES)[:shown]})
 
 
 @routes.get("/products/{sku}")
 async def product(request: web.Request) -> web.Response:
-    """Show one product."""
+    """Show one product, with a button that is an experiment.
+
+    `bind` ties the customer to one version of the rules for the request, so lookups need no `await`, and what is
+    tracked through it carries what was looked up.
+    """
     sku = request.match_info["sku"]
-    price = PRICES[sku]
-    await request.app[CLIENT].track(user_of(request), "Product Viewed", {"sku": sku, "price": price})
-    return answer({"sku": sku, "price": price})
+    flags = request.app[CLIENT].bind(user_of(request))
+    price = flags.get_config("prices").get_number(sku, PRICES[sku])
+    button = flags.get_experiment("button")
+    flags.track("Product Viewed", {"sku": sku, "price": price})
+    return answer({"sku": sku, "price": price, "button": button.get_string("label", "Buy"), "group": button.group})
 
 
 @routes.get("/app/{screen}")
 async def screen(request: web.Request) -> web.Response:
-    """Serve a screen of the shop's app."""
-    name = request.match_info["screen"]
-    await request.app[CLIENT].screen(user_of(request), name)
-    return answer({"screen": name})
+    """Serve a screen of the shop's app; recent versions of it have a new basket."""
+    client, user, name = request.app[CLIENT], user_of(request), request.match_info["screen"]
+    is_new = name == "basket" and await client.check_gate(user, "new_basket")
+    await client.screen(user, name)
+    return answer({"screen": name, "new": is_new})
 
 
 # --- who somebody is ------------------------------------------------------------------------------------------
@@ -222,29 +249,33 @@ def story_of(receipt: Receipt) -> dict[str, object]:
 
 @routes.post("/cart")
 async def cart(request: web.Request) -> web.Response:
-    """Put a product into the cart: an event in Statsig's form."""
+    """Put a product into the cart: an event in Statsig's form. Half of the customers may pay at once."""
+    client, user = request.app[CLIENT], user_of(request)
     sku = (await body_of(request))["sku"]
-    await request.app[CLIENT].log_event(user_of(request), "add_to_cart", PRICES[sku], {"sku": sku})
-    return answer({"sku": sku}, 201)
+    await client.log_event(user, "add_to_cart", await price_of(client, user, sku), {"sku": sku})
+    return answer({"sku": sku, "express": await client.check_gate(user, "express_checkout")}, 201)
 
 
 @routes.post("/orders")
 async def order(request: web.Request) -> web.Response:
     """Sell a product. The warehouse reports the parcel from a plain callback."""
-    user, body = user_of(request), await body_of(request)
+    client, user, body = request.app[CLIENT], user_of(request), await body_of(request)
     sku = body["sku"]
-    properties = {"sku": sku, "revenue": PRICES[sku], "currency": "EUR", "card": body["card"]}
-    await request.app[CLIENT].track(user, "Order Completed", properties)
+    price = await price_of(client, user, sku)
+    shipping = 0.0 if await client.check_gate(user, "free_shipping") else SHIPPING
+    properties = {"sku": sku, "revenue": price, "currency": "EUR", "shipping": shipping, "card": body["card"]}
+    await client.track(user, "Order Completed", properties)
     request.app[WAREHOUSE].ship(user, sku)
-    return answer({"sku": sku}, 201)
+    return answer({"sku": sku, "total": round(price + shipping, 2)}, 201)
 
 
 @routes.post("/refunds")
 async def refund(request: web.Request) -> web.Response:
     """Give money back: Amplitude's `Revenue`, and for Amplitude only."""
+    client, user = request.app[CLIENT], user_of(request)
     sku = (await body_of(request))["sku"]
-    refunded = Revenue(-PRICES[sku], product_id=sku, revenue_type="refund", currency="EUR")
-    await request.app[CLIENT].track(user_of(request), refunded, integrations={"All": False, "Amplitude": True})
+    refunded = Revenue(-await price_of(client, user, sku), product_id=sku, revenue_type="refund", currency="EUR")
+    await client.track(user, refunded, integrations={"All": False, "Amplitude": True})
     return answer({"sku": sku}, 201)
 
 
@@ -253,6 +284,24 @@ async def kiosk(request: web.Request) -> web.Response:
     """Pass on what the kiosks in the stores send: they speak Amplitude's language."""
     await request.app[CLIENT].log_event(await body_of(request))
     return answer({}, 202)
+
+
+# --- for browsers and for staff -------------------------------------------------------------------------------
+
+
+@routes.get("/bootstrap")
+async def bootstrap(request: web.Request) -> web.Response:
+    """Give Statsig's browser SDK what it starts from, so that it need not ask Statsig."""
+    return web.Response(body=request.app[CLIENT].bootstrap(user_of(request)), content_type="application/json")
+
+
+@routes.get("/why/{name}")
+async def why(request: web.Request) -> web.Response:
+    """Tell a member of staff how the rules come to what a customer gets."""
+    client = request.app[CLIENT]
+    if not await client.check_gate(user_of(request), "staff_tools"):
+        raise web.HTTPNotFound
+    return web.Response(text=client.explain(request.query["user"], request.match_info["name"]).render())
 
 
 # --- running it -----------------------------------------------------------------------------------------------

@@ -3,22 +3,29 @@
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
+from aiohttp.test_utils import TestClient, TestServer
 
-from asyncsdk import Client
+from asyncsdk import Client, Statsig
 from asyncsdk.dev import DevServer, Fault
 from asyncsdk.examples import aiohttp_shop
 
 
 async def arrived(client: Client, vendors: DevServer, vendor: str) -> list[dict[str, Any]]:
+    """Give the events of a vendor, without exposures."""
     await client.flush()
-    return [event.body for event in vendors.accepted(vendor)]
+    return [event.body for event in vendors.accepted(vendor) if not event.kind.endswith("_exposure")]
+
+
+async def exposed(client: Client, vendors: DevServer) -> list[tuple[str, str]]:
+    """Give what customers were shown: the name, and the rule behind it."""
+    await client.flush()
+    exposures = [event for event in vendors.accepted("statsig") if event.kind.endswith("_exposure")]
+    return [(event.name, event.body["metadata"]["ruleID"]) for event in exposures]
 
 
 async def test_the_front_page_is_a_page(http: TestClient, client: Client, vendors: DevServer) -> None:
-    answer = await http.get("/")
+    await http.get("/")
 
-    assert (await answer.json())["teapot"] == 19.95
     (event,) = await arrived(client, vendors, "rudderstack")
     assert (event["type"], event["name"], event["category"], event["userId"]) == (
         "page",
@@ -31,9 +38,11 @@ async def test_the_front_page_is_a_page(http: TestClient, client: Client, vendor
 async def test_a_product_is_tracked(http: TestClient, client: Client, vendors: DevServer) -> None:
     answer = await http.get("/products/lamp", headers={"Accept-Language": "nl"})
 
-    assert await answer.json() == {"sku": "lamp", "price": 39.0}
+    assert (await answer.json())["price"] == 39.0
     (event,) = await arrived(client, vendors, "amplitude")
-    assert (event["event_type"], event["event_properties"]) == ("Product Viewed", {"sku": "lamp", "price": 39.0})
+    seen = {"prices": "default", "button": "Control"}
+    assert event["event_type"] == "Product Viewed"
+    assert event["event_properties"] == {"sku": "lamp", "price": 39.0, "feature_flags": seen}
     assert (event["ip"], event["language"]) == ("127.0.0.1", "nl")
 
 
@@ -89,7 +98,8 @@ async def test_an_order_is_tracked_without_its_card(http: TestClient, client: Cl
     await http.post("/orders", json={"sku": "teapot", "card": "4111"})
 
     ordered, shipped = await arrived(client, vendors, "rudderstack")
-    assert ordered["properties"] == {"sku": "teapot", "revenue": 19.95, "currency": "EUR", "card": "[redacted]"}
+    money = {"revenue": 19.95, "currency": "EUR", "shipping": 4.95}
+    assert ordered["properties"] == {"sku": "teapot", **money, "card": "[redacted]"}
     assert (shipped["event"], shipped["userId"]) == ("Order Shipped", "ada.lovelace")
 
 
@@ -98,7 +108,7 @@ async def test_a_refund_is_for_amplitude_only(http: TestClient, client: Client, 
 
     (event,) = await arrived(client, vendors, "amplitude")
     assert (event["event_type"], event["event_properties"]["$price"]) == ("revenue_amount", -19.95)
-    assert vendors.total("rudderstack") == vendors.total("statsig") == 0
+    assert await arrived(client, vendors, "rudderstack") == await arrived(client, vendors, "statsig") == []
 
 
 async def test_the_kiosk_speaks_amplitudes_language(http: TestClient, client: Client, vendors: DevServer) -> None:
@@ -128,6 +138,86 @@ async def test_a_consent_that_a_vendor_does_not_have_yet_is_pending(http: TestCl
     await vendors.stop()  # lets go of the request that hangs
     await vendors.start()
     assert (await answer.json())["vendors"]["Amplitude"] == "pending"
+
+
+# What Statsig decides. The fixture's customer is ada.lovelace, of version 1 of the rules.
+
+
+async def test_the_front_page_is_laid_out_by_a_layer(http: TestClient, client: Client, vendors: DevServer) -> None:
+    answer = await http.get("/")
+
+    assert await answer.json() == {"title": "Good to see you", "products": ["apple", "kettle", "lamp", "teapot"]}
+    assert await exposed(client, vendors) == [("homepage", "welcome-warm")] * 2
+
+
+async def test_a_button_is_an_experiment(http: TestClient, client: Client, vendors: DevServer) -> None:
+    answers = [
+        await (await http.get("/products/lamp", headers={"X-User": user})).json()
+        for user in ("ada.lovelace", "alan.turing")
+    ]
+
+    assert [(body["button"], body["group"]) for body in answers] == [("Buy", "Control"), ("Put into basket", "Test")]
+    assert ("button", "button-test") in await exposed(client, vendors)
+
+
+@pytest.mark.parametrize(("user", "price"), [("ada.lovelace", 19.95), ("grace.hopper", 15.95)])
+async def test_the_sale_is_for_regular_customers(http: TestClient, user: str, price: float) -> None:
+    answer = await http.get("/products/teapot", headers={"X-User": user})
+
+    assert (await answer.json())["price"] == price
+
+
+@pytest.mark.parametrize(("version", "is_new"), [("1.9.9", False), ("2.0", True)])
+async def test_recent_apps_have_a_new_basket(http: TestClient, version: str, is_new: bool) -> None:
+    answer = await http.get("/app/basket", headers={"X-App-Version": version})
+
+    assert await answer.json() == {"screen": "basket", "new": is_new}
+
+
+@pytest.mark.parametrize(("country", "total"), [("NL", 19.95), ("GB", 24.90)])
+async def test_shipping_is_free_in_some_countries(http: TestClient, country: str, total: float) -> None:
+    answer = await http.post("/orders", json={"sku": "teapot", "card": "4111"}, headers={"X-Country": country})
+
+    assert (await answer.json())["total"] == total
+
+
+async def test_half_of_the_customers_may_pay_at_once(http: TestClient) -> None:
+    answers = [
+        await http.post("/cart", json={"sku": "lamp"}, headers={"X-User": user})
+        for user in ("ada.lovelace", "donald.knuth")
+    ]
+
+    assert [(await answer.json())["express"] for answer in answers] == [True, False]
+
+
+async def test_staff_see_why(http: TestClient) -> None:
+    answer = await http.get("/why/sale?user=grace.hopper", headers={"X-Email": "eve@shop.example"})
+
+    assert "rule first the regulars" in await answer.text()
+
+
+async def test_customers_do_not_see_why_and_their_address_stays_here(
+    http: TestClient, client: Client, vendors: DevServer
+) -> None:
+    answer = await http.get("/why/sale?user=grace.hopper", headers={"X-Email": "ada@example.com"})
+
+    assert answer.status == 404
+    assert await exposed(client, vendors) == [("staff_tools", "default")]
+    assert "ada@example.com" not in str([request.json for request in vendors.requests])
+
+
+async def test_a_browser_starts_from_what_the_shop_knows(http: TestClient) -> None:
+    body = await (await http.get("/bootstrap")).json()
+
+    assert (body["has_updates"], len(body["feature_gates"])) == (True, 6)
+
+
+async def test_the_shop_is_open_without_rules() -> None:
+    client = aiohttp_shop.make_client([Statsig("secret-key", offline=True)])
+    async with TestClient(TestServer(aiohttp_shop.create_app(client))) as http:
+        answer = await http.get("/products/lamp", headers={"X-User": "ada.lovelace"})
+
+        assert await answer.json() == {"sku": "lamp", "price": 39.0, "button": "Buy", "group": None}
 
 
 async def test_the_health_page_counts_what_is_delivered(http: TestClient, client: Client) -> None:
