@@ -1,12 +1,15 @@
-"""The demo's books: what the client said of every event, and what the dev server saw of it. Pure."""
+"""The demo's books: what the client said of every event and exposure, and what the dev server saw of it. Pure."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 import attrs
 
 from asyncsdk import Delivery, DestinationReport, Report
 from asyncsdk.dev import ReceivedEvent, ReceivedRequest
+
+_EXPOSURE = "_exposure"
 
 
 @attrs.frozen
@@ -15,11 +18,13 @@ class Seen:
 
     Attributes:
         requests: Requests, whatever became of them.
-        events: Every event in them, copies and refused ones too.
+        events: Every event in them, copies and refused ones too, but no exposures.
+        exposures: The exposures.
     """
 
     requests: int
     events: Sequence[ReceivedEvent] = attrs.field(repr=False)
+    exposures: Sequence[ReceivedEvent] = attrs.field(default=(), repr=False)
 
     def count(self, verdict: str) -> int:
         """Count the events with a verdict, whatever its reason: `accepted`, `duplicate`, `rejected`, `lost`."""
@@ -45,7 +50,8 @@ class Books:
         fates: Per destination name, every fate that was announced, with the event's id.
         report: What closing the client returned.
         seen: Per destination name, what arrived.
-        unanswered: Visits that the shop did not answer as it should, in words.
+        unanswered: What did not happen as it should have, in words.
+        looks: Each customer with each name that was looked up for them, by the list of visits.
     """
 
     given: int
@@ -54,10 +60,16 @@ class Books:
     report: Report
     seen: Mapping[str, Seen]
     unanswered: Sequence[str] = ()
+    looks: AbstractSet[tuple[str, str]] = frozenset()
 
     def retried(self, name: str) -> int:
         """Count the events that took a destination more than one attempt."""
         return sum(fate.attempts > 1 for _, fate in self.fates[name])
+
+    @property
+    def exposures(self) -> Sequence[ReceivedEvent]:
+        """What arrived of what customers were shown."""
+        return [event for seen in self.seen.values() for event in seen.exposures if event.verdict == "accepted"]
 
 
 def audit(books: Books) -> list[str]:
@@ -68,14 +80,16 @@ def audit(books: Books) -> list[str]:
     for name, report in books.report.destinations.items():
         found = [*_audit_report(books.given, report), *_audit_fates(books.verbs, books.fates[name], report)]
         found += _audit_arrivals(books.fates[name], books.seen[name])
+        if report.exposures is not None:
+            found += _audit_report(len(books.seen[name].exposures), report.exposures, "exposures")
         problems += [f"{name}: {problem}" for problem in found]
-    return problems
+    return [*problems, *_audit_exposures(books.looks, books.exposures)]
 
 
-def _audit_report(given: int, report: DestinationReport) -> Iterator[str]:
+def _audit_report(given: int, report: DestinationReport, what: str = "events") -> Iterator[str]:
     """Check the counts of one destination against each other, and that nothing was given up."""
     if report.accepted != given:
-        yield f"{given:,} events were given, and the report says {report.accepted:,}"
+        yield f"{given:,} {what} were given, and the report says {report.accepted:,}"
     total = report.delivered + report.spooled + report.abandoned + report.pending
     total += sum(sum(counts.values()) for counts in (report.rejected, report.dropped, report.skipped))
     if total != report.accepted:
@@ -86,7 +100,7 @@ def _audit_report(given: int, report: DestinationReport) -> Iterator[str]:
         ("pending", report.pending),
     ):
         if count:
-            yield f"{count:,} events are {word}"
+            yield f"{count:,} {what} are {word}"
 
 
 def _audit_fates(
@@ -116,7 +130,30 @@ def _audit_arrivals(fates: Sequence[tuple[str, Delivery]], seen: Seen) -> Iterat
             yield f"{count:,} {problem}"
 
 
+def _audit_exposures(looks: AbstractSet[tuple[str, str]], exposures: Sequence[ReceivedEvent]) -> Iterator[str]:
+    """Check that what was looked up for somebody is known to have been shown to them, and not twice over."""
+    shown = {(event.user, event.name) for event in exposures}
+    times = Counter((*outcome(event), event.user) for event in exposures)
+    for problem, count in (
+        ("times a customer was shown something, and no exposure says so", len(looks - shown)),
+        ("exposures are of what nobody was shown", len(shown - looks)),
+        ("exposures were sent again", sum(count > 1 for count in times.values())),
+    ):
+        if count:
+            yield f"{count:,} {problem}"
+
+
+def outcome(exposure: ReceivedEvent) -> tuple[str, str, str]:
+    """Say what somebody was shown: the kind, the name, and how it came out."""
+    told = exposure.body["metadata"]
+    words = (told.get("gateValue"), told.get("parameterName"), told["ruleID"])
+    return exposure.kind.removesuffix(_EXPOSURE), exposure.name, ", ".join(filter(None, words))
+
+
 def see(vendor: str, requests: Collection[ReceivedRequest], events: Collection[ReceivedEvent]) -> Seen:
     """Pick out what concerns one vendor."""
-    mine = [event for event in events if event.vendor == vendor]
-    return Seen(sum(request.vendor == vendor for request in requests), mine)
+    mine: dict[bool, list[ReceivedEvent]] = {True: [], False: []}
+    for event in events:
+        if event.vendor == vendor:
+            mine[event.kind.endswith(_EXPOSURE)].append(event)
+    return Seen(sum(request.vendor == vendor for request in requests), mine[False], mine[True])

@@ -4,19 +4,21 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from asyncsdk import DestinationReport
-from asyncsdk.cli._accounts import Books, Seen
+from asyncsdk.cli._accounts import Books, Seen, outcome
 from asyncsdk.cli._tables import INDENT, Row, paragraph, table
 from asyncsdk.dev import ReceivedEvent
 
 
-def chapters(books: Books, story: str, width: int) -> Iterator[tuple[str, str]]:
+def chapters(books: Books, stories: Mapping[str, str], width: int) -> Iterator[tuple[str, str]]:
     """Tell what happened: titles and texts, in lines of at most `width` characters where words allow it."""
     yield (
         "What reached each vendor, as the dev server counted it",
         _lines(_arrivals(books), "", _refusals(books), "", *_legend(width)),
     )
     yield "What each verb became there (copies left out)", _verbs(books)
-    yield "One event's story: receipt.explain()", _wrapped(story, width)
+    yield "What customers were shown: Statsig's exposures", _exposures(books)
+    for title, story in stories.items():
+        yield title, _wrapped(story, width)
     yield "What the client says: the report of aclose()", _report(books)
 
 
@@ -25,21 +27,34 @@ def verdict(books: Books, problems: Sequence[str], width: int) -> str:
     if problems:
         return _lines("The accounts do not add up:", *(paragraph(f"- {problem}", width) for problem in problems))
     *others, last = books.report.destinations
+    shown = f" So are {len(books.exposures):,} exposures: everything that customers were shown, and nothing twice."
     text = (
         f"All {books.given:,} events accounted for: each has exactly one fate at {', '.join(others)} and {last}, and "
         "those that the client calls delivered are those that arrived, id by id, none missing and none kept twice."
+        f"{shown if books.exposures else ''}"
     )
     return paragraph(text, width, indent="", hang="")
 
 
 def _arrivals(books: Books) -> str:
     head = ("vendor", "requests", "events", "accepted", "duplicate", "rejected", "lost", "retried")
-    return table(head, [[name, *_counts(seen), books.retried(name)] for name, seen in books.seen.items()])
+    rows: list[Row] = []
+    for name, seen in books.seen.items():
+        rows.append([name, *_counts(seen), books.retried(name)])
+        if seen.exposures:
+            carriers = len({event.request for event in seen.exposures})
+            rows.append(["  exposures", *_counts(Seen(carriers, seen.exposures)), "-"])
+    return table(head, rows)
 
 
 def _counts(seen: Seen) -> list[int]:
     verdicts = ("accepted", "duplicate", "rejected", "lost")
     return [seen.requests, len(seen.events), *(seen.count(verdict) for verdict in verdicts)]
+
+
+def _exposures(books: Books) -> str:
+    users = Counter(map(outcome, books.exposures))
+    return table(("kind", "name", "outcome", "customers"), [[*shown, count] for shown, count in sorted(users.items())])
 
 
 def _refusals(books: Books) -> str:
@@ -82,7 +97,8 @@ def _form(events: Sequence[ReceivedEvent]) -> str:
 
 
 def _report(books: Books) -> str:
-    reports = books.report.destinations.values()
+    columns = _columns(books)
+    reports = columns.values()
     fates = [("accepted", ""), ("delivered", "")]
     for word in ("rejected", "skipped", "dropped"):
         reasons = {reason for report in reports for reason in getattr(report, word)}
@@ -92,7 +108,17 @@ def _report(books: Books) -> str:
         [f"{word}: {reason}" if reason else word, *(_count(report, word, reason) for report in reports)]
         for word, reason in fates
     ]
-    return table(("fate", *books.report.destinations), rows)
+    return table(("fate", *columns), rows)
+
+
+def _columns(books: Books) -> Mapping[str, DestinationReport]:
+    """Give the reports by the heads of their columns; exposures have a column of their own."""
+    columns: dict[str, DestinationReport] = {}
+    for name, report in books.report.destinations.items():
+        columns[name] = report
+        if report.exposures is not None:
+            columns[f"{name}'s exposures"] = report.exposures
+    return columns
 
 
 def _count(report: DestinationReport, word: str, reason: str) -> int:

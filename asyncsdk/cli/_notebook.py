@@ -1,5 +1,6 @@
 """What the demo writes down while it runs."""
 
+import asyncio
 from collections.abc import Awaitable
 
 import attrs
@@ -16,6 +17,7 @@ from asyncsdk import (
     Payload,
     RawEvent,
     Revenue,
+    RulesetChange,
     Screen,
     Track,
 )
@@ -39,14 +41,16 @@ class Notebook:
     Attributes:
         verbs: The verb of each event id.
         fates: Per destination name, each fate as it was announced, with the event's id.
-        unanswered: Answers of the shop that were not as they should be.
-        story: What the shop tells of the one event that it waits for.
+        unanswered: What did not happen as it should have, such as an answer of the shop.
+        answers: By path, the answers of the shop that are worth keeping.
+        rules: What other rules brought, once they are in use.
     """
 
     verbs: dict[str, str] = attrs.field(factory=dict)
     fates: dict[str, list[tuple[str, Delivery]]] = attrs.field(factory=dict)
     unanswered: list[str] = attrs.field(factory=list)
-    story: str = ""
+    answers: dict[str, bytes] = attrs.field(factory=dict)
+    rules: asyncio.Queue[RulesetChange] = attrs.field(factory=asyncio.Queue)
 
     def verb(self, payload: Payload, pass_on: Next) -> Awaitable[None]:
         """Note an event on its way in: a middleware."""

@@ -8,10 +8,10 @@ Row = Sequence[str | int]
 
 
 def table(head: Sequence[str], rows: Sequence[Row]) -> str:
-    """Set rows in columns: numbers to the right, text to the left, their heads likewise."""
+    """Set rows in columns: numbers and dashes to the right, text to the left, their heads likewise."""
     cells = [[f"{cell:,}" if isinstance(cell, int) else cell for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
-    right = [bool(rows) and all(isinstance(row[position], int) for row in rows) for position in range(len(head))]
+    right = [_is_of_numbers([row[position] for row in rows]) for position in range(len(head))]
     lines = [head, ["-" * width for width in widths], *cells]
     return "\n".join(
         INDENT
@@ -21,6 +21,11 @@ def table(head: Sequence[str], rows: Sequence[Row]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def _is_of_numbers(column: Row) -> bool:
+    kinds = {type(cell) for cell in column if cell != "-"}
+    return kinds == {int}
 
 
 def paragraph(text: str, width: int, indent: str = INDENT, hang: str = INDENT) -> str:

@@ -1,25 +1,30 @@
 """What the demo does to the shop: who asks for what, and what goes wrong meanwhile."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
+import orjson
 
 from asyncsdk.dev import Fault, ReceivedRequest
+from asyncsdk.examples import aiohttp_shop
 
-CUSTOMERS = (
-    "ada.lovelace",
-    "alan.turing",
-    "barbara.liskov",
-    "donald.knuth",
-    "edsger.dijkstra",
-    "grace.hopper",
-    "katherine.johnson",
-    "margaret.hamilton",
-)
+# Where each lives, and which version of the shop's app they have.
+CUSTOMERS: Mapping[str, tuple[str, str]] = {
+    "ada.lovelace": ("GB", "2.1"),
+    "alan.turing": ("GB", "1.9"),
+    "barbara.liskov": ("US", "2.1"),
+    "donald.knuth": ("US", "1.9"),
+    "edsger.dijkstra": ("NL", "1.9"),
+    "grace.hopper": ("US", "2.0"),
+    "katherine.johnson": ("US", "2.1"),
+    "margaret.hamilton": ("US", "1.9"),
+}
+REGULARS = ("ada.lovelace", "grace.hopper")
+HURRIED = "grace.hopper"
 # Amplitude wants ids of five characters.
 SHORT_ID = "bob"
-HURRIED = CUSTOMERS[5]
+STAFF = "mary.jackson"
 
 
 @attrs.frozen
@@ -30,6 +35,7 @@ class Visit:
         user: Whose; None for a kiosk.
         body: JSON to send; None sends none.
         events: How many events the shop makes of it.
+        looks: What the shop looks up for it: gates, configs, experiments and layers.
     """
 
     method: str
@@ -37,6 +43,17 @@ class Visit:
     user: str | None
     body: dict[str, Any] | None = None
     events: int = 1
+    looks: Sequence[str] = ()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the shop is told of the user."""
+        if self.user is None:
+            return {}
+        country, version = CUSTOMERS.get(self.user, ("US", "2.1"))
+        at = "shop.example" if self.user == STAFF else "example.com"
+        told = {"X-User": self.user, "X-Email": f"{self.user}@{at}", "X-Country": country, "X-App-Version": version}
+        return {**told, "Cookie": f"visitor=visitor-of-{self.user}"}
 
 
 @attrs.frozen
@@ -56,22 +73,24 @@ class Phase:
         title: What happens in it.
         visits: The shop's customers, who come a few at a time.
         troubles: What goes wrong.
+        rules: Makes the ruleset that Statsig has from now on; None leaves the one it has.
         flush: Whether it ends when every event has its fate; else they are still queued when the next begins.
     """
 
     title: str
     visits: Sequence[Visit]
     troubles: Sequence[Trouble] = ()
+    rules: Callable[[], Mapping[str, Any]] | None = None
     flush: bool = True
 
 
 def looking(user: str) -> list[Visit]:
     """Look around, on the site and in the app."""
     return [
-        Visit("GET", "/", user),
-        Visit("GET", "/products/teapot", user),
-        Visit("GET", "/products/lamp", user),
-        Visit("GET", "/app/basket", user),
+        Visit("GET", "/", user, looks=["homepage"]),
+        Visit("GET", "/products/teapot", user, looks=["prices", "button"]),
+        Visit("GET", "/products/lamp", user, looks=["prices", "button"]),
+        Visit("GET", "/app/basket", user, looks=["new_basket"]),
         Visit("POST", "/visits", user, {"campaign": "autumn"}),
     ]
 
@@ -87,15 +106,16 @@ def joining(user: str) -> list[Visit]:
 
 def buying(user: str) -> list[Visit]:
     """Buy a teapot."""
+    order = {"sku": "teapot", "card": "4111 1111 1111 1111"}
     return [
-        Visit("POST", "/cart", user, {"sku": "teapot"}),
-        Visit("POST", "/orders", user, {"sku": "teapot", "card": "4111 1111 1111 1111"}, events=2),
+        Visit("POST", "/cart", user, {"sku": "teapot"}, looks=["prices", "express_checkout"]),
+        Visit("POST", "/orders", user, order, events=2, looks=["prices", "free_shipping"]),
     ]
 
 
 def regretting(user: str) -> list[Visit]:
     """Send it back."""
-    return [Visit("POST", "/refunds", user, {"sku": "teapot"})]
+    return [Visit("POST", "/refunds", user, {"sku": "teapot"}, looks=["prices"])]
 
 
 def at_the_kiosk(user: str) -> list[Visit]:
@@ -119,7 +139,16 @@ def everybody(*journeys: Callable[[str], list[Visit]]) -> list[Visit]:
     return [visit for step in zip(*each, strict=True) for visit in step]
 
 
-CONSENT = Visit("POST", "/consents", CUSTOMERS[0], {"purpose": "newsletter", "email": "ada.lovelace@example.com"})
+CONSENT = Visit("POST", "/consents", "ada.lovelace", {"purpose": "newsletter", "email": "ada.lovelace@example.com"})
+WHY = Visit("GET", "/why/sale?user=donald.knuth", STAFF, events=0, looks=["staff_tools"])
+
+
+def sale_for_all() -> Mapping[str, Any]:
+    """Open the sale, which was for regular customers, to everybody: another version of the shop's ruleset."""
+    ruleset: dict[str, Any] = orjson.loads(aiohttp_shop.RULESET.read_bytes())
+    sale = ruleset["feature_gates"]["sale"]
+    sale["rules"][1]["passPercentage"], sale["version"] = 100, 2
+    return ruleset
 
 
 def of_user(user: str) -> Callable[[ReceivedRequest], bool]:
@@ -164,6 +193,12 @@ PHASES: Sequence[Phase] = (
             Visit("POST", "/kiosk", None, kiosk_event("alan.turing", price="free")),
             *everybody(looking),
         ],
+    ),
+    Phase(
+        "rules fail twice (503), then change",
+        [WHY, *everybody(looking)],
+        [Trouble("statsig-rules", Fault(503), times=2)],
+        rules=sale_for_all,
     ),
     Phase("the shop closes with events queued", everybody(buying, regretting), flush=False),
 )

@@ -69,5 +69,5 @@ def test_the_demo_adds_up_in_a_process_of_its_own() -> None:
     ran = subprocess.run([sys.executable, "-m", "asyncsdk", "demo"], capture_output=True, text=True, check=False)
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "All 323 events accounted for" in " ".join(ran.stdout.split())
-    assert "6/6  the shop closes with events queued" in ran.stderr
+    assert "All 363 events accounted for" in " ".join(ran.stdout.split())
+    assert "7/7  the shop closes with events queued" in ran.stderr

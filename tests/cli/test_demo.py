@@ -4,6 +4,7 @@ import io
 import re
 
 import aiohttp
+import attrs
 import pytest
 
 from asyncsdk import Client
@@ -12,7 +13,7 @@ from asyncsdk.cli._accounts import audit
 from asyncsdk.cli._notebook import Notebook
 from asyncsdk.cli._progress import Progress
 from asyncsdk.cli._street import Street
-from asyncsdk.cli._traffic import CUSTOMERS, Phase, Visit, looking
+from asyncsdk.cli._traffic import Phase, Visit, looking
 from asyncsdk.cli.demo import may_be_bold, play, show
 from asyncsdk.dev import DevServer
 
@@ -42,13 +43,14 @@ def test_everything_adds_up(printed: tuple[int, str, str]) -> None:
     code, out, _ = printed
 
     assert code == 0
-    assert "All 323 events accounted for" in out
+    assert "All 363 events accounted for" in out
+    assert "So are 65 exposures: everything that customers were shown" in " ".join(out.split())
 
 
 def test_a_line_per_phase_says_what_happens(printed: tuple[int, str, str]) -> None:
     _, _, err = printed
 
-    assert re.findall(r"^  (\d/6)", err, re.MULTILINE) == ["1/6", "2/6", "3/6", "4/6", "5/6", "6/6"]
+    assert re.findall(r"^  (\d)/7", err, re.MULTILINE) == list("1234567")
     assert "log: RudderStack: status 503; trying again until it is well" in err
 
 
@@ -57,7 +59,7 @@ def test_every_trouble_shows_at_its_vendor(printed: tuple[int, str, str]) -> Non
     _, _, _, accepted, duplicate, rejected, lost, retried = range(8)
 
     rudderstack, amplitude, statsig = (row(out, name) for name in ("RudderStack", "Amplitude", "Statsig"))
-    assert (rudderstack[accepted], amplitude[accepted], statsig[accepted]) == ("307", "313", "243")
+    assert (rudderstack[accepted], amplitude[accepted], statsig[accepted]) == ("347", "353", "275")
     assert statsig[duplicate:] == ["0", "0", "0", "0"]
     assert rudderstack[rejected] == "0"
     for shown in (
@@ -74,8 +76,31 @@ def test_the_tables_say_what_each_verb_became(printed: tuple[int, str, str]) -> 
 
     assert row(out, "group") == ["group", "8", "8 group", "8 group identify", "-"]
     assert row(out, "log_event {...}") == ["log_event {...}", "9", "9 track", "8 Kiosk Sale", "9 Kiosk Sale"]
-    assert row(out, "rejected: id too short") == ["rejected: id too short", "0", "1", "0"]
-    assert row(out, "skipped: no such call") == ["skipped: no such call", "0", "8", "64"]
+    assert row(out, "rejected: id too short") == ["rejected: id too short", "0", "1", "0", "0"]
+    assert row(out, "skipped: no such call") == ["skipped: no such call", "0", "8", "72", "0"]
+
+
+def test_rules_that_change_half_way_are_shown_to_arrive(printed: tuple[int, str, str]) -> None:
+    _, out, err = printed
+
+    assert "       rules: 6 gates, 1 config, 2 experiments, 1 layer, in use after 0." in err
+    assert re.search(r"log: rules: status 503; .*\n +rules: sale changed, in use after \d\.\d s\n", err)
+    assert row(out, "config  prices            default")[-1] == "6"
+    assert row(out, "config  prices            sale")[-1] == "8"
+
+
+def test_exposures_have_their_own_lines(printed: tuple[int, str, str]) -> None:
+    _, out, _ = printed
+
+    assert row(out, "  exposures")[2:] == ["65", "65", "0", "0", "0", "-"]
+    assert row(out, "delivered") == ["delivered", "347", "353", "275", "65"]
+    assert row(out, "gate    free_shipping     true, benelux")[-1] == "1"
+
+
+def test_one_decision_is_explained(printed: tuple[int, str, str]) -> None:
+    _, out, _ = printed
+
+    assert "  sale: open (rule then all, Network:Recognized)\n    - rule first the regulars\n" in out
 
 
 def test_one_event_tells_its_story(printed: tuple[int, str, str]) -> None:
@@ -103,10 +128,10 @@ def test_a_dev_server_in_the_environment_would_take_the_events_elsewhere(
 async def test_a_terminal_sees_a_live_line() -> None:
     terminal = Terminal()
 
-    books, story = await play([Phase("a stroll", looking(CUSTOMERS[0]))], Progress(terminal))
+    books, stories = await play([Phase("a stroll", looking("ada.lovelace"))], Progress(terminal))
 
     assert audit(books) == []
-    assert story == ""
+    assert stories == {}
     assert "\r\x1b[K  1/1  a stroll  0 of 5" in terminal.getvalue()
 
 
@@ -120,21 +145,42 @@ def test_a_file_gets_lasting_lines_only() -> None:
 
 
 async def test_an_answer_that_should_not_be_is_a_problem(capsys: pytest.CaptureFixture[str]) -> None:
-    phase = Phase("a mistake", [Visit("GET", "/products/unicorn", CUSTOMERS[0], events=0)])
+    phase = Phase("a mistake", [Visit("GET", "/products/unicorn", "ada.lovelace", events=0)])
 
-    books, story = await play([phase], Progress(io.StringIO()))
+    books, stories = await play([phase], Progress(io.StringIO()))
 
-    assert show(books, story, 79) == 1
+    assert show(books, stories, 79) == 1
     assert "- the shop answered 400 to /products/unicorn" in capsys.readouterr().out
 
 
 async def test_an_event_that_was_not_made_is_a_problem(capsys: pytest.CaptureFixture[str]) -> None:
-    phase = Phase("too much expected", [Visit("GET", "/products/lamp", CUSTOMERS[0], events=2)])
+    phase = Phase("too much expected", [Visit("GET", "/products/lamp", "ada.lovelace", events=2)])
 
-    books, story = await play([phase], Progress(io.StringIO()))
+    books, stories = await play([phase], Progress(io.StringIO()))
 
-    assert show(books, story, 79, bold=True) == 1
+    assert show(books, stories, 79, bold=True) == 1
     assert "\x1b[1mThe accounts do not add up:\n" in capsys.readouterr().out
+
+
+async def test_what_nobody_looked_up_is_a_problem() -> None:
+    phase = Phase("too much expected", [attrs.evolve(looking("ada.lovelace")[1], looks=["prices", "unheard_of"])])
+
+    books, _ = await play([phase], Progress(io.StringIO()))
+
+    assert audit(books) == [
+        "1 times a customer was shown something, and no exposure says so",
+        "1 exposures are of what nobody was shown",
+    ]
+
+
+async def test_rules_that_do_not_arrive_are_a_problem() -> None:
+    notebook = Notebook()
+    async with DevServer() as server, aiohttp.ClientSession() as http:
+        street = Street(http, server, Client(), notebook, Progress(io.StringIO()), patience=0.01)
+
+        await street.take_rules()
+
+    assert notebook.unanswered == ["new rules were not in use within 0.01 s"]
 
 
 async def test_a_shop_that_does_not_answer_is_noted() -> None:

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from asyncsdk import Delivery, DestinationReport, Report
-from asyncsdk.cli._accounts import Books, Seen, audit
+from asyncsdk.cli._accounts import Books, Seen, audit, see
 from asyncsdk.dev import ReceivedEvent
 
 DELIVERED = Delivery("Vendor", "delivered", 200, attempts=1)
@@ -72,6 +72,42 @@ def test_accounts_that_add_up_have_no_problems() -> None:
 )
 def test_what_does_not_add_up_is_told(wrong: Books, problem: str) -> None:
     assert problem in audit(wrong)
+
+
+def shown(name: str = "sale", user: str = "ada", rule: str = "all") -> ReceivedEvent:
+    metadata = {"gate": name, "gateValue": "true", "ruleID": rule}
+    return ReceivedEvent("vendor", "", user, "gate_exposure", name, {"metadata": metadata}, {})
+
+
+def shop(*exposures: ReceivedEvent, delivered: int = 1, **changes: Any) -> Books:
+    """Ada looked at the gate `sale`: by default it all adds up."""
+    report = attrs.evolve(REPORT, exposures=DestinationReport(accepted=delivered, delivered=delivered))
+    seen = {"Vendor": Seen(2, [arrived("a"), arrived("b")], exposures)}
+    return books(report, **{"seen": seen, "looks": {("ada", "sale")}, **changes})
+
+
+def test_exposures_that_add_up_have_no_problems() -> None:
+    assert audit(shop(shown())) == []
+    assert audit(shop(shown(), shown(rule="some"), delivered=2)) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problems"),
+    [
+        (shop(delivered=0), ["1 times a customer was shown something, and no exposure says so"]),
+        (shop(shown(), looks=set()), ["1 exposures are of what nobody was shown"]),
+        (shop(shown(), shown(), delivered=2), ["1 exposures were sent again"]),
+        (shop(shown(), delivered=2), ["Vendor: 1 exposures were given, and the report says 2"]),
+    ],
+)
+def test_exposures_that_do_not_add_up_are_told(wrong: Books, problems: list[str]) -> None:
+    assert audit(wrong) == problems
+
+
+def test_exposures_are_seen_apart_from_events() -> None:
+    event, exposure, other = arrived("a"), shown(), attrs.evolve(arrived("b"), vendor="other")
+
+    assert see("vendor", [], [event, exposure, other]) == Seen(0, [event], [exposure])
 
 
 def test_an_event_that_was_refused_did_not_arrive() -> None:

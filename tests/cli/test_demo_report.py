@@ -15,6 +15,10 @@ def test_numbers_stand_right_and_text_left() -> None:
     ]
 
 
+def test_a_dash_among_numbers_stands_right() -> None:
+    assert table(("name", "n"), [("a", 12), ("b", "-")]).splitlines()[2:] == ["  a     12", "  b      -"]
+
+
 def test_a_paragraph_hangs_below_its_first_line() -> None:
     assert paragraph("one two three", 9).splitlines() == ["  one two", "    three"]
 
@@ -27,4 +31,4 @@ def test_a_day_without_refusals_has_no_table_of_them() -> None:
     report = Report({"Vendor": DestinationReport()}, 0.1, complete=True)
     books = Books(0, {}, {"Vendor": []}, report, {"Vendor": Seen(0, [])})
 
-    assert not any("not accepted because" in text for _, text in chapters(books, "", 79))
+    assert not any("not accepted because" in text for _, text in chapters(books, {}, 79))
