@@ -52,7 +52,7 @@ class Episode:
         self.total += 1
         self.last_error = reason
         if self.failures == 1:
-            logger.warning("%s: %s; what is held goes on answering", self.what, reason)
+            logger.warning("%s: %s; what is there stays in use", self.what, reason)
 
     def went_well(self) -> None:
         """Note a success."""

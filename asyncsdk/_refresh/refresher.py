@@ -184,11 +184,11 @@ class Refresher:
         return answer
 
     async def _take_bootstrap(self) -> None:
-        settings = self._settings
+        bootstrap = self._settings.bootstrap
         if self._file is not None:
             await self._take_file(self._file)
-        elif isinstance(settings.bootstrap, bytes):
-            await self._take_given(settings.bootstrap)
+        elif isinstance(bootstrap, bytes) and not self.rules.sections:
+            await self._take_given(bootstrap)
 
     async def _take_given(self, body: bytes) -> None:
         try:

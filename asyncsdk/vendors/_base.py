@@ -88,7 +88,7 @@ class Response:
     Attributes:
         status: HTTP status; 0 when there was no whole answer.
         headers: With lower-case names.
-        body: The start of the body, at most 1 MB.
+        body: The start of the body, at most 1 MB; of what was fetched, the whole.
         error: Without an answer, what happened: `timeout`, `refused`, `connection lost`, `certificate`, ...
     """
 

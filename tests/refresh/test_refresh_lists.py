@@ -1,0 +1,210 @@
+"""ID lists: which files are read, from where, and what a bad one costs."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+from aiohttp import web
+from refresh.vendor import Vendor, gate, refresher, rules, running, statsig, until
+
+from asyncsdk import User
+from asyncsdk._refresh import Refresher
+from asyncsdk._rules.buckets import list_entry
+
+IN_LIST = {"type": "unit_id", "operator": "in_segment_list", "targetValue": "vips", "field": None, "idType": "userID"}
+
+
+def lines(*changes: str) -> bytes:
+    """Write a file: `+ada` adds, `-ada` removes."""
+    return b"".join(f"{change[0]}{list_entry(change[1:])}\n".encode() for change in changes)
+
+
+def manifest(vendor: Vendor, **lists: bytes) -> None:
+    found: dict[str, Any] = {}
+    for name, content in lists.items():
+        found |= vendor.list_of(name, content)
+    import orjson
+
+    vendor.manifest = orjson.dumps(found)
+
+
+def made_for(vendor: Vendor, **settings: Any) -> Refresher:
+    vendor.body = rules(1, gate("vip", conditions=("c",)), condition_map={"c": IN_LIST})
+    return refresher(statsig(vendor, id_lists=True, **settings))
+
+
+def is_vip(made: Refresher, name: str) -> bool:
+    return made.rules.gate(User(name), "vip").value is True
+
+
+async def test_ready_waits_for_the_lists(vendor: Vendor) -> None:
+    manifest(vendor, vips=lines("+ada"))
+    async with running(made_for(vendor)) as made:
+        assert await made.ready(5)
+
+        assert is_vip(made, "ada")
+        assert not is_vip(made, "bob")
+        assert made.health().id_lists == {"vips": 1}
+
+
+async def test_lists_are_off_unless_asked_for(vendor: Vendor) -> None:
+    async with running(refresher(statsig(vendor))) as made:
+        await made.ready(5)
+        await until(lambda: len(vendor.asked) > 2)
+
+    assert not vendor.asked_for("get_id_lists")
+
+
+async def test_an_address_of_ones_own_is_asked_with_an_empty_post(vendor: Vendor) -> None:
+    async with running(made_for(vendor)) as made:
+        await made.ready(5)
+
+    asked = vendor.asked_for("get_id_lists")[0]
+    assert (asked.method, asked.path, asked.headers["Content-Length"]) == ("POST", "/v1/get_id_lists", "0")
+
+
+async def test_what_is_added_to_a_file_is_read_from_there(vendor: Vendor) -> None:
+    manifest(vendor, vips=lines("+ada"))
+    async with running(made_for(vendor)) as made:
+        await made.ready(5)
+        entries = made.lists.entries["vips"]
+        manifest(vendor, vips=lines("+ada", "+bob", "-ada"))
+        await until(lambda: is_vip(made, "bob"))
+
+        assert not is_vip(made, "ada")
+        assert made.lists.entries["vips"] is entries
+    asked = vendor.asked_for("/list/")
+    assert [request.headers["Range"] for request in asked] == ["bytes=0-", "bytes=10-"]
+    assert [request.headers["statsig-id-list-file-size"] for request in asked] == ["10", "30"]
+    assert asked[0].headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize("again", [{"generation": "2"}, {"created": 2}])
+async def test_another_generation_of_a_file_is_read_as_a_whole(vendor: Vendor, again: dict[str, Any]) -> None:
+    import orjson
+
+    manifest(vendor, vips=lines("+ada", "+eve"))
+    async with running(made_for(vendor)) as made:
+        await made.ready(5)
+        vendor.manifest = orjson.dumps(vendor.list_of("vips", lines("+bob"), **again))
+        await until(lambda: is_vip(made, "bob"))
+
+        assert not is_vip(made, "ada")
+        assert made.health().id_lists == {"vips": 1}
+
+
+async def test_a_list_that_is_no_more_is_dropped(vendor: Vendor) -> None:
+    manifest(vendor, vips=lines("+ada"), others=lines("+eve"))
+    async with running(made_for(vendor)) as made:
+        await made.ready(5)
+        manifest(vendor, others=lines("+eve"))
+
+        await until(lambda: not is_vip(made, "ada"))
+        assert list(made.lists.entries) == ["others"]
+
+
+async def test_a_server_that_ignores_ranges_sends_the_whole_list(vendor: Vendor) -> None:
+    manifest(vendor, vips=lines("+ada"))
+    async with running(made_for(vendor)) as made:
+        await made.ready(5)
+        whole = lines("+eve", "+bob")
+        manifest(vendor, vips=whole)
+        vendor.files["vips"] = web.Response(body=whole)
+        await until(lambda: is_vip(made, "bob"))
+
+        assert not is_vip(made, "ada")
+
+
+async def test_a_line_that_is_cut_is_read_again_when_it_is_whole(vendor: Vendor) -> None:
+    manifest(vendor, vips=lines("+ada", "+bob")[:-4])
+    async with running(made_for(vendor)) as made:
+        await made.ready(5)
+        assert made.health().id_lists == {"vips": 1}
+        manifest(vendor, vips=lines("+ada", "+bob", "+eve"))
+        await until(lambda: is_vip(made, "eve"))
+
+        assert is_vip(made, "bob")
+    assert vendor.asked_for("/list/")[-1].headers["Range"] == "bytes=10-"
+
+
+@pytest.mark.parametrize("bad", [b"<html>try later</html>", 404, 500])
+async def test_a_list_that_cannot_be_read_costs_itself_only(vendor: Vendor, bad: Any) -> None:
+    manifest(vendor, first=lines("+eve"), vips=lines("+ada"), last=lines("+eve"))
+    vendor.files["first"] = bad if isinstance(bad, int) else web.Response(body=bad)
+    async with running(made_for(vendor, id_lists_interval=60)) as made:
+        assert await made.ready(5)
+
+        assert is_vip(made, "ada")
+        assert set(made.lists.entries) == {"vips", "last"}
+        assert made.health().last_error.startswith("1 of 3 files: ")
+
+
+async def test_a_list_that_goes_bad_keeps_what_it_has(vendor: Vendor) -> None:
+    manifest(vendor, vips=lines("+ada"))
+    async with running(made_for(vendor)) as made:
+        await made.ready(5)
+        manifest(vendor, vips=lines("+ada", "+bob"))
+        vendor.files["vips"] = web.Response(body=b"<html>")
+        await until(lambda: made.health().last_error)
+
+        assert is_vip(made, "ada")
+
+
+@pytest.mark.parametrize("bad", [b"junk", b"[]", 403, 503])
+async def test_a_bad_manifest_leaves_the_lists(
+    vendor: Vendor, bad: bytes | int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "asyncsdk")
+    manifest(vendor, vips=lines("+ada"))
+    async with running(made_for(vendor)) as made:
+        await made.ready(5)
+        vendor.manifest, good = bad, vendor.manifest
+        await until(lambda: made.health().last_error)
+        assert is_vip(made, "ada")
+        vendor.manifest = good
+        await until(lambda: not made.health().last_error)
+
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+async def test_an_empty_answer_says_that_the_lists_are_the_same(vendor: Vendor) -> None:
+    manifest(vendor, vips=lines("+ada"))
+    async with running(made_for(vendor)) as made:
+        await made.ready(5)
+        vendor.manifest = 204
+        before = len(vendor.asked_for("get_id_lists"))
+        await until(lambda: len(vendor.asked_for("get_id_lists")) > before + 2)
+
+        assert is_vip(made, "ada")
+
+
+async def test_without_a_manifest_the_lists_are_not_ready(vendor: Vendor) -> None:
+    vendor.manifest = 403
+    async with running(made_for(vendor)) as made:
+        await until(lambda: made.rules.sections)
+
+        assert not await made.ready(0.01)
+
+
+async def test_three_files_are_read_at_once(vendor: Vendor) -> None:
+    under_way = most = 0
+
+    class Counting(Vendor):
+        async def answer(self, request: web.Request) -> web.Response:
+            nonlocal under_way, most
+            under_way += request.path.startswith("/list/")
+            most = max(most, under_way)
+            await asyncio.sleep(0.005)
+            under_way -= request.path.startswith("/list/")
+            return await super().answer(request)
+
+    from refresh.vendor import serving
+
+    async with serving(Counting()) as slow:
+        manifest(slow, **{f"list_{n}": lines("+ada") for n in range(9)})
+        async with running(made_for(slow), in_flight=20) as made:
+            assert await made.ready(5)
+
+    assert most == 3
+    assert len(made.lists.entries) == 9

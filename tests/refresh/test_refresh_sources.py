@@ -1,0 +1,299 @@
+"""Rules from elsewhere: given at the start, from a file, from the cache; and rules that are asked of nobody."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import orjson
+import pytest
+from refresh.vendor import ADA, NOTHING_NEW, Vendor, gate, refresher, rules, running, statsig, until
+
+from asyncsdk._refresh import Refresher
+from asyncsdk._rules.overrides import Overrides
+from asyncsdk.stores.file import FileCache
+from asyncsdk.stores.memory import MemoryCache
+from asyncsdk.vendors.statsig import Rules, Statsig
+
+
+def passes(refresher: Refresher, name: str = "gate") -> bool:
+    return refresher.rules.gate(ADA, name).value is True
+
+
+# --- given at the start -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", [rules(), rules().decode(), orjson.loads(rules())], ids=["bytes", "text", "mapping"])
+async def test_rules_that_were_given_answer_without_a_network(given: object) -> None:
+    async with running(refresher(statsig(bootstrap=given, offline=True))) as made:
+        assert await made.ready(5)
+
+        assert passes(made)
+        assert made.health().source == "Bootstrap"
+
+
+async def test_the_network_goes_on_from_what_was_given(vendor: Vendor) -> None:
+    vendor.body = rules(8, gate("new"))
+    async with running(refresher(statsig(vendor, bootstrap=rules(3)))) as made:
+        await until(lambda: passes(made, "new"))
+
+    assert vendor.asked[0].query["sinceTime"] == "3"
+    assert made.health().source == "Network"
+
+
+@pytest.mark.parametrize("given", [b"junk", NOTHING_NEW])
+async def test_what_was_given_and_is_no_ruleset_is_told(given: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    async with running(refresher(statsig(bootstrap=given, offline=True))) as made:
+        assert not await made.ready(5)
+
+    assert made.health().last_error
+    assert made.health().source == "NoValues"
+    assert len(caplog.records) == 1
+
+
+async def test_a_crash_does_not_bring_back_what_was_given(vendor: Vendor) -> None:
+    vendor.body = rules(3, gate("new"))
+    made = refresher(statsig(vendor, bootstrap=rules(3, gate("old"))))
+    async with running(made):
+        await until(lambda: passes(made, "new"))
+    async with running(made):
+        await asyncio.sleep(0)
+
+        assert passes(made, "new")
+
+
+# --- a file -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_file_is_read_and_read_again_when_it_changes(tmp_path: Path) -> None:
+    file = tmp_path / "rules.json"
+    file.write_bytes(rules(9))
+    async with running(refresher(statsig(bootstrap=file, offline=True))) as made:
+        assert await made.ready(5)
+        file.write_bytes(rules(1, gate("older-but-meant")))
+
+        await until(lambda: passes(made, "older-but-meant"))
+
+
+async def test_a_file_that_breaks_is_told_once_and_leaves_the_last_good_rules(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "asyncsdk")
+    file = tmp_path / "rules.json"
+    file.write_bytes(rules())
+    async with running(refresher(statsig(bootstrap=file, offline=True))) as made:
+        await made.ready(5)
+        file.write_bytes(rules(2)[:-9])
+        await until(lambda: made.health().last_error)
+        assert passes(made)
+        file.write_bytes(rules(3, gate("mended")))
+        await until(lambda: passes(made, "mended") and not made.health().last_error)
+
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+async def test_a_file_that_comes_later_is_taken_then(tmp_path: Path) -> None:
+    file = tmp_path / "rules.json"
+    async with running(refresher(statsig(bootstrap=file, offline=True))) as made:
+        assert not await made.ready(5)
+        assert made.health().last_error == "the file cannot be read: FileNotFoundError"
+        file.write_bytes(rules())
+
+        await until(lambda: passes(made))
+
+
+async def test_a_file_that_was_away_and_is_back_unchanged_is_well_again(tmp_path: Path) -> None:
+    file, away = tmp_path / "rules.json", tmp_path / "away.json"
+    file.write_bytes(rules())
+    async with running(refresher(statsig(bootstrap=file, offline=True))) as made:
+        await made.ready(5)
+        file.rename(away)
+        await until(lambda: made.health().last_error)
+        away.rename(file)
+        await until(lambda: not made.health().last_error)
+
+
+# --- the cache ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_restart_during_an_outage_answers_from_the_cache(vendor: Vendor, tmp_path: Path) -> None:
+    async with running(refresher(statsig(vendor, cache=FileCache(tmp_path)))) as before:
+        await until(lambda: list(tmp_path.glob("rules-*")))
+        assert await before.ready(5)
+
+    vendor.script = [503] * 10_000
+    async with running(refresher(statsig(vendor, cache=FileCache(tmp_path)))) as after:
+        assert await after.ready(5)
+
+        assert passes(after)
+        assert after.rules.reason(after.rules.gate(ADA, "gate")) == "Adapter(DataStore):Recognized"
+
+
+async def test_the_cache_answers_while_the_network_is_asked(vendor: Vendor) -> None:
+    cache = MemoryCache()
+    source = statsig(vendor, cache=cache)
+    await cache.save(source.cache_key, rules(3, gate("cached")))
+    vendor.hold = asyncio.Event()
+    vendor.body = rules(4, gate("fresh"))
+    async with running(refresher(source)) as made:
+        assert await made.ready(5)
+        assert passes(made, "cached")
+        vendor.hold.set()
+
+        await until(lambda: passes(made, "fresh"))
+    assert await cache.load(source.cache_key) == vendor.body
+
+
+async def test_the_cache_never_replaces_rules(vendor: Vendor) -> None:
+    go_on = asyncio.Event()
+
+    class Slow(MemoryCache):
+        async def load(self, key: str) -> bytes | None:
+            await go_on.wait()
+            return rules(99, gate("cached"))
+
+    async with running(refresher(statsig(vendor, cache=Slow()))) as made:
+        await made.ready(5)
+        go_on.set()
+        await until(lambda: len(vendor.asked) > 3)
+
+        assert made.health().source == "Network"
+
+
+async def test_with_rules_that_were_given_the_cache_is_not_read() -> None:
+    cache = MemoryCache()
+    source = statsig(bootstrap=rules(), cache=cache, offline=True)
+    await cache.save(source.cache_key, rules(99, gate("cached")))
+    async with running(refresher(source)) as made:
+        await made.ready(5)
+
+        assert passes(made)
+
+
+class Broken:
+    """A cache that works nowhere."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def load(self, key: str) -> bytes | None:
+        self.calls += 1
+        raise OSError
+
+    async def save(self, key: str, body: bytes) -> None:
+        self.calls += 1
+        raise RuntimeError
+
+
+async def test_a_cache_that_fails_harms_nobody_and_is_told_once(
+    vendor: Vendor, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = Broken()
+    async with running(refresher(statsig(vendor, cache=cache))) as made:
+        await until(lambda: cache.calls == 2)
+        vendor.body = rules(2, gate("new"))
+        await until(lambda: cache.calls == 3)
+        assert passes(made, "new")
+
+    assert made.health().cache_failures == 3
+    assert len(caplog.records) == 1
+
+
+async def test_junk_in_the_cache_is_a_failure_of_it(vendor: Vendor) -> None:
+    cache = MemoryCache()
+    source = statsig(cache=cache, offline=True)
+    await cache.save(source.cache_key, b"junk")
+    async with running(refresher(source)) as made:
+        assert not await made.ready(5)
+
+    assert made.health().cache_failures == 1
+
+
+# --- nobody is asked ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", [statsig(offline=True, id_lists=True), Statsig("secret-key", rules=None)])
+async def test_without_any_source_nobody_waits(source: Statsig) -> None:
+    class Nobody:
+        async def fetch(self, request: object) -> object:
+            raise AssertionError
+
+    made = Refresher(source)
+    task = asyncio.create_task(made.run(Nobody()))  # type: ignore[arg-type] # it is not to be used
+
+    assert not await made.ready(5)
+    assert made.health().source == "NoValues"
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def test_the_intervals_are_those_of_the_settings() -> None:
+    made = Refresher(Statsig("secret-key", rules=Rules(poll_interval=30, id_lists_interval=90)))
+
+    assert (made.polling.interval, made.lists.polling.interval) == (30, 90)
+
+
+# --- surroundings -------------------------------------------------------------------------------------------------
+
+
+async def test_overrides_hold_at_once_and_for_later_rules(vendor: Vendor) -> None:
+    async with running(refresher(statsig(vendor))) as made:
+        await made.ready(5)
+        made.use_overrides(Overrides().set("gate", "gate", value=False))
+        assert not passes(made)
+        vendor.body = rules(2, gate("gate"), gate("new"))
+        await until(lambda: passes(made, "new"))
+
+        assert not passes(made)
+        made.use_overrides(Overrides())
+        assert passes(made)
+
+
+async def test_overrides_that_come_while_rules_are_loaded_hold_too(vendor: Vendor) -> None:
+    vendor.body = rules(1, gate("gate"), *[gate(f"gate-{n}") for n in range(4000)])  # takes many turns
+    made = refresher(statsig(vendor))
+    async with running(made):
+        await until(lambda: made._installing.locked())
+        made.use_overrides(Overrides().set("gate", "gate", value=False))
+        await until(lambda: made.is_ready)
+
+        assert made.rules.raw("feature_gates", "gate")
+        assert not passes(made)
+
+
+def conditional(kind: str, field: str | None, target: list[str]) -> bytes:
+    condition = {"type": kind, "operator": "any", "field": field, "targetValue": target, "additionalValues": {}}
+    return rules(1, gate("gate", conditions=("c",)), condition_map={"c": condition})
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ({"environment": "staging"}, True),
+        ({"environment": "production"}, False),
+        ({}, False),
+    ],
+)
+async def test_the_environment_is_that_of_the_settings(source: dict[str, str], expected: bool) -> None:
+    body = conditional("environment_field", "tier", ["staging"])
+    made = refresher(Statsig("secret-key", offline=True, rules=Rules(bootstrap=body), **source))
+    async with running(made):
+        await made.ready(5)
+
+    assert passes(made) is expected
+
+
+async def test_custom_fields_of_every_user_are_those_of_the_settings() -> None:
+    body = conditional("user_field", "plan", ["pro"])
+    async with running(refresher(statsig(offline=True, bootstrap=body, global_custom={"plan": "pro"}))) as made:
+        await made.ready(5)
+
+    assert passes(made)
+
+
+async def test_the_country_table_is_there_before_rules_that_ask_for_it() -> None:
+    body = conditional("ip_based", "country", ["NL"])
+    async with running(refresher(statsig(offline=True, bootstrap=body))) as made:
+        await made.ready(5)
+
+        assert made._countries._complete
+        assert not passes(made)
