@@ -14,8 +14,9 @@ from collections.abc import Callable
 from hashlib import sha256
 from struct import Struct
 
+from asyncsdk._rules.values import text
+
 _FIRST_8 = Struct(">Q").unpack_from
-_BLOCK = 64
 
 
 def encoded(text: str) -> bytes:
@@ -26,29 +27,22 @@ def encoded(text: str) -> bytes:
         return text.encode("utf-8", "replace")
 
 
-def bucketer(salt: str, size: int) -> Callable[[str], int]:
-    """Make the function that puts a unit id into one of `size` buckets under `salt`.
+def bucketer(salt: str, size: int) -> Callable[[object], int]:
+    """Make the function that puts a unit id, as text, into one of `size` buckets under `salt`.
 
-    A salt of a whole SHA-256 block or more is hashed once, here; shorter ones gain nothing from that.
+    The salt is hashed once, here; that spares a quarter of the work where it fills a whole SHA-256 block.
     """
-    prefix = encoded(salt + ".")
-    if len(prefix) >= _BLOCK:
-        fed = sha256(prefix).copy
+    salted, encode = sha256(encoded(salt + ".")).copy, str.encode
 
-        def bucket(unit: str) -> int:
-            state = fed()
-            state.update(encoded(unit))
-            return int(_FIRST_8(state.digest())[0] % size)
-
-        return bucket
-
-    def short_bucket(unit: str) -> int:
+    def bucket(unit: object) -> int:
+        state = salted()
         try:
-            return _FIRST_8(sha256(prefix + unit.encode()).digest())[0] % size  # type: ignore[no-any-return]
-        except UnicodeEncodeError:
-            return int(_FIRST_8(sha256(prefix + encoded(unit)).digest())[0] % size)
+            state.update(encode(unit))  # type: ignore[arg-type]
+        except (TypeError, UnicodeEncodeError):
+            state.update(encoded(text(unit) or ""))
+        return _FIRST_8(state.digest())[0] % size  # type: ignore[no-any-return]
 
-    return short_bucket
+    return bucket
 
 
 def list_entry(unit: str) -> str:

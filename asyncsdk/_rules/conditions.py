@@ -115,14 +115,9 @@ def _user_id(user: User) -> object:
 def bucket(salt: str, id_type: str, size: int) -> Callable[[User], int]:
     """Make the function that puts a user into one of `size` buckets; the same one for the same bucket."""
     hashed, unit = bucketer(salt, size), unit_id(id_type)
-    if unit is not _user_id:
-        return lambda user: hashed(text(unit(user)) or "")
-
-    def fetch(user: User) -> int:
-        value = user.user_id
-        return hashed(value if value.__class__ is str else text(value) or "")
-
-    return fetch
+    if unit is _user_id:
+        return lambda user: hashed(user.user_id)
+    return lambda user: hashed(unit(user))
 
 
 def _nothing(_: User) -> None:

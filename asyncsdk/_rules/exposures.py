@@ -136,7 +136,7 @@ class Recent:
         """
         kept = found.notes.get(parameter)
         seen = kept[1] if kept is not None and kept[0] is self._seen else self._open(found, parameter)
-        key = _key(user, manual=manual)
+        key: Hashable = (user.user_id, _ids(user.custom_ids), manual) if manual or user.custom_ids else user.user_id
         if key in seen:
             return False
         seen.add(key)

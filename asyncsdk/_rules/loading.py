@@ -101,7 +101,7 @@ def release(*rulesets: Ruleset) -> Iterator[None]:
         item
         for ruleset in rulesets
         for part in (*ruleset.sections.values(), *ruleset.tables().values())
-        for item in part.values()
+        for item in (*part.keys(), *part.values())
     ]
     del rulesets
     while held:

@@ -14,7 +14,7 @@ from asyncsdk._rules.values import as_list, as_object, instant, integer, number,
 
 _DAY_MS = 86_400_000
 _SECONDS_BELOW = 10**10
-_MOST_PARSED = 2_000
+_MOST_VERDICTS = 2_000
 
 Test = Callable[[Any, Any], bool]
 
@@ -51,16 +51,24 @@ def _numeric(compare: Callable[[float, float], bool]) -> Operator:
 # Versions: cut at the first "-", compared part by part, a missing part is 0.
 
 _Version = tuple[int | None, ...]
-_parsed: dict[str, _Version] = {}
+
+
+class _Verdicts(dict[str, bool]):
+    """What comparing with one target version gave, by the user's version; forgotten when they become many."""
+
+    def __init__(self, target: _Version, accepted: tuple[int, ...]) -> None:
+        super().__init__()
+        self._target, self._accepted = target, accepted
+
+    def __missing__(self, value: str) -> bool:
+        if len(self) >= _MOST_VERDICTS:
+            self.clear()
+        found = self[value] = _order(_version(value), self._target) in self._accepted
+        return found
 
 
 def _version(value: str) -> _Version:
-    found = _parsed.get(value)
-    if found is None:
-        if len(_parsed) >= _MOST_PARSED:
-            _parsed.clear()
-        found = _parsed[value] = tuple(map(_part, value.partition("-")[0].split(".")))
-    return found
+    return tuple(map(_part, value.partition("-")[0].split(".")))
 
 
 def _part(part: str) -> int | None:
@@ -68,10 +76,6 @@ def _part(part: str) -> int | None:
     if len(stripped) < 40 and stripped.isascii() and stripped.removeprefix("+").isdecimal():
         return int(stripped)
     return None
-
-
-def _version_target(target: object) -> _Version | None:
-    return _version(target) if isinstance(target, str) else None
 
 
 def _order(left: _Version, right: _Version) -> int | None:
@@ -89,11 +93,14 @@ def _order(left: _Version, right: _Version) -> int | None:
 
 
 def _versions(*accepted: int) -> Operator:
-    def test(value: object, target: _Version | None) -> bool:
-        left = text(value)
-        return left is not None and target is not None and _order(_version(left), target) in accepted
+    def prepare(target: object) -> _Verdicts | None:
+        return _Verdicts(_version(target), accepted) if isinstance(target, str) else None
 
-    return Operator(_version_target, test)
+    def test(value: object, target: _Verdicts | None) -> bool:
+        left = value if value.__class__ is str else text(value)
+        return left is not None and target is not None and target[left]
+
+    return Operator(prepare, test)
 
 
 # Text: a missing value is "", and case does not count unless the operator says so.
@@ -138,10 +145,14 @@ def _is_exactly_among(value: object, target: frozenset[str]) -> bool:
 
 
 def _starts(value: object, target: tuple[str, ...]) -> bool:
+    if value.__class__ is str:
+        return value.lower().startswith(target)
     return (text(value) or "").lower().startswith(target)
 
 
 def _ends(value: object, target: tuple[str, ...]) -> bool:
+    if value.__class__ is str:
+        return value.lower().endswith(target)
     return (text(value) or "").lower().endswith(target)
 
 

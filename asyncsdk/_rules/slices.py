@@ -71,7 +71,10 @@ def value_end(raw: bytes, start: int) -> int:
     first = raw[start : start + 1]
     if first == b"{":
         end = _balanced(raw, start)
-        return end if _is_proven(raw, start, end) else _scanned(raw, start)
+        # A text free of braces and escapes leaves a pair of quotes and nothing between them.
+        if end > 0 and b'"' not in raw[start:end].translate(None, _NOT_SKELETON).replace(b'""', b""):
+            return end
+        return _scanned(raw, start)
     if first == b"[":
         return _scanned(raw, start)
     scalar = _SCALAR.match(raw, start)
@@ -82,20 +85,14 @@ def value_end(raw: bytes, start: int) -> int:
 
 def _balanced(raw: bytes, start: int) -> int:
     """Find the closing brace as if texts held none; -1 when there is none."""
+    find, count = raw.find, raw.count
     at, depth = start, 0
-    while True:
-        end = raw.find(b"}", at)
-        if end < 0:
-            return -1
-        depth += raw.count(b"{", at, end) - 1
+    while (end := find(b"}", at)) >= 0:
+        depth += count(b"{", at, end) - 1
         at = end + 1
         if depth == 0:
             return at
-
-
-def _is_proven(raw: bytes, start: int, end: int) -> bool:
-    """Say whether every text in the slice is free of braces and escapes: then each leaves a pair of quotes."""
-    return end > 0 and b'"' not in raw[start:end].translate(None, _NOT_SKELETON).replace(b'""', b"")
+    return -1
 
 
 def _scanned(raw: bytes, start: int) -> int:
@@ -124,7 +121,10 @@ def _opening(raw: bytes, start: int, opening: bytes, closing: bytes) -> tuple[in
 
 
 def _step(raw: bytes, end: int, closing: bytes) -> tuple[int, bool]:
-    """Step over what follows a value: a comma, or the end."""
+    """Step over what follows a value: a comma, or the end; in compact JSON it follows at once."""
+    following = raw[end : end + 1]
+    if following in (b",", closing):
+        return end + 1, following == closing
     mark = _NEXT.match(raw, end)
     if mark is None or mark[1] not in (b",", closing):
         raise _malformed(end)

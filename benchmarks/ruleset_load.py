@@ -1,0 +1,183 @@
+"""What does a new ruleset cost: CPU to install it, how long the loop is held, memory kept, time until all is compiled?
+
+Rulesets are the same project under new names. The floor is `orjson.loads` of the body. "Held" is the longest slice
+between two yields for us, and the whole call for a peer that loads on the loop; peers with their own threads hold it
+by the GIL, which is not measured here.
+"""
+
+import gc
+import json
+import random
+import tracemalloc
+from collections.abc import Callable
+from time import perf_counter_ns
+from typing import Any
+
+import orjson
+from _measure import Clock, Sample, arguments, interleave, show
+from lookups import project
+
+from asyncsdk._rules.loading import finish, load, release
+from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk._rules.surroundings import Surroundings
+
+COPIES = {"0.1 MB": 4, "0.5 MB": 22, "5 MB": 220, "20 MB": 880}
+_TEXT = "Some words that a page shows. " * 70
+AROUND = Surroundings(clock=lambda: 0, random=random.random)
+
+
+def realistic(copies: int) -> bytes:
+    """Make a project whose specs and conditions are as long as real ones: about a kilobyte each."""
+    body = json.loads(project(copies))
+    for spec in body["dynamic_configs"].values():
+        for rule in spec["rules"]:
+            rule["returnValue"]["text"] = _TEXT
+    for number, condition in enumerate(body["condition_map"].values()):
+        if isinstance(condition["targetValue"], list):
+            condition["targetValue"] += [f"member-{number}-{place}" for place in range(60)]
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def slices(body: bytes, previous: Ruleset | None = None) -> tuple[Ruleset, float]:
+    """Load a body; gives the longest slice in milliseconds, too."""
+    steps, longest = load(body, AROUND, previous=previous), 0
+    while True:
+        started = perf_counter_ns()
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value, max(longest, perf_counter_ns() - started) / 1e6
+        longest = max(longest, perf_counter_ns() - started)
+
+
+def timed(work: Callable[[], object]) -> Callable[[], Sample]:
+    """Time one call."""
+
+    def run() -> Sample:
+        clock = Clock()
+        kept = work()
+        sample = clock.stop(1)
+        del kept
+        return sample
+
+    return run
+
+
+def legacy(body: bytes) -> Callable[[], object]:
+    """Make what the pure-Python `statsig` does with a ruleset: parse and install."""
+    from statsig import StatsigOptions, StatsigServer  # noqa: PLC0415 -- one of the peers
+
+    parsed = json.loads(body)
+    table = parsed.pop("condition_map")
+    for section in ("feature_gates", "dynamic_configs", "layer_configs"):
+        for name, one in parsed[section].items():
+            one["name"] = name
+            for found in one["rules"]:
+                found["conditions"] = [table[key] for key in found["conditions"]]
+        parsed[section] = list(parsed[section].values())
+    text = json.dumps({**parsed, "layers": {}, "id_lists": {}})
+
+    def install() -> object:
+        server = StatsigServer()
+        server.initialize("secret-key", StatsigOptions(local_mode=True, bootstrap_values=text))
+        return server
+
+    return install
+
+
+def core(body: bytes) -> Callable[[], object]:
+    """Make what statsig-python-core does: start with the body in its data store."""
+    import statsig_python_core as package  # noqa: PLC0415 -- one of the peers
+    from statsig_python_core.data_store import DataStore, DataStoreResponse  # noqa: PLC0415 -- one of the peers
+
+    text = body.decode()
+
+    class Store(DataStore):  # type: ignore[misc]
+        def get(self, key: str) -> Any:
+            return DataStoreResponse(text, 1) if "download_config_specs" in key else None
+
+    def install() -> object:
+        options = package.StatsigOptions(data_store=Store(), disable_network=True, output_log_level="none")
+        client = package.Statsig("secret-key", options)
+        client.initialize().wait()
+        return client
+
+    return install
+
+
+def growthbook(body: bytes) -> Callable[[], object]:
+    """Make what GrowthBook does with as many features of its own."""
+    from growthbook import GrowthBook  # noqa: PLC0415 -- one of the peers
+
+    ask = {"country": {"$in": ["US", "NL", "BE"]}, "email": {"$regex": "@example.com$"}, "pad": "x" * 300}
+    feature = {"defaultValue": False, "rules": [{"condition": ask, "force": True}]}
+    text = json.dumps({f"feature {number}": feature for number in range(len(body) // len(json.dumps(feature)))})
+    return lambda: GrowthBook(features=json.loads(text))
+
+
+def kept(work: Callable[[], object]) -> float:
+    """Give the megabytes that Python objects keep after a call."""
+    gc.collect()
+    tracemalloc.start()
+    result = work()
+    gc.collect()
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    del result
+    return size / 1e6
+
+
+def main() -> None:
+    """Measure and print."""
+    options = arguments(__doc__)
+    rounds, rows = 1 if options.quick else 5, []
+    sizes = {"0.1 MB": COPIES["0.1 MB"]} if options.quick else COPIES
+    for label, copies in sizes.items():
+        body = realistic(copies)
+        rules, _ = slices(body)
+        assert set(rules.names("feature_gates")) == set(orjson.loads(body)["feature_gates"])
+        changed = body[:-1] + b',"x":1}'
+        runs = {
+            "orjson": timed(lambda body=body: orjson.loads(body)),
+            "ours": timed(lambda body=body: finish(load(body, AROUND))),
+            "refresh": timed(lambda rules=rules, changed=changed: finish(load(changed, AROUND, previous=rules))),
+            "unchanged": timed(lambda rules=rules, body=body: finish(load(body, AROUND, previous=rules))),
+            "core": timed(core(body)),
+            "legacy": timed(legacy(body)),
+            "GrowthBook": timed(growthbook(body)),
+        }
+        found = interleave(runs, rounds)
+        longest = min(slices(body)[1] for _ in range(rounds))
+        freed = max(_slice_times(release(slices(body)[0])))
+        compiling = list(_slice_times(slices(body)[0].warm()))
+        cpu = {name: timing.cpu / 1e6 for name, timing in found.items()}
+        memory = kept(lambda body=body: finish(load(bytes(body), AROUND))) / (len(body) / 1e6)
+        rows.append(
+            [
+                f"{label} ({len(body):,} B)",
+                *(cpu[name] for name in runs),
+                cpu["ours"] / cpu["orjson"],
+                longest,
+                freed,
+                memory,
+                sum(compiling),
+                max(compiling),
+            ]
+        )
+    names = ["orjson", "ours", "ours, refresh", "unchanged", "core", "legacy", "GrowthBook"]
+    rest = ["ours / orjson", "held ms", "free ms", "kept / body", "compile all ms", "worst spec ms"]
+    show("CPU ms to install a ruleset", ["body", *names, *rest], rows, as_json=options.json)
+
+
+def _slice_times(steps: Any) -> list[float]:
+    """Run steps; gives the milliseconds of each."""
+    found = []
+    while True:
+        started = perf_counter_ns()
+        if next(steps, steps) is steps:
+            return found or [0.0]
+        found.append((perf_counter_ns() - started) / 1e6)
+
+
+if __name__ == "__main__":
+    main()
