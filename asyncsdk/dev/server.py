@@ -39,7 +39,7 @@ class DevServer:
         keep: Most requests, and most events, to remember; totals go on.
         keep_bytes: Most plain bytes of requests, and of events, to remember.
         vendors: Imitated vendors with other settings than the usual ones, which accept any key.
-        ruleset: See `set_ruleset`; None: Statsig has no news.
+        ruleset: See `set_ruleset`; None: that of a new project, which has no names.
 
     Raises:
         ConfigurationError: Two `vendors` have the same name, or the ruleset cannot be served.

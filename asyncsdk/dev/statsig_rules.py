@@ -17,9 +17,10 @@ from asyncsdk.dev.id_lists import IdList, manifest, serve
 from asyncsdk.dev.initialize import Evaluator
 from asyncsdk.dev.rates import Window
 from asyncsdk.dev.rule_forms import Form
-from asyncsdk.dev.rule_versions import Version
+from asyncsdk.dev.rule_versions import Version, next_version
 from asyncsdk.dev.statsig import error_answer
 
+_NEW_PROJECT = b'{"feature_gates":{},"dynamic_configs":{},"layer_configs":{}}'
 _NOTHING_NEW = {"has_updates": False}
 _MOST_DIGITS = 20
 
@@ -29,11 +30,11 @@ class Shelf:
     """What there is to hand out.
 
     Attributes:
-        version: The ruleset; None: there is none yet.
+        version: The ruleset; at first that of a new project, which has no names.
         lists: The ID lists by name.
     """
 
-    version: Version | None = None
+    version: Version = attrs.field(factory=partial(next_version, _NEW_PROJECT, None))
     lists: dict[str, IdList] = attrs.field(factory=dict, init=False)
     _entries: dict[str, frozenset[str]] = attrs.field(factory=dict, init=False)
     _evaluator: tuple[Version, Evaluator] | None = attrs.field(default=None, init=False, repr=False)
@@ -54,10 +55,10 @@ class Shelf:
         self.lists[id_list.name] = id_list
         self._entries[id_list.name] = id_list.entries
 
-    def evaluator(self, version: Version) -> Evaluator:
-        """Give the evaluator of a version, compiled at the first use."""
-        if self._evaluator is None or self._evaluator[0] is not version:
-            self._evaluator = version, Evaluator.of(version, self._entries)
+    def evaluator(self) -> Evaluator:
+        """Give the evaluator of the version, compiled at the first use."""
+        if self._evaluator is None or self._evaluator[0] is not self.version:
+            self._evaluator = self.version, Evaluator.of(self.version, self._entries)
         return self._evaluator[1]
 
 
@@ -103,7 +104,7 @@ def _specs(server: StatsigRulesServer, words: re.Match[str], request: Request, a
     _check_key(server, words["key"], request)
     version = server.shelf.version
     since, checksum = (request.query.get(name) or asked.get(name) for name in ("sinceTime", "checksum"))
-    if version is None or version.is_known(_whole(since), str(checksum or "")):
+    if version.is_known(_whole(since), str(checksum or "")):
         return json_answer(200, _NOTHING_NEW)
     form: Form = "v1" if words["form"] == "v1" else "v2"
     return Answer(200, version.body(form), {"Content-Type": "application/json"})
@@ -123,10 +124,9 @@ def _list_file(server: StatsigRulesServer, words: re.Match[str], request: Reques
 
 def _initialize(server: StatsigRulesServer, _: re.Match[str], request: Request, asked: Mapping[str, Json]) -> Answer:
     key = _check_key(server, None, request)
-    version = server.shelf.version
-    if version is None or version.is_known(_whole(asked.get("sinceTime")), ""):
+    if server.shelf.version.is_known(_whole(asked.get("sinceTime")), ""):
         return json_answer(200, _NOTHING_NEW)
-    return server.shelf.evaluator(version).initialize(asked, key, request.now)
+    return server.shelf.evaluator().initialize(asked, key, request.now)
 
 
 _Handle: TypeAlias = Callable[[StatsigRulesServer, re.Match[str], Request, Mapping[str, Json]], Answer]

@@ -79,9 +79,9 @@ def test_a_question_that_makes_no_sense_asks_for_everything(body: bytes) -> None
     assert told(ask(serving(), method="POST", body=body))["has_updates"] is True
 
 
-def test_without_rules_there_is_never_any_news() -> None:
-    assert told(ask(StatsigRulesServer())) == {"has_updates": False}
-    assert told(ask(StatsigRulesServer(), "/v1/initialize", method="POST")) == {"has_updates": False}
+def test_a_new_project_has_no_names() -> None:
+    assert told(ask(StatsigRulesServer())).items() >= {"has_updates": True, "feature_gates": {}, "time": 1}.items()
+    assert told(ask(StatsigRulesServer(), "/v1/initialize", method="POST"))["feature_gates"] == {}
 
 
 @pytest.mark.parametrize(
