@@ -16,13 +16,36 @@ ROWS: list[set[str]] = [
     {"_batching", "_threads"},
     {"_transport", "stores", "engines"},
     {"_delivery", "_refresh"},
-    {"_client", "_lifecycle", "_admission", "_middleware", "_verbs", "_gates", "_lookups", "_flags", "_exposures", "_jobs", "relay"},
+    {
+        "_client",
+        "_lifecycle",
+        "_admission",
+        "_middleware",
+        "_verbs",
+        "_gates",
+        "_lookups",
+        "_flags",
+        "_exposures",
+        "_jobs",
+        "relay",
+    },
     {"__init__"},
     {"integrations", "testing", "dev", "cli", "examples", "__main__"},
 ]
 # Parts of one thing: the client is ten files, the demo plays with the examples and the dev server.
 TOGETHER = [
-    {"_client", "_lifecycle", "_admission", "_middleware", "_verbs", "_gates", "_lookups", "_flags", "_exposures", "_jobs"},
+    {
+        "_client",
+        "_lifecycle",
+        "_admission",
+        "_middleware",
+        "_verbs",
+        "_gates",
+        "_lookups",
+        "_flags",
+        "_exposures",
+        "_jobs",
+    },
     {"_model", "errors", "_version"},
     {"cli", "dev", "examples", "__main__"},
 ]
