@@ -26,7 +26,7 @@ from worlds import (
     ruleset,
 )
 
-from asyncsdk._model.results import Details, DynamicConfig, Experiment, FeatureGate, Layer
+from asyncsdk._model.results import Details, DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
 from asyncsdk._model.users import User
 from asyncsdk._rules import views
 from asyncsdk._rules.bootstrap import client_response, client_view
@@ -215,6 +215,17 @@ def test_unknown_names_are_not_merged() -> None:
     rules, recent = project(), Recent()
 
     assert [recent.is_new(ADA, rules.gate(ADA, name)) for name in ("x", "y", "x")] == [True, True, False]
+
+
+def test_an_exposure_that_could_not_be_queued_is_new_again() -> None:
+    rules, recent = project(), Recent()
+    found = rules.gate(ADA, "g")
+    recent.unsee(ADA, found)
+
+    first = recent.is_new(ADA, found)
+    recent.unsee(ADA, found)
+
+    assert (first, recent.is_new(ADA, found)) == (True, True)
 
 
 def test_a_full_window_starts_anew() -> None:
@@ -671,6 +682,13 @@ def test_getters_give_values_of_their_type_else_the_fallback(kind: Any) -> None:
         5,
         "text",
     )
+
+
+def test_a_store_finds_its_parameters_by_asking() -> None:
+    values = {"a": 1, "b": "x"}
+    store = ParameterStore("s", lambda name, accepts: values[name] if accepts(values[name]) else None)
+
+    assert (store.get_number("a", 0), store.get_string("a", "d"), ParameterStore("s").get("a", "d")) == (1, "d", "d")
 
 
 def test_a_number_is_no_bool() -> None:
