@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from asyncsdk import Amplitude, Client, Identify, Limits, Revenue
+from asyncsdk import Amplitude, Client, Identify, Limits, Revenue, Rules, Statsig, User
 from asyncsdk.dev import DevServer
 from readme.pages import COMING_FROM, PAGES, README, Names, blocks, run, spans, table
 
 VENDORS = ("rudderstack", "amplitude", "statsig")
-RUNNABLE = {README: 4, COMING_FROM: 10}
+RUNNABLE = {README: 4, COMING_FROM: 16}
 
 
 def test_every_page_with_python_is_run_here() -> None:
@@ -161,6 +161,76 @@ async def test_amplitude_s_middleware_logs_and_filters(server: DevServer, capsys
     assert "extra={'build': 7}" in printed
     assert "Filtered event: debug timing" in printed
     assert names["report"].destinations["Amplitude"].dropped == {"middleware": 1}
+
+
+def a_rule(value: Any) -> dict[str, Any]:
+    return {"id": "all", "name": "all", "passPercentage": 100, "conditions": ["all"], "returnValue": value}
+
+
+ITEM = {"name": "Teapot", "price": 15.95, "discount": True}
+STATSIG_RULES = {
+    "feature_gates": {"new_checkout": {"enabled": True, "defaultValue": False, "rules": [a_rule(True)]}},
+    "dynamic_configs": {"item": {"enabled": True, "defaultValue": {}, "rules": [a_rule(ITEM)]}},
+    "condition_map": {"all": {"type": "public"}},
+}
+STATSIG_USER = {
+    "userID": "123456",
+    "email": "name@website.com",
+    "ip": "192.0.2.1",
+    "userAgent": "Mozilla/5.0",
+    "country": "NL",
+    "locale": "nl-NL",
+    "appVersion": "1.2.3",
+    "custom": {"plan": "pro"},
+}
+
+
+async def test_statsig_s_rules_answer_as_its_node_page_documents(
+    server: DevServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.set_ruleset(STATSIG_RULES)
+
+    names = await _run_page(COMING_FROM, server)
+
+    assert names["started"].ready
+    assert capsys.readouterr().out.endswith("new code branch\n")
+    assert [names[name] for name in ("item_name", "price", "should_discount")] == ["Teapot", 15.95, True]
+
+
+async def test_without_rules_the_fallbacks_of_statsig_s_node_page_hold(
+    server: DevServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = await _run_page(COMING_FROM, server)
+
+    assert capsys.readouterr().out.endswith("fallback, default behavior\n")
+    assert [names[name] for name in ("item_name", "price", "should_discount")] == ["Awesome Product!", 10.0, False]
+
+
+async def test_statsig_gets_what_its_node_page_documents(server: DevServer) -> None:
+    server.set_ruleset(STATSIG_RULES)
+
+    await _run_page(COMING_FROM, server)
+
+    found = {event.kind: event for event in server.accepted("statsig")}
+    assert {kind: event.name for kind, event in found.items()} == {
+        "gate_exposure": "new_checkout",
+        "config_exposure": "item",
+        "event": "add_to_cart",
+    }
+    sent = found["event"].body
+    assert (sent["value"], sent["metadata"], sent["user"]) == (19.99, {"sku": "A"}, STATSIG_USER)
+
+
+async def test_the_calls_beside_statsig_s_run(server: DevServer) -> None:
+    server.set_ruleset(STATSIG_RULES)
+    names: Names = {"Path": Path, "Rules": Rules, "Statsig": Statsig, "user": User("123456")}
+
+    async with Client(Statsig("secret-key")) as names["client"]:
+        for row in table(COMING_FROM, "Statsig"):
+            for call in spans(row[1]):
+                await run(call, names)
+
+    assert [event.name for event in server.accepted("statsig")] == ["button", "new_checkout", "new_checkout"]
 
 
 async def test_either_way_to_name_the_eu_gives_one_address() -> None:
