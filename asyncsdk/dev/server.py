@@ -164,7 +164,7 @@ class DevServer:
         """Say what happens to the vendor's next requests, one step each.
 
         Args:
-            vendor: Whose requests; None: anybody's.
+            vendor: Whose requests; None: anybody's, those for rules too.
             steps: A fault; a status is short for `Fault(status)`, None for a proper answer.
         """
         self._check(vendor)

@@ -1,5 +1,6 @@
 """The vendors' published SDKs take their rules from the dev server, and all answer the same."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,38 @@ async def test_statsig_python_core_answers_by_the_rules(server_with_rules: DevSe
     output = await run_python(server_with_rules, "statsig_python_core", CORE, *ARGUMENTS)
 
     assert last_line(output)[0] == EXPECTED
+
+
+WATCHING = """
+import sys, time
+from statsig_python_core import Statsig, StatsigOptions, StatsigUser
+
+options = StatsigOptions()
+options.specs_url = sys.argv[1] + "/v2/download_config_specs"
+options.log_event_url = sys.argv[1] + "/v1/log_event"
+options.specs_sync_interval_ms = 1000
+options.output_log_level = "none"
+statsig = Statsig("secret-1", options)
+statsig.initialize().wait()
+assert not statsig.check_gate(StatsigUser("dan"), "sale")
+while not statsig.check_gate(StatsigUser("dan"), "sale"):
+    time.sleep(0.05)
+statsig.shutdown().wait()
+"""
+
+
+async def test_statsig_python_core_takes_rules_that_changed(server_with_rules: DevServer) -> None:
+    changed = orjson.loads(RULES.read_bytes())
+    changed["feature_gates"]["sale"]["defaultValue"] = True
+    changed["feature_gates"]["sale"]["rules"] = []
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(run_python(server_with_rules, "statsig_python_core", WATCHING))
+        await server_with_rules.requested("statsig-rules", 2, within=30)
+        server_with_rules.set_ruleset(changed)
+
+    statuses = [request.status for request in server_with_rules.requests if request.vendor == "statsig-rules"]
+    assert set(statuses) == {200}
 
 
 async def test_a_client_starts_with_what_statsig_python_core_says(
