@@ -26,6 +26,8 @@ _USER_AGENT = f"asyncsdk/{__version__}"
 _LARGE = 1024 * 1024
 # Unpacking this much takes some 0.2 ms.
 _PIECE = 96 * 1024
+_CODINGS = ("identity", "gzip", "deflate")
+_CANNOT_UNPACK = "answer cannot be unpacked"
 _INLINE_ZLIB, _INLINE_ISAL = 128 * 1024, 1024 * 1024
 
 _Read = Callable[[aiohttp.ClientResponse], Awaitable[bytes]]
@@ -137,6 +139,8 @@ async def _read_whole(answer: aiohttp.ClientResponse, most_bytes: int) -> bytes:
     """Read and unpack a body piece by piece; the loop turns between them."""
     coding = answer.headers.get("Content-Encoding", "identity").lower()
     whole = BytesIO()  # gives its value without a copy, which of 20 MB would hold the loop
+    if coding not in _CODINGS:
+        raise _UnreadableError(_CANNOT_UNPACK)
     unpacker: _Plain | _Unpacker = _Plain() if coding == "identity" else _Unpacker(coding)
     async for part in answer.content.iter_any():
         for piece in unpacker.pieces(part):
@@ -177,7 +181,7 @@ class _Unpacker:
 
     def pieces(self, part: bytes) -> Iterator[bytes]:
         """Unpack `part`, a little at a time."""
-        if not self._begun:
+        if part and not self._begun:
             self._begun = True
             if self._coding == "deflate" and part[0] & 15 != zlib.DEFLATED:
                 self._state = zlib.decompressobj(-15)
@@ -188,8 +192,7 @@ class _Unpacker:
                 piece = self._state.decompress(self._state.unconsumed_tail, _PIECE)
                 yield piece
         except zlib.error as error:
-            msg = "answer cannot be unpacked"
-            raise _UnreadableError(msg) from error
+            raise _UnreadableError(_CANNOT_UNPACK) from error
 
 
 async def _compress(body: bytes) -> bytes:

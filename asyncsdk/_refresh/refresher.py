@@ -99,7 +99,7 @@ class Refresher:
         self._file = WatchedFile(settings.bootstrap) if isinstance(settings.bootstrap, Path) else None
         self._watchers: list[Watcher] = []
         self._installing = asyncio.Lock()
-        self._nothing_to_wait_for = asyncio.Event()
+        self._settled = asyncio.Event()
         self._synced_ms: int | None = None
 
     @property
@@ -108,10 +108,13 @@ class Refresher:
         return bool(self.rules.sections) and self.lists.first.is_set()
 
     async def ready(self, timeout: float) -> bool:
-        """Wait at most `timeout` seconds for the first rules, and for the ID lists if they are wanted."""
+        """Wait at most `timeout` seconds for the first rules, and for the ID lists if they are wanted.
+
+        It waits no longer than there is hope: not for a source that has none, or that refuses the key.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                await self._nothing_to_wait_for.wait()
+                await self._settled.wait()
                 await self.lists.first.wait()
         return self.is_ready
 
@@ -150,14 +153,14 @@ class Refresher:
             if self._is_silent:
                 await self._take_cached()
                 self._note_that_all_was_tried()
-                self._nothing_to_wait_for.set()
+                self._settled.set()
             else:
-                group.create_task(self._take_cached())
+                cached = group.create_task(self._take_cached())
                 group.create_task(self.lists.run(fetcher))
-                await self._poll(fetcher)
+                await self._poll(fetcher, cached)
             await asyncio.Event().wait()
 
-    async def _poll(self, fetcher: Fetcher) -> None:
+    async def _poll(self, fetcher: Fetcher, cached: asyncio.Task[None]) -> None:
         while True:
             answer = await self._ask(fetcher)
             failures = self.polling.episode.failures + 1
@@ -165,6 +168,8 @@ class Refresher:
                 bypass = await self._ask(fetcher, of_vendor=True)
                 answer = answer if bypass.reason else bypass
             self._note_that_all_was_tried()
+            if cached.done() and not (answer.reason and answer.soon):
+                self._settled.set()
             await asyncio.sleep(self.polling.after(answer))
 
     async def _ask(self, fetcher: Fetcher, *, of_vendor: bool = False) -> Answer:
@@ -268,7 +273,7 @@ class Refresher:
         if new.surroundings.overrides is not overrides:
             new = new.under(attrs.evolve(new.surroundings, overrides=overrides))
         self.rules = new
-        self._nothing_to_wait_for.set()
+        self._settled.set()
 
     def _announce(self, change: RulesetChange) -> None:
         for watcher in self._watchers:

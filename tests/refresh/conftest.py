@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+
 from refresh.vendor import Vendor, serving
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from refresh.vendor import Vendor, gate, refresher, rules, running, statsig, until
 
 from asyncsdk import User
 from asyncsdk._refresh import Refresher
 from asyncsdk._rules.buckets import list_entry
+from refresh.vendor import Vendor, gate, refresher, rules, running, statsig, until
 
 IN_LIST = {"type": "unit_id", "operator": "in_segment_list", "targetValue": "vips", "field": None, "idType": "userID"}
 

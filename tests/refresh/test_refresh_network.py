@@ -7,11 +7,11 @@ import zlib
 
 import pytest
 from aiohttp import web
-from refresh.vendor import ADA, KEY, NOTHING_NEW, Vendor, gate, refresher, rules, running, serving, statsig, until
 
 from asyncsdk._model.reports import RulesetChange
 from asyncsdk._refresh import Refresher
 from asyncsdk.vendors._base import Request, Response
+from refresh.vendor import ADA, KEY, NOTHING_NEW, Vendor, gate, refresher, rules, running, serving, statsig, until
 
 
 def passes(refresher: Refresher, name: str = "gate") -> bool:
@@ -68,10 +68,19 @@ async def test_a_vendor_that_is_down_in_the_beginning_is_asked_again(vendor: Ven
 
 
 async def test_waiting_for_rules_ends(vendor: Vendor) -> None:
-    vendor.script = [403] * 10_000
+    vendor.script = [503] * 10_000
     async with running(refresher(statsig(vendor))) as made:
         assert not await made.ready(0.02)
         await until(lambda: reason(made) == "NoValues")
+
+
+@pytest.mark.parametrize("refusal", [NOTHING_NEW, 403])
+async def test_nobody_waits_for_a_source_that_has_no_rules_or_refuses_the_key(
+    vendor: Vendor, refusal: bytes | int
+) -> None:
+    vendor.script = [refusal] * 10_000
+    async with running(refresher(statsig(vendor), poll=60)) as made:
+        assert not await made.ready(3600)
 
 
 async def test_a_first_answer_without_rules_leaves_none(vendor: Vendor) -> None:
@@ -306,6 +315,19 @@ async def test_a_watcher_hears_what_changed(vendor: Vendor) -> None:
         changed={"gate": ("changes",)},
         removed={"gate": ("goes",), "layer": ("home",)},
     )
+
+
+async def test_a_watcher_hears_of_any_number_of_names(vendor: Vendor) -> None:
+    heard: list[RulesetChange] = []
+    vendor.body = rules(1, *[gate(f"gate-{number}") for number in range(700)])
+    made = refresher(statsig(vendor))
+    made.subscribe(heard.append)
+    async with running(made):
+        await until(lambda: heard)
+        vendor.body = rules(2)
+        await until(lambda: len(heard) > 1)
+
+    assert len(heard[0].added["gate"]) == len(heard[1].removed["gate"]) == 700
 
 
 async def test_a_watcher_that_fails_harms_nobody(vendor: Vendor, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import orjson
 import pytest
-from refresh.vendor import ADA, NOTHING_NEW, Vendor, gate, refresher, rules, running, statsig, until
 
 from asyncsdk._refresh import Refresher
 from asyncsdk._rules.overrides import Overrides
-from asyncsdk.stores.file import FileCache
+from asyncsdk.stores.file import FileCache, WatchedFile
 from asyncsdk.stores.memory import MemoryCache
 from asyncsdk.vendors.statsig import Rules, Statsig
+from refresh.vendor import ADA, NOTHING_NEW, Vendor, gate, refresher, rules, running, statsig, until
 
 
 def passes(refresher: Refresher, name: str = "gate") -> bool:
@@ -72,6 +72,25 @@ async def test_a_file_is_read_and_read_again_when_it_changes(tmp_path: Path) -> 
         file.write_bytes(rules(1, gate("older-but-meant")))
 
         await until(lambda: passes(made, "older-but-meant"))
+
+
+async def test_a_file_that_stays_the_same_is_taken_once(tmp_path: Path) -> None:
+    looks: list[bytes | None] = []
+
+    class Looked(WatchedFile):
+        async def news(self) -> bytes | None:
+            looks.append(await super().news())
+            return looks[-1]
+
+    file = tmp_path / "rules.json"
+    file.write_bytes(rules())
+    made = refresher(statsig(bootstrap=file, offline=True))
+    made._file = Looked(file)
+    async with running(made):
+        await until(lambda: len(looks) > 3)
+
+    assert looks[0] == rules()
+    assert not any(looks[1:])
 
 
 async def test_a_file_that_breaks_is_told_once_and_leaves_the_last_good_rules(
@@ -252,7 +271,7 @@ async def test_overrides_that_come_while_rules_are_loaded_hold_too(vendor: Vendo
     vendor.body = rules(1, gate("gate"), *[gate(f"gate-{n}") for n in range(4000)])  # takes many turns
     made = refresher(statsig(vendor))
     async with running(made):
-        await until(lambda: made._installing.locked())
+        await until(made._installing.locked)
         made.use_overrides(Overrides().set("gate", "gate", value=False))
         await until(lambda: made.is_ready)
 

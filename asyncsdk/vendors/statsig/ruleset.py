@@ -16,7 +16,7 @@ import attrs
 
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.stores import RulesCache
-from asyncsdk.errors import ConfigurationError
+from asyncsdk.errors import ConfigurationError, InvalidEventError
 from asyncsdk.vendors._answers import retry_after
 from asyncsdk.vendors._base import Request, Response
 from asyncsdk.vendors._settings import check_url
@@ -30,7 +30,7 @@ _NOT_SOON = frozenset({400, 401, 403, 404, 405, 413, 429, 501, *range(300, 400)}
 _BYPASS_EVERY = 5
 
 
-def _body(bootstrap: Any) -> bytes | Path | None:
+def _body(bootstrap: bytes | str | Mapping[str, Any] | PathLike[str] | None) -> bytes | Path | None:
     """Bring rules that were given into one form."""
     match bootstrap:
         case None | bytes():
@@ -38,11 +38,18 @@ def _body(bootstrap: Any) -> bytes | Path | None:
         case PathLike():
             return Path(bootstrap)
         case Mapping():
-            return bytes(memoryview(to_json(bootstrap, "bootstrap")))
+            return _written(bootstrap)
         case str() if bootstrap.lstrip().startswith("{"):
             return bootstrap.encode("utf-8", "replace")
     msg = "`bootstrap` of Rules is JSON text, a mapping, or a path: pathlib.Path('rules.json')"
     raise ConfigurationError(msg)
+
+
+def _written(bootstrap: Mapping[str, Any]) -> bytes:
+    try:
+        return bytes(memoryview(to_json(bootstrap, "bootstrap")))
+    except InvalidEventError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def _check_interval(instance: object, attribute: "attrs.Attribute[Any]", seconds: object) -> None:

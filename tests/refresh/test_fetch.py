@@ -1,0 +1,138 @@
+"""Whole answers over real sockets, unpacked, and what trouble with them is called."""
+
+import asyncio
+import gzip
+import random
+import zlib
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from asyncsdk._transport import MOST_FETCHED_BYTES, Transport
+from asyncsdk.vendors._base import Limits, Request, Response
+from refresh.vendor import Vendor, serving
+
+BIG = random.Random(7).randbytes(300_000) + b"x" * 3_000_000  # hard to pack, in part
+TEXT = b"".join(b"line %d\n" % number for number in range(9999))
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[Transport]:
+    transport = Transport(Limits(timeout=2.0))
+    yield transport
+    await transport.aclose()
+
+
+async def fetch(transport: Transport, vendor: Vendor, answer: object, **limits: int) -> Response:
+    vendor.script = [answer]
+    request = Request(f"{vendor.url}/v2/specs", "/v2/canonical?a=b", {"X-Mine": "1"}, b"", method="GET")
+    return await transport.fetch(request, **limits)
+
+
+def packed(body: bytes, coding: str = "gzip") -> web.Response:
+    return web.Response(body=body, headers={"Content-Encoding": coding})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: BIG,
+        lambda: packed(gzip.compress(BIG)),
+        lambda: packed(zlib.compress(BIG), "deflate"),
+        lambda: packed(zlib.compress(BIG, wbits=-15), "deflate"),
+        lambda: packed(gzip.compress(BIG), "GZIP"),
+    ],
+)
+async def test_a_whole_answer_is_given_unpacked(vendor: Vendor, transport: Transport, answer: object) -> None:
+    found = await fetch(transport, vendor, answer())  # type: ignore[operator] # they are all functions
+
+    assert (found.status, found.body == BIG) == (200, True)
+
+
+@pytest.mark.parametrize("size", [96 * 1024 - 1, 96 * 1024, 96 * 1024 + 1, 2 * 96 * 1024])
+async def test_no_size_is_special(vendor: Vendor, transport: Transport, size: int) -> None:
+    found = await fetch(transport, vendor, packed(gzip.compress(b"x" * size)))
+
+    assert found.body == b"x" * size
+
+
+@pytest.mark.parametrize("answer", [b"", 204, 304, 503])
+async def test_an_answer_may_be_empty(vendor: Vendor, transport: Transport, answer: object) -> None:
+    assert (await fetch(transport, vendor, answer)).body == b""
+
+
+async def test_an_empty_answer_may_claim_to_be_packed(vendor: Vendor, transport: Transport) -> None:
+    found = await fetch(transport, vendor, packed(b""))
+
+    assert (found.status, found.body) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    ("answer", "trouble"),
+    [
+        (packed(gzip.compress(BIG)[:-100]), "connection lost"),
+        (packed(b"plain text"), "answer cannot be unpacked"),
+        (packed(gzip.compress(TEXT)[:500] + b"junk" * 500), "answer cannot be unpacked"),
+        (packed(b"x", "br"), "answer cannot be unpacked"),
+    ],
+)
+async def test_an_answer_that_cannot_be_unpacked_has_a_name(
+    vendor: Vendor, transport: Transport, answer: web.Response, trouble: str
+) -> None:
+    assert await fetch(transport, vendor, answer) == Response(0, error=trouble)
+
+
+@pytest.mark.parametrize("answer", [b"x" * 1001, packed(gzip.compress(b"x" * 50_000_000))])
+async def test_an_answer_that_is_too_large_is_not_kept(vendor: Vendor, transport: Transport, answer: object) -> None:
+    assert await fetch(transport, vendor, answer, most_bytes=1000) == Response(0, error="answer too large")
+    assert MOST_FETCHED_BYTES >= 20_000_000
+
+
+async def test_an_answer_that_breaks_off_is_a_lost_connection(transport: Transport) -> None:
+    class Breaking(Vendor):
+        async def answer(self, request: web.Request) -> web.Response:
+            cut = web.StreamResponse(headers={"Content-Length": "100"})
+            await cut.prepare(request)
+            await cut.write(b"x")
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
+
+    async with serving(Breaking()) as vendor:
+        assert await fetch(transport, vendor, b"") == Response(0, error="connection lost")
+
+
+async def test_a_redirect_is_not_followed(vendor: Vendor, transport: Transport) -> None:
+    found = await fetch(transport, vendor, web.Response(status=302, headers={"Location": f"{vendor.url}/elsewhere"}))
+
+    assert (found.status, len(vendor.asked)) == (302, 1)
+
+
+async def test_a_slow_answer_times_out(vendor: Vendor) -> None:
+    vendor.hold = asyncio.Event()
+    transport = Transport(Limits(timeout=0.05))
+
+    assert (await fetch(transport, vendor, b"")).error == "timeout"
+
+    await transport.aclose()
+
+
+async def test_what_is_asked_has_its_headers_and_no_body(vendor: Vendor, transport: Transport) -> None:
+    await fetch(transport, vendor, b"")
+
+    [asked] = vendor.asked
+    assert (asked.method, asked.path_qs, asked.headers["X-Mine"]) == ("GET", "/v2/specs", "1")
+    assert asked.headers["User-Agent"].startswith("asyncsdk/")
+    assert "Content-Type" not in asked.headers
+    assert vendor.bodies == [b""]
+
+
+async def test_a_dev_server_is_asked_at_the_canonical_path(vendor: Vendor) -> None:
+    transport = Transport(Limits(timeout=2.0), vendor.url)
+    request = Request("https://vendor.example.com/mine", "/v2/canonical?a=b", {}, b"", method="GET")
+
+    await transport.fetch(request)
+
+    assert vendor.asked[0].path_qs == "/v2/canonical?a=b"
+    await transport.aclose()

@@ -1,0 +1,85 @@
+"""When somebody is asked again."""
+
+import pytest
+
+from asyncsdk._refresh.polling import Episode, Polling
+from asyncsdk.vendors.statsig.ruleset import Answer
+
+WELL = Answer()
+BUSY = Answer(reason="status 503")
+REFUSED = Answer(reason="status 403", soon=False)
+
+
+def polling(interval: float = 10.0) -> Polling:
+    return Polling(Episode("rules"), interval)
+
+
+def test_polls_are_an_interval_apart_give_or_take_a_tenth() -> None:
+    steady = polling()
+    pauses = [steady.after(WELL) for _ in range(1000)]
+
+    assert 9 <= min(pauses) < 9.5
+    assert 10.5 < max(pauses) <= 11
+
+
+def test_a_failure_is_tried_again_soon_and_later_ones_less_soon() -> None:
+    for _ in range(100):
+        steady = polling()
+        bounds = [steady.after(BUSY) for _ in range(3)]
+
+        assert bounds[0] <= 0.4
+        assert bounds[1] <= 0.8
+        assert bounds[2] <= 1.6
+
+
+def test_in_an_outage_questions_are_an_interval_apart_on_average() -> None:
+    steady = polling()
+    pauses = [steady.after(BUSY) for _ in range(3000)]
+
+    assert 9 < sum(pauses) / len(pauses) < 11
+    assert max(pauses) <= 20
+
+
+def test_after_an_outage_the_next_one_begins_anew() -> None:
+    steady = polling()
+    for _ in range(50):
+        steady.after(BUSY)
+    steady.after(WELL)
+
+    assert steady.after(BUSY) <= 0.4
+
+
+def test_a_refusal_waits_for_the_next_poll() -> None:
+    steady = polling()
+
+    assert all(9 <= steady.after(REFUSED) <= 11 for _ in range(100))
+
+
+@pytest.mark.parametrize("soon", [True, False])
+def test_nobody_is_asked_sooner_than_it_wants(soon: bool) -> None:
+    steady = polling()
+    busy = Answer(reason="status 429", soon=soon, retry_after=100)
+
+    assert all(100 <= steady.after(busy) <= 120 for _ in range(100))
+
+
+def test_a_short_retry_after_makes_nothing_faster() -> None:
+    assert polling().after(Answer(reason="status 429", soon=False, retry_after=1)) >= 9
+
+
+def test_an_interval_that_was_changed_holds_from_then_on() -> None:
+    steady = polling()
+    steady.interval = 1.0
+
+    assert steady.after(WELL) <= 1.1
+
+
+def test_an_episode_counts_its_failures_and_all_of_them() -> None:
+    episode = Episode("rules")
+    for _ in range(2):
+        episode.failed("status 503")
+        episode.failed("status 500")
+        assert (episode.failures, episode.last_error) == (2, "status 500")
+        episode.went_well()
+
+    assert (episode.failures, episode.total, episode.last_error) == (0, 4, "")

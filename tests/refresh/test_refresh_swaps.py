@@ -1,0 +1,171 @@
+"""Rules are replaced whole or not at all, whoever reads them meanwhile, and whatever arrives."""
+
+import asyncio
+import gc
+import sys
+import threading
+
+import orjson
+import pytest
+
+from asyncsdk._refresh import Refresher
+from asyncsdk._refresh.polling import Pace
+from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk.vendors._base import Request, Response
+from refresh.vendor import ADA, gate, mutations, refresher, rules, running, statsig, until
+
+SWAPS = 1000
+
+
+def version(number: int) -> bytes:
+    """Two configs that say which version they are of."""
+    configs = {
+        name: {**gate(name), "entity": "dynamic_config", "type": "dynamic_config", "defaultValue": {"v": number}}
+        for name in ("first", "second")
+    }
+    for config in configs.values():
+        config["rules"][0]["returnValue"] = {"v": number}
+    return rules(number, dynamic_configs=configs)
+
+
+class Versions:
+    """A vendor that has a newer version whenever it is asked."""
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    async def fetch(self, request: Request) -> Response:
+        self.given += 1
+        return Response(200, body=version(self.given))
+
+
+async def test_every_answer_comes_from_one_whole_version() -> None:
+    made, versions, seen = refresher(statsig(), poll=1e-9), Versions(), set[int]()
+    faults: list[object] = []
+
+    def look() -> None:
+        held = made.rules
+        first, second = (held.config(ADA, name).value.get("v") for name in ("first", "second"))
+        seen.add(first)
+        if first != second or held.time_ms != first:
+            faults.append((first, second, held.time_ms))
+
+    def look_from_a_thread() -> None:
+        while versions.given < SWAPS:
+            look()
+
+    task = asyncio.create_task(made.run(versions))
+    await made.ready(5)
+    thread = threading.Thread(target=look_from_a_thread)
+    thread.start()
+    while versions.given < SWAPS:
+        look()
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    thread.join()
+
+    assert not faults
+    assert len(seen) > SWAPS / 2
+
+
+async def test_old_rules_are_let_go() -> None:
+    made, versions = refresher(statsig(), poll=1e-9), Versions()
+    task = asyncio.create_task(made.run(versions))
+    await until(lambda: versions.given > 50)
+    task.cancel()
+    await asyncio.wait([task])
+    gc.collect()
+
+    assert sum(isinstance(one, Ruleset) and one.time_ms > 0 for one in gc.get_objects()) <= 2
+
+
+async def test_damaged_bodies_leave_rules_that_answer() -> None:
+    condition = {"type": "user_field", "operator": "any", "field": "email", "targetValue": ["a"], "idType": "userID"}
+    body = rules(5, gate("gate", conditions=("c",)), condition_map={"c": condition})
+    for damaged in mutations(body, iter(range(0, len(body), 3))):
+        made = refresher(statsig())
+        await made._install(rules(1), "Network")
+        good = made.rules
+        try:
+            taken = await made._install(damaged, "Network")
+        except ValueError:
+            taken = False
+
+        assert taken is (made.rules is not good)
+        assert made.rules.gate(ADA, "gate").value in (True, False)
+
+
+async def test_a_big_body_is_installed_in_many_turns() -> None:
+    made = refresher(statsig())
+    body = rules(1, *[gate(f"gate-{number}") for number in range(20_000)])
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    assert await made._install(body, "Network")
+    counting.cancel()
+
+    assert len(body) > 5_000_000
+    assert turns >= made.pace.turns > 50
+    assert 0 < made.pace.longest < 1
+
+
+async def test_the_same_body_again_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = refresher(statsig())
+    body = rules(1, *[gate(f"gate-{number}") for number in range(2000)])
+    await made._install(body, "Network")
+    parsed = made.pace.turns
+
+    assert not await made._install(bytes(bytearray(body)), "Network")
+    assert made.pace.turns - parsed <= parsed / 4
+
+
+async def test_small_work_takes_no_turn() -> None:
+    pace = Pace()
+
+    def steps() -> orjson.Fragment:
+        yield
+        return "done"
+
+    assert await pace.finish(steps()) == "done"
+    assert pace.turns == 0
+
+
+async def test_a_bug_costs_an_attempt_and_no_rules() -> None:
+    """What the supervisor does with a crash: start `run` again."""
+    made = refresher(statsig(bootstrap=rules()))
+
+    class Buggy:
+        async def fetch(self, request: Request) -> Response:
+            raise ZeroDivisionError
+
+    with pytest.raises(ExceptionGroup):
+        await made.run(Buggy())
+    async with running(made):
+        assert await made.ready(5)
+
+
+async def test_being_cancelled_in_the_middle_changes_nothing() -> None:
+    made = refresher(statsig())
+    await made._install(rules(1), "Network")
+    good = made.rules
+    body = rules(2, *[gate(f"gate-{number}") for number in range(2000)])
+    for turns in range(8):
+        task = asyncio.create_task(made._install(body, "Network"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+
+        assert made.rules is good
+    assert await made._install(body, "Network")
+
+
+def test_making_one_needs_no_loop() -> None:
+    assert sys.getrefcount(Refresher(statsig())) > 0

@@ -1,0 +1,235 @@
+"""What holds for every store; a new one is found and tested by itself."""
+
+import asyncio
+import inspect
+import os
+import stat
+import threading
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import asyncsdk.stores
+from asyncsdk.stores import AssignmentStore, FileAssignments, FileCache, RulesCache
+from asyncsdk.stores.file import WatchedFile
+
+Make = Callable[[Path], Any]
+
+
+def stores(ending: str) -> list[type]:
+    """Find the classes of every store module whose names end so."""
+    modules = [import_module(f"asyncsdk.stores.{found.name}") for found in iter_modules(asyncsdk.stores.__path__)]
+    return [
+        kind
+        for module in modules
+        for name, kind in inspect.getmembers(module, inspect.isclass)
+        if name.endswith(ending) and kind.__module__ == module.__name__
+    ]
+
+
+def make(kind: type, folder: Path) -> Any:
+    return kind(folder / "store") if "folder" in inspect.signature(kind).parameters else kind()
+
+
+@pytest.fixture(params=stores("Cache"), ids=lambda kind: kind.__name__)
+def cache(request: pytest.FixtureRequest, tmp_path: Path) -> RulesCache:
+    made: RulesCache = make(request.param, tmp_path)
+    return made
+
+
+@pytest.fixture(params=stores("Assignments"), ids=lambda kind: kind.__name__)
+def assignments(request: pytest.FixtureRequest, tmp_path: Path) -> AssignmentStore:
+    made: AssignmentStore = make(request.param, tmp_path)
+    return made
+
+
+def inside(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))
+
+
+def modes(paths: list[Path]) -> set[int]:
+    return {stat.S_IMODE(path.stat().st_mode) for path in paths}
+
+
+def test_the_stores_are_found() -> None:
+    assert {kind.__name__ for kind in stores("Cache")} >= {"MemoryCache", "FileCache"}
+    assert {kind.__name__ for kind in stores("Assignments")} >= {"MemoryAssignments", "FileAssignments"}
+
+
+# --- rules --------------------------------------------------------------------------------------------------------
+
+
+async def test_what_was_never_saved_is_none(cache: RulesCache) -> None:
+    assert await cache.load("key") is None
+
+
+@pytest.mark.parametrize(
+    "key", ["key", "statsig|/v2/download_config_specs|plain_text|a+b/c=", "../../up", "", "é\udc80"]
+)
+async def test_what_was_saved_last_is_given_under_its_key(cache: RulesCache, key: str) -> None:
+    await cache.save("another", b"another")
+    await cache.save(key, b"first")
+    await cache.save(key, b"\x00second\xff")
+
+    assert await cache.load(key) == b"\x00second\xff"
+    assert await cache.load("another") == b"another"
+
+
+async def test_two_savers_leave_the_body_of_one(cache: RulesCache) -> None:
+    bodies = [bytes([number]) * 100_000 for number in range(8)]
+
+    await asyncio.gather(*(cache.save("key", body) for body in bodies))
+
+    assert await cache.load("key") in bodies
+
+
+# --- assignments --------------------------------------------------------------------------------------------------
+
+
+async def test_a_unit_begins_without_assignments(assignments: AssignmentStore) -> None:
+    assert await assignments.load("ada:userID") == {}
+
+
+async def test_assignments_are_kept_by_unit_and_name(assignments: AssignmentStore) -> None:
+    await assignments.save("ada:userID", "button", {"rule_id": "a", "json_value": {"x": [1]}})
+    await assignments.save("ada:userID", "price", {"rule_id": "b"})
+    await assignments.save("bob:userID", "button", {"rule_id": "c"})
+    await assignments.save("ada:userID", "button", {"rule_id": "d"})
+
+    assert await assignments.load("ada:userID") == {"button": {"rule_id": "d"}, "price": {"rule_id": "b"}}
+    assert await assignments.load("bob:userID") == {"button": {"rule_id": "c"}}
+
+
+async def test_an_assignment_can_be_deleted(assignments: AssignmentStore) -> None:
+    await assignments.save("ada:userID", "button", {"rule_id": "a"})
+    await assignments.save("ada:userID", "price", {"rule_id": "b"})
+    await assignments.save("ada:userID", "button", None)
+    assert await assignments.load("ada:userID") == {"price": {"rule_id": "b"}}
+
+    await assignments.save("ada:userID", "price", None)
+    await assignments.save("ada:userID", "price", None)
+    assert await assignments.load("ada:userID") == {}
+
+
+async def test_what_was_loaded_is_not_changed_by_later_saves(assignments: AssignmentStore) -> None:
+    await assignments.save("ada:userID", "button", {"rule_id": "a"})
+    loaded = await assignments.load("ada:userID")
+    await assignments.save("ada:userID", "price", {"rule_id": "b"})
+
+    assert loaded == {"button": {"rule_id": "a"}}
+
+
+async def test_saving_several_at_once_loses_none(assignments: AssignmentStore) -> None:
+    await asyncio.gather(*(assignments.save("ada:userID", f"test-{n}", {"rule_id": str(n)}) for n in range(20)))
+
+    assert len(await assignments.load("ada:userID")) == 20
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from("ab"), st.sampled_from("xyz"), st.none() | st.fixed_dictionaries({"n": st.integers(0, 9)})
+    )
+)
+
+
+@given(steps)
+def test_every_store_of_assignments_does_the_same(given_steps: list[tuple[str, str, dict[str, int] | None]]) -> None:
+    import tempfile
+
+    async def run(store: AssignmentStore) -> dict[str, Any]:
+        for unit, name, value in given_steps:
+            await store.save(unit, name, value)
+        return {unit: dict(await store.load(unit)) for unit in "ab"}
+
+    with tempfile.TemporaryDirectory() as folder:
+        ends = [asyncio.run(run(make(kind, Path(folder)))) for kind in stores("Assignments")]
+
+    assert all(end == ends[0] for end in ends)
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+
+async def test_files_are_their_owners_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "store"
+    await FileCache(folder).save("key", b"{}")
+    await FileAssignments(folder).save("key", "name", {})
+
+    assert modes([path for path in inside(folder) if path.is_file()]) == {0o600}
+    assert modes([folder, *(path for path in inside(folder) if path.is_dir())]) == {0o700}
+
+
+async def test_no_file_name_tells_the_key_or_the_user(tmp_path: Path) -> None:
+    await FileCache(tmp_path).save("secret-key", b"{}")
+    await FileAssignments(tmp_path).save("ada@example.com:userID", "name", {})
+
+    assert not [path for path in inside(tmp_path) if "secret" in str(path) or "ada" in path.name]
+
+
+async def test_a_store_may_be_named_by_text(tmp_path: Path) -> None:
+    await FileCache(str(tmp_path)).save("key", b"{}")
+
+    assert await FileCache(tmp_path).load("key") == b"{}"
+
+
+async def test_a_save_that_fails_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
+    cache = FileCache(tmp_path)
+    await cache.save("key", b"good")
+    [file] = inside(tmp_path)
+    file.unlink()
+    file.mkdir()  # no file can be moved here
+
+    with pytest.raises(OSError):  # noqa: PT011 -- which one is the system's business
+        await cache.save("key", b"new")
+    assert inside(tmp_path) == [file]
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff"])
+async def test_a_damaged_file_of_assignments_counts_as_empty(tmp_path: Path, damage: bytes) -> None:
+    store = FileAssignments(tmp_path)
+    await store.save("unit", "button", {"rule_id": "a"})
+    [file] = [path for path in inside(tmp_path) if path.is_file()]
+    file.write_bytes(damage)
+
+    assert await store.load("unit") == {}
+    await store.save("unit", "price", {"rule_id": "b"})
+    assert await store.load("unit") == {"price": {"rule_id": "b"}}
+
+
+async def test_file_stores_leave_no_thread(tmp_path: Path) -> None:
+    await FileCache(tmp_path).save("key", b"{}")
+    while threading.active_count() > 1:
+        await asyncio.sleep(0)
+
+
+async def test_a_watched_file_is_given_when_it_changed(tmp_path: Path) -> None:
+    path = tmp_path / "rules.json"
+    path.write_bytes(b"one")
+    file = WatchedFile(path)
+
+    assert await file.news() == b"one"
+    assert await file.news() is None
+    path.write_bytes(b"two!")
+    assert await file.news() == b"two!"
+    path.write_bytes(b"tri!")
+    os.utime(path, ns=(1, 1))
+    assert await file.news() == b"tri!"
+
+
+async def test_a_watched_file_that_is_gone_is_given_again_when_it_is_back(tmp_path: Path) -> None:
+    path, away = tmp_path / "rules.json", tmp_path / "away"
+    path.write_bytes(b"one")
+    file = WatchedFile(path)
+    await file.news()
+    path.rename(away)
+    with pytest.raises(FileNotFoundError):
+        await file.news()
+    away.rename(path)
+
+    assert await file.news() == b"one"

@@ -1,0 +1,160 @@
+"""What a manifest means for the lists that are held, and what a file's bytes do to one."""
+
+from typing import Any
+
+import attrs
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncsdk._rules.loading import finish
+from asyncsdk.vendors._base import ListFile, Response
+from asyncsdk.vendors.statsig.id_lists import BadListError, IdList, plan, take
+
+FILE = ListFile("vips", "https://lists.example.com/vips", "g", 5, 20)
+ENTRY = {"name": "vips", "url": FILE.url, "fileID": "g", "creationTime": 5, "size": 20}
+
+
+def held(size: int = 20, generation: str = "g", created: int = 5, *entries: str) -> IdList:
+    return IdList(generation, created, size, set(entries))
+
+
+def planned(entry: Any, **lists: IdList) -> tuple[ListFile, ...]:
+    return plan(orjson.dumps({"vips": entry}), lists).read
+
+
+def taken(body: bytes, status: int = 206, file: ListFile = FILE, before: IdList | None = None) -> IdList:
+    return finish(take(file, Response(status, body=body), before))
+
+
+# --- manifests ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "start"),
+    [
+        (None, 0),
+        (held(20), None),
+        (held(25), None),
+        (held(12), 12),
+        (held(12, "other"), 0),
+        (held(20, "other"), 0),
+        (held(20, "g", 4), 0),
+        (held(12, "g", 4), 0),
+        (held(12, "g", 6), 12),
+    ],
+)
+def test_what_is_read_of_a_file(before: IdList | None, start: int | None) -> None:
+    lists = {} if before is None else {"vips": before}
+
+    assert planned(ENTRY, **lists) == (() if start is None else (attrs.evolve(FILE, start=start),))
+
+
+def test_lists_that_the_manifest_does_not_name_are_dropped() -> None:
+    assert plan(b"{}", {"vips": held(), "others": held()}).drop == ("vips", "others")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        [],
+        *({name: value for name, value in ENTRY.items() if name != gone} for gone in ENTRY if gone != "name"),
+        ENTRY | {"size": "20"},
+        ENTRY | {"url": "file:///etc/passwd"},
+        ENTRY | {"url": ""},
+    ],
+)
+def test_an_entry_that_lacks_something_is_left_alone(entry: Any) -> None:
+    manifest = orjson.dumps({"vips": entry})
+
+    assert plan(manifest, {"vips": held(1)}) == plan(orjson.dumps({"vips": None}), {"vips": held(1)})
+    assert plan(manifest, {}).read == ()
+
+
+@pytest.mark.parametrize("manifest", [b"", b"junk", b"[]", b"null", b"7"])
+def test_what_is_no_manifest_is_refused(manifest: bytes) -> None:
+    with pytest.raises(BadListError):
+        plan(manifest, {})
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+
+def test_lines_add_and_remove_entries() -> None:
+    found = taken(b"+aaaaaaaa\n+bbbbbbbb\r\n-aaaaaaaa\n-cccccccc\n")
+
+    assert found.entries == {"bbbbbbbb"}
+    assert (found.generation, found.created_ms, found.size) == ("g", 5, 41)
+
+
+def test_lines_that_say_nothing_are_ignored() -> None:
+    assert taken(b"+a\n\n+\n- \n?b\n b\n+c\n").entries == {"a", "c"}
+
+
+def test_a_line_without_end_is_not_counted() -> None:
+    found = taken(b"+aaaaaaaa\n+bbb")
+
+    assert (found.entries, found.size) == ({"aaaaaaaa"}, 10)
+
+
+def test_the_rest_of_a_file_changes_the_list_that_is_held() -> None:
+    before = held(10, "g", 5, "a")
+    found = taken(b"+b\n-a\n", file=attrs.evolve(FILE, start=10), before=before)
+
+    assert found is before
+    assert (found.entries, found.size) == ({"b"}, 16)
+
+
+def test_a_file_from_its_beginning_makes_a_new_list() -> None:
+    before = held(10, "old", 1, "a")
+    found = taken(b"+b\n", before=before)
+
+    assert (found.entries, found.size, found.generation) == ({"b"}, 3, "g")
+    assert before.entries == {"a"}
+
+
+def test_a_whole_file_in_place_of_the_rest_makes_a_new_list() -> None:
+    found = taken(b"+b\n", 200, attrs.evolve(FILE, start=10), held(10, "g", 5, "a"))
+
+    assert (found.entries, found.size) == ({"b"}, 3)
+
+
+@pytest.mark.parametrize(("body", "entries"), [(b"+b\n" * 3, {"a", "b"}), (b"+b\n" * 7, {"b"})])
+def test_where_the_query_has_the_range_the_size_tells_the_whole_from_the_rest(body: bytes, entries: set[str]) -> None:
+    own = attrs.evolve(FILE, url="https://api.statsigcdn.com/vips", start=10)
+
+    assert taken(body, 200, own, held(10, "g", 5, "a")).entries == entries
+
+
+@pytest.mark.parametrize("page", [b"<html>", b" +a\n", b"\n+a\n", b"{}"])
+def test_what_is_no_list_is_refused(page: bytes) -> None:
+    with pytest.raises(BadListError):
+        taken(page)
+
+
+def test_an_empty_file_is_an_empty_list() -> None:
+    assert taken(b"") == IdList("g", 5)
+
+
+def test_a_big_file_is_taken_in_slices() -> None:
+    body = b"".join(b"+%08d\n" % number for number in range(20_000))
+    steps = take(FILE, Response(200, body=body), None)
+
+    assert sum(1 for _ in steps) > 10
+
+
+changes = st.lists(st.tuples(st.sampled_from("+-"), st.sampled_from("abcdef")))
+
+
+@given(changes, st.lists(st.integers(0, 60)))
+def test_a_file_read_in_pieces_is_the_file_read_at_once(given_changes: list[tuple[str, str]], cuts: list[int]) -> None:
+    body = b"".join(f"{mark}{entry * 8}\n".encode() for mark, entry in given_changes)
+    piecemeal: IdList | None = None
+    for end in sorted({cut for cut in cuts if cut < len(body)} | {len(body)}):
+        start = 0 if piecemeal is None else piecemeal.size
+        if start < end or piecemeal is None:
+            piecemeal = taken(body[start:end], file=attrs.evolve(FILE, start=start), before=piecemeal)
+
+    assert piecemeal == taken(body)

@@ -1,0 +1,205 @@
+"""What Statsig is asked for rules, what its answers mean, and which settings cannot work."""
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from asyncsdk._model.events import Track
+from asyncsdk._model.users import User
+from asyncsdk.errors import ConfigurationError
+from asyncsdk.stores.memory import MemoryCache
+from asyncsdk.vendors._base import ListFile, Refusal, Response, RulesSource
+from asyncsdk.vendors.statsig import Rules, Statsig
+from asyncsdk.vendors.statsig.ruleset import Answer, read
+
+NOW = 1_700_000_000_000
+STATSIG = Statsig("secret-key", session_id="session-1")
+FILE = ListFile("vips", "https://lists.example.com/vips?sig=1", "g", 1, 270, start=10)
+
+
+# --- questions ----------------------------------------------------------------------------------------------------
+
+
+def test_statsig_is_a_source_of_rules() -> None:
+    source: RulesSource = STATSIG
+
+    assert source.ask_rules(0, "", NOW).method == "GET"
+
+
+@pytest.mark.parametrize(
+    ("time_ms", "checksum", "query"),
+    [(0, "", ""), (7, "", "?sinceTime=7"), (7, "a b&c", "?sinceTime=7&checksum=a+b%26c"), (0, "9", "?checksum=9")],
+)
+def test_rules_are_asked_for_at_statsigs_own_address(time_ms: int, checksum: str, query: str) -> None:
+    asked = STATSIG.ask_rules(time_ms, checksum, NOW)
+
+    assert asked.url == f"https://api.statsigcdn.com/v2/download_config_specs/secret-key.json{query}"
+    assert asked.canonical_path == f"/v2/download_config_specs/secret-key.json{query}"
+    assert asked.body == b""
+
+
+@pytest.mark.parametrize("base", ["https://proxy.example.com/v1/specs", "https://proxy.example.com/v1/specs/"])
+def test_a_proxy_is_asked_in_its_place(base: str) -> None:
+    asked = Statsig("secret-key", rules=Rules(specs_url=base)).ask_rules(0, "", NOW)
+
+    assert asked.url == "https://proxy.example.com/v1/specs/secret-key.json"
+    assert asked.canonical_path == "/v2/download_config_specs/secret-key.json"
+
+
+def test_statsig_itself_is_asked_past_a_proxy() -> None:
+    proxied = Statsig("secret-key", rules=Rules(specs_url="https://proxy.example.com"))
+
+    assert proxied.ask_rules(0, "", NOW, of_vendor=True).url == STATSIG.ask_rules(0, "", NOW).url
+
+
+def test_every_question_says_who_asks() -> None:
+    for asked in (STATSIG.ask_rules(0, "", NOW), STATSIG.ask_lists(NOW), STATSIG.ask_list(FILE, NOW)):
+        assert asked.headers["STATSIG-API-KEY"] == "secret-key"
+        assert asked.headers["STATSIG-CLIENT-TIME"] == str(NOW)
+        assert asked.headers["STATSIG-SERVER-SESSION-ID"] == "session-1"
+        assert asked.headers["STATSIG-SDK-TYPE"] == "asyncsdk"
+
+
+def test_a_key_with_odd_characters_stays_one_part_of_the_path() -> None:
+    odd = Statsig("secret-a/b?c")
+
+    assert odd.ask_rules(0, "", NOW).url.endswith("/secret-a%2Fb%3Fc.json")
+    assert odd.ask_lists(NOW).url.endswith("/secret-a%2Fb%3Fc.json")
+
+
+def test_the_manifest_is_got_from_statsig_and_posted_for_elsewhere() -> None:
+    own = STATSIG.ask_lists(NOW)
+    other = Statsig("secret-key", rules=Rules(id_lists_url="https://proxy.example.com/lists")).ask_lists(NOW)
+
+    assert (own.method, own.url) == ("GET", "https://api.statsigcdn.com/v1/get_id_lists/secret-key.json")
+    assert (other.method, other.url, other.body) == ("POST", "https://proxy.example.com/lists", b"")
+    assert own.canonical_path == other.canonical_path == "/v1/get_id_lists/secret-key.json"
+
+
+def test_a_file_is_asked_for_from_a_byte_on() -> None:
+    asked = STATSIG.ask_list(FILE, NOW)
+
+    assert (asked.url, asked.canonical_path) == (FILE.url, "/vips?sig=1")
+    assert asked.headers["Range"] == "bytes=10-"
+    assert asked.headers["statsig-id-list-file-size"] == "270"
+    assert asked.headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize(("url", "asked"), [("/a", "/a?range=10-"), ("/a?b=c", "/a?b=c&range=10-")])
+def test_statsigs_own_files_take_the_range_in_the_query(url: str, asked: str) -> None:
+    request = STATSIG.ask_list(attrs.evolve(FILE, url=f"https://api.statsigcdn.com{url}"), NOW)
+
+    assert (request.url, request.canonical_path) == (f"https://api.statsigcdn.com{asked}", asked)
+    assert "Range" not in request.headers
+
+
+def test_without_rules_the_questions_are_still_statsigs_own() -> None:
+    events_only = Statsig("secret-key", rules=None)
+
+    assert events_only.ask_rules(0, "", NOW).url == STATSIG.ask_rules(0, "", NOW).url
+    assert events_only.ask_lists(NOW).url == STATSIG.ask_lists(NOW).url
+
+
+def test_the_cache_is_told_no_key_and_shares_the_name_with_statsigs_own_packages() -> None:
+    # base64 of the SHA-256 of "secret-key", as statsig-python-core 0.24.0 names its data store's entry
+    assert STATSIG.cache_key == (
+        "statsig|/v2/download_config_specs|plain_text|hdvhXXXvkwjHrg8zx6MkzG9L9Rmi7S8wJ70zwUCk+ao="
+    )
+
+
+# --- answers ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("response", "answer"),
+    [
+        (Response(200, body=b"{}"), Answer(b"{}")),
+        (Response(206, body=b"x"), Answer(b"x")),
+        (Response(200), Answer()),
+        (Response(204), Answer()),
+        (Response(304, body=b"x"), Answer()),
+        (Response(503), Answer(reason="status 503")),
+        (Response(500, {"retry-after": "7"}), Answer(reason="status 500", retry_after=7)),
+        (Response(429, {"retry-after": "7"}), Answer(reason="status 429", soon=False, retry_after=7)),
+        (Response(0, error="timeout"), Answer(reason="timeout")),
+        (Response(0, error="certificate"), Answer(reason="certificate", soon=False)),
+        (Response(0), Answer(reason="no answer")),
+    ],
+)
+def test_an_answer_has_rules_or_nothing_new_or_a_reason(response: Response, answer: Answer) -> None:
+    assert read(response) == answer
+
+
+@pytest.mark.parametrize("status", [301, 302, 400, 401, 403, 404, 405, 413, 429, 501])
+def test_what_asking_again_does_not_help_waits_for_the_next_poll(status: int) -> None:
+    assert not read(Response(status)).soon
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 522])
+def test_what_may_pass_is_asked_again_soon(status: int) -> None:
+    assert read(Response(status)).soon
+
+
+@pytest.mark.parametrize(
+    ("settings", "failures", "is_first", "expected"),
+    [
+        ({"fallback": True, "specs_url": "https://p.example.com"}, 1, True, True),
+        ({"fallback": True, "specs_url": "https://p.example.com"}, 1, False, False),
+        ({"fallback": True, "specs_url": "https://p.example.com"}, 5, False, True),
+        ({"fallback": True, "specs_url": "https://p.example.com"}, 6, False, False),
+        ({"specs_url": "https://p.example.com"}, 5, True, False),
+        ({"fallback": True}, 5, True, False),
+        ({"fallback": True, "specs_url": "https://api.statsigcdn.com/v2/download_config_specs/"}, 5, True, False),
+    ],
+)
+def test_when_statsig_itself_is_asked(settings: Any, failures: int, is_first: bool, expected: bool) -> None:
+    assert Rules(**settings).bypasses(failures, is_first=is_first) is expected
+
+
+# --- settings -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"poll_interval": 0.9},
+        {"poll_interval": 0},
+        {"poll_interval": float("nan")},
+        {"poll_interval": "10"},
+        {"poll_interval": True},
+        {"id_lists_interval": 0.5},
+        {"specs_url": "ftp://example.com"},
+        {"specs_url": None},
+        {"id_lists_url": "https://user:password@example.com"},
+        {"bootstrap": "rules.json"},
+        {"bootstrap": 7},
+        {"bootstrap": {"a": object()}},
+    ],
+    ids=repr,
+)
+def test_settings_that_cannot_work_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        Rules(**wrong)
+
+
+def test_rules_that_are_given_become_bytes_and_a_path_stays_one() -> None:
+    assert Rules(bootstrap={"time": 1}).bootstrap == b'{"time":1}'
+    assert Rules(bootstrap=' {"time":1}').bootstrap == b' {"time":1}'
+    assert Rules(bootstrap=b"{}").bootstrap == b"{}"
+    assert Rules(bootstrap=Path("rules.json")).bootstrap == Path("rules.json")
+    assert Rules().bootstrap is None
+
+
+def test_settings_show_no_rules_and_no_users() -> None:
+    shown = repr(Rules(bootstrap=b'{"a":1}', global_custom={"plan": "pro"}, cache=MemoryCache()))
+
+    assert '"a"' not in shown
+    assert "pro" not in shown
+
+
+def test_offline_events_are_skipped() -> None:
+    offline = Statsig("secret-key", offline=True)
+
+    assert offline.encode(Track(User("bob"), "a"), "id", NOW) == Refusal("skipped", "offline")
