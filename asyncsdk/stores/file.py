@@ -2,19 +2,20 @@
 
 import asyncio
 import os
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import attrs
 import orjson
 
 from asyncsdk._threads import in_thread
 
-_FOLDER_MODE = 0o700
+_FOLDER_MODE, _FILE_MODE = 0o700, 0o600
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 @attrs.frozen
@@ -111,16 +112,16 @@ def _read(path: Path) -> bytes | None:
 def _replace(path: Path, body: bytes) -> None:
     """Write a file beside `path`, of mode 0600, and move it there once it is on disk."""
     path.parent.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
-    handle, written = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    written = path.with_name(f".new-{uuid4().hex}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(os.open(written, _NEW, _FILE_MODE), "wb") as file:
             file.write(body)
             file.flush()
             os.fsync(file.fileno())
-        Path(written).replace(path)
+        written.replace(path)
     except BaseException:
         with suppress(OSError):
-            Path(written).unlink()
+            written.unlink()
         raise
 
 
