@@ -6,13 +6,35 @@ reads a clock, logs or opens anything: the lane does, and passes in what a codec
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 import attrs
 
 from asyncsdk._model.events import Event
+from asyncsdk.errors import ConfigurationError
 
 Overflow = Literal["drop", "wait", "raise"]
+
+DEFAULT_EVENTS = 100
+# 30 years, far beyond any use: sums with more could overflow.
+_MOST_SECONDS = 1e9
+
+
+def _check_count(_: object, attribute: "attrs.Attribute[Any]", count: object) -> None:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        msg = f"`{attribute.alias}` of Limits must be a whole number above 0"
+        raise ConfigurationError(msg)
+
+
+def _check_seconds(_: object, attribute: "attrs.Attribute[Any]", seconds: object) -> None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= _MOST_SECONDS:
+        msg = f"`{attribute.name}` of Limits must be a number of seconds above 0, and at most a billion"
+        raise ConfigurationError(msg)
+
+
+def _check_linger(_: object, attribute: "attrs.Attribute[Any]", seconds: object) -> None:
+    if isinstance(seconds, bool) or seconds != 0:
+        _check_seconds(_, attribute, seconds)
 
 
 @attrs.frozen
@@ -20,9 +42,9 @@ class Limits:
     """What one destination may use: of a request, of memory, of time.
 
     Attributes:
-        events: Most events in one request.
+        events: Most events in one request; None takes the vendor's default, 100 (Statsig: 1,000).
         bytes: Most bytes of events in one request, before framing and compression.
-        linger: Longest an event waits for company, in seconds.
+        linger: Longest an event waits for company, in seconds; 0 sends at once.
         in_flight: Most requests under way at once.
         queued_events: Most events held (queued, waiting for a retry, or under way).
         queued_bytes: Most bytes of events held.
@@ -31,19 +53,31 @@ class Limits:
         retry_first: Bound of the first wait after a failure, in seconds; it doubles from there.
         retry_most: Most of that bound, in seconds.
         probe_every: Seconds between two probes of a destination that refuses its key.
+
+    Raises:
+        ConfigurationError: A figure cannot work; it says which.
     """
 
-    events: int = attrs.field(default=100, validator=attrs.validators.ge(1))
-    bytes: int = attrs.field(default=500_000, validator=attrs.validators.ge(1))
-    linger: float = attrs.field(default=1.0, validator=attrs.validators.ge(0))
-    in_flight: int = attrs.field(default=4, validator=attrs.validators.ge(1))
-    queued_events: int = attrs.field(default=10_000, validator=attrs.validators.ge(1))
-    queued_bytes: int = attrs.field(default=32 * 1024 * 1024, validator=attrs.validators.ge(1))
-    deadline: float = attrs.field(default=900.0, validator=attrs.validators.gt(0))
-    timeout: float = attrs.field(default=10.0, validator=attrs.validators.gt(0))
-    retry_first: float = attrs.field(default=0.5, validator=attrs.validators.gt(0))
-    retry_most: float = attrs.field(default=60.0, validator=attrs.validators.gt(0))
-    probe_every: float = attrs.field(default=300.0, validator=attrs.validators.gt(0))
+    _events: int | None = attrs.field(default=None, validator=attrs.validators.optional(_check_count))
+    bytes: int = attrs.field(default=500_000, validator=_check_count)
+    linger: float = attrs.field(default=1.0, validator=_check_linger)
+    in_flight: int = attrs.field(default=4, validator=_check_count)
+    queued_events: int = attrs.field(default=10_000, validator=_check_count)
+    queued_bytes: int = attrs.field(default=32 * 1024 * 1024, validator=_check_count)
+    deadline: float = attrs.field(default=900.0, validator=_check_seconds)
+    timeout: float = attrs.field(default=10.0, validator=_check_seconds)
+    retry_first: float = attrs.field(default=0.5, validator=_check_seconds)
+    retry_most: float = attrs.field(default=60.0, validator=_check_seconds)
+    probe_every: float = attrs.field(default=300.0, validator=_check_seconds)
+
+    @property
+    def events(self) -> int:
+        """Most events in one request."""
+        return DEFAULT_EVENTS if self._events is None else self._events
+
+    def with_events(self, default: int) -> Self:
+        """Fill in a vendor's own default of `events`, unless one was given."""
+        return attrs.evolve(self, events=default) if self._events is None else self
 
 
 @attrs.frozen

@@ -31,9 +31,10 @@ from asyncsdk._model.events import (
 from asyncsdk._model.events import time_ms as moment
 from asyncsdk._model.users import User, text_id
 from asyncsdk._version import __version__
+from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._answers import by_status
 from asyncsdk.vendors._base import Limits, Overflow, Refusal, Request, Response, Verdict
-from asyncsdk.vendors._settings import check_key, check_overflow, check_url
+from asyncsdk.vendors._settings import check_key, check_limits, check_name, check_overflow, check_url, stripped
 from asyncsdk.vendors._times import iso
 
 PATH = "/v1/batch"
@@ -46,12 +47,29 @@ _TOO_LARGE = Refusal("rejected", "too large")
 Message = dict[str, Any]
 
 
-def _full_url(url: Any) -> Any:
+def _full_url(url: str) -> str:
     """Accept a data plane's URL with or without `/v1/batch`, and keep a proxy's prefix."""
     if not isinstance(url, str):
         return url
-    url = url.rstrip("/")
+    url = stripped(url).rstrip("/")
     return url if url.endswith(PATH) else url + PATH
+
+
+def _check_url(instance: object, attribute: "attrs.Attribute[Any]", url: str) -> None:
+    check_url(instance, attribute, url)
+    if "?" in url or url.removesuffix(PATH).endswith("/v1"):
+        msg = (
+            "`url` of RudderStack must be the data plane, 'https://plane.example.com' or "
+            "'https://plane.example.com/v1/batch', without a query"
+        )
+        raise ConfigurationError(msg)
+
+
+def _check_limits(instance: object, attribute: "attrs.Attribute[Any]", limits: Limits) -> None:
+    check_limits(instance, attribute, limits)
+    if limits.bytes > LARGEST_EVENT:
+        msg = f"RudderStack takes {LARGEST_EVENT} bytes of events a request, so `bytes` of its Limits cannot be more"
+        raise ConfigurationError(msg)
 
 
 @attrs.frozen
@@ -64,18 +82,18 @@ class RudderStack:
         name: What reports and `integrations` call it.
         overflow: What a full queue does: `drop`, `wait` or `raise`.
         gzip: Compress bodies from 1 KiB on.
-        limits: Of requests, memory and time. RudderStack takes 4,096,000 bytes a request.
+        limits: Of requests, memory and time. RudderStack takes 4,000,000 bytes of events a request.
 
     Raises:
-        ConfigurationError: The key is blank or the URL is none.
+        ConfigurationError: A setting cannot work.
     """
 
-    write_key: str = attrs.field(repr=False, validator=check_key)
-    url: str = attrs.field(converter=_full_url, validator=check_url)
-    name: str = attrs.field(default="RudderStack", kw_only=True, validator=check_key)
+    write_key: str = attrs.field(repr=False, converter=stripped, validator=check_key)
+    url: str = attrs.field(converter=_full_url, validator=_check_url)
+    name: str = attrs.field(default="RudderStack", kw_only=True, validator=check_name)
     overflow: Overflow = attrs.field(default="drop", kw_only=True, validator=check_overflow)
     gzip: bool = attrs.field(default=True, kw_only=True)
-    limits: Limits = attrs.field(factory=Limits, kw_only=True)
+    limits: Limits = attrs.field(factory=Limits, kw_only=True, validator=_check_limits)
 
     forwards: ClassVar[bool] = True
 

@@ -21,7 +21,15 @@ from asyncsdk._model.users import text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Limits, Overflow, Refusal, Request, Response, Verdict
-from asyncsdk.vendors._settings import check_key, check_overflow, check_url
+from asyncsdk.vendors._settings import (
+    check_key,
+    check_limits,
+    check_name,
+    check_overflow,
+    check_url,
+    stripped,
+    with_path,
+)
 from asyncsdk.vendors._times import iso
 from asyncsdk.vendors.amplitude.answers import judge
 from asyncsdk.vendors.amplitude.events import FILL, Message, add_user
@@ -68,7 +76,8 @@ class Amplitude:
     Attributes:
         api_key: The project's API key.
         zone: Where the project lives, `US` or `EU`.
-        url: Where to send instead, such as a proxy's address; wins over `zone`, and keeps its query.
+        url: Where to send instead, such as a proxy's address; wins over `zone`. Keeps its query and its path;
+            without a path, Amplitude's own is appended.
         use_batch: Use the batch endpoint: bigger requests and higher rates, but up to 15 minutes until they
             show.
         min_id_length: Least length of ids; None leaves it to Amplitude, which wants 5.
@@ -86,9 +95,14 @@ class Amplitude:
         ConfigurationError: A setting cannot work.
     """
 
-    api_key: str = attrs.field(repr=False, validator=check_key)
+    api_key: str = attrs.field(repr=False, converter=stripped, validator=check_key)
     zone: Literal["US", "EU"] = attrs.field(default="US", kw_only=True, validator=_check_zone)
-    url: str | None = attrs.field(default=None, kw_only=True, validator=attrs.validators.optional(check_url))
+    url: str | None = attrs.field(
+        default=None,
+        kw_only=True,
+        converter=attrs.converters.optional(stripped),
+        validator=attrs.validators.optional(check_url),
+    )
     use_batch: bool = attrs.field(default=False, kw_only=True)
     min_id_length: int | None = attrs.field(default=None, kw_only=True, validator=_check_least_id)
     plan: Plan | None = attrs.field(default=None, kw_only=True)
@@ -96,9 +110,9 @@ class Amplitude:
     opt_out: bool = attrs.field(default=False, kw_only=True)
     group_type: str = attrs.field(default="group", kw_only=True, validator=check_key)
     gzip: bool | None = attrs.field(default=None, kw_only=True)
-    name: str = attrs.field(default="Amplitude", kw_only=True, validator=check_key)
+    name: str = attrs.field(default="Amplitude", kw_only=True, validator=check_name)
     overflow: Overflow = attrs.field(default="drop", kw_only=True, validator=check_overflow)
-    limits: Limits = attrs.field(factory=Limits, kw_only=True)
+    limits: Limits = attrs.field(factory=Limits, kw_only=True, validator=check_limits)
     # Made once of the settings above.
     canonical_path: str = attrs.field(init=False, repr=False, eq=False)
     _address: str = attrs.field(init=False, repr=False, eq=False)
@@ -114,7 +128,7 @@ class Amplitude:
 
     @_address.default
     def _find_address(self) -> str:
-        return self.url or HOSTS.get(str(self.zone), "") + self.canonical_path
+        return with_path(str(self.url or HOSTS.get(str(self.zone), "")), self.canonical_path)
 
     @_largest.default
     def _find_largest(self) -> int:
@@ -167,7 +181,7 @@ class Amplitude:
             rest["options"] = {"min_id_length": self.min_id_length}
         key = orjson.dumps(self.api_key)
         body = b'{"api_key":%b,"events":[%b}],%b' % (key, b"},".join(chunks), orjson.dumps(rest)[1:])
-        compress = self.url in (None, *_OWN_ADDRESSES) if self.gzip is None else self.gzip
+        compress = self._address in _OWN_ADDRESSES if self.gzip is None else self.gzip
         return Request(self._address, self.canonical_path, _HEADERS, body, GZIP_FROM if compress else None)
 
     def judge(self, response: Response, chunks: Sequence[bytes]) -> Verdict:

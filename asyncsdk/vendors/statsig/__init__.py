@@ -9,21 +9,39 @@ import attrs
 from asyncsdk._model.events import Event
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Limits, ListFile, Overflow, Refusal, Request, Response, Verdict
-from asyncsdk.vendors._settings import check_key, check_overflow, check_url
+from asyncsdk.vendors._settings import (
+    check_key,
+    check_limits,
+    check_name,
+    check_overflow,
+    check_url,
+    stripped,
+    with_path,
+)
 from asyncsdk.vendors.statsig import events, id_lists, ruleset
 from asyncsdk.vendors.statsig.headers import common_headers
 from asyncsdk.vendors.statsig.ruleset import Rules
 
 __all__ = ["Rules", "Statsig"]
 
+DEFAULT_EVENTS = 1000
 LOG_EVENT_URL = "https://statsigapi.net" + events.PATH
 _OFFLINE = Refusal("skipped", "offline")
 
 
-def _check_secret(_: object, __: object, key: Any) -> None:
+def _check_secret(instance: object, attribute: "attrs.Attribute[Any]", key: object) -> None:
     if not (isinstance(key, str) and key.startswith("secret-")):
         msg = "Statsig needs a server secret key, which starts with 'secret-'; others have no access to rules"
         raise ConfigurationError(msg)
+    check_key(instance, attribute, key)
+
+
+def _events_url(url: str) -> str:
+    return with_path(url, events.PATH)
+
+
+def _own_limits(limits: Limits) -> Limits:
+    return limits.with_events(DEFAULT_EVENTS) if isinstance(limits, Limits) else limits
 
 
 @attrs.frozen
@@ -36,29 +54,34 @@ class Statsig:
             which Statsig takes for production.
         rules: Where rules come from, and how often they are asked for; None asks for none: events only.
         offline: Ask nothing and send nothing: rules are what `bootstrap` and `cache` have, events are skipped.
-        log_event_url: Where events go, the whole address.
+        log_event_url: Where events go, the whole address; without a path, Statsig's own is appended.
         message_ids: Send each event's id in its metadata, as `asyncsdk_event_id`: Statsig drops no copies,
             so where events outlive a process somebody else may want to.
         session_id: Names this client in requests; one is made if it is not given.
         name: What reports and `integrations` call it.
         overflow: What a full queue does: `drop`, `wait` or `raise`.
-        limits: Of requests, memory and time. Statsig's own packages send up to 1,000 to 2,000 events a
-            request.
+        limits: Of requests, memory and time. Up to 1,000 events go in one request, as with Statsig's own
+            packages, unless `limits` says otherwise.
 
     Raises:
         ConfigurationError: A setting cannot work.
     """
 
-    secret_key: str = attrs.field(repr=False, validator=_check_secret)
-    environment: str | None = attrs.field(default=None, kw_only=True, validator=attrs.validators.optional(check_key))
+    secret_key: str = attrs.field(repr=False, converter=stripped, validator=_check_secret)
+    environment: str | None = attrs.field(
+        default=None,
+        kw_only=True,
+        converter=attrs.converters.optional(stripped),
+        validator=attrs.validators.optional(check_key),
+    )
     rules: Rules | None = attrs.field(factory=Rules, kw_only=True)
     offline: bool = attrs.field(default=False, kw_only=True)
-    log_event_url: str = attrs.field(default=LOG_EVENT_URL, kw_only=True, validator=check_url)
+    log_event_url: str = attrs.field(default=LOG_EVENT_URL, kw_only=True, converter=_events_url, validator=check_url)
     message_ids: bool = attrs.field(default=False, kw_only=True)
     session_id: str = attrs.field(factory=lambda: str(uuid4()), kw_only=True, repr=False, validator=check_key)
-    name: str = attrs.field(default="Statsig", kw_only=True, validator=check_key)
+    name: str = attrs.field(default="Statsig", kw_only=True, validator=check_name)
     overflow: Overflow = attrs.field(default="drop", kw_only=True, validator=check_overflow)
-    limits: Limits = attrs.field(factory=lambda: Limits(events=1000), kw_only=True)
+    limits: Limits = attrs.field(factory=Limits, kw_only=True, converter=_own_limits, validator=check_limits)
 
     forwards: ClassVar[bool] = False
 

@@ -7,6 +7,7 @@ statuses that are not asked again, and when the vendor itself is asked in place 
 from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
+from math import inf
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from asyncsdk._model.stores import RulesCache
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 from asyncsdk.vendors._answers import retry_after
 from asyncsdk.vendors._base import Request, Response
-from asyncsdk.vendors._settings import check_url
+from asyncsdk.vendors._settings import check_url, stripped
 
 CDN = "https://api.statsigcdn.com"
 PATH = "/v2/download_config_specs"
@@ -53,7 +54,7 @@ def _written(bootstrap: Mapping[str, Any]) -> bytes:
 
 
 def _check_interval(instance: object, attribute: "attrs.Attribute[Any]", seconds: object) -> None:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= _LEAST_INTERVAL:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not _LEAST_INTERVAL <= seconds < inf:
         msg = f"`{attribute.name}` of {type(instance).__name__} is at least {_LEAST_INTERVAL} s"
         raise ConfigurationError(msg)
 
@@ -77,11 +78,13 @@ class Rules:
         ConfigurationError: A setting cannot work.
     """
 
-    specs_url: str = attrs.field(default=CDN + PATH, validator=check_url)
+    specs_url: str = attrs.field(default=CDN + PATH, converter=stripped, validator=check_url)
     fallback: bool = False
     poll_interval: float = attrs.field(default=10.0, validator=_check_interval)
     id_lists: bool = False
-    id_lists_url: str | None = attrs.field(default=None, validator=attrs.validators.optional(check_url))
+    id_lists_url: str | None = attrs.field(
+        default=None, converter=attrs.converters.optional(stripped), validator=attrs.validators.optional(check_url)
+    )
     id_lists_interval: float = attrs.field(default=60.0, validator=_check_interval)
     bootstrap: bytes | Path | None = attrs.field(default=None, converter=_body, repr=False)
     global_custom: Mapping[str, Any] = attrs.field(factory=dict, repr=False)

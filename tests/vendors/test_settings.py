@@ -1,0 +1,169 @@
+"""Settings that destinations have in common: keys, names, addresses, limits."""
+
+import math
+from typing import Any
+
+import attrs
+import pytest
+from vendors.sample import NOW_MS, destination_classes, make
+
+from asyncsdk import Amplitude, Limits, RudderStack, Rules, Statsig
+from asyncsdk.errors import ConfigurationError
+
+every_kind = pytest.mark.parametrize("kind", destination_classes(), ids=lambda kind: kind.__name__)
+
+
+def key_of(kind: type) -> str:
+    return next(field.name for field in attrs.fields(kind) if field.name.endswith("_key"))
+
+
+@every_kind
+@pytest.mark.parametrize("key", ["secret-abc\n", "  secret-abc\r\n", "\tsecret-abc"])
+def test_white_space_around_a_key_is_left_out(kind: type, key: str) -> None:
+    destination = make(kind, **{key_of(kind): key})
+
+    assert getattr(destination, key_of(kind)) == "secret-abc"
+
+
+@every_kind
+@pytest.mark.parametrize("key", ["secret-a\nb", "secret-a\x00b", "secret-a\u200bb", "secret-a\ud800"])
+def test_a_key_with_a_line_break_or_the_like_inside_is_refused_without_showing_it(kind: type, key: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"`{key_of(kind)}` of {kind.__name__} .*: copy it again") as caught:
+        make(kind, **{key_of(kind): key})
+
+    assert "secret-a" not in str(caught.value)
+
+
+@pytest.mark.parametrize("settings", [{"environment": "pro\nduction"}, {"session_id": "a\r\nX-Evil: 1"}])
+def test_what_goes_into_a_header_of_statsig_is_one_line(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="line break or invisible character inside"):
+        Statsig("secret-key", **settings)
+
+
+@every_kind
+@pytest.mark.parametrize("name", ["All", "all", " ALL "])
+def test_a_destination_cannot_have_the_name_that_means_all(kind: type, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be 'All'"):
+        make(kind, name=name)
+
+
+BAD_URLS = [
+    "https://",
+    "https://plane:port",
+    "https://plane:0",
+    "https://plane:65536",
+    "https://a..example.com",
+    f"https://{'a' * 64}.example.com",
+    "https://plane.exam ple.com",
+    "https://plane.example.com/a\nb",
+    "https://plane.example.com/#part",
+    "ftp://plane",
+]
+
+
+@every_kind
+@pytest.mark.parametrize("url", BAD_URLS)
+def test_an_address_that_no_request_could_reach_is_refused(kind: type, url: str) -> None:
+    field = next(field.name for field in attrs.fields(kind) if field.name.endswith("url"))
+
+    with pytest.raises(ConfigurationError, match=rf"`{field}` of {kind.__name__} must be http\(s\)://host"):
+        make(kind, **{field: url})
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1]:8080", "https://bücher.example", "http://localhost.", "https://1.2.3.4:65535", " https://a\n"]
+)
+def test_an_address_of_any_form_of_host_is_taken(url: str) -> None:
+    assert RudderStack("key", url).url == url.strip() + "/v1/batch"
+
+
+@pytest.mark.parametrize("field", ["specs_url", "id_lists_url"])
+def test_addresses_of_rules_are_checked_the_same_way(field: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"`{field}` of Rules must be"):
+        Rules(**{field: "https://proxy:0"})
+
+    assert getattr(Rules(**{field: "https://proxy/x\n"}), field) == "https://proxy/x"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://plane/v1", "https://plane/v1/", "https://plane?source=1", "https://plane/v1/batch?source=1"]
+)
+def test_an_address_that_is_half_of_rudderstack_s_path_is_refused_with_the_right_ones(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"'https://plane.example.com/v1/batch', without a query"):
+        RudderStack("key", url)
+
+
+@pytest.mark.parametrize(
+    ("url", "settings", "address"),
+    [
+        ("https://proxy", {}, "https://proxy/2/httpapi"),
+        ("https://proxy/", {}, "https://proxy/2/httpapi"),
+        ("https://proxy", {"use_batch": True}, "https://proxy/batch"),
+        ("https://proxy?team=a", {}, "https://proxy/2/httpapi?team=a"),
+        ("https://proxy/any", {}, "https://proxy/any"),
+        ("https://proxy/any/\n", {}, "https://proxy/any/"),
+        ("https://api.eu.amplitude.com/2/httpapi", {}, "https://api.eu.amplitude.com/2/httpapi"),
+    ],
+)
+def test_amplitude_s_path_is_appended_where_there_is_none(url: str, settings: dict[str, Any], address: str) -> None:
+    assert Amplitude("key", url=url, **settings).frame([b"{"], NOW_MS).url == address
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [("https://proxy", "https://proxy/v1/log_event"), ("https://proxy/any?b=c", "https://proxy/any?b=c")],
+)
+def test_statsig_s_path_is_appended_where_there_is_none(url: str, address: str) -> None:
+    assert Statsig("secret-key", log_event_url=url).frame([b"{"], NOW_MS).url == address
+
+
+COUNTS = ("events", "bytes", "in_flight", "queued_events", "queued_bytes")
+SECONDS = ("deadline", "timeout", "retry_first", "retry_most", "probe_every")
+
+
+@pytest.mark.parametrize("field", COUNTS)
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "100"])
+def test_a_limit_that_counts_is_a_whole_number_above_0(field: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"`{field}` of Limits must be a whole number above 0"):
+        Limits(**{field: value})
+
+
+@pytest.mark.parametrize("field", [*SECONDS, "linger"])
+@pytest.mark.parametrize("value", [-1, True, False, "1", None, math.nan, math.inf, 10**400])
+def test_a_limit_of_time_is_a_number_of_seconds(field: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"`{field}` of Limits must be a number of seconds"):
+        Limits(**{field: value})
+
+
+def test_only_linger_may_be_0() -> None:
+    assert Limits(linger=0).linger == 0
+    for field in SECONDS:
+        with pytest.raises(ConfigurationError):
+            Limits(**{field: 0})
+
+
+@every_kind
+@pytest.mark.parametrize("limits", [None, {"linger": 0.2}, 100])
+def test_limits_are_limits(kind: type, limits: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"`limits` of {kind.__name__} must be Limits"):
+        make(kind, limits=limits)
+
+
+def test_rudderstack_takes_no_larger_requests_than_its_gateway() -> None:
+    assert RudderStack("key", "https://plane", limits=Limits(bytes=4_000_000)).limits.bytes == 4_000_000
+    with pytest.raises(ConfigurationError, match="RudderStack takes 4000000 bytes"):
+        RudderStack("key", "https://plane", limits=Limits(bytes=4_000_001))
+
+
+def test_other_limits_leave_a_vendor_s_own_number_of_events_alone() -> None:
+    limits = Limits(linger=0.2)
+
+    assert (limits.events, Amplitude("key", limits=limits).limits.events) == (100, 100)
+    assert Statsig("secret-key", limits=limits).limits == Limits(events=1000, linger=0.2)
+    assert Statsig("secret-key", limits=Limits(events=7)).limits.events == 7
+
+
+@pytest.mark.parametrize("seconds", [0.5, math.inf, math.nan, True, "10"])
+def test_an_interval_is_a_number_of_seconds_from_1_on(seconds: Any) -> None:
+    with pytest.raises(ConfigurationError, match="`poll_interval` of Rules is at least"):
+        Rules(poll_interval=seconds)
