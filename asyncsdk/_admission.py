@@ -15,17 +15,37 @@ import attrs
 
 from asyncsdk import _middleware
 from asyncsdk._delivery.lane import Lane
-from asyncsdk._middleware import Middleware, Payload
+from asyncsdk._middleware import Middleware, MiddlewareWaitsError, Payload
 from asyncsdk._model.events import Alias, Event, check, order_key
 from asyncsdk._model.receipts import Delivery, Receipt, Record
+from asyncsdk._model.reports import DELIBERATE
 from asyncsdk._model.users import text_id
-from asyncsdk.errors import InvalidEventError, QueueFullError
+from asyncsdk.errors import ConfigurationError, InvalidEventError, QueueFullError
 from asyncsdk.vendors._base import Destination
 
 logger = logging.getLogger("asyncsdk")
 
 # Events that arrive together share the numbers that say when: two objects less to hold for each.
 _MOMENT = 0.0005
+
+
+def check_destinations(destinations: Sequence[Destination]) -> None:
+    """Refuse what is none, and two of one name.
+
+    Raises:
+        ConfigurationError: It says what to pass.
+    """
+    for given in destinations:
+        if isinstance(given, type) or not hasattr(given, "frame"):
+            what = given.__name__ if isinstance(given, type) else f"a {type(given).__name__}"
+            msg = (
+                f"destinations are Statsig(...), RudderStack(...) and the like, one by one (Client(*them)), not {what}"
+            )
+            raise ConfigurationError(msg)
+    names = [given.name for given in destinations]
+    if len(set(names)) < len(names):
+        msg = "two destinations have one name: give each a `name=` of its own"
+        raise ConfigurationError(msg)
 
 
 class Ids:
@@ -67,6 +87,7 @@ class Admission:
         self._now, self._now_ms = 0.0, 0
         self._wait = wait
         self._names = tuple(lane.destination.name for lane in lanes)
+        self._folded = {name.casefold(): name for name in self._names}
         self._may_wait = any(lane.destination.overflow == "wait" for lane in lanes)
         self._always_drops = all(lane.destination.overflow == "drop" for lane in lanes)
 
@@ -88,7 +109,7 @@ class Admission:
         payload = _payload(event, message_id)
         try:
             passed = _middleware.run_at_once(self.middleware, payload)
-        except InvalidEventError:
+        except MiddlewareWaitsError:
             raise
         except Exception as error:  # noqa: BLE001 -- the user's own function: it costs its event, and is logged
             return self._blame_middleware(payload.event, now_ms, error)
@@ -157,12 +178,12 @@ class Admission:
     def _encode_passed(self, original: Event, passed: Payload | None, now_ms: int) -> Receipt:
         """Encode what came out of the middleware, if anything did."""
         if passed is None:
-            return self._refuse(original, now_ms, "middleware")
-        event = passed.event
+            return self._refuse(original, now_ms, DELIBERATE)
         try:
+            event = passed.event
             check(event)
             return self._encode(event, str(event.message_id or original.message_id), now_ms, original)
-        except InvalidEventError as error:
+        except Exception as error:  # noqa: BLE001 -- what middleware made of it may be anything
             self._encode(original, "", now_ms)  # raises if it was the caller's own event that could not be sent
             return self._blame_middleware(original, now_ms, error)
 
@@ -179,7 +200,9 @@ class Admission:
                 outcomes.append(Delivery(destination.name, "skipped", reason="integrations"))
                 continue
             chunk = destination.encode(event, message_id, now_ms)
-            if isinstance(chunk, bytes):
+            if isinstance(chunk, bytes) and len(chunk) > destination.limits.queued_bytes:
+                outcomes.append(Delivery(destination.name, "rejected", reason="too large"))
+            elif isinstance(chunk, bytes):
                 outcomes.append(Record(key, message_id, chunk, admitted, also))
             else:
                 outcomes.append(Delivery(destination.name, chunk.status, reason=chunk.reason))
@@ -187,6 +210,11 @@ class Admission:
 
     def _is_wanted(self, destination: Destination, integrations: Mapping[str, Any]) -> bool:
         """Say whether `integrations` picks a destination: by its name, or by one that stands behind it."""
+        for name in integrations:
+            if name not in self._names and name.casefold() in self._folded:
+                known = self._folded[name.casefold()]
+                msg = f"`integrations` names {name!r}, but this client's destination is spelt {known!r}"
+                raise InvalidEventError(msg)
         wanted = integrations.get(destination.name, integrations.get("All", True))
         if wanted is False and destination.forwards and integrations.get(destination.name) is not False:
             return any(on is not False for name, on in integrations.items() if name not in (*self._names, "All"))

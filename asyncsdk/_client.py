@@ -3,18 +3,18 @@
 import asyncio
 import logging
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Self
 
 from asyncsdk import _jobs
-from asyncsdk._admission import Admission
+from asyncsdk._admission import Admission, check_destinations
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._exposures import Exposures
 from asyncsdk._gates import LookupVerbs
-from asyncsdk._lifecycle import Lifecycle, SignalDrain, dev_server
+from asyncsdk._lifecycle import Lifecycle, SignalDrain, dev_server, seconds, warn_forgotten
 from asyncsdk._lookups import Lookups, NoRules, RulesHolder
 from asyncsdk._middleware import Middleware
 from asyncsdk._model.events import Event
@@ -34,6 +34,8 @@ logger = logging.getLogger("asyncsdk")
 _TO_STOP = 0.1
 # Longest that takes before `aclose` returns without it.
 _STOP_GRACE = 1.0
+# Of so many events, one lets the event loop have a turn.
+_TURN_EVERY = 64
 
 
 def _hear_nothing(event_id: str, fate: Delivery) -> None:
@@ -64,9 +66,9 @@ class Client(EventVerbs, LookupVerbs):
         drain_on_sigterm: bool = False,
         start_timeout: float = 3.0,
     ) -> None:
-        names = [getattr(destination, "name", None) for destination in destinations]
-        if None in names or len(set(names)) < len(names):
-            msg = "destinations are Statsig, RudderStack, Amplitude and the like; two of one vendor need a `name=` each"
+        check_destinations(destinations)
+        if on_delivery is not None and (not callable(on_delivery) or iscoroutinefunction(on_delivery)):
+            msg = "on_delivery is a plain function of (event_id, delivery): it is not awaited"
             raise ConfigurationError(msg)
         self._lanes = [Lane(destination) for destination in destinations]
         self._admission = Admission(self._lanes, self._until_final)
@@ -86,6 +88,7 @@ class Client(EventVerbs, LookupVerbs):
         self._closing: asyncio.Future[Report] | None = None
         self._began_to_close = 0.0
         self._seen_errors: set[type] = set()
+        self._taken = 0
         for lane in self._lanes:
             lane.ledger.on_final = self._announce if on_delivery is not None else None
 
@@ -137,7 +140,7 @@ class Client(EventVerbs, LookupVerbs):
         Raises:
             WrongEventLoopError: The client runs on another loop.
         """
-        life = self._life
+        life, timeout = self._life, seconds(timeout)
         if life.state == "new":
             life.state = "closed"
         if not life.is_in_its_process or (life.state == "closed" and self._closing is None):
@@ -153,7 +156,7 @@ class Client(EventVerbs, LookupVerbs):
                 life.cancel()
             timeout = _STOP_GRACE
         await asyncio.wait([self._closing], timeout=timeout)
-        return self._closing.result() if self._closing.done() else self._report(self._began_to_close)
+        return self._closing.result() if self._closing.done() else self._report(self._began_to_close, complete=False)
 
     async def flush(self, timeout: float = 5.0) -> Report:
         """Send at once what is queued; return when everything accepted before the call has met its fate.
@@ -165,7 +168,7 @@ class Client(EventVerbs, LookupVerbs):
             WrongEventLoopError: The client runs on another loop.
             ForkedProcessError: It was started in the parent of this process.
         """
-        began = time.monotonic()
+        began, timeout = time.monotonic(), seconds(timeout)
         complete = True
         if self._life.state not in ("new", "closed"):
             self._life.check_admission()
@@ -195,7 +198,7 @@ class Client(EventVerbs, LookupVerbs):
     def __del__(self) -> None:
         life = getattr(self, "_life", None)
         if life is not None and life.state in ("running", "draining") and life.is_in_its_process:
-            self._warn_forgotten()
+            warn_forgotten(self, self._unsent())
 
     # --- events: the verbs are in EventVerbs ------------------------------------------------------------------
 
@@ -208,8 +211,8 @@ class Client(EventVerbs, LookupVerbs):
         Raises:
             ConfigurationError: It cannot be called.
         """
-        if not callable(function):
-            msg = "a middleware is a function of (payload, next)"
+        if not callable(function) or getattr(function, "__name__", "") in ("redact", "sample"):
+            msg = "a middleware is a function of (payload, next); redact(...) and sample(...) make one"
             raise ConfigurationError(msg)
         self._admission.middleware += (function,)
         return self
@@ -245,6 +248,9 @@ class Client(EventVerbs, LookupVerbs):
     async def _take(self, event: Event) -> Receipt:
         self._life.check_admission()
         self._life.check_loop()
+        self._taken += 1
+        if not self._taken % _TURN_EVERY:
+            await asyncio.sleep(0)  # a loop that only tracks would leave no time for sending
         admission = self._admission
         if admission.is_direct:
             return admission.commit(admission.prepare(event))
@@ -273,13 +279,17 @@ class Client(EventVerbs, LookupVerbs):
 
         for record in records:
             record.watchers += (count_down,)
-        await done
+        try:
+            await done
+        finally:
+            for record in records:
+                record.watchers = tuple(watcher for watcher in record.watchers if watcher is not count_down)
 
     def _announce(self, event_id: str, fate: Delivery) -> None:
         """Call the user's `on_delivery`; its faults are its own."""
         try:
             self._on_delivery(event_id, fate)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             if type(error) not in self._seen_errors:
                 self._seen_errors.add(type(error))
                 logger.exception("on_delivery failed (logged once for each kind of error)")
@@ -316,7 +326,7 @@ class Client(EventVerbs, LookupVerbs):
             self._awaits_rules = True
         self._life.start(jobs, self._ended)
         if self._drain_on_sigterm:
-            self._signal = SignalDrain(asyncio.get_running_loop(), self.flush)
+            self._signal = SignalDrain(asyncio.get_running_loop(), self._drain_for_signal)
 
     def _give_up(self) -> None:
         """Stop at once: nobody will call `aclose`, because entering the client failed."""
@@ -326,28 +336,36 @@ class Client(EventVerbs, LookupVerbs):
             self._life.state = "closed"
             self._life.cancel()
 
-    async def _settle(self, seconds: float) -> bool:
+    async def _drain_for_signal(self) -> None:
+        report = await self.flush()
+        logger.warning("SIGTERM: sent what was queued in %.2f s; %s", report.seconds, report)
+
+    async def _settle(self, seconds: float, closing_at: float | None = None) -> bool:
         """Flush every lane; False when the time was over first."""
+        if not self._unsent():
+            return True
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
                 for lane in self._lanes:
-                    group.create_task(lane.flush())
+                    group.create_task(lane.flush(closing_at))
             return True
         return False
 
     async def _drain(self, deadline: float) -> None:
         """Deliver what is queued; then take nothing more, and deliver what came in the meantime."""
         self._life.state = "draining"
+        for lane in self._lanes:
+            lane.linger = 0.0
         if self._signal is not None:
             self._signal.remove()
-        await self._settle(deadline - time.monotonic())
+        await self._settle(deadline - time.monotonic(), deadline)
         self._life.state = "closed"
-        await self._settle(deadline - time.monotonic())
+        await self._settle(deadline - time.monotonic(), deadline)
 
     def _ended(self) -> None:
         """Close the books: the tasks are gone, through `aclose` or because somebody cancelled them."""
+        forgotten, unsent = self._closing is None, self._unsent()
         if self._closing is None:
-            self._warn_forgotten()
             self._closing = asyncio.get_running_loop().create_future()
             self._began_to_close = time.monotonic()
         self._life.state = "closed"
@@ -359,6 +377,8 @@ class Client(EventVerbs, LookupVerbs):
         lost = sum(counts.lost for counts in report.destinations.values())
         logger.log(logging.WARNING if lost else logging.INFO, "closed in %.2f s; %s", report.seconds, report)
         self._closing.set_result(report)
+        if forgotten:
+            warn_forgotten(self, unsent)
 
     def _report(self, began: float, *, complete: bool = True) -> Report:
         counts = {lane.destination.name: lane.ledger.report() for lane in self._lanes}
@@ -367,8 +387,3 @@ class Client(EventVerbs, LookupVerbs):
 
     def _unsent(self) -> int:
         return sum(lane.ledger.held_events for lane in self._lanes)
-
-    def _warn_forgotten(self) -> None:
-        unsent = self._unsent()
-        msg = f"a Client was not closed, {unsent} unsent events are lost: use `async with` or `await client.aclose()`"
-        warnings.warn(msg, ResourceWarning, stacklevel=2, source=self)

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Coroutine, Mapping
 from types import FrameType
 from typing import Any, Literal
@@ -63,7 +64,7 @@ class Lifecycle:
             msg = "the client is not started: use `async with client:` or `await client.start()`"
             raise ClientClosedError(msg)
         if self.state == "closed":
-            msg = "the client is closed"
+            msg = "the client is closed, and cannot be started again: make another (in an app: one per app object)"
             raise ClientClosedError(msg)
         if os.getpid() != self._pid:
             msg = "the client was started before os.fork(): make or start one in the child process"
@@ -93,6 +94,8 @@ class Lifecycle:
             return False
 
     async def _run(self, jobs: Jobs) -> None:
+        if not jobs:
+            await asyncio.Event().wait()  # a client without destinations lives like any other
         async with asyncio.TaskGroup() as group:
             for name, job in jobs.items():
                 group.create_task(self._supervise(name, job), name=f"asyncsdk {name}")
@@ -103,9 +106,25 @@ class Lifecycle:
             try:
                 await job()
             except Exception:
+                if self.state == "closed":
+                    return  # it was told to end, and failed to do so in peace
                 self.crashes += 1
                 logger.exception("%s failed and is started again; please report this", name)
                 await asyncio.sleep(_RESTART_PAUSE)
+
+
+def seconds(timeout: float) -> float:
+    """Refuse a time-out that is no number of seconds, before anything is done about it."""
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout != timeout:  # noqa: PLR0124 -- NaN
+        msg = "a timeout is a number of seconds"
+        raise ConfigurationError(msg)
+    return timeout
+
+
+def warn_forgotten(client: object, unsent: int) -> None:
+    """Warn of a client that nobody closed."""
+    msg = f"a Client was not closed, {unsent} unsent events are lost: use `async with` or `await client.aclose()`"
+    warnings.warn(msg, ResourceWarning, stacklevel=2, source=client)
 
 
 def dev_server() -> str | None:
@@ -134,6 +153,7 @@ class SignalDrain:
     def __init__(self, loop: asyncio.AbstractEventLoop, drain: Callable[[], Coroutine[Any, Any, object]]) -> None:
         """Chain onto the handler of SIGTERM. Does nothing off the main thread, where Python allows no handlers."""
         self._loop = loop
+        self._pid = os.getpid()
         self._drain = drain
         self._drained: asyncio.Task[object] | None = None
         self._installed = threading.current_thread() is threading.main_thread()
@@ -147,6 +167,10 @@ class SignalDrain:
         self._installed = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._pid or self._loop.is_closed():
+            self.remove()
+            signal.raise_signal(number)
+            return
         self._loop.call_soon_threadsafe(self._begin)
         if callable(self._before):  # pragma: no branch -- SIG_DFL is shown in a process of its own
             self._before(number, frame)

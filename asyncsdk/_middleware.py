@@ -1,7 +1,9 @@
 """Functions of the user's between an event verb and the queues."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import fields, is_dataclass
 from inspect import isawaitable, iscoroutine
 from typing import Any
 
@@ -24,6 +26,10 @@ class Payload:
 
     event: Event
     extra: Mapping[str, Any]
+
+
+class MiddlewareWaitsError(InvalidEventError):
+    """Raised when an async middleware waits for something where nobody can wait for it."""
 
 
 Next = Callable[[Payload], Awaitable[None]]
@@ -62,6 +68,9 @@ class _Chain:
 
         def go_on(payload: Payload) -> _Rest:
             nonlocal called
+            if not isinstance(payload, Payload):
+                msg = f"`next` takes the Payload, or another one, not {type(payload).__name__}"
+                raise TypeError(msg)
             if called:
                 msg = "a middleware called `next` twice for one event"
                 raise AsyncSDKError(msg)
@@ -94,7 +103,7 @@ def run_at_once(middleware: tuple[Middleware, ...], payload: Payload) -> Payload
     """Do the same without a loop to wait on.
 
     Raises:
-        InvalidEventError: An async middleware waited for something.
+        MiddlewareWaitsError: An async middleware waited for something.
     """
     journey: Coroutine[Any, Any, Payload | None] = run(middleware, payload)
     try:
@@ -103,7 +112,7 @@ def run_at_once(middleware: tuple[Middleware, ...], payload: Payload) -> Payload
         return done.value  # type: ignore[no-any-return] # a coroutine's value is untyped there
     journey.close()
     msg = "an async middleware waits for something, which put_nowait cannot: use `await client.track(...)` and the like"
-    raise InvalidEventError(msg)
+    raise MiddlewareWaitsError(msg)
 
 
 _USER_TEXTS = ("email", "ip", "user_agent", "country", "locale", "app_version")
@@ -118,7 +127,7 @@ class Redact:
 
     def __call__(self, payload: Payload, next: Next) -> Awaitable[None]:
         """Pass the event on without what is named."""
-        changes: dict[str, Any] = {}
+        changes: dict[str, Any] = {"user": self.clean_user(payload.event.user)}
         for field in ("name", "traits", "properties", "metadata", "context", "fields", "integrations"):
             value = getattr(payload.event, field, None)
             if isinstance(value, Mapping):
@@ -138,16 +147,21 @@ class Redact:
         return attrs.evolve(user, **fields)
 
     def clean(self, value: Any) -> Any:
-        """Copy `value` with every named key's value replaced."""
+        """Copy `value` with every named key's value replaced, in whatever holds keys when it is written as JSON."""
+        if is_dataclass(value) and not isinstance(value, type):
+            return self.clean({field.name: getattr(value, field.name) for field in fields(value)})
         if isinstance(value, Mapping):
             return {key: self.replacement if key in self.names else self.clean(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
+        if isinstance(value, Sequence | AbstractSet) and not isinstance(value, str | bytes | bytearray):
             return [self.clean(item) for item in value]
         return value
 
 
 def redact(*names: str, replacement: str = "[redacted]") -> Redact:
     """Make a middleware that replaces the values of these keys wherever an event may hold them, at any depth.
+
+    That includes the fields of its user (`email`, `ip`, ...), and the users of exposures. Names are case-sensitive; ids
+    are not redacted.
 
     Raises:
         ConfigurationError: No name was given.

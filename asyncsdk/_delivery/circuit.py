@@ -24,6 +24,7 @@ class Circuit:
     generation: int = 0
     until: float = 0.0
     _floor: float = 0.0
+    _hurried: float = float("-inf")
     _limit: int = attrs.field(init=False)
     _waits: Iterator[float] = attrs.field(init=False)
 
@@ -63,6 +64,8 @@ class Circuit:
             self._floor = max(self._floor, now + at_least(retry_after))
         if generation == self.generation:
             self._open(now + next(self._waits))
+        elif news and self._floor > now:  # a late answer of before the failure: what it asks for holds all the same
+            self._open(self._floor)
         self.until = max(self.until, self._floor)
         return news
 
@@ -75,14 +78,24 @@ class Circuit:
         """Note an answer that only a person can heal; True when this is news."""
         news = not self.halted
         self.halted = True
-        if generation == self.generation:
+        if generation == self.generation or self.state == "closed":
             self._open(now + self._limits.probe_every)
         return news
 
-    def hurry(self, now: float) -> None:
-        """Cut a wait short, for a flush; what the vendor asked for is kept to."""
-        if self.state == "open":
+    def hurry(self, now: float, *, closing: bool = False) -> None:
+        """Cut a wait short, for a flush; what the vendor asked for is kept to.
+
+        Many flushes are not many requests: a halted vendor is asked before its time only when the client closes, any
+        other at most once per first wait.
+        """
+        is_due = now >= self._hurried + self._limits.retry_first and not self.halted
+        if self.state == "open" and (closing or is_due):
+            self._hurried = now
             self.until = max(now, self._floor)
+
+    def is_hopeless(self, until: float) -> bool:
+        """Say whether no request may leave before `until`."""
+        return self.state == "open" and self.until > until
 
     def _open(self, until: float) -> None:
         self.state, self.until = "open", until

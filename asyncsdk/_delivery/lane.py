@@ -19,7 +19,6 @@ from asyncsdk._delivery.ledger import Ledger
 from asyncsdk._delivery.pending import Flight, Pending
 from asyncsdk._model.receipts import Record
 from asyncsdk._model.reports import DestinationHealth
-from asyncsdk.errors import InvalidEventError
 from asyncsdk.vendors._base import Destination, Request, Response, Verdict
 
 logger = logging.getLogger("asyncsdk.delivery")
@@ -82,19 +81,27 @@ class Lane:
             self._wake.set()
         return True
 
-    async def flush(self) -> None:
-        """Send at once, and return when everything that was offered before the call has met its fate."""
+    async def flush(self, closing_at: float | None = None) -> None:
+        """Send at once, and return when everything that was offered before the call has met its fate.
+
+        Args:
+            closing_at: The client closes then: return early when nothing more can be sent before that.
+        """
         self._flushes += 1
-        self._circuit.hurry(time.monotonic())
+        self._circuit.hurry(time.monotonic(), closing=closing_at is not None)
         self._wake.set()
         try:
-            await self.ledger.settled()
+            await self.ledger.settled(lambda: closing_at is not None and self._is_hopeless(closing_at))
         finally:
             self._flushes -= 1
+
+    def _is_hopeless(self, until: float) -> bool:
+        return not self._flying and self._circuit.is_hopeless(until)
 
     def abandon(self) -> int:
         """Give up everything that has no fate yet, once the worker has ended; say how much it was."""
         self._pull()
+        self._recover()
         left = [record for flight in self._waiting for record in flight.records] + self._pending.remove()
         self._waiting.clear()
         self.ledger.settle(left, "abandoned", reason="closed before it was delivered")
@@ -120,6 +127,7 @@ class Lane:
     async def run(self, sender: Sender) -> None:
         """Send what arrives, until cancelled. May be started again after a crash: nothing is forgotten."""
         loop = asyncio.get_running_loop()
+        self._recover()
         async with asyncio.TaskGroup() as flights:
             while True:
                 self._wake.clear()
@@ -134,6 +142,13 @@ class Lane:
                     await self._wake.wait()
                 finally:
                     alarm.cancel()
+
+    def _recover(self) -> None:
+        """Take back flights whose task was cancelled before its first step: no `finally` of theirs ran."""
+        for flight in list(self._flying):
+            self._circuit.landed(flight.generation)
+            self._waiting.append(flight)
+        self._flying.clear()
 
     def _next(self, now: float) -> Flight | None:
         """Pick the flight that may leave now; those that wait for a retry go first."""
@@ -163,8 +178,8 @@ class Lane:
         """Move what arrived from the intake to the pending ones."""
         if self._open:
             arrived = self._intake.get_nowait()
-            self._pending.ready.extend(self._encoded(arrived) if self.ledger.exposures.accepted else arrived)
             self._open, self._open_bytes = [], 0
+            self._pending.ready.extend(self._encoded(arrived) if self.ledger.exposures.accepted else arrived)
 
     def _encoded(self, arrived: Batch) -> Batch:
         """Make the bytes of exposures, which come without; one that has no form in JSON is dropped alone."""
@@ -173,7 +188,7 @@ class Lane:
             if record.late is not None:
                 try:
                     record.chunk = record.late()
-                except InvalidEventError:
+                except Exception:  # noqa: BLE001 -- a user may hold anything, and costs only this exposure
                     self.ledger.settle([record], "dropped", reason="no form in JSON")
                     continue
                 self.ledger.held_bytes += len(record.chunk)
@@ -222,7 +237,8 @@ class Lane:
     async def _fly(self, flight: Flight, sender: Sender) -> None:
         try:
             while flight.parts and await self._attempt(flight, sender):
-                pass
+                if self._circuit.state == "open":
+                    break
         except Exception as error:
             # A bug in a codec costs its batch, and the lane goes on.
             self.last_error = f"crash: {type(error).__name__}"
@@ -232,9 +248,12 @@ class Lane:
         finally:
             self._circuit.landed(flight.generation)
             self._flying.discard(flight)
+            for part in flight.parts:
+                part[:] = [record for record in part if record.fate is None]
             self._trim(flight)
             if flight.parts:
                 self._waiting.append(flight)
+            self.ledger.stir()
             self._wake.set()
 
     async def _attempt(self, flight: Flight, sender: Sender) -> bool:
@@ -309,7 +328,7 @@ class Lane:
         """Note an answer; requests that were made smaller grow back to their full size."""
         self._trim(flight)
         if self._circuit.answered(flight.generation):
-            logger.info("%s: is well again", self.destination.name)
+            logger.warning("%s: is well again", self.destination.name)
         if self._target_bytes < self._limits.bytes:
             self._target_bytes = min(self._limits.bytes, self._target_bytes + self._limits.bytes // 10)
 

@@ -1,14 +1,19 @@
 """What one destination holds, and how an event leaves it: with exactly one fate, told to all who wait for it."""
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Collection
 
 from asyncsdk._delivery.accounting import Account
 from asyncsdk._model.receipts import Attempt, Delivery, Record, Status
-from asyncsdk._model.reports import DestinationReport
+from asyncsdk._model.reports import DELIBERATE, DestinationReport
 from asyncsdk.vendors._base import Limits
+
+logger = logging.getLogger("asyncsdk.delivery")
+
+_TELL_EVERY = 60.0
 
 
 class Ledger:
@@ -36,6 +41,7 @@ class Ledger:
         self._epoch = 0
         self._unsettled: dict[int, int] = {}
         self._progress = asyncio.Event()
+        self._told: dict[str, float] = {}
         self._room_waiters: deque[asyncio.Future[None]] = deque()
 
     def has_room(self, size: int) -> bool:
@@ -46,7 +52,9 @@ class Ledger:
     async def room(self, size: int) -> None:
         """Wait until `has_room(size)`, first come, first served. The caller checks again: others may be quicker."""
         queue_up = self._room_waiters.append
+        waited = False
         while not self.has_room(size):
+            waited = True
             turn = asyncio.get_running_loop().create_future()
             queue_up(turn)
             queue_up = self._room_waiters.appendleft  # whoever was called in vain stays first
@@ -55,7 +63,11 @@ class Ledger:
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
                     self.let_in()  # the turn was given, and is not used: hand it on
+                else:
+                    self._room_waiters.remove(turn)
                 raise
+        if waited:
+            self.let_in()  # there may be room for the next one too, and this one may not use its own
 
     def hold(self, record: Record) -> bool:
         """Take an event in, if there is room."""
@@ -72,6 +84,7 @@ class Ledger:
         """Count an event that is not held at all."""
         self.account.accepted += 1
         self.account.settle(fate)
+        self._tell_of_loss(fate)
         if self.on_final is not None:
             self.on_final(event_id, fate)
 
@@ -104,6 +117,7 @@ class Ledger:
             reason: Why.
             answered: The answer that settles them is not in their story.
         """
+        records = [record for record in records if record.fate is None]
         if not records:
             return
         fates: dict[int, Delivery] = {}
@@ -121,8 +135,11 @@ class Ledger:
             size += len(record.chunk)
             if record.epoch < epoch:
                 unsettled[record.epoch] -= 1
+                if not unsettled[record.epoch]:
+                    del unsettled[record.epoch]
         exposures = sum(record.late is not None for record in records) if self.exposures.accepted else 0
         fate = next(iter(fates.values()))
+        self._tell_of_loss(fate)
         self.exposures.settle(fate, exposures)
         self.account.settle(fate, len(records) - exposures)
         self.held_events -= len(records)
@@ -134,20 +151,34 @@ class Ledger:
             for record in (record for record in records if record.late is None):
                 self.on_final(record.id, fates[len(record.story) + answered])
 
+    def _tell_of_loss(self, fate: Delivery) -> None:
+        """Log that events are lost, once a minute for each reason; the counts are in the report."""
+        if fate.status not in ("rejected", "dropped") or fate.reason == DELIBERATE:
+            return
+        now = time.monotonic()
+        if now >= self._told.get(fate.reason, float("-inf")) + _TELL_EVERY:
+            self._told[fate.reason] = now
+            logger.warning("%s: events are %s: %s (told once a minute)", self._name, fate.status, fate.reason)
+
     def report(self) -> DestinationReport:
         """Give the counts so far."""
         return self.account.report(self.exposures if self.exposures.accepted else None)
 
-    async def settled(self) -> None:
-        """Return when everything that is held now has a fate."""
+    def stir(self) -> None:
+        """Let those who wait for fates look again."""
+        self._progress.set()
+
+    async def settled(self, is_hopeless: Callable[[], bool]) -> None:
+        """Return when everything that is held now has a fate, or when it is hopeless to wait for that."""
         epoch, unsettled = self._epoch, self._unsettled
         self._epoch += 1
-        unsettled[epoch] = self.held_events - sum(unsettled.values())
-        while any(count for old, count in unsettled.items() if old <= epoch):
+        if new := self.held_events - sum(unsettled.values()):
+            unsettled[epoch] = new
+        while unsettled and next(iter(unsettled)) <= epoch:
+            if is_hopeless():
+                return
             self._progress.clear()
             await self._progress.wait()
-        for old in [old for old, count in unsettled.items() if not count]:
-            del unsettled[old]
 
     def let_in(self) -> None:
         """Give the first one who waits for room a turn."""

@@ -5,6 +5,9 @@ from typing import Literal
 
 import attrs
 
+# The reason of events that middleware chose not to pass on: dropped, but no loss.
+DELIBERATE = "middleware"
+
 
 @attrs.frozen
 class DestinationReport:
@@ -34,9 +37,13 @@ class DestinationReport:
 
     @property
     def lost(self) -> int:
-        """Events that no vendor has and nobody will send again: rejected, dropped and abandoned ones."""
+        """Events that no vendor has and nobody will send again: rejected, dropped and abandoned ones.
+
+        What middleware chose not to pass on is no loss.
+        """
         exposures = 0 if self.exposures is None else self.exposures.lost
-        return sum(self.rejected.values()) + sum(self.dropped.values()) + self.abandoned + exposures
+        dropped = sum(count for reason, count in self.dropped.items() if reason != DELIBERATE)
+        return sum(self.rejected.values()) + dropped + self.abandoned + exposures
 
     def __str__(self) -> str:
         parts = [f"accepted {self.accepted:,}", f"delivered {self.delivered:,}"]
