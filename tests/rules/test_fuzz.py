@@ -16,7 +16,7 @@ from asyncsdk._rules.parameters import parameter
 from asyncsdk._rules.specs import MalformedError
 from asyncsdk._rules.sticky import assign
 
-ROUNDS = int(os.environ.get("ASYNCSDK_FUZZ_ROUNDS", "300"))
+ROUNDS = int(os.environ.get("ASYNCSDK_FUZZ_ROUNDS", "40"))
 _JUNK: tuple[Any, ...] = (
     None,
     True,
