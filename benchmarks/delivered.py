@@ -147,14 +147,15 @@ async def run(who: str, case: Case, url: str, count: int) -> Sample:
     return clock.stop(count)
 
 
-def in_a_process(who: str, name: str, count: int) -> Sample:
-    """Run one case in a process of its own against a sink of its own; all events must be there."""
+def in_a_process(who: str, name: str, count: int) -> tuple[Sample, float]:
+    """Run one case in a process of its own against a sink of its own; also say what part of the events arrived."""
     with sink(CASES[name].latency_ms) as url:
         command = [sys.executable, __file__, "--run", who, name, url, str(count)]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 -- ourselves
-        expected = count + (0 if who == "amplitude" else 2000)
-        assert received(url) == expected, f"{who}, {name}: {received(url)} of {expected} arrived"
-    return Sample(**json.loads(printed))
+        arrived = received(url) / (count + (0 if who == "amplitude" else 2000))
+    assert arrived == 1 or who in PEERS, f"{who}, {name}: {arrived:.0%} arrived"
+    sample = Sample(**json.loads(printed))
+    return Sample(sample.wall / arrived, sample.cpu / arrived), arrived
 
 
 def main() -> None:
@@ -167,9 +168,12 @@ def main() -> None:
             continue
         counts = {"asyncsdk": most, "floor": most} | dict.fromkeys(case.peers, most // SLOW)
         samples: dict[str, list[Sample]] = {who: [] for who in counts}
+        least = dict.fromkeys(counts, 1.0)
         for _ in range(rounds):
             for who, count in counts.items():
-                samples[who].append(in_a_process(who, name, count))
+                sample, arrived = in_a_process(who, name, count)
+                samples[who].append(sample)
+                least[who] = min(least[who], arrived)
         timings = {who: summary(taken) for who, taken in samples.items()}
         for who, timing in timings.items():
             to_rudder = timings["rudder"].best / timing.best if "rudder" in timings else ""
@@ -182,9 +186,19 @@ def main() -> None:
                     timing.cpu / 1e4,
                     to_rudder,
                     timings["floor"].best / timing.best,
+                    f"{least[who]:.0%}",
                 )
             )
-    columns = ("delivered", "who", "events/s", "median", "CPU s per 100k", "times rudder", "part of the floor")
+    columns = (
+        "delivered",
+        "who",
+        "events/s",
+        "median",
+        "CPU s per 100k",
+        "times rudder",
+        "part of the floor",
+        "arrived",
+    )
     show("Delivered to a sink in another process", columns, rows, as_json=options.json)
     if not options.json:
         print("\n\\* with 16 requests of 400 events in flight, where that can be set; 4 of 100 elsewhere.")
