@@ -21,6 +21,7 @@ import attrs
 import orjson
 
 from asyncsdk._model.encoding import to_json
+from asyncsdk._model.refusals import refuse
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 
 MOST_LEVELS = 40
@@ -53,7 +54,7 @@ class Identify:
     def add(self, name: str, value: float | Decimal) -> Self:
         """Add a number, below 0 to subtract; a property that is absent counts as 0."""
         if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-            _refuse(name, "a number", value)
+            refuse(name, "a number", value)
         return self._use("$add", name, value)
 
     def append(self, name: str, value: Any) -> Self:
@@ -141,7 +142,7 @@ class Identify:
 
 def _copy_object(value: Any) -> dict[str, Any] | None:
     if value is not None and not isinstance(value, Mapping):
-        _refuse("properties", "an object (a mapping)", value)
+        refuse("properties", "an object (a mapping)", value)
     copied: dict[str, Any] | None = orjson.loads(to_json(value, "properties"))
     return copied
 
@@ -181,11 +182,11 @@ class Revenue:
         if self.revenue is not None:
             _amount("revenue", self.revenue)
         if isinstance(self.quantity, bool) or not isinstance(self.quantity, int) or self.quantity <= 0:
-            _refuse("quantity", "a whole number above 0", self.quantity)
+            refuse("quantity", "a whole number above 0", self.quantity)
         for name in ("product_id", "revenue_type", "receipt", "receipt_sig", "currency"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
-                _refuse(name, "text", value)
+                refuse(name, "text", value)
 
     @property
     def event_type(self) -> str:
@@ -283,7 +284,7 @@ def _copy(name: object, value: Any) -> Any:
 def _check_value(value: Any, name: str, path: str, level: int) -> None:
     """Refuse null, a list in a list, and objects that are too deep or too large."""
     if value is None:
-        _refuse(path, "text, a number, a boolean, an object or a list of these", value)
+        refuse(path, "text, a number, a boolean, an object or a list of these", value)
     if level > MOST_LEVELS:
         msg = f"`{name}` has more than {MOST_LEVELS} levels"
         raise InvalidEventError(msg)
@@ -296,15 +297,11 @@ def _check_value(value: Any, name: str, path: str, level: int) -> None:
     if isinstance(value, list):
         for number, item in enumerate(value):
             if isinstance(item, list):
-                _refuse(f"{path}[{number}]", "no list, being in one", item)
+                msg = f"`{path}[{number}]` is a list in a list, which Amplitude does not take"
+                raise InvalidEventError(msg)
             _check_value(item, name, f"{path}[{number}]", level + 1)
 
 
 def _amount(field: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not math.isfinite(value):
-        _refuse(field, "a finite number", value)
-
-
-def _refuse(field: str, expected: str, value: object) -> None:
-    msg = f"`{field}` must be {expected}, not {type(value).__name__}"
-    raise InvalidEventError(msg)
+        refuse(field, "a finite number", value)

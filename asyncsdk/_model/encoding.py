@@ -34,6 +34,7 @@ from typing import Any
 
 import orjson
 
+from asyncsdk._model.refusals import named
 from asyncsdk.errors import InvalidEventError
 
 # What orjson takes.
@@ -96,7 +97,7 @@ def _convert(value: object, path: str) -> object:
     try:
         return _encode_odd(value)
     except (TypeError, ValueError):
-        msg = f"`{path}` is a {type(value).__name__}, which has no form in JSON: convert it first"
+        msg = f"`{path}` is {named(value)}, which has no form in JSON: convert it first"
         raise InvalidEventError(msg) from None
 
 
@@ -109,7 +110,7 @@ def _key(key: object, path: str) -> str:
         return _digits(key, path)
     if isinstance(key, Real):
         return orjson.dumps(float(key)).decode()
-    msg = f"a key of `{path}` is a {type(key).__name__}: keys are text"
+    msg = f"a key of `{path}` is {named(key)}: keys are text"
     raise InvalidEventError(msg)
 
 

@@ -18,7 +18,8 @@ from typing import Any
 import attrs
 
 from asyncsdk._model.amplitude import Identify, Revenue
-from asyncsdk._model.users import User, as_user, text_id
+from asyncsdk._model.refusals import named, refuse
+from asyncsdk._model.users import User, as_user, check_fields, text_id
 from asyncsdk.errors import InvalidEventError
 
 Properties = Mapping[str, Any]
@@ -136,17 +137,29 @@ class LogEvent:
 class RawEvent:
     """An event in Amplitude's form: `client.log_event({"event_type": ..., "user_id": ...})`.
 
-    `fields` has Amplitude's own names; those that this package does not know are passed through. `user` is
-    made of `user_id` and `device_id`, which the client reads when it takes the event.
+    `fields` has Amplitude's own names; those that this package does not know are passed through. `user`, if it is not
+    given, is made of their `user_id`, `device_id`, `ip` and `user_agent`.
     """
 
     fields: Properties
-    user: User = attrs.field(factory=User, converter=as_user)
+    user: User = attrs.field(converter=as_user)
     context: Properties | None = attrs.field(default=None, kw_only=True)
     timestamp: datetime | None = attrs.field(default=None, kw_only=True)
     integrations: Properties | None = attrs.field(default=None, kw_only=True)
     message_id: str | None = attrs.field(default=None, kw_only=True)
     extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
+
+    @user.default
+    def _find_user(self) -> User:
+        fields = self.fields
+        if not isinstance(fields, Mapping):  # refused at admission
+            return User()
+        return User(
+            fields.get("user_id"),
+            device_id=fields.get("device_id"),
+            ip=fields.get("ip"),
+            user_agent=fields.get("user_agent"),
+        )
 
 
 Event = IdentifyEvent | Track | Page | Screen | Group | Alias | LogEvent | RawEvent
@@ -157,13 +170,7 @@ def raw_event(fields: object, **keywords: Any) -> RawEvent:
     if not isinstance(fields, Mapping):
         msg = "log_event takes a user and a name, or one object with Amplitude's fields"
         raise InvalidEventError(msg)
-    user = User(
-        fields.get("user_id"),
-        device_id=fields.get("device_id"),
-        ip=fields.get("ip"),
-        user_agent=fields.get("user_agent"),
-    )
-    return RawEvent(fields, user, **keywords)
+    return RawEvent(fields, **keywords)
 
 
 def check(event: Event) -> None:
@@ -175,13 +182,27 @@ def check(event: Event) -> None:
     checks = _CHECKS.get(type(event))
     if checks is None:
         names = ", ".join(kind.__name__ for kind in _CHECKS)
-        msg = f"an event is one of {names}, not a {type(event).__name__}"
+        msg = f"an event is one of {names}, not {named(event)}"
         raise InvalidEventError(msg)
     user = event.user
     # A plain text id, the usual case, needs no closer look.
     if not (type(user.user_id) is str and user.user_id.isalnum()) and not order_key(user):
         msg = "the user needs a user_id, an anonymous_id or a device_id that is not blank"
         raise InvalidEventError(msg)
+    # Written out, and not looked at closely unless something is odd: every event comes this way.
+    if (
+        (user.ip is not None and type(user.ip) is not str)
+        or (user.user_agent is not None and type(user.user_agent) is not str)
+        or (user.locale is not None and type(user.locale) is not str)
+        or (user.email is not None and type(user.email) is not str)
+        or (user.country is not None and type(user.country) is not str)
+        or (user.app_version is not None and type(user.app_version) is not str)
+        or (user.custom is not None and type(user.custom) is not dict)
+        or (user.custom_ids is not None and type(user.custom_ids) is not dict)
+        or (user.private_attributes is not None and type(user.private_attributes) is not dict)
+        or (user.statsig_environment is not None and type(user.statsig_environment) is not dict)
+    ):
+        check_fields(user)
     checks(event)
     if event.context is not None:
         _object(event.context, "context")
@@ -190,7 +211,7 @@ def check(event: Event) -> None:
     if event.timestamp is not None:
         _timestamp(event.timestamp)
     if event.message_id is not None and not text_id(event.message_id, "message_id"):
-        _refuse("message_id", "text that is not blank", event.message_id)
+        refuse("message_id", "text that is not blank", event.message_id)
 
 
 def order_key(user: User) -> str | None:
@@ -222,7 +243,7 @@ def time_ms(timestamp: datetime) -> int:
 
 def _track(event: Track) -> None:
     if not (event.name and isinstance(event.name, str)) and not isinstance(event.name, Revenue):
-        _refuse("event", "a name that is not empty, or a Revenue", event.name)
+        refuse("event", "a name that is not empty, or a Revenue", event.name)
     if event.properties is not None:
         _object(event.properties, "properties")
 
@@ -236,16 +257,16 @@ def _page(event: Page | Screen) -> None:
     for field in ("name", "category"):
         value = getattr(event, field)
         if value is not None and not isinstance(value, str):
-            _refuse(field, "text", value)
+            refuse(field, "text", value)
     if event.properties is not None:
         _object(event.properties, "properties")
 
 
 def _group(event: Group) -> None:
     if not text_id(event.group_id, "group_id"):
-        _refuse("group_id", "an id that is not blank", event.group_id)
+        refuse("group_id", "an id that is not blank", event.group_id)
     if event.group_type is not None and not (event.group_type and isinstance(event.group_type, str)):
-        _refuse("group_type", "a name that is not empty", event.group_type)
+        refuse("group_type", "a name that is not empty", event.group_type)
     if isinstance(event.traits, Identify):
         event.traits.check_for_group()
     elif event.traits is not None:
@@ -254,9 +275,9 @@ def _group(event: Group) -> None:
 
 def _alias(event: Alias) -> None:
     if not text_id(event.previous_id, "previous_id"):
-        _refuse("previous_id", "an id that is not blank", event.previous_id)
+        refuse("previous_id", "an id that is not blank", event.previous_id)
     if not text_id(event.user.user_id, "user_id"):
-        _refuse(
+        refuse(
             "user_id",
             "the user's new id (an anonymous or device id is not enough for alias)",
             event.user.user_id,
@@ -265,9 +286,9 @@ def _alias(event: Alias) -> None:
 
 def _log_event(event: LogEvent) -> None:
     if not (event.name and isinstance(event.name, str)):
-        _refuse("event name", "text that is not empty", event.name)
+        refuse("event", "text that is not empty", event.name)
     if event.value is not None and (isinstance(event.value, bool) or not isinstance(event.value, str | int | float)):
-        _refuse("value", "text or a number", event.value)
+        refuse("value", "text or a number", event.value)
     if event.metadata is not None:
         _object(event.metadata, "metadata")
 
@@ -276,13 +297,13 @@ def _raw(event: RawEvent) -> None:
     _object(event.fields, "event")
     name = event.fields.get("event_type")
     if not (isinstance(name, str) and name.strip()):
-        _refuse("event_type", "a name that is not blank", name)
+        refuse("event_type", "a name that is not blank", name)
     for field in ("event_properties", "user_properties", "groups", "group_properties"):
         if event.fields.get(field) is not None:
             _object(event.fields[field], field)
     time = event.fields.get("time")
     if time is not None and (isinstance(time, bool) or not isinstance(time, int) or time not in _TIMES_MS):
-        _refuse("time", "whole milliseconds since 1970, before the year 10000", time)
+        refuse("time", "whole milliseconds since 1970, before the year 10000", time)
 
 
 _CHECKS: dict[type, Callable[[Any], None]] = {
@@ -311,21 +332,19 @@ _VERBS: dict[type, str] = {
 
 def _object(value: object, field: str) -> None:
     if type(value) is not dict and not isinstance(value, Mapping):
-        _refuse(field, "an object (a mapping)", value)
+        refuse(field, "an object (a mapping)", value)
 
 
 def _timestamp(value: object) -> None:
     if not isinstance(value, datetime) or time_ms(value) not in _TIMES_MS:
-        _refuse("timestamp", "a datetime of the years 1 to 9999 in UTC", value)
+        refuse("timestamp", "a datetime of the years 1 to 9999 in UTC", value)
 
 
 def _integrations(value: Properties) -> None:
     _object(value, "integrations")
     for name, wanted in value.items():
+        if name != "All" and isinstance(name, str) and name.lower() == "all":
+            msg = f"`integrations` names {name!r}; all destinations together are spelt 'All'"
+            raise InvalidEventError(msg)
         if not isinstance(wanted, bool | Mapping) or (name == "All" and not isinstance(wanted, bool)):
-            _refuse(f"integrations[{name!r}]", "True, False or (except for All) an object", wanted)
-
-
-def _refuse(field: str, expected: str, value: object) -> None:
-    msg = f"`{field}` must be {expected}, not {type(value).__name__}"
-    raise InvalidEventError(msg)
+            refuse(f"integrations[{name!r}]", "True, False or (except for All) an object", wanted)

@@ -5,6 +5,7 @@ from typing import Any
 
 import attrs
 
+from asyncsdk._model.refusals import refuse
 from asyncsdk.errors import InvalidEventError
 
 
@@ -49,6 +50,22 @@ class User:
     _memo: dict[Any, Any] | None = attrs.field(default=None, init=False, repr=False, eq=False)
 
 
+def check_fields(user: User) -> None:
+    """Refuse fields of a wrong type, which lookups put up with and vendors do not.
+
+    Raises:
+        InvalidEventError: It says which field, and what it should be.
+    """
+    for field in ("email", "ip", "user_agent", "country", "locale", "app_version"):
+        value = getattr(user, field)
+        if value is not None and not isinstance(value, str):
+            refuse(f"user.{field}", "text", value)
+    for field in ("custom", "custom_ids", "private_attributes", "statsig_environment"):
+        value = getattr(user, field)
+        if value is not None and not isinstance(value, Mapping):
+            refuse(f"user.{field}", "an object (a mapping)", value)
+
+
 def as_user(user: User | str | int) -> User:
     """Take an id for a user.
 
@@ -67,7 +84,7 @@ def text_id(value: object, field: str) -> str | None:
     """Give an id as text; None and blank text count as absent.
 
     Raises:
-        InvalidEventError: The value is neither text nor a whole number.
+        InvalidEventError: The value is neither text nor a whole number, or one that Python does not write.
     """
     if value is None:
         return None
@@ -75,9 +92,17 @@ def text_id(value: object, field: str) -> str | None:
         # The usual id is printable and no blank; the closer look costs twice as much.
         return value if (value.isprintable() and value.strip()) or is_visible(value) else None
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+        return _digits(value, field)
     msg = f"`{field}` must be text or a whole number, not {type(value).__name__}: convert it with str() first"
     raise InvalidEventError(msg)
+
+
+def _digits(value: int, field: str) -> str:
+    try:
+        return int.__repr__(value)  # an enum's own text would be its name
+    except ValueError:
+        msg = f"`{field}` is a number of too many digits for an id"
+        raise InvalidEventError(msg) from None
 
 
 def is_visible(text: str) -> bool:

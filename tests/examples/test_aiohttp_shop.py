@@ -240,7 +240,7 @@ async def test_a_request_that_makes_no_sense_is_answered_400(http: TestClient, b
 async def test_an_event_that_no_vendor_could_take_is_answered_400(http: TestClient) -> None:
     answer = await http.post("/kiosk", json={"user_id": "grace.hopper"})
 
-    assert (answer.status, await answer.text()) == (400, "`event_type` must be a name that is not blank, not NoneType")
+    assert (answer.status, await answer.text()) == (400, "`event_type` must be a name that is not blank, not None")
 
 
 async def test_closing_the_shop_delivers_what_is_queued(http: TestClient, client: Client, vendors: DevServer) -> None:

@@ -70,12 +70,12 @@ def test_operations_that_groups_do_not_have_are_refused(identify: Identify, name
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (None, f"`plan` must be {A_VALUE}, not NoneType"),
-        ([1, None], f"`plan[1]` must be {A_VALUE}, not NoneType"),
-        ([1, [2]], "`plan[1]` must be no list, being in one, not list"),
-        ({"a": [{"b": [[1]]}]}, "`plan['a'][0]['b'][0]` must be no list, being in one, not list"),
-        ({"a": float("nan")}, f"`plan['a']` must be {A_VALUE}, not NoneType"),
-        (object(), "`plan` is a object, which has no form in JSON: convert it first"),
+        (None, f"`plan` must be {A_VALUE}, not None"),
+        ([1, None], f"`plan[1]` must be {A_VALUE}, not None"),
+        ([1, [2]], "`plan[1]` is a list in a list, which Amplitude does not take"),
+        ({"a": [{"b": [[1]]}]}, "`plan['a'][0]['b'][0]` is a list in a list, which Amplitude does not take"),
+        ({"a": float("nan")}, f"`plan['a']` must be {A_VALUE}, not None"),
+        (object(), "`plan` is an object, which has no form in JSON: convert it first"),
         (dict.fromkeys(map(str, range(MOST_KEYS + 1)), 1), f"`plan` has more than {MOST_KEYS} keys"),
     ],
     ids=lambda part: part[:40] if isinstance(part, str) else "",
@@ -107,7 +107,7 @@ def test_values_may_be_as_deep_as_amplitude_takes() -> None:
 
 @pytest.mark.parametrize("value", ["12", True, None, [1]])
 def test_only_a_number_is_added(value: Any) -> None:
-    with pytest.raises(InvalidEventError, match=f"`visits` must be a number, not {type(value).__name__}"):
+    with pytest.raises(InvalidEventError, match=f"`visits` must be a number, not {value and type(value).__name__}"):
         Identify().add("visits", value)
 
 
@@ -213,12 +213,12 @@ def test_revenue_s_free_properties_are_copied_when_they_are_given() -> None:
     [
         ({"price": "5"}, "`price` must be a finite number, not str"),
         ({"price": True}, "`price` must be a finite number, not bool"),
-        ({"price": float("inf")}, "`price` must be a finite number, not float"),
-        ({"price": 1, "revenue": Decimal("NaN")}, "`revenue` must be a finite number, not Decimal"),
-        ({"price": 1, "quantity": 0}, "`quantity` must be a whole number above 0, not int"),
-        ({"price": 1, "quantity": 2.5}, "`quantity` must be a whole number above 0, not float"),
+        ({"price": float("inf")}, "`price` must be a finite number; this float is not"),
+        ({"price": 1, "revenue": Decimal("NaN")}, "`revenue` must be a finite number; this Decimal is not"),
+        ({"price": 1, "quantity": 0}, "`quantity` must be a whole number above 0; this int is not"),
+        ({"price": 1, "quantity": 2.5}, "`quantity` must be a whole number above 0; this float is not"),
         ({"price": 1, "quantity": True}, "`quantity` must be a whole number above 0, not bool"),
-        ({"price": 1, "product_id": 7}, "`product_id` must be text, not int"),
+        ({"price": 1, "product_id": 7}, "`product_id` must be text; this int is not"),
         ({"price": 1, "currency": b"USD"}, "`currency` must be text, not bytes"),
         ({"price": 1, "properties": [1]}, "`properties` must be an object (a mapping), not list"),
         (

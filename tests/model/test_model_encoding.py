@@ -131,7 +131,7 @@ def test_a_value_is_written_the_same_beside_one_that_needs_the_long_way(value: o
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (object(), "`event['a'][1]` is a object, which has no form in JSON: convert it first"),
+        (object(), "`event['a'][1]` is an object, which has no form in JSON: convert it first"),
         (1j, "`event['a'][1]` is a complex, which has no form in JSON: convert it first"),
         (b"\xff", "`event['a'][1]` is a bytes, which has no form in JSON: convert it first"),
         (lambda: 1, "`event['a'][1]` is a function, which has no form in JSON: convert it first"),
@@ -139,7 +139,7 @@ def test_a_value_is_written_the_same_beside_one_that_needs_the_long_way(value: o
         ({UUID(int=1): 3}, "a key of `event['a'][1]` is a UUID: keys are text"),
         (10**5000, "a number in `event['a'][1]` has more digits than Python writes"),
         ({10**5000: 1}, "a number in `event['a'][1]` has more digits than Python writes"),
-        ({"deep": {object()}}, "`event['a'][1]['deep'][0]` is a object, which has no form in JSON: convert it first"),
+        ({"deep": {object()}}, "`event['a'][1]['deep'][0]` is an object, which has no form in JSON: convert it first"),
     ],
     ids=lambda part: part if isinstance(part, str) else type(part).__name__,
 )

@@ -89,31 +89,31 @@ NOT_MADE = "the user needs a user_id, an anonymous_id or a device_id that is not
             Track(User(device_id=1.5), "x"),
             "`device_id` must be text or a whole number, not float: convert it with str() first",
         ),
-        (Track(ADA, ""), "`event` must be a name that is not empty, or a Revenue, not str"),
-        (Track(ADA, None), "`event` must be a name that is not empty, or a Revenue, not NoneType"),
+        (Track(ADA, ""), "`event` must be a name that is not empty, or a Revenue; it is empty"),
+        (Track(ADA, None), "`event` must be a name that is not empty, or a Revenue, not None"),
         (Track(ADA, "x", [1]), "`properties` must be an object (a mapping), not list"),
         (IdentifyEvent(ADA, "pro"), "`traits` must be an object (a mapping), not str"),
-        (Page(ADA, 1), "`name` must be text, not int"),
-        (Screen(ADA, category=1), "`category` must be text, not int"),
+        (Page(ADA, 1), "`name` must be text; this int is not"),
+        (Screen(ADA, category=1), "`category` must be text; this int is not"),
         (Page(ADA, "x", "y"), "`properties` must be an object (a mapping), not str"),
-        (Group(ADA, ""), "`group_id` must be an id that is not blank, not str"),
-        (Group(ADA, None), "`group_id` must be an id that is not blank, not NoneType"),
-        (Group(ADA, "g", group_type=""), "`group_type` must be a name that is not empty, not str"),
-        (Group(ADA, "g", group_type=1), "`group_type` must be a name that is not empty, not int"),
-        (Group(ADA, "g", 1), "`traits` must be an object (a mapping), not int"),
+        (Group(ADA, ""), "`group_id` must be an id that is not blank; it is empty"),
+        (Group(ADA, None), "`group_id` must be an id that is not blank, not None"),
+        (Group(ADA, "g", group_type=""), "`group_type` must be a name that is not empty; it is empty"),
+        (Group(ADA, "g", group_type=1), "`group_type` must be a name that is not empty; this int is not"),
+        (Group(ADA, "g", 1), "`traits` must be an object (a mapping); this int is not"),
         (
             Group(ADA, "g", Identify().remove("a", 1)),
             "groups have no $remove: only set, set_once, add, append, prepend and unset",
         ),
-        (Alias(" ", ADA), "`previous_id` must be an id that is not blank, not str"),
-        (Alias("old", User(device_id="d")), f"`user_id` must be {NEW_ID}, not NoneType"),
-        (LogEvent(ADA, ""), "`event name` must be text that is not empty, not str"),
+        (Alias(" ", ADA), "`previous_id` must be an id that is not blank; it is blank"),
+        (Alias("old", User(device_id="d")), f"`user_id` must be {NEW_ID}, not None"),
+        (LogEvent(ADA, ""), "`event` must be text that is not empty; it is empty"),
         (LogEvent(ADA, "x", bool(1)), "`value` must be text or a number, not bool"),
         (LogEvent(ADA, "x", [1]), "`value` must be text or a number, not list"),
         (LogEvent(ADA, "x", 1, "y"), "`metadata` must be an object (a mapping), not str"),
         (RawEvent([], ADA), "`event` must be an object (a mapping), not list"),
-        (RawEvent({}, ADA), "`event_type` must be a name that is not blank, not NoneType"),
-        (RawEvent({"event_type": "  "}, ADA), "`event_type` must be a name that is not blank, not str"),
+        (RawEvent({}, ADA), "`event_type` must be a name that is not blank, not None"),
+        (RawEvent({"event_type": "  "}, ADA), "`event_type` must be a name that is not blank; it is blank"),
         (
             RawEvent({"event_type": "e", "event_properties": []}, ADA),
             "`event_properties` must be an object (a mapping), not list",
@@ -121,17 +121,21 @@ NOT_MADE = "the user needs a user_id, an anonymous_id or a device_id that is not
         (RawEvent({"event_type": "e", "groups": "g"}, ADA), "`groups` must be an object (a mapping), not str"),
         (RawEvent({"event_type": "e", "time": "now"}, ADA), f"`time` must be {A_TIME}, not str"),
         (RawEvent({"event_type": "e", "time": True}, ADA), f"`time` must be {A_TIME}, not bool"),
-        (RawEvent({"event_type": "e", "time": 10**18}, ADA), f"`time` must be {A_TIME}, not int"),
+        (RawEvent({"event_type": "e", "time": 10**18}, ADA), f"`time` must be {A_TIME}; this int is not"),
         (Track(ADA, "x", context=[]), "`context` must be an object (a mapping), not list"),
         (Track(ADA, "x", integrations=[]), "`integrations` must be an object (a mapping), not list"),
         (Track(ADA, "x", integrations={"All": "true"}), f"`integrations['All']` must be {SWITCHES}, not str"),
         (Track(ADA, "x", integrations={"All": {}}), f"`integrations['All']` must be {SWITCHES}, not dict"),
+        (
+            Track(ADA, "x", integrations={"all": False}),
+            "`integrations` names 'all'; all destinations together are spelt 'All'",
+        ),
         (Track(ADA, "x", timestamp="now"), "`timestamp` must be a datetime of the years 1 to 9999 in UTC, not str"),
         (
             Track(ADA, "x", timestamp=datetime.max.replace(tzinfo=timezone(timedelta(hours=-1)))),
-            "`timestamp` must be a datetime of the years 1 to 9999 in UTC, not datetime",
+            "`timestamp` must be a datetime of the years 1 to 9999 in UTC; this datetime is not",
         ),
-        (Track(ADA, "x", message_id=""), "`message_id` must be text that is not blank, not str"),
+        (Track(ADA, "x", message_id=""), "`message_id` must be text that is not blank; it is empty"),
     ],
 )
 def test_an_event_that_no_vendor_could_take_is_refused_with_the_reason(event: Any, message: str) -> None:
@@ -190,6 +194,44 @@ def test_an_amplitude_form_event_belongs_to_the_user_that_its_fields_name() -> N
 
     assert event.user == User(7, device_id="d", ip="1.2.3.4", user_agent="curl")
     assert (event.fields, event.message_id) == (fields, "m")
+
+
+def test_an_amplitude_form_event_finds_its_user_by_itself() -> None:
+    event = RawEvent({"event_type": "e", "user_id": "abcde", "ip": "1.2.3.4"})
+
+    check(event)
+
+    assert event.user == User("abcde", ip="1.2.3.4")
+    assert RawEvent(event.fields, ADA).user == ADA
+    assert RawEvent("no object").user == User()
+
+
+TEXTS = ("email", "ip", "user_agent", "country", "locale", "app_version")
+OBJECTS = ("custom", "custom_ids", "private_attributes", "statsig_environment")
+
+
+class Text(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("field", TEXTS)
+@pytest.mark.parametrize("value", [7, b"x", ["x"]])
+def test_a_user_s_text_is_text(field: str, value: Any) -> None:
+    with pytest.raises(InvalidEventError, match=f"`user.{field}` must be text"):
+        check(Track(User("u", **{field: value}), "x"))
+
+
+@pytest.mark.parametrize("field", OBJECTS)
+@pytest.mark.parametrize("value", [7, "x", [("a", 1)]])
+def test_a_user_s_object_is_an_object(field: str, value: Any) -> None:
+    with pytest.raises(InvalidEventError, match=rf"`user.{field}` must be an object \(a mapping\)"):
+        check(Track(User("u", **{field: value}), "x"))
+
+
+def test_a_user_s_fields_may_be_of_any_kind_of_text_and_mapping() -> None:
+    texts, objects = dict.fromkeys(TEXTS, Text("x")), dict.fromkeys(OBJECTS, MappingProxyType({"a": "b"}))
+
+    check(Track(User("u", **texts, **objects), "x"))
 
 
 def test_an_amplitude_form_event_must_be_an_object() -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from enum import IntEnum
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,21 @@ from asyncsdk._model.users import User, is_visible, text_id
 from asyncsdk.errors import InvalidEventError
 
 
-@pytest.mark.parametrize(("value", "text"), [("u1", "u1"), (7, "7"), (0, "0"), (-1, "-1"), (2**70, str(2**70))])
+class Number(IntEnum):
+    SEVEN = 7
+
+
+class Loud(int):
+    def __repr__(self) -> str:
+        return "loud"
+
+    __str__ = __repr__
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("u1", "u1"), (7, "7"), (0, "0"), (-1, "-1"), (2**70, str(2**70)), (Number.SEVEN, "7"), (Loud(8), "8")],
+)
 def test_an_id_is_sent_as_text(value: object, text: str) -> None:
     assert text_id(value, "user_id") == text
 
@@ -32,6 +47,11 @@ def test_an_id_of_another_type_is_refused_without_showing_it(value: object) -> N
         text_id(value, "device_id")
 
     assert str(value) not in str(caught.value).replace(type(value).__name__, "")
+
+
+def test_an_id_of_more_digits_than_python_writes_is_refused() -> None:
+    with pytest.raises(InvalidEventError, match="`user_id` is a number of too many digits for an id"):
+        text_id(10**5000, "user_id")
 
 
 @given(st.text())

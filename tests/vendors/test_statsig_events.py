@@ -191,7 +191,7 @@ def test_a_user_that_others_remember_things_of_is_remembered_too() -> None:
 
 
 def test_a_user_s_value_without_a_form_is_refused_with_the_path_to_it() -> None:
-    with pytest.raises(InvalidEventError, match=r"`user\['custom'\]\['a'\]` is a object"):
+    with pytest.raises(InvalidEventError, match=r"`user\['custom'\]\['a'\]` is an object"):
         STATSIG.encode(Track(User("u", custom={"a": object()}), "x"), MESSAGE_ID, NOW_MS)
 
 

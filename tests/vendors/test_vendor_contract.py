@@ -107,7 +107,7 @@ def test_odd_values_are_written_as_documented(destination: Any) -> None:
 @every_destination
 def test_a_value_without_a_form_is_refused_with_the_path_to_it(destination: Any) -> None:
     with pytest.raises(
-        InvalidEventError, match=r"`event\['\w+'\]\['cart'\]\[1\]` is a object, which has no form in JSON"
+        InvalidEventError, match=r"`event\['\w+'\]\['cart'\]\[1\]` is an object, which has no form in JSON"
     ):
         destination.encode(Track(ADA, "Item Viewed", {"cart": [1, object()]}), MESSAGE_ID, NOW_MS)
 
