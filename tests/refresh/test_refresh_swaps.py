@@ -4,6 +4,7 @@ import asyncio
 import gc
 import sys
 import threading
+import weakref
 
 import orjson
 import pytest
@@ -70,14 +71,15 @@ async def test_every_answer_comes_from_one_whole_version() -> None:
 
 
 async def test_old_rules_are_let_go() -> None:
-    made, versions = refresher(statsig(), poll=1e-9), Versions()
-    task = asyncio.create_task(made.run(versions))
-    await until(lambda: versions.given > 50)
+    made, held = refresher(statsig(), poll=1e-9), list[weakref.ref[Ruleset]]()
+    made.subscribe(lambda _: held.append(weakref.ref(made.rules)))
+    task = asyncio.create_task(made.run(Versions()))
+    await until(lambda: len(held) > 50)
     task.cancel()
     await asyncio.wait([task])
     gc.collect()
 
-    assert sum(isinstance(one, Ruleset) and one.time_ms > 0 for one in gc.get_objects()) <= 2
+    assert [one() for one in held if one() is not None] == [made.rules]
 
 
 async def test_damaged_bodies_leave_rules_that_answer() -> None:
