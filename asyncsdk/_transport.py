@@ -43,6 +43,7 @@ _TROUBLE: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str]] = 
     ((aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch), "certificate"),
     (aiohttp.ClientConnectorDNSError, "name not found"),
     (aiohttp.ClientConnectorError, "refused"),
+    (ValueError, "request"),
 )
 
 
@@ -89,7 +90,7 @@ class Transport:
         try:
             async with self._open().request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
                 return Response(answer.status, _headers(answer), await read(answer))
-        except (aiohttp.ClientError, OSError, _UnreadableError) as error:
+        except (aiohttp.ClientError, OSError, ValueError, _UnreadableError) as error:
             return Response(0, error=_name(error))
 
     async def aclose(self) -> None:

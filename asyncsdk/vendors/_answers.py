@@ -9,6 +9,8 @@ from asyncsdk.vendors._base import Response, Verdict
 LONGEST_RETRY_AFTER = 3600.0
 # A wrong path, a wrong key, a source switched off, a redirect: a person has to act.
 _HALTS = frozenset({401, 404, *range(300, 400)})
+# No answer, and there will be none: the certificate is refused, or nothing can be sent to this address with this key.
+HOPELESS = frozenset({"certificate", "request"})
 # The vendor is unwell, busy, or was not reached. 501 and 505 will not get better.
 _RETRIES = frozenset({408, 425, 429, 499, *range(500, 600)} - {501, 505})
 
@@ -22,7 +24,7 @@ def by_status(response: Response, count: int) -> Verdict:
     if 200 <= status < 300:
         return Verdict()
     reason = f"status {status}" if status else response.error or "no answer"
-    if response.error == "certificate" or status in _HALTS:
+    if response.error in HOPELESS or status in _HALTS:
         return Verdict(halt=True, reason=reason)
     if status < 200 or status in _RETRIES:
         return Verdict(retry=range(count), retry_after=retry_after(response.headers), reason=reason)

@@ -125,6 +125,17 @@ async def test_a_slow_answer_times_out(server: DevServer) -> None:
     await transport.aclose()
 
 
+@pytest.mark.parametrize("url", ["http://a..b", "http://127.0.0.1:port"])
+async def test_an_address_that_nothing_can_be_sent_to_has_a_name(transport: Transport, url: str) -> None:
+    assert (await transport.send(request(url))).error == "request"
+
+
+async def test_a_header_that_cannot_be_sent_has_the_same_name(transport: Transport, server: DevServer) -> None:
+    broken = Request(f"{server.url}/v1/log_event", "/", {"STATSIG-API-KEY": "secret-a\r\nX-Evil: 1"}, b"{}")
+
+    assert (await transport.send(broken)).error == "request"
+
+
 async def test_an_untrusted_certificate_has_a_name(transport: Transport) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)

@@ -47,8 +47,9 @@ def test_without_an_answer_everything_is_sent_again(error: str, reason: str) -> 
     assert by_status(Response(0, error=error), 3) == Verdict(retry=range(3), reason=reason)
 
 
-def test_a_certificate_that_is_refused_halts_the_destination() -> None:
-    assert by_status(Response(0, error="certificate"), 3) == Verdict(halt=True, reason="certificate")
+@pytest.mark.parametrize("error", ["certificate", "request"])
+def test_what_no_second_attempt_would_change_halts_the_destination(error: str) -> None:
+    assert by_status(Response(0, error=error), 3) == Verdict(halt=True, reason=error)
 
 
 @pytest.mark.parametrize(

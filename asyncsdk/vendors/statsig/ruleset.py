@@ -18,7 +18,7 @@ import attrs
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.stores import RulesCache
 from asyncsdk.errors import ConfigurationError, InvalidEventError
-from asyncsdk.vendors._answers import retry_after
+from asyncsdk.vendors._answers import HOPELESS, retry_after
 from asyncsdk.vendors._base import Request, Response
 from asyncsdk.vendors._settings import check_url, stripped
 
@@ -125,7 +125,7 @@ def read(response: Response) -> Answer:
     reason = f"status {response.status}" if response.status else response.error or "no answer"
     return Answer(
         reason=reason,
-        soon=response.status not in _NOT_SOON and response.error != "certificate",
+        soon=response.status not in _NOT_SOON and response.error not in HOPELESS,
         retry_after=retry_after(response.headers),
     )
 
