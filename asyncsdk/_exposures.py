@@ -55,11 +55,12 @@ class Exposures:
         parts = (exposure.event_name, exposure.metadata, exposure.secondary)
         late = partial(write_exposure, parts, self._redacted(user), int(time.time() * 1000), tier, sampled.metadata)
         record = Record(_line(user), "", b"", time.monotonic(), late=late)
-        if self._life.is_on_its_loop:
+        loop = self._life.loop
+        if loop is None or self._life.is_on_its_loop:
             self._offer(record, user, found, parameter)
-        elif self._life.loop is not None:
-            with suppress(RuntimeError):  # the loop was closed meanwhile
-                self._life.loop.call_soon_threadsafe(self._offer, record, user, found, parameter)
+            return
+        with suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(self._offer, record, user, found, parameter)
 
     def _offer(self, record: Record, user: User, found: Evaluation, parameter: str) -> None:
         """Queue an exposure. One that finds no room is counted, and is new again the next time."""

@@ -5,6 +5,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Collection
+from contextlib import suppress
 
 from asyncsdk._delivery.accounting import Account
 from asyncsdk._model.receipts import Attempt, Delivery, Record, Status
@@ -52,9 +53,7 @@ class Ledger:
     async def room(self, size: int) -> None:
         """Wait until `has_room(size)`, first come, first served. The caller checks again: others may be quicker."""
         queue_up = self._room_waiters.append
-        waited = False
         while not self.has_room(size):
-            waited = True
             turn = asyncio.get_running_loop().create_future()
             queue_up(turn)
             queue_up = self._room_waiters.appendleft  # whoever was called in vain stays first
@@ -64,10 +63,10 @@ class Ledger:
                 if turn.done() and not turn.cancelled():
                     self.let_in()  # the turn was given, and is not used: hand it on
                 else:
-                    self._room_waiters.remove(turn)
+                    with suppress(ValueError):  # it was passed over already
+                        self._room_waiters.remove(turn)
                 raise
-        if waited:
-            self.let_in()  # there may be room for the next one too, and this one may not use its own
+        self.let_in()  # there may be room for the next one too, and this one may not use its own
 
     def hold(self, record: Record) -> bool:
         """Take an event in, if there is room."""

@@ -44,7 +44,7 @@ MISTAKES: dict[str, tuple[Callable[[Client], Any], str]] = {
     "metadata that is no object": (lambda c: c.log_event(ADA, "a", 1, 2), "metadata"),
     "no event type": (lambda c: c.log_event({"user_id": "u"}), "event_type"),
     "time in text": (lambda c: c.log_event({"user_id": "u", "event_type": "a", "time": "now"}), "time"),
-    "no name and no object": (lambda c: c.log_event(5), "name"),
+    "no name and no object": (lambda c: c.log_event(5), "event"),
     "context that is no object": (lambda c: c.track(ADA, "a", context=5), "context"),
     "integrations that are no object": (lambda c: c.track(ADA, "a", integrations=True), "integrations"),
     "an integration that is a text": (lambda c: c.track(ADA, "a", integrations={"All": "true"}), "All"),

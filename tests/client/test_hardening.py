@@ -25,6 +25,7 @@ from asyncsdk import (
     redact,
 )
 from asyncsdk._delivery.circuit import Circuit
+from asyncsdk._lifecycle import Lifecycle, SignalDrain
 from asyncsdk._model.receipts import Record
 from asyncsdk.dev import DevServer, Fault
 from client.conftest import ADA, amplitude, quick, rudderstack, statsig
@@ -132,6 +133,9 @@ async def test_redact_looks_into_all_that_holds_keys_and_at_the_user(server: Dev
 
 
 def test_sigterm_still_ends_a_forked_child() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    ready, tell = os.pipe()  # Python forgets a signal that comes while it forks
+
     async def main() -> int:
         client = Client(drain_on_sigterm=True)
         await client.start()
@@ -139,15 +143,20 @@ def test_sigterm_still_ends_a_forked_child() -> None:
             warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 warns of any fork beside threads
             child = os.fork()
         if child == 0:
+            os.write(tell, b"x")
             time.sleep(20)
             os._exit(1)
         await client.aclose()
         return child
 
     child = asyncio.run(main())
+    signal.signal(signal.SIGTERM, before)
+    os.read(ready, 1)
     os.kill(child, signal.SIGTERM)
     _, status = os.waitpid(child, 0)
 
+    os.close(ready)
+    os.close(tell)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGTERM
 
 
@@ -351,3 +360,55 @@ async def test_nobody_who_stopped_waiting_for_a_receipt_is_remembered(server: De
         (outcome,) = receipt.outcomes
         assert isinstance(outcome, Record)
         assert outcome.watchers == ()
+
+
+async def test_a_turn_that_passes_over_a_caller_who_gave_up_reaches_the_next(server: DevServer) -> None:
+    async with Client(rudderstack(server, quick(queued_events=1, linger=60), overflow="wait")) as client:
+        await client.track(ADA, "a")
+        first, second = (asyncio.create_task(client.track(ADA, name)) for name in ("b", "c"))
+        await asyncio.sleep(0)
+        first.cancel()
+        client._lanes[0].ledger.let_in()
+        await asyncio.wait([first])
+        flush = asyncio.create_task(client.flush())
+        await second
+        await flush
+
+    assert first.cancelled()
+
+
+async def test_a_job_that_fails_when_it_is_told_to_end_is_not_started_again() -> None:
+    life, starts = Lifecycle(), []
+
+    async def fail_at_the_end() -> None:
+        starts.append(True)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError
+
+    ended = asyncio.Event()
+    life.start({"job": fail_at_the_end}, ended.set)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    life.state = "closed"
+    life.cancel()
+    await ended.wait()
+
+    assert len(starts) == 1
+    assert life.crashes == 0
+
+
+def test_a_signal_for_a_loop_that_is_closed_goes_to_the_handler_before() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    loop = asyncio.new_event_loop()
+
+    async def drain() -> None: ...
+
+    SignalDrain(loop, drain)
+    loop.close()
+    signal.raise_signal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, before)
+
+    assert heard == [signal.SIGTERM]

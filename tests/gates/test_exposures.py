@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from asyncsdk import Client, Limits, Rules, User, redact
+from asyncsdk import Client, Limits, Rules, User, redact, sample
 from asyncsdk._jobs import windows
 from asyncsdk._lookups import NoRules
 from asyncsdk._rules.exposures import Recent
@@ -195,7 +195,8 @@ async def test_nothing_is_reported_before_start_after_close_or_offline(server: D
 
 async def test_redact_applies_to_the_users_of_exposures(server: DevServer) -> None:
     user = User("ada", email="a@b.c", custom={"iban": "NL91", "plan": "pro"})
-    async with Client(statsig(server)).add_middleware(redact("iban", "email")) as client:
+    client = Client(statsig(server)).add_middleware(sample(1.0)).add_middleware(redact("iban", "email"))
+    async with client:
         await client.check_gate(user, "open")
 
     (event,) = exposures(server)

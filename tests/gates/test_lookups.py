@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from asyncsdk import Client, ConfigurationError, RudderStack, Rules, StartError, Statsig, User
+from asyncsdk import Client, ClientClosedError, ConfigurationError, RudderStack, Rules, StartError, Statsig, User
 from asyncsdk.dev import DevServer
 from gates.conftest import ADA, rule, ruleset, spec, statsig
 
@@ -149,6 +149,36 @@ async def test_entering_a_client_that_is_cancelled_leaves_nothing_running() -> N
         await asyncio.sleep(0)
 
     assert client.health().state == "closed"
+
+
+async def test_a_closed_client_cannot_be_entered_again() -> None:
+    client = Client(statsig(offline=True))
+    async with client:
+        pass
+
+    with pytest.raises(ClientClosedError, match="make another"):
+        async with client:
+            pass
+
+
+async def test_another_loop_does_not_wait_for_the_first_rules() -> None:
+    rules = Rules(specs_url="http://127.0.0.1:9/v2/download_config_specs")
+    client = Client(statsig(rules=rules), start_timeout=1)
+    starting = asyncio.create_task(client.start())
+    await asyncio.sleep(0)
+
+    assert await asyncio.to_thread(lambda: asyncio.run(client.check_gate(ADA, "open"))) is False
+
+    await starting
+    await client.aclose()
+
+
+async def test_a_spec_that_is_broken_costs_itself_only() -> None:
+    broken = Rules(bootstrap=ruleset().replace(b'{"w": 1}', b'{"w": oops}'))
+    async with Client(statsig(offline=True, rules=broken)) as client:
+        assert await client.check_gate(ADA, "open") is True
+        assert (await client.get_config(ADA, "prices")).get_string("name", "fallback") == "fallback"
+        assert "prices: " in client.explain(ADA, "prices").render()
 
 
 async def test_a_refresh_is_seen_and_its_changes_are_told(server: DevServer) -> None:
