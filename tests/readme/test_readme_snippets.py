@@ -12,7 +12,7 @@ from asyncsdk.dev import DevServer
 from readme.pages import COMING_FROM, PAGES, README, Names, blocks, run, spans, table
 
 VENDORS = ("rudderstack", "amplitude", "statsig")
-RUNNABLE = {README: 4, COMING_FROM: 16}
+RUNNABLE = {README: 6, COMING_FROM: 16}
 
 
 def test_every_page_with_python_is_run_here() -> None:
@@ -53,7 +53,7 @@ async def test_a_service_delivers_to_all_vendors(server: DevServer) -> None:
 
     await names["main"]()
 
-    assert [server.total(vendor) for vendor in VENDORS] == [1, 1, 1]
+    assert [server.total(vendor) for vendor in VENDORS] == [1, 1, 2]  # Statsig hears of the gate, too
 
 
 async def _client_of_the_readme() -> Names:
@@ -63,10 +63,31 @@ async def _client_of_the_readme() -> Names:
     return names
 
 
-async def test_what_became_of_an_event_is_printed(server: DevServer, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_what_the_rules_say_is_looked_up(server: DevServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.set_ruleset(STATSIG_RULES)
     names = await _client_of_the_readme()
 
     await run(blocks(README)[2], names)
+
+    await names["client"].aclose()
+    assert (names["price"], bool(names["gate"])) == (15.95, True)
+    assert b"new_checkout" not in names["first_state"]  # names are hashed
+    [opened] = [event.body for event in server.accepted("amplitude")]
+    assert opened["event_properties"] == {"feature_flags": {"new_checkout": True}}
+    assert capsys.readouterr().out.startswith("new_checkout: open (rule all, Network:Recognized)")
+
+
+async def test_the_test_of_the_readme_passes() -> None:
+    names: Names = {}
+    await run(blocks(README)[5], names)
+
+    await names["test_a_purchase_is_tracked"]()
+
+
+async def test_what_became_of_an_event_is_printed(server: DevServer, capsys: pytest.CaptureFixture[str]) -> None:
+    names = await _client_of_the_readme()
+
+    await run(blocks(README)[3], names)
 
     await names["client"].aclose()
     printed = capsys.readouterr().out
@@ -78,14 +99,14 @@ async def test_what_became_of_an_event_is_printed(server: DevServer, capsys: pyt
 async def test_the_middleware_changes_and_drops_events(server: DevServer) -> None:
     names = await _client_of_the_readme()
 
-    await run(blocks(README)[3], names)
+    await run(blocks(README)[4], names)
 
     async with names["client"] as client:
-        await client.track("ada-lovelace", "Sign Up", {"password": "secret"})
+        await client.track("ada-lovelace", "Sign Up", {"password": "secret"}, context={"traits": {"plan": "pro"}})
         await client.track("ada-lovelace", "Looked at", extra={"internal": True})
     [event] = [event.body for event in await server.received("rudderstack")]
     assert event["properties"] == {"password": "[redacted]"}
-    assert event["context"]["app"] == {"name": "shop"}
+    assert event["context"].items() >= {"app": {"name": "shop"}, "traits": {"plan": "pro"}}.items()
 
 
 # What the vendors' pages document that the snippets send: what a page names, in the vendor's own form.
@@ -170,7 +191,9 @@ def a_rule(value: Any) -> dict[str, Any]:
 ITEM = {"name": "Teapot", "price": 15.95, "discount": True}
 STATSIG_RULES = {
     "feature_gates": {"new_checkout": {"enabled": True, "defaultValue": False, "rules": [a_rule(True)]}},
-    "dynamic_configs": {"item": {"enabled": True, "defaultValue": {}, "rules": [a_rule(ITEM)]}},
+    "dynamic_configs": {
+        name: {"enabled": True, "defaultValue": {}, "rules": [a_rule(ITEM)]} for name in ("item", "prices")
+    },
     "condition_map": {"all": {"type": "public"}},
 }
 STATSIG_USER = {

@@ -15,6 +15,7 @@ from asyncsdk import (
     Event,
     Group,
     IdentifyEvent,
+    Limits,
     LogEvent,
     Page,
     RawEvent,
@@ -52,7 +53,7 @@ EVENTS: dict[str, Event] = {
     "`log_event` with an object": RawEvent(RAW, ADA),
 }
 WORDS = {"<event>": "Item Viewed", "<category>": "Food", "<name>": "Pizza"}
-MAPPING = {row[0]: dict(zip(DESTINATIONS, row[1:], strict=True)) for row in table(README, "One event, three vendors")}
+MAPPING = {row[0]: dict(zip(DESTINATIONS, row[1:], strict=True)) for row in table(VENDORS, "One event, three vendors")}
 
 
 def encoded(vendor: str, event: Event) -> dict[str, Any] | Refusal:
@@ -170,6 +171,17 @@ def test_the_table_of_users_says_what_is_sent(field: str, vendor: str) -> None:
         for name in spans(cell)[0].split("."):
             found = found[name]
         assert found == USER[field]
+
+
+def test_the_table_of_limits_has_every_field_and_its_default() -> None:
+    rows = {spans(row[0])[0]: row[1].split(";")[0] for row in table(VENDORS, "Limits")}
+
+    assert list(rows) == [field.alias for field in attrs.fields(Limits)]
+    assert {name: float(text.replace(",", "")) for name, text in rows.items()} == {
+        name: getattr(Limits(), name) for name in rows
+    }
+    assert "Statsig 1,000" in section(VENDORS, "Limits")
+    assert DESTINATIONS["Statsig"].limits.events == 1000
 
 
 def test_every_promise_names_a_test_that_exists() -> None:
