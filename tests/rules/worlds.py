@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 
 from asyncsdk._model.users import User
+from asyncsdk._rules.country import Countries
 from asyncsdk._rules.loading import load_now
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.surroundings import Surroundings
@@ -21,8 +22,13 @@ _WIRE = {
 }
 
 
+# Its table takes a while to read: once is enough.
+_COUNTRIES = Countries()
+
+
 def around(**options: Any) -> Surroundings:
-    return Surroundings(**{"clock": lambda: NOW_MS, "random": lambda: 0.5, **options})
+    usual = {"clock": lambda: NOW_MS, "random": lambda: 0.5, "country": _COUNTRIES.find}
+    return Surroundings(**{**usual, **options})
 
 
 def user(fields: Json) -> User:
