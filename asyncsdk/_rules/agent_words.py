@@ -24,7 +24,7 @@ class Reading:
     tokens: list[Token] = attrs.Factory(list)
     os: Token | None = None
     browser: Token | None = None
-    bot: Token | None = None
+    has_bot: bool = False
     hints: set[str] = attrs.Factory(set)
 
     def word(self, ahead: int) -> str:
@@ -57,8 +57,9 @@ class Reading:
             self.browser = (name, version)
 
     def add_bot(self, name: str, version: str | None = None) -> None:
-        """Note a bot; the first one wins over any browser."""
-        self.bot = self.bot or (name, version)
+        """Note a bot; the first one wins over the browsers before it, and only over those."""
+        if not self.has_bot:
+            self.has_bot, self.browser = True, (name, version)
 
 
 def read(agent: str) -> Reading:
@@ -96,13 +97,13 @@ def _starts(prefix: str) -> Callable[[Reading, str], bool]:
     return lambda _, word: word.startswith(prefix)
 
 
-def _system(name: str, ahead: int, *hints: str) -> Callable[[Reading], None]:
-    """Read a system whose version stands `ahead` words on."""
+def _system(name: str, ahead: int, steps: int, *hints: str) -> Callable[[Reading], None]:
+    """Read a system whose version, if it has one, stands `ahead` words on, and step over `steps` words more."""
 
     def read(reading: Reading) -> None:
         reading.hints.update(hints)
         reading.add_os(name, reading.take(ahead))
-        reading.at += ahead - 1
+        reading.at += steps
 
     return read
 
@@ -140,11 +141,6 @@ def _device(name: str) -> Callable[[Reading], None]:
     return read
 
 
-def _ios(reading: Reading) -> None:
-    reading.hints.add("ios")
-    reading.add_os("iOS", reading.take(1))
-
-
 def _cpu_os(reading: Reading) -> None:
     reading.add("CPU OS", reading.take(2))
     reading.at += 1
@@ -179,11 +175,11 @@ def _linux(reading: Reading) -> None:
 _PHRASES: tuple[tuple[Callable[[Reading, str], bool], Callable[[Reading], None]], ...] = (
     (_starts("AppleTV"), _token("ATV OS X", 1)),
     (_says("like", "Mac", "OS"), _skip(3)),
-    (_says("Mac", "OS", "X"), _system("Mac OS X", 3, "mac")),
-    (_says("Mac", "OS"), _system("Mac OS X", 2, "mac")),
-    (_says("iOS"), _ios),
-    (_says("iPhone", "OS"), _system("iOS", 2)),
-    (_says("iPadOS"), _ios),
+    (_says("Mac", "OS", "X"), _system("Mac OS X", 3, 2, "mac")),
+    (_says("Mac", "OS"), _system("Mac OS X", 2, 2, "mac")),
+    (_says("iOS"), _system("iOS", 1, 1, "ios")),
+    (_says("iPhone", "OS"), _system("iOS", 2, 1)),
+    (_says("iPadOS"), _system("iOS", 1, 1, "ios")),
     (_starts("iPad"), _device("iPad")),
     (_starts("iPhone"), _device("iPhone")),
     (_starts("Apple-iPhone7C2"), _token("iPhone", 0, "ios")),
@@ -191,13 +187,13 @@ _PHRASES: tuple[tuple[Callable[[Reading, str], bool], Callable[[Reading], None]]
     (_says("CrOS"), _chrome_os),
     (_says("CrKey"), lambda reading: reading.add_os("Chromecast")),
     (_says("PlayStation"), _token("PlayStation", 0, "playstation")),
-    (_says("Android"), _system("Android", 1)),
-    (_says("Windows", "Phone"), _system("Windows Phone", 2)),
+    (_says("Android"), _system("Android", 1, 0)),
+    (_says("Windows", "Phone"), _system("Windows Phone", 2, 1)),
     (_starts("Windows"), _windows),
     (_says("MSIE"), lambda reading: reading.add_browser("IE", reading.take(1))),
     (_says("Yahoo!", "Slurp"), _token("Yahoo! Slurp", 1)),
-    (_says("Red", "Hat"), _system("Red Hat", 1)),
-    (_says("Ubuntu"), _system("Ubuntu", 1)),
+    (_says("Red", "Hat"), _system("Red Hat", 1, 1)),
+    (_says("Ubuntu"), _system("Ubuntu", 1, 0)),
     (_says("Mobile"), _token("Mobile", 0, "mobile")),
     (_says("Linux"), _linux),
     (_says("linux"), _linux),
@@ -223,9 +219,9 @@ def _read_tag(reading: Reading, word: str) -> None:
         _TAGS[tag](reading, version)
     elif any(part in tag for part in ("Bot", "bot", "crawler", "Crawler")):
         reading.add_bot(tag, version)
+    elif version is not None and "crawler" in version:
+        reading.hints.add("crawler")
     else:
-        if version is not None and "crawler" in version:
-            reading.hints.add("crawler")
         reading.add(tag, version)
 
 

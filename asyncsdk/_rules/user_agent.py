@@ -66,9 +66,8 @@ _SAME_NAMES = {"Yahoo! Slurp", "NetFront NX", "axios", "HeadlessChrome"}
 
 
 def _find_browser(reading: Reading) -> Token:
-    chosen = reading.bot or reading.browser
-    if chosen is not None:
-        return chosen
+    if reading.browser is not None:
+        return reading.browser
     seen: dict[str, Token] = {}
     for token in reading.tokens:
         named = _browser_by_token(token, reading.hints)

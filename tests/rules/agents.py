@@ -96,4 +96,13 @@ AGENTS = (
     "YaBrowser/1.2.3.4.5 Version/3_4,5.6.7",
     "Name/1.x.3 ;;; (a) /1 :",
     "a/é.1 Ünïcode/1.2.3",
+    "Bot ChatGPT-User/1.0;",
+    "FxiOS/4 Foobot/3 Barbot/5",
+    "Foobot/3 FxiOS/4 Barbot/5",
+    "AdsBot-Google-Mobile MSIE 7",
+    "iOS CriOS/140 HuaweiBrowser/3",
+    "iPadOS 13 Chrome/126 Safari/604",
+    "Mac OS NX/3.0.4 Android 9",
+    "Red Hat CFNetwork/1",
+    "CFNetwork/3826.400.120 x/y-crawler",
 )
