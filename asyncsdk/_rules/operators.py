@@ -37,12 +37,12 @@ def _negation(of: Operator) -> Operator:
     return Operator(of.prepare, lambda value, target: not test(value, target))
 
 
-# Numbers: both sides must have a number view.
+# Numbers: both sides must have a number view; they are compared as doubles, also where those are less exact.
 
 
 def _numeric(compare: Callable[[float, float], bool]) -> Operator:
     def test(value: object, target: float | None) -> bool:
-        left = value if value.__class__ is int or value.__class__ is float else number(value)
+        left = value if value.__class__ is float else number(value)
         return left is not None and target is not None and compare(left, target)
 
     return Operator(number, test)
@@ -176,7 +176,7 @@ def _equality(target: object) -> Callable[[object], bool]:
     if isinstance(target, bool):
         return lambda value: value is target
     if isinstance(target, (int, float)):
-        return lambda value: number(value) == target
+        return _same_number(number(target))
     if isinstance(target, str):
         return lambda value: text(value) == target
     elements, keys = as_list(target), as_object(target)
@@ -187,6 +187,10 @@ def _equality(target: object) -> Callable[[object], bool]:
         wanted = {key: text(item) for key, item in keys.items()}
         return lambda value: _text_by_key(value) == wanted
     return lambda value: value is None
+
+
+def _same_number(target: float | None) -> Callable[[object], bool]:
+    return lambda value: target is not None and number(value) == target
 
 
 def _texts(value: object) -> list[str | None] | None:

@@ -84,7 +84,7 @@ def number(value: object) -> float | None:
         return value  # type: ignore[return-value]
     if kind is int or (isinstance(value, (int, float)) and kind is not bool):
         try:
-            return float(plain_number(value))  # type: ignore[arg-type]
+            return float(value if kind is int else plain_number(value))  # type: ignore[arg-type]
         except OverflowError:
             return None
     if isinstance(value, str) and _FLOAT.fullmatch(value):

@@ -118,6 +118,11 @@ CASES: list[tuple[str, Any, list[Any], list[Any]]] = [
     ("lt", 9.5, [9, "-1"], [10, None]),
     ("lte", 10, [10], [10.5]),
     ("gt", "abc", [], [1, "abc"]),
+    ("gt", 2**53, [2**53 + 2], [2**53 + 1, 2**53]),
+    ("gte", 2**53 + 3, [2**53 + 3, 2**53 + 4], [2**53 + 2]),
+    ("lt", 2**53 + 3, [2**53 + 2], [2**53 + 3, 2**53 + 4]),
+    ("lte", 2**53 + 1, [2**53, 2**53 + 1], [2**53 + 2]),
+    ("lt", 10**400, [], [1, 10**400, None]),
     ("version_gt", "1.2.3", ["1.2.4", "1.10", "2", "1.2.4-beta"], ["1.2.3", "1.2", "1.2.x", None, "v2"]),
     ("version_gte", "1.2", ["1.2.0", "1.2"], ["1.1.9"]),
     ("version_lt", "1.10", ["1.9", " 1.2 "], ["1.10.1", "1.x"]),
@@ -142,6 +147,8 @@ CASES: list[tuple[str, Any, list[Any], list[Any]]] = [
     ("str_matches", None, [], ["a"]),
     ("eq", "1", ["1", 1, 1.0], [True, None]),
     ("eq", 1, ["1", 1.0], [True, "a"]),
+    ("eq", 2**53 + 1, [2**53, 2**53 + 1, float(2**53)], [2**53 + 2]),
+    ("eq", 10**400, [], [1, 10**400, None]),
     ("eq", True, [True], ["true", 1]),
     ("eq", None, [None], ["", 0]),
     ("eq", ["a", 1], [["a", 1], ["a", "1"]], [["a"], "a"]),
@@ -170,6 +177,21 @@ def test_an_operator(name: str, target: Any, holds: list[Any], fails: list[Any])
 
     assert [value for value in holds if not operator.test(value, prepared)] == []
     assert [value for value in fails if operator.test(value, prepared)] == []
+
+
+@pytest.mark.parametrize("target", ["inf", "-inf", "nan"])
+@pytest.mark.parametrize("name", ["before", "after", "on"])
+def test_what_is_no_instant_is_neither_before_nor_after(name: str, target: str) -> None:
+    operator = OPERATORS[name]
+
+    assert not operator.test(1, operator.prepare(target))
+
+
+def test_an_instant_past_64_bits_is_no_users_but_may_be_a_target() -> None:
+    operator = OPERATORS["before"]
+
+    assert operator.test(2**63 - 1, operator.prepare(2**63))
+    assert not operator.test(2**63, operator.prepare(2**63 + 2**60))
 
 
 def test_every_operator_has_a_case() -> None:
