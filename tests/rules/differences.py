@@ -22,7 +22,7 @@
 | reason of ID list conditions | suffix `:IdListInMemory` | none | test_reasons_name_source_and_outcome |
 | patterns that may backtrack without end | linear-time engine | refused, or short texts only | test_a_pattern_that_could_hold_the_loop_is_refused |
 | target `inf` or `nan` of an operator of time | the nearest 64-bit integer | false | test_what_is_no_instant_is_neither_before_nor_after |
-| instants past 64 bits | the nearest 64-bit integer, or a panic | see test | test_an_instant_past_64_bits_is_no_users_but_may_be_a_target |
+| instants past 64 bits | the nearest 64-bit integer, or a panic | no instant of a user, exact as a target | test_an_instant_past_64_bits_is_no_users_but_may_be_a_target |
 | int where a bool is wanted, in typed getters | given | the fallback | test_a_number_is_no_bool |
 | IPv4 parts above 255 | computed with | no country | test_an_impossible_address_has_no_country |
 """
