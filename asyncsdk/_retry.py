@@ -17,9 +17,9 @@ def waits(first: float, most: float) -> Iterator[float]:
         first: The first bound, in seconds.
         most: The bound never exceeds this many seconds.
     """
-    for bound in backoff.expo(base=2, factor=first, max_value=most):  # pragma: no branch -- it never ends
-        if bound is not None:  # both packages yield one None before the first bound
-            yield backoff.full_jitter(bound)
+    bounds = backoff.expo(base=2, factor=first, max_value=most)
+    next(bounds)  # what primes the generator is no bound: None in backoff 2.2.1, 0 in python-backoff 3
+    yield from map(backoff.full_jitter, bounds)
 
 
 def at_least(floor: float) -> float:
