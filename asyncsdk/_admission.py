@@ -16,7 +16,7 @@ import attrs
 from asyncsdk import _middleware
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._middleware import Middleware, MiddlewareWaitsError, Payload
-from asyncsdk._model.events import Alias, Event, check, order_key
+from asyncsdk._model.events import Alias, Event, check
 from asyncsdk._model.receipts import Delivery, Receipt, Record
 from asyncsdk._model.reports import DELIBERATE
 from asyncsdk._model.users import text_id
@@ -76,6 +76,7 @@ class Admission:
         lanes: One per destination.
         middleware: In the order in which events meet it.
         ids: Where ids come from; another one in each process.
+        may_raise: Whether a full lane makes an awaited verb raise.
     """
 
     def __init__(self, lanes: Sequence[Lane], wait: Callable[[Sequence[Record]], Awaitable[None]]) -> None:
@@ -89,12 +90,8 @@ class Admission:
         self._names = tuple(lane.destination.name for lane in lanes)
         self._folded = {name.casefold(): name for name in self._names}
         self._may_wait = any(lane.destination.overflow == "wait" for lane in lanes)
+        self.may_raise = any(lane.destination.overflow == "raise" for lane in lanes)
         self._always_drops = all(lane.destination.overflow == "drop" for lane in lanes)
-
-    @property
-    def is_direct(self) -> bool:
-        """Whether no event has to wait for anything on its way in."""
-        return not (self._may_wait or self.middleware)
 
     def prepare(self, event: Event) -> Receipt:
         """Check, stamp and encode an event; nothing is queued or counted yet.
@@ -102,10 +99,10 @@ class Admission:
         Raises:
             InvalidEventError: No vendor could take the event, or an async middleware waits for something.
         """
-        check(event)
+        key = check(event)
         message_id, now_ms = self._stamp(event)
         if not self.middleware:
-            return self._encode(event, message_id, now_ms)
+            return self._encode(event, key, message_id, now_ms)
         payload = _payload(event, message_id)
         try:
             passed = _middleware.run_at_once(self.middleware, payload)
@@ -116,9 +113,7 @@ class Admission:
         return self._encode_passed(payload.event, passed, now_ms)
 
     async def prepare_patiently(self, event: Event) -> Receipt:
-        """Do the same, and wait for middleware that waits."""
-        if not self.middleware:
-            return self.prepare(event)
+        """Do the same with middleware that may wait."""
         check(event)
         message_id, now_ms = self._stamp(event)
         payload = _payload(event, message_id)
@@ -158,15 +153,19 @@ class Admission:
 
     async def room(self, receipt: Receipt) -> None:
         """Wait until every lane that is worth waiting for has room for a prepared event, all at the same moment."""
-        while True:
-            for lane, outcome in zip(self.lanes, receipt.outcomes, strict=True):
-                if type(outcome) is Record and lane.destination.overflow == "wait":
+        while (full := self.lane_to_wait_for(receipt)) is not None:
+            lane, size = full
+            await lane.ledger.room(size)
+
+    def lane_to_wait_for(self, receipt: Receipt) -> tuple[Lane, int] | None:
+        """Give a full lane that is worth waiting for, and the bytes that it needs room for."""
+        if self._may_wait:
+            for lane, outcome in zip(self.lanes, receipt.outcomes):  # noqa: B905 -- as in `commit`
+                if isinstance(outcome, Record) and lane.destination.overflow == "wait":
                     size = len(outcome.chunk)
                     if not lane.ledger.has_room(size):
-                        await lane.ledger.room(size)
-                        break
-            else:
-                return
+                        return lane, size
+        return None
 
     def _stamp(self, event: Event) -> tuple[str, int]:
         given = event.message_id
@@ -181,15 +180,14 @@ class Admission:
             return self._refuse(original, now_ms, DELIBERATE)
         try:
             event = passed.event
-            check(event)
-            return self._encode(event, str(event.message_id or original.message_id), now_ms, original)
+            key = check(event)
+            return self._encode(event, key, str(event.message_id or original.message_id), now_ms, original)
         except Exception as error:  # noqa: BLE001 -- what middleware made of it may be anything
-            self._encode(original, "", now_ms)  # raises if it was the caller's own event that could not be sent
+            self._encode(original, "", "", now_ms)  # raises if it was the caller's own event that could not be sent
             return self._blame_middleware(original, now_ms, error)
 
-    def _encode(self, event: Event, message_id: str, now_ms: int, original: Event | None = None) -> Receipt:
+    def _encode(self, event: Event, key: str, message_id: str, now_ms: int, original: Event | None = None) -> Receipt:
         """Make the records of an event, one per lane, or the reason why there is none."""
-        key = order_key(event.user) or ""
         also = text_id(event.previous_id, "previous_id") if type(event) is Alias else None
         admitted = self._now
         integrations = event.integrations

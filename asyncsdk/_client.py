@@ -246,18 +246,20 @@ class Client(EventVerbs, LookupVerbs):
         return receipt
 
     async def _take(self, event: Event) -> Receipt:
-        self._life.check_admission()
-        self._life.check_loop()
+        life, admission = self._life, self._admission
         self._taken += 1
         if not self._taken % _TURN_EVERY:
             await asyncio.sleep(0)  # a loop that only tracks would leave no time for sending
-        admission = self._admission
-        if admission.is_direct:
-            return admission.commit(admission.prepare(event))
-        receipt = await admission.prepare_patiently(event)
-        await admission.room(receipt)
-        self._life.check_admission()
-        return admission.commit(receipt)
+        life.check_caller()
+        if admission.middleware:
+            receipt = await admission.prepare_patiently(event)
+            life.check_admission()
+        else:
+            receipt = admission.prepare(event)
+        if admission.lane_to_wait_for(receipt) is not None:
+            await admission.room(receipt)
+            life.check_admission()
+        return admission.commit(receipt, may_raise=admission.may_raise)
 
     def _commit_from_afar(self, receipt: Receipt) -> None:
         if self._life.state == "closed":

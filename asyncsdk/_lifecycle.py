@@ -22,6 +22,7 @@ State = Literal["new", "running", "draining", "closed"]
 DEV_SERVER = "ASYNCSDK_DEV_SERVER"
 # A job that fails at once, again and again, is started again at most this often.
 _RESTART_PAUSE = 1.0
+_TAKING = ("running", "draining")
 
 
 class Lifecycle:
@@ -52,6 +53,19 @@ class Lifecycle:
     def cancel(self) -> None:
         """Tell the jobs to end; only after `start`."""
         self._task.cancel()
+
+    def check_caller(self) -> None:
+        """Refuse to be awaited for an event from where it could not be delivered.
+
+        Raises:
+            ClientClosedError: The client was not started, or is closed.
+            ForkedProcessError: It was started in the parent of this process.
+            WrongEventLoopError: It runs on another event loop.
+        """
+        # A forked child runs no loop or another one, so the process need not be asked for on the good path.
+        if self.state not in _TAKING or not self.is_on_its_loop:
+            self.check_admission()
+            self.check_loop()
 
     def check_admission(self) -> None:
         """Refuse an event that could not be delivered from here.

@@ -173,8 +173,8 @@ def raw_event(fields: object, **keywords: Any) -> RawEvent:
     return RawEvent(fields, **keywords)
 
 
-def check(event: Event) -> None:
-    """Refuse what no vendor could take: no id, no name, a wrong type.
+def check(event: Event) -> str:
+    """Refuse what no vendor could take: no id, no name, a wrong type; give the order key of what they could.
 
     Raises:
         InvalidEventError: It says which field, and what it should be.
@@ -185,8 +185,8 @@ def check(event: Event) -> None:
         msg = f"an event is one of {names}, not {named(event)}"
         raise InvalidEventError(msg)
     user = event.user
-    # A plain text id, the usual case, needs no closer look.
-    if not (type(user.user_id) is str and user.user_id.isalnum()) and not order_key(user):
+    key = order_key(user)
+    if not key:
         msg = "the user needs a user_id, an anonymous_id or a device_id that is not blank"
         raise InvalidEventError(msg)
     # Written out, and not looked at closely unless something is odd: every event comes this way.
@@ -212,15 +212,13 @@ def check(event: Event) -> None:
         _timestamp(event.timestamp)
     if event.message_id is not None and not text_id(event.message_id, "message_id"):
         refuse("message_id", "text that is not blank", event.message_id)
+    return key
 
 
 def order_key(user: User) -> str | None:
     """Say whose line an event stands in: the user's, the device's or the visitor's; None without any id."""
-    user_id = user.user_id
-    if type(user_id) is str and user_id.isalnum():
-        return user_id
     return (
-        text_id(user_id, "user_id")
+        text_id(user.user_id, "user_id")
         or text_id(user.device_id, "device_id")
         or text_id(user.anonymous_id, "anonymous_id")
     )

@@ -177,14 +177,16 @@ def test_a_client_that_is_thrown_away_warns() -> None:
 async def test_a_client_of_another_process_is_told_so_by_every_call(server: DevServer) -> None:
     client = Client(rudderstack(server))
     await client.start()
-    pid, client._life._pid = client._life._pid, 0  # as if this were a child of its process
+    life = client._life
+    pid, loop = life._pid, life.loop
+    life._pid, life.loop = 0, None  # as in a child of its process, where no loop of the parent's runs
 
     for use in (client.flush, client.start, lambda: client.track(ADA, "a")):
         with pytest.raises(ForkedProcessError):
             await use()
     assert (await client.aclose()).destinations["RudderStack"].accepted == 0
 
-    client._life._pid = pid
+    life._pid, life.loop = pid, loop
     await client.aclose()
 
 
