@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -77,7 +78,8 @@ def assert_ingested_once_and_in_order(server: DevServer, vendor: str, users: lis
         assert mine == sorted(mine)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(90)
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(scripts, events, st.fixed_dictionaries({"events": st.integers(1, 8), "in_flight": st.integers(1, 4)}))
 def test_every_event_has_one_fate_and_order_is_kept(
     script: dict[str, list[Fault | None]], users: list[str], limits: dict[str, Any]
