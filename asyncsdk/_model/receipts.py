@@ -46,7 +46,7 @@ class Attempt:
     reason: str
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, weakref_slot=False)
 class Record:
     """One event on its way to one destination.
 
@@ -87,7 +87,7 @@ class Record:
             watcher()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, weakref_slot=False)
 class Receipt:
     """What an event verb returns: the event is admitted, and this tells what becomes of it.
 
