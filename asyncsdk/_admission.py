@@ -191,6 +191,8 @@ class Admission:
         also = text_id(event.previous_id, "previous_id") if type(event) is Alias else None
         admitted = self._now
         integrations = event.integrations
+        if integrations is not None:
+            self._check_spelling(integrations)
         outcomes: list[Record | Delivery] = []
         for lane in self.lanes:
             destination = lane.destination
@@ -206,13 +208,16 @@ class Admission:
                 outcomes.append(Delivery(destination.name, chunk.status, reason=chunk.reason))
         return Receipt(message_id, event, now_ms, self._names, outcomes, self._wait, original)
 
-    def _is_wanted(self, destination: Destination, integrations: Mapping[str, Any]) -> bool:
-        """Say whether `integrations` picks a destination: by its name, or by one that stands behind it."""
+    def _check_spelling(self, integrations: Mapping[str, Any]) -> None:
+        """Refuse a name that is one of this client's destinations but for its case: it would withhold nothing."""
         for name in integrations:
             if name not in self._names and name.casefold() in self._folded:
                 known = self._folded[name.casefold()]
                 msg = f"`integrations` names {name!r}, but this client's destination is spelt {known!r}"
                 raise InvalidEventError(msg)
+
+    def _is_wanted(self, destination: Destination, integrations: Mapping[str, Any]) -> bool:
+        """Say whether `integrations` picks a destination: by its name, or by one that stands behind it."""
         wanted = integrations.get(destination.name, integrations.get("All", True))
         if wanted is False and destination.forwards and integrations.get(destination.name) is not False:
             return any(on is not False for name, on in integrations.items() if name not in (*self._names, "All"))

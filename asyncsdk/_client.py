@@ -170,7 +170,7 @@ class Client(EventVerbs, LookupVerbs):
         """
         began, timeout = time.monotonic(), seconds(timeout)
         complete = True
-        if self._life.state not in ("new", "closed"):
+        if self._life.takes_events:
             self._life.check_admission()
             self._life.check_loop()
             complete = await self._settle(timeout)
@@ -197,7 +197,7 @@ class Client(EventVerbs, LookupVerbs):
 
     def __del__(self) -> None:
         life = getattr(self, "_life", None)
-        if life is not None and life.state in ("running", "draining") and life.is_in_its_process:
+        if life is not None and life.takes_events and life.is_in_its_process:
             warn_forgotten(self, self._unsent())
 
     # --- events: the verbs are in EventVerbs ------------------------------------------------------------------

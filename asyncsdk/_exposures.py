@@ -46,7 +46,7 @@ class Exposures:
     def _report(self, rules: Ruleset, user: User, found: Evaluation, exposure: Exposure, parameter: str = "") -> None:
         for consulted in found.consulted:
             self.config(rules, user, consulted)
-        if self._life.state not in ("running", "draining") or not self._life.is_in_its_process:
+        if not self._life.takes_events or not self._life.is_in_its_process:
             return
         sampled = self.recent.sample(rules, user, found)
         if not sampled.keeps:

@@ -54,6 +54,11 @@ class Lifecycle:
         """Tell the jobs to end; only after `start`."""
         self._task.cancel()
 
+    @property
+    def takes_events(self) -> bool:
+        """Whether events may be queued: after `start`, and until `aclose` ends its intake."""
+        return self.state in _TAKING
+
     def check_caller(self) -> None:
         """Refuse to be awaited for an event from where it could not be delivered.
 
