@@ -9,13 +9,14 @@ from asyncsdk._model.receipts import Delivery, Receipt
 from asyncsdk._model.reports import (
     DestinationHealth,
     DestinationReport,
+    Exchange,
     Health,
     Report,
     RulesetChange,
     RulesHealth,
     StartReport,
 )
-from asyncsdk._model.results import Details, DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
+from asyncsdk._model.results import Answer, Details, DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
 from asyncsdk._model.users import User
 from asyncsdk._rules.explain import Explanation
 from asyncsdk._version import __version__
@@ -44,6 +45,7 @@ __all__ = [
     "Rules",
     "Statsig",
     # What the rules say.
+    "Answer",
     "Details",
     "DynamicConfig",
     "Experiment",
@@ -71,6 +73,7 @@ __all__ = [
     "Delivery",
     "DestinationHealth",
     "DestinationReport",
+    "Exchange",
     "Health",
     "Receipt",
     "Report",

@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Self
 
@@ -14,12 +13,13 @@ from asyncsdk._admission import Admission, check_destinations
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._exposures import Exposures
 from asyncsdk._gates import LookupVerbs
-from asyncsdk._lifecycle import Lifecycle, SignalDrain, dev_server, seconds, warn_forgotten
-from asyncsdk._lookups import Lookups, NoRules, RulesHolder
+from asyncsdk._hooks import HookVerbs, harmless
+from asyncsdk._lifecycle import Job, Lifecycle, SignalDrain, dev_server, seconds, warn_forgotten
+from asyncsdk._lookups import Lookups, NoRules, RulesHolder, WatchedLookups
 from asyncsdk._middleware import Middleware
 from asyncsdk._model.events import Event
 from asyncsdk._model.receipts import Delivery, Receipt, Record
-from asyncsdk._model.reports import Health, Report, RulesetChange, StartReport
+from asyncsdk._model.reports import Health, Report, StartReport, Watch
 from asyncsdk._refresh import Refresher
 from asyncsdk._rules.overrides import Overrides
 from asyncsdk._rules.ruleset import Ruleset
@@ -38,11 +38,7 @@ _STOP_GRACE = 1.0
 _TURN_EVERY = 64
 
 
-def _hear_nothing(event_id: str, fate: Delivery) -> None:
-    """Stand in for an `on_delivery` that was not given; never called."""
-
-
-class Client(EventVerbs, LookupVerbs):
+class Client(EventVerbs, LookupVerbs, HookVerbs):
     """One client for gates and events: everything a service needs of Statsig, RudderStack and Amplitude.
 
     Making one touches no event loop and no network, so it may stand at module level. It belongs to the loop and the
@@ -56,7 +52,7 @@ class Client(EventVerbs, LookupVerbs):
         start_timeout: Longest that `start`, and lookups meanwhile, wait for the first rules, in seconds.
 
     Raises:
-        ConfigurationError: Two destinations have one name, or one is none.
+        ConfigurationError: Two destinations have one name, or one is none; or `on_delivery` would have to be awaited.
     """
 
     def __init__(
@@ -67,9 +63,7 @@ class Client(EventVerbs, LookupVerbs):
         start_timeout: float = 3.0,
     ) -> None:
         check_destinations(destinations)
-        if on_delivery is not None and (not callable(on_delivery) or iscoroutinefunction(on_delivery)):
-            msg = "on_delivery is a plain function of (event_id, delivery): it is not awaited"
-            raise ConfigurationError(msg)
+        on_final = None if on_delivery is None else harmless(on_delivery, "on_delivery")
         self._lanes = [Lane(destination) for destination in destinations]
         self._admission = Admission(self._lanes, self._until_final)
         self._life = Lifecycle()
@@ -77,20 +71,20 @@ class Client(EventVerbs, LookupVerbs):
         source = next((given for given in destinations if isinstance(given, Statsig)), None)
         self._refresher = None if source is None or source.rules is None else Refresher(source)
         self._holder: RulesHolder = self._refresher or NoRules()
-        self._awaits_rules = False
+        self._awaits_rules = self._takes_detour = False
         self._overrides = Overrides()
         lane = next((lane for lane in self._lanes if lane.destination is source and not source.offline), None)
         self._exposures = Exposures(self._life, lane, lambda: self._admission.middleware)
         self._lookups = Lookups(self._exposures)
-        self._on_delivery = on_delivery or _hear_nothing
         self._drain_on_sigterm = drain_on_sigterm
         self._signal: SignalDrain | None = None
         self._closing: asyncio.Future[Report] | None = None
         self._began_to_close = 0.0
-        self._seen_errors: set[type] = set()
+        self._watches: list[Watch] = []
+        self._own_jobs: list[tuple[str, Job]] = []
         self._taken = 0
         for lane in self._lanes:
-            lane.ledger.on_final = self._announce if on_delivery is not None else None
+            lane.ledger.on_final = on_final
 
     def __repr__(self) -> str:
         names = ", ".join(lane.destination.name for lane in self._lanes)
@@ -120,6 +114,7 @@ class Client(EventVerbs, LookupVerbs):
         self._life.check_loop()
         ready = await self.ready(self._start_timeout)
         self._awaits_rules = False
+        self._takes_detour = isinstance(self._lookups, WatchedLookups)
         source = self._holder.rules.source if ready and self._refresher is not None else ""
         if require_ready and not ready:
             await self.aclose(timeout=_STOP_GRACE)
@@ -177,7 +172,7 @@ class Client(EventVerbs, LookupVerbs):
         return self._report(began, complete=complete)
 
     def health(self) -> Health:
-        """Tell how the client and each destination are doing; cheap enough for a health endpoint."""
+        """Tell how the client and each destination are doing; from any thread, and cheap enough for an endpoint."""
         lanes = {lane.destination.name: lane.health() for lane in self._lanes}
         rules = None if self._refresher is None else self._refresher.health()
         return Health(state=self._life.state, destinations=lanes, crashes=self._life.crashes, rules=rules)
@@ -287,25 +282,7 @@ class Client(EventVerbs, LookupVerbs):
             for record in records:
                 record.watchers = tuple(watcher for watcher in record.watchers if watcher is not count_down)
 
-    def _announce(self, event_id: str, fate: Delivery) -> None:
-        """Call the user's `on_delivery`; its faults are its own."""
-        try:
-            self._on_delivery(event_id, fate)
-        except (Exception, asyncio.CancelledError) as error:
-            if type(error) not in self._seen_errors:
-                self._seen_errors.add(type(error))
-                logger.exception("on_delivery failed (logged once for each kind of error)")
-
-    # --- rules: the lookups are in LookupVerbs ----------------------------------------------------------------
-
-    def on_ruleset_change(self, function: Callable[[RulesetChange], object]) -> Self:
-        """Call `function` on the loop with what changed, each time that other rules are in use.
-
-        It must not block; what it raises is logged.
-        """
-        if self._refresher is not None:
-            self._refresher.subscribe(function)
-        return self
+    # --- rules: the lookups are in LookupVerbs, the hooks in HookVerbs ----------------------------------------
 
     async def _first_rules(self) -> Ruleset:
         """Wait with a lookup while the client starts; before and after that, lookups wait for nothing."""
@@ -321,12 +298,12 @@ class Client(EventVerbs, LookupVerbs):
     def _launch(self, dev_url: str | None) -> None:
         """Start all jobs."""
         self._admission.ids.renew()
-        jobs = {lane.destination.name: _jobs.delivery(lane, dev_url) for lane in self._lanes}
+        jobs = [(lane.destination.name, _jobs.delivery(lane, dev_url, self._watches)) for lane in self._lanes]
         if self._refresher is not None:
-            jobs["rules"] = _jobs.refresh(self._refresher, dev_url)
-            jobs["exposure windows"] = _jobs.windows(self._exposures.recent)
-            self._awaits_rules = True
-        self._life.start(jobs, self._ended)
+            jobs.append(("rules", _jobs.refresh(self._refresher, dev_url, self._watches)))
+            jobs.append(("exposure windows", _jobs.windows(self._exposures.recent)))
+            self._awaits_rules = self._takes_detour = True
+        self._life.start(jobs + self._own_jobs, self._ended)
         if self._drain_on_sigterm:
             self._signal = SignalDrain(asyncio.get_running_loop(), self._drain_for_signal)
 

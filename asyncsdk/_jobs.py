@@ -1,10 +1,12 @@
 """What a client does in the background: deliver, keep rules fresh, start exposure windows."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
 
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._lifecycle import Job
+from asyncsdk._model.reports import Watch
 from asyncsdk._refresh import Refresher
 from asyncsdk._rules.exposures import Recent
 from asyncsdk.vendors._base import Limits
@@ -15,7 +17,7 @@ EXPOSURE_WINDOW = 60.0
 _DEV_LINGER, _DEV_POLL = 0.1, 1.0
 
 
-def delivery(lane: Lane, dev_url: str | None) -> Job:
+def delivery(lane: Lane, dev_url: str | None, watches: Sequence[Watch]) -> Job:
     """Make the job that empties a lane, into a dev server if there is one."""
     # aiohttp takes longer to import than all the rest together, and nothing needs it before.
     from asyncsdk._transport import Transport  # noqa: PLC0415 -- see above
@@ -24,13 +26,14 @@ def delivery(lane: Lane, dev_url: str | None) -> Job:
         lane.linger = min(lane.linger, _DEV_LINGER)
 
     async def deliver() -> None:
-        async with aclosing(Transport(lane.destination.limits, dev_url)) as transport:
+        destination = lane.destination
+        async with aclosing(Transport(destination.limits, dev_url, destination.name, watches)) as transport:
             await lane.run(transport)
 
     return deliver
 
 
-def refresh(refresher: Refresher, dev_url: str | None) -> Job:
+def refresh(refresher: Refresher, dev_url: str | None, watches: Sequence[Watch]) -> Job:
     """Make the job that keeps rules fresh, from a dev server if there is one."""
     from asyncsdk._transport import Transport  # noqa: PLC0415 -- as above
 
@@ -38,7 +41,7 @@ def refresh(refresher: Refresher, dev_url: str | None) -> Job:
         refresher.polling.interval = refresher.lists.polling.interval = _DEV_POLL
 
     async def keep_fresh() -> None:
-        async with aclosing(Transport(Limits(), dev_url)) as transport:
+        async with aclosing(Transport(Limits(), dev_url, refresher.name, watches)) as transport:
             await refresher.run(transport)
 
     return keep_fresh

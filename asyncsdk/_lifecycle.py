@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Sequence
 from types import FrameType
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from asyncsdk.errors import ClientClosedError, ConfigurationError, ForkedProcess
 logger = logging.getLogger("asyncsdk")
 
 Job = Callable[[], Coroutine[Any, Any, None]]
-Jobs = Mapping[str, Job]
+Jobs = Sequence[tuple[str, Job]]
 State = Literal["new", "running", "draining", "closed"]
 DEV_SERVER = "ASYNCSDK_DEV_SERVER"
 # A job that fails at once, again and again, is started again at most this often.
@@ -116,7 +116,7 @@ class Lifecycle:
         if not jobs:
             await asyncio.Event().wait()  # a client without destinations lives like any other
         async with asyncio.TaskGroup() as group:
-            for name, job in jobs.items():
+            for name, job in jobs:
                 group.create_task(self._supervise(name, job), name=f"asyncsdk {name}")
 
     async def _supervise(self, name: str, job: Job) -> None:

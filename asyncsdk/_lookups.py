@@ -2,23 +2,25 @@
 
 import random
 import time
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
 
 import attrs
 import orjson
 
 from asyncsdk._exposures import Exposures
-from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
+from asyncsdk._model.results import Answer, DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
 from asyncsdk._model.users import User
 from asyncsdk._rules import views
 from asyncsdk._rules.evaluate import Evaluation
 from asyncsdk._rules.explain import Explanation
 from asyncsdk._rules.explain import explain as explain_tree
 from asyncsdk._rules.overrides import Overrides
-from asyncsdk._rules.parameters import parameter
+from asyncsdk._rules.parameters import Parameter, parameter
 from asyncsdk._rules.ruleset import Kind, Ruleset, empty_ruleset
 from asyncsdk._rules.surroundings import Surroundings
+
+Told = TypeVar("Told", bound=Answer)
 
 
 class RulesHolder(Protocol):
@@ -102,11 +104,18 @@ class Lookups:
             found = parameter(rules, user, name, wanted)
             if not accepts(found.value):
                 return None
-            if exposure and found.evaluation is not None:
-                self._report(rules, user, found.kind or "gate", found.evaluation, found.name)
+            if found.evaluation is not None:
+                self._read_through(rules, user, found, found.evaluation, exposure=exposure)
             return found.value
 
         return ParameterStore(name, find)
+
+    def _read_through(
+        self, rules: Ruleset, user: User, found: Parameter, evaluation: Evaluation, *, exposure: bool
+    ) -> None:
+        """Take note that a store's parameter was read, which stands for something else."""
+        if exposure:
+            self._report(rules, user, found.kind or "gate", evaluation, found.name)
 
     def log_exposure(self, rules: Ruleset, user: User, name: str, parameter_name: str | None) -> None:
         """Report that a user saw something, whatever was reported before."""
@@ -126,6 +135,60 @@ class Lookups:
             self.exposures.parameter(rules, user, found, name, manual=manual)
         else:
             self.exposures.config(rules, user, found, manual=manual)
+
+
+@attrs.define(eq=False)
+class WatchedLookups(Lookups):
+    """Lookups that tell what they answer. A client has them from the first `on_evaluation` on.
+
+    Attributes:
+        watchers: Called with the user and the answer; they must not raise.
+    """
+
+    watchers: tuple[Callable[[User, Answer], object], ...] = ()
+
+    def gate(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> Evaluation:
+        """Evaluate a gate."""
+        found = super().gate(rules, user, name, exposure=exposure)
+        self._tell(user, show_gate(rules, found))
+        return found
+
+    def config(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> DynamicConfig:
+        """Evaluate a dynamic config."""
+        return self._tell(user, super().config(rules, user, name, exposure=exposure))
+
+    def experiment(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> Experiment:
+        """Evaluate an experiment."""
+        return self._tell(user, super().experiment(rules, user, name, exposure=exposure))
+
+    def layer(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> Layer:
+        """Evaluate a layer; the watchers' own reading of it is no exposure."""
+        answer = super().layer(rules, user, name, exposure=exposure)
+        self._tell(user, attrs.evolve(answer, on_read=_ignore))
+        return answer
+
+    def _read_through(
+        self, rules: Ruleset, user: User, found: Parameter, evaluation: Evaluation, *, exposure: bool
+    ) -> None:
+        super()._read_through(rules, user, found, evaluation, exposure=exposure)
+        self._tell(user, _VIEWS[found.kind or "gate"](rules, evaluation))
+
+    def _tell(self, user: User, answer: Told) -> Told:
+        for watcher in self.watchers:
+            watcher(user, answer)
+        return answer
+
+
+def _ignore(_: str) -> None:
+    """Report nothing."""
+
+
+_VIEWS: Mapping[Kind, Callable[[Ruleset, Evaluation], Answer]] = {
+    "gate": views.gate,
+    "config": views.config,
+    "experiment": views.experiment,
+    "layer": lambda rules, found: views.layer(rules, found, _ignore),
+}
 
 
 def show_gate(rules: Ruleset, found: Evaluation) -> FeatureGate:

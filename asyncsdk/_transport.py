@@ -15,6 +15,7 @@ from io import BytesIO
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from asyncsdk._model.reports import Exchange, Watch
 from asyncsdk._threads import in_thread
 from asyncsdk._version import __version__
 from asyncsdk.vendors._base import Limits, Request, Response
@@ -50,43 +51,65 @@ _TROUBLE: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str]] = 
 class Transport:
     """HTTP for one destination: its own connections, so that a dead vendor takes none from the others."""
 
-    def __init__(self, limits: Limits, dev_server: str | None = None) -> None:
+    def __init__(
+        self, limits: Limits, dev_server: str | None = None, name: str = "", watches: Sequence[Watch] = ()
+    ) -> None:
         """Remember the settings; nothing is opened before the first request.
 
         Args:
             limits: Of the destination.
             dev_server: Send everything to the vendor's own path on this base URL instead.
+            name: The destination's, for those who watch.
+            watches: Called around each request; they must not raise.
         """
         self._limits = limits
+        self._name = name
+        self._watches = watches
         self._dev_server = dev_server.rstrip("/") if dev_server else None
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, request: Request, *, plain: bool = False) -> Response:
         """Post `request`; trouble on the way is a response without a status, never an exception."""
-        url = self._dev_server + request.canonical_path if self._dev_server else request.url
         headers = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **request.headers}
         body = request.body
         if not plain and request.gzip_from is not None and len(body) >= request.gzip_from:
             headers["Content-Encoding"] = "gzip"
             body = await _compress(body)
-        # aiohttp warns of large bodies as bytes, and reads a file object in pieces.
-        data = body if len(body) < _LARGE else BytesIO(body)
-        return await self._ask(request.method, url, data, headers, _read_start)
+        return await self._watched(request, body, headers, _read_start)
 
     async def fetch(self, request: Request, most_bytes: int = MOST_FETCHED_BYTES) -> Response:
         """Do `request` and read the whole answer, unpacked, without holding the loop.
 
         An answer of more than `most_bytes`, unpacked, is trouble; so is one that breaks off.
         """
-        url = self._dev_server + request.canonical_path if self._dev_server else request.url
         headers = {"User-Agent": _USER_AGENT, **request.headers}
-        return await self._ask(
-            request.method, url, request.body or None, headers, lambda answer: _read_whole(answer, most_bytes)
-        )
+        return await self._watched(request, request.body, headers, lambda answer: _read_whole(answer, most_bytes))
 
-    async def _ask(
-        self, method: str, url: str, data: bytes | BytesIO | None, headers: Mapping[str, str], read: _Read
-    ) -> Response:
+    async def _watched(self, request: Request, body: bytes, headers: Mapping[str, str], read: _Read) -> Response:
+        """Do a request, and let those hear of it who watch."""
+        url = self._dev_server + request.canonical_path if self._dev_server else request.url
+        if not self._watches:
+            return await self._ask(request.method, url, body, headers, read)
+        shown = url.partition("?")[0]
+        shown = shown.replace(request.secret, "REDACTED") if request.secret else shown
+        exchange = Exchange(self._name, request.purpose, request.method, shown, request.events, len(body))
+        ends = [watch(exchange) for watch in self._watches]
+        try:
+            response = await self._ask(request.method, url, body, headers, read)
+        except asyncio.CancelledError:
+            exchange.error = "cancelled"
+            raise
+        else:
+            exchange.status, exchange.error = response.status, response.error
+            return response
+        finally:
+            for end in reversed(ends):
+                if end is not None:
+                    end()
+
+    async def _ask(self, method: str, url: str, body: bytes, headers: Mapping[str, str], read: _Read) -> Response:
+        # aiohttp warns of large bodies as bytes, and reads a file object in pieces.
+        data = (body or None) if len(body) < _LARGE else BytesIO(body)
         try:
             async with self._open().request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
                 return Response(answer.status, _headers(answer), await read(answer))

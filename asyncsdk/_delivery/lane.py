@@ -120,7 +120,15 @@ class Lane:
             last_error=self.last_error,
             retry_in=max(0.0, circuit.until - time.monotonic()) if circuit.state == "open" else 0.0,
             counts=self.ledger.report(),
+            retries=self.ledger.retries,
+            oldest=self._oldest(time.monotonic()),
         )
+
+    def _oldest(self, now: float) -> float:
+        """Say how long the oldest event has been held. Copies what it walks: others may ask from their threads."""
+        flights = [*list(self._flying), *list(self._waiting)]
+        held = [self._open[:1], self._pending.first(), *(part for flight in flights for part in list(flight.parts))]
+        return max((now - record.admitted for records in held for record in records), default=0.0)
 
     # --- the worker -------------------------------------------------------------------------------------------
 

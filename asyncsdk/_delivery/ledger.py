@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
@@ -25,7 +25,9 @@ class Ledger:
         exposures: The counts of exposures, which nobody awaits.
         held_events: Events without a fate.
         held_bytes: Their bytes.
+        retries: Requests whose events, or some of them, had to be sent again.
         on_final: Called with the id and the fate of every event whose fate is final; None when nobody asked.
+        on_settled: Called with each fate, and how many events and exposures that were held met it together.
     """
 
     def __init__(self, name: str, limits: Limits) -> None:
@@ -34,7 +36,9 @@ class Ledger:
         self.exposures = Account()
         self.held_events = 0
         self.held_bytes = 0
-        self.on_final: Callable[[str, Delivery], None] | None = None
+        self.retries = 0
+        self.on_final: Callable[[str, Delivery], object] | None = None
+        self.on_settled: tuple[Callable[[Delivery, int], object], ...] = ()
         self._name = name
         self._limits = limits
         # Events without a fate by the flush they fall under, for flushes that have begun: one waits for all epochs up
@@ -95,6 +99,7 @@ class Ledger:
     def tell(self, records: Collection[Record], code: int, reason: str) -> None:
         """Add an answer that settled nothing to the story of each record."""
         attempt = Attempt(int(time.time() * 1000), code, reason)
+        self.retries += bool(records)
         for record in records:
             record.story += (attempt,)
 
@@ -120,13 +125,14 @@ class Ledger:
         if not records:
             return
         fates: dict[int, Delivery] = {}
-        unsettled, epoch, size = self._unsettled, self._epoch, 0
+        unsettled, epoch, size, now = self._unsettled, self._epoch, 0, time.monotonic()
         for record in records:
             attempts = len(record.story) + answered
             fate = fates.get(attempts)
             if fate is None:
                 last = code or (record.story[-1].code if record.story else 0)
-                fate = fates[attempts] = Delivery(self._name, status, last, reason, attempts)
+                held = max(0.0, now - record.admitted)
+                fate = fates[attempts] = Delivery(self._name, status, last, reason, attempts, held)
             if record.watchers:
                 record.close(fate)
             else:
@@ -146,9 +152,19 @@ class Ledger:
         self._progress.set()
         for _ in range(min(len(records), len(self._room_waiters))):
             self.let_in()
+        if self.on_settled or self.on_final is not None:
+            self._announce([(record, fates[len(record.story) + answered]) for record in records])
+
+    def _announce(self, settled: Collection[tuple[Record, Delivery]]) -> None:
+        """Call those who want to hear of fates: of each event's, and of how many met one."""
         if self.on_final is not None:
-            for record in (record for record in records if record.late is None):
-                self.on_final(record.id, fates[len(record.story) + answered])
+            for record, fate in settled:
+                if record.late is None:
+                    self.on_final(record.id, fate)
+        counts = Counter(id(fate) for _, fate in settled)
+        for fate in {id(fate): fate for _, fate in settled}.values():
+            for hear in self.on_settled:
+                hear(fate, counts[id(fate)])
 
     def _tell_of_loss(self, fate: Delivery) -> None:
         """Log that events are lost, once a minute for each reason; the counts are in the report."""

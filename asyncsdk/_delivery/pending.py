@@ -59,6 +59,10 @@ class Pending:
         """Whether somebody who stood in line may be free to go."""
         return bool(self._moving)
 
+    def first(self) -> Batch:
+        """Give those that nobody of their line was before: the oldest is among them."""
+        return [record for line in [self.ready, *list(self._lines.values())] for record in list(line)[:1]]
+
     def take(self, most_events: int, most_bytes: int) -> Batch:
         """Take the next batch of events whose keys are free, and hold those keys; empty when none is free.
 

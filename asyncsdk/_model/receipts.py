@@ -22,6 +22,7 @@ class Delivery:
         code: HTTP status of the last answer; 0 when there was none.
         reason: Why, in a few words; empty when delivered.
         attempts: Requests that carried it.
+        seconds: How long it was held, from its admission; events that met their fate together share that of the first.
     """
 
     destination: str
@@ -29,6 +30,7 @@ class Delivery:
     code: int = 0
     reason: str = ""
     attempts: int = 0
+    seconds: float = attrs.field(default=0.0, eq=False)
 
 
 @attrs.frozen

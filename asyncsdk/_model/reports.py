@@ -1,9 +1,11 @@
 """Counts that add up: what `flush`, `aclose` and `health` return."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import attrs
+
+Purpose = Literal["events", "rules", "id_lists"]
 
 # The reason of events that middleware chose not to pass on: dropped, but no loss.
 DELIBERATE = "middleware"
@@ -104,6 +106,8 @@ class DestinationHealth:
         last_error: The latest failure in a few words; empty when there was none.
         retry_in: Seconds until the next request may go out; 0 when it may now.
         counts: The same counts as in a report.
+        retries: Requests so far whose events, or some of them, had to be sent again.
+        oldest: Seconds for which the oldest event that is held has been waiting; 0 when none is held.
     """
 
     state: Literal["ok", "retrying", "halted"]
@@ -113,6 +117,8 @@ class DestinationHealth:
     last_error: str
     retry_in: float
     counts: DestinationReport
+    retries: int = 0
+    oldest: float = 0.0
 
 
 @attrs.frozen
@@ -177,3 +183,32 @@ class Health:
     destinations: Mapping[str, DestinationHealth]
     crashes: int = 0
     rules: RulesHealth | None = None
+
+
+@attrs.define(eq=False)
+class Exchange:
+    """One HTTP request of the client's own, for those who watch: without headers and bodies, which hold keys and users.
+
+    Attributes:
+        destination: The name of the destination whose request it is.
+        purpose: `events`, `rules` or `id_lists`.
+        method: `POST` or `GET`.
+        url: Where it goes, without its query, and with `REDACTED` in the place of a key.
+        events: How many events it carries.
+        bytes: Size of its body as it is sent, in bytes.
+        status: HTTP status of the answer; 0 until there is one, and when none came.
+        error: Why none came, in a word or two: `timeout`, `refused`, `connection lost`, `certificate`, `cancelled`...
+    """
+
+    destination: str
+    purpose: Purpose
+    method: str
+    url: str
+    events: int = 0
+    bytes: int = 0
+    status: int = 0
+    error: str = ""
+
+
+Watch = Callable[[Exchange], Callable[[], object] | None]
+"""Hears of a request that leaves; what it returns is called when that has ended, one way or another."""

@@ -233,6 +233,10 @@ class ParameterStore(Parameters):
         return self._find(name, accepts)
 
 
+Answer = FeatureGate | DynamicConfig | Experiment | Layer
+"""What a lookup of a name answers."""
+
+
 def _is_present(value: Any) -> bool:
     return value is not None
 

@@ -44,6 +44,7 @@ class Refresher:
     Making one touches no event loop. A lookup reads `rules`, once; it is replaced whole or not at all.
 
     Attributes:
+        name: The name of the source.
         rules: The rules in use; without any, ones that know no name.
         polling: When rules are asked for next; its `interval` may be changed.
         lists: The ID lists; their `polling` is their own.
@@ -70,6 +71,7 @@ class Refresher:
             watch_interval: Seconds between two looks at the bootstrap file.
         """
         settings = source.rules or Rules()
+        self.name = source.name
         self._source = source
         self._settings = settings
         self._is_silent = source.offline or source.rules is None
@@ -139,7 +141,7 @@ class Refresher:
             last_error=next((found.last_error for found in episodes if found.last_error), ""),
             failures=self.polling.episode.failures,
             names=sum(len(rules.sections.get(section, ())) for section in SECTIONS),
-            id_lists={name: len(entries) for name, entries in self.lists.entries.items()},
+            id_lists={name: len(entries) for name, entries in list(self.lists.entries.items())},
             cache_failures=self._cache.total,
         )
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, Self
 import attrs
 
 from asyncsdk._model.events import Event
+from asyncsdk._model.reports import Purpose
 from asyncsdk.errors import ConfigurationError
 
 Overflow = Literal["drop", "wait", "raise"]
@@ -105,6 +106,9 @@ class Request:
         body: Plain JSON; empty for a GET.
         gzip_from: Least size of body that is compressed, in bytes; None never compresses.
         method: `POST` or `GET`.
+        purpose: What it is about.
+        events: How many events it carries.
+        secret: A part of the URL and path that must not be shown, such as a key; "" when there is none.
     """
 
     url: str
@@ -113,6 +117,9 @@ class Request:
     body: bytes = attrs.field(repr=False)
     gzip_from: int | None = None
     method: str = "POST"
+    purpose: Purpose = "events"
+    events: int = 0
+    secret: str = attrs.field(default="", repr=False)
 
 
 @attrs.frozen

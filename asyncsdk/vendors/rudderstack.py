@@ -130,7 +130,7 @@ class RudderStack:
         body = b'{"batch":[%b%b]%b' % ((sent_at + b",").join(chunks), sent_at, sent_at)
         credentials = b64encode(f"{self.write_key}:".encode()).decode()
         headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
-        return Request(self.url, PATH, headers, body, 1024 if self.gzip else None)
+        return Request(self.url, PATH, headers, body, 1024 if self.gzip else None, events=len(chunks))
 
     def judge(self, response: Response, chunks: Sequence[bytes]) -> Verdict:
         """Go by the status; the gateway stores a request whole or not at all, and names no events."""

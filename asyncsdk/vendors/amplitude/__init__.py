@@ -182,7 +182,8 @@ class Amplitude:
         key = orjson.dumps(self.api_key)
         body = b'{"api_key":%b,"events":[%b}],%b' % (key, b"},".join(chunks), orjson.dumps(rest)[1:])
         compress = self._address in _OWN_ADDRESSES if self.gzip is None else self.gzip
-        return Request(self._address, self.canonical_path, _HEADERS, body, GZIP_FROM if compress else None)
+        gzip_from = GZIP_FROM if compress else None
+        return Request(self._address, self.canonical_path, _HEADERS, body, gzip_from, events=len(chunks))
 
     def judge(self, response: Response, chunks: Sequence[bytes]) -> Verdict:
         """Go by the answer's own `code`, and by the events, users and devices that it names."""

@@ -84,7 +84,7 @@ def frame(chunks: Sequence[bytes], now_ms: int, url: str, secret_key: str, sessi
         "STATSIG-EVENT-COUNT": str(len(chunks)),
     }
     body = b'{"events":[%b}],"statsigMetadata":%b}' % (b"},".join(chunks), orjson.dumps(metadata))
-    return Request(url, PATH, headers, body, GZIP_FROM)
+    return Request(url, PATH, headers, body, GZIP_FROM, events=len(chunks))
 
 
 def judge(response: Response, count: int) -> Verdict:

@@ -57,10 +57,12 @@ class Plan:
 
 def ask_manifest(url: str | None, secret_key: str, headers: Mapping[str, str]) -> Request:
     """Ask for the manifest: of Statsig's own address with a GET, of any other with an empty POST, as it wants it."""
-    path = f"{PATH}/{quote(secret_key, safe='')}.json"
+    key = quote(secret_key, safe="")
+    path = f"{PATH}/{key}.json"
     address = CDN + path if url is None else url
     method = "GET" if address.startswith(CDN + PATH) else "POST"
-    return Request(address, path, {**headers, "Accept-Encoding": "gzip, deflate"}, b"", method=method)
+    wanted = {**headers, "Accept-Encoding": "gzip, deflate"}
+    return Request(address, path, wanted, b"", method=method, purpose="id_lists", secret=key)
 
 
 def ask_file(file: ListFile, headers: Mapping[str, str]) -> Request:
@@ -72,7 +74,7 @@ def ask_file(file: ListFile, headers: Mapping[str, str]) -> Request:
     else:
         wanted |= {"Range": f"bytes={file.start}-", "statsig-id-list-file-size": str(file.size)}
     path = "/" + url.partition("://")[2].partition("/")[2]
-    return Request(url, path, wanted, b"", method="GET")
+    return Request(url, path, wanted, b"", method="GET", purpose="id_lists")
 
 
 def plan(manifest: bytes, held: Mapping[str, IdList]) -> Plan:

@@ -133,9 +133,10 @@ def read(response: Response) -> Answer:
 def ask(base: str, secret_key: str, headers: Mapping[str, str], time_ms: int, checksum: str) -> Request:
     """Ask `base` for rules newer than those of `time_ms`."""
     known = ({"sinceTime": str(time_ms)} if time_ms > 0 else {}) | ({"checksum": checksum} if checksum else {})
-    file = f"/{quote(secret_key, safe='')}.json" + (f"?{urlencode(known)}" if known else "")
+    key = quote(secret_key, safe="")
+    file = f"/{key}.json" + (f"?{urlencode(known)}" if known else "")
     wanted = {**headers, "Accept-Encoding": "gzip, deflate"}
-    return Request(base.rstrip("/") + file, PATH + file, wanted, b"", method="GET")
+    return Request(base.rstrip("/") + file, PATH + file, wanted, b"", method="GET", purpose="rules", secret=key)
 
 
 def cache_key(secret_key: str) -> str:

@@ -1,0 +1,132 @@
+"""Functions of the user's that the client calls: what they raise is logged, and harms nothing else."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any, ParamSpec, Self, TypeVar
+
+from asyncsdk._delivery.lane import Lane
+from asyncsdk._lifecycle import Job, Lifecycle
+from asyncsdk._lookups import Lookups, WatchedLookups
+from asyncsdk._model.receipts import Delivery
+from asyncsdk._model.reports import Exchange, RulesetChange, Watch
+from asyncsdk._model.results import Answer
+from asyncsdk._model.users import User
+from asyncsdk._refresh import Refresher
+from asyncsdk.errors import ConfigurationError
+
+logger = logging.getLogger("asyncsdk")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def harmless(function: Callable[P, T], what: str) -> Callable[P, T | None]:
+    """Make a function of the user's one that does not raise; each kind of error is logged once.
+
+    Args:
+        function: The user's.
+        what: What the log calls it.
+
+    Raises:
+        ConfigurationError: It cannot be called, or would have to be awaited.
+    """
+    if not callable(function) or iscoroutinefunction(function):
+        msg = f"{what} takes a plain function, which is not awaited"
+        raise ConfigurationError(msg)
+    seen: set[type] = set()
+
+    @wraps(function)
+    def call(*args: P.args, **keywords: P.kwargs) -> T | None:
+        try:
+            return function(*args, **keywords)
+        except (Exception, asyncio.CancelledError) as error:
+            if type(error) not in seen:
+                seen.add(type(error))
+                logger.exception("a function given to %s failed (logged once for each kind of error)", what)
+            return None
+
+    return call
+
+
+class HookVerbs:
+    """What a client lets others watch. None of it costs anything until it is asked for."""
+
+    _lanes: Sequence[Lane]
+    _life: Lifecycle
+    _lookups: Lookups
+    _own_jobs: list[tuple[str, Job]]
+    _refresher: Refresher | None
+    _takes_detour: bool
+    _watches: list[Watch]
+
+    def on_ruleset_change(self, function: Callable[[RulesetChange], object]) -> Self:
+        """Call `function` on the loop with what changed, each time that other rules are in use.
+
+        It must not block; what it raises is logged.
+        """
+        if self._refresher is not None:
+            self._refresher.subscribe(function)
+        return self
+
+    def on_evaluation(self, function: Callable[[User, Answer], object]) -> Self:
+        """Call `function(user, answer)` with each answer of a lookup: a gate, config, experiment or layer.
+
+        It is called where the lookup is made, in its thread and context, also by lookups that report no exposure. It
+        must be quick; what it raises is logged. What `bind` gave earlier, and answers that it remembers, tell nothing.
+        """
+        watchers = self._lookups.watchers if isinstance(self._lookups, WatchedLookups) else ()
+        self._lookups = WatchedLookups(self._lookups.exposures, (*watchers, harmless(function, "on_evaluation")))
+        self._takes_detour = True
+        return self
+
+    def on_request(self, function: Callable[[Exchange], Callable[[], object] | None]) -> Self:
+        """Call `function(exchange)` on the loop when a request to a vendor leaves.
+
+        What it returns, if anything, is called when the request has ended, and the exchange tells how. Neither may
+        block; what they raise is logged.
+        """
+        begin = harmless(function, "on_request")
+
+        def watch(exchange: Exchange) -> Callable[[], object] | None:
+            end = begin(exchange)
+            return None if end is None else harmless(end, "on_request")
+
+        self._watches.append(harmless(watch, "on_request"))
+        return self
+
+    def on_settled(self, function: Callable[[Delivery, int], object]) -> Self:
+        """Call `function(delivery, count)` on the loop each time that events of a destination meet a fate together.
+
+        That is once per request, not once per event, and counts exposures too; but not what never was queued. It must
+        not block; what it raises is logged.
+        """
+        hear = harmless(function, "on_settled")
+        for lane in self._lanes:
+            lane.ledger.on_settled += (hear,)
+        return self
+
+    def add_job(self, name: str, job: Callable[[], Coroutine[Any, Any, object]]) -> Self:
+        """Let `job()`, an async function, run beside the client, on its loop: from `start` until it is closed.
+
+        A job that fails is logged and started again; one that returns is done.
+
+        Args:
+            name: What the log calls it.
+            job: Called without arguments.
+
+        Raises:
+            ConfigurationError: The client was started already.
+        """
+        if self._life.state != "new":
+            msg = "jobs are added before the client starts"
+            raise ConfigurationError(msg)
+
+        async def run() -> None:
+            await job()
+            await asyncio.Event().wait()
+
+        self._own_jobs.append((name, run))
+        return self
