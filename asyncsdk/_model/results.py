@@ -5,11 +5,12 @@ that is `null` counts as missing. Lists and objects are given as copies, so that
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 import attrs
 
 Fallback = TypeVar("Fallback")
+Cause = Literal["", "static", "targeting_match", "split", "default", "disabled"]
 
 
 @attrs.frozen
@@ -21,12 +22,16 @@ class Details:
         time_ms: When the project was last changed, as the ruleset says; 0 without a ruleset.
         received_at_ms: When that ruleset arrived; 0 without one.
         version: Version of the gate or config.
+        cause: What decided, in the words of OpenFeature and OpenTelemetry: `targeting_match`, a rule that looks at
+            the user; `split`, a percentage or an experiment's group; `static`, the same for everybody, and local
+            overrides; `default`, no rule matched; `disabled`; "" when nothing could decide.
     """
 
     reason: str
     time_ms: int = 0
     received_at_ms: int = 0
     version: int | None = None
+    cause: Cause = ""
 
 
 @attrs.frozen

@@ -60,6 +60,7 @@ def _arms(linker: Linker, fields: dict[str, Any], base: Evaluation, groups: list
                     value=outcomes.as_config(group.get("parameterValues")),
                     rule_id=identity,
                     group_name=group_name,
+                    cause="split",
                     passed=True,
                     is_experiment_group=True,
                 )
@@ -135,7 +136,7 @@ def _targeted(linker: Linker, fields: dict[str, Any], base: Evaluation, choose: 
     if not isinstance(gate, str):
         return lambda user, _level, _memory: choose(user)
     run_gate = linker.run_of("gate", gate)
-    outside = attrs.evolve(base, rule_id="inlineTargetingRules", passed=False)
+    outside = attrs.evolve(base, rule_id="inlineTargetingRules", passed=False, cause="targeting_match")
     unseen = () if gate.startswith("segment:") else ((gate, "false", ""),)
     excluded = attrs.evolve(outside, secondary=unseen)
     results = outcomes.Combined(lambda parts: outcomes.with_nested(parts[0])(parts[1:]))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from asyncsdk._model.results import Cause
 from asyncsdk._rules import outcomes
 from asyncsdk._rules.codegen import Branch, Nested, Result, Test, assemble, write
 from asyncsdk._rules.conditions import bucket
@@ -26,7 +27,9 @@ def compile_rules(linker: Linker, spec: Spec, kind: str) -> Run:
 def source_of(linker: Linker, spec: Spec, kind: str) -> tuple[str, dict[str, Any]]:
     """Write a spec's rules as source, with the constants that it runs with."""
     default = outcomes.of_default(spec, kind)
-    branches = [_branch(linker, spec, rule, kind) for rule in spec.rules]
+    branches: list[Branch] = []
+    for rule in spec.rules:
+        branches.append(_branch(linker, spec, rule, kind, is_targeted=any(earlier.steps for earlier in branches)))
     if linker.is_heavy:
         for branch in branches:
             _remember(branch)
@@ -39,24 +42,36 @@ def _remember(branch: Branch) -> None:
             nested.run = remembering(nested.key, nested.run)
 
 
-def _branch(linker: Linker, spec: Spec, rule: Rule, kind: str) -> Branch:
-    steps = [made for key in rule.conditions for made in _steps(linker, linker.condition(key))]
+def _branch(linker: Linker, spec: Spec, rule: Rule, kind: str, *, is_targeted: bool) -> Branch:
+    """Compile a rule; `is_targeted` says that an earlier one looks at the user."""
+    conditions = [linker.condition(key) for key in rule.conditions]
+    steps = [made for condition in conditions for made in _steps(linker, condition)]
     delegate = None if rule.delegate is None else linker.run_of("experiment", rule.delegate)
-    passed = outcomes.of_rule(spec, rule, kind, passed=True)
+    cause = _cause(rule, conditions, is_targeted=is_targeted or bool(steps))
+    passed = outcomes.of_rule(spec, rule, kind, cause, passed=True)
     branch = Branch(
         rule.id,
         steps,
         _result(passed),
-        _result(outcomes.of_rule(spec, rule, kind, passed=False)),
+        _result(outcomes.of_rule(spec, rule, kind, cause, passed=False)),
         threshold=rule.pass_percentage * 100.0,
     )
     if delegate is not None and rule.delegate is not None:
         branch.delegate = Nested(("experiment", rule.delegate), delegate)
-        branch.passed = _delegated(outcomes.of_default(spec, kind))
+        branch.passed = _delegated(passed)
     elif 0 < branch.threshold < WHOLE:
         salt = rule.id if rule.salt is None else rule.salt
         branch.bucket = bucket(f"{spec.salt}.{salt}", rule.id_type, WHOLE)
     return branch
+
+
+def _cause(rule: Rule, conditions: Sequence[Condition | None], *, is_targeted: bool) -> Cause:
+    """Say what decides when a rule does."""
+    is_rollout = rule.delegate is None and 0 < rule.pass_percentage < 100
+    is_bucketed = any(condition is not None and condition.type == "user_bucket" for condition in conditions)
+    if is_rollout or is_bucketed or rule.is_experiment_group:
+        return "split"
+    return "targeting_match" if is_targeted else "static"
 
 
 def _result(base: Evaluation) -> Result:

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from asyncsdk._model.results import Cause
 from asyncsdk._model.users import User
 
 MOST_LEVELS = 64
@@ -35,6 +36,7 @@ class Evaluation:
         value: True or False for a gate, else a JSON object.
         rule_id: The rule that decided; `default`, `disabled`, `override`, or "" when nothing could decide.
         passed: Whether a rule matched and let the user pass; what `rulePassed` of an exposure says.
+        cause: What decided, as `Details` says it.
         outcome: `Recognized`, `Unrecognized`, `Unsupported`, or a whole reason such as `LocalOverride:Recognized`.
         secondary: Gates that were looked at on the way, each once, in order.
         undelegated: Those of a layer's own rules, without its experiment's; None when they are `secondary`.
@@ -55,6 +57,7 @@ class Evaluation:
     group_name: str | None = None
     id_type: str = ""
     version: int | None = None
+    cause: Cause = ""
     outcome: str = "Recognized"
     secondary: tuple[Exposed, ...] = ()
     undelegated: tuple[Exposed, ...] | None = None

@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 
+from asyncsdk._model.results import Cause
 from asyncsdk._model.users import User
 from asyncsdk._rules import outcomes
 from asyncsdk._rules.compile import compile_rules
@@ -23,6 +24,7 @@ class _Merge:
     experiment: Evaluation | None = None
     rule_id: str = "default"
     passed: bool = False
+    cause: Cause | None = None
     is_group: bool = False
 
     def take(self, parameters: Any, rule_id: str) -> None:
@@ -71,6 +73,7 @@ def _merger(spec: Spec) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
             exposures.append(part.secondary)
             if part.value is not True:
                 continue
+            merged.cause = merged.cause or part.cause
             if following is not None and not following.is_gate:
                 if not merged.passed and merged.value.keys().isdisjoint(following.value):
                     exposures.append(following.secondary)
@@ -95,6 +98,7 @@ def _result(
         value=merged.value,
         rule_id=merged.rule_id,
         passed=merged.passed,
+        cause=merged.cause or default.cause,
         is_experiment_group=merged.is_group,
         secondary=secondary,
         undelegated=undelegated,
@@ -105,6 +109,7 @@ def _result(
     return attrs.evolve(
         result,
         group_name=experiment.group_name,
+        cause=outcomes.within(result.cause, experiment.cause),
         explicit_parameters=experiment.explicit_parameters,
         allocated_experiment=experiment.name,
     )

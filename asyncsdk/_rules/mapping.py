@@ -9,7 +9,7 @@ from asyncsdk._model.users import User
 from asyncsdk._rules.compile import compile_rules
 from asyncsdk._rules.evaluate import MOST_LEVELS, Evaluation, Run, TooDeepError, UnsupportedError
 from asyncsdk._rules.linking import Linker
-from asyncsdk._rules.outcomes import Combined
+from asyncsdk._rules.outcomes import Combined, within
 from asyncsdk._rules.specs import MalformedError, Spec, parse, read_rule
 
 _Applies = Callable[[User, int, dict[Any, Evaluation] | None], bool]
@@ -96,4 +96,8 @@ def _rule(linker: Linker, name: str, salt: str, rule_name: str, start_time: int)
 
 
 def _renamed(name: str, new_name: str) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
-    return lambda parts: attrs.evolve(parts[0], name=name, mapped_to=new_name)
+    def make(parts: tuple[Evaluation, ...]) -> Evaluation:
+        cause = within("targeting_match", parts[0].cause)
+        return attrs.evolve(parts[0], name=name, mapped_to=new_name, cause=cause)
+
+    return make

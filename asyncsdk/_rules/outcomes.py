@@ -5,6 +5,7 @@ from typing import Any
 
 import attrs
 
+from asyncsdk._model.results import Cause
 from asyncsdk._rules.evaluate import Evaluation, Exposed, merge
 from asyncsdk._rules.specs import Rule, Spec
 
@@ -38,7 +39,7 @@ def as_config(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def of_rule(spec: Spec, rule: Rule, kind: Kind, *, passed: bool) -> Evaluation:
+def of_rule(spec: Spec, rule: Rule, kind: Kind, cause: Cause, *, passed: bool) -> Evaluation:
     """Make the result of a rule that matched, for those who pass its percentage or those who do not."""
     value = rule.return_value if passed else spec.default
     truth = is_true(value) if passed else value is True
@@ -48,6 +49,7 @@ def of_rule(spec: Spec, rule: Rule, kind: Kind, *, passed: bool) -> Evaluation:
         rule_id=rule.id,
         passed=truth,
         group_name=rule.group_name,
+        cause=cause,
         is_experiment_group=rule.is_experiment_group,
         sampling_rate=rule.sampling_rate,
     )
@@ -62,6 +64,7 @@ def of_default(spec: Spec, kind: Kind) -> Evaluation:
         passed=spec.default is True,
         id_type=spec.id_type,
         version=spec.version,
+        cause="disabled" if not spec.enabled else "default" if spec.rules else "static",
         explicit_parameters=spec.explicit_parameters,
         is_active=spec.is_active,
         forward_all=spec.forward_all_exposures,
@@ -77,6 +80,11 @@ def empty(name: str, kind: Kind, outcome: str, spec: Spec | None = None) -> Eval
         version=None if spec is None else spec.version,
         id_type="" if spec is None else spec.id_type,
     )
+
+
+def within(outer: Cause, inner: Cause) -> Cause:
+    """Say what decided where one decision led to another: the inner one, unless that is the same for everybody."""
+    return outer if inner == "static" else inner
 
 
 def with_nested(base: Evaluation) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
@@ -121,6 +129,7 @@ def with_delegate(layer: Evaluation) -> Callable[[tuple[Evaluation, ...]], Evalu
             name=layer.name,
             id_type=layer.id_type,
             version=layer.version if experiment.mapped_to is None else experiment.version,
+            cause=within(layer.cause, experiment.cause),
             consulted=tuple(dict.fromkeys((*experiment.consulted, *consulted_by(parts[1:])))),
             secondary=merge((own, experiment.secondary)),
             undelegated=own,

@@ -92,5 +92,5 @@ def _answer(value: Any, kind: str, name: str, spec: Spec | None) -> Evaluation |
         value, group = rule.return_value, value.name
     answer = outcomes.empty(name, kind, "LocalOverride:Recognized")
     answer.value = value is True if kind == "gate" else outcomes.as_config(value)
-    answer.rule_id, answer.group_name = "override", group
+    answer.rule_id, answer.group_name, answer.cause = "override", group, "static"
     return answer

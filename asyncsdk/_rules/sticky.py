@@ -153,6 +153,7 @@ def _restored(live: Evaluation, entry: Mapping[str, Any]) -> Evaluation:
         undelegated=_read(entry.get("undelegated_secondary_exposures")),
         allocated_experiment=text(entry.get("config_delegate")),
         explicit_parameters=tuple(map(str, explicit)) if isinstance(explicit, list) else None,
+        cause="split",
         is_experiment_group=True,
         parameter_rules=None,
         version=version if isinstance(version, int) else None,

@@ -11,7 +11,7 @@ def details(rules: Ruleset, found: Evaluation) -> Details:
     """Say why an evaluation came out as it did, and by which ruleset."""
     kept: tuple[object, Details] | None = found.notes.get("details")
     if kept is None or kept[0] is not rules.stamp:
-        made = Details(rules.reason(found), rules.time_ms, rules.received_at_ms, found.version)
+        made = Details(rules.reason(found), rules.time_ms, rules.received_at_ms, found.version, found.cause)
         kept = found.notes["details"] = (rules.stamp, made)
     return kept[1]
 

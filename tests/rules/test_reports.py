@@ -630,7 +630,7 @@ def test_a_gate_is_its_value() -> None:
     assert bool(found)
     assert views.gate(rules, rules.gate(ADA, "g")).details is found.details
     assert found == FeatureGate(
-        "g", True, "rg", None, "userID", Details("Network:Recognized", 1_700_000_000_000, NOW_MS, 1)
+        "g", True, "rg", None, "userID", Details("Network:Recognized", 1_700_000_000_000, NOW_MS, 1, "static")
     )
     assert not FeatureGate("x")
 

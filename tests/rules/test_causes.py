@@ -1,0 +1,122 @@
+"""What decided a lookup, in the words that OpenFeature and OpenTelemetry share."""
+
+import json
+from typing import Any
+
+import pytest
+from worlds import (
+    MYSTERY,
+    NOBODY,
+    PUBLIC,
+    around,
+    condition,
+    config,
+    experiment,
+    field,
+    gate,
+    layer,
+    loaded,
+    of_gates,
+    rule,
+    ruleset,
+)
+
+from asyncsdk._model.users import User
+from asyncsdk._rules import views
+from asyncsdk._rules.overrides import Overrides
+from asyncsdk._rules.sticky import assign
+
+ADA = User("ada", country="NL")
+DUTCH = field("country", "any", ["NL"])
+EVERY_BUCKET = condition("user_bucket", "lt", 1000, salt="s")
+GROUPS = experiment(rule("a", [EVERY_BUCKET], {"color": "red"}, groupName="A", isExperimentGroup=True))
+BANDIT = {
+    "salt": "s",
+    "defaultValue": {},
+    "idType": "userID",
+    "enabled": True,
+    "groups": [{"name": "A", "id": "ga", "parameterValues": {"v": 1}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("spec", "cause"),
+    [
+        (gate(rule("all", [PUBLIC])), "static"),
+        (gate(), "static"),
+        (gate(rule("dutch", [DUTCH])), "targeting_match"),
+        (gate(rule("nobody", [NOBODY]), rule("rest", [PUBLIC])), "targeting_match"),
+        (gate(rule("nobody", [NOBODY])), "default"),
+        (gate(rule("half", [PUBLIC], share=50)), "split"),
+        (gate(rule("half", [DUTCH], share=50)), "split"),
+        (gate(rule("none", [PUBLIC], share=0)), "static"),
+        (gate(rule("bucket", [EVERY_BUCKET])), "split"),
+        (gate(rule("group", [PUBLIC], isExperimentGroup=True)), "split"),
+        (gate(enabled=False), "disabled"),
+        (gate(rule("mystery", [MYSTERY])), ""),
+    ],
+    ids=lambda value: value if isinstance(value, str) else json.dumps([rule["id"] for rule in value["rules"]]),
+)
+def test_a_gate_says_what_decided(spec: Any, cause: str) -> None:
+    assert of_gates(g=spec).gate(ADA, "g").cause == cause
+
+
+def test_nobody_decides_about_an_unknown_name() -> None:
+    assert of_gates().gate(ADA, "g").cause == ""
+
+
+@pytest.mark.parametrize("merges", [False, True])
+@pytest.mark.parametrize(
+    ("rules", "cause"),
+    [
+        ([rule("all", [PUBLIC], {"x": 1})], "static"),
+        ([rule("dutch", [DUTCH], {"x": 1})], "targeting_match"),
+        ([rule("nobody", [NOBODY], {"x": 1})], "default"),
+        ([rule("all", [PUBLIC], configDelegate="groups")], "split"),
+        ([rule("all", [PUBLIC], configDelegate="same")], "static"),
+        ([rule("dutch", [DUTCH], configDelegate="same")], "targeting_match"),
+    ],
+    ids=str,
+)
+def test_a_layer_says_what_decided_in_the_end(rules: list[Any], cause: str, merges: bool) -> None:
+    same = experiment(rule("all", [PUBLIC], {"color": "red"}))
+    layers = {"l": layer(*rules, useNewLayerEval=merges)}
+
+    assert loaded(ruleset(None, {"groups": GROUPS, "same": same}, layers)).layer(ADA, "l").cause == cause
+
+
+@pytest.mark.parametrize(("target", "cause"), [("same", "targeting_match"), ("none", "default")])
+def test_a_mapping_is_a_rule(target: str, cause: str) -> None:
+    specs = {"c": config(), "same": config(rule("all", [PUBLIC], {})), "none": config(rule("nobody", [NOBODY], {}))}
+    mapping = {"c": [{"new_config_name": target, "rules": [{"rule_name": "dutch"}]}]}
+    rules = loaded(ruleset(None, specs, overrides=mapping, override_rules={"dutch": rule("dutch", [DUTCH])}))
+
+    assert rules.config(ADA, "c").cause == cause
+
+
+@pytest.mark.parametrize(
+    ("more", "cause"), [({}, "split"), ({"targetingGateName": "g"}, "targeting_match"), ({"enabled": False}, "static")]
+)
+def test_a_bandit_picks_among_those_it_is_for(more: dict[str, Any], cause: str) -> None:
+    rules = loaded(ruleset({"g": gate(rule("nobody", [NOBODY]))}, cmab_configs={"b": BANDIT | more}))
+
+    assert rules.experiment(ADA, "b").cause == cause
+
+
+def test_an_override_is_the_same_for_everybody() -> None:
+    rules = loaded(ruleset(), around(overrides=Overrides().set("gate", "g", True)))
+
+    assert rules.gate(ADA, "g").cause == "static"
+
+
+def test_a_saved_group_was_split_once() -> None:
+    rules = loaded(ruleset(None, {"e": experiment(rule("nobody", [NOBODY], {}))}))
+    saved = {"e": {"value": True, "json_value": {"color": "red"}, "rule_id": "a"}}
+
+    assert assign(rules, "experiment", ADA, "e", saved).evaluation.cause == "split"
+
+
+def test_the_details_of_an_answer_carry_it() -> None:
+    rules = of_gates(g=gate(rule("dutch", [DUTCH])))
+
+    assert views.gate(rules, rules.gate(ADA, "g")).details.cause == "targeting_match"
