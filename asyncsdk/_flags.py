@@ -10,7 +10,7 @@ from asyncsdk._model.events import Event, Properties, Track
 from asyncsdk._model.receipts import Receipt
 from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
 from asyncsdk._model.users import User
-from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk._rules.ruleset import Kind, Ruleset
 
 Answer = TypeVar("Answer")
 
@@ -75,6 +75,10 @@ class Flags:
     def get_parameter_store(self, name: str, *, exposure: bool = True) -> ParameterStore:
         """Give a parameter store; reading a parameter reports what it stands for."""
         return self._once("store", name, lambda: self._lookups.store(self._rules, self.user, name, exposure=exposure))
+
+    def kinds_of(self, name: str) -> tuple[Kind, ...]:
+        """Say what the rules know by a name, some of `config`, `experiment`, `layer`, `gate`, without evaluating it."""
+        return self._rules.kinds_of(name)
 
     def track(self, event: str, properties: Properties | None = None, **keywords: Any) -> Receipt:
         """Track an event of the user without waiting; it carries what was read as the property `feature_flags`.

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 import attrs
-import orjson
 
 from asyncsdk._exposures import Exposures
 from asyncsdk._model.results import Answer, DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
@@ -198,11 +197,4 @@ def show_gate(rules: Ruleset, found: Evaluation) -> FeatureGate:
 
 def kind_of(rules: Ruleset, name: str) -> Kind:
     """Say what a name is in these rules; a name that they do not know counts as a gate."""
-    raw = rules.raw("dynamic_configs", name)
-    if raw is not None:
-        try:
-            fields = orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            return "config"
-        return "experiment" if isinstance(fields, dict) and fields.get("entity") == "experiment" else "config"
-    return "layer" if rules.raw("layer_configs", name) is not None else "gate"
+    return next(iter(rules.kinds_of(name)), "gate")

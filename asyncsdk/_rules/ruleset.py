@@ -10,9 +10,11 @@ from asyncsdk._rules.evaluate import Evaluation, Program, evaluate
 from asyncsdk._rules.linking import NEVER_KEPT, SECTIONS, Trail
 from asyncsdk._rules.outcomes import empty
 from asyncsdk._rules.program import compile_name
+from asyncsdk._rules.specs import read_fields
 from asyncsdk._rules.surroundings import Surroundings
 
 Kind = Literal["gate", "config", "experiment", "layer"]
+KINDS: tuple[Kind, ...] = ("config", "experiment", "layer", "gate")
 Sections = Mapping[str, Mapping[str, bytes]]
 
 
@@ -47,6 +49,7 @@ class Ruleset:
     layers: dict[str, Program] = attrs.field(init=False, factory=dict, repr=False)
     stamp: object = attrs.field(init=False, factory=object, repr=False)
     views: dict[Any, Any] = attrs.field(init=False, factory=dict, repr=False)
+    _kinds: dict[str, tuple[Kind, ...]] = attrs.field(init=False, factory=dict, repr=False)
 
     @property
     def time_ms(self) -> int:
@@ -98,6 +101,24 @@ class Ruleset:
     def names(self, section: str) -> Iterator[str]:
         """Give the names in a section."""
         return iter(self.sections.get(section, ()))
+
+    def kinds_of(self, name: str) -> tuple[Kind, ...]:
+        """Say what is known by a name, local overrides included, in the order of `KINDS`."""
+        kinds = self._kinds.get(name)
+        if kinds is None:
+            kinds = tuple(kind for kind in KINDS if self._knows(kind, name))
+            if kinds:  # unknown names have no bound
+                self._kinds[name] = kinds
+        return kinds
+
+    def _knows(self, kind: Kind, name: str) -> bool:
+        raw = self.raw(SECTIONS[kind], name)
+        if kind in ("config", "experiment") and raw is not None:
+            entity = read_fields(raw, name).get("entity")
+            raw = raw if (entity == "experiment") is (kind == "experiment") else None
+        if kind == "experiment" and raw is None:
+            raw = self.raw("cmab_configs", name)
+        return raw is not None or bool(self.surroundings.overrides.of(kind, name))
 
     def raw(self, section: str, name: str) -> bytes | None:
         """Give the JSON of one member of a section."""

@@ -61,3 +61,16 @@ async def test_a_bind_of_nobody_tracks_nothing() -> None:
     async with Client(statsig(offline=True)) as client:
         with pytest.raises(InvalidEventError):
             client.bind(User()).track("a")
+
+
+async def test_it_is_known_what_a_name_is() -> None:
+    async with Client(statsig(offline=True)) as client:
+        client.override_gate("prices", True).override_layer("new", {})
+        flags = client.bind(ADA)
+
+        assert flags.kinds_of("open") == ("gate",)
+        assert flags.kinds_of("prices") == ("config", "gate")
+        assert flags.kinds_of("button") == ("experiment",)
+        assert flags.kinds_of("page") == flags.kinds_of("new") == ("layer",)
+        assert flags.kinds_of("unknown") == ()
+        assert flags.accessed == {}

@@ -315,3 +315,22 @@ def test_reasons_name_source_and_outcome() -> None:
 
 def test_steps_can_be_run_at_once() -> None:
     assert finish(load(ruleset(), around())) is not None
+
+
+@pytest.mark.parametrize("broken", [b'{"oops": oops}', b"[]"])
+def test_what_a_name_is_is_known_without_its_rules(broken: bytes) -> None:
+    body = ruleset(
+        {"g": gate()},
+        {"c": config(), "e": experiment(), "broken": config(name="to break")},
+        {"l": layer(), "c": layer()},
+        cmab_configs={"b": {}, "e": {}},
+    )
+    rules = loaded(body.replace(orjson.dumps(config(name="to break")), broken))
+
+    kinds = {name: rules.kinds_of(name) for name in ("g", "c", "e", "broken", "l", "b", "unknown")}
+
+    assert kinds == {
+        "g": ("gate",), "c": ("config", "layer"), "e": ("experiment",), "broken": ("config",), "l": ("layer",),
+        "b": ("experiment",), "unknown": (),
+    }  # fmt: skip
+    assert rules.kinds_of("g") is rules.kinds_of("g")
