@@ -11,7 +11,7 @@ from asyncsdk._delivery.lane import Lane
 from asyncsdk._lifecycle import Job, Lifecycle
 from asyncsdk._lookups import Lookups, WatchedLookups
 from asyncsdk._model.receipts import Delivery
-from asyncsdk._model.reports import Exchange, RulesetChange, Watch
+from asyncsdk._model.reports import Exchange, RulesetChange, RulesHealth, Watch
 from asyncsdk._model.results import Answer
 from asyncsdk._model.users import User
 from asyncsdk._refresh import Refresher
@@ -69,6 +69,15 @@ class HookVerbs:
         """
         if self._refresher is not None:
             self._refresher.subscribe(function)
+        return self
+
+    def on_rules_health(self, function: Callable[[RulesHealth], object]) -> Self:
+        """Call `function` on the loop with how the rules are doing, each time that their source was asked.
+
+        It must not block; what it raises is logged.
+        """
+        if self._refresher is not None:
+            self._refresher.observe(function)
         return self
 
     def on_evaluation(self, function: Callable[[User, Answer], object]) -> Self:

@@ -152,6 +152,7 @@ class RulesHealth:
         last_sync: Seconds since a source answered, be it that there was nothing new; None when none ever did.
         last_error: The latest failure in a few words; empty when the latest attempt went well.
         failures: Attempts in a row that failed.
+        refused: The source refuses the key (401, 403): no rules come until a person has put that right.
         names: How many gates, configs, experiments and layers there are.
         id_lists: How many entries each ID list has.
         cache_failures: How often the cache failed.
@@ -163,6 +164,7 @@ class RulesHealth:
     last_sync: float | None = None
     last_error: str = ""
     failures: int = 0
+    refused: bool = False
     names: int = 0
     id_lists: Mapping[str, int] = attrs.field(factory=dict)
     cache_failures: int = 0

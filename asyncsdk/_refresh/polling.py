@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from random import uniform
 from typing import Protocol, TypeVar
 
@@ -89,6 +89,15 @@ class Polling:
         if answer.soon:
             pause = next(self._waits)
         return pause if answer.retry_after is None else max(pause, at_least(answer.retry_after))
+
+
+def tell(listeners: Iterable[Callable[[T], object]], news: T) -> None:
+    """Call those who want to know; what they raise is logged."""
+    for listener in listeners:
+        try:
+            listener(news)
+        except Exception:
+            logger.exception("a watcher of the rules failed")
 
 
 @attrs.define

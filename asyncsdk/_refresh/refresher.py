@@ -1,7 +1,6 @@
 """Keeps the rules fresh: asks, compiles in slices, replaces the whole, and keeps the old ones on any failure."""
 
 import asyncio
-import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterator
@@ -14,7 +13,7 @@ import attrs
 from asyncsdk._model.reports import RulesetChange, RulesHealth
 from asyncsdk._refresh.changes import SECTIONS, compare
 from asyncsdk._refresh.lists import Lists
-from asyncsdk._refresh.polling import Episode, Fetcher, Pace, Polling
+from asyncsdk._refresh.polling import Episode, Fetcher, Pace, Polling, tell
 from asyncsdk._rules.country import Countries
 from asyncsdk._rules.loading import load, release, supersedes
 from asyncsdk._rules.overrides import Overrides
@@ -24,14 +23,13 @@ from asyncsdk.stores.file import WatchedFile
 from asyncsdk.vendors.statsig import Rules, Statsig
 from asyncsdk.vendors.statsig.ruleset import Answer, read
 
-logger = logging.getLogger("asyncsdk.rules")
-
 NETWORK, BOOTSTRAP, CACHE = "Network", "Bootstrap", "Adapter(DataStore)"
 UNINITIALIZED, NO_VALUES = "Uninitialized", "NoValues"
 _LONGEST_CACHE_CALL = 5.0
 
 T = TypeVar("T")
 Watcher = Callable[[RulesetChange], object]
+Observer = Callable[[RulesHealth], object]
 
 
 def _now_ms() -> int:
@@ -100,9 +98,11 @@ class Refresher:
         self.rules: Ruleset = empty_ruleset(self._surroundings, UNINITIALIZED)
         self._file = WatchedFile(settings.bootstrap) if isinstance(settings.bootstrap, Path) else None
         self._watchers: list[Watcher] = []
+        self._observers: list[Observer] = []
         self._installing = asyncio.Lock()
         self._settled = asyncio.Event()
         self._synced_ms: int | None = None
+        self._refused = False
 
     @property
     def is_ready(self) -> bool:
@@ -124,6 +124,10 @@ class Refresher:
         """Call `watcher` on the loop with what changed, when other rules are in use; its faults are logged."""
         self._watchers.append(watcher)
 
+    def observe(self, observer: Observer) -> None:
+        """Call `observer` on the loop with how the rules are doing, after each request; its faults are logged."""
+        self._observers.append(observer)
+
     def use_overrides(self, overrides: Overrides) -> None:
         """Let local overrides answer from now on, whatever rules come."""
         self._surroundings = attrs.evolve(self._surroundings, overrides=overrides)
@@ -140,6 +144,7 @@ class Refresher:
             last_sync=None if self._synced_ms is None else (now - self._synced_ms) / 1000,
             last_error=next((found.last_error for found in episodes if found.last_error), ""),
             failures=self.polling.episode.failures,
+            refused=self._refused,
             names=sum(len(rules.sections.get(section, ())) for section in SECTIONS),
             id_lists={name: len(entries) for name, entries in list(self.lists.entries.items())},
             cache_failures=self._cache.total,
@@ -172,7 +177,11 @@ class Refresher:
             self._note_that_all_was_tried()
             if cached.done() and not (answer.reason and answer.soon):
                 self._settled.set()
-            await asyncio.sleep(self.polling.after(answer))
+            pause = self.polling.after(answer)
+            self._refused = answer.refused
+            if self._observers:
+                tell(self._observers, self.health())
+            await asyncio.sleep(pause)
 
     async def _ask(self, fetcher: Fetcher, *, of_vendor: bool = False) -> Answer:
         """Ask once, and take what comes; a body that is no ruleset is a failure like any other."""
@@ -264,7 +273,7 @@ class Refresher:
             change = await self.pace.finish(compare(old, new)) if self._watchers else None
             self._swap(new)
             if change is not None:
-                self._announce(change)
+                tell(self._watchers, change)
             letting_go = _walk(release(old))
             del old
             await self.pace.finish(letting_go)
@@ -276,13 +285,6 @@ class Refresher:
             new = new.under(attrs.evolve(new.surroundings, overrides=overrides))
         self.rules = new
         self._settled.set()
-
-    def _announce(self, change: RulesetChange) -> None:
-        for watcher in self._watchers:
-            try:
-                watcher(change)
-            except Exception:
-                logger.exception("a watcher of the rules failed")
 
 
 def _replaces(new: Ruleset, old: Ruleset) -> bool:

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from asyncsdk import Client, ClientClosedError, ConfigurationError, RudderStack, Rules, StartError, Statsig, User
+from asyncsdk import (
+    Client,
+    ClientClosedError,
+    ConfigurationError,
+    RudderStack,
+    Rules,
+    RulesHealth,
+    StartError,
+    Statsig,
+    User,
+)
 from asyncsdk.dev import DevServer
 from gates.conftest import ADA, rule, ruleset, spec, statsig
 
@@ -98,6 +108,7 @@ async def test_without_statsig_lookups_give_fallbacks() -> None:
         assert client.health().rules is None
         assert await client.override_gate("open", True).check_gate(ADA, "open")
         assert client.on_ruleset_change(print) is client
+        assert client.on_rules_health(print) is client
 
 
 async def test_lookups_wait_for_the_first_rules_while_the_client_starts(server: DevServer) -> None:
@@ -197,6 +208,29 @@ async def test_a_refresh_is_seen_and_its_changes_are_told(server: DevServer) -> 
     assert changes[-1].changed["gate"] == ("open",)
     assert changes[-1].added["gate"] == ("new",)
     assert sorted(changes[-1].removed["gate"]) == ["dutch", "nested"]
+
+
+async def test_those_who_want_to_know_hear_how_the_rules_are_doing(server: DevServer, caplog: Any) -> None:
+    heard: list[RulesHealth] = []
+
+    def fail(_: RulesHealth) -> None:
+        raise ValueError
+
+    server.script("statsig-rules", None, 401)
+    client = Client(network(server)).on_rules_health(fail).on_rules_health(heard.append)
+    assert client._refresher is not None
+    client._refresher.polling.interval = 0.01
+    async with client:
+        while len(heard) < 3:
+            await asyncio.sleep(0.001)
+
+    assert [(health.failures, health.refused, health.last_error) for health in heard[:3]] == [
+        (0, False, ""),
+        (1, True, "status 401"),
+        (0, False, ""),
+    ]
+    assert [health.source for health in heard[:2]] == ["Network", "Network"]
+    assert "a watcher of the rules failed" in caplog.text
 
 
 async def test_overrides_win_until_they_are_taken_back(client: Client) -> None:

@@ -137,6 +137,11 @@ def test_what_asking_again_does_not_help_waits_for_the_next_poll(status: int) ->
     assert not read(Response(status)).soon
 
 
+@pytest.mark.parametrize(("status", "refused"), [(401, True), (403, True), (400, False), (404, False), (503, False)])
+def test_a_key_that_is_wrong_is_told_from_other_trouble(status: int, refused: bool) -> None:
+    assert read(Response(status)).refused is refused
+
+
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 522])
 def test_what_may_pass_is_asked_again_soon(status: int) -> None:
     assert read(Response(status)).soon

@@ -27,6 +27,7 @@ PATH = "/v2/download_config_specs"
 _LEAST_INTERVAL = 1.0
 # A person has to act, or asking again would not help: wait for the next poll.
 _NOT_SOON = frozenset({400, 401, 403, 404, 405, 413, 429, 501, *range(300, 400)})
+_REFUSED = frozenset({401, 403})
 # A proxy that fails is bypassed at once in the beginning, and now and then later on.
 _BYPASS_EVERY = 5
 
@@ -109,12 +110,14 @@ class Answer:
         body: What was sent; None when there is nothing new.
         reason: Why there is no answer, in a few words; "" when there is one.
         soon: Without an answer: asking again soon may help.
+        refused: Without an answer: the key is wrong.
         retry_after: Least seconds to wait; None leaves it to the asker.
     """
 
     body: bytes | None = attrs.field(default=None, repr=False)
     reason: str = ""
     soon: bool = True
+    refused: bool = False
     retry_after: float | None = None
 
 
@@ -126,6 +129,7 @@ def read(response: Response) -> Answer:
     return Answer(
         reason=reason,
         soon=response.status not in _NOT_SOON and response.error not in HOPELESS,
+        refused=response.status in _REFUSED,
         retry_after=retry_after(response.headers),
     )
 
