@@ -38,17 +38,17 @@ class Flags:
         known = self.accessed.get(name)
         if known is True or known is False:  # only a gate's answer is one of these
             return known
-        return self.get_gate(name, exposure=exposure).value
+        found = self._memory.get(("gate", name))
+        if found is None:
+            found = self._memory["gate", name] = self._lookups.gate(self._rules, self.user, name, exposure=exposure)
+        value: bool = found.value
+        self.accessed[name] = value
+        return value
 
     def get_gate(self, name: str, *, exposure: bool = True) -> FeatureGate:
         """Give a gate's answer with its reasons."""
-
-        def ask() -> FeatureGate:
-            return show_gate(self._rules, self._lookups.gate(self._rules, self.user, name, exposure=exposure))
-
-        gate = self._once("gate", name, ask)
-        self.accessed[name] = gate.value
-        return gate
+        self.check_gate(name, exposure=exposure)
+        return show_gate(self._rules, self._memory["gate", name])
 
     def get_config(self, name: str, *, exposure: bool = True) -> DynamicConfig:
         """Give a dynamic config's answer; an unknown one is empty."""
