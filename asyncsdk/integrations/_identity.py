@@ -1,0 +1,154 @@
+"""Who makes a request: what the application says, completed with what the request itself says."""
+
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from inspect import iscoroutinefunction
+from typing import Generic, TypeVar
+
+import attrs
+
+from asyncsdk import Client, ConfigurationError, User
+from asyncsdk.integrations._context import RequestContext
+
+Who = User | str | int | None
+"""A user, or the id of one; None is somebody who is not signed in."""
+
+Request = TypeVar("Request")
+UserOf = Callable[[Request], Who | Awaitable[Who]]
+
+# What a request says of its user.
+_SEEN = ("ip", "user_agent", "locale", "anonymous_id")
+# What the cookie may hold: it comes from outside, and goes to vendors.
+_VISITOR = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+_COOKIE_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+# A year; browsers keep none longer than 400 days.
+_COOKIE_AGE = 365 * 24 * 3600
+
+
+@attrs.define
+class Seen:
+    """What a request says of who makes it.
+
+    Attributes:
+        peer: The address it came from.
+        forwarded: All its `X-Forwarded-For` headers, in order.
+        user_agent: Its `User-Agent` header.
+        languages: Its `Accept-Language` header.
+        cookie: The value of the one cookie that matters.
+    """
+
+    peer: str | None
+    forwarded: Sequence[str]
+    user_agent: str | None
+    languages: str | None
+    cookie: str | None
+
+
+@attrs.frozen
+class Identity(Generic[Request]):
+    """How users are told from a framework's requests.
+
+    Attributes:
+        user: The application's function; None knows nobody.
+        see: The framework's function; it is also given the name of the cookie.
+        trusted_proxies: How many proxies stand before the application, each of which adds to `X-Forwarded-For`.
+        cookie: Name of the cookie by which visitors are known again; None sets none.
+    """
+
+    user: UserOf[Request] | None
+    see: Callable[[Request, str | None], Seen]
+    trusted_proxies: int = attrs.field()
+    cookie: str | None = attrs.field()
+    _ask: Callable[[Request], Awaitable[Who]] | None = attrs.field(init=False)
+
+    @_ask.default
+    def _find_async(self) -> Callable[[Request], Awaitable[Who]] | None:
+        return self.user if iscoroutinefunction(self.user) else None
+
+    @trusted_proxies.validator
+    def _check_proxies(self, _: object, value: object) -> None:
+        if type(value) is not int or value < 0:
+            msg = f"trusted_proxies is how many proxies stand before the application: 0, 1, ..., not {value!r}"
+            raise ConfigurationError(msg)
+
+    @cookie.validator
+    def _check_cookie(self, _: object, value: object) -> None:
+        if value is not None and not (isinstance(value, str) and _COOKIE_NAME.fullmatch(value)):
+            msg = f"anonymous_cookie is the name of a cookie, such as 'visitor', not {value!r}"
+            raise ConfigurationError(msg)
+
+    async def begin(self, client: Client, request: Request) -> RequestContext:
+        """Begin a request. An `async` function of the application's is asked now: nobody can await it later."""
+        if self._ask is None:
+            return RequestContext(client, partial(self._tell, request))
+        return RequestContext(client, partial(self._complete, request, await self._ask(request)))
+
+    def _tell(self, request: Request) -> User:
+        """Ask the application who makes a request."""
+        return self._complete(request, None if self.user is None else self.user(request))
+
+    def _complete(self, request: Request, who: object) -> User:
+        """Add to what the application says what it left out and the request tells.
+
+        Raises:
+            ConfigurationError: The application's function gave something else.
+        """
+        if who is not None and not isinstance(who, User | str | int):
+            msg = f"the `user` function gives a User, an id or None, not {type(who).__name__}"
+            raise ConfigurationError(msg)
+        seen = self.see(request, self.cookie)
+        told = User(
+            None if isinstance(who, User) else who,
+            ip=client_address(seen.peer, seen.forwarded, self.trusted_proxies),
+            user_agent=seen.user_agent,
+            locale=preferred_language(seen.languages or ""),
+            anonymous_id=self._visitor(seen),
+        )
+        if isinstance(who, User):
+            left_out = [name for name in _SEEN if getattr(who, name) is None]
+            return attrs.evolve(who, **{name: getattr(told, name) for name in left_out})
+        return told
+
+    def set_cookie(self, request: Request, user: User | None, *, secure: bool) -> str | None:
+        """Write the `Set-Cookie` header by which a visitor is known again; None if there is no need."""
+        visitor = "" if user is None else str(user.anonymous_id or "")
+        if self.cookie is None or not _VISITOR.fullmatch(visitor) or visitor == self.see(request, self.cookie).cookie:
+            return None
+        only = "; Secure" if secure else ""
+        return f"{self.cookie}={visitor}; Path=/; Max-Age={_COOKIE_AGE}; HttpOnly; SameSite=Lax{only}"
+
+    def _visitor(self, seen: Seen) -> str | None:
+        if self.cookie is None:
+            return None
+        return seen.cookie if seen.cookie and _VISITOR.fullmatch(seen.cookie) else str(uuid.uuid4())
+
+
+def client_address(peer: str | None, forwarded: Sequence[str], trusted_proxies: int) -> str | None:
+    """Give the address that the outermost trusted proxy saw; that of the peer if fewer proxies have written."""
+    hops = ",".join(forwarded).split(",")
+    if not 0 < trusted_proxies <= len(hops):
+        return peer
+    return without_port(hops[-trusted_proxies].strip()) or peer
+
+
+def without_port(address: str) -> str:
+    """Take the port off an address, which some proxies write: `192.0.2.1:80`, `[2001:db8::1]:80`."""
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    return address.partition(":")[0] if address.count(":") == 1 else address
+
+
+def preferred_language(accepted: str) -> str | None:
+    """Give the language that an `Accept-Language` header likes best, the first of several; None if it names none."""
+    best, most = None, 0.0
+    for part in accepted.split(","):
+        tag, _, weight = part.partition(";q=")
+        try:
+            likes = float(weight) if weight else 1.0
+        except ValueError:
+            continue
+        if likes > most and (tag := tag.strip()) not in ("", "*"):
+            best, most = tag, likes
+    return best

@@ -1,0 +1,115 @@
+"""asyncsdk in aiohttp.web: `setup(app, client)`, and then `flags(request)` in any handler."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from aiohttp import web
+
+from asyncsdk import Client, ConfigurationError, Flags, User
+from asyncsdk.integrations._context import CURRENT, RequestContext, carry_flags
+from asyncsdk.integrations._identity import Identity, Seen, UserOf
+
+__all__ = ["CLIENT", "client", "flags", "from_header", "run_client", "setup", "user"]
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+CLIENT = web.AppKey("asyncsdk.client", Client)
+"""Where an application keeps its client: `app[CLIENT]`."""
+
+# `RequestKey` is aiohttp 3.14's, which warns about the text that was usual before.
+_CONTEXT: str = getattr(web, "RequestKey", lambda name, _: name)("asyncsdk.request", RequestContext)
+
+
+def setup(
+    app: web.Application,
+    client: Client,
+    *,
+    user: UserOf[web.Request] | None = None,
+    trusted_proxies: int = 0,
+    anonymous_cookie: str | None = None,
+) -> None:
+    """Start and close `client` with `app`, and give each request its `Flags`.
+
+    Args:
+        app: The application; its middlewares that come later see the request's flags.
+        client: Not started yet.
+        user: Says who makes a request: a User or an id, or None for nobody who is known. A plain function is called
+            when the request first asks for its flags, an `async` one before the handler. What a User leaves out of
+            `ip`, `user_agent`, `locale` and `anonymous_id` is filled in.
+        trusted_proxies: How many proxies stand before the application, each of which adds to `X-Forwarded-For`.
+            With 0 that header, which anybody may send, is ignored.
+        anonymous_cookie: Name of a cookie by which visitors are known again (`User.anonymous_id`); None sets none.
+
+    Raises:
+        ConfigurationError: One of the last two cannot be.
+    """
+    identity = Identity(user, _see, trusted_proxies, anonymous_cookie)
+    app[CLIENT] = client.add_middleware(carry_flags)
+    app.cleanup_ctx.append(run_client)
+
+    @web.middleware
+    async def bind_flags(request: web.Request, handler: Handler) -> web.StreamResponse:
+        # Each request has a context of its own (aiohttp runs it as a task), so nothing is to be put back.
+        context = await identity.begin(client, request)
+        request[_CONTEXT] = context
+        CURRENT.set(context)
+        return await handler(request)
+
+    async def keep_visitor(request: web.Request, response: web.StreamResponse) -> None:
+        context: RequestContext | None = request.get(_CONTEXT)
+        user = None if context is None else context.known_user
+        cookie = identity.set_cookie(request, user, secure=request.secure)
+        if cookie is not None:
+            response.headers.add("Set-Cookie", cookie)
+
+    app.middlewares.append(bind_flags)
+    if anonymous_cookie is not None:
+        app.on_response_prepare.append(keep_visitor)
+
+
+def from_header(name: str) -> Callable[[web.Request], str | None]:
+    """Make a `user=` function that takes the user's id from a header.
+
+    For applications behind a proxy that signs users in, and sets or removes that header of every request: anybody else
+    may send what they like.
+    """
+    return lambda request: request.headers.get(name)
+
+
+async def run_client(app: web.Application) -> AsyncIterator[None]:
+    """Run `app[CLIENT]` for as long as the application: an entry of `app.cleanup_ctx`, which `setup` makes."""
+    async with app[CLIENT]:
+        yield
+
+
+def client(request: web.Request) -> Client:
+    """Give the application's client, from sub-applications too."""
+    return request.config_dict[CLIENT]
+
+
+def flags(request: web.Request) -> Flags:
+    """Give the request's lookups, which need no `await`: one user, one version of the rules, each name asked once.
+
+    Raises:
+        ConfigurationError: There was no `setup(app, client)`.
+    """
+    context: RequestContext | None = request.get(_CONTEXT)
+    if context is None:
+        msg = "this request has no flags: call asyncsdk.integrations.aiohttp.setup(app, client) when making the app"
+        raise ConfigurationError(msg)
+    return context.flags
+
+
+def user(request: web.Request) -> User:
+    """Give the request's user, as its flags see it."""
+    return flags(request).user
+
+
+def _see(request: web.Request, cookie: str | None) -> Seen:
+    headers = request.headers
+    return Seen(
+        request.remote or None,
+        headers.getall("X-Forwarded-For", ()),
+        headers.get("User-Agent"),
+        headers.get("Accept-Language"),
+        None if cookie is None else request.cookies.get(cookie),
+    )

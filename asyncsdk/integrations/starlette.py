@@ -1,0 +1,158 @@
+"""asyncsdk in Starlette: `lifespan(client)`, `FlagsMiddleware`, and then `flags(request)` in any endpoint."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
+
+from asyncsdk import Client, ConfigurationError, Flags, User
+from asyncsdk.integrations._context import CURRENT, RequestContext, carry_flags
+from asyncsdk.integrations._identity import Identity, Seen, UserOf, Who
+
+__all__ = ["FlagsMiddleware", "client", "flags", "from_header", "lifespan", "session_user", "user"]
+
+App = TypeVar("App")
+
+_CLIENT = "asyncsdk.client"  # in the lifespan's state
+_CONTEXT = "asyncsdk.request"  # in a request's scope
+_REQUESTS = ("http", "websocket")
+_STARTS = ("http.response.start", "websocket.accept")
+
+
+def lifespan(client: Client | Callable[[], Client], inner: Lifespan[App] | None = None) -> Lifespan[App]:
+    """Make a lifespan that starts and closes a client with the application.
+
+    Args:
+        client: Not started yet, or a function that makes one: for an application that is started more than once, as
+            tests do.
+        inner: Your own lifespan. It runs within the client's, which closes last, and its state is kept.
+    """
+
+    @asynccontextmanager
+    async def run(app: App) -> AsyncIterator[Mapping[str, Any]]:
+        async with client if isinstance(client, Client) else client() as running:
+            running.add_middleware(carry_flags)
+            state = {_CLIENT: running}
+            if inner is None:
+                yield state
+                return
+            async with inner(app) as own:
+                yield {**(own or {}), **state}
+
+    return run
+
+
+def session_user(connection: HTTPConnection) -> Who:
+    """Say that the user is `session["user_id"]`, where there is Starlette's `SessionMiddleware`."""
+    return connection.session.get("user_id") if "session" in connection.scope else None
+
+
+def from_header(name: str) -> Callable[[HTTPConnection], str | None]:
+    """Make a `user=` function that takes the user's id from a header.
+
+    For applications behind a proxy that signs users in, and sets or removes that header of every request: anybody else
+    may send what they like.
+    """
+    return lambda connection: connection.headers.get(name)
+
+
+class FlagsMiddleware:
+    """Gives each request and each websocket its `Flags`; the client is that of `lifespan`.
+
+    Args:
+        app: What comes next.
+        user: Says who makes a request: a User or an id, or None for nobody who is known. A plain function is called
+            when the request first asks for its flags, an `async` one before the endpoint. What a User leaves out of
+            `ip`, `user_agent`, `locale` and `anonymous_id` is filled in.
+        trusted_proxies: How many proxies stand before the application, each of which adds to `X-Forwarded-For`.
+            With 0 that header, which anybody may send, is ignored: right where the server reads it, as uvicorn may.
+        anonymous_cookie: Name of a cookie by which visitors are known again (`User.anonymous_id`); None sets none.
+
+    Raises:
+        ConfigurationError: One of the last two cannot be.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        user: UserOf[HTTPConnection] | None = session_user,
+        trusted_proxies: int = 0,
+        anonymous_cookie: str | None = None,
+    ) -> None:
+        self.app = app
+        self._identity = Identity(user, _see, trusted_proxies, anonymous_cookie)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        running = scope.get("state", {}).get(_CLIENT) if scope["type"] in _REQUESTS else None
+        if running is None:
+            await self.app(scope, receive, send)
+            return
+        connection = HTTPConnection(scope)
+        context = scope[_CONTEXT] = await self._identity.begin(running, connection)
+        outer = CURRENT.get()
+        CURRENT.set(context)
+        try:
+            await self.app(scope, receive, send if self._identity.cookie is None else self._keep(connection, send))
+        finally:
+            CURRENT.set(outer)
+
+    def _keep(self, connection: HTTPConnection, send: Send) -> Send:
+        """Let the response set a new visitor's cookie."""
+
+        async def send_with_cookie(message: Message) -> None:
+            if message["type"] in _STARTS:
+                is_secure = connection.scope.get("scheme") in ("https", "wss")
+                user = connection.scope[_CONTEXT].known_user
+                cookie = self._identity.set_cookie(connection, user, secure=is_secure)
+                if cookie is not None:
+                    message["headers"] = [*message.get("headers", ()), (b"set-cookie", cookie.encode())]
+            await send(message)
+
+        return send_with_cookie
+
+
+def client(request: HTTPConnection) -> Client:
+    """Give the application's client.
+
+    Raises:
+        ConfigurationError: There is no `lifespan(client)`, or the server did not run it.
+    """
+    found: Client | None = request.scope.get("state", {}).get(_CLIENT)
+    if found is None:
+        msg = "there is no client: the application needs lifespan=lifespan(client), and the server has to run that"
+        raise ConfigurationError(msg)
+    return found
+
+
+def flags(request: HTTPConnection) -> Flags:
+    """Give the request's lookups, which need no `await`: one user, one version of the rules, each name asked once.
+
+    Raises:
+        ConfigurationError: There is no `FlagsMiddleware`, or no `lifespan(client)`.
+    """
+    context: RequestContext | None = request.scope.get(_CONTEXT)
+    if context is None:
+        client(request)
+        msg = "this request has no flags: the application needs the middleware FlagsMiddleware"
+        raise ConfigurationError(msg)
+    return context.flags
+
+
+def user(request: HTTPConnection) -> User:
+    """Give the request's user, as its flags see it."""
+    return flags(request).user
+
+
+def _see(connection: HTTPConnection, cookie: str | None) -> Seen:
+    headers, address = connection.headers, connection.scope.get("client")
+    return Seen(
+        address[0] or None if address else None,
+        headers.getlist("X-Forwarded-For"),
+        headers.get("User-Agent"),
+        headers.get("Accept-Language"),
+        None if cookie is None else connection.cookies.get(cookie),
+    )

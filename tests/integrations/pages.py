@@ -1,0 +1,103 @@
+"""The pages of a small application, the same in every framework. A page asks for what it needs by name."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import attrs
+
+from asyncsdk import Client, Flags, User
+from asyncsdk.integrations import current_flags
+
+Page = Callable[..., Awaitable[object]]
+
+
+async def plain() -> object:
+    return "hello"
+
+
+async def whoami(user: User) -> object:
+    return attrs.asdict(user, filter=lambda field, value: field.name != "_memo" and value is not None)
+
+
+async def gate(flags: Flags) -> object:
+    return [flags.check_gate("hers"), flags.check_gate("hers"), flags.check_gate("open")]
+
+
+async def fail(flags: Flags) -> object:
+    flags.check_gate("hers")
+    raise ZeroDivisionError
+
+
+async def buy(client: Client, flags: Flags, user: User) -> object:
+    await client.track(user, "Before")
+    flags.check_gate("hers")
+    flags.get_experiment("button")
+    await client.track(user, "Bought", {"price": 5})
+    await client.track("somebody-else", "Got a present")
+    return None
+
+
+async def every_verb(client: Client, flags: Flags, user: User) -> object:
+    flags.check_gate("open")
+    await client.track(user, "track")
+    await client.page(user, "page")
+    await client.screen(user, "screen")
+    await client.log_event(user, "log_event", 1.5, {"sku": "A"})
+    await client.identify(user, {"plan": "pro"})
+    flags.track("flags.track", {"price": 5})
+    await client.track(user, "own", {"feature_flags": "mine"})
+    return None
+
+
+async def meet(flags: Flags, client: Client, user: User, meeting: asyncio.Barrier) -> object:
+    """Read and track while others do: nothing of theirs may show."""
+    await meeting.wait()
+    hers = flags.check_gate("hers")
+    await meeting.wait()
+    ambient = current_flags()
+    await client.track(user, "Met", {"who": user.user_id})
+    return [user.user_id, hers, ambient is flags]
+
+
+async def later(
+    flags: Flags, client: Client, user: User, meeting: asyncio.Barrier, tasks: list[asyncio.Task[None]]
+) -> object:
+    """Start a task that goes on after the response."""
+    flags.check_gate("hers")
+
+    async def work() -> None:
+        await meeting.wait()
+        await client.track(user, "Later", {"who": current_flags().user.user_id})
+
+    tasks.append(asyncio.create_task(work()))
+    return None
+
+
+async def refresh(flags: Flags, client: Client, user: User) -> object:
+    """Read a gate before and after other rules came."""
+    before = flags.check_gate("open")
+    client.override_gate("open", not before)
+    client.override_gate("hers", True)
+    return [before, flags.check_gate("open"), flags.check_gate("hers"), await client.check_gate(user, "open")]
+
+
+PAGES: Mapping[str, Page] = {
+    page.__name__: page for page in (plain, whoami, gate, fail, buy, every_verb, meet, later, refresh)
+}
+
+
+async def stream(flags: Flags, meeting: asyncio.Barrier) -> AsyncIterator[str]:
+    """Answer in two parts; the second waits until somebody has the first."""
+    yield f"{flags.user.user_id}:"
+    await meeting.wait()
+    yield f"{current_flags().check_gate('hers')}"
+
+
+def socket(flags: Flags, message: str) -> str:
+    """Answer a websocket's message, which names a gate."""
+    return f"{flags.user.user_id} {flags.check_gate(message)}"
+
+
+Given = dict[str, Any]
+"""What pages ask for that is not of the framework: a meeting, a list of tasks."""

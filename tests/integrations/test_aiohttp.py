@@ -1,0 +1,66 @@
+"""What is particular to aiohttp.web."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
+
+from asyncsdk import Client, ConfigurationError, Track
+from asyncsdk.dev import DevServer
+from asyncsdk.integrations.aiohttp import CLIENT, client, flags, run_client, setup
+
+
+def test_without_setup_a_request_says_what_is_missing() -> None:
+    with pytest.raises(ConfigurationError, match=r"setup\(app, client\)"):
+        flags(make_mocked_request("GET", "/"))
+
+
+async def test_a_sub_application_has_the_client_and_the_flags_too(sdk: Client) -> None:
+    async def page(request: web.Request) -> web.Response:
+        return web.json_response([client(request) is sdk, flags(request).check_gate("open")])
+
+    app, sub = web.Application(), web.Application()
+    setup(app, sdk)
+    sub.router.add_get("/page", page)
+    app.add_subapp("/sub/", sub)
+    async with TestClient(TestServer(app)) as http:
+        assert await (await http.get("/sub/page")).json() == [True, True]
+
+
+async def test_what_the_application_does_last_is_delivered(sdk: Client, vendors: DevServer) -> None:
+    async def stock(app: web.Application) -> AsyncIterator[None]:
+        yield
+        app[CLIENT].put_nowait(Track("ada.lovelace", "Shop Closed"))
+
+    app = web.Application()
+    setup(app, sdk)
+    app.cleanup_ctx.append(stock)
+    async with TestClient(TestServer(app)):
+        pass
+
+    assert [event.name for event in vendors.accepted("rudderstack")] == ["Shop Closed"]
+
+
+async def test_the_client_may_be_run_alone(sdk: Client) -> None:
+    app = web.Application()
+    app[CLIENT] = sdk
+    app.cleanup_ctx.append(run_client)
+
+    async with TestClient(TestServer(app)):
+        assert sdk.health().state == "running"
+    assert sdk.health().state == "closed"
+
+
+async def test_an_error_page_sets_the_cookie_too(sdk: Client) -> None:
+    async def page(request: web.Request) -> web.Response:
+        flags(request)
+        raise web.HTTPNotFound
+
+    app = web.Application()
+    setup(app, sdk, anonymous_cookie="visitor")
+    app.router.add_get("/", page)
+    async with TestClient(TestServer(app)) as http:
+        answer = await http.get("/")
+
+    assert (answer.status, "visitor" in answer.cookies) == (404, True)

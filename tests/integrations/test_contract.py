@@ -1,0 +1,266 @@
+"""What every web framework's integration does, on a real server of that framework."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from asyncsdk import Client, ConfigurationError, User
+from asyncsdk.dev import DevServer
+from asyncsdk.integrations import current_flags
+from integrations.conftest import Serve
+from integrations.pages import Given
+
+
+def sent(vendors: DevServer) -> dict[str, dict[str, Any]]:
+    """Give the properties of the events at RudderStack, by name."""
+    return {event.name: event.body.get("properties") or {} for event in vendors.accepted("rudderstack")}
+
+
+def exposures(vendors: DevServer) -> list[tuple[str, str]]:
+    """Give who was reported to have seen what."""
+    return sorted((e.user, e.name) for e in vendors.accepted("statsig") if e.kind.endswith("_exposure"))
+
+
+async def test_the_client_lives_as_long_as_the_application(serve: Serve, sdk: Client) -> None:
+    assert sdk.health().state == "new"
+    async with serve() as browser:
+        assert await browser.get("plain") == "hello"
+        assert sdk.health().state == "running"
+
+    assert sdk.health().state == "closed"
+
+
+async def test_an_orderly_stop_loses_nothing(serve: Serve, vendors: DevServer) -> None:
+    async with serve() as browser:
+        await asyncio.gather(*(browser.get("buy", f"user-{number}") for number in range(40)))
+        assert vendors.total("rudderstack") == 0  # all of it is queued
+
+    assert [vendors.total(vendor) for vendor in ("rudderstack", "amplitude")] == [120, 120]
+    assert vendors.total("statsig") == 120 + 80  # and what they saw
+
+
+async def test_a_request_has_flags_for_its_user(serve: Serve) -> None:
+    async with serve() as browser:
+        assert await browser.get("gate", "ada.lovelace") == [True, True, True]
+        assert await browser.get("gate", "bob.ross") == [False, False, True]
+
+
+async def test_events_carry_what_their_request_has_read(serve: Serve, vendors: DevServer) -> None:
+    async with serve() as browser:
+        await browser.get("buy", "ada.lovelace")
+
+    events = sent(vendors)
+    assert events["Before"] == {}
+    assert events["Bought"] == {"price": 5, "feature_flags": {"hers": True, "button": "Test"}}
+    assert events["Got a present"] == {}  # somebody else's, who saw none of it
+
+
+async def test_events_of_other_requests_do_not_carry_it(serve: Serve, vendors: DevServer) -> None:
+    async with serve() as browser:
+        await browser.get("gate", "ada.lovelace")
+        await browser.get("buy", "bob.ross")
+
+    assert sent(vendors)["Before"] == {}
+
+
+async def test_every_verb_that_has_properties_carries_it(serve: Serve, vendors: DevServer) -> None:
+    async with serve() as browser:
+        await browser.get("every_verb", "ada.lovelace")
+
+    read = {"feature_flags": {"open": True}}
+    assert sent(vendors) == {
+        "track": read,
+        "page": read,
+        "screen": read,
+        "log_event": {"value": 1.5, "sku": "A", **read},
+        "": {},  # identify
+        "flags.track": {"price": 5, **read},
+        "own": {"feature_flags": "mine"},
+    }
+
+
+async def test_what_a_user_saw_is_reported_once(serve: Serve, vendors: DevServer) -> None:
+    async with serve() as browser:
+        await browser.get("gate", "ada.lovelace")
+        await browser.get("gate", "ada.lovelace")
+
+    assert exposures(vendors) == [("ada.lovelace", "hers"), ("ada.lovelace", "open")]
+
+
+async def test_a_request_sees_one_version_of_the_rules(serve: Serve) -> None:
+    async with serve() as browser:
+        assert await browser.get("refresh", "bob.ross") == [True, True, False, False]
+        assert await browser.get("gate", "bob.ross") == [True, True, False]
+
+
+async def test_requests_at_the_same_time_never_see_each_other(serve: Serve, vendors: DevServer, given: Given) -> None:
+    users = ["ada.lovelace", *(f"user-{number}" for number in range(49))]
+    given["meeting"] = asyncio.Barrier(len(users))
+
+    async with serve() as browser:
+        answers = await asyncio.gather(*(browser.get("meet", user) for user in users))
+
+    assert answers == [[user, user == "ada.lovelace", True] for user in users]
+    expected = {user: {"who": user, "feature_flags": {"hers": user == "ada.lovelace"}} for user in users}
+    assert {event.user: event.body["properties"] for event in vendors.accepted("rudderstack")} == expected
+    assert exposures(vendors) == sorted((user, "hers") for user in users)
+
+
+async def test_a_task_that_a_request_starts_belongs_to_it(serve: Serve, vendors: DevServer, given: Given) -> None:
+    async with serve() as browser:
+        await browser.get("later", "ada.lovelace")
+        await browser.get("gate", "bob.ross")
+        await given["meeting"].wait()
+        await asyncio.gather(*given["tasks"])
+
+    assert sent(vendors)["Later"] == {"who": "ada.lovelace", "feature_flags": {"hers": True}}
+
+
+async def test_beside_requests_there_are_no_flags(serve: Serve) -> None:
+    async with serve() as browser:
+        await browser.get("gate", "ada.lovelace")
+
+        with pytest.raises(ConfigurationError, match="no request"):
+            current_flags()
+
+
+async def test_a_request_that_fails_leaves_nothing_behind(serve: Serve) -> None:
+    async with serve() as browser:
+        async with browser.ask("fail", "ada.lovelace") as answer:
+            assert answer.status == 500
+
+        assert await browser.get("gate", "bob.ross") == [False, False, True]
+
+
+# --- streams and sockets --------------------------------------------------------------------------------------
+
+
+async def test_a_response_is_streamed_part_by_part(serve: Serve, given: Given) -> None:
+    async with serve(anonymous_cookie="visitor") as browser, browser.ask("stream", "ada.lovelace") as answer:
+        first = await answer.content.readany()
+        await given["meeting"].wait()  # only now is there more
+
+        assert (first, await answer.content.read()) == (b"ada.lovelace:", b"True")
+        assert "visitor" in answer.cookies
+
+
+async def test_a_websocket_has_flags(serve: Serve) -> None:
+    async with serve(anonymous_cookie="visitor") as browser, browser.socket("ada.lovelace") as socket:
+        answers = []
+        for gate in ("hers", "none"):
+            await socket.send_str(gate)
+            answers.append(await socket.receive_str())
+
+    assert answers == ["ada.lovelace True", "ada.lovelace False"]
+    assert "visitor=" in socket._response.headers["Set-Cookie"]
+
+
+# --- who it is ------------------------------------------------------------------------------------------------
+
+
+async def test_the_user_is_asked_for_once_and_only_if_wanted(serve: Serve) -> None:
+    asked: list[Any] = []
+
+    def user(request: Any) -> str:
+        asked.append(request)
+        return "ada.lovelace"
+
+    async with serve(user=user) as browser:
+        await browser.get("plain")
+        assert asked == []
+        await browser.get("buy")
+        assert len(asked) == 1
+
+
+async def test_a_user_may_be_awaited(serve: Serve) -> None:
+    async def user(request: Any) -> int:
+        await asyncio.sleep(0)
+        return 7
+
+    async with serve(user=user) as browser:
+        assert (await browser.get("whoami"))["user_id"] == 7
+
+
+async def test_the_request_tells_what_the_application_leaves_out(serve: Serve) -> None:
+    headers = {"User_Agent": "test/1", "Accept_Language": "en;q=0.5, nl-NL, de"}
+
+    async with serve() as browser:
+        told = {"ip": "127.0.0.1", "user_agent": "test/1", "locale": "nl-NL"}
+        assert await browser.get("whoami", "ada.lovelace", **headers) == {"user_id": "ada.lovelace", **told}
+        assert await browser.get("whoami", **headers) == told
+
+
+async def test_what_the_application_says_stands(serve: Serve) -> None:
+    known = User("ada.lovelace", ip="192.0.2.7", locale="cy", anonymous_id="a-1", custom={"plan": "pro"})
+
+    async with serve(user=lambda request: known, anonymous_cookie="visitor") as browser:
+        told = await browser.get("whoami", User_Agent="test/1", Accept_Language="nl")
+
+    assert told == {
+        "user_id": "ada.lovelace",
+        "ip": "192.0.2.7",
+        "user_agent": "test/1",
+        "locale": "cy",
+        "anonymous_id": "a-1",
+        "custom": {"plan": "pro"},
+    }
+    assert known.user_agent is None
+
+
+@pytest.mark.parametrize(
+    ("proxies", "ip"), [(0, "127.0.0.1"), (1, "198.51.100.2"), (2, "203.0.113.1"), (4, "127.0.0.1")]
+)
+async def test_proxies_are_trusted_as_far_as_told(serve: Serve, proxies: int, ip: str) -> None:
+    async with serve(trusted_proxies=proxies) as browser:
+        told = await browser.get("whoami", X_Forwarded_For="10.0.0.66, 203.0.113.1:8080, 198.51.100.2")
+
+    assert told["ip"] == ip
+
+
+async def test_a_user_function_that_gives_nonsense_is_told_so(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    async with serve(user=lambda request: ["ada.lovelace"]) as browser, browser.ask("gate") as answer:
+        assert answer.status == 500
+
+    assert "gives a User, an id or None, not list" in caplog.text
+
+
+# --- visitors -------------------------------------------------------------------------------------------------
+
+
+async def test_a_visitor_is_known_again(serve: Serve) -> None:
+    async with serve(anonymous_cookie="visitor") as browser:
+        async with browser.ask("whoami") as answer:
+            cookie = answer.cookies["visitor"]
+            told = await answer.json()
+        async with browser.ask("whoami", Cookie=f"visitor={cookie.value}") as answer:
+            assert "Set-Cookie" not in answer.headers
+            assert await answer.json() == told
+
+    assert told["anonymous_id"] == cookie.value
+    assert (cookie["path"], cookie["samesite"], cookie["httponly"], cookie["secure"]) == ("/", "Lax", True, "")
+
+
+async def test_visitors_differ(serve: Serve) -> None:
+    async with serve(anonymous_cookie="visitor") as browser:
+        one, other = await browser.get("whoami"), await browser.get("whoami")
+
+    assert one["anonymous_id"] != other["anonymous_id"]
+
+
+@pytest.mark.parametrize("page", ["plain", "gate"])
+async def test_only_who_asks_gets_a_cookie(serve: Serve, page: str) -> None:
+    async with serve(anonymous_cookie="visitor") as browser, browser.ask(page) as answer:
+        assert ("Set-Cookie" in answer.headers) == (page == "gate")
+
+
+async def test_without_being_told_to_no_cookie_is_set(serve: Serve) -> None:
+    async with serve() as browser, browser.ask("gate") as answer:
+        assert "Set-Cookie" not in answer.headers
+
+
+async def test_a_cookie_that_nobody_was_given_is_replaced(serve: Serve) -> None:
+    async with serve(anonymous_cookie="visitor") as browser, browser.ask("whoami", Cookie="visitor=<b>") as answer:
+        told = await answer.json()
+
+        assert told["anonymous_id"] == answer.cookies["visitor"].value != "<b>"

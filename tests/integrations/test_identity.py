@@ -1,0 +1,110 @@
+"""Who makes a request, and what a request's events carry."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncsdk import ConfigurationError, User
+from asyncsdk.integrations._context import is_same_person
+from asyncsdk.integrations._identity import Identity, Seen, client_address, preferred_language, without_port
+
+SEEN = Seen(None, (), None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [
+        ("", None),
+        ("nl", "nl"),
+        ("nl-NL,nl;q=0.9,en;q=0.8", "nl-NL"),
+        ("en;q=0.5, nl;q=0.9", "nl"),
+        ("*", None),
+        ("*, fr;q=0.5", "fr"),
+        ("de;q=0", None),
+        ("de;q=x, en;q=0.1", "en"),
+        (" cy ", "cy"),
+    ],
+)
+def test_the_language_that_is_liked_best_counts(accepted: str, language: str | None) -> None:
+    assert preferred_language(accepted) == language
+
+
+@given(st.text())
+def test_no_header_breaks_the_languages(accepted: str) -> None:
+    assert preferred_language(accepted) != ""
+
+
+@pytest.mark.parametrize(
+    ("address", "alone"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1:80", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("[2001:db8::1]:80", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+    ],
+)
+def test_an_address_comes_without_its_port(address: str, alone: str) -> None:
+    assert without_port(address) == alone
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "proxies", "address"),
+    [
+        ([], 0, "peer"),
+        ([], 1, "peer"),
+        (["a"], 0, "peer"),
+        (["a, b"], 1, "b"),
+        (["a", "b"], 1, "b"),  # one header per proxy, as HAProxy writes them
+        (["a", "b, c"], 2, "b"),
+        (["a, b"], 3, "peer"),
+        (["a, "], 1, "peer"),
+    ],
+)
+def test_the_address_is_what_the_outermost_trusted_proxy_saw(forwarded: list[str], proxies: int, address: str) -> None:
+    assert client_address("peer", forwarded, proxies) == address
+
+
+@pytest.mark.parametrize(
+    ("proxies", "cookie"), [(-1, None), (True, None), ("1", None), (0, "a b"), (0, ""), (0, "a=b"), (0, 7)]
+)
+def test_settings_that_cannot_be_are_refused(proxies: int, cookie: str | None) -> None:
+    with pytest.raises(ConfigurationError):
+        Identity(None, lambda request, cookie: SEEN, proxies, cookie)
+
+
+def test_a_cookie_is_for_https_only_where_that_is_spoken() -> None:
+    identity = Identity(None, lambda request, cookie: SEEN, 0, "visitor")
+
+    assert str(identity.set_cookie("request", User(anonymous_id="a-1"), secure=True)).endswith("; Secure")
+
+
+@pytest.mark.parametrize("anonymous_id", [None, "", "a b", "a; Path=/x", "x" * 65])
+def test_an_id_that_fits_in_no_cookie_is_not_written(anonymous_id: str | None) -> None:
+    identity = Identity(None, lambda request, cookie: SEEN, 0, "visitor")
+
+    assert identity.set_cookie("request", User("ada", anonymous_id=anonymous_id), secure=False) is None
+
+
+ADA = User("ada", anonymous_id="a-1")
+
+
+@pytest.mark.parametrize(
+    ("other", "is_same"),
+    [
+        (ADA, True),
+        (User("ada"), True),
+        (User("bob", anonymous_id="a-1"), False),
+        (User(anonymous_id="a-1"), True),
+        (User(anonymous_id="a-2"), False),
+        (User(), False),
+    ],
+)
+def test_people_are_told_apart_by_their_ids(other: User, is_same: bool) -> None:
+    assert is_same_person(ADA, other) is is_same
+    assert is_same_person(other, ADA) is is_same
+
+
+def test_ids_are_compared_as_text() -> None:
+    assert is_same_person(User(7), User("7"))
+    assert is_same_person(User(device_id="d-1"), User(device_id="d-1"))

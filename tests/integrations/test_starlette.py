@@ -1,0 +1,175 @@
+"""What is particular to Starlette."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from asyncsdk import Client, ConfigurationError, Track
+from asyncsdk.dev import DevServer
+from asyncsdk.integrations import current_flags
+from asyncsdk.integrations.starlette import FlagsMiddleware, client, flags, lifespan
+from integrations.asgi import serving
+
+FLAGS = Middleware(FlagsMiddleware)
+
+
+async def ask(app: Starlette, *paths: str) -> list[Any]:
+    """Serve an application; give what its pages answer to one browser."""
+    async with serving(app) as url, aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        return [await (await session.get(url + path)).json() for path in paths]
+
+
+async def gate(request: Request) -> Response:
+    return JSONResponse(
+        [flags(request).user.user_id, flags(request).check_gate("hers"), current_flags() is flags(request)]
+    )
+
+
+async def login(request: Request) -> Response:
+    request.session["user_id"] = "ada.lovelace"
+    return JSONResponse("welcome")
+
+
+# --- lifespans ------------------------------------------------------------------------------------------------
+
+
+async def test_your_own_lifespan_runs_within_the_clients(sdk: Client, vendors: DevServer) -> None:
+    @asynccontextmanager
+    async def mine(app: Starlette) -> AsyncIterator[dict[str, Any]]:
+        assert sdk.health().state == "running"
+        yield {"shop": "Tea & Co"}
+        sdk.put_nowait(Track("ada.lovelace", "Shop Closed"))
+
+    async def page(request: Request) -> Response:
+        return JSONResponse([request.state.shop, client(request) is sdk])
+
+    assert await ask(Starlette(routes=[Route("/", page)], lifespan=lifespan(sdk, mine)), "/") == [["Tea & Co", True]]
+    assert [event.name for event in vendors.accepted("rudderstack")] == ["Shop Closed"]
+
+
+async def test_a_lifespan_of_yours_may_have_no_state(sdk: Client) -> None:
+    @asynccontextmanager
+    async def mine(app: Starlette) -> AsyncIterator[None]:
+        yield
+
+    app = Starlette(routes=[Route("/", gate)], lifespan=lifespan(sdk, mine), middleware=[FLAGS])
+
+    assert await ask(app, "/") == [[None, False, True]]
+
+
+async def test_an_application_that_is_started_twice_makes_two_clients() -> None:
+    made: list[Client] = []
+
+    def make() -> Client:
+        made.append(Client())
+        return made[-1]
+
+    app = Starlette(routes=[Route("/", gate)], lifespan=lifespan(make), middleware=[FLAGS])
+
+    assert await ask(app, "/") == await ask(app, "/") == [[None, False, True]]
+    assert [sdk.health().state for sdk in made] == ["closed", "closed"]
+
+
+# --- the middleware -------------------------------------------------------------------------------------------
+
+
+async def test_who_is_signed_in_is_in_the_session(sdk: Client) -> None:
+    sessions = Middleware(SessionMiddleware, secret_key="of-a-test")
+    app = Starlette(
+        routes=[Route("/", gate), Route("/login", login)], lifespan=lifespan(sdk), middleware=[sessions, FLAGS]
+    )
+
+    assert await ask(app, "/", "/login", "/") == [[None, False, True], "welcome", ["ada.lovelace", True, True]]
+
+
+async def test_what_runs_in_a_task_of_its_own_is_the_requests_too(sdk: Client) -> None:
+    """`BaseHTTPMiddleware` runs the rest of the application in another task."""
+
+    class Outer(BaseHTTPMiddleware):
+        async def dispatch(self, request: Request, call_next: Any) -> Response:
+            with pytest.raises(ConfigurationError):
+                current_flags()
+            return await call_next(request)  # type: ignore[no-any-return] # of the framework
+
+    class Inner(BaseHTTPMiddleware):
+        async def dispatch(self, request: Request, call_next: Any) -> Response:
+            assert current_flags() is flags(request)
+            return await call_next(request)  # type: ignore[no-any-return] # of the framework
+
+    app = Starlette(
+        routes=[Route("/", gate)], lifespan=lifespan(sdk), middleware=[Middleware(Outer), FLAGS, Middleware(Inner)]
+    )
+
+    assert await ask(app, "/") == [[None, False, True]]
+
+
+async def test_a_mounted_application_has_the_flags_too(sdk: Client) -> None:
+    inner = Starlette(routes=[Route("/page", gate)])
+    app = Starlette(routes=[Mount("/sub", inner)], lifespan=lifespan(sdk), middleware=[FLAGS])
+
+    assert await ask(app, "/sub/page") == [[None, False, True]]
+
+
+async def test_nested_middleware_gives_the_outer_its_flags_back(sdk: Client) -> None:
+    """As where a mounted application has the middleware too; a server may run requests one after another in one task."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert current_flags().user.user_id == "inner"
+
+    def named(name: str, app: Any) -> FlagsMiddleware:
+        return FlagsMiddleware(app, user=lambda connection: name)
+
+    async def outer_app(scope: Any, receive: Any, send: Any) -> None:
+        await named("inner", app)(scope, receive, send)
+        assert current_flags().user.user_id == "outer"
+
+    scope = {"type": "http", "headers": [], "state": {"asyncsdk.client": sdk}}
+    await named("outer", outer_app)(scope, None, None)  # type: ignore[arg-type] # neither is used
+
+    with pytest.raises(ConfigurationError):
+        current_flags()
+
+
+async def test_what_is_missing_is_said(sdk: Client) -> None:
+    without_lifespan, without_middleware = {"type": "http"}, {"type": "http", "state": {"asyncsdk.client": sdk}}
+
+    with pytest.raises(ConfigurationError, match=r"lifespan=lifespan\(client\)"):
+        flags(Request(without_lifespan))
+    with pytest.raises(ConfigurationError, match="FlagsMiddleware"):
+        flags(Request(without_middleware))
+
+
+async def test_without_a_lifespan_requests_are_passed_through() -> None:
+    served: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        served.append(scope)
+
+    for scope in ({"type": "http"}, {"type": "lifespan"}, {"type": "something.else"}):
+        await FlagsMiddleware(app)(scope, None, None)  # type: ignore[arg-type] # neither is used
+
+    assert served == [{"type": "http"}, {"type": "lifespan"}, {"type": "something.else"}]
+
+
+async def test_a_server_without_addresses_is_served(sdk: Client) -> None:
+    """As uvicorn behind a Unix socket."""
+    told: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        told.append(flags(Request(scope)).user.ip)
+
+    for address in (None, ("", 0), ("192.0.2.1", 80)):
+        scope = {"type": "http", "headers": [], "client": address, "state": {"asyncsdk.client": sdk}}
+        await FlagsMiddleware(app)(scope, None, None)  # type: ignore[arg-type] # neither is used
+
+    assert told == [None, None, "192.0.2.1"]
