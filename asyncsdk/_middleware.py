@@ -39,15 +39,18 @@ Middleware = Callable[[Payload, Next], Awaitable[None] | None]
 class _Rest:
     """What `next(payload)` returns: awaiting it is for async middleware; the rest of the chain runs either way."""
 
-    def __init__(self, chain: "_Chain", step: Awaitable[None] | None) -> None:
-        self._chain = chain
+    def __init__(self, step: Awaitable[None] | None, loose: list[Awaitable[None]]) -> None:
         self._step = step
+        self._loose = loose
 
     def __await__(self) -> Generator[Any, Any, None]:
-        step, loose = self._step, self._chain.loose
+        step, loose = self._step, self._loose
         if step is not None and step in loose:
             loose.remove(step)
             yield from step.__await__()
+
+
+_NOTHING_LEFT = _Rest(None, [])
 
 
 class _Chain:
@@ -76,12 +79,13 @@ class _Chain:
                 raise AsyncSDKError(msg)
             called = True
             rest = self.step(position + 1, payload)
-            if rest is not None:
-                self.loose.append(rest)
-            return _Rest(self, rest)
+            if rest is None:
+                return _NOTHING_LEFT
+            self.loose.append(rest)
+            return _Rest(rest, self.loose)
 
         step = self._middleware[position](payload, go_on)
-        return step if isawaitable(step) else None
+        return step if step is not None and step is not _NOTHING_LEFT and isawaitable(step) else None
 
 
 async def run(middleware: tuple[Middleware, ...], payload: Payload) -> Payload | None:

@@ -64,7 +64,7 @@ def carry_flags(payload: Payload, next: Next) -> Awaitable[None] | None:
     read = context.read_by(event.user) if context is not None else None
     if not read:
         return next(payload)
-    return next(attrs.evolve(payload, event=_carrying(event, read)))
+    return next(Payload(_carrying(event, {"feature_flags": dict(read)}), payload.extra))
 
 
 def is_same_person(one: User, other: User) -> bool:
@@ -80,10 +80,20 @@ def _share(one: object, other: object) -> bool:
     return one is not None and other is not None and str(one) == str(other)
 
 
-def _carrying(event: Event, read: Mapping[str, bool | str]) -> Event:
-    """Add `feature_flags` to an event that has room for properties, unless they are there."""
-    flags = {"feature_flags": dict(read)}
-    if isinstance(event, Track | Page | Screen):
+def _carrying(event: Event, flags: dict[str, object]) -> Event:
+    """Add flags to an event that has room for properties; those that it has already stand."""
+    if isinstance(event, Track):  # the usual one, written out: `attrs.evolve` takes four times as long
+        return Track(
+            event.user,
+            event.name,
+            {**flags, **(event.properties or {})},
+            context=event.context,
+            timestamp=event.timestamp,
+            integrations=event.integrations,
+            message_id=event.message_id,
+            extra=event.extra,
+        )
+    if isinstance(event, Page | Screen):
         return attrs.evolve(event, properties={**flags, **(event.properties or {})})
     if isinstance(event, LogEvent):
         return attrs.evolve(event, metadata={**flags, **(event.metadata or {})})

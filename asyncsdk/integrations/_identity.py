@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from inspect import iscoroutinefunction
 from typing import Generic, TypeVar
 
@@ -95,7 +95,7 @@ class Identity(Generic[Request]):
         Raises:
             ConfigurationError: The application's function gave something else.
         """
-        if who is not None and not isinstance(who, User | str | int):
+        if who is not None and not isinstance(who, (User, str, int)):
             msg = f"the `user` function gives a User, an id or None, not {type(who).__name__}"
             raise ConfigurationError(msg)
         seen = self.see(request, self.cookie)
@@ -140,6 +140,7 @@ def without_port(address: str) -> str:
     return address.partition(":")[0] if address.count(":") == 1 else address
 
 
+@lru_cache(128)  # browsers say one of a few things
 def preferred_language(accepted: str) -> str | None:
     """Give the language that an `Accept-Language` header likes best, the first of several; None if it names none."""
     best, most = None, 0.0

@@ -148,11 +148,16 @@ def user(request: HTTPConnection) -> User:
 
 
 def _see(connection: HTTPConnection, cookie: str | None) -> Seen:
-    headers, address = connection.headers, connection.scope.get("client")
+    address, lines = connection.scope.get("client"), connection.scope["headers"]
+    headers = dict(lines)  # of bytes, in lower case: once, where `connection.headers` would look through all each time
     return Seen(
         address[0] or None if address else None,
-        headers.getlist("X-Forwarded-For"),
-        headers.get("User-Agent"),
-        headers.get("Accept-Language"),
+        [line.decode("latin-1") for name, line in lines if name == b"x-forwarded-for"],
+        _text(headers.get(b"user-agent")),
+        _text(headers.get(b"accept-language")),
         None if cookie is None else connection.cookies.get(cookie),
     )
+
+
+def _text(header: bytes | None) -> str | None:
+    return None if header is None else header.decode("latin-1")
