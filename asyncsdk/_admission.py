@@ -77,19 +77,29 @@ class Admission:
         middleware: In the order in which events meet it.
         ids: Where ids come from; another one in each process.
         may_raise: Whether a full lane makes an awaited verb raise.
+        may_wait: Whether one makes it wait.
     """
 
-    def __init__(self, lanes: Sequence[Lane], wait: Callable[[Sequence[Record]], Awaitable[None]]) -> None:
-        """Prepare the way into `lanes`; `wait` lets receipts wait until records have their fates."""
+    def __init__(
+        self, lanes: Sequence[Lane], wait: Callable[[Sequence[Record]], Awaitable[None]], *, tells_by_id: bool = False
+    ) -> None:
+        """Prepare the way into `lanes`.
+
+        Args:
+            lanes: One per destination.
+            wait: Lets receipts wait until records have their fates.
+            tells_by_id: Records keep their ids, because somebody is told of fates by them.
+        """
         self.lanes = tuple(lanes)
         self.middleware: tuple[Middleware, ...] = ()
         self.ids = Ids()
         self._seen_errors: set[type] = set()
         self._now, self._now_ms = 0.0, 0
         self._wait = wait
+        self._tells_by_id = tells_by_id
         self._names = tuple(lane.destination.name for lane in lanes)
         self._folded = {name.casefold(): name for name in self._names}
-        self._may_wait = any(lane.destination.overflow == "wait" for lane in lanes)
+        self.may_wait = any(lane.destination.overflow == "wait" for lane in lanes)
         self.may_raise = any(lane.destination.overflow == "raise" for lane in lanes)
         self._always_drops = all(lane.destination.overflow == "drop" for lane in lanes)
 
@@ -159,12 +169,11 @@ class Admission:
 
     def lane_to_wait_for(self, receipt: Receipt) -> tuple[Lane, int] | None:
         """Give a full lane that is worth waiting for, and the bytes that it needs room for."""
-        if self._may_wait:
-            for lane, outcome in zip(self.lanes, receipt.outcomes):  # noqa: B905 -- as in `commit`
-                if isinstance(outcome, Record) and lane.destination.overflow == "wait":
-                    size = len(outcome.chunk)
-                    if not lane.ledger.has_room(size):
-                        return lane, size
+        for lane, outcome in zip(self.lanes, receipt.outcomes, strict=True):
+            if isinstance(outcome, Record) and lane.destination.overflow == "wait":
+                size = len(outcome.chunk)
+                if not lane.ledger.has_room(size):
+                    return lane, size
         return None
 
     def _stamp(self, event: Event) -> tuple[str, int]:
@@ -190,8 +199,8 @@ class Admission:
     def _encode(self, event: Event, key: str, message_id: str, now_ms: int, original: Event | None = None) -> Receipt:
         """Make the records of an event, one per lane, or the reason why there is none."""
         also = text_id(event.previous_id, "previous_id") if type(event) is Alias else None
-        admitted = self._now
-        integrations = event.integrations
+        admitted, integrations = self._now, event.integrations
+        record_id = message_id if self._tells_by_id else ""
         if integrations is not None:
             self._check_spelling(integrations)
         outcomes: list[Record | Delivery] = []
@@ -204,7 +213,7 @@ class Admission:
             if isinstance(chunk, bytes) and len(chunk) > destination.limits.queued_bytes:
                 outcomes.append(Delivery(destination.name, "rejected", reason="too large"))
             elif isinstance(chunk, bytes):
-                outcomes.append(Record(key, message_id, chunk, admitted, also))
+                outcomes.append(Record(key, record_id, chunk, admitted, also))
             else:
                 outcomes.append(Delivery(destination.name, chunk.status, reason=chunk.reason))
         return Receipt(message_id, event, now_ms, self._names, outcomes, self._wait, original)

@@ -65,7 +65,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         check_destinations(destinations)
         on_final = None if on_delivery is None else harmless(on_delivery, "on_delivery")
         self._lanes = [Lane(destination) for destination in destinations]
-        self._admission = Admission(self._lanes, self._until_final)
+        self._admission = Admission(self._lanes, self._until_final, tells_by_id=on_delivery is not None)
         self._life = Lifecycle()
         self._start_timeout = start_timeout
         source = next((given for given in destinations if isinstance(given, Statsig)), None)
@@ -251,7 +251,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             life.check_admission()
         else:
             receipt = admission.prepare(event)
-        if admission.lane_to_wait_for(receipt) is not None:
+        if admission.may_wait and admission.lane_to_wait_for(receipt) is not None:
             await admission.room(receipt)
             life.check_admission()
         return admission.commit(receipt, may_raise=admission.may_raise)

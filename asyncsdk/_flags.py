@@ -1,12 +1,12 @@
 """A user and one version of the rules, tied together for as long as a request lasts."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import attrs
 
 from asyncsdk._lookups import Lookups, show_gate
-from asyncsdk._model.events import Event, Properties, Track
+from asyncsdk._model.events import Event, Options, Properties, Track
 from asyncsdk._model.receipts import Receipt
 from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
 from asyncsdk._model.users import User
@@ -80,7 +80,7 @@ class Flags:
         """Say what the rules know by a name, some of `config`, `experiment`, `layer`, `gate`, without evaluating it."""
         return self._rules.kinds_of(name)
 
-    def track(self, event: str, properties: Properties | None = None, **keywords: Any) -> Receipt:
+    def track(self, event: str, properties: Properties | None = None, **options: Unpack[Options]) -> Receipt:
         """Track an event of the user without waiting; it carries what was read as the property `feature_flags`.
 
         Raises:
@@ -89,7 +89,7 @@ class Flags:
             ClientClosedError: The client was not started, or is closed.
         """
         flags: Mapping[str, Any] = {"feature_flags": dict(self.accessed)} if self.accessed else {}
-        return self._put(Track(self.user, event, {**flags, **(properties or {})} or None, **keywords))
+        return self._put(Track(self.user, event, {**flags, **(properties or {})} or None, **options))
 
     def _once(self, kind: str, name: str, ask: Callable[[], Answer]) -> Answer:
         found: Answer | None = self._memory.get((kind, name))

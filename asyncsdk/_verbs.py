@@ -1,7 +1,6 @@
 """The event verbs, awaited. They only build the event: admission does the rest."""
 
-from datetime import datetime
-from typing import Any, overload
+from typing import Unpack, overload
 
 from asyncsdk._model.amplitude import Identify, Revenue
 from asyncsdk._model.events import (
@@ -10,6 +9,7 @@ from asyncsdk._model.events import (
     Group,
     IdentifyEvent,
     LogEvent,
+    Options,
     Page,
     Properties,
     Screen,
@@ -47,54 +47,16 @@ class EventVerbs:
         raise NotImplementedError
 
     async def identify(
-        self,
-        user: Who,
-        traits: Properties | Identify | None = None,
-        *,
-        context: Properties | None = None,
-        timestamp: datetime | None = None,
-        integrations: Properties | None = None,
-        message_id: str | None = None,
-        extra: Properties | None = None,
+        self, user: Who, traits: Properties | Identify | None = None, **options: Unpack[Options]
     ) -> Receipt:
         """Say who a user is: `traits` as an object, or as Amplitude's `Identify` operations."""
-        return await self._take(
-            IdentifyEvent(
-                user,
-                traits,
-                context=context,
-                timestamp=timestamp,
-                integrations=integrations,
-                message_id=message_id,
-                extra=extra,
-            )
-        )
+        return await self._take(IdentifyEvent(user, traits, **options))
 
     async def track(
-        self,
-        user: Who,
-        event: str | Revenue,
-        properties: Properties | None = None,
-        *,
-        context: Properties | None = None,
-        timestamp: datetime | None = None,
-        integrations: Properties | None = None,
-        message_id: str | None = None,
-        extra: Properties | None = None,
+        self, user: Who, event: str | Revenue, properties: Properties | None = None, **options: Unpack[Options]
     ) -> Receipt:
         """Say what a user did: `event` is its name, or a `Revenue`."""
-        return await self._take(
-            Track(
-                user,
-                event,
-                properties,
-                context=context,
-                timestamp=timestamp,
-                integrations=integrations,
-                message_id=message_id,
-                extra=extra,
-            )
-        )
+        return await self._take(Track(user, event, properties, **options))
 
     async def page(
         self,
@@ -103,26 +65,10 @@ class EventVerbs:
         properties: Properties | None = None,
         *,
         category: str | None = None,
-        context: Properties | None = None,
-        timestamp: datetime | None = None,
-        integrations: Properties | None = None,
-        message_id: str | None = None,
-        extra: Properties | None = None,
+        **options: Unpack[Options],
     ) -> Receipt:
         """Say which page of a site a user saw."""
-        return await self._take(
-            Page(
-                user,
-                name,
-                properties,
-                category=category,
-                context=context,
-                timestamp=timestamp,
-                integrations=integrations,
-                message_id=message_id,
-                extra=extra,
-            )
-        )
+        return await self._take(Page(user, name, properties, category=category, **options))
 
     async def screen(
         self,
@@ -131,26 +77,10 @@ class EventVerbs:
         properties: Properties | None = None,
         *,
         category: str | None = None,
-        context: Properties | None = None,
-        timestamp: datetime | None = None,
-        integrations: Properties | None = None,
-        message_id: str | None = None,
-        extra: Properties | None = None,
+        **options: Unpack[Options],
     ) -> Receipt:
         """Say which screen of an app a user saw."""
-        return await self._take(
-            Screen(
-                user,
-                name,
-                properties,
-                category=category,
-                context=context,
-                timestamp=timestamp,
-                integrations=integrations,
-                message_id=message_id,
-                extra=extra,
-            )
-        )
+        return await self._take(Screen(user, name, properties, category=category, **options))
 
     async def group(
         self,
@@ -159,63 +89,17 @@ class EventVerbs:
         traits: Properties | Identify | None = None,
         *,
         group_type: str | None = None,
-        context: Properties | None = None,
-        timestamp: datetime | None = None,
-        integrations: Properties | None = None,
-        message_id: str | None = None,
-        extra: Properties | None = None,
+        **options: Unpack[Options],
     ) -> Receipt:
         """Say which company, project or team a user belongs to; `group_type` is Amplitude's kind of group."""
-        return await self._take(
-            Group(
-                user,
-                group_id,
-                traits,
-                group_type=group_type,
-                context=context,
-                timestamp=timestamp,
-                integrations=integrations,
-                message_id=message_id,
-                extra=extra,
-            )
-        )
+        return await self._take(Group(user, group_id, traits, group_type=group_type, **options))
 
-    async def alias(
-        self,
-        previous_id: str | int,
-        user: Who,
-        *,
-        context: Properties | None = None,
-        timestamp: datetime | None = None,
-        integrations: Properties | None = None,
-        message_id: str | None = None,
-        extra: Properties | None = None,
-    ) -> Receipt:
+    async def alias(self, previous_id: str | int, user: Who, **options: Unpack[Options]) -> Receipt:
         """Say which id a user had before: the old one comes first."""
-        return await self._take(
-            Alias(
-                previous_id,
-                user,
-                context=context,
-                timestamp=timestamp,
-                integrations=integrations,
-                message_id=message_id,
-                extra=extra,
-            )
-        )
+        return await self._take(Alias(previous_id, user, **options))
 
     @overload
-    async def log_event(
-        self,
-        user: Properties,
-        /,
-        *,
-        context: Properties | None = None,
-        timestamp: datetime | None = None,
-        integrations: Properties | None = None,
-        message_id: str | None = None,
-        extra: Properties | None = None,
-    ) -> Receipt: ...
+    async def log_event(self, user: Properties, /, **options: Unpack[Options]) -> Receipt: ...
 
     @overload
     async def log_event(
@@ -224,12 +108,7 @@ class EventVerbs:
         event: str,
         value: str | float | None = None,
         metadata: Properties | None = None,
-        *,
-        context: Properties | None = None,
-        timestamp: datetime | None = None,
-        integrations: Properties | None = None,
-        message_id: str | None = None,
-        extra: Properties | None = None,
+        **options: Unpack[Options],
     ) -> Receipt: ...
 
     async def log_event(
@@ -238,9 +117,9 @@ class EventVerbs:
         event: str | None = None,
         value: str | float | None = None,
         metadata: Properties | None = None,
-        **keywords: Any,
+        **options: Unpack[Options],
     ) -> Receipt:
         """Log an event in Statsig's form (user, name, value, metadata) or in Amplitude's (one object of its fields)."""
         if event is None and not isinstance(user, User | str | int):
-            return await self._take(raw_event(user, **keywords))
-        return await self._take(LogEvent(user, event, value, metadata, **keywords))  # type: ignore[arg-type] # checked at admission
+            return await self._take(raw_event(user, **options))
+        return await self._take(LogEvent(user, event, value, metadata, **options))  # type: ignore[arg-type] # checked at admission

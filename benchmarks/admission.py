@@ -14,18 +14,18 @@ from _peers import PEERS
 from asyncsdk import Amplitude, Client, Destination, Limits, RudderStack, Statsig
 
 REFUSING = "http://127.0.0.1:9"
-CALLS = 5000
+CALLS = 1000
 USERS = [f"user-{number % 1000}" for number in range(CALLS)]
 LIMITS = Limits(events=2000, bytes=990_000, linger=60, queued_events=10_000_000, queued_bytes=10**12)
 DESTINATIONS: tuple[Destination, ...] = (
     RudderStack("key", REFUSING, limits=LIMITS),
     Amplitude("key", url=REFUSING, limits=LIMITS),
-    Statsig("secret-key", log_event_url=REFUSING, limits=LIMITS),
+    Statsig("secret-key", log_event_url=REFUSING, rules=None, limits=LIMITS),
 )
 
 
 def ours(count: int, properties: dict[str, Any]) -> Callable[[], Sample]:
-    """Track on a running client whose vendor refuses connections, so that next to nothing is done beside."""
+    """Track on a running client whose vendor refuses connections, and stop before anything is due to be sent."""
 
     async def run() -> Sample:
         client = Client(*DESTINATIONS[:count])

@@ -74,13 +74,15 @@ class Ledger:
 
     def hold(self, record: Record) -> bool:
         """Take an event in, if there is room."""
-        if not self.has_room(len(record.chunk)):
+        limits, size = self._limits, len(record.chunk)
+        # `has_room`, written out: every event comes this way.
+        if self.held_events >= limits.queued_events or self.held_bytes + size > limits.queued_bytes:
             return False
         record.epoch = self._epoch
         account = self.account if record.late is None else self.exposures
         account.accepted += 1
         self.held_events += 1
-        self.held_bytes += len(record.chunk)
+        self.held_bytes += size
         return True
 
     def turn_away(self, event_id: str, fate: Delivery) -> None:

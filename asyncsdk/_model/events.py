@@ -9,11 +9,13 @@ keyword fields are the same on all of them:
                    of `True` adds that vendor's own fields
     message_id     your own id for it, the same on every resend; None makes a UUID
     extra          anything, for middleware; never sent
+
+`on_setattr` is off: converting what is set later would make every field slow to set at first, and events are not changed.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import attrs
 
@@ -30,7 +32,20 @@ _MILLISECOND = timedelta(milliseconds=1)
 _TIMES_MS = range(-62_135_596_800_000, 253_402_300_800_000)
 
 
-@attrs.define
+class Options(TypedDict, total=False):
+    """The keywords that every event verb takes; each is a field of the event.
+
+    They travel as one: passing five keywords on, one by one, costs as much as making its event.
+    """
+
+    context: Properties | None
+    timestamp: datetime | None
+    integrations: Properties | None
+    message_id: str | None
+    extra: Properties | None
+
+
+@attrs.define(on_setattr=attrs.setters.NO_OP)
 class IdentifyEvent:
     """Who a user is: `client.identify`. `traits` is an object, or Amplitude's `Identify` operations."""
 
@@ -43,7 +58,7 @@ class IdentifyEvent:
     extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
 
 
-@attrs.define
+@attrs.define(on_setattr=attrs.setters.NO_OP)
 class Track:
     """What a user did: `client.track`. `name` is the event's name, or a `Revenue`."""
 
@@ -57,7 +72,7 @@ class Track:
     extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
 
 
-@attrs.define
+@attrs.define(on_setattr=attrs.setters.NO_OP)
 class Page:
     """Which page a user saw: `client.page`."""
 
@@ -72,7 +87,7 @@ class Page:
     extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
 
 
-@attrs.define
+@attrs.define(on_setattr=attrs.setters.NO_OP)
 class Screen:
     """Which screen of an app a user saw: `client.screen`."""
 
@@ -87,7 +102,7 @@ class Screen:
     extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
 
 
-@attrs.define
+@attrs.define(on_setattr=attrs.setters.NO_OP)
 class Group:
     """Which company, project or team a user belongs to: `client.group`.
 
@@ -105,7 +120,7 @@ class Group:
     extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
 
 
-@attrs.define
+@attrs.define(on_setattr=attrs.setters.NO_OP)
 class Alias:
     """Which earlier id a user had: `client.alias`. The old id comes first."""
 
@@ -118,7 +133,7 @@ class Alias:
     extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
 
 
-@attrs.define
+@attrs.define(on_setattr=attrs.setters.NO_OP)
 class LogEvent:
     """An event in Statsig's form: `client.log_event(user, name, value, metadata)`."""
 
@@ -133,7 +148,7 @@ class LogEvent:
     extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
 
 
-@attrs.define
+@attrs.define(on_setattr=attrs.setters.NO_OP)
 class RawEvent:
     """An event in Amplitude's form: `client.log_event({"event_type": ..., "user_id": ...})`.
 
@@ -165,12 +180,12 @@ class RawEvent:
 Event = IdentifyEvent | Track | Page | Screen | Group | Alias | LogEvent | RawEvent
 
 
-def raw_event(fields: object, **keywords: Any) -> RawEvent:
+def raw_event(fields: object, **options: Unpack[Options]) -> RawEvent:
     """Make an Amplitude-form event, with the user that its fields name."""
     if not isinstance(fields, Mapping):
         msg = "log_event takes a user and a name, or one object with Amplitude's fields"
         raise InvalidEventError(msg)
-    return RawEvent(fields, **keywords)
+    return RawEvent(fields, **options)
 
 
 def check(event: Event) -> str:

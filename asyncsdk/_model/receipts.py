@@ -55,7 +55,7 @@ class Record:
     Attributes:
         key: Whose line it stands in.
         also: The second line that an alias stands in.
-        id: The event's id.
+        id: The event's id; empty when nobody is told of fates by id, since it weighs as much as the rest of a record.
         chunk: Its bytes, encoded for the destination.
         admitted: When it was taken, on the monotonic clock.
         epoch: Which flush it falls under: the number of flushes begun before it.

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 
+# Events of one moment are many, and of one second more: formatting costs ten times a look-up.
+@lru_cache(maxsize=64)
 def iso(time_ms: int) -> str:
     """Write milliseconds since 1970 as `2026-11-20T20:16:11.414Z`."""
     return _second(time_ms // 1000) + _ENDINGS[time_ms % 1000]
@@ -15,5 +17,4 @@ _ENDINGS = tuple(f".{millisecond:03d}Z" for millisecond in range(1000))
 
 @lru_cache(maxsize=64)
 def _second(second: int) -> str:
-    # Formatting a date costs ten times a look-up, and events of one second are many.
     return datetime.fromtimestamp(second, UTC).isoformat()[:19]

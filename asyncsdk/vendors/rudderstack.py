@@ -100,21 +100,21 @@ class RudderStack:
     def encode(self, event: Event, message_id: str, time_ms: int) -> bytes | Refusal:
         """Make the message of an event, but for its `sentAt` and closing brace."""
         kind, fill = _MESSAGES[type(event)]
+        user = event.user
         message: Message = {
             "type": kind,
             "channel": "server",
             "messageId": message_id,
             "originalTimestamp": iso(time_ms),
             "integrations": _EVERYWHERE if event.integrations is None else event.integrations,
+            "context": _context(user, event.context),
         }
-        user = event.user
         if user_id := text_id(user.user_id, "user_id"):
             message["userId"] = user_id
         if user.anonymous_id is not None or user_id is None:
             anonymous_id = text_id(user.anonymous_id, "anonymous_id")
             if anonymous_id or (user_id is None and (anonymous_id := text_id(user.device_id, "device_id"))):
                 message["anonymousId"] = anonymous_id
-        message["context"] = _context(user, event.context)
         if event.timestamp is not None:
             message["timestamp"] = iso(moment(event.timestamp))
         refusal = fill(message, event)
