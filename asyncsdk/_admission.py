@@ -210,12 +210,12 @@ class Admission:
                 outcomes.append(Delivery(destination.name, "skipped", reason="integrations"))
                 continue
             chunk = destination.encode(event, message_id, now_ms)
-            if isinstance(chunk, bytes) and len(chunk) > destination.limits.queued_bytes:
-                outcomes.append(Delivery(destination.name, "rejected", reason="too large"))
-            elif isinstance(chunk, bytes):
+            if not isinstance(chunk, bytes):
+                outcomes.append(Delivery(destination.name, chunk.status, reason=chunk.reason))
+            elif len(chunk) <= lane.ledger.most_bytes:
                 outcomes.append(Record(key, record_id, chunk, admitted, also))
             else:
-                outcomes.append(Delivery(destination.name, chunk.status, reason=chunk.reason))
+                outcomes.append(Delivery(destination.name, "rejected", reason="too large"))
         return Receipt(message_id, event, now_ms, self._names, outcomes, self._wait, original)
 
     def _check_spelling(self, integrations: Mapping[str, Any]) -> None:

@@ -35,7 +35,7 @@ _TO_STOP = 0.1
 # Longest that takes before `aclose` returns without it.
 _STOP_GRACE = 1.0
 # Of so many events, one lets the event loop have a turn.
-_TURN_EVERY = 64
+_TURN_EVERY = 128
 
 
 class Client(EventVerbs, LookupVerbs, HookVerbs):

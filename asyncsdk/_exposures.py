@@ -8,9 +8,8 @@ from functools import partial
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._lifecycle import Lifecycle
 from asyncsdk._middleware import Middleware, Redact
-from asyncsdk._model.events import order_key
 from asyncsdk._model.receipts import Record
-from asyncsdk._model.users import User
+from asyncsdk._model.users import User, order_key
 from asyncsdk._rules.evaluate import Evaluation
 from asyncsdk._rules.exposures import Exposure, Recent, config_exposure, gate_exposure, layer_exposure
 from asyncsdk._rules.ruleset import Ruleset

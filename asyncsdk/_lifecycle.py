@@ -68,7 +68,7 @@ class Lifecycle:
             WrongEventLoopError: It runs on another event loop.
         """
         # A forked child runs no loop or another one, so the process need not be asked for on the good path.
-        if self.state not in _TAKING or not self.is_on_its_loop:
+        if self.state not in _TAKING or _running_loop() is not self.loop:
             self.check_admission()
             self.check_loop()
 
@@ -107,10 +107,7 @@ class Lifecycle:
     @property
     def is_on_its_loop(self) -> bool:
         """Whether the caller runs on the loop that the client was started on."""
-        try:
-            return asyncio.get_running_loop() is self.loop
-        except RuntimeError:
-            return False
+        return _running_loop() is self.loop
 
     async def _run(self, jobs: Jobs) -> None:
         if not jobs:
@@ -130,6 +127,13 @@ class Lifecycle:
                 self.crashes += 1
                 logger.exception("%s failed and is started again; please report this", name)
                 await asyncio.sleep(_RESTART_PAUSE)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def seconds(timeout: float) -> float:

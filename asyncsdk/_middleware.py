@@ -10,8 +10,8 @@ from typing import Any
 import attrs
 
 from asyncsdk._model.amplitude import Identify, Revenue
-from asyncsdk._model.events import Event, order_key
-from asyncsdk._model.users import User
+from asyncsdk._model.events import Event
+from asyncsdk._model.users import User, order_key
 from asyncsdk.errors import AsyncSDKError, ConfigurationError, InvalidEventError
 
 

@@ -26,6 +26,7 @@ class Ledger:
         held_events: Events without a fate.
         held_bytes: Their bytes.
         retries: Requests whose events, or some of them, had to be sent again.
+        most_bytes: How many of them may be held.
         on_final: Called with the id and the fate of every event whose fate is final; None when nobody asked.
         on_settled: Called with each fate, and how many events and exposures that were held met it together.
     """
@@ -40,7 +41,8 @@ class Ledger:
         self.on_final: Callable[[str, Delivery], object] | None = None
         self.on_settled: tuple[Callable[[Delivery, int], object], ...] = ()
         self._name = name
-        self._limits = limits
+        self.most_bytes = limits.queued_bytes
+        self._most_events = limits.queued_events
         # Events without a fate by the flush they fall under, for flushes that have begun: one waits for all epochs up
         # to its own.
         self._epoch = 0
@@ -51,8 +53,7 @@ class Ledger:
 
     def has_room(self, size: int) -> bool:
         """Say whether one more event of `size` bytes may be held."""
-        limits = self._limits
-        return self.held_events < limits.queued_events and self.held_bytes + size <= limits.queued_bytes
+        return self.held_events < self._most_events and self.held_bytes + size <= self.most_bytes
 
     async def room(self, size: int) -> None:
         """Wait until `has_room(size)`, first come, first served. The caller checks again: others may be quicker."""
@@ -74,9 +75,9 @@ class Ledger:
 
     def hold(self, record: Record) -> bool:
         """Take an event in, if there is room."""
-        limits, size = self._limits, len(record.chunk)
+        size = len(record.chunk)
         # `has_room`, written out: every event comes this way.
-        if self.held_events >= limits.queued_events or self.held_bytes + size > limits.queued_bytes:
+        if self.held_events >= self._most_events or self.held_bytes + size > self.most_bytes:
             return False
         record.epoch = self._epoch
         account = self.account if record.late is None else self.exposures

@@ -10,7 +10,7 @@ keyword fields are the same on all of them:
     message_id     your own id for it, the same on every resend; None makes a UUID
     extra          anything, for middleware; never sent
 
-`on_setattr` is off: converting what is set later would make every field slow to set at first, and events are not changed.
+`on_setattr` is off: a class that converts what is set later sets every field slowly from the first.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ import attrs
 
 from asyncsdk._model.amplitude import Identify, Revenue
 from asyncsdk._model.refusals import named, refuse
-from asyncsdk._model.users import User, as_user, check_fields, text_id
+from asyncsdk._model.users import User, as_user, line_of, text_id
 from asyncsdk.errors import InvalidEventError
 
 Properties = Mapping[str, Any]
@@ -200,24 +200,7 @@ def check(event: Event) -> str:
         msg = f"an event is one of {names}, not {named(event)}"
         raise InvalidEventError(msg)
     user = event.user
-    key = order_key(user)
-    if not key:
-        msg = "the user needs a user_id, an anonymous_id or a device_id that is not blank"
-        raise InvalidEventError(msg)
-    # Written out, and not looked at closely unless something is odd: every event comes this way.
-    if (
-        (user.ip is not None and type(user.ip) is not str)
-        or (user.user_agent is not None and type(user.user_agent) is not str)
-        or (user.locale is not None and type(user.locale) is not str)
-        or (user.email is not None and type(user.email) is not str)
-        or (user.country is not None and type(user.country) is not str)
-        or (user.app_version is not None and type(user.app_version) is not str)
-        or (user.custom is not None and type(user.custom) is not dict)
-        or (user.custom_ids is not None and type(user.custom_ids) is not dict)
-        or (user.private_attributes is not None and type(user.private_attributes) is not dict)
-        or (user.statsig_environment is not None and type(user.statsig_environment) is not dict)
-    ):
-        check_fields(user)
+    key = user._line or line_of(user)  # noqa: SLF001 -- as `line_of` does, without a call for a user seen before
     checks(event)
     if event.context is not None:
         _object(event.context, "context")
@@ -228,15 +211,6 @@ def check(event: Event) -> str:
     if event.message_id is not None and not text_id(event.message_id, "message_id"):
         refuse("message_id", "text that is not blank", event.message_id)
     return key
-
-
-def order_key(user: User) -> str | None:
-    """Say whose line an event stands in: the user's, the device's or the visitor's; None without any id."""
-    return (
-        text_id(user.user_id, "user_id")
-        or text_id(user.device_id, "device_id")
-        or text_id(user.anonymous_id, "anonymous_id")
-    )
 
 
 def title(event: Event) -> str:

@@ -48,14 +48,50 @@ class User:
     device_id: str | int | None = attrs.field(default=None, kw_only=True)
     statsig_environment: Mapping[str, str] | None = attrs.field(default=None, kw_only=True)
     _memo: dict[Any, Any] | None = attrs.field(default=None, init=False, repr=False, eq=False)
+    # Whose line their events stand in, once it is known that the fields are what they should be.
+    _line: str | None = attrs.field(default=None, init=False, repr=False, eq=False)
 
 
-def check_fields(user: User) -> None:
-    """Refuse fields of a wrong type, which lookups put up with and vendors do not.
+def line_of(user: User) -> str:
+    """Say whose line the events of a user stand in, and refuse a user that no vendor could take.
 
     Raises:
-        InvalidEventError: It says which field, and what it should be.
+        InvalidEventError: There is no id, or a field is of a wrong type: lookups put up with that, vendors do not.
     """
+    line = user._line  # noqa: SLF001 -- the slot is for this
+    if line is None:
+        line = order_key(user)
+        if not line:
+            msg = "the user needs a user_id, an anonymous_id or a device_id that is not blank"
+            raise InvalidEventError(msg)
+        # Written out, and not looked at closely unless something is odd.
+        if (
+            (user.ip is not None and type(user.ip) is not str)
+            or (user.user_agent is not None and type(user.user_agent) is not str)
+            or (user.locale is not None and type(user.locale) is not str)
+            or (user.email is not None and type(user.email) is not str)
+            or (user.country is not None and type(user.country) is not str)
+            or (user.app_version is not None and type(user.app_version) is not str)
+            or (user.custom is not None and type(user.custom) is not dict)
+            or (user.custom_ids is not None and type(user.custom_ids) is not dict)
+            or (user.private_attributes is not None and type(user.private_attributes) is not dict)
+            or (user.statsig_environment is not None and type(user.statsig_environment) is not dict)
+        ):
+            _check_fields(user)
+        user._line = line  # noqa: SLF001 -- see above
+    return line
+
+
+def order_key(user: User) -> str | None:
+    """Give the user's id, else the device's, else the visitor's: what keeps the order of events; None without any."""
+    return (
+        text_id(user.user_id, "user_id")
+        or text_id(user.device_id, "device_id")
+        or text_id(user.anonymous_id, "anonymous_id")
+    )
+
+
+def _check_fields(user: User) -> None:
     for field in ("email", "ip", "user_agent", "country", "locale", "app_version"):
         value = getattr(user, field)
         if value is not None and not isinstance(value, str):
@@ -73,7 +109,10 @@ def as_user(user: User | str | int) -> User:
         InvalidEventError: It is neither a user nor an id.
     """
     if type(user) is str:  # the usual one, at a third of the cost
-        return User(user)
+        known = User(user)
+        if user.isprintable() and user.strip():
+            known._line = user  # noqa: SLF001 -- an id has no fields that could be wrong
+        return known
     if isinstance(user, User):
         return user
     if isinstance(user, str | int) and not isinstance(user, bool):

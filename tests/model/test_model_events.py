@@ -20,12 +20,11 @@ from asyncsdk._model.events import (
     Screen,
     Track,
     check,
-    order_key,
     raw_event,
     time_ms,
     title,
 )
-from asyncsdk._model.users import User
+from asyncsdk._model.users import User, order_key
 from asyncsdk.errors import InvalidEventError
 
 ADA = User("ada-1")
