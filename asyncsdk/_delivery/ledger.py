@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
 from asyncsdk._delivery.accounting import Account
@@ -156,18 +156,17 @@ class Ledger:
         for _ in range(min(len(records), len(self._room_waiters))):
             self.let_in()
         if self.on_settled or self.on_final is not None:
-            self._announce([(record, fates[len(record.story) + answered]) for record in records])
+            self._announce(records, [len(record.story) + answered for record in records], fates)
 
-    def _announce(self, settled: Collection[tuple[Record, Delivery]]) -> None:
+    def _announce(self, records: Sequence[Record], attempts: Sequence[int], fates: Mapping[int, Delivery]) -> None:
         """Call those who want to hear of fates: of each event's, and of how many met one."""
         if self.on_final is not None:
-            for record, fate in settled:
+            for record, tries in zip(records, attempts, strict=True):
                 if record.late is None:
-                    self.on_final(record.id, fate)
-        counts = Counter(id(fate) for _, fate in settled)
-        for fate in {id(fate): fate for _, fate in settled}.values():
+                    self.on_final(record.id, fates[tries])
+        for tries, count in Counter(attempts).items():
             for hear in self.on_settled:
-                hear(fate, counts[id(fate)])
+                hear(fates[tries], count)
 
     def _tell_of_loss(self, fate: Delivery) -> None:
         """Log that events are lost, once a minute for each reason; the counts are in the report."""

