@@ -33,6 +33,7 @@ class Ruleset:
         fingerprint: Tells whether another body is the same.
         stamp: Marks what was derived from this ruleset and must not outlive it; holds nothing.
         views: The same rules under other surroundings, by whatever key their maker chooses.
+        notes: What later steps have worked out about these rules, by whatever key they choose.
     """
 
     sections: Sections = attrs.field(repr=False)
@@ -50,6 +51,7 @@ class Ruleset:
     stamp: object = attrs.field(init=False, factory=object, repr=False)
     views: dict[Any, Any] = attrs.field(init=False, factory=dict, repr=False)
     _kinds: dict[str, tuple[Kind, ...]] = attrs.field(init=False, factory=dict, repr=False)
+    notes: dict[Any, Any] = attrs.field(init=False, factory=dict, repr=False)
 
     @property
     def time_ms(self) -> int:

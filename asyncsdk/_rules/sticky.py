@@ -2,9 +2,12 @@
 
 What was saved is loaded before (`await client.load_assignments(user)`), and what is to be saved is returned: nothing
 here does IO.
+
+Source: statsig-python-core 0.24.0 with a `PersistentStorage`, as observed: when an entry answers, when it is deleted,
+what is saved, and under which key.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import attrs
@@ -12,16 +15,32 @@ import attrs
 from asyncsdk._model.users import User
 from asyncsdk._rules.compile import compile_rules
 from asyncsdk._rules.conditions import unit_id
-from asyncsdk._rules.evaluate import Evaluation, Exposed, TooDeepError, UnsupportedError
+from asyncsdk._rules.evaluate import Evaluation, Exposed, Run, TooDeepError, UnsupportedError
+from asyncsdk._rules.exposures import as_json
 from asyncsdk._rules.linking import Linker
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.specs import MalformedError, Spec
 from asyncsdk._rules.values import as_object, text
 
-_TARGETING_RULES = ("targetingGate", "inlineTargetingRules")
+_USER_ID = "userID"
 
-Saved = Mapping[str, Mapping[str, Any]]
-"""Assignments of one unit, by name of the experiment or layer, as Statsig's SDKs write them."""
+Entry = Mapping[str, Any]
+"""One assignment, as Statsig's SDKs write it."""
+Saved = Mapping[str, Entry]
+"""Assignments of one unit, by name of the experiment or layer."""
+
+
+@attrs.frozen
+class Enforced:
+    """What wins over an assignment.
+
+    Attributes:
+        overrides: An override rule of the experiment that matches now.
+        targeting: A targeting rule of the experiment that leaves the user out now.
+    """
+
+    overrides: bool = False
+    targeting: bool = False
 
 
 @attrs.frozen
@@ -30,98 +49,126 @@ class Assigned:
 
     Attributes:
         evaluation: The answer.
-        key: Under which key the unit's assignments are kept.
         save: What to save under the name; None saves nothing.
         deletes: Whether to delete what is saved under the name.
     """
 
     evaluation: Evaluation
-    key: str
-    save: Mapping[str, Any] | None = None
+    save: Entry | None = None
     deletes: bool = False
 
 
-def storage_key(user: User, id_type: str) -> str:
-    """Give the key under which a unit's assignments are kept: `{unit id}:{id type}`."""
-    kind = "userID" if id_type.lower() == "userid" else id_type
-    return f"{text(unit_id(id_type)(user)) or ''}:{kind}"
+def storage_key(user: User, id_type: str) -> str | None:
+    """Give the key under which a unit's assignments are kept, `{unit id}:{id type}`; None for a user without it."""
+    unit = text(unit_id(id_type)(user))
+    return f"{unit}:{_USER_ID if id_type.lower() == 'userid' else id_type}" if unit else None
+
+
+def storage_keys(user: User) -> Iterator[str]:
+    """Give the keys of all units that a user belongs to."""
+    for id_type in (_USER_ID, *(as_object(user.custom_ids) or ())):
+        key = storage_key(user, id_type)
+        if key is not None:
+            yield key
 
 
 def assign(
     rules: Ruleset,
     kind: Literal["experiment", "layer"],
     user: User,
-    name: str,
-    saved: Saved | None,
+    live: Evaluation,
+    saved: Saved,
     *,
-    enforce_overrides: bool = False,
-    enforce_targeting: bool = False,
+    enforced: Enforced = Enforced(),
 ) -> Assigned:
-    """Evaluate an experiment or layer for a user who may already be in a group. Never raises.
+    """Say what an experiment or layer answers a user who may already be in a group. Never raises.
 
     Args:
         rules: The ruleset.
         kind: What is asked for.
         user: The user.
-        name: The experiment or layer.
-        saved: The unit's saved assignments; None means that this lookup is not sticky.
-        enforce_overrides: An override rule that matches now wins over what was saved.
-        enforce_targeting: A user whom the targeting now leaves out loses what was saved.
+        live: What the rules answer without assignments.
+        saved: The unit's assignments.
+        enforced: What wins over them.
     """
-    live = rules.lookup(kind, user, name)
-    spec = _spec(rules, kind, name)
-    key = storage_key(user, live.id_type if spec is None else spec.id_type)
-    entry = as_object((saved or {}).get(name))
-    if kind == "experiment":
-        keeps = spec is not None and spec.is_active is True
-    else:
-        keeps = entry is None or _is_active(rules, entry.get("config_delegate"))
-    if saved is None or not keeps:
-        return Assigned(live, key, deletes=True)
+    # An answer of local overrides has no id type; a bandit has no spec.
+    if not live.id_type or live.mapped_to is not None or (kind == "experiment" and not _is_known(rules, live.name)):
+        return Assigned(live)
+    entry = _entry(saved, live.name)
+    experiment = live.name if kind == "experiment" else text((entry or {}).get("config_delegate")) or ""
+    runs = _runs(rules, experiment)
+    if runs is None:  # nothing is said of that: what answers now counts
+        runs = live.is_active is True and (kind == "experiment" or live.allocated_experiment is not None)
+    if not runs:
+        return Assigned(live, deletes=live.name in saved)
     if entry is None:
-        return Assigned(live, key, _saved(rules, live) if _is_worth_saving(kind, live) else None)
-    if enforce_overrides and live.rule_id.endswith("override"):
-        return Assigned(live, key)
-    if enforce_targeting and _is_left_out(rules, kind, user, name, entry):
-        return Assigned(live, key)
-    return Assigned(_restored(live, entry), key)
+        return Assigned(live, save=_written(rules, live) if live.is_experiment_group and live.is_active else None)
+    if enforced.overrides and _matches(rules, experiment, _is_override, user):
+        return Assigned(live)
+    if enforced.targeting and _matches(rules, experiment, _is_targeting, user):
+        return Assigned(live)
+    return Assigned(_restored(live, entry))
 
 
-def _spec(rules: Ruleset, kind: str, name: Any) -> Spec | None:
-    try:
-        return Linker(rules, ()).spec(kind, name) if isinstance(name, str) else None
-    except MalformedError:
+def _entry(saved: Saved, name: str) -> Entry | None:
+    """Read what is saved under a name; what cannot be an answer counts as absent."""
+    entry = as_object(saved.get(name))
+    value = None if entry is None else entry.get("json_value")
+    return entry if value is None or as_object(value) is not None else None
+
+
+def _is_override(rule_id: str) -> bool:
+    return rule_id.endswith("override")
+
+
+def _is_targeting(rule_id: str) -> bool:
+    return rule_id in ("targetingGate", "inlineTargetingRules")
+
+
+def _is_known(rules: Ruleset, experiment: str) -> bool:
+    return rules.raw("dynamic_configs", experiment) is not None
+
+
+def _runs(rules: Ruleset, experiment: str) -> bool | None:
+    """Say whether an experiment is active; None when the rules do not."""
+    if not _is_known(rules, experiment):
         return None
+    key = ("runs", experiment)
+    if key not in rules.notes:
+        spec = _spec(rules, experiment)
+        rules.notes[key] = None if spec is None else spec.is_active
+    said: bool | None = rules.notes[key]
+    return said
 
 
-def _is_active(rules: Ruleset, experiment: Any) -> bool:
-    spec = _spec(rules, "experiment", experiment)
-    return spec is not None and spec.is_active is True
-
-
-def _is_worth_saving(kind: str, live: Evaluation) -> bool:
-    is_in = live.is_experiment_group and live.is_active is True
-    return is_in and (kind == "experiment" or live.allocated_experiment is not None)
-
-
-def _is_left_out(rules: Ruleset, kind: str, user: User, name: str, entry: Mapping[str, Any]) -> bool:
-    """Say whether one of the experiment's targeting rules, looked at alone, now catches the user."""
-    spec = _spec(rules, "experiment", name if kind == "experiment" else entry.get("config_delegate"))
-    targeting = tuple(rule for rule in spec.rules if rule.id in _TARGETING_RULES) if spec is not None else ()
-    if spec is None or not targeting:
+def _matches(rules: Ruleset, experiment: str, is_wanted: Callable[[str], bool], user: User) -> bool:
+    """Say whether some of an experiment's rules, looked at alone, let the user pass now."""
+    if not _is_known(rules, experiment):
         return False
-    only = attrs.evolve(
-        spec,
-        default=False,
-        rules=tuple(attrs.evolve(rule, return_value=True, pass_percentage=100, delegate=None) for rule in targeting),
-    )
+    key = (is_wanted, experiment)
+    run: Run | None = rules.notes.get(key)
+    if run is None:
+        run = rules.notes[key] = _compiled(rules, experiment, is_wanted)
     try:
-        return bool(compile_rules(Linker(rules, ()), only, "gate")(user, 0, None).value)
+        return run(user, 0, None).passed
     except (UnsupportedError, TooDeepError, RecursionError):
         return False
 
 
-def _saved(rules: Ruleset, found: Evaluation) -> dict[str, Any]:
+def _compiled(rules: Ruleset, experiment: str, is_wanted: Callable[[str], bool]) -> Run:
+    spec = _spec(rules, experiment) or Spec(experiment)
+    some = tuple(rule for rule in spec.rules if is_wanted(rule.id))
+    return compile_rules(Linker(rules, ()), attrs.evolve(spec, rules=some), "experiment")
+
+
+def _spec(rules: Ruleset, experiment: str) -> Spec | None:
+    try:
+        return Linker(rules, ()).spec("experiment", experiment)
+    except MalformedError:
+        return None
+
+
+def _written(rules: Ruleset, found: Evaluation) -> dict[str, Any]:
     """Write an assignment as Statsig's SDKs do."""
     undelegated = found.secondary if found.undelegated is None else found.undelegated
     explicit = found.explicit_parameters
@@ -130,8 +177,8 @@ def _saved(rules: Ruleset, found: Evaluation) -> dict[str, Any]:
         "json_value": found.value,
         "rule_id": found.rule_id,
         "group_name": found.group_name,
-        "secondary_exposures": _written(found.secondary),
-        "undelegated_secondary_exposures": _written(undelegated),
+        "secondary_exposures": as_json(found.secondary),
+        "undelegated_secondary_exposures": as_json(undelegated),
         "config_delegate": found.allocated_experiment,
         "explicit_parameters": None if explicit is None else list(explicit),
         "time": rules.time_ms,
@@ -158,10 +205,6 @@ def _restored(live: Evaluation, entry: Mapping[str, Any]) -> Evaluation:
         parameter_rules=None,
         version=version if isinstance(version, int) else None,
     )
-
-
-def _written(exposed: tuple[Exposed, ...]) -> list[dict[str, str]]:
-    return [{"gate": gate, "gateValue": value, "ruleID": rule_id} for gate, value, rule_id in exposed]
 
 
 def _read(exposures: Any) -> tuple[Exposed, ...]:

@@ -14,7 +14,7 @@ from asyncsdk._rules.explain import explain
 from asyncsdk._rules.loading import load_now
 from asyncsdk._rules.parameters import parameter
 from asyncsdk._rules.specs import MalformedError
-from asyncsdk._rules.sticky import assign
+from asyncsdk._rules.sticky import Enforced, assign
 
 ROUNDS = int(os.environ.get("ASYNCSDK_FUZZ_ROUNDS", "40"))
 _JUNK: tuple[Any, ...] = (
@@ -76,7 +76,9 @@ def use(body: bytes) -> None:
                 rules.reason(rules.lookup(kind, one, name))  # type: ignore[arg-type]
                 explain(rules, kind, one, name).render()  # type: ignore[arg-type]
         parameter(rules, one, "store", "a")
-        assign(rules, "experiment", one, "e0", {"e0": {}}, enforce_targeting=True)
+        for kind, name in (("experiment", "e0"), ("layer", "l0")):
+            live = rules.lookup(kind, one, name)  # type: ignore[arg-type]
+            assign(rules, kind, one, live, {name: {}}, enforced=Enforced(overrides=True, targeting=True))  # type: ignore[arg-type]
         orjson.loads(client_response(client_view(rules, client_key="k"), one, {}))
 
 

@@ -26,7 +26,7 @@ from asyncsdk._model.users import User
 from asyncsdk._rules.overrides import Group, Overrides
 from asyncsdk._rules.parameters import parameter
 from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk._rules.sticky import assign, storage_key
+from asyncsdk._rules.sticky import Assigned, Enforced, assign, storage_key, storage_keys
 
 ADA = User("ada")
 GATES = {"g": gate(rule("rg", [PUBLIC])), "shut": gate()}
@@ -377,16 +377,19 @@ def sticky(**more: Any) -> Ruleset:
         ruleset(
             GATES,
             {"e": {**TEST, **more}, "bad": experiment(rule("r", [MYSTERY])), "broken": {"rules": 5}},
-            {"l": layer(rule("a", [PUBLIC], configDelegate="e"))},
+            {"l": layer(rule("a", [PUBLIC], configDelegate="e")), "bare": layer(rule("a", [PUBLIC], {"z": 1}))},
         )
     )
 
 
+def assigned(rules: Ruleset, kind: Any, one: User, name: str, saved: Any, **enforced: bool) -> Assigned:
+    return assign(rules, kind, one, rules.lookup(kind, one, name), saved, enforced=Enforced(**enforced))
+
+
 def test_a_first_assignment_is_to_be_saved() -> None:
     for kind, name in (("experiment", "e"), ("layer", "l")):
-        found = assign(sticky(), kind, ADA, name, {})  # type: ignore[arg-type]
+        found = assigned(sticky(), kind, ADA, name, {})
 
-        assert found.key == "ada:userID"
         assert found.save is not None
         assert (found.save["json_value"], found.save["rule_id"], found.save["time"]) == (
             {"p": 1},
@@ -405,13 +408,13 @@ def test_a_user_outside_of_the_groups_is_not_saved() -> None:
         )
     )
 
-    assert assign(rules, "experiment", ADA, "e", {}).save is None
-    assert assign(rules, "layer", ADA, "l", {}).save is None
+    assert assigned(rules, "experiment", ADA, "e", {}).save is None
+    assert assigned(rules, "layer", ADA, "l", {}).save is None
 
 
 def test_saving_without_owned_parameters_says_so() -> None:
     rules = loaded(ruleset({}, {"e": experiment(rule("r", [PUBLIC], isExperimentGroup=True))}))
-    found = assign(rules, "experiment", ADA, "e", {})
+    found = assigned(rules, "experiment", ADA, "e", {})
 
     assert found.save is not None
     assert found.save["explicit_parameters"] is None
@@ -421,46 +424,101 @@ def test_saving_without_owned_parameters_says_so() -> None:
 def test_what_was_saved_answers(kind: Any, name: str) -> None:
     rules = sticky()
 
-    found = assign(rules, kind, ADA, name, {name: SAVED}).evaluation
+    found = assigned(rules, kind, ADA, name, {name: SAVED}).evaluation
 
     assert (found.value, found.rule_id, found.group_name, found.version) == ({"p": "saved"}, "old", "Old", 3)
     assert (found.secondary, found.undelegated, rules.reason(found)) == ((("x", "true", "y"),), (), "Persisted")
 
 
 def test_an_odd_entry_does_no_harm() -> None:
-    found = assign(
-        sticky(), "experiment", ADA, "e", {"e": {"explicit_parameters": 5, "secondary_exposures": 5}}
-    ).evaluation
+    odd = {"explicit_parameters": 5, "secondary_exposures": 5}
+    found = assigned(sticky(), "experiment", ADA, "e", {"e": odd}).evaluation
 
     assert (found.value, found.rule_id, found.version) == ({}, "", None)
 
 
+@pytest.mark.parametrize("entry", [5, {"json_value": [1]}])
+def test_an_entry_that_cannot_answer_is_replaced(entry: Any) -> None:
+    found = assigned(sticky(), "experiment", ADA, "e", {"e": entry})
+
+    assert (found.evaluation.rule_id, found.save is None) == ("er", False)
+
+
 @pytest.mark.parametrize(
-    ("kind", "name", "saved", "more"),
+    ("kind", "name", "saved"),
     [
-        ("experiment", "e", None, {}),
-        ("experiment", "e", {}, {"isActive": False}),
-        ("experiment", "missing", {}, {}),
-        ("experiment", "bad", None, {}),
-        ("experiment", "broken", {}, {}),
-        ("layer", "l", {"l": SAVED}, {"isActive": False}),
-        ("layer", "l", {"l": {}}, {}),
+        ("experiment", "e", {"e": SAVED}),
+        ("layer", "l", {"l": SAVED}),
+        ("layer", "l", {"l": {}}),
+        ("layer", "bare", {"bare": {**SAVED, "config_delegate": None}}),
+        ("layer", "bare", {"bare": {**SAVED, "config_delegate": "broken"}}),
+        ("layer", "bare", {"bare": {**SAVED, "config_delegate": "nowhere"}}),
     ],
 )
-def test_without_a_running_experiment_the_entry_is_deleted(kind: Any, name: str, saved: Any, more: Json) -> None:
-    found = assign(sticky(**more), kind, ADA, name, saved)
+def test_without_a_running_experiment_the_entry_is_deleted(kind: Any, name: str, saved: Any) -> None:
+    for _ in range(2):
+        found = assigned(sticky(isActive=False), kind, ADA, name, saved)
 
-    assert (found.deletes, found.save) == (True, None)
+        assert (found.deletes, found.save, found.evaluation.outcome == "Persisted") == (True, None, False)
 
 
-def test_an_override_rule_may_win_over_what_was_saved() -> None:
-    over = {**TEST, "rules": [rule("x:id_override", [field("userID", "any", ["ada"])], {"p": 9})]}
-    rules = loaded(ruleset(GATES, {"e": over}))
+@pytest.mark.parametrize(
+    ("kind", "name"), [("experiment", "e"), ("layer", "l"), ("layer", "bare"), ("experiment", "nowhere")]
+)
+def test_nothing_is_deleted_where_nothing_is(kind: Any, name: str) -> None:
+    found = assigned(sticky(isActive=False), kind, ADA, name, {})
 
-    assert assign(rules, "experiment", ADA, "e", {"e": SAVED}, enforce_overrides=True).evaluation.value == {"p": 9}
-    assert assign(rules, "experiment", User("bob"), "e", {"e": SAVED}, enforce_overrides=True).evaluation.value == {
-        "p": "saved"
-    }
+    assert (found.deletes, found.save) == (False, None)
+
+
+def test_a_layer_may_keep_an_experiment_that_its_rules_no_longer_give() -> None:
+    found = assigned(sticky(), "layer", ADA, "bare", {"bare": SAVED}).evaluation
+
+    assert (found.value, found.allocated_experiment) == ({"p": "saved"}, "e")
+
+
+def test_what_overrides_mappings_and_bandits_answer_is_not_sticky() -> None:
+    bandits = {"b": {**BANDIT, "config": None}}
+    mapping = {"e": [{"new_config_name": "f", "rules": [{"rule_name": "or"}]}]}
+    body = ruleset(
+        GATES,
+        {"e": TEST, "f": TEST},
+        overrides=mapping,
+        override_rules={"or": rule("or", [PUBLIC])},
+        cmab_configs=bandits,
+    )
+    rules = loaded(body, around(overrides=Overrides().set("experiment", "f", {"p": "over"})))
+
+    for name in ("e", "f", "b"):
+        found = assigned(rules, "experiment", ADA, name, {name: SAVED})
+        assert (found.evaluation.outcome == "Persisted", found.save, found.deletes) == (False, None, False)
+
+
+OVERRIDDEN = {
+    "wins": [rule("first", [NOBODY]), rule("x:id_override", [field("userID", "any", ["ada"])], {"p": 9})],
+    "no pass": [rule("x:override", [PUBLIC], {"p": 9}, 0)],
+    "false": [rule("x:override", [PUBLIC], False)],
+    "unknown": [rule("x:override", [MYSTERY], {"p": 9})],
+    "none": [rule("other", [PUBLIC], {"p": 9})],
+}
+
+
+@pytest.mark.parametrize(("rules", "wins"), [(name, name == "wins") for name in OVERRIDDEN])
+def test_an_override_rule_may_win_over_what_was_saved(rules: str, wins: bool) -> None:
+    known = loaded(
+        ruleset(
+            GATES,
+            {"e": {**TEST, "rules": OVERRIDDEN[rules]}},
+            {"l": layer(rule("a", [PUBLIC], configDelegate="e"))},
+        )
+    )
+
+    for kind, name in (("experiment", "e"), ("layer", "l")):
+        for _ in range(2):
+            found = assigned(known, kind, ADA, name, {name: SAVED}, overrides=True)
+            assert found.evaluation.value == ({"p": 9} if wins else {"p": "saved"})
+            assert found.save is None
+        assert assigned(known, kind, User("bob"), name, {name: SAVED}, overrides=True).evaluation.rule_id == "old"
 
 
 @pytest.mark.parametrize(
@@ -477,23 +535,26 @@ def test_a_user_who_is_no_longer_targeted_may_lose_it(targeting: list[Json], val
     )
 
     for kind, name in (("experiment", "e"), ("layer", "l")):
-        found = assign(rules, kind, ADA, name, {name: SAVED}, enforce_targeting=True)  # type: ignore[arg-type]
+        found = assigned(rules, kind, ADA, name, {name: SAVED}, targeting=True)
         assert found.evaluation.value == value
 
 
 def test_without_targeting_rules_nobody_is_left_out() -> None:
-    assert assign(sticky(), "experiment", ADA, "e", {"e": SAVED}, enforce_targeting=True).evaluation.rule_id == "old"
+    assert assigned(sticky(), "experiment", ADA, "e", {"e": SAVED}, targeting=True).evaluation.rule_id == "old"
 
 
 def test_a_storage_key_names_unit_and_type() -> None:
-    one = User("ada", custom_ids={"companyID": 5})
+    one = User("ada", custom_ids={"companyID": 5, "empty": ""})
 
-    assert [storage_key(one, kind) for kind in ("userID", "userid", "companyID", "x")] == [
+    assert [storage_key(one, kind) for kind in ("userID", "userid", "companyID", "x", "empty")] == [
         "ada:userID",
         "ada:userID",
         "5:companyID",
-        ":x",
+        None,
+        None,
     ]
+    assert list(storage_keys(one)) == ["ada:userID", "5:companyID"]
+    assert list(storage_keys(User(device_id="d"))) == []
 
 
 # Parameter stores.

@@ -14,7 +14,7 @@ from asyncsdk._rules.evaluate import Evaluation
 from asyncsdk._rules.exposures import as_json
 from asyncsdk._rules.operators import OPERATORS
 from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk._rules.sticky import assign
+from asyncsdk._rules.sticky import Enforced, assign
 from asyncsdk._rules.user_agent import parse
 
 _KINDS = {"dynamic_config": "config"}
@@ -167,14 +167,17 @@ def test_the_sdks_own_user_agents(recorded: Path) -> None:
 
 def test_the_sdks_own_sticky_cases(recorded: Path) -> None:
     known = expectations(recorded)["sticky"]
+    name = known["experiment"]
     rules = loaded((recorded / known["ruleset"]).read_bytes())
     for case in known["cases"]:
-        saved = {known["experiment"]: known["sticky_values"]}
-        found = assign(
-            rules, "experiment", user(case["user"]), known["experiment"], saved, **case["options"]
-        ).evaluation
-        assert found.group_name == case["expect"]["group"]
-        assert (rules.reason(found) == "Persisted") is (case["expect"]["reason"] == "Persisted")
+        one, enforced = user(case["user"]), {key.removeprefix("enforce_"): on for key, on in case["options"].items()}
+        live, saved = rules.experiment(one, name), {name: known["sticky_values"]}
+        found = assign(rules, "experiment", one, live, saved, enforced=Enforced(**enforced)).evaluation
+        expected = case["expect"]
+        assert found.group_name == expected["group"]
+        assert found.rule_id == expected.get("rule_id", found.rule_id)
+        assert found.value["exp_val"] == expected.get("exp_val", found.value["exp_val"])
+        assert (rules.reason(found) == "Persisted") is (expected["reason"] == "Persisted")
 
 
 @pytest.mark.parametrize(

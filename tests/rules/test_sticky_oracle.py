@@ -1,0 +1,136 @@
+"""Sticky assignments beside the vendor's package: what answers, what is saved and deleted, and under which key."""
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import strategies as st
+from strategies import EXPERIMENTS, LAYERS, rulesets, users
+from worlds import Json, around, loaded, user
+
+from asyncsdk._model.users import User
+from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk._rules.sticky import Enforced, Saved, assign, storage_key, storage_keys
+
+pytest.importorskip("statsig_python_core")
+from oracle import Oracle, Storage, as_core
+from statsig_python_core import ExperimentEvaluationOptions, LayerEvaluationOptions
+
+pytestmark = [pytest.mark.oracle, pytest.mark.timeout(120)]
+NAMES = [("experiment", name) for name in EXPERIMENTS] + [("layer", name) for name in LAYERS]
+SECTIONS = {"experiment": "dynamic_configs", "layer": "layer_configs"}
+RULE_IDS = ["r0", "targetingGate", "inlineTargetingRules", "x:id_override"]
+Unit = dict[str, Any]
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> Json:
+    """A ruleset whose experiments mostly run, with rules that assignments are weighed against."""
+    world: Json = draw(rulesets())
+    for spec in world["dynamic_configs"].values():
+        if spec["entity"] == "experiment":
+            spec["isActive"] = draw(st.sampled_from([True, True, True, False]))
+        for rule in spec["rules"]:
+            rule["id"] = rule["name"] = draw(st.sampled_from([*RULE_IDS, rule["id"]]))
+    return world
+
+
+def entries() -> st.SearchStrategy[Json]:
+    return st.fixed_dictionaries(
+        {
+            "value": st.booleans(),
+            "json_value": st.sampled_from([{"p": "kept"}, {}, None]),
+            "rule_id": st.just("old"),
+            "group_name": st.sampled_from(["Old", None]),
+            "secondary_exposures": st.just([{"gate": "x", "gateValue": "true", "ruleID": "y"}]),
+            "undelegated_secondary_exposures": st.just([]),
+            "config_delegate": st.sampled_from([None, "nowhere", *EXPERIMENTS]),
+            "explicit_parameters": st.sampled_from([None, ["p"]]),
+            "time": st.just(1),
+            "config_version": st.sampled_from([3, None]),
+        }
+    )
+
+
+saved_before = st.dictionaries(st.sampled_from([name for _, name in NAMES]), entries(), max_size=5)
+# An id that is empty is a unit there, which all who have none share.
+people = st.lists(
+    users().filter(lambda fields: fields["userID"] and "" not in fields["customIDs"].values()), min_size=2, max_size=3
+)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(worlds(), worlds(), people, saved_before, st.builds(Enforced, st.booleans(), st.booleans()))
+def test_assignments_answer_and_change_alike(
+    first: Json, then: Json, crowd: list[Json], saved: Unit, enforced: Enforced
+) -> None:
+    environment = {"tier": "staging"}
+    theirs: dict[str, Unit] = {key: dict(saved) for fields in crowd for key in storage_keys(user(fields))}
+    ours = {key: dict(unit) for key, unit in theirs.items()}
+    for world in (first, then):
+        body = orjson.dumps(world)
+        oracle, rules = Oracle(body, "staging", Storage(theirs)), loaded(body, around(environment=environment))
+        try:
+            for fields in crowd:
+                one = user(fields)
+                for kind, name in NAMES:
+                    key = storage_key(one, world[SECTIONS[kind]][name]["idType"])
+                    kept = None if key is None else ours.setdefault(key, {})
+                    mine = look_up(rules, kind, one, name, kept=kept, enforced=enforced)
+                    try:
+                        given_over = dict(theirs.get(key or "", {}))
+                        there = ask(oracle, kind, fields, name, kept=given_over, enforced=enforced)
+                    except BaseException as error:
+                        if type(error).__name__ == "PanicException":
+                            reject()  # it breaks down over a user's list that is longer than the target's
+                        raise
+                    assert mine == there, (kind, name)
+                    assert state(ours) == state(theirs), (kind, name)
+        finally:
+            oracle.close()
+
+
+def look_up(rules: Ruleset, kind: Any, one: User, name: str, *, kept: Unit | None, enforced: Enforced) -> Any:
+    """Look a name up, and do to the store what is to be done."""
+    shown = rules.lookup(kind, one, name)
+    if kept is not None:
+        found = assign(rules, kind, one, shown, kept, enforced=enforced)
+        shown = found.evaluation
+        if found.save is not None:
+            kept[name] = found.save
+        elif found.deletes:
+            del kept[name]
+    return shown.value, shown.rule_id, shown.group_name, shown.version, rules.reason(shown) == "Persisted"
+
+
+def ask(oracle: Oracle, kind: str, fields: Json, name: str, *, kept: Saved, enforced: Enforced) -> Any:
+    """Do the same there, where the caller hands the unit's assignments over."""
+    options: Any = {
+        "user_persisted_values": kept,
+        "enforce_overrides": enforced.overrides,
+        "enforce_targeting": enforced.targeting,
+    }
+    found: Any
+    if kind == "experiment":
+        found = oracle.client.get_experiment(as_core(fields), name, ExperimentEvaluationOptions(**options))
+        value = found.value
+    else:
+        found = oracle.client.get_layer(as_core(fields), name, LayerEvaluationOptions(**options))
+        value = found.to_dict()["__value"]
+    return value, found.rule_id, found.group_name, found.details.version, found.details.reason == "Persisted"
+
+
+def state(kept: dict[str, Unit]) -> Any:
+    """Bring what is kept into one form: there an empty list may be null, and exposures may be there twice."""
+    return {
+        key: {name: {field: _plain(value) for field, value in entry.items()} for name, entry in unit.items()}
+        for key, unit in kept.items()
+        if unit
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [one for place, one in enumerate(value) if one not in value[:place]] or None
+    return value
