@@ -38,6 +38,7 @@ RULES = {
     },
     "feature_gates": {
         "open": {"enabled": True, "defaultValue": False, "rules": [rule(True, "everybody")]},
+        "half": {"enabled": True, "defaultValue": False, "rules": [rule(True, "everybody", passPercentage=50)]},
         "hers": {"enabled": True, "defaultValue": False, "rules": [rule(True, "ada.lovelace")]},
     },
     "dynamic_configs": {
@@ -63,16 +64,20 @@ async def vendors() -> AsyncIterator[DevServer]:
         yield server
 
 
-@pytest.fixture
-def sdk(vendors: DevServer) -> Client:
-    """A client, not started: the application does that. It sends little by itself, so that closing has to."""
-    limits, url = Limits(linger=60), vendors.url
+def client_of(vendors: DevServer) -> Client:
+    """Make a client, not started: an application does that. It sends little by itself, so that closing has to."""
+    limits, url = Limits(linger=60, queued_events=100_000), vendors.url
     rules = Rules(specs_url=f"{url}/v2/download_config_specs")
     return Client(
         RudderStack("key", url, limits=limits),
         Amplitude("key", url=f"{url}/2/httpapi", limits=limits),
         Statsig("secret-key", log_event_url=f"{url}/v1/log_event", rules=rules, limits=limits),
     )
+
+
+@pytest.fixture
+def sdk(vendors: DevServer) -> Client:
+    return client_of(vendors)
 
 
 @pytest.fixture

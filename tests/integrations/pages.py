@@ -60,6 +60,15 @@ async def meet(flags: Flags, client: Client, user: User, meeting: asyncio.Barrie
     return [user.user_id, hers, ambient is flags]
 
 
+async def visit(flags: Flags, client: Client, user: User) -> object:
+    """Read, let other requests run, read and track."""
+    half = flags.check_gate("half")
+    await asyncio.sleep(0)
+    flags.get_experiment("button")
+    await client.track(user, "Visited", {"who": user.user_id})
+    return [user.user_id, half]
+
+
 async def later(
     flags: Flags, client: Client, user: User, meeting: asyncio.Barrier, tasks: list[asyncio.Task[None]]
 ) -> object:
@@ -83,7 +92,7 @@ async def refresh(flags: Flags, client: Client, user: User) -> object:
 
 
 PAGES: Mapping[str, Page] = {
-    page.__name__: page for page in (plain, whoami, gate, fail, buy, every_verb, meet, later, refresh)
+    page.__name__: page for page in (plain, whoami, gate, fail, buy, every_verb, meet, visit, later, refresh)
 }
 
 

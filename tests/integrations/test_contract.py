@@ -1,14 +1,16 @@
 """What every web framework's integration does, on a real server of that framework."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import asyncsdk
 from asyncsdk import Client, ConfigurationError, User
 from asyncsdk.dev import DevServer
 from asyncsdk.integrations import current_flags
-from integrations.conftest import Serve
+from integrations.conftest import FRAMEWORKS, Serve
 from integrations.pages import Given
 
 
@@ -20,6 +22,13 @@ def sent(vendors: DevServer) -> dict[str, dict[str, Any]]:
 def exposures(vendors: DevServer) -> list[tuple[str, str]]:
     """Give who was reported to have seen what."""
     return sorted((e.user, e.name) for e in vendors.accepted("statsig") if e.kind.endswith("_exposure"))
+
+
+def test_every_web_framework_is_here() -> None:
+    """Put the pages into `apps/` for a new one."""
+    integrations = Path(asyncsdk.__file__).with_name("integrations").glob("[!_]*.py")
+
+    assert {path.stem for path in integrations if "def flags(" in path.read_text()} == set(FRAMEWORKS)
 
 
 async def test_the_client_lives_as_long_as_the_application(serve: Serve, sdk: Client) -> None:

@@ -1,0 +1,123 @@
+"""Ten thousand requests of a hundred users: nobody is taken for somebody else, and nothing stays behind."""
+
+import asyncio
+import gc
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from urllib.parse import urlsplit
+
+import attrs
+import orjson
+import pytest
+
+from asyncsdk import Flags, Receipt
+from asyncsdk.dev import DevServer
+from asyncsdk.integrations._context import RequestContext
+from asyncsdk.integrations.aiohttp import from_header
+from integrations.conftest import client_of
+
+USERS = [f"user-{number:03}" for number in range(100)]
+AT_ONCE = 200
+
+OPEN_FILES = Path("/proc/self/fd")
+
+pytestmark = [
+    pytest.mark.torture,
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(not OPEN_FILES.exists(), reason="this system does not list open files"),
+]
+
+
+@attrs.frozen
+class Footprint:
+    """What a process holds: tasks of its loop, open files, and blocks of Python's memory."""
+
+    tasks: int
+    files: int
+    blocks: int
+
+
+def footprint() -> Footprint:
+    gc.collect()
+    return Footprint(len(asyncio.all_tasks()), len(list(OPEN_FILES.iterdir())), sys.getallocatedblocks())
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not is_so():
+            await asyncio.sleep(0.01)
+
+
+async def ask(url: str, users: list[str]) -> list[object]:
+    """Ask for the page of one user after the other, over one connection; give the answers."""
+    at = urlsplit(url)
+    reader, writer = await asyncio.open_connection(at.hostname, at.port)
+    answers: list[object] = []
+    for user in users:
+        writer.write(f"GET /visit HTTP/1.1\r\nHost: localhost\r\nX-User: {user}\r\n\r\n".encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        answers.append(orjson.loads(await reader.readexactly(length)))
+    writer.close()
+    await writer.wait_closed()
+    return answers
+
+
+async def crowd(framework: ModuleType, vendors: DevServer, requests: int) -> list[object]:
+    """Run an application from start to end, with very many users in it; give what they were answered."""
+    app = framework.make_app(client_of(vendors), {}, user=from_header("X-User"))
+    each = requests // AT_ONCE
+    turns = [USERS[number % len(USERS)] for number in range(requests)]
+    async with framework.serving(app) as url:
+        answers = await asyncio.gather(
+            *(ask(url, turns[start * each : (start + 1) * each]) for start in range(AT_ONCE))
+        )
+    return [answer for several in answers for answer in several]
+
+
+async def passes(vendors: DevServer) -> dict[str, bool]:
+    """Say who passes the gate `half`."""
+    async with client_of(vendors) as client:
+        return {user: await client.check_gate(user, "half", exposure=False) for user in USERS}
+
+
+async def test_ten_thousand_requests_keep_their_users_and_leave_nothing(
+    framework: ModuleType, vendors: DevServer
+) -> None:
+    expected = await passes(vendors)
+    await crowd(framework, vendors, 400)  # fills caches
+    vendors.reset()
+    before = footprint()
+
+    answers = await crowd(framework, vendors, 10_000)
+
+    assert Counter(map(repr, answers)) == {repr([user, expected[user]]): 100 for user in USERS}
+    check_events(vendors, expected)
+    check_exposures(vendors, expected)
+    del answers
+    vendors.reset()
+    await until(lambda: attrs.evolve(footprint(), blocks=0) == attrs.evolve(before, blocks=0))
+    assert footprint().blocks - before.blocks < 5_000  # half a block a request
+    assert not [thing for thing in gc.get_objects() if type(thing) in (RequestContext, Flags, Receipt)]
+
+
+def check_events(vendors: DevServer, expected: dict[str, bool]) -> None:
+    """Every event is of the user who asked, and says what that one saw."""
+    for vendor, field in (("rudderstack", "properties"), ("amplitude", "event_properties"), ("statsig", "metadata")):
+        events = [event for event in vendors.accepted(vendor) if event.name == "Visited"]
+        assert Counter(event.user for event in events) == dict.fromkeys(USERS, 100)
+        for event in events:
+            read = {"half": expected[event.user], "button": "Test"}
+            assert event.body[field] == {"who": event.user, "feature_flags": read}
+
+
+def check_exposures(vendors: DevServer, expected: dict[str, bool]) -> None:
+    """Everybody was reported to have seen what they saw: once, or twice if a minute ended."""
+    seen = [event for event in vendors.accepted("statsig") if event.kind == "gate_exposure"]
+    told = Counter((event.user, event.body["metadata"]["gateValue"]) for event in seen)
+
+    assert set(told) == {(user, str(passing).lower()) for user, passing in expected.items()}
+    assert max(told.values()) <= 2
