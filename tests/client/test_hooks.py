@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -223,3 +224,26 @@ async def test_a_job_is_added_before_the_start() -> None:
     async with Client() as client:
         with pytest.raises(ConfigurationError, match="before the client starts"):
             client.add_job("late", job)
+
+
+async def test_health_may_be_asked_by_another_thread_while_events_flow(server: DevServer) -> None:
+    server.fault("rudderstack", Fault(503), times=20)
+    asked: list[float] = []
+    is_over = threading.Event()
+
+    async with Client(rudderstack(server, quick(events=5))) as client:
+
+        def ask() -> None:
+            while not is_over.is_set():
+                asked.append(client.health().destinations["RudderStack"].oldest)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        for n in range(500):
+            await client.track(f"user-{n % 50}", "a")
+        await client.flush()
+        is_over.set()
+        thread.join()
+
+    assert max(asked) > 0
+    assert server.total("rudderstack") == 500
