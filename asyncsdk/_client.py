@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -24,7 +25,7 @@ from asyncsdk._refresh import Refresher
 from asyncsdk._rules.overrides import Overrides
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._verbs import EventVerbs
-from asyncsdk.errors import ClientClosedError, ConfigurationError, StartError
+from asyncsdk.errors import ConfigurationError, StartError
 from asyncsdk.vendors._base import Destination
 from asyncsdk.vendors.statsig import Statsig
 
@@ -50,6 +51,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             block; what it raises is logged.
         drain_on_sigterm: On SIGTERM, send at once what is queued, before (and whatever) the server does about it.
         start_timeout: Longest that `start`, and lookups meanwhile, wait for the first rules, in seconds.
+        close_timeout: What `aclose`, and so `async with`, takes to deliver what is queued, in seconds.
 
     Raises:
         ConfigurationError: Two destinations have one name, or one is none; or `on_delivery` would have to be awaited.
@@ -61,6 +63,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         on_delivery: Callable[[str, Delivery], object] | None = None,
         drain_on_sigterm: bool = False,
         start_timeout: float = 3.0,
+        close_timeout: float = 5.0,
     ) -> None:
         check_destinations(destinations)
         on_final = None if on_delivery is None else harmless(on_delivery, "on_delivery")
@@ -68,6 +71,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         self._admission = Admission(self._lanes, self._until_final, tells_by_id=on_delivery is not None)
         self._life = Lifecycle()
         self._start_timeout = start_timeout
+        self._close_timeout = seconds(close_timeout)
         source = next((given for given in destinations if isinstance(given, Statsig)), None)
         self._refresher = None if source is None or source.rules is None else Refresher(source)
         self._holder: RulesHolder = self._refresher or NoRules()
@@ -126,16 +130,19 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         """Wait for the first rules, at most `timeout` seconds; True when they are there, or none are wanted."""
         return self._refresher is None or await self._refresher.ready(timeout)
 
-    async def aclose(self, timeout: float = 5.0) -> Report:
+    async def aclose(self, timeout: float | None = None) -> Report:
         """Deliver what is queued, for at most `timeout` seconds, and stop. Safe to call twice.
 
         Events are still taken while it delivers. What has no fate at the end is abandoned, and the report says how
         much that is; it is also logged once.
 
+        Args:
+            timeout: None takes the client's `close_timeout`.
+
         Raises:
             WrongEventLoopError: The client runs on another loop.
         """
-        life, timeout = self._life, seconds(timeout)
+        life, timeout = self._life, self._close_timeout if timeout is None else seconds(timeout)
         if life.state == "new":
             life.state = "closed"
         if not life.is_in_its_process or (life.state == "closed" and self._closing is None):
@@ -168,6 +175,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         if self._life.takes_events:
             self._life.check_admission()
             self._life.check_loop()
+            self._life.catch_up()
             complete = await self._settle(timeout)
         return self._report(began, complete=complete)
 
@@ -218,14 +226,15 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         """Take an event without waiting: for callbacks, sync code and other threads.
 
         From another thread the event is checked and encoded there, and queued on the client's loop; a full queue
-        then drops it.
+        then drops it, whatever its `overflow`.
 
         Args:
             event: `Track(...)`, `Page(...)` and the like.
 
         Raises:
             InvalidEventError: No vendor could take it, or an async middleware waits for something.
-            QueueFullError: A destination with `overflow="raise"` or `"wait"` is full.
+            QueueFullError: A destination with `overflow="raise"` or `"wait"` is full; or the loop is held, and
+                10,000 events of other threads wait for it.
             ClientClosedError: The client was not started, or is closed.
             ForkedProcessError: It was started in the parent of this process.
         """
@@ -233,11 +242,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         receipt = self._admission.prepare(event)
         if self._life.is_on_its_loop:
             return self._admission.commit(receipt)
-        loop = self._life.loop
-        if loop is None or loop.is_closed():
-            msg = "the client's event loop is closed"
-            raise ClientClosedError(msg)
-        loop.call_soon_threadsafe(self._commit_from_afar, receipt)
+        self._life.call_soon(partial(self._commit_from_afar, receipt))
         return receipt
 
     async def _take(self, event: Event) -> Receipt:
@@ -333,11 +338,13 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
     async def _drain(self, deadline: float) -> None:
         """Deliver what is queued; then take nothing more, and deliver what came in the meantime."""
         self._life.state = "draining"
+        self._life.catch_up()
         for lane in self._lanes:
             lane.linger = 0.0
         if self._signal is not None:
             self._signal.remove()
         await self._settle(deadline - time.monotonic(), deadline)
+        self._life.catch_up()
         self._life.state = "closed"
         await self._settle(deadline - time.monotonic(), deadline)
 
@@ -350,6 +357,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         self._life.state = "closed"
         if self._signal is not None:
             self._signal.remove()
+        self._life.catch_up()
         for lane in self._lanes:
             lane.abandon()
         report = self._report(self._began_to_close)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 
 from asyncsdk._delivery.lane import Lane
@@ -13,7 +12,7 @@ from asyncsdk._model.users import User, order_key
 from asyncsdk._rules.evaluate import Evaluation
 from asyncsdk._rules.exposures import Exposure, Recent, config_exposure, gate_exposure, layer_exposure
 from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk.errors import InvalidEventError
+from asyncsdk.errors import ClientClosedError, InvalidEventError, QueueFullError
 from asyncsdk.vendors.statsig.events import exposure as write_exposure
 
 
@@ -54,12 +53,13 @@ class Exposures:
         parts = (exposure.event_name, exposure.metadata, exposure.secondary)
         late = partial(write_exposure, parts, self._redacted(user), int(time.time() * 1000), tier, sampled.metadata)
         record = Record(_line(user), "", b"", time.monotonic(), late=late)
-        loop = self._life.loop
-        if loop is None or self._life.is_on_its_loop:
+        if self._life.is_on_its_loop:
             self._offer(record, user, found, parameter)
             return
-        with suppress(RuntimeError):  # the loop was closed meanwhile
-            loop.call_soon_threadsafe(self._offer, record, user, found, parameter)
+        try:
+            self._life.call_soon(partial(self._offer, record, user, found, parameter))
+        except (ClientClosedError, QueueFullError):  # a lookup never raises; it is new again the next time
+            self.recent.unsee(user, found, parameter)
 
     def _offer(self, record: Record, user: User, found: Evaluation, parameter: str) -> None:
         """Queue an exposure. One that finds no room is counted, and is new again the next time."""

@@ -7,12 +7,19 @@ import os
 import signal
 import threading
 import warnings
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from types import FrameType
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from asyncsdk.errors import ClientClosedError, ConfigurationError, ForkedProcessError, WrongEventLoopError
+from asyncsdk.errors import (
+    ClientClosedError,
+    ConfigurationError,
+    ForkedProcessError,
+    QueueFullError,
+    WrongEventLoopError,
+)
 
 logger = logging.getLogger("asyncsdk")
 
@@ -23,6 +30,8 @@ DEV_SERVER = "ASYNCSDK_DEV_SERVER"
 # A job that fails at once, again and again, is started again at most this often.
 _RESTART_PAUSE = 1.0
 _TAKING = ("running", "draining")
+# Calls of other threads that may wait for a loop that is held.
+_MOST_CALLS = 10_000
 
 
 class Lifecycle:
@@ -39,6 +48,7 @@ class Lifecycle:
         self.crashes = 0
         self.loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
+        self._calls: deque[Callable[[], object]] = deque()
         self._task: asyncio.Task[None]
 
     def start(self, jobs: Jobs, ended: Callable[[], None]) -> None:
@@ -53,6 +63,34 @@ class Lifecycle:
     def cancel(self) -> None:
         """Tell the jobs to end; only after `start`."""
         self._task.cancel()
+
+    def call_soon(self, function: Callable[[], object]) -> None:
+        """Call a function on the client's loop, from any thread, after those given before.
+
+        Raises:
+            QueueFullError: The loop is held, and 10,000 calls wait for it.
+            ClientClosedError: The loop is closed.
+        """
+        if len(self._calls) >= _MOST_CALLS:
+            msg = f"the event loop is held: {_MOST_CALLS:,} events of other threads wait for it"
+            raise QueueFullError(msg)
+        self._calls.append(function)
+        try:
+            if self.loop is not None:  # pragma: no branch -- it is there once the client has started
+                self.loop.call_soon_threadsafe(self._call_next)
+        except RuntimeError:
+            self._calls.clear()
+            msg = "the client's event loop is closed"
+            raise ClientClosedError(msg) from None
+
+    def _call_next(self) -> None:
+        if self._calls:  # unless they were called ahead of their turn
+            self._calls.popleft()()
+
+    def catch_up(self) -> None:
+        """Make all calls that wait, on the loop, now."""
+        while self._calls:
+            self._calls.popleft()()
 
     @property
     def takes_events(self) -> bool:

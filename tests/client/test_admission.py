@@ -264,6 +264,27 @@ async def test_a_full_queue_drops_what_comes_from_another_thread(server: DevServ
         assert (await receipt)["RudderStack"].reason == "queue full"
 
 
+async def test_threads_cannot_pile_up_events_before_a_loop_that_is_held(server: DevServer) -> None:
+    refused: list[QueueFullError] = []
+
+    def work() -> None:
+        for _ in range(10_000):
+            client.put_nowait(Track(ADA, "a"))
+        try:
+            client.put_nowait(Track(ADA, "a"))
+        except QueueFullError as error:
+            refused.append(error)
+
+    async with Client(rudderstack(server)) as client:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()  # this is what holds the loop
+        report = await client.flush()
+
+    assert "held" in str(refused[0])
+    assert report.destinations["RudderStack"].delivered == 10_000
+
+
 async def test_what_another_thread_put_before_the_end_is_accounted_for(server: DevServer) -> None:
     client = Client(rudderstack(server), amplitude(server))
     await client.start()

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from asyncsdk import Client, Limits
+from asyncsdk import Client, ConfigurationError, Limits
 from asyncsdk.dev import DevServer, Fault
 from client.conftest import amplitude, rudderstack, statsig
 
@@ -43,6 +43,20 @@ async def test_close_keeps_its_deadline_when_nobody_listens() -> None:
         pass
 
     assert await _close_with_a_thousand(server) <= TIMEOUT + LATE
+
+
+async def test_leaving_the_block_takes_the_close_timeout_of_the_client(server: DevServer) -> None:
+    server.fault(None, Fault(end="hang"))
+    async with Client(rudderstack(server), close_timeout=0.3) as client:
+        await client.track("ada", "a")
+        began = time.monotonic()
+
+    assert time.monotonic() - began <= 0.3 + LATE
+
+
+def test_a_close_timeout_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="number of seconds"):
+        Client(close_timeout="5")  # type: ignore[arg-type] # that is the test
 
 
 async def test_close_delivers_a_thousand_events_when_the_vendor_is_well(server: DevServer) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -167,6 +168,22 @@ async def test_exposures_come_from_other_threads_too(server: DevServer) -> None:
         await asyncio.to_thread(lambda: client.bind(ADA).check_gate("open"))
 
     assert len(exposures(server)) == 1
+
+
+async def test_an_exposure_that_a_held_loop_has_no_room_for_is_new_again(server: DevServer) -> None:
+    def look() -> None:
+        for n in range(10_001):
+            client.bind(f"user-{n}" if n < 10_000 else ADA).check_gate("open")
+
+    async with Client(statsig(server, limits=Limits(queued_events=20_000, linger=60))) as client:
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()  # this is what holds the loop
+        await client.flush()
+        assert ADA.user_id not in {body["user"]["userID"] for body in exposures(server)}
+        client.bind(ADA).check_gate("open")
+
+    assert ADA.user_id in {body["user"]["userID"] for body in exposures(server)}
 
 
 async def test_a_user_without_a_form_in_json_costs_only_the_exposure(server: DevServer) -> None:
