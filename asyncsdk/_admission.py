@@ -77,7 +77,7 @@ class Admission:
         middleware: In the order in which events meet it.
         ids: Where ids come from; another one in each process.
         may_raise: Whether a full lane makes an awaited verb raise.
-        may_wait: Whether one makes it wait.
+        may_wait: Whether one makes it wait, or a spool does.
     """
 
     def __init__(

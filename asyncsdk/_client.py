@@ -24,6 +24,7 @@ from asyncsdk._model.reports import Health, Report, StartReport, Watch
 from asyncsdk._refresh import Refresher
 from asyncsdk._rules.overrides import Overrides
 from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk._spooling import DEV_SUFFIX, SpoolSetting, durable, make_spooler
 from asyncsdk._verbs import EventVerbs
 from asyncsdk.errors import ConfigurationError, StartError
 from asyncsdk.vendors._base import Destination
@@ -50,6 +51,8 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         on_delivery: Called on the loop with the id and the fate of every event at every destination. It must not
             block; what it raises is logged.
         drain_on_sigterm: On SIGTERM, send at once what is queued, before (and whatever) the server does about it.
+        spool: A folder of this machine, or `SqliteSpool(...)`: an awaited event verb then returns when the event is on
+            disk, from where it is delivered, whatever happens to this process. None keeps events in memory only.
         start_timeout: Longest that `start`, and lookups meanwhile, wait for the first rules, in seconds.
         close_timeout: What `aclose`, and so `async with`, takes to deliver what is queued, in seconds.
 
@@ -62,10 +65,12 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         *destinations: Destination,
         on_delivery: Callable[[str, Delivery], object] | None = None,
         drain_on_sigterm: bool = False,
+        spool: SpoolSetting = None,
         start_timeout: float = 3.0,
         close_timeout: float = 5.0,
     ) -> None:
         check_destinations(destinations)
+        destinations = destinations if spool is None else durable(destinations)
         on_final = None if on_delivery is None else harmless(on_delivery, "on_delivery")
         self._lanes = [Lane(destination) for destination in destinations]
         self._admission = Admission(self._lanes, self._until_final, tells_by_id=on_delivery is not None)
@@ -77,8 +82,11 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         self._holder: RulesHolder = self._refresher or NoRules()
         self._awaits_rules = self._takes_detour = False
         self._overrides = Overrides()
+        self._spooler = make_spooler(spool, self._lanes)
+        self._admission.may_wait |= self._spooler is not None
         lane = next((lane for lane in self._lanes if lane.destination is source and not source.offline), None)
-        self._exposures = Exposures(self._life, lane, lambda: self._admission.middleware)
+        offer = None if self._spooler is None or lane is None else self._spooler.way_of_exposures(lane)
+        self._exposures = Exposures(self._life, lane, lambda: self._admission.middleware, offer)
         self._lookups = Lookups(self._exposures)
         self._drain_on_sigterm = drain_on_sigterm
         self._signal: SignalDrain | None = None
@@ -183,7 +191,8 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         """Tell how the client and each destination are doing; from any thread, and cheap enough for an endpoint."""
         lanes = {lane.destination.name: lane.health() for lane in self._lanes}
         rules = None if self._refresher is None else self._refresher.health()
-        return Health(state=self._life.state, destinations=lanes, crashes=self._life.crashes, rules=rules)
+        spool = None if self._spooler is None else self._spooler.health()
+        return Health(state=self._life.state, destinations=lanes, crashes=self._life.crashes, rules=rules, spool=spool)
 
     async def __aenter__(self) -> Self:
         try:
@@ -241,7 +250,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         self._life.check_admission()
         receipt = self._admission.prepare(event)
         if self._life.is_on_its_loop:
-            return self._admission.commit(receipt)
+            return self._admission.commit(receipt) if self._spooler is None else self._spooler.put(receipt)
         self._life.call_soon(partial(self._commit_from_afar, receipt))
         return receipt
 
@@ -256,7 +265,9 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             life.check_admission()
         else:
             receipt = admission.prepare(event)
-        if admission.may_wait and admission.lane_to_wait_for(receipt) is not None:
+        if admission.may_wait:
+            if self._spooler is not None:
+                return await self._spooler.take(receipt)
             await admission.room(receipt)
             life.check_admission()
         return admission.commit(receipt, may_raise=admission.may_raise)
@@ -264,6 +275,8 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
     def _commit_from_afar(self, receipt: Receipt) -> None:
         if self._life.state == "closed":
             self._admission.turn_away(receipt, "closed")
+        elif self._spooler is not None:
+            self._spooler.put(receipt)
         else:
             self._admission.commit(receipt, may_raise=False)
 
@@ -308,7 +321,13 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             jobs.append(("rules", _jobs.refresh(self._refresher, dev_url, self._watches)))
             jobs.append(("exposure windows", _jobs.windows(self._exposures.recent)))
             self._awaits_rules = self._takes_detour = True
-        self._life.start(jobs + self._own_jobs, self._ended)
+        last = None
+        if self._spooler is not None:
+            self._spooler.set_apart(DEV_SUFFIX if dev_url else "")
+            self._spooler.look()  # before the first event: what was left from before goes first
+            jobs.append(("spool", _jobs.adoption(self._spooler)))
+            last = _jobs.last_commit(self._spooler)
+        self._life.start(jobs + self._own_jobs, self._ended, last)
         if self._drain_on_sigterm:
             self._signal = SignalDrain(asyncio.get_running_loop(), self._drain_for_signal)
 
@@ -330,8 +349,9 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             return True
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+                flush = Lane.flush if self._spooler is None else self._spooler.flush
                 for lane in self._lanes:
-                    group.create_task(lane.flush(closing_at))
+                    group.create_task(flush(lane, closing_at))
             return True
         return False
 
@@ -373,4 +393,5 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         return Report(counts, time.monotonic() - began, whole)
 
     def _unsent(self) -> int:
-        return sum(lane.ledger.held_events for lane in self._lanes)
+        held = sum(lane.ledger.held_events for lane in self._lanes)
+        return held if self._spooler is None else held + self._spooler.unsent

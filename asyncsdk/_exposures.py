@@ -19,10 +19,24 @@ from asyncsdk.vendors.statsig.events import exposure as write_exposure
 class Exposures:
     """Reports each exposure once per window, from any thread; a lookup pays for a set look-up, mostly."""
 
-    def __init__(self, life: Lifecycle, lane: Lane | None, middleware: Callable[[], Sequence[Middleware]]) -> None:
-        """Report into `lane`; None reports nothing. `middleware` gives the client's, of which `redact` applies."""
+    def __init__(
+        self,
+        life: Lifecycle,
+        lane: Lane | None,
+        middleware: Callable[[], Sequence[Middleware]],
+        offer: Callable[[Record], bool] | None = None,
+    ) -> None:
+        """Report into `lane`, through `offer` if that is given.
+
+        Args:
+            life: Of the client.
+            lane: Statsig's; None reports nothing.
+            middleware: Gives the client's, of which `redact` applies.
+            offer: What takes an exposure in the lane's place; False when there is no room.
+        """
         self._life = life
         self._lane = lane
+        self._put = offer if offer is not None or lane is None else lane.offer
         self._middleware = middleware
         self.recent = Recent()
 
@@ -63,7 +77,9 @@ class Exposures:
 
     def _offer(self, record: Record, user: User, found: Evaluation, parameter: str) -> None:
         """Queue an exposure. One that finds no room is counted, and is new again the next time."""
-        if self._lane is not None and self._life.state != "closed" and not self._lane.offer(record):
+        if self._lane is None or self._put is None or self._life.state == "closed":
+            return
+        if not self._put(record):
             self._lane.ledger.turn_away_exposure("queue full")
             self.recent.unsee(user, found, parameter)
 

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from asyncsdk._delivery.lane import Lane
+from asyncsdk._delivery.spooler import LOOK_EVERY, Spooler
 from asyncsdk._lifecycle import Job
 from asyncsdk._model.reports import Watch
 from asyncsdk._refresh import Refresher
@@ -15,6 +16,7 @@ from asyncsdk.vendors._base import Limits
 EXPOSURE_WINDOW = 60.0
 # Towards a dev server somebody is watching.
 _DEV_LINGER, _DEV_POLL = 0.1, 1.0
+_LONGEST_LAST_COMMIT = 10.0
 
 
 def delivery(lane: Lane, dev_url: str | None, watches: Sequence[Watch]) -> Job:
@@ -45,6 +47,28 @@ def refresh(refresher: Refresher, dev_url: str | None, watches: Sequence[Watch])
             await refresher.run(transport)
 
     return keep_fresh
+
+
+def adoption(spooler: Spooler) -> Job:
+    """Make the job that takes over, now and then, what processes that are gone have left."""
+
+    async def adopt() -> None:
+        while True:
+            spooler.look()
+            await asyncio.sleep(LOOK_EVERY)
+
+    return adopt
+
+
+def last_commit(spooler: Spooler) -> Job:
+    """Make the job that puts the rest on disk, which a disk that hangs does not keep from ending."""
+
+    async def commit() -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_LAST_COMMIT):
+                await spooler.close()
+
+    return commit
 
 
 def windows(recent: Recent, seconds: float = EXPOSURE_WINDOW) -> Job:

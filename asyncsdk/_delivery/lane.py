@@ -11,6 +11,7 @@ import logging
 import sys
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from asyncsdk._batching import Batch, halves, keys_of, sort_out
@@ -25,7 +26,7 @@ logger = logging.getLogger("asyncsdk.delivery")
 
 _NEVER = sys.maxsize
 # Late events are looked for this often, in parts of the deadline.
-_SWEEPS_PER_DEADLINE = 20
+_SWEEPS_PER_DEADLINE, _SWEEP_AT_LEAST_EVERY = 20, 60.0
 
 
 class Sender(Protocol):
@@ -43,6 +44,7 @@ class Lane:
         destination: The vendor's codec.
         ledger: What is held, and how it leaves.
         linger: Longest an event waits for company, in seconds.
+        deadline: Longest an event is held, in seconds.
         last_error: The latest failure, in a few words.
     """
 
@@ -51,6 +53,7 @@ class Lane:
         self.destination = destination
         self.ledger = Ledger(destination.name, destination.limits)
         self.linger = destination.limits.linger
+        self.deadline = destination.limits.deadline
         self.last_error = ""
         self._limits = destination.limits
         # An operation on the queue costs ten times an append to the batch that is open at its end.
@@ -81,6 +84,16 @@ class Lane:
             self._wake.set()
         return True
 
+    def admit(self, records: Sequence[Record]) -> None:
+        """Take events that a spool has, whether there is room or not."""
+        if not records:
+            return
+        self.ledger.hold_accepted(records)
+        if not self._open:
+            self._intake.put_nowait(self._open)
+        self._open += records
+        self._wake.set()
+
     async def flush(self, closing_at: float | None = None) -> None:
         """Send at once, and return when everything that was offered before the call has met its fate.
 
@@ -91,22 +104,29 @@ class Lane:
         self._circuit.hurry(time.monotonic(), closing=closing_at is not None)
         self._wake.set()
         try:
-            await self.ledger.settled(lambda: closing_at is not None and self._is_hopeless(closing_at))
+            await self.ledger.settled(lambda: closing_at is not None and self.is_hopeless(closing_at))
         finally:
             self._flushes -= 1
 
-    def _is_hopeless(self, until: float) -> bool:
+    def is_hopeless(self, until: float) -> bool:
+        """Say whether nothing more can be sent before `until`."""
         return not self._flying and self._circuit.is_hopeless(until)
 
     def abandon(self) -> int:
         """Give up everything that has no fate yet, once the worker has ended; say how much it was."""
-        self._pull()
-        self._recover()
-        left = [record for flight in self._waiting for record in flight.records] + self._pending.remove()
+        left = self.left()
+        self._pending.remove()
         self._waiting.clear()
         self.ledger.settle(left, "abandoned", reason="closed before it was delivered")
         self.ledger.let_all_in()
         return len(left)
+
+    def left(self) -> Batch:
+        """Give everything that has no fate yet, once the worker has ended."""
+        self._pull()
+        self._recover()
+        records = [record for flight in self._waiting for record in flight.records] + self._pending.all()
+        return [record for record in records if record.fate is None]
 
     def health(self) -> DestinationHealth:
         """Tell how the lane is doing."""
@@ -193,7 +213,7 @@ class Lane:
         """Make the bytes of exposures, which come without; one that has no form in JSON is dropped alone."""
         fit: Batch = []
         for record in arrived:
-            if record.late is not None:
+            if record.late is not None and not record.chunk:
                 try:
                     record.chunk = record.late()
                 except Exception:  # noqa: BLE001 -- a user may hold anything, and costs only this exposure
@@ -224,11 +244,11 @@ class Lane:
         """Drop what has been held for longer than the deadline, wherever it waits."""
         if now < self._next_sweep:
             return
-        self._next_sweep = now + self._limits.deadline / _SWEEPS_PER_DEADLINE
+        self._next_sweep = now + min(self.deadline / _SWEEPS_PER_DEADLINE, _SWEEP_AT_LEAST_EVERY)
         if not self.ledger.held_events:
             return
         self._pull()
-        before = now - self._limits.deadline
+        before = now - self.deadline
         late = self._pending.remove(before)
         for flight in list(self._waiting):
             for part in flight.parts:

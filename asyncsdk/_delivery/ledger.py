@@ -28,6 +28,7 @@ class Ledger:
         retries: Requests whose events, or some of them, had to be sent again.
         most_bytes: How many of them may be held.
         on_final: Called with the id and the fate of every event whose fate is final; None when nobody asked.
+        on_fates: Called with records that have met the same kind of fate together, and why; a spool listens here.
         on_settled: Called with each fate, and how many events and exposures that were held met it together.
     """
 
@@ -40,6 +41,7 @@ class Ledger:
         self.retries = 0
         self.on_final: Callable[[str, Delivery], object] | None = None
         self.on_settled: tuple[Callable[[Delivery, int], object], ...] = ()
+        self.on_fates: Callable[[Collection[Record], Status, str], None] | None = None
         self._name = name
         self.most_bytes = limits.queued_bytes
         self._most_events = limits.queued_events
@@ -51,9 +53,9 @@ class Ledger:
         self._told: dict[str, float] = {}
         self._room_waiters: deque[asyncio.Future[None]] = deque()
 
-    def has_room(self, size: int) -> bool:
-        """Say whether one more event of `size` bytes may be held."""
-        return self.held_events < self._most_events and self.held_bytes + size <= self.most_bytes
+    def has_room(self, size: int, count: int = 1) -> bool:
+        """Say whether `count` more events of `size` bytes in all may be held."""
+        return self.held_events + count <= self._most_events and self.held_bytes + size <= self.most_bytes
 
     async def room(self, size: int) -> None:
         """Wait until `has_room(size)`, first come, first served. The caller checks again: others may be quicker."""
@@ -85,6 +87,29 @@ class Ledger:
         self.held_events += 1
         self.held_bytes += size
         return True
+
+    def accept(self, records: Collection[Record]) -> None:
+        """Count events that are on disk, and not held yet."""
+        exposures = sum(record.late is not None for record in records)
+        self.exposures.accepted += exposures
+        self.account.accepted += len(records) - exposures
+
+    def hold_accepted(self, records: Collection[Record]) -> None:
+        """Take events in that were counted before, whether there is room or not."""
+        for record in records:
+            record.epoch = self._epoch
+            self.held_bytes += len(record.chunk)
+        self.held_events += len(records)
+
+    def settle_unheld(self, fate: Delivery, events: int, exposures: int) -> None:
+        """Count a fate of accepted events that were never held."""
+        if not events + exposures:
+            return
+        self._tell_of_loss(fate)
+        self.account.settle(fate, events)
+        self.exposures.settle(fate, exposures)
+        for hear in self.on_settled:
+            hear(fate, events + exposures)
 
     def turn_away(self, event_id: str, fate: Delivery) -> None:
         """Count an event that is not held at all."""
@@ -153,6 +178,8 @@ class Ledger:
         self.held_events -= len(records)
         self.held_bytes -= size
         self._progress.set()
+        if self.on_fates is not None:
+            self.on_fates(records, status, reason)
         for _ in range(min(len(records), len(self._room_waiters))):
             self.let_in()
         if self.on_settled or self.on_final is not None:

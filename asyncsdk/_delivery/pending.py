@@ -86,6 +86,11 @@ class Pending:
             if key in self._lines:
                 self._moving[key] = None
 
+    def all(self) -> Batch:
+        """Give all of them, wherever they stand."""
+        in_line = {id(record): record for line in self._lines.values() for record in line}
+        return [*self.ready, *in_line.values()]
+
     def remove(self, before: float = float("inf")) -> Batch:
         """Take out every event admitted before a point in time (all, by default), wherever it stands."""
         late = [record for record in self.ready if record.admitted < before]

@@ -171,6 +171,27 @@ class RulesHealth:
 
 
 @attrs.frozen
+class SpoolHealth:
+    """How the spool is doing now.
+
+    Attributes:
+        state: `ok`; `full`; `degraded`: it cannot be written, and what is accepted is in memory only.
+        waiting: Events and exposures of this process that are on disk, and not in memory too.
+        bytes: Of all databases in the folder.
+        dead_letters: Events that this process has given up and kept.
+        quarantined: Damaged blocks and files that this process has set aside.
+        last_error: Why it is degraded, in a few words.
+    """
+
+    state: Literal["ok", "full", "degraded"]
+    waiting: int = 0
+    bytes: int = 0
+    dead_letters: int = 0
+    quarantined: int = 0
+    last_error: str = ""
+
+
+@attrs.frozen
 class Health:
     """How the client is doing now.
 
@@ -179,12 +200,14 @@ class Health:
         destinations: By name.
         crashes: Background tasks that failed and were started again: each one is a bug worth reporting.
         rules: How the rules are doing; None without a source of rules.
+        spool: How the spool is doing; None without one.
     """
 
     state: Literal["new", "running", "draining", "closed"]
     destinations: Mapping[str, DestinationHealth]
     crashes: int = 0
     rules: RulesHealth | None = None
+    spool: SpoolHealth | None = None
 
 
 @attrs.define(eq=False)

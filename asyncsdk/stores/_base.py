@@ -5,6 +5,7 @@ whoever uses it counts that, logs it once and goes on without it. The contract t
 up by itself.
 """
 
+from asyncsdk._model.spooling import Spool, SpoolFiles
 from asyncsdk._model.stores import AssignmentStore, RulesCache
 
-__all__ = ["AssignmentStore", "RulesCache"]
+__all__ = ["AssignmentStore", "RulesCache", "Spool", "SpoolFiles"]

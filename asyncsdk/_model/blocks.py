@@ -1,0 +1,116 @@
+"""What a spool keeps: blocks, each of them the records that one commit holds for one destination.
+
+A block names its destination, tells when it was written, and carries a checksum over all of it: one that was damaged
+is told apart from every other, and nothing of it is ever sent.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import attrs
+
+from asyncsdk._model.receipts import Record
+
+# Magic (no text begins so), checksum of all that follows, bytes in all, records, milliseconds since 1970, bytes of the
+# destination's name.
+_HEAD = struct.Struct("<4sIIIQI")
+_MAGIC = b"\xffAS1"
+_CHECKED_FROM = 8
+_CHECKSUM = struct.Struct("<I")
+# Ids may hold anything that Python calls text.
+_TEXT = ("utf-8", "surrogatepass")
+_EXPOSURE = 1
+
+
+class BlockError(Exception):
+    """What was read is no block, or is damaged."""
+
+
+class Kept(NamedTuple):
+    """One record as it is kept; the fields are those of `Record`."""
+
+    key: str
+    also: str | None
+    id: str
+    chunk: bytes
+    is_exposure: bool
+
+
+@attrs.frozen
+class Block:
+    """A block as it was read.
+
+    Attributes:
+        destination: Whose it is.
+        time_ms: When it was written, in milliseconds since 1970.
+        records: In the order in which they were accepted.
+    """
+
+    destination: str
+    time_ms: int
+    records: Sequence[Kept]
+
+
+def pack(destination: str, time_ms: int, records: Iterable[Record]) -> bytes:
+    """Write a block."""
+    lengths: list[int] = []
+    kinds = bytearray()
+    parts: list[bytes] = []
+    for record in records:
+        key, event_id = record.key.encode(*_TEXT), record.id.encode(*_TEXT)
+        also = None if record.also is None else record.also.encode(*_TEXT)
+        lengths += (len(key), 0 if also is None else len(also) + 1, len(event_id), len(record.chunk))
+        kinds.append(0 if record.late is None else _EXPOSURE)
+        parts += (key, also or b"", event_id, record.chunk)
+    name = destination.encode(*_TEXT)
+    body = b"".join((name, struct.pack(f"<{len(lengths)}I", *lengths), kinds, *parts))
+    size = _HEAD.size + len(body)
+    head = _HEAD.pack(_MAGIC, 0, size, len(kinds), time_ms, len(name))
+    checksum = zlib.crc32(body, zlib.crc32(head[_CHECKED_FROM:]))
+    return b"".join((_MAGIC, _CHECKSUM.pack(checksum), head[_CHECKED_FROM:], body))
+
+
+def unpack(data: bytes) -> Block:
+    """Read a block.
+
+    Raises:
+        BlockError: It is damaged.
+    """
+    try:
+        magic, checksum, size, count, time_ms, name_size = _HEAD.unpack_from(data)
+    except struct.error as error:
+        raise BlockError from error
+    if magic != _MAGIC or size != len(data) or zlib.crc32(memoryview(data)[_CHECKED_FROM:]) != checksum:
+        raise BlockError
+    at = _HEAD.size + name_size
+    destination = data[_HEAD.size : at].decode(*_TEXT)
+    lengths = struct.unpack_from(f"<{4 * count}I", data, at)
+    kinds = at + 16 * count
+    at = kinds + count
+    records: list[Kept] = []
+    for number in range(count):
+        of_key, of_also, of_id, of_chunk = lengths[4 * number : 4 * number + 4]
+        also_at = at + of_key
+        id_at = also_at + max(0, of_also - 1)
+        chunk_at = id_at + of_id
+        also = data[also_at:id_at].decode(*_TEXT) if of_also else None
+        key, event_id = data[at:also_at].decode(*_TEXT), data[id_at:chunk_at].decode(*_TEXT)
+        at = chunk_at + of_chunk
+        records.append(Kept(key, also, event_id, data[chunk_at:at], data[kinds + number] == _EXPOSURE))
+    return Block(destination, time_ms, records)
+
+
+def pack_done(done: int) -> bytes:
+    """Write which positions of a block are settled: a bit each."""
+    bits = done.to_bytes((done.bit_length() + 7) // 8, "little")
+    return _CHECKSUM.pack(zlib.crc32(bits)) + bits
+
+
+def unpack_done(data: bytes | None) -> int:
+    """Read which positions of a block are settled; if that is damaged, none: they are sent again, under their ids."""
+    if data is None or len(data) < _CHECKSUM.size:
+        return 0
+    bits = data[_CHECKSUM.size :]
+    return int.from_bytes(bits, "little") if _CHECKSUM.unpack_from(data)[0] == zlib.crc32(bits) else 0

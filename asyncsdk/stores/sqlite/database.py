@@ -1,0 +1,243 @@
+"""One file of a spool: an SQLite database with a single connection, used by a single thread.
+
+A commit is on disk when it returns (WAL, `synchronous=FULL`: one fsync). The file is locked exclusively, so there is
+never a second connection, which the defect of SQLite 3.7 to 3.51.2 in resetting the WAL would need.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import attrs
+
+from asyncsdk._model.blocks import pack_done, unpack_done
+from asyncsdk._model.spooling import Settled
+
+VERSION = 1
+_PAGE = 16_384
+# Blocks up to 8 MB wait in the WAL for their place in the file; as much of it is kept for use again.
+_CHECKPOINT_PAGES, _WAL_BYTES = 500, 8 * 1024 * 1024
+# Free pages that are worth giving back, and how many at once.
+_VACUUM_FROM, _VACUUM_PAGES = 64, 512
+
+_SETTINGS = (
+    f"PRAGMA page_size={_PAGE}",
+    "PRAGMA auto_vacuum=INCREMENTAL",
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA fullfsync=1",  # macOS: an fsync that the drive cannot put off
+    f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}",
+    f"PRAGMA journal_size_limit={_WAL_BYTES}",
+    "PRAGMA trusted_schema=OFF",
+    "PRAGMA temp_store=MEMORY",
+)
+_SCHEMA = (
+    "CREATE TABLE block (id INTEGER PRIMARY KEY, destination TEXT NOT NULL, events INTEGER NOT NULL, body BLOB)",
+    "CREATE TABLE progress (block INTEGER PRIMARY KEY, done BLOB)",
+    "CREATE TABLE dead (id INTEGER PRIMARY KEY, destination TEXT, events INTEGER, status TEXT, reason TEXT, body BLOB)",
+    f"PRAGMA user_version={VERSION}",
+)
+
+
+class UnknownVersionError(Exception):
+    """The file was made by another version, and is none of ours to touch."""
+
+
+@attrs.frozen
+class Row:
+    """A block in a file.
+
+    Attributes:
+        id: Its number, which grows; no other block of the file ever has it.
+        body: The packed block.
+        done: Which of its records are settled, a bit each.
+    """
+
+    id: int
+    body: bytes
+    done: int
+
+
+@attrs.frozen
+class DeadRow:
+    """Records that were given up, for one reason.
+
+    Attributes:
+        destination: Whose they are.
+        events: How many.
+        status: Their fate.
+        reason: Why.
+        body: The packed block of them.
+    """
+
+    destination: str
+    events: int
+    status: str
+    reason: str
+    body: bytes
+
+
+@attrs.frozen
+class NewRow:
+    """A block to keep.
+
+    Attributes:
+        destination: Whose it is.
+        events: How many records.
+        body: The packed block.
+    """
+
+    destination: str
+    events: int
+    body: bytes
+
+
+class Database:
+    """One open file. What it raises is SQLite's: `sqlite3.Error`."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a file, or make it; what its process had committed is there again.
+
+        Raises:
+            UnknownVersionError: Another version made it.
+        """
+        self.path = path
+        path.touch(mode=0o600)
+        self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, cached_statements=32)
+        try:
+            self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            version = self._number("PRAGMA user_version")
+            if version not in (0, VERSION):
+                raise UnknownVersionError  # noqa: TRY301 -- the connection must be closed
+            for setting in _SETTINGS:
+                self._connection.execute(setting)
+            if version == 0:
+                self._make()
+            self._next = 1 + self._number("SELECT max(id) FROM block")
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self) -> None:
+        with self._transaction():
+            for statement in _SCHEMA:
+                self._connection.execute(statement)
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # or the file might be gone after a power cut, however well it was synced
+        finally:
+            os.close(folder)
+
+    def commit(self, rows: Sequence[NewRow], settled: Settled, dead: Sequence[DeadRow], dead_bytes: int) -> list[int]:
+        """Keep blocks, settle others, and file dead letters: all of it or nothing; give the numbers of the blocks.
+
+        Args:
+            rows: Blocks to keep.
+            settled: Blocks to forget, and progress of others.
+            dead: Dead letters to keep.
+            dead_bytes: The oldest dead letters are forgotten when there are more bytes of them.
+        """
+        execute, executemany = self._connection.execute, self._connection.executemany
+        ids = range(self._next, self._next + len(rows))
+        with self._transaction():
+            for number, row in zip(ids, rows, strict=True):
+                execute("INSERT INTO block VALUES (?, ?, ?, ?)", (number, row.destination, row.events, row.body))
+            if settled.finished:
+                executemany("DELETE FROM block WHERE id = ?", ((number,) for number in settled.finished))
+                executemany("DELETE FROM progress WHERE block = ?", ((number,) for number in settled.finished))
+            if settled.progress:
+                executemany(
+                    "INSERT OR REPLACE INTO progress VALUES (?, ?)",
+                    ((number, pack_done(done)) for number, done in settled.progress),
+                )
+            if dead:
+                self._bury(dead, dead_bytes)
+        self._next = ids.stop
+        return list(ids)
+
+    def _bury(self, dead: Sequence[DeadRow], most_bytes: int) -> None:
+        self._connection.executemany(
+            "INSERT INTO dead (destination, events, status, reason, body) VALUES (?, ?, ?, ?, ?)",
+            ((row.destination, row.events, row.status, row.reason, row.body) for row in dead),
+        )
+        while self._number("SELECT total(length(body)) FROM dead") > most_bytes:
+            self._connection.execute("DELETE FROM dead WHERE id = (SELECT min(id) FROM dead)")
+
+    def read(self, destination: str, after: int, most_bytes: int) -> list[Row]:
+        """Give the blocks of a destination that follow number `after`: at least one, if there is one."""
+        found: list[Row] = []
+        size = 0
+        rows = self._connection.execute(
+            "SELECT id, body, done FROM block LEFT JOIN progress ON block = id"
+            " WHERE id > ? AND destination = ? ORDER BY id",
+            (after, destination),
+        )
+        for number, body, done in rows:
+            found.append(Row(number, bytes(body), unpack_done(done)))
+            size += len(body)
+            if size >= most_bytes:
+                break
+        rows.close()
+        return found
+
+    def oldest(self) -> tuple[str, Row] | None:
+        """Give the oldest block, and whose it is; None when there is none."""
+        found = self._connection.execute(
+            "SELECT destination, id, body, done FROM block LEFT JOIN progress ON block = id ORDER BY id LIMIT 1"
+        ).fetchone()
+        return None if found is None else (found[0], Row(found[1], bytes(found[2]), unpack_done(found[3])))
+
+    def has(self, destination: str) -> bool:
+        """Say whether there are events for a destination."""
+        return bool(self._number("SELECT EXISTS (SELECT 1 FROM block WHERE destination = ?)", destination))
+
+    def dead(self) -> list[DeadRow]:
+        """Give the dead letters, oldest first."""
+        rows = self._connection.execute("SELECT destination, events, status, reason, body FROM dead ORDER BY id")
+        return [DeadRow(*row) for row in rows]
+
+    def forget_dead(self) -> None:
+        """Delete all dead letters."""
+        self._connection.execute("DELETE FROM dead")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing in it: no block and no dead letter."""
+        return not self._number("SELECT EXISTS (SELECT 1 FROM block) OR EXISTS (SELECT 1 FROM dead)")
+
+    @property
+    def used_and_free_bytes(self) -> tuple[int, int]:
+        """Bytes that are in use, and bytes of the file that are used for nothing, and will be again."""
+        free = self._number("PRAGMA freelist_count")
+        return _PAGE * (self._number("PRAGMA page_count") - free), _PAGE * free
+
+    def tidy(self) -> None:
+        """Give some free pages back to the file system, if there are many."""
+        if self._number("PRAGMA freelist_count") >= _VACUUM_FROM:
+            self._connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+
+    def checkpoint(self) -> None:
+        """Move what is in the WAL to its place, and give the WAL's bytes back."""
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def close(self) -> None:
+        """Close the connection; what could not be written stays in the WAL."""
+        with suppress(sqlite3.Error):
+            self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _number(self, query: str, *values: str) -> int:
+        row: tuple[int | float | None] = self._connection.execute(query, values).fetchone()
+        return int(row[0] or 0)

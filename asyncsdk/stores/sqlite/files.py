@@ -1,0 +1,314 @@
+"""All files of a spool that this process has: its own, and those of processes that are gone."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from asyncsdk._model.blocks import Block, BlockError, pack, unpack
+from asyncsdk._model.spooling import (
+    Adopted,
+    Committed,
+    DeadLetters,
+    Dropped,
+    NewBlock,
+    Settled,
+    SpoolError,
+    StoredBlock,
+    Usage,
+)
+from asyncsdk.stores.sqlite import ownership
+from asyncsdk.stores.sqlite.database import Database, DeadRow, NewRow, Row
+from asyncsdk.stores.sqlite.opened import DamagedError, Opened, is_damage, is_full, name_of, open_file
+from asyncsdk.stores.sqlite.quarantine import set_aside_block, set_aside_file
+from asyncsdk.stores.sqlite.room import Room
+from asyncsdk.stores.sqlite.settings import SqliteSpool
+
+
+class SqliteFiles:
+    """Satisfies `SpoolFiles`; opens nothing before the first call."""
+
+    def __init__(self, settings: SqliteSpool) -> None:
+        """Remember the settings."""
+        self._settings = settings
+        self._files: dict[int, Opened] = {}
+        self._own = 0
+        self._last_number = 0
+        self._room = Room(settings)
+        self._unburied: list[DeadRow] = []
+        self._quarantined = 0
+        self._buried = 0
+        # Files with nothing for us, and when they were changed last.
+        self._not_ours: dict[Path, int] = {}
+
+    # --- keeping ----------------------------------------------------------------------------------------------
+
+    def commit(
+        self, blocks: Sequence[NewBlock], settled: Mapping[int, Settled], dead: Sequence[DeadLetters], now_ms: int
+    ) -> Committed:
+        """Keep blocks and note what became of others, in one transaction per file: one for most commits."""
+        for number in settled.keys() & self._files.keys():
+            self._files[number].owe(settled[number])
+        for letters in dead:
+            body, count = pack(letters.destination, now_ms, letters.records), len(letters.records)
+            self._unburied.append(DeadRow(letters.destination, count, letters.status, letters.reason, body))
+            self._buried += count
+        rows = [NewRow(new.destination, len(new.records), pack(new.destination, now_ms, new.records)) for new in blocks]
+        fits, dropped = self._make_room(sum(len(row.body) for row in rows)) if rows else (True, [])
+        kept: list[int | None] = [None] * len(rows)
+        try:
+            if rows and fits:
+                kept = list(self._keep(rows))
+            elif self._unburied:
+                self._keep(())
+        finally:
+            self._note_settled()
+        return Committed(self._own, kept, dropped, Usage(self._room.used, self._quarantined, self._buried))
+
+    def _keep(self, rows: Sequence[NewRow]) -> list[int]:
+        """Commit to the own file; if that fails once, remedy it and try again."""
+        try:
+            return self._commit_own(rows)
+        except (sqlite3.Error, OSError) as error:
+            self._remedy(error)
+        try:
+            return self._commit_own(rows)
+        except (sqlite3.Error, OSError) as error:
+            self._remedy(error)
+            raise SpoolError(name_of(error)) from error
+
+    def _commit_own(self, rows: Sequence[NewRow]) -> list[int]:
+        ids = self._own_file().commit(rows, self._unburied, self._settings.dead_bytes)
+        self._unburied.clear()
+        return ids
+
+    def _remedy(self, error: sqlite3.Error | OSError) -> None:
+        """Make the next attempt likelier: give up the ballast of a full disk, the file of a failing one.
+
+        After a failed fsync nobody knows what is on disk: the data is written once more, to another file, and what
+        the failed one has is read from disk again.
+        """
+        file = self._files.get(self._own)
+        if file is None:
+            return
+        self._room.drop_ballast(file.claim)
+        if is_full(error):
+            self._note_settled()
+            with suppress(sqlite3.Error):
+                file.database.checkpoint()
+        else:
+            self._reopen(self._own)
+            self._own = 0
+
+    def _reopen(self, number: int) -> None:
+        file = self._files.pop(number)
+        claim = file.close()
+        try:
+            database = open_file(claim)
+        except DamagedError:
+            self._set_aside(claim)
+            return
+        if database is None:
+            claim.release()
+        else:
+            self._files[number] = Opened(claim, database, file.owed)
+
+    def _own_file(self) -> Opened:
+        """Give the file of this process; make it for the first block."""
+        if self._own:
+            return self._files[self._own]
+        claim = ownership.make(self._settings.folder)
+        try:
+            database = Database(claim.path)
+        except BaseException:
+            claim.delete()
+            raise
+        self._own = self._number(Opened(claim, database))
+        self._room.lay_ballast(claim)
+        return self._files[self._own]
+
+    def _number(self, file: Opened) -> int:
+        self._last_number += 1
+        self._files[self._last_number] = file
+        return self._last_number
+
+    def _make_room(self, incoming: int) -> tuple[bool, list[Dropped]]:
+        """Say whether there is room for so many bytes more, and what had to go for it."""
+        own = self._files.get(self._own)
+        excess = self._room.excess(incoming, own)
+        dropped: list[Dropped] = []
+        if excess <= 0 or own is None or self._settings.when_full != "drop_oldest":
+            return excess <= 0, dropped
+        with suppress(sqlite3.Error):
+            while excess > 0 and (oldest := own.database.oldest()) is not None:
+                destination, row = oldest
+                own.database.commit((), Settled((row.id,)), (), 0)
+                dropped.append(_dropped(self._own, destination, row))
+                excess -= len(row.body)
+                self._room.gave_back(len(row.body))
+        return excess <= 0, dropped
+
+    def _note_settled(self) -> None:
+        """Tell each file what became of its blocks, once dead letters are safe; one that is empty then is deleted."""
+        for number, file in list(self._files.items()):
+            if self._unburied or not file.owes:
+                continue
+            try:
+                file.commit()
+            except sqlite3.Error:  # it stays owed
+                self._room.drop_ballast(file.claim)
+            else:
+                if number != self._own and file.is_empty():
+                    self._forget(number).delete()
+
+    # --- reading ----------------------------------------------------------------------------------------------
+
+    def read(self, file: int, destination: str, after: int, most_bytes: int) -> Sequence[StoredBlock]:
+        """Give the next blocks of a destination. What is damaged is set aside, counted, and never given.
+
+        Raises:
+            SpoolError: It cannot be read now.
+        """
+        while (known := self._files.get(file)) is not None:
+            try:
+                rows = known.database.read(destination, after, most_bytes)
+            except sqlite3.Error as error:
+                if not is_damage(error):
+                    raise SpoolError(name_of(error)) from error
+                self._set_aside(self._forget(file))
+                return ()
+            good = list(self._good(known, destination, rows))
+            if good or not rows:
+                return good
+            after = rows[-1].id
+        return ()
+
+    def _good(self, file: Opened, destination: str, rows: Sequence[Row]) -> Iterator[StoredBlock]:
+        for row in rows:
+            try:
+                yield StoredBlock(row.id, row.done, _block_of(destination, row.body))
+            except BlockError:
+                self._quarantined += 1
+                set_aside_block(self._settings.folder, file.claim.path, row)
+                file.owe(Settled((row.id,)))
+
+    # --- files of processes that are gone ---------------------------------------------------------------------
+
+    def adopt(self, destinations: Sequence[str]) -> Sequence[Adopted]:
+        """Take over what processes that are gone have left; files with nothing for us are left to others."""
+        for number, file in list(self._files.items()):
+            if number != self._own:
+                self._take_in(number, file, destinations)
+        mine = {file.claim.path for file in self._files.values()}
+        adopted: list[Adopted] = []
+        for path in ownership.found(self._settings.folder):
+            with suppress(OSError):
+                if path not in mine and self._not_ours.get(path) != path.stat().st_mtime_ns:
+                    adopted += self._open(path, destinations)
+        return adopted
+
+    def _open(self, path: Path, destinations: Sequence[str]) -> list[Adopted]:
+        """Open a file, if its process is gone."""
+        claim = ownership.take(path)
+        if claim is None:
+            return []
+        if not path.exists():
+            claim.delete()
+            return []
+        try:
+            database = open_file(claim)
+        except DamagedError:
+            self._set_aside(claim)
+            return []
+        if database is None:
+            self._not_ours[path] = path.stat().st_mtime_ns
+            claim.release()
+            return []
+        file = Opened(claim, database)
+        number = self._number(file)
+        wanted = self._take_in(number, file, destinations)
+        return [Adopted(number, wanted)] if wanted else []
+
+    def _take_in(self, number: int, file: Opened, destinations: Sequence[str]) -> Sequence[str]:
+        """Take the dead letters of another process's file, and keep it open if it has events for us; say for whom."""
+        wanted: Sequence[str] = ()
+        try:
+            self._take_dead_letters(file.database)
+            wanted = [name for name in destinations if file.database.has(name)]
+            is_empty = file.database.is_empty
+        except SpoolError:
+            self._forget(number).release()
+        except sqlite3.Error as error:
+            claim = self._forget(number)
+            if is_damage(error):
+                self._set_aside(claim)
+            else:
+                claim.release()
+        else:
+            if is_empty:
+                self._forget(number).delete()
+            elif not wanted:
+                self._leave(self._forget(number))
+        return wanted
+
+    def _take_dead_letters(self, database: Database) -> None:
+        letters = database.dead()
+        if not letters:
+            return
+        self._unburied += letters
+        try:
+            self._keep(())
+        except SpoolError:
+            del self._unburied[-len(letters) :]  # they are still where they were
+            raise
+        database.forget_dead()
+
+    def _leave(self, claim: ownership.Claim) -> None:
+        with suppress(OSError):
+            self._not_ours[claim.path] = claim.path.stat().st_mtime_ns
+        claim.release()
+
+    # --- the end ----------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Delete what is empty, and leave the rest to whoever comes."""
+        self._note_settled()
+        for number, file in list(self._files.items()):
+            self._room.drop_ballast(file.claim)
+            is_empty = file.is_empty()
+            claim = self._forget(number)
+            if is_empty:
+                claim.delete()
+            else:
+                claim.release()
+
+    def _set_aside(self, claim: ownership.Claim) -> None:
+        self._quarantined += 1
+        set_aside_file(self._settings.folder, claim)
+
+    def _forget(self, number: int) -> ownership.Claim:
+        if number == self._own:
+            self._own = 0
+        return self._files.pop(number).close()
+
+
+def _block_of(destination: str, body: bytes) -> Block:
+    """Read a block of a destination.
+
+    Raises:
+        BlockError: It is damaged, or another's.
+    """
+    block = unpack(body)
+    if block.destination != destination:
+        raise BlockError
+    return block
+
+
+def _dropped(file: int, destination: str, row: Row) -> Dropped:
+    """Count what goes with a block."""
+    try:
+        records = unpack(row.body).records
+    except BlockError:
+        return Dropped(file, row.id, destination, 0)
+    left = [kept.is_exposure for position, kept in enumerate(records) if not row.done >> position & 1]
+    return Dropped(file, row.id, destination, left.count(False), left.count(True))

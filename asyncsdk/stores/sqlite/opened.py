@@ -1,0 +1,113 @@
+"""A database that this process has the right to, and what it has yet to be told."""
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+import attrs
+
+from asyncsdk._model.spooling import Settled
+from asyncsdk.stores.sqlite.database import Database, DeadRow, NewRow, UnknownVersionError
+from asyncsdk.stores.sqlite.ownership import Claim
+
+# An emptied file gives its pages back a few at a time, this many seconds apart.
+_TIDY_EVERY = 0.05
+
+
+@attrs.define(eq=False)
+class Opened:
+    """One open file.
+
+    Attributes:
+        claim: The right to it.
+        database: Its content.
+        owed: What became of its blocks, and is not noted in it yet.
+    """
+
+    claim: Claim
+    database: Database
+    owed: Settled = Settled()
+    _tidied: float = 0.0
+
+    def owe(self, news: Settled) -> None:
+        """Remember what became of blocks."""
+        finished = (*self.owed.finished, *news.finished)
+        progress = {**dict(self.owed.progress), **dict(news.progress)}
+        for row in finished:
+            progress.pop(row, None)
+        self.owed = Settled(finished, tuple(progress.items()))
+
+    def commit(self, rows: Sequence[NewRow] = (), dead: Sequence[DeadRow] = (), dead_bytes: int = 0) -> list[int]:
+        """Keep blocks and dead letters, and note what is owed: all of it or nothing.
+
+        Raises:
+            sqlite3.Error: Nothing was done, as far as can be known.
+        """
+        ids = self.database.commit(rows, self.owed, dead, dead_bytes)
+        finished, self.owed = self.owed.finished, Settled()
+        now = time.monotonic()
+        if finished and now > self._tidied + _TIDY_EVERY:
+            self._tidied = now
+            with suppress(sqlite3.Error):
+                self.database.tidy()
+        return ids
+
+    @property
+    def owes(self) -> bool:
+        """Whether there is something to be noted."""
+        return bool(self.owed.finished or self.owed.progress)
+
+    def is_empty(self) -> bool:
+        """Say whether there is surely nothing in it."""
+        try:
+            return self.database.is_empty
+        except sqlite3.Error:
+            return False
+
+    def close(self) -> Claim:
+        """Close the database; the right to it is handed back."""
+        self.database.close()
+        return self.claim
+
+
+class DamagedError(Exception):
+    """The file is no database, or not whole."""
+
+
+def open_file(claim: Claim) -> Database | None:
+    """Open the file of a claim; None when that is not for us, or not possible now.
+
+    Raises:
+        DamagedError: It never will be.
+    """
+    try:
+        return Database(claim.path)
+    except UnknownVersionError:
+        return None
+    except sqlite3.Error as error:
+        if is_damage(error):
+            raise DamagedError from error
+        return None
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Say whether an error means that a file is no database, not whole, or that its tables are not ours."""
+    return code_of(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
+
+def is_full(error: Exception) -> bool:
+    """Say whether an error means that the disk is full."""
+    return isinstance(error, sqlite3.Error) and code_of(error) == sqlite3.SQLITE_FULL
+
+
+def code_of(error: sqlite3.Error) -> int:
+    """Give SQLite's primary result code; 0 when there is none."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def name_of(error: sqlite3.Error | OSError) -> str:
+    """Name a failure in a few words that hold no path."""
+    if isinstance(error, sqlite3.Error):
+        return "disk full" if is_full(error) else str(error)
+    return error.strerror or type(error).__name__

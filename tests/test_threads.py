@@ -1,0 +1,42 @@
+"""The thread that works for one loop."""
+
+import asyncio
+import threading
+
+import pytest
+
+from asyncsdk import _threads
+from asyncsdk._threads import Worker
+
+
+async def test_it_does_one_thing_after_another_and_tells_the_loop() -> None:
+    ended: list[str] = []
+    done: asyncio.Queue[object] = asyncio.Queue()
+    worker = Worker(lambda: ended.append("end"))
+    worker.submit(lambda: 1, done.put_nowait, done.put_nowait)
+    worker.submit(lambda: 1 / 0, done.put_nowait, done.put_nowait)
+
+    assert await done.get() == 1
+    assert isinstance(await done.get(), ZeroDivisionError)
+    await worker.stop()
+    assert ended == ["end"]
+
+
+async def test_one_that_never_worked_has_nothing_to_end() -> None:
+    await Worker(lambda: None).stop()
+
+
+@pytest.mark.parametrize("is_idle", [True, False])
+def test_it_ends_when_its_loop_is_closed(monkeypatch: pytest.MonkeyPatch, is_idle: bool) -> None:
+    monkeypatch.setattr(_threads, "_LOOK_EVERY", 0.01)
+    ended, begun = threading.Event(), threading.Event()
+    worker = Worker(ended.set)
+
+    async def begin() -> None:
+        worker.submit((lambda: None) if is_idle else (lambda: begun.wait(5)), print, print)
+        await asyncio.sleep(0.05 if is_idle else 0)
+
+    asyncio.run(begin())
+    begun.set()
+
+    assert ended.wait(5)
