@@ -36,7 +36,8 @@ ROWS: list[set[str]] = [
     {"__init__"},
     {"integrations", "testing", "dev", "cli", "examples", "__main__"},
 ]
-# Parts of one thing: the client is ten files, the demo plays with the examples and the dev server.
+# Parts of one thing: the client is ten files, the demo plays with the examples and the dev server,
+# the examples show the integrations.
 TOGETHER = [
     {
         "_client",
@@ -53,6 +54,7 @@ TOGETHER = [
         "_spooling",
     },
     {"_model", "errors", "_version"},
+    {"examples", "integrations"},
     {"cli", "dev", "examples", "__main__"},
 ]
 PURE = {"_model", "errors", "_version", "vendors", "_rules", "_retry", "_batching"}

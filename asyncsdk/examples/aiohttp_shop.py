@@ -4,18 +4,19 @@
     export RUDDERSTACK_WRITE_KEY=... RUDDERSTACK_URL=https://plane.example.com
     python -m aiohttp.web -P 8080 asyncsdk.examples.aiohttp_shop:init
 
-With `ASYNCSDK_DEV_SERVER` set all of it goes to a dev server, and any keys do (Statsig's begin with `secret-`).
+Or, without an account anywhere: `python -m asyncsdk.examples aiohttp_shop`.
 
-What to look at: the client is made before there is an event loop (`make_client`), lives as long as the application
-(`run_client`), and is found in it by key (`CLIENT`). Handlers await a verb or a lookup, which takes microseconds: the
-vendors are never waited for, except where that is the point (`consent`). What the shop asks Statsig for is in
-`shop_ruleset.json` beside this file: gates, the config `prices`, the experiment `button`, the layer `homepage`. Each
-lookup says what holds without rules, so that the shop is open while Statsig is not.
+What to look at: the client is made before there is an event loop (`make_client`), and lives as long as the application
+(`setup`). Each request has its `flags`: the user (`user_of`), asked for once, and one version of the rules. Lookups
+need no `await`; events are awaited, which takes microseconds, and carry what was looked up. The vendors are never
+waited for, except where that is the point (`consent`). What the shop asks Statsig for is in `shop_ruleset.json` beside
+this file: gates, the config `prices`, the experiment `button`, the layer `homepage`. Each lookup says what holds
+without rules, so that the shop is open while Statsig is not.
 """
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from asyncsdk import (
     Client,
     Delivery,
     Destination,
+    Flags,
     Identify,
     InvalidEventError,
     Receipt,
@@ -38,6 +40,7 @@ from asyncsdk import (
     User,
     redact,
 )
+from asyncsdk.integrations.aiohttp import client, flags, setup, user
 
 PRICES = {"apple": 0.50, "kettle": 24.95, "lamp": 39.00, "teapot": 19.95}
 """What there is, and what it costs unless the config `prices` says otherwise."""
@@ -60,7 +63,6 @@ class Warehouse:
         self._on_shipped(user, sku)
 
 
-CLIENT = web.AppKey("client", Client)
 WAREHOUSE = web.AppKey("warehouse", Warehouse)
 PATIENCE = web.AppKey("patience", float)
 routes = web.RouteTableDef()
@@ -69,7 +71,7 @@ routes = web.RouteTableDef()
 # --- the application ------------------------------------------------------------------------------------------
 
 
-def init(_: list[str]) -> web.Application:
+def init(_: Sequence[str] = ()) -> web.Application:
     """Make the shop from the environment, for `python -m aiohttp.web`."""
     return create_app(make_client(destinations(os.environ)))
 
@@ -90,28 +92,19 @@ def make_client(
     return Client(*destinations, on_delivery=on_delivery).add_middleware(redact("card", "email"))
 
 
-def create_app(client: Client, *, patience: float = 5.0) -> web.Application:
+def create_app(sdk: Client, *, patience: float = 5.0) -> web.Application:
     """Make the shop.
 
     Args:
-        client: Not started yet; the shop starts and closes it.
+        sdk: Not started yet; the shop starts and closes it.
         patience: Longest a customer waits for vendors, where one waits at all, in seconds.
     """
     app = web.Application(middlewares=[refuse_what_is_wrong])
-    app[CLIENT] = client
+    setup(app, sdk, user=user_of, anonymous_cookie="visitor")
     app[PATIENCE] = patience
-    app[WAREHOUSE] = Warehouse(
-        lambda user, sku: client.put_nowait(Track(user, "Order Shipped", {"sku": sku})),
-    )
-    app.cleanup_ctx.append(run_client)
+    app[WAREHOUSE] = Warehouse(lambda user, sku: sdk.put_nowait(Track(user, "Order Shipped", {"sku": sku})))
     app.add_routes(routes)
     return app
-
-
-async def run_client(app: web.Application) -> AsyncIterator[None]:
-    """Deliver while the application runs; closing delivers what is still queued."""
-    async with app[CLIENT]:
-        yield
 
 
 @web.middleware
@@ -126,23 +119,19 @@ async def refuse_what_is_wrong(request: web.Request, handler: Handler) -> web.St
 
 
 def user_of(request: web.Request) -> User:
-    """Say who asks: whom the sign-in (here: headers) names, else a visitor with a cookie. Rules may see the address."""
+    """Say who asks: whom the sign-in (here: headers) names. Address, language and the like come of themselves."""
     told = request.headers.get
     return User(
         told("X-User"),
-        anonymous_id=request.cookies.get("visitor"),
         private_attributes={"email": told("X-Email")},
         app_version=told("X-App-Version"),
         country=told("X-Country"),
-        ip=request.remote,
-        user_agent=told("User-Agent"),
-        locale=told("Accept-Language"),
     )
 
 
-async def price_of(client: Client, user: User, sku: str) -> float:
+def price_of(flags: Flags, sku: str) -> float:
     """Say what something costs this customer today: a dynamic config; `KeyError` if there is no such thing."""
-    return (await client.get_config(user, "prices")).get_number(sku, PRICES[sku])
+    return flags.get_config("prices").get_number(sku, PRICES[sku])
 
 
 async def body_of(request: web.Request) -> dict[str, Any]:
@@ -162,34 +151,27 @@ def answer(value: object, status: int = 200) -> web.Response:
 @routes.get("/")
 async def home(request: web.Request) -> web.Response:
     """Show what there is, laid out as the layer `homepage` says, of which an experiment may own parts."""
-    client, user = request.app[CLIENT], user_of(request)
-    layout = await client.get_layer(user, "homepage")
+    layout = flags(request).get_layer("homepage")
     title, shown = layout.get_string("title", "The shop"), layout.get("products", len(PRICES))
-    await client.page(user, "Home", {"products": shown}, category="Shop")
+    await client(request).page(user(request), "Home", {"products": shown}, category="Shop")
     return answer({"title": title, "products": list(PRICES)[:shown]})
 
 
 @routes.get("/products/{sku}")
 async def product(request: web.Request) -> web.Response:
-    """Show one product, with a button that is an experiment.
-
-    `bind` ties the customer to one version of the rules for the request, so lookups need no `await`, and what is
-    tracked through it carries what was looked up.
-    """
-    sku = request.match_info["sku"]
-    flags = request.app[CLIENT].bind(user_of(request))
-    price = flags.get_config("prices").get_number(sku, PRICES[sku])
-    button = flags.get_experiment("button")
-    flags.track("Product Viewed", {"sku": sku, "price": price})
+    """Show one product, with a button that is an experiment. The event carries the price's rule and the group."""
+    sku, button = request.match_info["sku"], flags(request).get_experiment("button")
+    price = price_of(flags(request), sku)
+    await client(request).track(user(request), "Product Viewed", {"sku": sku, "price": price})
     return answer({"sku": sku, "price": price, "button": button.get_string("label", "Buy"), "group": button.group})
 
 
 @routes.get("/app/{screen}")
 async def screen(request: web.Request) -> web.Response:
     """Serve a screen of the shop's app; recent versions of it have a new basket."""
-    client, user, name = request.app[CLIENT], user_of(request), request.match_info["screen"]
-    is_new = name == "basket" and await client.check_gate(user, "new_basket")
-    await client.screen(user, name)
+    name = request.match_info["screen"]
+    is_new = name == "basket" and flags(request).check_gate("new_basket")
+    await client(request).screen(user(request), name)
     return answer({"screen": name, "new": is_new})
 
 
@@ -199,21 +181,19 @@ async def screen(request: web.Request) -> web.Response:
 @routes.post("/signup")
 async def signup(request: web.Request) -> web.Response:
     """Make a visitor a customer: what they did before is theirs."""
-    client, user = request.app[CLIENT], user_of(request)
-    if user.anonymous_id is not None:
-        await client.alias(user.anonymous_id, user)
-    await client.identify(user, await body_of(request))
-    return answer({"welcome": user.user_id}, 201)
+    visitor = request.cookies.get("visitor")
+    if visitor is not None:
+        await client(request).alias(visitor, user(request))
+    await client(request).identify(user(request), await body_of(request))
+    return answer({"welcome": user(request).user_id}, 201)
 
 
 @routes.post("/visits")
 async def visit(request: web.Request) -> web.Response:
     """Count a visit, with Amplitude's operations; the other vendors get what can be said as traits."""
-    body = await body_of(request)
-    seen = (
-        Identify().set_once("first_campaign", body["campaign"]).add("visits", 1).append("campaigns", body["campaign"])
-    )
-    await request.app[CLIENT].identify(user_of(request), seen)
+    campaign = (await body_of(request))["campaign"]
+    seen = Identify().set_once("first_campaign", campaign).add("visits", 1).append("campaigns", campaign)
+    await client(request).identify(user(request), seen)
     return answer({})
 
 
@@ -221,15 +201,14 @@ async def visit(request: web.Request) -> web.Response:
 async def team(request: web.Request) -> web.Response:
     """Let a customer buy for a company."""
     body = await body_of(request)
-    await request.app[CLIENT].group(user_of(request), body["company"], {"plan": body["plan"]})
+    await client(request).group(user(request), body["company"], {"plan": body["plan"]})
     return answer({"company": body["company"]}, 201)
 
 
 @routes.post("/consents")
 async def consent(request: web.Request) -> web.Response:
     """Take a consent, and say yes only when every vendor has it: the one handler that waits for them."""
-    body = await body_of(request)
-    receipt = await request.app[CLIENT].track(user_of(request), "Consent Given", body)
+    receipt = await client(request).track(user(request), "Consent Given", await body_of(request))
     try:
         async with asyncio.timeout(request.app[PATIENCE]):
             await receipt
@@ -250,39 +229,38 @@ def story_of(receipt: Receipt) -> dict[str, object]:
 @routes.post("/cart")
 async def cart(request: web.Request) -> web.Response:
     """Put a product into the cart: an event in Statsig's form. Half of the customers may pay at once."""
-    client, user = request.app[CLIENT], user_of(request)
     sku = (await body_of(request))["sku"]
-    await client.log_event(user, "add_to_cart", await price_of(client, user, sku), {"sku": sku})
-    return answer({"sku": sku, "express": await client.check_gate(user, "express_checkout")}, 201)
+    await client(request).log_event(user(request), "add_to_cart", price_of(flags(request), sku), {"sku": sku})
+    return answer({"sku": sku, "express": flags(request).check_gate("express_checkout")}, 201)
 
 
 @routes.post("/orders")
 async def order(request: web.Request) -> web.Response:
     """Sell a product. The warehouse reports the parcel from a plain callback."""
-    client, user, body = request.app[CLIENT], user_of(request), await body_of(request)
+    body = await body_of(request)
     sku = body["sku"]
-    price = await price_of(client, user, sku)
-    shipping = 0.0 if await client.check_gate(user, "free_shipping") else SHIPPING
+    price = price_of(flags(request), sku)
+    shipping = 0.0 if flags(request).check_gate("free_shipping") else SHIPPING
     properties = {"sku": sku, "revenue": price, "currency": "EUR", "shipping": shipping, "card": body["card"]}
-    await client.track(user, "Order Completed", properties)
-    request.app[WAREHOUSE].ship(user, sku)
+    await client(request).track(user(request), "Order Completed", properties)
+    request.app[WAREHOUSE].ship(user(request), sku)
     return answer({"sku": sku, "total": round(price + shipping, 2)}, 201)
 
 
 @routes.post("/refunds")
 async def refund(request: web.Request) -> web.Response:
     """Give money back: Amplitude's `Revenue`, and for Amplitude only."""
-    client, user = request.app[CLIENT], user_of(request)
     sku = (await body_of(request))["sku"]
-    refunded = Revenue(-await price_of(client, user, sku), product_id=sku, revenue_type="refund", currency="EUR")
-    await client.track(user, refunded, integrations={"All": False, "Amplitude": True})
+    price = price_of(flags(request), sku)
+    refunded = Revenue(-price, product_id=sku, revenue_type="refund", currency="EUR")
+    await client(request).track(user(request), refunded, integrations={"All": False, "Amplitude": True})
     return answer({"sku": sku}, 201)
 
 
 @routes.post("/kiosk")
 async def kiosk(request: web.Request) -> web.Response:
     """Pass on what the kiosks in the stores send: they speak Amplitude's language."""
-    await request.app[CLIENT].log_event(await body_of(request))
+    await client(request).log_event(await body_of(request))
     return answer({}, 202)
 
 
@@ -292,22 +270,19 @@ async def kiosk(request: web.Request) -> web.Response:
 @routes.get("/bootstrap")
 async def bootstrap(request: web.Request) -> web.Response:
     """Give Statsig's browser SDK what it starts from, so that it need not ask Statsig."""
-    return web.Response(body=request.app[CLIENT].bootstrap(user_of(request)), content_type="application/json")
+    return web.Response(body=client(request).bootstrap(user(request)), content_type="application/json")
 
 
 @routes.get("/why/{name}")
 async def why(request: web.Request) -> web.Response:
     """Tell a member of staff how the rules come to what a customer gets."""
-    client = request.app[CLIENT]
-    if not await client.check_gate(user_of(request), "staff_tools"):
+    if not flags(request).check_gate("staff_tools"):
         raise web.HTTPNotFound
-    return web.Response(text=client.explain(request.query["user"], request.match_info["name"]).render())
-
-
-# --- running it -----------------------------------------------------------------------------------------------
+    explanation = client(request).explain(request.query["user"], request.match_info["name"])
+    return web.Response(text=explanation.render())
 
 
 @routes.get("/health")
 async def health(request: web.Request) -> web.Response:
     """Tell a load balancer, and whoever is on call, how events are doing."""
-    return answer(attrs.asdict(request.app[CLIENT].health()))
+    return answer(attrs.asdict(client(request).health()))

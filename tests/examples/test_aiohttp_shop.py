@@ -8,6 +8,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from asyncsdk import Client, Statsig
 from asyncsdk.dev import DevServer, Fault
 from asyncsdk.examples import aiohttp_shop
+from asyncsdk.integrations.aiohttp import CLIENT
 
 
 async def arrived(client: Client, vendors: DevServer, vendor: str) -> list[dict[str, Any]]:
@@ -99,7 +100,8 @@ async def test_an_order_is_tracked_without_its_card(http: TestClient, client: Cl
 
     ordered, shipped = await arrived(client, vendors, "rudderstack")
     money = {"revenue": 19.95, "currency": "EUR", "shipping": 4.95}
-    assert ordered["properties"] == {"sku": "teapot", **money, "card": "[redacted]"}
+    seen = {"prices": "default", "free_shipping": False}
+    assert ordered["properties"] == {"sku": "teapot", **money, "card": "[redacted]", "feature_flags": seen}
     assert (shipped["event"], shipped["userId"]) == ("Order Shipped", "ada.lovelace")
 
 
@@ -257,7 +259,7 @@ def test_the_shop_is_made_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv(name, "secret-key")
     monkeypatch.setenv("RUDDERSTACK_URL", "https://plane.example.com")
 
-    client = aiohttp_shop.init([])[aiohttp_shop.CLIENT]
+    client = aiohttp_shop.init([])[CLIENT]
 
     assert repr(client) == "<Client new [RudderStack, Amplitude, Statsig]: 0 events pending>"
 

@@ -10,6 +10,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 VENDORS = ROOT / "asyncsdk/vendors/README.md"
+INTEGRATIONS = ROOT / "asyncsdk/integrations/README.md"
 COMING_FROM = ROOT / "asyncsdk/vendors/COMING_FROM.md"
 PAGES = sorted(
     [

@@ -1,0 +1,241 @@
+"""What the shops have in common, over HTTP, each on its framework's server."""
+
+import asyncio
+import importlib
+import runpy
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import AsyncIterator
+from types import ModuleType
+from typing import Any
+
+import aiohttp
+import pytest
+
+from asyncsdk import Client
+from asyncsdk.dev import DevServer
+from asyncsdk.examples import __main__ as examples
+from asyncsdk.examples.__main__ import SHOPS, main, make_client, play, serving
+
+
+@pytest.fixture(params=SHOPS)
+def shop(request: pytest.FixtureRequest) -> ModuleType:
+    return importlib.import_module(f"asyncsdk.examples.{request.param}")
+
+
+@pytest.fixture
+async def vendors(shop: ModuleType) -> AsyncIterator[DevServer]:
+    async with DevServer(ruleset=shop.RULESET) as server:
+        yield server
+
+
+@pytest.fixture
+def client(vendors: DevServer) -> Client:
+    return make_client(vendors.url)
+
+
+class Customer:
+    """Somebody in the shop: Ada, unless the headers say otherwise."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self.session = session
+
+    async def get(self, path: str, **options: Any) -> aiohttp.ClientResponse:
+        return await self._ask("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> aiohttp.ClientResponse:
+        return await self._ask("POST", path, **options)
+
+    async def _ask(self, method: str, path: str, **options: Any) -> aiohttp.ClientResponse:
+        async with self.session.request(method, path, **options) as answer:
+            await answer.read()
+            return answer
+
+
+@pytest.fixture
+async def http(shop: ModuleType, client: Client) -> AsyncIterator[Customer]:
+    async with (
+        serving(shop.create_app(client), 0) as url,
+        aiohttp.ClientSession(url, headers={"X-User": "ada.lovelace"}) as session,
+    ):
+        yield Customer(session)
+
+
+async def told(client: Client, vendors: DevServer) -> list[tuple[str, str, dict[str, Any]]]:
+    """Give what RudderStack heard: who, what and how."""
+    await client.flush()
+    return [
+        (event.user, event.name, event.body.get("properties", event.body.get("traits")))
+        for event in vendors.accepted("rudderstack")
+    ]
+
+
+async def test_the_front_page_is_laid_out_by_a_layer(http: Customer, client: Client, vendors: DevServer) -> None:
+    answer = await http.get("/")
+
+    assert await answer.json() == {"title": "Good to see you", "products": ["apple", "kettle", "lamp", "teapot"]}
+    [(_, name, properties)] = await told(client, vendors)
+    assert (name, properties["feature_flags"]) == ("Home", {"homepage": "Warm"})
+
+
+@pytest.mark.parametrize(("user", "button"), [("ada.lovelace", "Buy"), ("alan.turing", "Put into basket")])
+async def test_a_button_is_an_experiment(http: Customer, user: str, button: str) -> None:
+    answer = await http.get("/products/lamp", headers={"X-User": user})
+
+    assert (await answer.json())["button"] == button
+
+
+async def test_what_a_customer_saw_of_a_product_is_tracked(http: Customer, client: Client, vendors: DevServer) -> None:
+    answer = await http.get("/products/lamp")
+
+    assert await answer.json() == {"sku": "lamp", "price": 39.0, "button": "Buy", "group": "Control"}
+    properties = {"sku": "lamp", "price": 39.0, "feature_flags": {"prices": "default", "button": "Control"}}
+    assert await told(client, vendors) == [("ada.lovelace", "Product Viewed", properties)]
+
+
+async def test_half_of_the_customers_may_pay_at_once(http: Customer) -> None:
+    answers = [
+        await http.post("/cart", json={"sku": "lamp"}, headers={"X-User": user})
+        for user in ("ada.lovelace", "donald.knuth")
+    ]
+
+    assert [(await answer.json())["express"] for answer in answers] == [True, False]
+
+
+@pytest.mark.parametrize(("country", "total"), [("NL", 19.95), ("GB", 24.90)])
+async def test_an_order_is_tracked_without_its_card(
+    http: Customer, client: Client, vendors: DevServer, country: str, total: float
+) -> None:
+    answer = await http.post("/orders", json={"sku": "teapot", "card": "4111"}, headers={"X-Country": country})
+
+    assert (answer.status, await answer.json()) == (201, {"sku": "teapot", "total": total})
+    user, name, properties = (await told(client, vendors))[0]
+    assert (user, name, properties["card"]) == ("ada.lovelace", "Order Completed", "[redacted]")
+
+
+async def test_a_visitor_who_signs_up_is_one_person(http: Customer, client: Client, vendors: DevServer) -> None:
+    visitor = (await http.get("/", headers={"X-User": ""})).cookies["visitor"].value
+    await http.post("/signup", json={"name": "Ada"}, headers={"Cookie": f"visitor={visitor}"})
+
+    await client.flush()
+    page, alias, identify = [event.body for event in vendors.accepted("rudderstack")]
+    assert page["anonymousId"] == alias["previousId"] == visitor
+    assert (identify["userId"], identify["traits"]) == ("ada.lovelace", {"name": "Ada"})
+
+
+async def test_who_was_never_here_is_no_alias(http: Customer, client: Client, vendors: DevServer) -> None:
+    await http.post("/signup", json={"name": "Ada"})
+
+    assert [name for _, name, _ in await told(client, vendors)] == [""]
+
+
+@pytest.mark.parametrize("body", ["{", '{"color": "red"}', '{"sku": "unicorn"}'])
+async def test_a_request_that_makes_no_sense_is_refused(http: Customer, body: str) -> None:
+    answer = await http.post("/cart", data=body, headers={"Content-Type": "application/json"})
+
+    assert answer.status in (400, 404, 422)
+
+
+async def test_the_health_page_says_that_it_runs(http: Customer) -> None:
+    assert (await (await http.get("/health")).json())["state"] == "running"
+
+
+def test_the_shop_is_made_from_the_environment(shop: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    environ = dict.fromkeys(("RUDDERSTACK_WRITE_KEY", "AMPLITUDE_API_KEY", "STATSIG_SECRET_KEY"), "secret-key")
+    environ["RUDDERSTACK_URL"] = "https://plane.example.com"
+
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+
+    assert shop.init() is not None
+
+
+# --- particular to one ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shop", ["starlette_shop"], indirect=True)
+async def test_offers_are_streamed(http: Customer, client: Client, vendors: DevServer) -> None:
+    text = await (await http.get("/offers", headers={"X-User": "grace.hopper"})).text()
+
+    assert text.startswith('data: {"sku":"apple","price":0.5}\n\n')
+    assert [name for _, name, _ in await told(client, vendors)] == ["Offers Seen"]
+
+
+@pytest.mark.parametrize("shop", ["starlette_shop"], indirect=True)
+async def test_prices_may_be_asked_for(http: Customer, client: Client, vendors: DevServer) -> None:
+    async with http.session.ws_connect("/chat") as chat:
+        answers = []
+        for sku in ("lamp", "unicorn"):
+            await chat.send_str(sku)
+            answers.append(await chat.receive_str())
+
+    assert answers == ["39.00", "We have none."]
+    assert [properties["sku"] for _, _, properties in await told(client, vendors)] == ["lamp", "unicorn"]
+
+
+@pytest.mark.parametrize("shop", ["fastapi_shop"], indirect=True)
+async def test_a_parcel_is_sent_after_the_response(http: Customer, client: Client, vendors: DevServer) -> None:
+    await http.post("/orders", json={"sku": "teapot", "card": "4111"})
+    await vendors.received("rudderstack", 2)
+
+    _, shipped = await told(client, vendors)
+    seen = {"prices": "default", "free_shipping": False}
+    assert shipped == ("ada.lovelace", "Order Shipped", {"sku": "teapot", "feature_flags": seen})
+
+
+# --- running one ----------------------------------------------------------------------------------------------
+
+
+async def test_a_shop_that_is_closed_says_what_the_vendors_have(
+    capsys: pytest.CaptureFixture[str], shop: ModuleType
+) -> None:
+    playing = asyncio.create_task(play(shop.__name__.rpartition(".")[2], 0))
+    while "Open: " not in (said := capsys.readouterr().out):
+        await asyncio.sleep(0.01)
+    async with aiohttp.ClientSession(headers={"X-User": "ada.lovelace"}) as session:
+        await Customer(session).get(said.split()[1])
+
+    playing.cancel()
+    await asyncio.wait([playing])
+
+    assert "   1 rudderstack: page Home\n" in capsys.readouterr().out
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("name", SHOPS)
+def test_one_command_runs_a_shop(name: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "asyncsdk.examples", name, "--port", "0"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        with urllib.request.urlopen(said.split()[1]) as page:  # noqa: S310 -- on this machine
+            assert page.status == 200
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=10)
+
+    assert process.returncode == 0
+    assert "layer_exposure" in out
+
+
+def test_a_shop_that_there_is_not_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["examples", "django_shop"])
+
+    with pytest.raises(SystemExit):
+        runpy.run_path(examples.__file__, run_name="__main__")
+
+    assert "fastapi_shop" in capsys.readouterr().err
+
+
+def test_closing_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(coroutine: Any) -> None:
+        coroutine.close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asyncio, "run", interrupted)
+
+    main([SHOPS[0]])
