@@ -1,0 +1,63 @@
+"""Who asks: an evaluation context to a user."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from openfeature.evaluation_context import EvaluationContext
+from openfeature.exception import InvalidContextError
+
+from asyncsdk import User
+
+# Attributes of a context that are fields of a user; the others are its custom fields.
+_FIELDS: Mapping[str, tuple[type, ...]] = {
+    "user_id": (str, int),
+    "anonymous_id": (str, int),
+    "device_id": (str, int),
+    **dict.fromkeys(("email", "ip", "country", "locale", "app_version", "user_agent"), (str,)),
+    **dict.fromkeys(("custom_ids", "private_attributes"), (Mapping,)),
+}
+_SPELLINGS = {
+    "userId": "user_id",
+    "userID": "user_id",
+    "anonymousId": "anonymous_id",
+    "deviceId": "device_id",
+    "appVersion": "app_version",
+    "userAgent": "user_agent",
+    "customIds": "custom_ids",
+    "customIDs": "custom_ids",
+    "privateAttributes": "private_attributes",
+}
+
+
+def user_of(context: EvaluationContext | None) -> User:
+    """Make a user of a context: the targeting key is the user id.
+
+    Attributes named like fields of `User`, in snake_case or camelCase, are those; the others are custom fields, with
+    points in time as milliseconds since 1970, as rules compare them.
+
+    Raises:
+        InvalidContextError: An attribute that is a field of `User` is of another type.
+    """
+    if context is None:
+        return User()
+    fields: dict[str, Any] = {}
+    custom: dict[str, Any] = {}
+    for name, value in context.attributes.items():
+        field = _SPELLINGS.get(name, name)
+        kinds = _FIELDS.get(field)
+        if kinds is None:
+            custom[name] = _milliseconds(value) if isinstance(value, datetime) else value
+        elif isinstance(value, kinds):
+            fields[field] = value
+        elif value is not None:
+            msg = f"the attribute {name} is of type {type(value).__name__}, which User({field}=) does not take"
+            raise InvalidContextError(msg)
+    if context.targeting_key:
+        fields["user_id"] = context.targeting_key
+    return User(**fields, custom=custom or None)
+
+
+def _milliseconds(moment: datetime) -> int:
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return round(aware.timestamp() * 1000)

@@ -1,0 +1,79 @@
+Feature: A provider's life
+  Appendix B, provider status and events; appendix F, lifecycle, events and metadata.
+
+  Scenario Outline: Its state is known
+    Given a provider <state>
+    Then the status becomes <status>
+
+    Examples:
+      | state                       | status |
+      | with rules                  | READY  |
+      | without rules               | ERROR  |
+      | whose key is refused        | FATAL  |
+      | whose vendor is unreachable | ERROR  |
+      | whose vendor went away      | STALE  |
+
+  Scenario: It has a name
+    Given a provider with rules
+    Then its name is "asyncsdk"
+
+  Scenario: It is ready when it has rules
+    Given a provider with rules
+    Then PROVIDER_READY is heard
+
+  Scenario: It says so when it cannot reach its vendor, and gives defaults
+    Given a provider whose vendor is unreachable
+    Then PROVIDER_ERROR is heard
+    When the boolean flag "boolean-flag" is resolved, else false
+    Then the value is false
+    And the reason is ERROR
+
+  Scenario: It becomes ready when the vendor can be reached
+    Given a provider without rules
+    When the vendor is well again
+    Then PROVIDER_READY is heard
+    And the status becomes READY
+
+  Scenario: A change is told, and applied
+    Given a provider of its own vendor
+    When the string flag "changing-flag" is resolved, else "unset"
+    Then the value is "foo"
+    When the flag "changing-flag" is changed to "bar"
+    Then PROVIDER_CONFIGURATION_CHANGED is heard of "changing-flag"
+    When the string flag "changing-flag" is resolved, else "unset"
+    Then the value is "bar"
+
+  Scenario: It is stale while the vendor is away, and ready again afterwards
+    Given a provider whose vendor went away
+    Then PROVIDER_STALE is heard
+    And the status becomes STALE
+    When the boolean flag "boolean-flag" is resolved, else false
+    Then the value is true
+    And the reason is STALE
+    When the vendor is well again
+    Then PROVIDER_READY is heard
+    And the status becomes READY
+
+  Scenario Outline: It may be shut down, twice, whatever its state, and set up again
+    Given a provider <state>
+    When it is shut down
+    And it is shut down
+    And it is set up again
+    Then the status becomes <status>
+
+    Examples:
+      | state                       | status |
+      | with rules                  | READY  |
+      | whose vendor is unreachable | ERROR  |
+
+  Scenario: An event is tracked
+    Given a provider with rules
+    And a context of "ada"
+    When "the-event" is tracked
+    Then the vendor received "the-event" of "ada"
+
+  Scenario: An event without a name is not
+    Given a provider with rules
+    And a context of "eve"
+    When "" is tracked
+    Then the vendor received nothing of "eve"

@@ -1,0 +1,249 @@
+"""What OpenFeature hears of the rules: ready, changed, stale, in error; and that nothing waits."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from openfeature import api
+from openfeature.client import OpenFeatureClient
+from openfeature.event import ProviderEvent
+from openfeature.exception import ErrorCode, ProviderFatalError, ProviderNotReadyError
+from openfeature.flag_evaluation import Reason
+from openfeature.provider import ProviderStatus
+
+from asyncsdk import Client
+from asyncsdk.dev import DevServer, Fault
+from asyncsdk.integrations.openfeature import AsyncSDKProvider
+from integrations.openfeature.conftest import Heard, gate, hurried, ruleset, statsig
+
+READY, CHANGED, ERROR, STALE = (
+    ProviderEvent.PROVIDER_READY,
+    ProviderEvent.PROVIDER_CONFIGURATION_CHANGED,
+    ProviderEvent.PROVIDER_ERROR,
+    ProviderEvent.PROVIDER_STALE,
+)
+Provide = Callable[[AsyncSDKProvider], OpenFeatureClient]
+
+
+@pytest.fixture
+async def stopped(server: DevServer) -> AsyncIterator[Client]:
+    """A client whose source of rules has a bad day; `server.clear_faults()` ends it."""
+    server.fault("statsig-rules", Fault(503))
+    async with hurried(statsig(server), start_timeout=0.05) as client:
+        yield client
+
+
+def status() -> ProviderStatus:
+    return api.get_client().get_provider_status()
+
+
+async def test_a_provider_with_rules_is_ready_at_once(client: Client) -> None:
+    heard = Heard(READY)
+    await heard.next()  # OpenFeature's own provider was ready before
+    api.set_provider_and_wait(AsyncSDKProvider(client))
+
+    assert status() is ProviderStatus.READY
+    assert (await heard.until(READY)).provider_name == "asyncsdk"
+    assert api.get_provider_metadata().name == "asyncsdk"
+
+
+async def test_without_rules_it_is_in_error_and_ready_when_they_come(stopped: Client, server: DevServer) -> None:
+    with pytest.raises(ProviderNotReadyError) as caught:
+        api.set_provider_and_wait(AsyncSDKProvider(stopped))
+    found = api.get_client().get_boolean_details("open", False)
+
+    assert status() is ProviderStatus.ERROR
+    assert caught.value.error_message == "there are no rules yet (status 503)"
+    assert (found.value, found.reason, found.error_code) == (False, Reason.ERROR, ErrorCode.PROVIDER_NOT_READY)
+
+    heard = Heard(READY)
+    server.clear_faults()
+    details = await heard.until(READY)
+
+    assert (details.provider_name, details.metadata) == ("asyncsdk", {"source": "Network", "rulesetTime": 1000})
+    assert status() is ProviderStatus.READY
+    assert api.get_client().get_boolean_value("open", False)
+
+
+async def test_rules_that_come_late_may_change_like_others(stopped: Client, server: DevServer) -> None:
+    with pytest.raises(ProviderNotReadyError):
+        api.set_provider_and_wait(AsyncSDKProvider(stopped))
+    heard = Heard(READY, CHANGED)
+    server.clear_faults()
+    assert (await heard.next())[0] is READY
+
+    server.set_ruleset(ruleset(2000, feature_gates={}))
+
+    assert (await heard.next())[0] is CHANGED
+
+
+async def test_a_state_that_lasts_is_told_once(flags: OpenFeatureClient, server: DevServer) -> None:
+    heard = Heard(READY, CHANGED)
+    assert (await heard.next())[0] is READY
+    await server.requested("statsig-rules", len(server.requests) + 3)
+    server.set_ruleset(ruleset(2000, feature_gates={}))
+
+    assert (await heard.next())[0] is CHANGED
+
+
+async def test_a_provider_may_be_registered_before_the_client_starts(server: DevServer) -> None:
+    client = hurried(statsig(server))
+    heard = Heard()
+    api.set_provider(AsyncSDKProvider(client))
+
+    assert (await heard.until(ERROR)).message == (
+        "Provider initialization failed: there are no rules yet (is the client started?)"
+    )
+    async with client:
+        await heard.until(READY)
+        assert api.get_client().get_boolean_value("open", False)
+
+
+async def test_registering_never_holds_the_loop(stopped: Client) -> None:
+    began = time.perf_counter()
+    with pytest.raises(ProviderNotReadyError):
+        api.set_provider_and_wait(AsyncSDKProvider(stopped))
+    api.get_client().get_boolean_value("open", False)
+
+    assert time.perf_counter() - began < 1
+
+
+async def test_a_change_names_what_is_new_different_and_gone(flags: OpenFeatureClient, server: DevServer) -> None:
+    heard = Heard(CHANGED)
+    server.set_ruleset(ruleset(2000, feature_gates={"open": gate(), "new": gate()}, layer_configs={}))
+
+    details = await heard.until(CHANGED)
+
+    assert details.flags_changed is not None
+    assert sorted(details.flags_changed) == ["a.b", "dutch", "half", "layer:page", "new", "odd", "off", "open", "shared"]  # fmt: skip
+    assert details.metadata == {"source": "Network", "rulesetTime": 2000}
+    assert flags.get_boolean_value("open", True) is False
+
+
+async def test_a_change_that_no_name_explains_says_so(flags: OpenFeatureClient, server: DevServer) -> None:
+    heard = Heard(CHANGED)
+    server.set_ruleset(ruleset(2000, param_stores={"new": {"parameters": {}}}))
+
+    assert (await heard.until(CHANGED)).flags_changed is None
+
+
+async def test_rules_without_news_are_stale_and_answer(client: Client, server: DevServer, provide: Provide) -> None:
+    flags = provide(AsyncSDKProvider(client, stale_after=0.1))
+    heard = Heard(STALE, READY)
+    server.fault("statsig-rules", Fault(503))
+
+    stale = await heard.until(STALE)
+    found = flags.get_boolean_details("open", False)
+
+    assert stale.message == "no news of the rules for 0 s: status 503"
+    assert status() is ProviderStatus.STALE
+    assert (found.value, found.reason, found.flag_metadata["cause"]) == (True, Reason.STALE, "static")
+
+    server.clear_faults()
+    await heard.until(READY)
+
+    assert status() is ProviderStatus.READY
+    assert flags.get_boolean_details("open", False).reason is Reason.STATIC
+
+
+async def test_a_short_outage_is_not_worth_a_word(client: Client, server: DevServer, provide: Provide) -> None:
+    provide(AsyncSDKProvider(client))
+    heard = Heard(STALE, ERROR, CHANGED)
+    server.script("statsig-rules", 503, 503)
+    await server.requested("statsig-rules", len(server.requests) + 3)
+    server.set_ruleset(ruleset(2000, feature_gates={}))
+
+    assert (await heard.next())[0] is CHANGED
+
+
+@pytest.mark.parametrize("code", [401, 403])
+async def test_a_refused_key_without_rules_is_fatal_until_it_is_put_right(server: DevServer, code: int) -> None:
+    server.fault("statsig-rules", Fault(code))
+    async with hurried(statsig(server)) as client:
+        with pytest.raises(ProviderFatalError) as caught:
+            api.set_provider_and_wait(AsyncSDKProvider(client))
+        found = api.get_client().get_boolean_details("open", False)
+
+        assert caught.value.error_message == f"the key is refused (status {code}), and there are no rules"
+        assert status() is ProviderStatus.FATAL
+        assert (found.value, found.error_code) == (False, ErrorCode.PROVIDER_FATAL)
+
+        heard = Heard(READY)
+        server.clear_faults()
+        await heard.until(READY)
+        assert status() is ProviderStatus.READY
+
+
+async def test_an_outage_that_turns_out_to_be_a_wrong_key_is_fatal(stopped: Client, server: DevServer) -> None:
+    with pytest.raises(ProviderNotReadyError):
+        api.set_provider_and_wait(AsyncSDKProvider(stopped))
+    heard = Heard(ERROR)
+    await heard.next()  # the one that it is in already
+    server.clear_faults()
+    server.fault("statsig-rules", Fault(401))
+
+    details = await heard.until(ERROR)
+
+    assert (details.error_code, status()) == (ErrorCode.PROVIDER_FATAL, ProviderStatus.FATAL)
+
+
+async def test_a_key_that_is_refused_later_leaves_the_rules_in_use(flags: OpenFeatureClient, server: DevServer) -> None:
+    heard = Heard(ERROR, READY)
+    server.fault("statsig-rules", Fault(401))
+
+    details = await heard.until(ERROR)
+    found = flags.get_boolean_details("open", False)
+
+    assert details.message == "the key is refused (status 401); the rules from before still answer"
+    assert (details.error_code, status()) == (ErrorCode.GENERAL, ProviderStatus.ERROR)
+    assert (found.value, found.reason) == (True, Reason.STALE)
+
+    server.clear_faults()
+    await heard.until(READY)
+    assert flags.get_boolean_details("open", False).reason is Reason.STATIC
+
+
+async def test_a_provider_that_is_replaced_says_no_more_and_leaves_the_client_alone(
+    client: Client, server: DevServer, provide: Provide
+) -> None:
+    provide(AsyncSDKProvider(client))
+    provide(AsyncSDKProvider(client))
+    heard = Heard(CHANGED)
+
+    server.set_ruleset(ruleset(2000, feature_gates={"new": gate()}))
+    first = await heard.until(CHANGED)
+    server.set_ruleset(ruleset(3000, feature_gates={}))
+    second = await heard.until(CHANGED)
+
+    assert [details.metadata["rulesetTime"] for details in (first, second)] == [2000, 3000]
+    assert client.health().state == "running"
+
+
+async def test_a_provider_may_be_registered_again(client: Client, provide: Provide) -> None:
+    provider = AsyncSDKProvider(client)
+    provide(provider)
+    api.shutdown()
+
+    assert provide(provider).get_boolean_value("open", False)
+
+
+async def test_a_closed_client_still_answers_by_its_last_rules(server: DevServer, provide: Provide) -> None:
+    async with hurried(statsig(server)) as client:
+        flags = provide(AsyncSDKProvider(client))
+
+    assert flags.get_boolean_value("open", False)
+
+
+async def test_without_a_provider_registered_nothing_is_told(client: Client, server: DevServer, caplog: Any) -> None:
+    caplog.set_level(logging.WARNING, "asyncsdk")
+    changes: list[Any] = []
+    AsyncSDKProvider(client)
+    client.on_ruleset_change(changes.append)
+    server.set_ruleset(ruleset(2000, feature_gates={}))
+    while not changes:
+        await asyncio.sleep(0.001)
+
+    assert not caplog.records
