@@ -11,7 +11,9 @@ from typing import Self
 
 from asyncsdk import _jobs
 from asyncsdk._admission import Admission, check_destinations
+from asyncsdk._assignments import make_assignments
 from asyncsdk._delivery.lane import Lane
+from asyncsdk._delivery.ledger import until_final
 from asyncsdk._exposures import Exposures
 from asyncsdk._gates import LookupVerbs
 from asyncsdk._hooks import HookVerbs, harmless
@@ -87,7 +89,8 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         lane = next((lane for lane in self._lanes if lane.destination is source and not source.offline), None)
         offer = None if self._spooler is None or lane is None else self._spooler.way_of_exposures(lane)
         self._exposures = Exposures(self._life, lane, lambda: self._admission.middleware, offer)
-        self._lookups = Lookups(self._exposures)
+        self._assignments = make_assignments(source, self._life)
+        self._lookups = Lookups(self._exposures, self._assignments)
         self._drain_on_sigterm = drain_on_sigterm
         self._signal: SignalDrain | None = None
         self._closing: asyncio.Future[Report] | None = None
@@ -192,7 +195,8 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         lanes = {lane.destination.name: lane.health() for lane in self._lanes}
         rules = None if self._refresher is None else self._refresher.health()
         spool = None if self._spooler is None else self._spooler.health()
-        return Health(state=self._life.state, destinations=lanes, crashes=self._life.crashes, rules=rules, spool=spool)
+        assignments = None if self._assignments is None else self._assignments.health()
+        return Health(self._life.state, lanes, self._life.crashes, rules, spool, assignments)
 
     async def __aenter__(self) -> Self:
         try:
@@ -283,22 +287,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
     async def _until_final(self, records: Sequence[Record]) -> None:
         """Return when all of `records` have a fate."""
         self._life.check_loop()
-        left = len(records)
-        done = asyncio.get_running_loop().create_future()
-
-        def count_down() -> None:
-            nonlocal left
-            left -= 1
-            if not left and not done.done():
-                done.set_result(None)
-
-        for record in records:
-            record.watchers += (count_down,)
-        try:
-            await done
-        finally:
-            for record in records:
-                record.watchers = tuple(watcher for watcher in record.watchers if watcher is not count_down)
+        await until_final(records)
 
     # --- rules: the lookups are in LookupVerbs, the hooks in HookVerbs ----------------------------------------
 
@@ -321,6 +310,8 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             jobs.append(("rules", _jobs.refresh(self._refresher, dev_url, self._watches)))
             jobs.append(("exposure windows", _jobs.windows(self._exposures.recent)))
             self._awaits_rules = self._takes_detour = True
+        if self._assignments is not None:
+            jobs.append(("sticky assignments", self._assignments.run))
         last = None
         if self._spooler is not None:
             self._spooler.set_apart(DEV_SUFFIX if dev_url else "")
@@ -344,14 +335,17 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         logger.warning("SIGTERM: sent what was queued in %.2f s; %s", report.seconds, report)
 
     async def _settle(self, seconds: float, closing_at: float | None = None) -> bool:
-        """Flush every lane; False when the time was over first."""
-        if not self._unsent():
+        """Flush every lane, and what is to be saved; False when the time was over first."""
+        kept = self._assignments
+        if not self._unsent() and (kept is None or not kept.unsaved):
             return True
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
                 flush = Lane.flush if self._spooler is None else self._spooler.flush
                 for lane in self._lanes:
                     group.create_task(flush(lane, closing_at))
+                if kept is not None:
+                    group.create_task(kept.flush())
             return True
         return False
 
@@ -380,6 +374,8 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         self._life.catch_up()
         for lane in self._lanes:
             lane.abandon()
+        if self._assignments is not None:
+            self._assignments.abandon()
         report = self._report(self._began_to_close)
         lost = sum(counts.lost for counts in report.destinations.values())
         logger.log(logging.WARNING if lost else logging.INFO, "closed in %.2f s; %s", report.seconds, report)

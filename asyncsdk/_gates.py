@@ -5,7 +5,9 @@ from typing import Any, Literal, Self
 
 import orjson
 
+from asyncsdk._assignments import Assignments
 from asyncsdk._flags import Flags
+from asyncsdk._lifecycle import Lifecycle
 from asyncsdk._lookups import Lookups, RulesHolder, show_gate, someone
 from asyncsdk._model.events import Event
 from asyncsdk._model.receipts import Receipt
@@ -28,6 +30,8 @@ class LookupVerbs:
     the detailed results say why. All of them take `exposure=False`, which reports nothing.
     """
 
+    _assignments: Assignments | None
+    _life: Lifecycle
     _lookups: Lookups
     _holder: RulesHolder
     _awaits_rules: bool
@@ -77,6 +81,24 @@ class LookupVerbs:
         """Give a parameter store; reading a parameter reports what it stands for."""
         rules = await self._first_rules() if self._awaits_rules else self._holder.rules
         return self._lookups.store(rules, someone(user), name, exposure=exposure)
+
+    async def load_assignments(self, user: Who) -> bool:
+        """Load which groups of experiments a user was given, so that the lookups that follow keep to them.
+
+        Those of all the user's ids are loaded (`user_id` and `custom_ids`), from the store that
+        `Rules(assignments=...)` names. Lookups of users who were not loaded are not sticky, and change nothing. The
+        latest 10,000 units stay loaded.
+
+        Returns:
+            False when it is not known: the store failed, or took longer than a second, or there is none.
+
+        Raises:
+            WrongEventLoopError: The client runs on another loop.
+            ForkedProcessError: It was started in the parent of this process.
+        """
+        if self._life.takes_events:
+            self._life.check_caller()
+        return self._assignments is not None and await self._assignments.load(someone(user))
 
     def bind(self, user: Who) -> Flags:
         """Tie a user to the rules of this moment, for a request: lookups without `await`, evaluated once."""

@@ -87,7 +87,9 @@ class HookVerbs:
         must be quick; what it raises is logged. What `bind` gave earlier, and answers that it remembers, tell nothing.
         """
         watchers = self._lookups.watchers if isinstance(self._lookups, WatchedLookups) else ()
-        self._lookups = WatchedLookups(self._lookups.exposures, (*watchers, harmless(function, "on_evaluation")))
+        self._lookups = WatchedLookups(
+            self._lookups.exposures, self._lookups.assignments, (*watchers, harmless(function, "on_evaluation"))
+        )
         self._takes_detour = True
         return self
 

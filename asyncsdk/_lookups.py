@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 
+from asyncsdk._assignments import Assignments
 from asyncsdk._exposures import Exposures
 from asyncsdk._model.results import Answer, DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
 from asyncsdk._model.users import User
@@ -61,9 +62,27 @@ class Lookups:
 
     Attributes:
         exposures: Where reports go.
+        assignments: Where sticky assignments are; None when nothing keeps them, which costs nothing.
     """
 
     exposures: Exposures
+    assignments: Assignments | None = None
+    _find_experiment: Callable[[Ruleset, User, str], Evaluation] = attrs.field(init=False, repr=False)
+    _find_layer: Callable[[Ruleset, User, str], Evaluation] = attrs.field(init=False, repr=False)
+
+    @_find_experiment.default
+    def _experiment_finder(self) -> Callable[[Ruleset, User, str], Evaluation]:
+        return Ruleset.experiment if self.assignments is None else self.assignments.experiment
+
+    @_find_layer.default
+    def _layer_finder(self) -> Callable[[Ruleset, User, str], Evaluation]:
+        return Ruleset.layer if self.assignments is None else self.assignments.layer
+
+    def find(self, rules: Ruleset, kind: Kind, user: User, name: str) -> Evaluation:
+        """Evaluate a name of a kind that is only known now; nothing is reported."""
+        if kind == "experiment":
+            return self._find_experiment(rules, user, name)
+        return self._find_layer(rules, user, name) if kind == "layer" else rules.lookup(kind, user, name)
 
     def gate(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> Evaluation:
         """Evaluate a gate."""
@@ -81,14 +100,14 @@ class Lookups:
 
     def experiment(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> Experiment:
         """Evaluate an experiment."""
-        found = rules.experiment(user, name)
+        found = self._find_experiment(rules, user, name)
         if exposure:
             self.exposures.config(rules, user, found)
         return views.experiment(rules, found)
 
     def layer(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> Layer:
         """Evaluate a layer; a parameter is reported when it is read."""
-        found = rules.layer(user, name)
+        found = self._find_layer(rules, user, name)
 
         def on_read(read: str) -> None:
             if exposure:
@@ -100,7 +119,7 @@ class Lookups:
         """Give a parameter store; what a parameter stands for is reported when it is read."""
 
         def find(wanted: str, accepts: Callable[[Any], bool]) -> Any:
-            found = parameter(rules, user, name, wanted)
+            found = parameter(rules, user, name, wanted, self.find)
             if not accepts(found.value):
                 return None
             if found.evaluation is not None:
@@ -119,11 +138,12 @@ class Lookups:
     def log_exposure(self, rules: Ruleset, user: User, name: str, parameter_name: str | None) -> None:
         """Report that a user saw something, whatever was reported before."""
         kind = kind_of(rules, name)
-        self._report(rules, user, kind, rules.lookup(kind, user, name), parameter_name or "", manual=True)
+        self._report(rules, user, kind, self.find(rules, kind, user, name), parameter_name or "", manual=True)
 
     def explain(self, rules: Ruleset, user: User, name: str) -> Explanation:
         """Show a whole decision; nothing is reported."""
-        return explain_tree(rules, kind_of(rules, name), user, name)
+        kind = kind_of(rules, name)
+        return explain_tree(rules, kind, user, name, self.find(rules, kind, user, name))
 
     def _report(
         self, rules: Ruleset, user: User, kind: Kind, found: Evaluation, name: str, *, manual: bool = False

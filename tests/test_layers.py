@@ -29,6 +29,7 @@ ROWS: list[set[str]] = [
         "_flags",
         "_hooks",
         "_exposures",
+        "_assignments",
         "_jobs",
         "_spooling",
         "relay",
@@ -36,7 +37,7 @@ ROWS: list[set[str]] = [
     {"__init__"},
     {"integrations", "testing", "dev", "cli", "examples", "__main__"},
 ]
-# Parts of one thing: the client is ten files, the demo plays with the examples and the dev server,
+# Parts of one thing: the client is thirteen files, the demo plays with the examples and the dev server,
 # the examples show the integrations.
 TOGETHER = [
     {
@@ -50,6 +51,7 @@ TOGETHER = [
         "_flags",
         "_hooks",
         "_exposures",
+        "_assignments",
         "_jobs",
         "_spooling",
     },

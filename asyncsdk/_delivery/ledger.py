@@ -236,3 +236,23 @@ class Ledger:
         """Wake everybody who waits for room, because the lane closes."""
         while self._room_waiters:
             self.let_in()
+
+
+async def until_final(records: Collection[Record]) -> None:
+    """Return when all of `records` have a fate; none of them has one yet."""
+    left = len(records)
+    done = asyncio.get_running_loop().create_future()
+
+    def count_down() -> None:
+        nonlocal left
+        left -= 1
+        if not left and not done.done():
+            done.set_result(None)
+
+    for record in records:
+        record.watchers += (count_down,)
+    try:
+        await done
+    finally:
+        for record in records:
+            record.watchers = tuple(watcher for watcher in record.watchers if watcher is not count_down)

@@ -192,6 +192,25 @@ class SpoolHealth:
 
 
 @attrs.frozen
+class AssignmentsHealth:
+    """How sticky assignments are doing now.
+
+    Attributes:
+        units: Units (users, companies...) whose assignments are loaded.
+        unsaved: Changes that wait to be saved.
+        lost: Changes that were given up: too many waited, or the client was closed.
+        failures: How often the store failed.
+        last_error: The latest failure in a few words; empty when the store is well.
+    """
+
+    units: int = 0
+    unsaved: int = 0
+    lost: int = 0
+    failures: int = 0
+    last_error: str = ""
+
+
+@attrs.frozen
 class Health:
     """How the client is doing now.
 
@@ -201,6 +220,7 @@ class Health:
         crashes: Background tasks that failed and were started again: each one is a bug worth reporting.
         rules: How the rules are doing; None without a source of rules.
         spool: How the spool is doing; None without one.
+        assignments: How sticky assignments are doing; None when nothing keeps them.
     """
 
     state: Literal["new", "running", "draining", "closed"]
@@ -208,6 +228,7 @@ class Health:
     crashes: int = 0
     rules: RulesHealth | None = None
     spool: SpoolHealth | None = None
+    assignments: AssignmentsHealth | None = None
 
 
 @attrs.define(eq=False)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from random import uniform
 from typing import Protocol, TypeVar
 
@@ -59,6 +59,15 @@ class Episode:
         if self.failures:
             logger.info("%s: is well again", self.what)
         self.failures, self.last_error = 0, ""
+
+
+async def attempt(call: Callable[[], Awaitable[T]], longest: float) -> tuple[T | None, str]:
+    """Call a store, for at most so many seconds; gives what it gave, or in a word what went wrong."""
+    try:
+        async with asyncio.timeout(longest):
+            return await call(), ""
+    except Exception as error:  # noqa: BLE001 -- a store may raise anything
+        return None, type(error).__name__
 
 
 @attrs.define

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ import attrs
 from asyncsdk._model.reports import RulesetChange, RulesHealth
 from asyncsdk._refresh.changes import SECTIONS, compare
 from asyncsdk._refresh.lists import Lists
-from asyncsdk._refresh.polling import Episode, Fetcher, Pace, Polling, tell
+from asyncsdk._refresh.polling import Episode, Fetcher, Pace, Polling, attempt, tell
 from asyncsdk._rules.country import Countries
 from asyncsdk._rules.loading import load, release, supersedes
 from asyncsdk._rules.overrides import Overrides
@@ -194,7 +195,7 @@ class Refresher:
             except ValueError as error:
                 return Answer(reason=str(error))
             if is_new and self._settings.cache is not None:
-                await self._guarded(self._settings.cache.save(self._source.cache_key, answer.body))
+                await self._guarded(partial(self._settings.cache.save, self._source.cache_key, answer.body))
         if not answer.reason:
             self._synced_ms = self._clock()
         return answer
@@ -235,19 +236,17 @@ class Refresher:
         cache = self._settings.cache
         if cache is None or self.rules.sections:
             return
-        body = await self._guarded(cache.load(self._source.cache_key))
+        body = await self._guarded(lambda: cache.load(self._source.cache_key))
         if body:
-            await self._guarded(self._install(body, CACHE))
+            await self._guarded(lambda: self._install(body, CACHE))
 
-    async def _guarded(self, call: Awaitable[T]) -> T | None:
-        """Await a call of the cache: its faults, whatever they are, are counted, and logged once."""
-        try:
-            async with asyncio.timeout(_LONGEST_CACHE_CALL):
-                result = await call
-        except Exception as error:  # noqa: BLE001 -- a store may raise anything
-            self._cache.failed(f"{type(error).__name__}")
-            return None
-        self._cache.went_well()
+    async def _guarded(self, call: Callable[[], Awaitable[T]]) -> T | None:
+        """Call the cache: its faults, whatever they are, are counted, and logged once."""
+        result, fault = await attempt(call, _LONGEST_CACHE_CALL)
+        if fault:
+            self._cache.failed(fault)
+        else:
+            self._cache.went_well()
         return result
 
     def _note_that_all_was_tried(self) -> None:

@@ -15,6 +15,8 @@ from asyncsdk._model.users import User
 MOST_LEVELS = 64
 _MOST_REMEMBERED = 500
 
+PERSISTED = "Persisted"
+"""Outcome of an evaluation that a sticky assignment answers."""
 Exposed = tuple[str, str, str]
 """A secondary exposure: gate, `true` or `false`, rule id."""
 

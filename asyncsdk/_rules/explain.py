@@ -11,7 +11,7 @@ import orjson
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.conditions import SOURCES, bucket
-from asyncsdk._rules.evaluate import Evaluation
+from asyncsdk._rules.evaluate import PERSISTED, Evaluation
 from asyncsdk._rules.linking import Linker
 from asyncsdk._rules.operators import OPERATORS
 from asyncsdk._rules.ruleset import Kind, Ruleset
@@ -71,15 +71,21 @@ class Explanation:
         return "\n".join([head, *(line for step in self.steps for line in step.lines("  "))])
 
 
-def explain(rules: Ruleset, kind: Kind, user: User, name: str) -> Explanation:
-    """Explain what a lookup answers a user. Never raises."""
-    found = rules.lookup(kind, user, name)
+def explain(rules: Ruleset, kind: Kind, user: User, name: str, found: Evaluation | None = None) -> Explanation:
+    """Explain what a lookup answers a user; `found` if it is not what the rules say alone. Never raises."""
+    if found is None:
+        found = rules.lookup(kind, user, name)
     return Explanation(name, found, rules.reason(found), tuple(_steps(rules, kind, user, name, found, depth=0)))
 
 
 def _steps(rules: Ruleset, kind: Kind, user: User, name: str, found: Evaluation, *, depth: int) -> list[Step]:
     if found.rule_id == "override":
         return [Step("a local override answers", holds=True)]
+    if found.outcome == PERSISTED:
+        return [
+            Step(f"a sticky assignment answers: {found.group_name or found.rule_id}", holds=True),
+            Step("without it:", None, tuple(_rules(rules, kind, user, name, depth=depth))),
+        ]
     if found.mapped_to is not None:
         return [
             Step(f"config mapping sends the user to {found.mapped_to}", holds=True),

@@ -1,6 +1,6 @@
 """Parameter stores: names that stand for a value, a gate's two values, or a parameter of a config or layer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -10,6 +10,8 @@ from asyncsdk._rules.evaluate import Evaluation
 from asyncsdk._rules.ruleset import Kind, Ruleset
 from asyncsdk._rules.specs import read_fields
 from asyncsdk._rules.values import as_object
+
+Lookup = Callable[[Ruleset, Kind, User, str], Evaluation]
 
 _REFERENCES: dict[str, tuple[Kind, str]] = {
     "gate": ("gate", "gate_name"),
@@ -36,8 +38,8 @@ class Parameter:
     name: str = ""
 
 
-def parameter(rules: Ruleset, user: User, store: str, name: str) -> Parameter:
-    """Give a parameter of a store. Never raises: an unknown store or parameter has no value."""
+def parameter(rules: Ruleset, user: User, store: str, name: str, lookup: Lookup = Ruleset.lookup) -> Parameter:
+    """Give a parameter of a store, by looking up what it stands for. Never raises: an unknown one has no value."""
     for value in _overridden(rules, store):
         return Parameter(value.get(name))
     fields = as_object(_parameters(rules, store).get(name)) or {}
@@ -48,7 +50,7 @@ def parameter(rules: Ruleset, user: User, store: str, name: str) -> Parameter:
     target = fields.get(key)
     if kind is None or not isinstance(target, str):
         return Parameter()
-    found = rules.lookup(kind, user, target)
+    found = lookup(rules, kind, user, target)
     if kind == "gate":
         return Parameter(fields.get("pass_value" if found.value else "fail_value"), kind, found)
     inner = fields.get("param_name")

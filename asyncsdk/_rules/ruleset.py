@@ -6,7 +6,7 @@ from typing import Any, Literal
 import attrs
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.evaluate import Evaluation, Program, evaluate
+from asyncsdk._rules.evaluate import PERSISTED, Evaluation, Program, evaluate
 from asyncsdk._rules.linking import NEVER_KEPT, SECTIONS, Trail
 from asyncsdk._rules.outcomes import empty
 from asyncsdk._rules.program import compile_name
@@ -98,7 +98,7 @@ class Ruleset:
         if not self.sections:
             return self.source
         outcome = evaluation.outcome
-        return f"{self.source}:{outcome}" if outcome.isalpha() and outcome != "Persisted" else outcome
+        return f"{self.source}:{outcome}" if outcome.isalpha() and outcome != PERSISTED else outcome
 
     def names(self, section: str) -> Iterator[str]:
         """Give the names in a section."""

@@ -15,7 +15,7 @@ import attrs
 from asyncsdk._model.users import User
 from asyncsdk._rules.compile import compile_rules
 from asyncsdk._rules.conditions import unit_id
-from asyncsdk._rules.evaluate import Evaluation, Exposed, Run, TooDeepError, UnsupportedError
+from asyncsdk._rules.evaluate import PERSISTED, Evaluation, Exposed, Run, TooDeepError, UnsupportedError
 from asyncsdk._rules.exposures import as_json
 from asyncsdk._rules.linking import Linker
 from asyncsdk._rules.ruleset import Ruleset
@@ -195,7 +195,7 @@ def _restored(live: Evaluation, entry: Mapping[str, Any]) -> Evaluation:
         rule_id=text(entry.get("rule_id")) or "",
         passed=entry.get("value") is True,
         group_name=text(entry.get("group_name")),
-        outcome="Persisted",
+        outcome=PERSISTED,
         secondary=_read(entry.get("secondary_exposures")),
         undelegated=_read(entry.get("undelegated_secondary_exposures")),
         allocated_experiment=text(entry.get("config_delegate")),

@@ -26,6 +26,7 @@
 | int where a bool is wanted, in typed getters | given | the fallback | test_a_number_is_no_bool |
 | IPv4 parts above 255 | computed with | no country | test_an_impossible_address_has_no_country |
 | sticky: key of a unit without id | `:userID`, which all such users share | none, and nothing is sticky | test_a_storage_key_names_unit_and_type |
+| sticky: a lookup for whom nothing was loaded | deletes what is kept under the name | is not sticky, and changes nothing | test_a_user_who_was_not_loaded_is_not_sticky_and_loses_nothing |
 | sticky: a config mapping answers | kept under the new name, never read again | not sticky | test_what_overrides_mappings_and_bandits_answer_is_not_sticky |
 | sticky: an entry that is not understood | all entries of the unit count as absent | that one does | test_an_entry_that_cannot_answer_is_replaced |
 | sticky: version of an entry | `config_version` only | also `configVersion`, which Node's SDK writes | test_what_was_saved_answers |

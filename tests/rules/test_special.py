@@ -539,6 +539,12 @@ def test_a_user_who_is_no_longer_targeted_may_lose_it(targeting: list[Json], val
         assert found.evaluation.value == value
 
 
+def test_an_entry_that_names_no_experiment_is_weighed_against_nothing() -> None:
+    entry = {**SAVED, "config_delegate": None}
+
+    assert assigned(sticky(), "layer", ADA, "l", {"l": entry}, targeting=True).evaluation.rule_id == "old"
+
+
 def test_without_targeting_rules_nobody_is_left_out() -> None:
     assert assigned(sticky(), "experiment", ADA, "e", {"e": SAVED}, targeting=True).evaluation.rule_id == "old"
 

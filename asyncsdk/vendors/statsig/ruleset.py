@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 import attrs
 
 from asyncsdk._model.encoding import to_json
-from asyncsdk._model.stores import RulesCache
+from asyncsdk._model.stores import AssignmentStore, RulesCache
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 from asyncsdk.vendors._answers import HOPELESS, retry_after
 from asyncsdk.vendors._base import Request, Response
@@ -60,6 +60,15 @@ def _check_interval(instance: object, attribute: "attrs.Attribute[Any]", seconds
         raise ConfigurationError(msg)
 
 
+def _check_store(instance: object, attribute: "attrs.Attribute[Any]", store: object) -> None:
+    if store is not None and (isinstance(store, type) or not (hasattr(store, "load") and hasattr(store, "save"))):
+        kind = "FileCache" if attribute.name == "cache" else "FileAssignments"
+        msg = (
+            f"`{attribute.name}` of {type(instance).__name__} is a store with `load` and `save`, such as {kind}(folder)"
+        )
+        raise ConfigurationError(msg)
+
+
 @attrs.frozen(kw_only=True)
 class Rules:
     """Where rules come from, and how often they are asked for.
@@ -74,6 +83,10 @@ class Rules:
         bootstrap: Rules to begin with: JSON, a mapping, or the path of a file, which is watched.
         global_custom: Custom fields of every user; the user's own win.
         cache: Keeps the last good rules, for a start during an outage.
+        assignments: Keeps sticky assignments: a user stays in the group of an experiment, or of a layer's experiment,
+            that was given first, for as long as the experiment runs. See `client.load_assignments`.
+        enforce_overrides: An override rule of the experiment that matches wins over a sticky assignment.
+        enforce_targeting: A user whom the experiment's targeting rules leave out loses a sticky assignment.
 
     Raises:
         ConfigurationError: A setting cannot work.
@@ -89,7 +102,10 @@ class Rules:
     id_lists_interval: float = attrs.field(default=60.0, validator=_check_interval)
     bootstrap: bytes | Path | None = attrs.field(default=None, converter=_body, repr=False)
     global_custom: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
-    cache: RulesCache | None = None
+    cache: RulesCache | None = attrs.field(default=None, validator=_check_store)
+    assignments: AssignmentStore | None = attrs.field(default=None, validator=_check_store)
+    enforce_overrides: bool = False
+    enforce_targeting: bool = False
 
     def bypasses(self, failures: int, *, is_first: bool) -> bool:
         """Say whether the vendor itself is to be asked, after so many failures in a row.
