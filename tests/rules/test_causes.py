@@ -113,7 +113,7 @@ def test_a_saved_group_was_split_once() -> None:
     rules = loaded(ruleset(None, {"e": experiment(rule("nobody", [NOBODY], {}))}))
     saved = {"e": {"value": True, "json_value": {"color": "red"}, "rule_id": "a"}}
 
-    assert assign(rules, "experiment", ADA, "e", saved).evaluation.cause == "split"
+    assert assign(rules, "experiment", ADA, rules.experiment(ADA, "e"), saved).evaluation.cause == "split"
 
 
 def test_the_details_of_an_answer_carry_it() -> None:
