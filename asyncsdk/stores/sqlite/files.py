@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from asyncsdk._model.blocks import Block, BlockError, pack, unpack
+from asyncsdk._model.blocks import BlockError, pack
 from asyncsdk._model.spooling import (
     Adopted,
     Committed,
@@ -18,8 +18,17 @@ from asyncsdk._model.spooling import (
     Usage,
 )
 from asyncsdk.stores.sqlite import ownership
-from asyncsdk.stores.sqlite.database import Database, DeadRow, NewRow, Row
-from asyncsdk.stores.sqlite.opened import DamagedError, Opened, is_damage, is_full, name_of, open_file
+from asyncsdk.stores.sqlite.database import Database, DeadRow, NewRow, Row, UnknownVersionError
+from asyncsdk.stores.sqlite.opened import (
+    DamagedError,
+    Opened,
+    block_of,
+    is_damage,
+    is_full,
+    loss_of,
+    name_of,
+    open_file,
+)
 from asyncsdk.stores.sqlite.quarantine import set_aside_block, set_aside_file
 from asyncsdk.stores.sqlite.room import Room
 from asyncsdk.stores.sqlite.settings import SqliteSpool
@@ -143,7 +152,7 @@ class SqliteFiles:
             while excess > 0 and (oldest := own.database.oldest()) is not None:
                 destination, row = oldest
                 own.database.commit((), Settled((row.id,)), (), 0)
-                dropped.append(_dropped(self._own, destination, row))
+                dropped.append(loss_of(self._own, destination, row))
                 excess -= len(row.body)
                 self._room.gave_back(len(row.body))
         return excess <= 0, dropped
@@ -186,7 +195,7 @@ class SqliteFiles:
     def _good(self, file: Opened, destination: str, rows: Sequence[Row]) -> Iterator[StoredBlock]:
         for row in rows:
             try:
-                yield StoredBlock(row.id, row.done, _block_of(destination, row.body))
+                yield StoredBlock(row.id, row.done, block_of(destination, row.body))
             except BlockError:
                 self._quarantined += 1
                 set_aside_block(self._settings.folder, file.claim.path, row)
@@ -220,8 +229,10 @@ class SqliteFiles:
         except DamagedError:
             self._set_aside(claim)
             return []
+        except UnknownVersionError:
+            self._leave(claim)
+            return []
         if database is None:
-            self._not_ours[path] = path.stat().st_mtime_ns
             claim.release()
             return []
         file = Opened(claim, database)
@@ -290,25 +301,3 @@ class SqliteFiles:
         if number == self._own:
             self._own = 0
         return self._files.pop(number).close()
-
-
-def _block_of(destination: str, body: bytes) -> Block:
-    """Read a block of a destination.
-
-    Raises:
-        BlockError: It is damaged, or another's.
-    """
-    block = unpack(body)
-    if block.destination != destination:
-        raise BlockError
-    return block
-
-
-def _dropped(file: int, destination: str, row: Row) -> Dropped:
-    """Count what goes with a block."""
-    try:
-        records = unpack(row.body).records
-    except BlockError:
-        return Dropped(file, row.id, destination, 0)
-    left = [kept.is_exposure for position, kept in enumerate(records) if not row.done >> position & 1]
-    return Dropped(file, row.id, destination, left.count(False), left.count(True))

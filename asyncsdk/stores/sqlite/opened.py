@@ -7,8 +7,9 @@ from contextlib import suppress
 
 import attrs
 
-from asyncsdk._model.spooling import Settled
-from asyncsdk.stores.sqlite.database import Database, DeadRow, NewRow, UnknownVersionError
+from asyncsdk._model.blocks import Block, BlockError, unpack
+from asyncsdk._model.spooling import Dropped, Settled
+from asyncsdk.stores.sqlite.database import Database, DeadRow, NewRow, Row
 from asyncsdk.stores.sqlite.ownership import Claim
 
 # An emptied file gives its pages back a few at a time, this many seconds apart.
@@ -76,15 +77,14 @@ class DamagedError(Exception):
 
 
 def open_file(claim: Claim) -> Database | None:
-    """Open the file of a claim; None when that is not for us, or not possible now.
+    """Open the file of a claim; None when that is not possible now.
 
     Raises:
         DamagedError: It never will be.
+        UnknownVersionError: Another version made it, and is to read it.
     """
     try:
         return Database(claim.path)
-    except UnknownVersionError:
-        return None
     except sqlite3.Error as error:
         if is_damage(error):
             raise DamagedError from error
@@ -111,3 +111,25 @@ def name_of(error: sqlite3.Error | OSError) -> str:
     if isinstance(error, sqlite3.Error):
         return "disk full" if is_full(error) else str(error)
     return error.strerror or type(error).__name__
+
+
+def block_of(destination: str, body: bytes) -> Block:
+    """Read a block of a destination.
+
+    Raises:
+        BlockError: It is damaged, or another's.
+    """
+    block = unpack(body)
+    if block.destination != destination:
+        raise BlockError
+    return block
+
+
+def loss_of(file: int, destination: str, row: Row) -> Dropped:
+    """Count what goes with a block."""
+    try:
+        records = unpack(row.body).records
+    except BlockError:
+        return Dropped(file, row.id, destination, 0)
+    left = [kept.is_exposure for position, kept in enumerate(records) if not row.done >> position & 1]
+    return Dropped(file, row.id, destination, left.count(False), left.count(True))

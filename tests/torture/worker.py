@@ -1,0 +1,46 @@
+"""A process that is to be killed: it tracks all the time, and promises an event when its spool has it.
+
+    python worker.py <name> <url of the vendors> <folder> <producers>
+
+A promise is a line on its standard output, written after the verb has returned. Without producers it only delivers
+what others have left, until its standard input ends.
+"""
+
+import asyncio
+import os
+import sys
+from itertools import count
+
+from asyncsdk import Amplitude, Client, Limits, RudderStack, Statsig
+from asyncsdk.stores import SqliteSpool
+
+LIMITS = Limits(events=50, linger=0.02, retry_first=0.02, retry_most=0.2, timeout=2.0, queued_events=2000)
+
+
+def make_client(url: str, folder: str) -> Client:
+    return Client(
+        RudderStack("key", url, limits=LIMITS),
+        Amplitude("key", url=f"{url}/2/httpapi", limits=LIMITS),
+        Statsig("secret-key", rules=None, log_event_url=f"{url}/v1/log_event", limits=LIMITS),
+        spool=SqliteSpool(folder, keep_free=0),
+    )
+
+
+async def produce(client: Client, name: str, producer: int) -> None:
+    user = f"user-{name}-{producer}"
+    for number in count():
+        event_id = f"{name}-{producer}-{number}"
+        await client.track(user, event_id, {"n": number, "text": "x" * (number * 37 % 900)}, message_id=event_id)
+        os.write(1, event_id.encode() + b"\n")
+        await asyncio.sleep(0.002)
+
+
+async def main(name: str, url: str, folder: str, producers: int) -> None:
+    async with make_client(url, folder) as client:
+        if not producers:
+            await asyncio.to_thread(sys.stdin.read)
+        await asyncio.gather(*(produce(client, name, producer) for producer in range(producers)))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))
