@@ -173,11 +173,13 @@ def about_rules() -> None:
 
     def changed(change: RulesetChange) -> None: ...
 
+    def checked(health: RulesHealth) -> None: ...
+
     def evaluated(user: User, answer: Answer) -> None: ...
 
     def asked(exchange: Exchange) -> None: ...
 
-    client.on_ruleset_change(changed).on_evaluation(evaluated).on_request(asked)
+    client.on_ruleset_change(changed).on_rules_health(checked).on_evaluation(evaluated).on_request(asked)
 
 
 # --- events ---------------------------------------------------------------------------------------------------
