@@ -40,6 +40,7 @@ class _UnreadableError(Exception):
 
 # What trouble is called, the first that fits; whatever else happens is a lost connection.
 _TROUBLE: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str]] = (
+    (aiohttp.ConnectionTimeoutError, "no connection in time"),  # unlike after a `timeout`, nothing was sent
     (TimeoutError, "timeout"),
     ((aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch), "certificate"),
     (aiohttp.ClientConnectorDNSError, "name not found"),

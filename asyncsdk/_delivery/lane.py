@@ -313,7 +313,7 @@ class Lane:
         part[:] = [record for record in part if record.fate is None]
         if outcome.paused:
             self._pause(flight, keys_of(outcome.paused), verdict.pause_for)
-        if outcome.retry:
+        if outcome.retry or verdict.unwell:
             flight.plain = flight.plain or verdict.plain
             self._fail(flight, verdict)
             return False

@@ -156,6 +156,7 @@ class Verdict:
         patience: With `halve`: answers like this one that are retried first.
         too_large: With `halve`: the size was the cause, so fill later requests less.
         halt: Nothing was taken, and nothing will be until a person acts: pause the destination.
+        unwell: With `reject`: the vendor is in trouble all the same, so wait as after a failure.
         plain: With `retry`: do not compress this batch again.
         retry_after: Least seconds to wait; None leaves it to the circuit.
         reason: A few words for `health()`, reports and the log; never a user's value.
@@ -170,6 +171,7 @@ class Verdict:
     patience: int = 0
     too_large: bool = False
     halt: bool = False
+    unwell: bool = False
     plain: bool = False
     retry_after: float | None = None
     reason: str = ""

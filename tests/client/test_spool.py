@@ -493,3 +493,15 @@ async def test_deliveries_are_told_by_id(tmp_path: Path, server: DevServer) -> N
         await receipt
 
     assert [(event_id, fate.status) for event_id, fate in told] == [(receipt.event_id, "delivered")]
+
+
+async def test_an_event_that_may_have_arrived_is_not_sent_to_statsig_again_if_told_so(
+    tmp_path: Path, server: DevServer
+) -> None:
+    server.script("statsig", Fault.lost_reply())
+    async with client(tmp_path, statsig(server, ambiguous="drop")) as one:
+        lost = await (await one.log_event(ADA, "a"))
+        fates = await (await one.log_event(ADA, "b"))
+
+    assert (lost["Statsig"].status, fates["Statsig"].status) == ("rejected", "delivered")
+    assert names(server, "statsig") == ["a", "b"]

@@ -18,7 +18,7 @@ from asyncsdk._model.users import User
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 from asyncsdk.vendors._base import Refusal, Response, Verdict
-from asyncsdk.vendors.statsig import Statsig
+from asyncsdk.vendors.statsig import Statsig, events
 
 STATSIG = Statsig("secret-key", session_id="session-1")
 BOB = User("bob-7")
@@ -283,3 +283,33 @@ def test_any_other_success_is_one(body: bytes) -> None:
 )
 def test_the_event_log_s_statuses_mean_what_they_say(status: int, verdict: Verdict) -> None:
     assert STATSIG.judge(Response(status, {}, b'{"success":false}'), [b"{"] * 2) == verdict
+
+
+EXPOSURE = events.exposure(("statsig::gate_exposure", b"{}", b"[]"), User("ada"), 1, None, {})
+CUSTOM = b'{"time":1,"eventName":"bought","user":{}'
+
+
+@pytest.mark.parametrize("error", ["timeout", "connection lost"])
+def test_events_that_may_have_arrived_are_given_up_if_told_to(error: str) -> None:
+    verdict = Statsig("secret-key", ambiguous="drop").judge(Response(0, error=error), [CUSTOM, EXPOSURE, CUSTOM])
+
+    assert verdict.reject == dict.fromkeys([0, 2], f"may have arrived: {error}")
+    assert (list(verdict.retry), verdict.unwell) == ([1], True)
+
+
+@pytest.mark.parametrize("answer", [Response(0, error="refused"), Response(503), Response(0, error="name not found")])
+def test_events_that_cannot_have_arrived_are_sent_again(answer: Response) -> None:
+    verdict = Statsig("secret-key", ambiguous="drop").judge(answer, [CUSTOM, EXPOSURE])
+
+    assert (list(verdict.retry), verdict.reject) == ([0, 1], {})
+
+
+def test_events_that_may_have_arrived_are_sent_again_otherwise() -> None:
+    verdict = Statsig("secret-key").judge(Response(0, error="timeout"), [CUSTOM, EXPOSURE])
+
+    assert list(verdict.retry) == [0, 1]
+
+
+def test_another_word_for_it_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="ambiguous"):
+        Statsig("secret-key", ambiguous="maybe")  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """Statsig: its event log, and where its rules come from."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from uuid import uuid4
 
 import attrs
@@ -36,6 +36,12 @@ def _check_secret(instance: object, attribute: "attrs.Attribute[Any]", key: obje
     check_key(instance, attribute, key)
 
 
+def _check_ambiguous(_: object, __: object, ambiguous: object) -> None:
+    if ambiguous not in ("retry", "drop"):
+        msg = "`ambiguous` of Statsig must be 'retry' or 'drop'"
+        raise ConfigurationError(msg)
+
+
 def _events_url(url: str) -> str:
     return with_path(url, events.PATH)
 
@@ -56,7 +62,10 @@ class Statsig:
         offline: Ask nothing and send nothing: rules are what `bootstrap` and `cache` have, events are skipped.
         log_event_url: Where events go, the whole address; without a path, Statsig's own is appended.
         message_ids: Send each event's id in its metadata, as `asyncsdk_event_id`: Statsig drops no copies,
-            so where events outlive a process somebody else may want to.
+            so where events outlive a process somebody else may want to. With a spool they are always sent.
+        ambiguous: What becomes of custom events when the answer is lost, so that they may have arrived: `retry` sends
+            them again, and Statsig may count them twice; `drop` gives them up (`rejected`; with a spool, a dead
+            letter). Exposures are sent again in any case.
         session_id: Names this client in requests; one is made if it is not given.
         name: What reports and `integrations` call it.
         overflow: What a full queue does: `drop`, `wait` or `raise`.
@@ -78,6 +87,7 @@ class Statsig:
     offline: bool = attrs.field(default=False, kw_only=True)
     log_event_url: str = attrs.field(default=LOG_EVENT_URL, kw_only=True, converter=_events_url, validator=check_url)
     message_ids: bool = attrs.field(default=False, kw_only=True)
+    ambiguous: Literal["retry", "drop"] = attrs.field(default="retry", kw_only=True, validator=_check_ambiguous)
     session_id: str = attrs.field(factory=lambda: str(uuid4()), kw_only=True, repr=False, validator=check_key)
     name: str = attrs.field(default="Statsig", kw_only=True, validator=check_name)
     overflow: Overflow = attrs.field(default="drop", kw_only=True, validator=check_overflow)
@@ -98,7 +108,7 @@ class Statsig:
 
     def judge(self, response: Response, chunks: Sequence[bytes]) -> Verdict:
         """Go by the status, and by a `success` that is false; Statsig says nothing of single events."""
-        return events.judge(response, len(chunks))
+        return events.judge(response, chunks, once=self.ambiguous == "drop")
 
     @property
     def cache_key(self) -> str:

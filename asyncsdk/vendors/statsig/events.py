@@ -38,6 +38,10 @@ PATIENCE = 5
 _NO_SUCH_CALL = Refusal("skipped", "no such call")
 
 Message = dict[str, Any]
+# Without an answer, these leave open whether the request was taken.
+_MAY_HAVE_ARRIVED = frozenset({"timeout", "connection lost"})
+# Other events begin with their time.
+_EXPOSURE_START = b'{"eventName":"'
 _EXPOSURE = (
     b'{"eventName":"%b","value":null,"metadata":%b,"secondaryExposures":%b,"user":%b,"time":%d,"statsigMetadata":%b'
 )
@@ -87,8 +91,20 @@ def frame(chunks: Sequence[bytes], now_ms: int, url: str, secret_key: str, sessi
     return Request(url, PATH, headers, body, GZIP_FROM, events=len(chunks))
 
 
-def judge(response: Response, count: int) -> Verdict:
-    """Say what an answer means for `count` events; a 2xx with an empty or unreadable body is a success."""
+def judge(response: Response, chunks: Sequence[bytes], *, once: bool = False) -> Verdict:
+    """Say what an answer means for `chunks`; a 2xx with an empty or unreadable body is a success.
+
+    Args:
+        response: The answer.
+        chunks: What was sent.
+        once: Send no custom event again that may have arrived. Exposures are: copies of them do not count.
+    """
+    count = len(chunks)
+    if once and response.error in _MAY_HAVE_ARRIVED:
+        custom = [position for position, chunk in enumerate(chunks) if not chunk.startswith(_EXPOSURE_START)]
+        again = sorted(set(range(count)).difference(custom))
+        reject = dict.fromkeys(custom, f"may have arrived: {response.error}")
+        return Verdict(reject=reject, retry=again, unwell=True, reason=response.error)
     if 200 <= response.status < 300 and _says_no(response.body):
         return Verdict(halve=True, patience=PATIENCE, reason="success: false")
     return by_status(response, count)
