@@ -11,13 +11,18 @@ from asyncsdk._model.receipts import Record
 from asyncsdk._model.users import User, order_key
 from asyncsdk._rules.evaluate import Evaluation
 from asyncsdk._rules.exposures import Exposure, Recent, config_exposure, gate_exposure, layer_exposure
-from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk._rules.ruleset import Kind, Ruleset
 from asyncsdk.errors import ClientClosedError, InvalidEventError, QueueFullError
 from asyncsdk.vendors.statsig.events import exposure as write_exposure
 
 
 class Exposures:
-    """Reports each exposure once per window, from any thread; a lookup pays for a set look-up, mostly."""
+    """Reports each exposure once per window, from any thread; a lookup pays for a set look-up, mostly.
+
+    Attributes:
+        recent: What was reported of late.
+        is_due: Says whether an exposure is to be reported, and remembers it: `Recent.is_new`, if there is a lane.
+    """
 
     def __init__(
         self,
@@ -39,25 +44,45 @@ class Exposures:
         self._put = offer if offer is not None or lane is None else lane.offer
         self._middleware = middleware
         self.recent = Recent()
+        self.is_due: Callable[..., bool] = _never if lane is None else self.recent.is_new
 
-    def gate(self, rules: Ruleset, user: User, found: Evaluation, *, manual: bool = False) -> None:
-        """Report that a user saw a gate."""
-        if self._lane is not None and self.recent.is_new(user, found, manual=manual):
-            self._report(rules, user, found, gate_exposure(rules, found, manual=manual))
+    def gate(self, rules: Ruleset, user: User, found: Evaluation) -> None:
+        """Report that a user saw a gate; its exposure is due."""
+        self._report(rules, user, found, gate_exposure(rules, found))
 
-    def config(self, rules: Ruleset, user: User, found: Evaluation, *, manual: bool = False) -> None:
-        """Report that a user saw a config or an experiment."""
-        if self._lane is not None and self.recent.is_new(user, found, manual=manual):
-            self._report(rules, user, found, config_exposure(rules, found, manual=manual))
+    def config(self, rules: Ruleset, user: User, found: Evaluation) -> None:
+        """Report that a user saw a config or an experiment; its exposure is due."""
+        self._report(rules, user, found, config_exposure(rules, found))
 
-    def parameter(self, rules: Ruleset, user: User, found: Evaluation, parameter: str, *, manual: bool = False) -> None:
-        """Report that a user saw a parameter of a layer."""
-        if self._lane is not None and self.recent.is_new(user, found, parameter, manual=manual):
-            self._report(rules, user, found, layer_exposure(rules, found, parameter, manual=manual), parameter)
+    def parameter(self, rules: Ruleset, user: User, found: Evaluation, parameter: str) -> None:
+        """Report that a user saw a parameter of a layer, if that is due."""
+        if self.is_due(user, found, parameter):
+            self._report(rules, user, found, layer_exposure(rules, found, parameter), parameter)
 
-    def _report(self, rules: Ruleset, user: User, found: Evaluation, exposure: Exposure, parameter: str = "") -> None:
+    def manual(self, rules: Ruleset, user: User, kind: Kind, found: Evaluation, parameter: str) -> None:
+        """Report that a user saw something because somebody says so; only a layer has a `parameter`."""
+        parameter = parameter if kind == "layer" else ""
+        if not self.is_due(user, found, parameter, manual=True):
+            return
+        if kind == "layer":
+            exposure = layer_exposure(rules, found, parameter, manual=True)
+        else:
+            exposure = (gate_exposure if kind == "gate" else config_exposure)(rules, found, manual=True)
+        self._report(rules, user, found, exposure, parameter, manual=True)
+
+    def _report(
+        self,
+        rules: Ruleset,
+        user: User,
+        found: Evaluation,
+        exposure: Exposure,
+        parameter: str = "",
+        *,
+        manual: bool = False,
+    ) -> None:
         for consulted in found.consulted:
-            self.config(rules, user, consulted)
+            if self.is_due(user, consulted):
+                self.config(rules, user, consulted)
         if not self._life.takes_events or not self._life.is_in_its_process:
             return
         sampled = self.recent.sample(rules, user, found)
@@ -67,27 +92,33 @@ class Exposures:
         parts = (exposure.event_name, exposure.metadata, exposure.secondary)
         late = partial(write_exposure, parts, self._redacted(user), int(time.time() * 1000), tier, sampled.metadata)
         record = Record(_line(user), "", b"", time.monotonic(), late=late)
+        unsee = partial(self.recent.unsee, user, found, parameter, manual=manual)
         if self._life.is_on_its_loop:
-            self._offer(record, user, found, parameter)
+            self._offer(record, unsee)
             return
         try:
-            self._life.call_soon(partial(self._offer, record, user, found, parameter))
+            self._life.call_soon(partial(self._offer, record, unsee))
         except (ClientClosedError, QueueFullError):  # a lookup never raises; it is new again the next time
-            self.recent.unsee(user, found, parameter)
+            unsee()
 
-    def _offer(self, record: Record, user: User, found: Evaluation, parameter: str) -> None:
+    def _offer(self, record: Record, unsee: Callable[[], None]) -> None:
         """Queue an exposure. One that finds no room is counted, and is new again the next time."""
         if self._lane is None or self._put is None or self._life.state == "closed":
             return
         if not self._put(record):
             self._lane.ledger.turn_away_exposure("queue full")
-            self.recent.unsee(user, found, parameter)
+            unsee()
 
     def _redacted(self, user: User) -> User:
         for function in self._middleware():
             if isinstance(function, Redact):
                 user = function.clean_user(user)
         return user
+
+
+def _never(*_: object, **__: object) -> bool:
+    """Say that an exposure is not due, for want of somebody to report it to."""
+    return False
 
 
 def _line(user: User) -> str:

@@ -14,6 +14,7 @@ from asyncsdk._model.receipts import Receipt
 from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
 from asyncsdk._model.users import User
 from asyncsdk._rules.bootstrap import client_response, client_view
+from asyncsdk._rules.evaluate import evaluate
 from asyncsdk._rules.explain import Explanation
 from asyncsdk._rules.overrides import Group, Overrides
 from asyncsdk._rules.ruleset import Ruleset
@@ -52,35 +53,38 @@ class LookupVerbs:
             return (await self.get_gate(user, name, exposure=exposure)).value
         rules = self._holder.rules
         who = user if type(user) is User else someone(user)
-        found = rules.gate(who, name)
-        if exposure:
+        found = evaluate(rules.gates.get(name) or rules.find("gate", name), who)
+        if exposure and self._lookups.exposures.is_due(who, found):
             self._lookups.exposures.gate(rules, who, found)
         return found.value  # type: ignore[no-any-return] # a gate's value is a bool
 
     async def get_gate(self, user: Who, name: str, *, exposure: bool = True) -> FeatureGate:
         """Give a gate's answer with its reasons."""
         rules = await self._first_rules() if self._awaits_rules else self._holder.rules
-        return show_gate(rules, self._lookups.gate(rules, someone(user), name, exposure=exposure))
+        return show_gate(rules, self._lookups.gate(rules, someone(user), name, exposure))
 
     async def get_config(self, user: Who, name: str, *, exposure: bool = True) -> DynamicConfig:
         """Give a dynamic config's answer; an unknown one is empty."""
         rules = await self._first_rules() if self._awaits_rules else self._holder.rules
-        return self._lookups.config(rules, someone(user), name, exposure=exposure)
+        who = user if type(user) is User else someone(user)
+        return self._lookups.config(rules, who, name, exposure)
 
     async def get_experiment(self, user: Who, name: str, *, exposure: bool = True) -> Experiment:
         """Give an experiment's answer; an unknown one is empty."""
         rules = await self._first_rules() if self._awaits_rules else self._holder.rules
-        return self._lookups.experiment(rules, someone(user), name, exposure=exposure)
+        who = user if type(user) is User else someone(user)
+        return self._lookups.experiment(rules, who, name, exposure)
 
     async def get_layer(self, user: Who, name: str, *, exposure: bool = True) -> Layer:
         """Give a layer's answer; reading a parameter of it reports that."""
         rules = await self._first_rules() if self._awaits_rules else self._holder.rules
-        return self._lookups.layer(rules, someone(user), name, exposure=exposure)
+        who = user if type(user) is User else someone(user)
+        return self._lookups.layer(rules, who, name, exposure)
 
     async def get_parameter_store(self, user: Who, name: str, *, exposure: bool = True) -> ParameterStore:
         """Give a parameter store; reading a parameter reports what it stands for."""
         rules = await self._first_rules() if self._awaits_rules else self._holder.rules
-        return self._lookups.store(rules, someone(user), name, exposure=exposure)
+        return self._lookups.store(rules, someone(user), name, exposure)
 
     async def load_assignments(self, user: Who) -> bool:
         """Load which groups of experiments a user was given, so that the lookups that follow keep to them.

@@ -2,7 +2,8 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import attrs
@@ -12,7 +13,7 @@ from asyncsdk._exposures import Exposures
 from asyncsdk._model.results import Answer, DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
 from asyncsdk._model.users import User
 from asyncsdk._rules import views
-from asyncsdk._rules.evaluate import Evaluation
+from asyncsdk._rules.evaluate import Evaluation, evaluate
 from asyncsdk._rules.explain import Explanation
 from asyncsdk._rules.explain import explain as explain_tree
 from asyncsdk._rules.overrides import Overrides
@@ -58,7 +59,9 @@ def someone(user: object) -> User:
 
 @attrs.define(eq=False)
 class Lookups:
-    """Answers from a given ruleset, and reports what users saw.
+    """Answers from a given ruleset, and reports what users saw if `exposure` says so.
+
+    That is no keyword here: one costs a lookup a tenth more.
 
     Attributes:
         exposures: Where reports go.
@@ -84,43 +87,40 @@ class Lookups:
             return self._find_experiment(rules, user, name)
         return self._find_layer(rules, user, name) if kind == "layer" else rules.lookup(kind, user, name)
 
-    def gate(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> Evaluation:
+    def gate(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Evaluation:
         """Evaluate a gate."""
-        found = rules.gate(user, name)
-        if exposure:
+        found = evaluate(rules.gates.get(name) or rules.find("gate", name), user)
+        if exposure and self.exposures.is_due(user, found):
             self.exposures.gate(rules, user, found)
         return found
 
-    def config(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> DynamicConfig:
+    def config(self, rules: Ruleset, user: User, name: str, exposure: bool) -> DynamicConfig:
         """Evaluate a dynamic config."""
-        found = rules.config(user, name)
-        if exposure:
+        found = evaluate(rules.configs.get(name) or rules.find("config", name), user)
+        if exposure and self.exposures.is_due(user, found):
             self.exposures.config(rules, user, found)
-        return views.config(rules, found)
+        kept: tuple[object, DynamicConfig] | None = found.view
+        return kept[1] if kept is not None and kept[0] is rules.stamp else views.config(rules, found)
 
-    def experiment(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> Experiment:
+    def experiment(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Experiment:
         """Evaluate an experiment."""
         found = self._find_experiment(rules, user, name)
-        if exposure:
+        if exposure and self.exposures.is_due(user, found):
             self.exposures.config(rules, user, found)
-        return views.experiment(rules, found)
+        kept: tuple[object, Experiment] | None = found.view
+        return kept[1] if kept is not None and kept[0] is rules.stamp else views.experiment(rules, found)
 
-    def layer(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> Layer:
+    def layer(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Layer:
         """Evaluate a layer; a parameter is reported when it is read."""
         found = self._find_layer(rules, user, name)
+        return views.layer(rules, found, partial(self.exposures.parameter, rules, user, found) if exposure else None)
 
-        def on_read(read: str) -> None:
-            if exposure:
-                self.exposures.parameter(rules, user, found, read)
-
-        return views.layer(rules, found, on_read)
-
-    def store(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> ParameterStore:
+    def store(self, rules: Ruleset, user: User, name: str, exposure: bool) -> ParameterStore:
         """Give a parameter store; what a parameter stands for is reported when it is read."""
 
-        def find(wanted: str, accepts: Callable[[Any], bool]) -> Any:
+        def find(wanted: str, kinds: Container[type]) -> Any:
             found = parameter(rules, user, name, wanted, self.find)
-            if not accepts(found.value):
+            if found.value.__class__ not in kinds:
                 return None
             if found.evaluation is not None:
                 self._read_through(rules, user, found, found.evaluation, exposure=exposure)
@@ -138,22 +138,18 @@ class Lookups:
     def log_exposure(self, rules: Ruleset, user: User, name: str, parameter_name: str | None) -> None:
         """Report that a user saw something, whatever was reported before."""
         kind = kind_of(rules, name)
-        self._report(rules, user, kind, self.find(rules, kind, user, name), parameter_name or "", manual=True)
+        self.exposures.manual(rules, user, kind, self.find(rules, kind, user, name), parameter_name or "")
 
     def explain(self, rules: Ruleset, user: User, name: str) -> Explanation:
         """Show a whole decision; nothing is reported."""
         kind = kind_of(rules, name)
         return explain_tree(rules, kind, user, name, self.find(rules, kind, user, name))
 
-    def _report(
-        self, rules: Ruleset, user: User, kind: Kind, found: Evaluation, name: str, *, manual: bool = False
-    ) -> None:
-        if kind == "gate":
-            self.exposures.gate(rules, user, found, manual=manual)
-        elif kind == "layer":
-            self.exposures.parameter(rules, user, found, name, manual=manual)
-        else:
-            self.exposures.config(rules, user, found, manual=manual)
+    def _report(self, rules: Ruleset, user: User, kind: Kind, found: Evaluation, name: str) -> None:
+        if kind == "layer":
+            self.exposures.parameter(rules, user, found, name)
+        elif self.exposures.is_due(user, found):
+            (self.exposures.gate if kind == "gate" else self.exposures.config)(rules, user, found)
 
 
 @attrs.define(eq=False)
@@ -166,24 +162,24 @@ class WatchedLookups(Lookups):
 
     watchers: tuple[Callable[[User, Answer], object], ...] = ()
 
-    def gate(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> Evaluation:
+    def gate(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Evaluation:
         """Evaluate a gate."""
-        found = super().gate(rules, user, name, exposure=exposure)
+        found = super().gate(rules, user, name, exposure)
         self._tell(user, show_gate(rules, found))
         return found
 
-    def config(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> DynamicConfig:
+    def config(self, rules: Ruleset, user: User, name: str, exposure: bool) -> DynamicConfig:
         """Evaluate a dynamic config."""
-        return self._tell(user, super().config(rules, user, name, exposure=exposure))
+        return self._tell(user, super().config(rules, user, name, exposure))
 
-    def experiment(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> Experiment:
+    def experiment(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Experiment:
         """Evaluate an experiment."""
-        return self._tell(user, super().experiment(rules, user, name, exposure=exposure))
+        return self._tell(user, super().experiment(rules, user, name, exposure))
 
-    def layer(self, rules: Ruleset, user: User, name: str, *, exposure: bool) -> Layer:
+    def layer(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Layer:
         """Evaluate a layer; the watchers' own reading of it is no exposure."""
-        answer = super().layer(rules, user, name, exposure=exposure)
-        self._tell(user, attrs.evolve(answer, on_read=_ignore))
+        answer = super().layer(rules, user, name, exposure)
+        self._tell(user, answer.telling(None))
         return answer
 
     def _read_through(
@@ -198,15 +194,11 @@ class WatchedLookups(Lookups):
         return answer
 
 
-def _ignore(_: str) -> None:
-    """Report nothing."""
-
-
 _VIEWS: Mapping[Kind, Callable[[Ruleset, Evaluation], Answer]] = {
     "gate": views.gate,
     "config": views.config,
     "experiment": views.experiment,
-    "layer": lambda rules, found: views.layer(rules, found, _ignore),
+    "layer": lambda rules, found: views.layer(rules, found, None),
 }
 
 

@@ -4,13 +4,25 @@ A getter never raises. It gives the parameter when it is there and of the asked 
 that is `null` counts as missing. Lists and objects are given as copies, so that nobody changes the rules.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Literal, TypeVar, overload
 
 import attrs
 
 Fallback = TypeVar("Fallback")
 Cause = Literal["", "static", "targeting_match", "split", "default", "disabled"]
+
+# Values come out of JSON, so these are all the types there are.
+_TEXT, _NUMBER, _BOOL = frozenset({str}), frozenset({int, float}), frozenset({bool})
+_ARRAY, _OBJECT = frozenset({list}), frozenset({dict})
+_ANYTHING = _TEXT | _NUMBER | _BOOL | _ARRAY | _OBJECT
+_LIKE: tuple[tuple[Any, Container[type]], ...] = (
+    (bool, _BOOL),
+    ((int, float), _NUMBER),
+    (str, _TEXT),
+    (list, _ARRAY),
+    (Mapping, _OBJECT),
+)
 
 
 @attrs.frozen
@@ -63,8 +75,8 @@ class Parameters:
 
     __slots__ = ()
 
-    def _read(self, name: str, accepts: Callable[[Any], bool]) -> Any:
-        """Give a parameter that is accepted, else None."""
+    def _read(self, name: str, kinds: Container[type], fallback: Any) -> Any:
+        """Give a parameter of one of these types, else the fallback."""
         raise NotImplementedError
 
     @overload
@@ -73,7 +85,7 @@ class Parameters:
     def get(self, name: str, fallback: Fallback) -> Any | Fallback: ...
     def get(self, name: str, fallback: Any = None) -> Any:
         """Give a parameter of any type; with a fallback, only one of the fallback's JSON type."""
-        value = self._read(name, _is_present if fallback is None else _like(fallback))
+        value = self._read(name, _ANYTHING if fallback is None else _like(fallback), None)
         return fallback if value is None else _copy(value)
 
     @overload
@@ -82,8 +94,7 @@ class Parameters:
     def get_string(self, name: str, fallback: Fallback) -> str | Fallback: ...
     def get_string(self, name: str, fallback: Any = None) -> Any:
         """Give a text."""
-        value = self._read(name, _is_string)
-        return fallback if value is None else value
+        return self._read(name, _TEXT, fallback)
 
     @overload
     def get_number(self, name: str) -> float | None: ...
@@ -91,8 +102,7 @@ class Parameters:
     def get_number(self, name: str, fallback: Fallback) -> float | Fallback: ...
     def get_number(self, name: str, fallback: Any = None) -> Any:
         """Give a number, whole or not, as the rules hold it; a bool is none."""
-        value = self._read(name, _is_number)
-        return fallback if value is None else value
+        return self._read(name, _NUMBER, fallback)
 
     @overload
     def get_bool(self, name: str) -> bool | None: ...
@@ -100,8 +110,7 @@ class Parameters:
     def get_bool(self, name: str, fallback: Fallback) -> bool | Fallback: ...
     def get_bool(self, name: str, fallback: Any = None) -> Any:
         """Give True or False."""
-        value = self._read(name, _is_bool)
-        return fallback if value is None else value
+        return self._read(name, _BOOL, fallback)
 
     @overload
     def get_array(self, name: str) -> list[Any] | None: ...
@@ -109,7 +118,7 @@ class Parameters:
     def get_array(self, name: str, fallback: Fallback) -> list[Any] | Fallback: ...
     def get_array(self, name: str, fallback: Any = None) -> Any:
         """Give a list, as a copy."""
-        value = self._read(name, _is_array)
+        value = self._read(name, _ARRAY, None)
         return fallback if value is None else _copy(value)
 
     @overload
@@ -118,7 +127,7 @@ class Parameters:
     def get_object(self, name: str, fallback: Fallback) -> dict[str, Any] | Fallback: ...
     def get_object(self, name: str, fallback: Any = None) -> Any:
         """Give an object, as a copy."""
-        value = self._read(name, _is_object)
+        value = self._read(name, _OBJECT, None)
         return fallback if value is None else _copy(value)
 
 
@@ -144,9 +153,9 @@ class DynamicConfig(Parameters):
         """All parameters, as a copy."""
         return _copy(self._value)  # type: ignore[no-any-return]
 
-    def _read(self, name: str, accepts: Callable[[Any], bool]) -> Any:
+    def _read(self, name: str, kinds: Container[type], fallback: Any) -> Any:
         value = self._value.get(name)
-        return value if accepts(value) else None
+        return value if value.__class__ in kinds else fallback
 
 
 @attrs.define
@@ -173,9 +182,9 @@ class Experiment(Parameters):
         """All parameters, as a copy."""
         return _copy(self._value)  # type: ignore[no-any-return]
 
-    def _read(self, name: str, accepts: Callable[[Any], bool]) -> Any:
+    def _read(self, name: str, kinds: Container[type], fallback: Any) -> Any:
         value = self._value.get(name)
-        return value if accepts(value) else None
+        return value if value.__class__ in kinds else fallback
 
 
 def _unread(_: str) -> None:
@@ -209,15 +218,28 @@ class Layer(Parameters):
         """All parameters, as a copy, without reporting anything."""
         return _copy(self._value)  # type: ignore[no-any-return]
 
-    def _read(self, name: str, accepts: Callable[[Any], bool]) -> Any:
+    def telling(self, on_read: Callable[[str], None] | None) -> "Layer":
+        """Give the same answer, of which `on_read` is told what is read; None tells nobody."""
+        return Layer(
+            self.name,
+            self._value,
+            on_read or _unread,
+            self.rule_id,
+            self.id_type,
+            self.group,
+            self.allocated_experiment,
+            self.details,
+        )
+
+    def _read(self, name: str, kinds: Container[type], fallback: Any) -> Any:
         value = self._value.get(name)
-        if not accepts(value):
-            return None
+        if value.__class__ not in kinds:
+            return fallback
         self._on_read(name)
         return value
 
 
-def _found_nothing(_: str, __: Callable[[Any], bool]) -> Any:
+def _found_nothing(_: str, __: Container[type]) -> Any:
     """Know no parameter."""
 
 
@@ -232,46 +254,20 @@ class ParameterStore(Parameters):
     """
 
     name: str
-    _find: Callable[[str, Callable[[Any], bool]], Any] = attrs.field(default=_found_nothing, repr=False, eq=False)
+    _find: Callable[[str, Container[type]], Any] = attrs.field(default=_found_nothing, repr=False, eq=False)
 
-    def _read(self, name: str, accepts: Callable[[Any], bool]) -> Any:
-        return self._find(name, accepts)
+    def _read(self, name: str, kinds: Container[type], fallback: Any) -> Any:
+        value = self._find(name, kinds)
+        return fallback if value is None else value
 
 
 Answer = FeatureGate | DynamicConfig | Experiment | Layer
 """What a lookup of a name answers."""
 
 
-def _is_present(value: Any) -> bool:
-    return value is not None
-
-
-def _is_string(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_number(value: Any) -> bool:
-    return value.__class__ is int or value.__class__ is float
-
-
-def _is_bool(value: Any) -> bool:
-    return value.__class__ is bool
-
-
-def _is_array(value: Any) -> bool:
-    return isinstance(value, list)
-
-
-def _is_object(value: Any) -> bool:
-    return isinstance(value, Mapping)
-
-
-_KINDS = (_is_bool, _is_number, _is_string, _is_array, _is_object)
-
-
-def _like(fallback: Any) -> Callable[[Any], bool]:
-    """Give the test for values of a fallback's JSON type; one that JSON does not know accepts anything."""
-    return next((kind for kind in _KINDS if kind(fallback)), _is_present)
+def _like(fallback: Any) -> Container[type]:
+    """Give the types of a fallback's JSON type; one that JSON does not know accepts anything."""
+    return next((kinds for known, kinds in _LIKE if isinstance(fallback, known)), _ANYTHING)
 
 
 def _copy(value: Any) -> Any:

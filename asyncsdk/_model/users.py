@@ -1,7 +1,7 @@
 """Who an event or a lookup is about."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -47,7 +47,8 @@ class User:
     anonymous_id: str | int | None = attrs.field(default=None, kw_only=True)
     device_id: str | int | None = attrs.field(default=None, kw_only=True)
     statsig_environment: Mapping[str, str] | None = attrs.field(default=None, kw_only=True)
-    _memo: dict[Any, Any] | None = attrs.field(default=None, init=False, repr=False, eq=False)
+    # What was worked out about the user; None: never asked about, False: once, which is not worth remembering.
+    _memo: dict[Any, Any] | Literal[False] | None = attrs.field(default=None, init=False, repr=False, eq=False)
     # Whose line their events stand in, once it is known that the fields are what they should be.
     _line: str | None = attrs.field(default=None, init=False, repr=False, eq=False)
 

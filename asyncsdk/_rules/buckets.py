@@ -10,13 +10,16 @@
 """
 
 from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Callable
 from hashlib import sha256
 from struct import Struct
 
+from asyncsdk._model.users import User
 from asyncsdk._rules.values import text
 
 _FIRST_8 = Struct(">Q").unpack_from
+_NOTHING_HASHED = sha256().copy  # a copy comes faster than a new one
 
 
 def encoded(text: str) -> bytes:
@@ -45,9 +48,29 @@ def bucketer(salt: str, size: int) -> Callable[[object], int]:
     return bucket
 
 
+def user_bucketer(salt: str, size: int) -> Callable[[User], int]:
+    """Make `bucketer` for user ids: the same in one call instead of two, for most buckets are of user ids."""
+    salted, encode, other = sha256(encoded(salt + ".")).copy, str.encode, bucketer(salt, size)
+
+    def bucket(user: User) -> int:
+        state = salted()
+        try:
+            state.update(encode(user.user_id))  # type: ignore[arg-type]
+        except (TypeError, UnicodeEncodeError):
+            return other(user.user_id)
+        return _FIRST_8(state.digest())[0] % size  # type: ignore[no-any-return]
+
+    return bucket
+
+
 def list_entry(unit: str) -> str:
     """Give the form in which an ID list holds a unit id."""
-    return sha256_name(unit)[:8]
+    state = _NOTHING_HASHED()
+    try:
+        state.update(unit.encode())
+    except UnicodeEncodeError:
+        state.update(encoded(unit))
+    return b2a_base64(state.digest())[:8].decode()
 
 
 def sha256_name(name: str) -> str:

@@ -183,9 +183,14 @@ def _write_ending(writer: _Writer, branch: Branch, indent: str) -> None:
     elif branch.bucket is None:
         ending = writer.result(branch.passed if branch.threshold > 0 else branch.failed)
     else:
-        passes = f"{writer.name('B', branch.bucket)}(u) < {branch.threshold!r}"
+        passes = f"{writer.name('B', branch.bucket)}(u) < {shortest(branch.threshold)}"
         ending = f"{writer.result(branch.passed)} if {passes} else {writer.result(branch.failed)}"
     writer.lines.append(f"{indent}return {ending}")
+
+
+def shortest(amount: float) -> str:
+    """Write a number that buckets are compared with: a whole one as an int, which compares faster."""
+    return repr(int(amount) if float(amount).is_integer() else amount)
 
 
 def assemble(source: str, constants: dict[str, Any], name: str) -> Run:

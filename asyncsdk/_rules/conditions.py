@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.buckets import bucketer
+from asyncsdk._rules.buckets import bucketer, user_bucketer
 from asyncsdk._rules.specs import Condition
 from asyncsdk._rules.surroundings import Surroundings
 from asyncsdk._rules.values import as_object, text
@@ -114,9 +114,10 @@ def _user_id(user: User) -> object:
 @lru_cache(2_000)
 def bucket(salt: str, id_type: str, size: int) -> Callable[[User], int]:
     """Make the function that puts a user into one of `size` buckets; the same one for the same bucket."""
-    hashed, unit = bucketer(salt, size), unit_id(id_type)
+    unit = unit_id(id_type)
     if unit is _user_id:
-        return lambda user: hashed(user.user_id)
+        return user_bucketer(salt, size)
+    hashed = bucketer(salt, size)
     return lambda user: hashed(unit(user))
 
 
@@ -181,6 +182,11 @@ def _of_address(condition: Condition, surroundings: Surroundings) -> Source:
     return Source(fetch if condition.field == "country" else direct)
 
 
+def _of_unit(condition: Condition, _: Surroundings) -> Source:
+    fetch = unit_id(condition.id_type)
+    return Source(fetch, "user_id" if fetch is _user_id else None)
+
+
 def _now(_: Condition, surroundings: Surroundings) -> Source:
     clock = surroundings.clock
     return Source(lambda _: clock(), is_steady=False)
@@ -193,6 +199,6 @@ SOURCES: dict[str, Callable[[Condition, Surroundings], Source]] = {
     "ip_based": _of_address,
     "current_time": _now,
     "user_bucket": lambda condition, _: Source(bucket(condition.salt, condition.id_type, 1000)),
-    "unit_id": lambda condition, _: Source(unit_id(condition.id_type)),
+    "unit_id": _of_unit,
     "target_app": lambda _, surroundings: Source(lambda _: surroundings.app_id),
 }

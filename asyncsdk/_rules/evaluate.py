@@ -4,7 +4,7 @@ Evaluations are constants: a rule's outcome is built once and given to everybody
 lookup allocates next to nothing, and why evaluations may be compared, cached and counted by identity.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -50,6 +50,8 @@ class Evaluation:
         forward_all: Exposures are never sampled.
         consulted: Experiments whose group decided a condition, and which are exposed too.
         notes: What later steps have worked out about this evaluation, by whatever key they choose.
+        view: The form a caller gets, and the stamp of the ruleset it was made for; belongs to `views`.
+        seen: Who was exposed to it of late, and in which window; belongs to `exposures.Recent`.
     """
 
     name: str
@@ -73,6 +75,8 @@ class Evaluation:
     forward_all: bool = False
     consulted: tuple["Evaluation", ...] = ()
     notes: dict[Any, Any] = attrs.field(init=False, factory=dict)
+    view: tuple[object, Any] | None = attrs.field(init=False, default=None)
+    seen: tuple[object, set[Hashable]] | None = attrs.field(init=False, default=None)
 
     @property
     def is_gate(self) -> bool:
@@ -127,9 +131,7 @@ def evaluate(program: Program, user: User) -> Evaluation:
     A user's second evaluation of anything starts a memory on the user, so that a repeated lookup is a dict lookup.
     """
     memory = user._memo  # noqa: SLF001 -- the slot is there for this
-    if memory is None:
-        user._memo = {}  # noqa: SLF001 -- the slot is there for this
-    else:
+    if memory:
         found: Evaluation | None = memory.get(program)
         if found is not None:
             return found
@@ -139,8 +141,10 @@ def evaluate(program: Program, user: User) -> Evaluation:
         found = program.unsupported
     except (TooDeepError, RecursionError):
         found = program.too_deep
-    if memory is not None and program.is_steady:
-        if len(memory) >= _MOST_REMEMBERED:
-            memory.clear()
+    if memory is None:
+        user._memo = False  # noqa: SLF001 -- see above
+    elif program.is_steady:
+        if not memory or len(memory) >= _MOST_REMEMBERED:
+            memory = user._memo = {}  # noqa: SLF001 -- see above
         memory[program] = found
     return found

@@ -134,9 +134,9 @@ class Recent:
         A manual exposure is never the repetition of an automatic one. Experiments in `found.consulted` are
         exposures of their own: ask for each.
         """
-        kept = found.notes.get(parameter)
+        kept = found.notes.get(("seen", parameter)) if parameter else found.seen
         seen = kept[1] if kept is not None and kept[0] is self._seen else self._open(found, parameter)
-        key: Hashable = (user.user_id, _ids(user.custom_ids), manual) if manual or user.custom_ids else user.user_id
+        key: Hashable = user.user_id if not user.custom_ids and not manual else _key(user, manual=manual)
         if key in seen:
             return False
         seen.add(key)
@@ -147,9 +147,7 @@ class Recent:
 
     def unsee(self, user: User, found: Evaluation, parameter: str = "", *, manual: bool = False) -> None:
         """Forget one exposure, which could not be queued: it is new again."""
-        kept = found.notes.get(parameter)
-        if kept is not None and kept[0] is self._seen:
-            kept[1].discard(_key(user, manual=manual))
+        self._open(found, parameter).discard(_key(user, manual=manual))
 
     def forget(self) -> None:
         """Start a new window: what is exposed again is new again. The owner calls this every minute."""
@@ -160,7 +158,10 @@ class Recent:
         outcome = found.value if found.is_gate else found.allocated_experiment
         key = (found.name, found.is_gate, found.rule_id, outcome, found.passed, parameter)
         seen = self._seen.setdefault(key, set())
-        found.notes[parameter] = (self._seen, seen)
+        if parameter:
+            found.notes["seen", parameter] = (self._seen, seen)
+        else:
+            found.seen = (self._seen, seen)
         return seen
 
     def sample(self, rules: Ruleset, user: User, found: Evaluation) -> Sampled:

@@ -52,6 +52,12 @@ def compile_name(rules: Rules, kind: str, name: str, trail: Trail) -> Program | 
     )
 
 
+def unknown(kind: str, name: str) -> Program:
+    """Make the program of a name that neither the ruleset nor an override knows."""
+    nothing = outcomes.empty(name, kind, "Unrecognized")
+    return Program(name, lambda _u, _d, _m: nothing, False, 0, frozenset(), nothing, nothing)  # noqa: FBT003 -- is_steady
+
+
 def _spec_run(linker: Linker, kind: str, name: str, spec: Spec | None) -> Run | None:
     bandit = linker.raw("cmab_configs", name) if kind == "experiment" else None
     if bandit is not None:

@@ -8,8 +8,7 @@ import attrs
 from asyncsdk._model.users import User
 from asyncsdk._rules.evaluate import PERSISTED, Evaluation, Program, evaluate
 from asyncsdk._rules.linking import NEVER_KEPT, SECTIONS, Trail
-from asyncsdk._rules.outcomes import empty
-from asyncsdk._rules.program import compile_name
+from asyncsdk._rules.program import compile_name, unknown
 from asyncsdk._rules.specs import read_fields
 from asyncsdk._rules.surroundings import Surroundings
 
@@ -67,31 +66,27 @@ class Ruleset:
 
     def gate(self, user: User, name: str) -> Evaluation:
         """Evaluate a gate. Never raises."""
-        program = self.gates.get(name)
-        return evaluate(program, user) if program is not None else self._first("gate", user, name)
+        return evaluate(self.gates.get(name) or self.find("gate", name), user)
 
     def config(self, user: User, name: str) -> Evaluation:
         """Evaluate a dynamic config. Never raises."""
-        program = self.configs.get(name)
-        return evaluate(program, user) if program is not None else self._first("config", user, name)
+        return evaluate(self.configs.get(name) or self.find("config", name), user)
 
     def experiment(self, user: User, name: str) -> Evaluation:
         """Evaluate an experiment. Never raises."""
-        program = self.experiments.get(name)
-        return evaluate(program, user) if program is not None else self._first("experiment", user, name)
+        return evaluate(self.experiments.get(name) or self.find("experiment", name), user)
 
     def layer(self, user: User, name: str) -> Evaluation:
         """Evaluate a layer. Never raises."""
-        program = self.layers.get(name)
-        return evaluate(program, user) if program is not None else self._first("layer", user, name)
+        return evaluate(self.layers.get(name) or self.find("layer", name), user)
 
     def lookup(self, kind: Kind, user: User, name: str) -> Evaluation:
         """Evaluate a name of a kind that is only known now. Never raises."""
-        return self._first(kind, user, name)
+        return evaluate(self.find(kind, name), user)
 
-    def _first(self, kind: Kind, user: User, name: str) -> Evaluation:
-        program = self.program(kind, name)
-        return empty(name, kind, "Unrecognized") if program is None else evaluate(program, user)
+    def find(self, kind: Kind, name: str) -> Program:
+        """Give the program of a name, compiled if need be; of an unknown name, one that finds nothing."""
+        return self.program(kind, name) or unknown(kind, name)
 
     def reason(self, evaluation: Evaluation) -> str:
         """Say why an evaluation came out as it did, such as `Network:Recognized`."""

@@ -4,18 +4,19 @@ from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from asyncsdk._rules.buckets import list_entry
-from asyncsdk._rules.codegen import Test
+from asyncsdk._rules.codegen import Test, shortest
 from asyncsdk._rules.conditions import SOURCES, Source
 from asyncsdk._rules.operators import OPERATORS
 from asyncsdk._rules.specs import Condition
 from asyncsdk._rules.surroundings import Surroundings
-from asyncsdk._rules.values import number
+from asyncsdk._rules.values import number, text
 
 _BUCKETS = 1000
+_FAR = 1e300
 _SYMBOLS = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _MEMBERSHIPS = {"any": "in", "none": "not in"}
 ALWAYS = "True"
-LIST_OPERATORS = frozenset({"in_segment_list", "not_in_segment_list"})
+LIST_OPERATORS = {"in_segment_list": "", "not_in_segment_list": "not "}
 
 
 def step(condition: Condition, surroundings: Surroundings) -> tuple[Test | None, bool]:
@@ -32,14 +33,23 @@ def step(condition: Condition, surroundings: Surroundings) -> tuple[Test | None,
         test = _of_bucket(condition, source)
         if test is not None:
             return test, True
-    target = operator.prepare(condition.target)
-    is_steady = source.is_steady
     if condition.operator in LIST_OPERATORS:
-        target, is_steady = members(condition.target, surroundings.id_lists), False
-    constants = (("T", operator.test), ("V", target), ("F", source.fetch))
-    if source.attribute is not None:
-        return Test(f"{{0}}(u.{source.attribute} or {{2}}(u), {{1}})", constants), is_steady
-    return Test("{0}({2}(u), {1})", constants, price=2), is_steady
+        return _of_list(condition, source, surroundings), False
+    constants = (("F", source.fetch), ("T", operator.test), ("V", operator.prepare(condition.target)))
+    value, price = _value(source)
+    return Test(f"{{1}}({value}, {{2}})", constants, price), source.is_steady
+
+
+def _value(source: Source) -> tuple[str, int]:
+    """Write the user's side, `{0}` being what fetches it; and say how dear it is."""
+    return ("{0}(u)", 2) if source.attribute is None else (f"(u.{source.attribute} or {{0}}(u))", 1)
+
+
+def _of_list(condition: Condition, source: Source, surroundings: Surroundings) -> Test:
+    """Look into an ID list without the operator between, which makes texts of units as `members` does."""
+    contains = members(condition.target, surroundings.id_lists)
+    negation, (value, _) = LIST_OPERATORS[condition.operator or ""], _value(source)
+    return Test(f"{negation}{{1}}({value})", (("F", source.fetch), ("V", contains)), price=3)
 
 
 def _of_bucket(condition: Condition, source: Source) -> Test | None:
@@ -48,7 +58,8 @@ def _of_bucket(condition: Condition, source: Source) -> Test | None:
     if symbol is not None and amount is not None:
         if symbol == "<" and amount >= _BUCKETS:
             return Test(ALWAYS)
-        return Test(f"{{0}}(u) {symbol} {amount!r}", (("B", source.fetch),), price=3) if abs(amount) < 1e300 else None
+        test = Test(f"{{0}}(u) {symbol} {shortest(amount)}", (("B", source.fetch),), price=3)
+        return test if abs(amount) < _FAR else None
     word = _MEMBERSHIPS.get(condition.operator or "")
     if word is None or not isinstance(condition.target, (list, dict)):
         return None
@@ -60,11 +71,14 @@ def _of_bucket(condition: Condition, source: Source) -> Test | None:
 _BUCKET_TEXTS = frozenset(map(str, range(_BUCKETS)))
 
 
-def members(name: Any, id_lists: Mapping[str, Container[str]]) -> Callable[[str], bool]:
+def members(name: Any, id_lists: Mapping[str, Container[str]]) -> Callable[[object], bool]:
     """Make the test whether a unit id is on an ID list; the list is looked up each time, for it may grow."""
+    if not isinstance(name, str):
+        return lambda _: False
 
-    def contains(unit: str) -> bool:
-        entries = id_lists.get(name) if isinstance(name, str) else None
-        return entries is not None and list_entry(unit) in entries
+    def contains(value: object) -> bool:
+        entries = id_lists.get(name)
+        unit = value if value.__class__ is str else text(value)
+        return entries is not None and unit is not None and list_entry(unit) in entries
 
     return contains

@@ -163,6 +163,30 @@ async def test_an_exposure_without_room_is_counted_and_new_again(server: DevServ
     assert [body["user"]["userID"] for body in exposures(server)] == ["ada-lovelace", "bob"]
 
 
+async def test_a_manual_exposure_without_room_is_new_again(server: DevServer) -> None:
+    limits = Limits(linger=60, queued_events=1)
+    async with Client(statsig(server, limits=limits)) as client:
+        await client.check_gate(ADA, "open")
+        client.log_exposure(ADA, "prices")
+        await client.flush()
+        client.log_exposure(ADA, "prices")
+
+    assert [body["eventName"] for body in exposures(server)] == ["statsig::gate_exposure", "statsig::config_exposure"]
+
+
+@pytest.mark.parametrize("name", ["seen", "details", "exposed", "layer", "djb2"])
+async def test_a_parameter_may_have_any_name(server: DevServer, name: str) -> None:
+    layers = {"page": spec("layer", {name: "Home"})}
+    async with Client(statsig(server, rules=Rules(bootstrap=ruleset(layer_configs=layers)))) as client:
+        for _ in range(2):
+            layer = await client.get_layer(ADA, "page")
+            assert layer.get_string(name, "") == "Home"
+            assert layer.details.reason == "Bootstrap:Recognized"
+        assert json.loads(client.bootstrap(ADA, hash="none"))["layer_configs"]["page"]["value"] == {name: "Home"}
+
+    assert [body["metadata"]["parameterName"] for body in exposures(server)] == [name]
+
+
 async def test_exposures_come_from_other_threads_too(server: DevServer) -> None:
     async with Client(statsig(server)) as client:
         await asyncio.to_thread(lambda: client.bind(ADA).check_gate("open"))
@@ -231,18 +255,22 @@ async def test_sampling_drops_what_the_rules_ask_to_drop(server: DevServer) -> N
     assert len(exposures(server)) == 1
 
 
-async def test_an_experiment_that_a_condition_consults_is_exposed_too(server: DevServer) -> None:
+async def test_an_experiment_that_conditions_consult_is_exposed_too_and_once(server: DevServer) -> None:
     condition = {"type": "experiment_group", "operator": "any", "targetValue": ["Test"], "field": "button"}
     body = ruleset()
     fields = json.loads(body)
     fields["condition_map"]["in Test"] = condition
-    fields["feature_gates"]["grouped"] = spec("feature_gate", False, rule("in Test", True, "in Test"))
+    fields["feature_gates"] |= {
+        name: spec("feature_gate", False, rule("in Test", True, "in Test")) for name in ("grouped", "also")
+    }
     rules = Rules(bootstrap=json.dumps(fields).encode(), specs_url="http://127.0.0.1:9/v2/none")
     async with Client(statsig(server, rules=rules)) as client:
         assert await client.check_gate(ADA, "grouped")
+        assert await client.check_gate(ADA, "also")
 
     assert sorted(body["eventName"] for body in exposures(server)) == [
         "statsig::config_exposure",
+        "statsig::gate_exposure",
         "statsig::gate_exposure",
     ]
 

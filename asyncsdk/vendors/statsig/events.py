@@ -152,7 +152,7 @@ def _user(user: User, environment: str | None) -> bytes:
     """Give the user as Statsig has it, without private attributes; written once per user and environment."""
     key = ("statsig_events", environment)
     memo = user._memo  # noqa: SLF001 -- the slot is for this
-    if memo is None:
+    if not memo:
         memo = user._memo = {}  # noqa: SLF001 -- see above
     written: bytes | None = memo.get(key)
     if written is None:
