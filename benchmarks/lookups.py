@@ -1,301 +1,228 @@
 """How long does a lookup take, beside the vendors' SDKs? Nanoseconds of one thread, and ratios to statsig-python-core.
 
-Ours is the rules engine with de-duplication, called as the client calls it, also behind an `async def`. Exposures are
-off for the peers but in the rows that say so. Peers that cannot do a case are left out of its row.
+Ours is the client's awaited method, rules and ID lists from a server, as in a service; core has the same ones. Nothing
+is reported but in the row that says so. Each row says who is asked about:
+
+    same      one user, asked about before: what the SDK remembers counts
+    others    a hundred users in turn, none of them asked about before
+    new       another user each time, made within the measured time
+
+The other peers are asked about the same user always; what they cannot do is left out.
 """
 
 import asyncio
-import json
-import random
-import tempfile
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from hashlib import sha256
+from operator import methodcaller
+from statistics import mean
+from typing import Any, Literal
 
+import attrs
+from _lookup_peers import Case, growthbook, launchdarkly, legacy, unleash
 from _measure import Clock, Sample, arguments, interleave, show
+from _project import project
 
-from asyncsdk._model.users import User
-from asyncsdk._rules import views
-from asyncsdk._rules.bootstrap import client_response, client_view
-from asyncsdk._rules.exposures import Recent
-from asyncsdk._rules.loading import load_now
-from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk._rules.surroundings import Surroundings
+from asyncsdk import Client, Rules, Statsig, User
+from asyncsdk.dev import DevServer
 
-CALLS = 2_000
+CALLS, CROWD = 2_000, 500
 CUSTOM = {"plan": "pro", "level": 9, "beta": True, "team": "red", "score": 1.5}
 MANY = CUSTOM | {f"field_{number}": f"value {number}" for number in range(25)}
 USER: dict[str, Any] = {"email": "ada@example.com", "country": "NL", "app_version": "1.3.0", "custom": CUSTOM}
-Case = Callable[[], object]
+HOUR_MS = 3_600_000
+SPEC = b'"defaultValue"'
 
 
-def condition(
-    kind: str, operator: str | None = None, target: Any = None, field: str | None = None, salt: str = ""
-) -> Any:
-    """Make a condition."""
-    return {
-        "type": kind,
-        "operator": operator,
-        "targetValue": target,
-        "field": field,
-        "additionalValues": {"salt": salt},
-        "idType": "userID",
-    }
+@attrs.frozen
+class Row:
+    """What is asked.
+
+    Attributes:
+        who: See above.
+        name: Of the gate, config...
+        kind: Which of them it is.
+        read: The parameter that is read, with its fallback; a text or a number.
+        exposure: Whether the lookup is reported.
+        fields: Custom fields of the user.
+    """
+
+    who: Literal["same", "others", "new"]
+    name: str
+    kind: str = "gate"
+    read: tuple[str, Any] | None = None
+    exposure: bool = False
+    fields: Mapping[str, Any] = CUSTOM
 
 
-def rule(name: str, conditions: list[Any], value: Any = True, share: float = 100, **more: Any) -> Any:  # noqa: FBT002
-    """Make a rule."""
-    common = {"id": name, "name": name, "salt": "c0ffee00-1111-2222-3333-444444444444", "idType": "userID"}
-    return {**common, "conditions": conditions, "returnValue": value, "passPercentage": share, **more}
+ROWS = {
+    "public gate": Row("same", "public"),
+    "public gate, exposure repeated": Row("same", "public", exposure=True),
+    "country + email + version": Row("others", "detailed"),
+    "50 % rollout": Row("others", "half"),
+    "50 % rollout, asked before": Row("same", "half"),
+    "nested, 4 gates": Row("others", "nested"),
+    "ID list of 50,000": Row("others", "listed"),
+    "config + one value": Row("same", "config", "config", ("title", "")),
+    "experiment + one value": Row("others", "experiment", "experiment", ("p", 0)),
+    "experiment in a slice (two hashes) + one value": Row("others", "sliced", "experiment", ("p", 0)),
+    "layer + one parameter": Row("others", "layer", "layer", ("p", 0)),
+    "user of 5 fields + public gate": Row("new", "public"),
+    "user of 30 fields + public gate": Row("new", "public", fields=MANY),
+}
 
 
-def spec(entity: str, *rules: Any, **more: Any) -> Any:
-    """Make a spec."""
-    kind = "feature_gate" if entity == "feature_gate" else "dynamic_config"
-    default = False if kind == "feature_gate" else {}
-    common = {"type": kind, "entity": entity, "salt": "f00dface-aaaa-bbbb-cccc-dddddddddddd", "enabled": True}
-    return {**common, "defaultValue": default, "rules": list(rules), "idType": "userID", "version": 1, **more}
+class Ours:
+    """The client."""
 
-
-def project(copies: int = 0) -> bytes:
-    """Make the ruleset of this benchmark, with copies of its specs if wanted."""
-    public = [condition("public")]
-    detailed = [
-        condition("user_field", "any", ["US", "NL", "BE"], "country"),
-        condition("user_field", "str_ends_with_any", ["@example.com", "@example.org"], "email"),
-        condition("user_field", "version_gte", "1.2.0", "appVersion"),
-    ]
-    gates = {
-        "public": spec("feature_gate", rule("all", public)),
-        "detailed": spec("feature_gate", rule("some", detailed)),
-        "half": spec("feature_gate", rule("half", public, share=50)),
-        "most": spec("feature_gate", rule("most", public, share=99)),
-        "off": spec("feature_gate", rule("none", [condition("user_field", "any", ["x"], "userID")])),
-        "nested": spec(
-            "feature_gate",
-            rule(
-                "deep",
-                [
-                    condition("pass_gate", None, "public"),
-                    condition("pass_gate", None, "detailed"),
-                    condition("fail_gate", None, "off"),
-                    condition("pass_gate", None, "most"),
-                ],
-            ),
-        ),
-    }
-    bucket = "exp00000-aaaa-bbbb-cccc-dddddddddddd"
-    configs = {
-        "config": spec("dynamic_config", rule("all", public, {"title": "hello", "price": 10})),
-        "experiment": spec(
-            "experiment",
-            rule(
-                "a",
-                [condition("user_bucket", "lt", 500, None, bucket)],
-                {"p": 1},
-                groupName="A",
-                isExperimentGroup=True,
-            ),
-            rule(
-                "b",
-                [condition("user_bucket", "lt", 1000, None, bucket)],
-                {"p": 2},
-                groupName="B",
-                isExperimentGroup=True,
-            ),
-            isActive=True,
-            explicitParameters=["p"],
-        ),
-    }
-    sliced = json.loads(json.dumps(configs["experiment"]))
-    sliced["rules"].insert(0, rule("slice", [condition("user_bucket", "gte", 999, None, "layer000")], {}))
-    configs["sliced"] = sliced
-    for section in (gates, configs):
-        section |= {
-            f"{name} {number}": json.loads(json.dumps(one)) for number in range(copies) for name, one in section.items()
+    def __init__(self, client: Client) -> None:
+        """Ask a client that runs."""
+        self._client = client
+        self._verbs: Mapping[str, Any] = {
+            "gate": client.check_gate,
+            "config": client.get_config,
+            "experiment": client.get_experiment,
+            "layer": client.get_layer,
         }
-    layers = {"layer": spec("layer", rule("delegates", public, {}, configDelegate="experiment"))}
-    table: dict[str, Any] = {}
-    for section in (gates, configs, layers):
-        for one in section.values():
-            for found in one["rules"]:
-                keys = [str(len(table) + place) for place in range(len(found["conditions"]))]
-                table |= dict(zip(keys, found["conditions"], strict=True))
-                found["conditions"] = keys
-    body = {"has_updates": True, "time": 1, "company_id": "c", "response_format": "dcs-v2", "experiment_to_layer": {}}
-    sections = {"feature_gates": gates, "dynamic_configs": configs, "layer_configs": layers, "condition_map": table}
-    return json.dumps({**body, **sections}).encode()
+
+    def user(self, number: int, fields: Mapping[str, Any] = CUSTOM) -> User:
+        """Make a user."""
+        return User(f"u{number}", **{**USER, "custom": fields})
+
+    def asked(self, row: Row, users: Iterable[User]) -> list[object]:
+        """Ask about users, and give the answers."""
+        read = _reader(row, {str: "get_string", int: "get_number"}) or _itself
+        return [read(drive(self._verbs[row.kind](user, row.name, exposure=row.exposure))) for user in users]
+
+    def timed(self, row: Row, calls: int) -> Callable[[], Sample]:
+        """Time a row."""
+        users = people(self, row)
+
+        def run() -> Sample:
+            parts = []
+            for _ in range(calls // CROWD):
+                asked = users()
+                if row.who == "others":
+                    for user in asked:
+                        user._memo = None  # noqa: SLF001 -- as if never asked about
+                parts.append(drive(self._loop(row, asked)))
+            return average(parts)
+
+        return run
+
+    async def _loop(self, row: Row, users: Iterable[User]) -> Sample:
+        ask, name, exposure = self._verbs[row.kind], row.name, row.exposure
+        read = _reader(row, {str: "get_string", int: "get_number"})
+        clock = Clock()
+        if read is None:
+            for user in users:
+                await ask(user, name, exposure=exposure)
+        else:
+            for user in users:
+                read(await ask(user, name, exposure=exposure))
+        return clock.stop(CROWD)
+
+    def response(self, calls: int) -> Callable[[], Sample]:
+        """Time what a browser starts from."""
+        user = self.user(17)
+        return timed(lambda: self._client.bootstrap(user), calls)
 
 
-def load(body: bytes) -> Ruleset:
-    """Load a ruleset."""
-    rules = load_now(body, Surroundings(clock=lambda: 0, random=random.random))
-    assert rules is not None
-    return rules
+class Core:
+    """statsig-python-core."""
+
+    def __init__(self, url: str) -> None:
+        """Start it with the rules of a server; blocks."""
+        import statsig_python_core as package  # noqa: PLC0415 -- one of the peers
+
+        self._package = package
+        self._client = client = package.Statsig(
+            "secret-key",
+            package.StatsigOptions(
+                specs_url=f"{url}/v2/download_config_specs",
+                id_lists_url=f"{url}/v1/get_id_lists",
+                log_event_url=f"{url}/v1/log_event",
+                specs_sync_interval_ms=HOUR_MS,
+                id_lists_sync_interval_ms=HOUR_MS,
+                enable_id_lists=True,
+                output_log_level="none",
+            ),
+        )
+        client.initialize().wait()
+        quiet = {"disable_exposure_logging": True}
+        self._verbs: Mapping[str, tuple[Any, Any]] = {
+            "gate": (client.check_gate, package.FeatureGateEvaluationOptions(**quiet)),
+            "config": (client.get_dynamic_config, package.DynamicConfigEvaluationOptions(**quiet)),
+            "experiment": (client.get_experiment, package.ExperimentEvaluationOptions(**quiet)),
+            "layer": (client.get_layer, package.LayerEvaluationOptions(**quiet)),
+        }
+
+    def close(self) -> None:
+        """End it; blocks."""
+        self._client.shutdown().wait()
+
+    def user(self, number: int, fields: Mapping[str, Any] = CUSTOM) -> Any:
+        """Make a user."""
+        return self._package.StatsigUser(f"u{number}", **{**USER, "custom": dict(fields)})
+
+    def asked(self, row: Row, users: Iterable[Any]) -> list[object]:
+        """Ask about users, and give the answers."""
+        ask, options = self._verbs[row.kind]
+        read = _reader(row, {str: "get_string", int: "get_float"}) or _itself
+        return [read(ask(user, row.name, None if row.exposure else options)) for user in users]
+
+    def timed(self, row: Row, calls: int) -> Callable[[], Sample]:
+        """Time a row."""
+        users = people(self, row)
+        return lambda: average([self._loop(row, users()) for _ in range(calls // CROWD)])
+
+    def _loop(self, row: Row, users: Iterable[Any]) -> Sample:
+        (ask, options), name = self._verbs[row.kind], row.name
+        read = _reader(row, {str: "get_string", int: "get_float"})
+        if row.exposure:
+            options = None
+        clock = Clock()
+        if read is None:
+            for user in users:
+                ask(user, name, options)
+        else:
+            for user in users:
+                read(ask(user, name, options))
+        return clock.stop(CROWD)
+
+    def response(self, calls: int) -> Callable[[], Sample]:
+        """Time what a browser starts from."""
+        user = self.user(17)
+        return timed(lambda: self._client.get_client_initialize_response(user), calls)
 
 
-def ours(rules: Ruleset) -> dict[str, Case]:
-    """Make our cases."""
-    user, recent = User("u17", **USER), Recent()
-
-    def fresh() -> User:
-        user._memo = None  # noqa: SLF001 -- as if never looked up
-        return user
-
-    def exposed() -> bool:
-        found = rules.gate(user, "public")
-        recent.is_new(user, found)
-        return found.value is True
-
-    cases: dict[str, Case] = {
-        "public gate": lambda: rules.gate(user, "public").value,
-        "public gate, exposure repeated": exposed,
-        "country + email + version": lambda: rules.gate(fresh(), "detailed").value,
-        "50 % rollout": lambda: rules.gate(fresh(), "half").value,
-        "50 % rollout, checked before": lambda: rules.gate(user, "half").value,
-        "nested, 4 gates": lambda: rules.gate(fresh(), "nested").value,
-        "config + one value": lambda: views.config(rules, rules.config(user, "config")).get_string("title", ""),
-        "experiment + one value": lambda: views.experiment(rules, rules.experiment(fresh(), "experiment")).get_number(
-            "p", 0
-        ),
-        "experiment in a slice (two hashes)": lambda: rules.experiment(fresh(), "sliced").value["p"],
-        "layer + one parameter": lambda: views.layer(rules, rules.layer(fresh(), "layer"), str).get_number("p", 0),
-        "user of 5 fields + public gate": lambda: rules.gate(User("u17", **USER), "public").value,
-        "user of 30 fields + public gate": lambda: (
-            rules.gate(
-                User("u17", email="ada@example.com", country="NL", app_version="1.3.0", custom=MANY), "public"
-            ).value
-        ),
-        "client response": lambda: len(client_response(client_view(rules), fresh(), {})) > 100,
-    }
-    return cases
+def people(sdk: Ours | Core, row: Row) -> Callable[[], Iterable[Any]]:
+    """Give those who are asked about; new ones are made one by one."""
+    if row.who == "new":
+        return lambda: (sdk.user(number, row.fields) for number in range(CROWD))
+    made = [sdk.user(17)] * CROWD if row.who == "same" else [sdk.user(number, row.fields) for number in range(CROWD)]
+    return lambda: made
 
 
-def core(body: bytes) -> dict[str, Case]:
-    """Make statsig-python-core's cases."""
-    import statsig_python_core as package  # noqa: PLC0415 -- one of the peers
-    from statsig_python_core.data_store import DataStore, DataStoreResponse  # noqa: PLC0415 -- one of the peers
-
-    class Store(DataStore):  # type: ignore[misc]
-        def get(self, key: str) -> Any:
-            return DataStoreResponse(body.decode(), 1) if "download_config_specs" in key else None
-
-    options = package.StatsigOptions(data_store=Store(), disable_network=True, output_log_level="none")
-    client = package.Statsig("secret-key", options)
-    client.initialize().wait()
-    user = package.StatsigUser("u17", **USER)
-    quiet = {
-        "gate": package.FeatureGateEvaluationOptions(disable_exposure_logging=True),
-        "config": package.DynamicConfigEvaluationOptions(disable_exposure_logging=True),
-        "experiment": package.ExperimentEvaluationOptions(disable_exposure_logging=True),
-        "layer": package.LayerEvaluationOptions(disable_exposure_logging=True),
-    }
-    gate = quiet["gate"]
-    return {
-        "public gate": lambda: client.check_gate(user, "public", gate),
-        "public gate, exposure repeated": lambda: client.check_gate(user, "public"),
-        "country + email + version": lambda: client.check_gate(user, "detailed", gate),
-        "50 % rollout": lambda: client.check_gate(user, "half", gate),
-        "50 % rollout, checked before": lambda: client.check_gate(user, "half", gate),
-        "nested, 4 gates": lambda: client.check_gate(user, "nested", gate),
-        "config + one value": lambda: client.get_dynamic_config(user, "config", quiet["config"]).get_string(
-            "title", ""
-        ),
-        "experiment + one value": lambda: client.get_experiment(user, "experiment", quiet["experiment"]).get_float(
-            "p", 0
-        ),
-        "experiment in a slice (two hashes)": lambda: client.get_experiment(user, "sliced", quiet["experiment"]).value[
-            "p"
-        ],
-        "layer + one parameter": lambda: client.get_layer(user, "layer", quiet["layer"]).get_float("p", 0),
-        "user of 5 fields + public gate": lambda: client.check_gate(package.StatsigUser("u17", **USER), "public", gate),
-        "user of 30 fields + public gate": lambda: client.check_gate(
-            package.StatsigUser("u17", **{**USER, "custom": MANY}), "public", gate
-        ),
-        "client response": lambda: len(client.get_client_initialize_response(user)) > 100,
-    }
+def average(parts: Sequence[Sample]) -> Sample:
+    """Give the mean of parts of a round."""
+    return Sample(mean(part.wall for part in parts), mean(part.cpu for part in parts))
 
 
-def growthbook() -> dict[str, Case]:
-    """Make GrowthBook's cases."""
-    from growthbook import GrowthBook  # noqa: PLC0415 -- one of the peers
-
-    ask = {
-        "country": {"$in": ["US", "NL", "BE"]},
-        "email": {"$regex": "@example\\.(com|org)$"},
-        "v": {"$vgte": "1.2.0"},
-    }
-    features = {
-        "public": {"defaultValue": False, "rules": [{"force": True}]},
-        "detailed": {"defaultValue": False, "rules": [{"condition": ask, "force": True}]},
-        "half": {"defaultValue": False, "rules": [{"force": True, "coverage": 0.5, "hashAttribute": "id"}]},
-    }
-    client = GrowthBook(attributes={"id": "u17", "v": "1.3.0", **USER, **CUSTOM}, features=features)
-    return {
-        "public gate": lambda: client.is_on("public"),
-        "country + email + version": lambda: client.is_on("detailed"),
-        "50 % rollout": lambda: client.is_on("half"),
-    }
+def _reader(row: Row, getters: Mapping[type, str]) -> Callable[[Any], object] | None:
+    return None if row.read is None else methodcaller(getters[type(row.read[1])], *row.read)
 
 
-def launchdarkly() -> dict[str, Case]:
-    """Make LaunchDarkly's cases."""
-    import ldclient  # noqa: PLC0415 -- one of the peers
-    from ldclient.integrations.test_data import TestData  # noqa: PLC0415 -- one of the peers
-
-    data = TestData.data_source()
-    data.update(data.flag("public").variation_for_all(True))  # noqa: FBT003 -- theirs
-    data.update(
-        data.flag("detailed").if_match("country", "US", "NL", "BE").then_return(True).fallthrough_variation(False)  # noqa: FBT003 -- theirs
-    )
-    config = ldclient.Config("key", update_processor_class=data, send_events=False)
-    client = ldclient.LDClient(config)
-    context = ldclient.Context.builder("u17").set("country", "NL").set("email", "ada@example.com").build()
-    return {
-        "public gate": lambda: client.variation("public", context, False),  # noqa: FBT003 -- theirs
-    }
+def _itself(answer: object) -> object:
+    return answer
 
 
-def unleash() -> dict[str, Case]:
-    """Make Unleash's cases."""
-    from UnleashClient import UnleashClient  # noqa: PLC0415 -- one of the peers
-    from UnleashClient.cache import FileCache  # noqa: PLC0415 -- one of the peers
-
-    def feature(name: str, parameters: dict[str, str]) -> Any:
-        return {"name": name, "enabled": True, "strategies": [{"name": "flexibleRollout", "parameters": parameters}]}
-
-    everyone = {"rollout": "100", "stickiness": "userId", "groupId": "g"}
-    cache = FileCache("bench", directory=tempfile.mkdtemp())
-    cache.bootstrap_from_dict({"version": 2, "features": [feature("public", everyone)]})
-    client = UnleashClient("http://127.0.0.1:9", "bench", disable_metrics=True, disable_registration=True, cache=cache)
-    client.initialize_client(fetch_toggles=False)
-    context = {"userId": "u17", "properties": {"country": "NL", "email": "ada@example.com"}}
-    return {"public gate": lambda: client.is_enabled("public", context)}
-
-
-def legacy(body: bytes) -> dict[str, Case]:
-    """Make the cases of the pure-Python `statsig`."""
-    from statsig import StatsigOptions, StatsigServer, StatsigUser  # noqa: PLC0415 -- one of the peers
-
-    parsed = json.loads(body)
-    table = parsed.pop("condition_map")
-    for section in ("feature_gates", "dynamic_configs", "layer_configs"):
-        for name, one in parsed[section].items():
-            one["name"] = name
-            for found in one["rules"]:
-                found["conditions"] = [table[key] for key in found["conditions"]]
-        parsed[section] = list(parsed[section].values())
-    parsed |= {"layers": {}, "id_lists": {}}
-    server = StatsigServer()
-    server.initialize("secret-key", StatsigOptions(local_mode=True, bootstrap_values=json.dumps(parsed)))
-    user = StatsigUser("u17", **USER)
-    return {
-        "public gate": lambda: server.check_gate(user, "public", False),  # noqa: FBT003 -- theirs
-        "country + email + version": lambda: server.check_gate(user, "detailed", False),  # noqa: FBT003 -- theirs
-        "50 % rollout": lambda: server.check_gate(user, "half", False),  # noqa: FBT003 -- theirs
-        "nested, 4 gates": lambda: server.check_gate(user, "nested", False),  # noqa: FBT003 -- theirs
-        "config + one value": lambda: server.get_config(user, "config", False).get("title", ""),  # noqa: FBT003 -- theirs
-        "experiment + one value": lambda: server.get_experiment(user, "experiment", False).get("p", 0),  # noqa: FBT003
-    }
+def drive(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine that never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError
 
 
 def timed(case: Case, calls: int) -> Callable[[], Sample]:
@@ -310,55 +237,80 @@ def timed(case: Case, calls: int) -> Callable[[], Sample]:
     return run
 
 
-def awaited(case: Case, calls: int) -> Callable[[], Sample]:
-    """Time a case behind an `async def` that does not suspend."""
+async def _nothing() -> None:
+    """Be awaited."""
 
-    async def ask() -> object:
-        return case()
 
-    async def loop() -> Sample:
+def floors(calls: int) -> dict[str, Callable[[], Sample]]:
+    """Time what everything is made of."""
+    table, unit = {"public": 1}, b"f00dface-aaaa-bbbb-cccc-dddddddddddd.c0ffee00-1111-2222-3.u17"
+
+    async def awaits() -> Sample:
         clock = Clock()
         for _ in range(calls):
-            await ask()
+            await _nothing()
         return clock.stop(calls)
 
-    return lambda: asyncio.run(loop())
+    return {
+        "floor: a call of nothing": timed(lambda: None, calls),
+        "floor: dict.get": timed(lambda: table.get("public"), calls),
+        "floor: an await of nothing": lambda: drive(awaits()),
+        "floor: SHA-256 of 60 bytes": timed(lambda: sha256(unit).digest(), calls),
+    }
+
+
+async def measure(rounds: int, calls: int) -> list[list[object]]:
+    """Start everybody on the same rules, see that they agree, and time them."""
+    body = project(20)
+    rows: list[list[object]] = []
+    async with DevServer(ruleset=body) as dev:
+        dev.set_id_list("members", [f"u{number}" for number in range(1, 50_001)])
+        rules = Rules(
+            specs_url=f"{dev.url}/v2/download_config_specs",
+            poll_interval=HOUR_MS / 1000,
+            id_lists=True,
+            id_lists_url=f"{dev.url}/v1/get_id_lists",
+        )
+        async with Client(Statsig("secret-key", log_event_url=dev.url, rules=rules)) as client:
+            ours, core = Ours(client), await asyncio.to_thread(Core, dev.url)
+            peers = {
+                "legacy": legacy(USER, body),
+                "GrowthBook": growthbook(USER),
+                "LaunchDarkly": launchdarkly(USER),
+                "Unleash": unleash(USER),
+            }
+            for title, row in ROWS.items():
+                agree = ours.asked(row, people(ours, row)()), core.asked(row, people(core, row)())
+                assert agree[0] == agree[1], (title, *agree)
+                cases = {who: found[row.name] for who, found in peers.items() if row.name in found}
+                cases = {} if row.exposure or row.who == "new" or title.endswith("before") else cases
+                runs = {"asyncsdk": ours.timed(row, calls), "core": core.timed(row, calls)}
+                runs |= {who: timed(case, calls // 4) for who, case in cases.items()}
+                rows.append(line(title, row.who, runs, rounds, peers))
+            few = max(1, calls // 50)
+            runs = {"asyncsdk": ours.response(few), "core": core.response(few)}
+            rows.append(line(f"client response, {body.count(SPEC)} specs", "same", runs, rounds, peers))
+            await asyncio.to_thread(core.close)
+    rows += [line(title, "", {"asyncsdk": run}, rounds, peers) for title, run in floors(calls).items()]
+    return rows
+
+
+def line(
+    title: str, who: str, runs: Mapping[str, Callable[[], Sample]], rounds: int, peers: Iterable[str]
+) -> list[object]:
+    """Time runs in turn, and write a line of the table."""
+    best = {name: timing.best for name, timing in interleave(runs, rounds).items()}
+    ratio = best["core"] / best["asyncsdk"] if "core" in best else "-"
+    return [title, who, *(best.get(name, "-") for name in ("asyncsdk", "core", *peers)), ratio]
 
 
 def main() -> None:
     """Measure and print."""
     options = arguments(__doc__)
-    rounds, calls = (1, 200) if options.quick else (9, CALLS)
-    body = project()
-    mine, theirs = ours(load(body)), core(body)
-    peers: Mapping[str, dict[str, Case]] = {
-        "core": theirs,
-        "legacy": legacy(body),
-        "GrowthBook": growthbook(),
-        "LaunchDarkly": launchdarkly(),
-        "Unleash": unleash(),
-    }
-    big = project(20)
-    mine["client response"], theirs["client response"] = (
-        ours(load(big))["client response"],
-        core(big)["client response"],
-    )
-    rows = []
-    for name, case in mine.items():
-        for peer, cases in peers.items():
-            if name in cases and (peer in ("core", "legacy") or "rollout" not in name):
-                assert cases[name]() == case(), (peer, name)
-        count = calls // 50 if name == "client response" else calls
-        runs = {"asyncsdk": timed(case, count), "awaited": awaited(case, count)}
-        runs |= {peer: timed(cases[name], count) for peer, cases in peers.items() if name in cases}
-        found = interleave(runs, rounds)
-        best = {peer: timing.best for peer, timing in found.items()}
-        ratios = (best["core"] / best["asyncsdk"], best["core"] / best["awaited"])
-        rows.append([name, *(best.get(peer, "-") for peer in ("asyncsdk", "awaited", *peers)), *ratios])
-    floor = interleave({"call": timed(lambda: None, calls)}, rounds)["call"].best
-    rows.append(["floor: a call of nothing", floor, *["-"] * 8])
-    columns = ["ns per lookup", "asyncsdk", "awaited", *peers, "core / ours", "core / awaited"]
-    show("Lookups; the client response is of 170 specs", columns, rows, as_json=options.json)
+    rounds, calls = (1, 200) if options.quick else (15, CALLS)
+    rows = asyncio.run(measure(rounds, calls))
+    columns = ["ns per lookup", "user", "asyncsdk", "core", "legacy", "GrowthBook", "LaunchDarkly", "Unleash"]
+    show("Lookups", [*columns, "core / ours"], rows, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 from _measure import Clock, Sample, arguments, interleave, show
-from lookups import project
+from _project import project
 
 from asyncsdk._rules.loading import finish, load, release
 from asyncsdk._rules.ruleset import Ruleset
