@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 
 from asyncsdk._version import __version__
-from asyncsdk.cli import demo
+from asyncsdk.cli import demo, spool
 
-COMMANDS: Mapping[str, ModuleType] = {"demo": demo}
+COMMANDS: Mapping[str, ModuleType] = {"demo": demo, "spool": spool}
 """Subcommands by name: each with `SUMMARY`, `configure(parser)`, and `run(arguments)` for the exit code."""
 
 

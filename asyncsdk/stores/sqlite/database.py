@@ -165,6 +165,10 @@ class Database:
         while self._number("SELECT total(length(body)) FROM dead") > most_bytes:
             self._connection.execute("DELETE FROM dead WHERE id = (SELECT min(id) FROM dead)")
 
+    def keep(self, rows: Sequence[NewRow]) -> list[int]:
+        """Keep blocks, and nothing else."""
+        return self.commit(rows, Settled(), (), 0)
+
     def read(self, destination: str, after: int, most_bytes: int) -> list[Row]:
         """Give the blocks of a destination that follow number `after`: at least one, if there is one."""
         found: list[Row] = []
@@ -192,6 +196,24 @@ class Database:
     def has(self, destination: str) -> bool:
         """Say whether there are events for a destination."""
         return bool(self._number("SELECT EXISTS (SELECT 1 FROM block WHERE destination = ?)", destination))
+
+    def counts(self) -> list[tuple[str, int, int]]:
+        """Give destination, number of records and settled positions of each block."""
+        rows = self._connection.execute(
+            "SELECT destination, events, done FROM block LEFT JOIN progress ON block = id ORDER BY id"
+        )
+        return [(destination, events, unpack_done(done)) for destination, events, done in rows]
+
+    def blocks(self) -> Iterator[Row]:
+        """Give all blocks, oldest first."""
+        rows = self._connection.execute("SELECT id, body, done FROM block LEFT JOIN progress ON block = id ORDER BY id")
+        return (Row(number, bytes(body), unpack_done(done)) for number, body, done in rows)
+
+    def forget_blocks(self) -> None:
+        """Delete all blocks."""
+        with self._transaction():
+            self._connection.execute("DELETE FROM block")
+            self._connection.execute("DELETE FROM progress")
 
     def dead(self) -> list[DeadRow]:
         """Give the dead letters, oldest first."""
