@@ -1,46 +1,28 @@
-"""What belongs to one request, and what is true of code that runs for it."""
+"""The request that code runs for: where it finds its flags, and what its events carry."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from contextvars import ContextVar
+from typing import Protocol
 
 import attrs
 
-from asyncsdk import Client, ConfigurationError, Event, Flags, LogEvent, Next, Page, Payload, Screen, Track, User
+from asyncsdk import ConfigurationError, Event, Flags, LogEvent, Next, Page, Payload, Screen, Track, User
 
 
-@attrs.define(eq=False)
-class RequestContext:
-    """One request: its user is told when somebody asks, and stays the same from then on.
-
-    Attributes:
-        client: The application's.
-    """
-
-    client: Client
-    _tell_user: Callable[[], User]
-    _flags: Flags | None = None
+class Current(Protocol):
+    """A request that is being handled."""
 
     @property
     def flags(self) -> Flags:
-        """The request's user and one version of the rules."""
-        if self._flags is None:
-            self._flags = self.client.bind(self._tell_user())
-        return self._flags
-
-    @property
-    def known_user(self) -> User | None:
-        """The user, if anybody has asked."""
-        return None if self._flags is None else self._flags.user
+        """Its user, and one version of the rules."""
+        ...
 
     def read_by(self, user: User) -> Mapping[str, bool | str]:
-        """Give what the request read, if that was for this user: others did not see it."""
-        flags = self._flags
-        if flags is None or not flags.accessed or not is_same_person(flags.user, user):
-            return {}
-        return flags.accessed
+        """Give what it has read so far, if that was for this user: others did not see it."""
+        ...
 
 
-CURRENT: ContextVar[RequestContext | None] = ContextVar("asyncsdk.request", default=None)
+CURRENT: ContextVar[Current | None] = ContextVar("asyncsdk.request", default=None)
 
 
 def current_flags() -> Flags:
@@ -51,17 +33,17 @@ def current_flags() -> Flags:
     Raises:
         ConfigurationError: It runs for no request, or the application lacks the integration.
     """
-    context = CURRENT.get()
-    if context is None:
+    current = CURRENT.get()
+    if current is None:
         msg = "this code runs for no request, or the application has no asyncsdk.integrations middleware"
         raise ConfigurationError(msg)
-    return context.flags
+    return current.flags
 
 
 def carry_flags(payload: Payload, next: Next) -> Awaitable[None] | None:
     """Let a request's events carry what it read, as those do that are sent through its `Flags`: an event middleware."""
-    context, event = CURRENT.get(), payload.event
-    read = context.read_by(event.user) if context is not None else None
+    current, event = CURRENT.get(), payload.event
+    read = current.read_by(event.user) if current is not None else None
     if not read:
         return next(payload)
     return next(Payload(_carrying(event, {"feature_flags": dict(read)}), payload.extra))

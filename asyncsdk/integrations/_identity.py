@@ -2,15 +2,15 @@
 
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from inspect import iscoroutinefunction
 from typing import Generic, TypeVar
 
 import attrs
 
-from asyncsdk import Client, ConfigurationError, User
-from asyncsdk.integrations._context import RequestContext
+from asyncsdk import Client, ConfigurationError, Flags, User
+from asyncsdk.integrations._context import is_same_person
 
 Who = User | str | int | None
 """A user, or the id of one; None is somebody who is not signed in."""
@@ -79,13 +79,14 @@ class Identity(Generic[Request]):
             msg = f"anonymous_cookie is the name of a cookie, such as 'visitor', not {value!r}"
             raise ConfigurationError(msg)
 
-    async def begin(self, client: Client, request: Request) -> RequestContext:
+    async def begin(self, client: Client, request: Request) -> "RequestContext[Request]":
         """Begin a request. An `async` function of the application's is asked now: nobody can await it later."""
         if self._ask is None:
-            return RequestContext(client, partial(self._tell, request))
-        return RequestContext(client, partial(self._complete, request, await self._ask(request)))
+            return RequestContext(client, self)
+        user = self._complete(request, await self._ask(request))
+        return RequestContext(client, self, client.bind(user))
 
-    def _tell(self, request: Request) -> User:
+    def tell(self, request: Request) -> User:
         """Ask the application who makes a request."""
         return self._complete(request, None if self.user is None else self.user(request))
 
@@ -123,6 +124,60 @@ class Identity(Generic[Request]):
         if self.cookie is None:
             return None
         return seen.cookie if seen.cookie and _VISITOR.fullmatch(seen.cookie) else str(uuid.uuid4())
+
+
+@attrs.define(eq=False)
+class RequestContext(Generic[Request]):
+    """What belongs to one request, and is kept with it.
+
+    It does not know the request: that would be a cycle, which makes each request wait for the garbage collector.
+
+    Attributes:
+        client: The application's.
+    """
+
+    client: Client
+    _identity: Identity[Request]
+    _flags: Flags | None = None
+
+    def flags_of(self, request: Request) -> Flags:
+        """Give the flags of the request that this belongs to; the first time, its user is told."""
+        flags = self._flags
+        if flags is None:
+            flags = self._flags = self.client.bind(self._identity.tell(request))
+        return flags
+
+    @property
+    def known_user(self) -> User | None:
+        """The user, if anybody has asked."""
+        return None if self._flags is None else self._flags.user
+
+    def read_by(self, user: User) -> Mapping[str, bool | str]:
+        """Give what the request has read so far, if that was for this user."""
+        flags = self._flags
+        return flags.accessed if flags is not None and is_same_person(flags.user, user) else {}
+
+
+@attrs.define(eq=False)
+class CurrentRequest(Generic[Request]):
+    """A request and what belongs to it, for code that is given neither.
+
+    Attributes:
+        context: What belongs to it.
+        request: The framework's.
+    """
+
+    context: RequestContext[Request]
+    request: Request
+
+    @property
+    def flags(self) -> Flags:
+        """Its user, and one version of the rules."""
+        return self.context.flags_of(self.request)
+
+    def read_by(self, user: User) -> Mapping[str, bool | str]:
+        """Give what it has read so far, if that was for this user."""
+        return self.context.read_by(user)
 
 
 def client_address(peer: str | None, forwarded: Sequence[str], trusted_proxies: int) -> str | None:

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from aiohttp import web
 
 from asyncsdk import Client, ConfigurationError, Flags, User
-from asyncsdk.integrations._context import CURRENT, RequestContext, carry_flags
-from asyncsdk.integrations._identity import Identity, Seen, UserOf
+from asyncsdk.integrations._context import CURRENT, carry_flags
+from asyncsdk.integrations._identity import CurrentRequest, Identity, RequestContext, Seen, UserOf
 
 __all__ = ["CLIENT", "client", "flags", "from_header", "run_client", "setup", "user"]
 
@@ -51,11 +51,11 @@ def setup(
         # Each request has a context of its own (aiohttp runs it as a task), so nothing is to be put back.
         context = await identity.begin(client, request)
         request[_CONTEXT] = context
-        CURRENT.set(context)
+        CURRENT.set(CurrentRequest(context, request))
         return await handler(request)
 
     async def keep_visitor(request: web.Request, response: web.StreamResponse) -> None:
-        context: RequestContext | None = request.get(_CONTEXT)
+        context: RequestContext[web.Request] | None = request.get(_CONTEXT)
         user = None if context is None else context.known_user
         cookie = identity.set_cookie(request, user, secure=request.secure)
         if cookie is not None:
@@ -92,11 +92,11 @@ def flags(request: web.Request) -> Flags:
     Raises:
         ConfigurationError: There was no `setup(app, client)`.
     """
-    context: RequestContext | None = request.get(_CONTEXT)
+    context: RequestContext[web.Request] | None = request.get(_CONTEXT)
     if context is None:
         msg = "this request has no flags: call asyncsdk.integrations.aiohttp.setup(app, client) when making the app"
         raise ConfigurationError(msg)
-    return context.flags
+    return context.flags_of(request)
 
 
 def user(request: web.Request) -> User:

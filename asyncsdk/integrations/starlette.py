@@ -8,8 +8,8 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from asyncsdk import Client, ConfigurationError, Flags, User
-from asyncsdk.integrations._context import CURRENT, RequestContext, carry_flags
-from asyncsdk.integrations._identity import Identity, Seen, UserOf, Who
+from asyncsdk.integrations._context import CURRENT, carry_flags
+from asyncsdk.integrations._identity import CurrentRequest, Identity, RequestContext, Seen, UserOf, Who
 
 __all__ = ["FlagsMiddleware", "client", "flags", "from_header", "lifespan", "session_user", "user"]
 
@@ -94,7 +94,7 @@ class FlagsMiddleware:
         connection = HTTPConnection(scope)
         context = scope[_CONTEXT] = await self._identity.begin(running, connection)
         outer = CURRENT.get()
-        CURRENT.set(context)
+        CURRENT.set(CurrentRequest(context, connection))
         try:
             await self.app(scope, receive, send if self._identity.cookie is None else self._keep(connection, send))
         finally:
@@ -134,12 +134,12 @@ def flags(request: HTTPConnection) -> Flags:
     Raises:
         ConfigurationError: There is no `FlagsMiddleware`, or no `lifespan(client)`.
     """
-    context: RequestContext | None = request.scope.get(_CONTEXT)
+    context: RequestContext[HTTPConnection] | None = request.scope.get(_CONTEXT)
     if context is None:
         client(request)
         msg = "this request has no flags: the application needs the middleware FlagsMiddleware"
         raise ConfigurationError(msg)
-    return context.flags
+    return context.flags_of(request)
 
 
 def user(request: HTTPConnection) -> User:

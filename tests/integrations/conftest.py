@@ -2,13 +2,15 @@
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
+import orjson
 import pytest
 
 from asyncsdk import Amplitude, Client, Limits, RudderStack, Rules, Statsig
@@ -125,3 +127,18 @@ def serve(framework: ModuleType, sdk: Client, given: Given) -> Serve:
             yield Browser(url, session)
 
     return serving
+
+
+async def ask_in_turn(url: str, page: str, users: Iterable[str]) -> list[object]:
+    """Ask for a page as one user after the other, over one connection and with little effort; give the answers."""
+    at = urlsplit(url)
+    reader, writer = await asyncio.open_connection(at.hostname, at.port)
+    answers: list[object] = []
+    for user in users:
+        writer.write(f"GET /{page} HTTP/1.1\r\nHost: localhost\r\nX-User: {user}\r\n\r\n".encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        answers.append(orjson.loads(await reader.readexactly(length)))
+    writer.close()
+    await writer.wait_closed()
+    return answers

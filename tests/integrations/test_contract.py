@@ -1,6 +1,7 @@
 """What every web framework's integration does, on a real server of that framework."""
 
 import asyncio
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import asyncsdk
 from asyncsdk import Client, ConfigurationError, User
 from asyncsdk.dev import DevServer
 from asyncsdk.integrations import current_flags
-from integrations.conftest import FRAMEWORKS, Serve
+from integrations.conftest import FRAMEWORKS, Serve, ask_in_turn
 from integrations.pages import Given
 
 
@@ -140,6 +141,19 @@ async def test_a_request_that_fails_leaves_nothing_behind(serve: Serve) -> None:
             assert answer.status == 500
 
         assert await browser.get("gate", "bob.ross") == [False, False, True]
+
+
+@pytest.mark.parametrize("page", ["plain", "gate", "visit"])
+async def test_requests_are_no_work_for_the_garbage_collector(serve: Serve, page: str) -> None:
+    async with serve() as browser:
+        await ask_in_turn(browser.url, page, ["ada.lovelace"] * 20)
+        gc.collect()
+        gc.disable()
+        try:
+            await ask_in_turn(browser.url, page, ["ada.lovelace"] * 100)
+            assert gc.collect() < 100  # not one object of each request
+        finally:
+            gc.enable()
 
 
 # --- streams and sockets --------------------------------------------------------------------------------------
