@@ -3,13 +3,14 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
 import pytest
 from gates.conftest import rule, spec
-from openfeature import api
+from openfeature import _event_support, api
 from openfeature.client import OpenFeatureClient
 from openfeature.event import EventDetails, ProviderEvent
 
@@ -88,6 +89,14 @@ async def server() -> AsyncIterator[DevServer]:
 async def client(server: DevServer) -> AsyncIterator[Client]:
     async with hurried(statsig(server)) as client:
         yield client
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _handler_threads() -> Iterator[None]:
+    """OpenFeature keeps the threads of its handlers for as long as the process lives; other tests count threads."""
+    yield
+    used, _event_support._event_executor = _event_support._event_executor, ThreadPoolExecutor()
+    used.shutdown()
 
 
 @pytest.fixture(autouse=True)
