@@ -480,6 +480,17 @@ def test_a_loop_that_was_closed_leaves_the_events_to_the_next(tmp_path: Path) ->
     asyncio.run(end())
 
 
+async def test_flushing_at_the_end_gives_up_when_it_is_hopeless(tmp_path: Path, server: DevServer) -> None:
+    server.fault(None, Fault(429, retry_after=60))
+    async with client(tmp_path, amplitude(server, quick(queued_events=3))) as one:
+        await asyncio.gather(*(one.track(ADA, str(number)) for number in range(10)))
+        await server.requested("amplitude")
+        report = await one.aclose(timeout=10)
+
+    assert report.seconds < 5
+    assert report.destinations["Amplitude"].spooled == 10
+
+
 @pytest.mark.parametrize("spool", ["", 7, SqliteSpool])
 def test_what_is_no_spool_is_refused(spool: Any) -> None:
     with pytest.raises(ConfigurationError, match="spool"):

@@ -12,7 +12,7 @@ import pytest
 from asyncsdk import ConfigurationError
 from asyncsdk._model.spooling import Settled, SpoolError
 from asyncsdk.stores import SqliteSpool
-from asyncsdk.stores.sqlite import ownership, room
+from asyncsdk.stores.sqlite import opened, ownership, room
 from stores.spools import NOW, Process, block, dead, spool
 
 
@@ -248,34 +248,34 @@ def test_room_that_was_given_back_is_used_again(tmp_path: Path) -> None:
 
 def test_a_file_shrinks_when_it_is_drained(tmp_path: Path) -> None:
     process = Process(tmp_path)
-    kept = fill(process, 300)
+    kept = process.keep(*(block(str(n), size=20_000) for n in range(1500)))
     [path] = databases(tmp_path)
     process.files._files[1].database.checkpoint()
     before = path.stat().st_size
-    process.settle(kept[0].file, *(one.rows[0] for one in kept[1:]))
-    process.files._files[1].database.checkpoint()
+    process.settle(kept.file, *(row for row in kept.rows if row))
+    process.adopt()
+    between = path.stat().st_size
+    process.adopt()
 
-    assert path.stat().st_size < before // 10
+    assert before > 2 * between > 5 * path.stat().st_size
 
 
 def test_a_disk_that_others_have_filled_counts_as_full(tmp_path: Path) -> None:
     assert Process(tmp_path, keep_free=10**18).keep(block("a")).rows == [None]
 
 
-def test_ballast_is_laid_while_there_is_room_and_given_up_at_the_end(tmp_path: Path) -> None:
+def test_nothing_is_added_without_ballast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process = Process(tmp_path)
     process.keep(block("a"))
     [ballast] = (tmp_path / "spool").glob("*.ballast")
     assert ballast.stat().st_size == room.BALLAST_BYTES
-    ballast.unlink()
-    process.files._room._measured = float("-inf")
-    process.keep(block("b"))
-    assert ballast.exists()
     process.files._room.drop_ballast(process.files._files[1].claim)
-    process.files._room._free = 0
-    process.files._room.lay_ballast(process.files._files[1].claim)
+    ballast.mkdir()
 
-    assert not ballast.exists()
+    with pytest.raises(SpoolError, match="disk full"):
+        process.keep(block("b"))
+    monkeypatch.setattr(opened.Opened, "shrink", lambda _: ballast.rmdir())
+    assert process.keep(block("c")).rows == [2]
 
 
 def test_what_damaged_blocks_hold_cannot_be_counted_when_they_go(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ VERSION = 1
 _PAGE = 16_384
 # Blocks up to 8 MB wait in the WAL for their place in the file; as much of it is kept for use again.
 _CHECKPOINT_PAGES, _WAL_BYTES = 500, 8 * 1024 * 1024
-# Free pages that are worth giving back, and how many at once.
-_VACUUM_FROM, _VACUUM_PAGES = 64, 512
+# Free pages that are worth giving back, and how many at once: with more, SQLite's cache would spill into the WAL.
+_VACUUM_FROM, _VACUUM_PAGES = 32, 96
 
 _SETTINGS = (
     f"PRAGMA page_size={_PAGE}",
@@ -235,10 +235,12 @@ class Database:
         free = self._number("PRAGMA freelist_count")
         return _PAGE * (self._number("PRAGMA page_count") - free), _PAGE * free
 
-    def tidy(self) -> None:
-        """Give some free pages back to the file system, if there are many."""
-        if self._number("PRAGMA freelist_count") >= _VACUUM_FROM:
-            self._connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+    def tidy(self) -> bool:
+        """Give some free pages back to the file system, if there are many; False when there are not."""
+        if self._number("PRAGMA freelist_count") < _VACUUM_FROM:
+            return False
+        self._connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+        return True
 
     def checkpoint(self) -> None:
         """Move what is in the WAL to its place, and give the WAL's bytes back."""

@@ -10,7 +10,6 @@ from asyncsdk._model.spooling import (
     Adopted,
     Committed,
     DeadLetters,
-    Dropped,
     NewBlock,
     Settled,
     SpoolError,
@@ -20,6 +19,7 @@ from asyncsdk._model.spooling import (
 from asyncsdk.stores.sqlite import ownership
 from asyncsdk.stores.sqlite.database import Database, DeadRow, NewRow, Row, UnknownVersionError
 from asyncsdk.stores.sqlite.opened import (
+    DISK_FULL,
     DamagedError,
     Opened,
     block_of,
@@ -63,7 +63,8 @@ class SqliteFiles:
             self._unburied.append(DeadRow(letters.destination, count, letters.status, letters.reason, body))
             self._buried += count
         rows = [NewRow(new.destination, len(new.records), pack(new.destination, now_ms, new.records)) for new in blocks]
-        fits, dropped = self._make_room(sum(len(row.body) for row in rows)) if rows else (True, [])
+        fits, gone = self._room.make(sum(len(row.body) for row in rows), self._files.get(self._own))
+        dropped = [loss_of(self._own, destination, row) for destination, row in gone]
         kept: list[int | None] = [None] * len(rows)
         try:
             if rows and fits:
@@ -87,7 +88,13 @@ class SqliteFiles:
             raise SpoolError(name_of(error)) from error
 
     def _commit_own(self, rows: Sequence[NewRow]) -> list[int]:
-        ids = self._own_file().commit(rows, self._unburied, self._settings.dead_bytes)
+        own = self._own_file()
+        if rows and not self._room.has_ballast(own.claim):
+            with suppress(sqlite3.Error):
+                own.shrink()
+            if not self._room.has_ballast(own.claim):
+                raise SpoolError(DISK_FULL)
+        ids = own.commit(rows, self._unburied, self._settings.dead_bytes)
         self._unburied.clear()
         return ids
 
@@ -100,11 +107,11 @@ class SqliteFiles:
         file = self._files.get(self._own)
         if file is None:
             return
-        self._room.drop_ballast(file.claim)
         if is_full(error):
+            self._room.drop_ballast(file.claim)
             self._note_settled()
             with suppress(sqlite3.Error):
-                file.database.checkpoint()
+                file.shrink()
         else:
             self._reopen(self._own)
             self._own = 0
@@ -133,7 +140,6 @@ class SqliteFiles:
             claim.delete()
             raise
         self._own = self._number(Opened(claim, database))
-        self._room.lay_ballast(claim)
         return self._files[self._own]
 
     def _number(self, file: Opened) -> int:
@@ -141,34 +147,22 @@ class SqliteFiles:
         self._files[self._last_number] = file
         return self._last_number
 
-    def _make_room(self, incoming: int) -> tuple[bool, list[Dropped]]:
-        """Say whether there is room for so many bytes more, and what had to go for it."""
-        own = self._files.get(self._own)
-        excess = self._room.excess(incoming, own)
-        dropped: list[Dropped] = []
-        if excess <= 0 or own is None or self._settings.when_full != "drop_oldest":
-            return excess <= 0, dropped
-        with suppress(sqlite3.Error):
-            while excess > 0 and (oldest := own.database.oldest()) is not None:
-                destination, row = oldest
-                own.database.commit((), Settled((row.id,)), (), 0)
-                dropped.append(loss_of(self._own, destination, row))
-                excess -= len(row.body)
-                self._room.gave_back(len(row.body))
-        return excess <= 0, dropped
-
     def _note_settled(self) -> None:
         """Tell each file what became of its blocks, once dead letters are safe; one that is empty then is deleted."""
         for number, file in list(self._files.items()):
             if self._unburied or not file.owes:
                 continue
-            try:
-                file.commit()
-            except sqlite3.Error:  # it stays owed
-                self._room.drop_ballast(file.claim)
-            else:
+            with suppress(sqlite3.Error):  # it stays owed
+                self._note_in(file)
                 if number != self._own and file.is_empty():
                     self._forget(number).delete()
+
+    def _note_in(self, file: Opened) -> None:
+        try:
+            file.commit()
+        except sqlite3.Error:
+            self._room.drop_ballast(file.claim)
+            file.note_bit_by_bit()
 
     # --- reading ----------------------------------------------------------------------------------------------
 
@@ -208,6 +202,9 @@ class SqliteFiles:
         for number, file in list(self._files.items()):
             if number != self._own:
                 self._take_in(number, file, destinations)
+            else:
+                with suppress(sqlite3.Error):
+                    file.shrink()
         mine = {file.claim.path for file in self._files.values()}
         adopted: list[Adopted] = []
         for path in ownership.found(self._settings.folder):

@@ -12,8 +12,13 @@ from asyncsdk._model.spooling import Dropped, Settled
 from asyncsdk.stores.sqlite.database import Database, DeadRow, NewRow, Row
 from asyncsdk.stores.sqlite.ownership import Claim
 
+DISK_FULL = "disk full"
 # An emptied file gives its pages back a few at a time, this many seconds apart.
-_TIDY_EVERY = 0.05
+_TIDY_EVERY = 0.02
+# Blocks that are deleted at once when room is short.
+_FEW = 16
+# Some 16 MB.
+_SHRINK_STEPS = 10
 
 
 @attrs.define(eq=False)
@@ -53,6 +58,32 @@ class Opened:
             with suppress(sqlite3.Error):
                 self.database.tidy()
         return ids
+
+    def note_bit_by_bit(self) -> None:
+        """Note what is owed in transactions that need little room, and give that back after each.
+
+        Raises:
+            sqlite3.Error: Not even that is possible; what was not noted is still owed.
+        """
+        self.database.checkpoint()
+        while self.owes:
+            finished, progress = self.owed.finished, self.owed.progress
+            part = Settled(finished[:_FEW], () if finished else progress[:_FEW])
+            self.database.commit((), part, (), 0)
+            self.owed = Settled(finished[_FEW:], progress if finished else progress[_FEW:])
+            self.database.checkpoint()
+
+    def shrink(self) -> None:
+        """Give to the file system what can be given.
+
+        Raises:
+            sqlite3.Error: Not even that is possible.
+        """
+        self.database.checkpoint()
+        for _ in range(_SHRINK_STEPS):
+            if not self.database.tidy():
+                break
+            self.database.checkpoint()
 
     @property
     def owes(self) -> bool:
@@ -109,7 +140,7 @@ def code_of(error: sqlite3.Error) -> int:
 def name_of(error: sqlite3.Error | OSError) -> str:
     """Name a failure in a few words that hold no path."""
     if isinstance(error, sqlite3.Error):
-        return "disk full" if is_full(error) else str(error)
+        return DISK_FULL if is_full(error) else str(error)
     return error.strerror or type(error).__name__
 
 

@@ -8,14 +8,15 @@ import os
 import sqlite3
 import time
 from contextlib import suppress
+from pathlib import Path
 
+from asyncsdk._model.spooling import Settled
+from asyncsdk.stores.sqlite.database import Row
 from asyncsdk.stores.sqlite.opened import Opened
 from asyncsdk.stores.sqlite.ownership import Claim, database_bytes, open_folder
 from asyncsdk.stores.sqlite.settings import SqliteSpool
 
-BALLAST_BYTES = 1024 * 1024
-# Free bytes that are needed to lay it anew, in its own size.
-_LAY_FROM = 3
+BALLAST_BYTES = 2 * 1024 * 1024
 _MEASURE_EVERY = 0.1
 _NEW = os.O_WRONLY | os.O_CREAT
 
@@ -33,28 +34,48 @@ class Room:
         self._settings = settings
         self._free = 0
         self._measured = float("-inf")
+        self._laden: set[Path] = set()
 
-    def excess(self, incoming: int, own: Opened | None) -> int:
-        """Say how many bytes too many there would be with `incoming` more; 0 or less when there is room."""
-        now = time.monotonic()
-        if now > self._measured + _MEASURE_EVERY:
-            self._measured = now
+    def make(self, incoming: int, own: Opened | None) -> tuple[bool, list[tuple[str, Row]]]:
+        """Say whether there is room for so many bytes more, and which blocks had to go for it, and whose they were.
+
+        Args:
+            incoming: Bytes.
+            own: The file that they would go to; None when there is none yet.
+        """
+        if time.monotonic() > self._measured + _MEASURE_EVERY:
             self._measure(own)
-            if own is not None and not own.claim.ballast.exists():
-                self.lay_ballast(own.claim)
-        excess = max(self.used + incoming - self._settings.max_bytes, self._settings.keep_free + incoming - self._free)
-        if excess <= 0:
+        gone: list[tuple[str, Row]] = []
+        if self._excess(incoming) > 0 and own is not None:
+            with suppress(sqlite3.Error):
+                own.shrink()
+            self._measure(own)
+            if self._settings.when_full == "drop_oldest":
+                gone = self._drop_oldest(own, incoming)
+        fits = self._excess(incoming) <= 0
+        if fits:
             self.used += incoming
             self._free -= incoming
-        return excess
+        return fits, gone
 
-    def gave_back(self, size: int) -> None:
-        """Note that so many bytes may be used again."""
-        self.used -= size
-        self._free += size
+    def _excess(self, incoming: int) -> int:
+        settings = self._settings
+        return incoming and incoming + max(self.used - settings.max_bytes, settings.keep_free - self._free)
+
+    def _drop_oldest(self, own: Opened, incoming: int) -> list[tuple[str, Row]]:
+        gone: list[tuple[str, Row]] = []
+        with suppress(sqlite3.Error):
+            while self._excess(incoming) > 0 and (oldest := own.database.oldest()) is not None:
+                own.database.commit((), Settled((oldest[1].id,)), (), 0)
+                size = len(oldest[1].body)
+                self.used -= size
+                self._free += size
+                gone.append(oldest)
+        return gone
 
     def _measure(self, own: Opened | None) -> None:
         folder = self._settings.folder
+        self._measured = time.monotonic()
         self.used = database_bytes(folder, None if own is None else own.claim.path)
         reusable = 0
         if own is not None:
@@ -68,18 +89,26 @@ class Room:
         except OSError:  # the commit will meet it, too
             self._free = self._settings.keep_free + self._settings.max_bytes
 
-    def lay_ballast(self, claim: Claim) -> None:
-        """Take up some room, if there is plenty; without it a full disk is only harder to get out of."""
-        if self._free < _LAY_FROM * BALLAST_BYTES:
-            return
-        with suppress(OSError):
-            file = os.open(claim.ballast, _NEW, 0o600)
+    def has_ballast(self, claim: Claim) -> bool:
+        """Say whether there is ballast beside a file; lay it if there is not, and if the disk has room for it.
+
+        Without it nothing may be added to the file: what is left of the disk is needed for deleting.
+        """
+        if claim.path not in self._laden:
             try:
-                os.posix_fallocate(file, 0, BALLAST_BYTES)
-            finally:
-                os.close(file)
+                file = os.open(claim.ballast, _NEW, 0o600)
+                try:
+                    os.posix_fallocate(file, 0, BALLAST_BYTES)
+                finally:
+                    os.close(file)
+            except OSError:
+                self.drop_ballast(claim)
+                return False
+            self._laden.add(claim.path)
+        return True
 
     def drop_ballast(self, claim: Claim) -> None:
         """Give its room back."""
+        self._laden.discard(claim.path)
         with suppress(OSError):
             claim.ballast.unlink()

@@ -1,0 +1,60 @@
+"""A spool on a disk of 8 MB that is filled to the last byte, again and again."""
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from client.conftest import ADA, amplitude, quick
+
+from asyncsdk import Client
+from asyncsdk.dev import DevServer, Fault
+from asyncsdk.stores import SqliteSpool
+
+pytestmark = [pytest.mark.torture, pytest.mark.process]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", place], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("not allowed to mount a small disk")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("keep_free", [0, 1_500_000], ids=["to the last byte", "with some kept free"])
+async def test_a_full_disk_is_drained_and_filled_again_twenty_times(small_disk: Path, keep_free: int) -> None:
+    spool = SqliteSpool(small_disk / "spool", keep_free=keep_free)
+    async with DevServer(keep=10) as server:
+        client = Client(amplitude(server, quick(queued_events=500)), spool=spool)
+        async with client:
+            for _ in range(20):
+                server.fault(None, Fault(503))
+                states = set()
+                for number in range(900):
+                    await client.track(ADA, str(number), {"text": "x" * 20_000})
+                    health = client.health().spool
+                    assert health is not None
+                    states.add(health.state)
+                    if health.state != "ok" and number % 50 == 49:
+                        break
+                assert states & {"full", "degraded"}
+                server.clear_faults()
+                report = await client.flush(timeout=20)
+                assert report.complete
+                await asyncio.sleep(0.3)  # what is settled is noted within a tenth of a second
+                assert client._spooler is not None
+                client._spooler._try_again_at = 0.0
+            report = await client.aclose()
+
+    counts = report.destinations["Amplitude"]
+    assert counts.accepted == counts.delivered + sum(counts.dropped.values())
+    assert counts.delivered > 20 * 200
+    assert [path.name for path in (small_disk / "spool").iterdir()] == []
