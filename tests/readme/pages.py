@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 VENDORS = ROOT / "asyncsdk/vendors/README.md"
 INTEGRATIONS = ROOT / "asyncsdk/integrations/README.md"
+OPENFEATURE = ROOT / "asyncsdk/integrations/openfeature/README.md"
 COMING_FROM = ROOT / "asyncsdk/vendors/COMING_FROM.md"
 PAGES = sorted(
     [

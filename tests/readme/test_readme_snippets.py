@@ -9,10 +9,10 @@ import pytest
 
 from asyncsdk import Amplitude, Client, Identify, Limits, Revenue, Rules, Statsig, User
 from asyncsdk.dev import DevServer
-from readme.pages import COMING_FROM, INTEGRATIONS, PAGES, README, Names, blocks, run, spans, table
+from readme.pages import COMING_FROM, INTEGRATIONS, OPENFEATURE, PAGES, README, Names, blocks, run, spans, table
 
 VENDORS = ("rudderstack", "amplitude", "statsig")
-RUNNABLE = {README: 6, COMING_FROM: 16, INTEGRATIONS: 3}
+RUNNABLE = {README: 6, COMING_FROM: 16, INTEGRATIONS: 3, OPENFEATURE: 1}
 
 
 def test_every_page_with_python_is_run_here() -> None:
