@@ -14,6 +14,7 @@ from asyncsdk._model.reports import (
     Report,
     RulesetChange,
     RulesHealth,
+    SpoolHealth,
     StartReport,
 )
 from asyncsdk._model.results import Answer, Details, DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
@@ -78,6 +79,7 @@ __all__ = [
     "Receipt",
     "Report",
     "RulesHealth",
+    "SpoolHealth",
     "RulesetChange",
     "StartReport",
     # In between.

@@ -1,0 +1,101 @@
+"""The promises of the spool, broken on purpose one by one: each time a test must notice."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import pytest
+
+pytestmark = [pytest.mark.torture, pytest.mark.process]
+
+ROOT = Path(__file__).parents[2]
+
+
+@attrs.frozen
+class Mutant:
+    """A mistake: in which file, what stands there, what could stand there instead, and which tests must fail."""
+
+    file: str
+    right: str
+    wrong: str
+    noticed_by: str
+
+
+MUTANTS = {
+    "acknowledge before the vendor has answered": Mutant(
+        "_delivery/spooler.py",
+        "feed.let_in(records, result.file, row)\n",
+        "feed.let_in(records, result.file, row)\n                self._settled.note(records)\n",
+        "client/test_spool.py",
+    ),
+    "acknowledge what the vendor did not take": Mutant(
+        "_delivery/spooler.py", '("spooled", "abandoned")', '("abandoned",)', "client/test_spool.py"
+    ),
+    "do not sync each commit": Mutant(
+        "stores/sqlite/database.py",
+        "PRAGMA synchronous=FULL",
+        "PRAGMA synchronous=NORMAL",
+        "stores/test_spool_faults.py",
+    ),
+    "take files without asking for their lock": Mutant(
+        "stores/sqlite/ownership.py",
+        "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "pass",
+        "stores/test_spool_files.py",
+    ),
+    "let one caller's cancellation reach the others": Mutant(
+        "_delivery/spooler.py",
+        "waiter = asyncio.get_running_loop().create_future()",
+        "waiter = (self._open.waiters or [asyncio.get_running_loop().create_future()])[0]",
+        "client/test_spool.py",
+    ),
+    "follow redirects": Mutant(
+        "_transport.py", "allow_redirects=False", "allow_redirects=True", "client/test_transport.py"
+    ),
+    "believe damaged blocks": Mutant(
+        "_model/blocks.py",
+        " or zlib.crc32(memoryview(data)[_CHECKED_FROM:]) != checksum",
+        "",
+        "model/test_model_blocks.py",
+    ),
+    "let new events overtake those on disk": Mutant(
+        "_delivery/feed.py", "if self.backlog or self._is_closing or", "if self._is_closing or", "client/test_spool.py"
+    ),
+    "send settled records again": Mutant(
+        "_delivery/places.py", "if not done >> position & 1", "", "delivery/test_places.py"
+    ),
+    "send a vendor's events to the dev server": Mutant(
+        "_spooling.py", 'DEV_SUFFIX = " (dev server)"', 'DEV_SUFFIX = ""', "client/test_spool.py"
+    ),
+    "forget dead letters": Mutant(
+        "_delivery/spooler.py", 'if status != "delivered":', 'if status == "spooled":', "client/test_spool.py"
+    ),
+    "sync a failed file once more": Mutant(
+        "stores/sqlite/files.py",
+        "            self._reopen(self._own)\n            self._own = 0\n",
+        "            pass\n",
+        "stores/test_spool_faults.py",
+    ),
+}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mistake_is_noticed(name: str, tmp_path: Path) -> None:
+    mutant = MUTANTS[name]
+    for folder in ("asyncsdk", "tests"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    path = tmp_path / "asyncsdk" / mutant.file
+    source = path.read_text()
+    assert source.count(mutant.right) == 1, "the code has changed: change the mutant too"
+    path.write_text(source.replace(mutant.right, mutant.wrong))
+
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"tests/{mutant.noticed_by}"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, timeout=280, check=False
+    )
+
+    assert done.returncode == 1, f"{mutant.noticed_by} did not notice\n{done.stdout.decode()[-2000:]}"
