@@ -83,31 +83,31 @@ class Exposures:
         for consulted in found.consulted:
             if self.is_due(user, consulted):
                 self.config(rules, user, consulted)
-        if not self._life.takes_events or not self._life.is_in_its_process:
+        # A forked child runs no loop or another one, so the process need not be asked for on the good path.
+        is_at_home = self._life.is_on_its_loop
+        if not self._life.takes_events or not (is_at_home or self._life.is_in_its_process):
             return
         sampled = self.recent.sample(rules, user, found)
         if not sampled.keeps:
             return
-        tier = (rules.surroundings.environment or {}).get("tier")
-        parts = (exposure.event_name, exposure.metadata, exposure.secondary)
-        late = partial(write_exposure, parts, self._redacted(user), int(time.time() * 1000), tier, sampled.metadata)
+        late = partial(write_exposure, exposure, self._redacted(user), int(time.time() * 1000), sampled.metadata)
         record = Record(_line(user), "", b"", time.monotonic(), late=late)
-        unsee = partial(self.recent.unsee, user, found, parameter, manual=manual)
-        if self._life.is_on_its_loop:
-            self._offer(record, unsee)
+        if is_at_home:
+            if not self._offer(record):
+                self.recent.unsee(user, found, parameter, manual=manual)
             return
+        unsee = partial(self.recent.unsee, user, found, parameter, manual=manual)
         try:
-            self._life.call_soon(partial(self._offer, record, unsee))
+            self._life.call_soon(lambda: self._offer(record) or unsee())
         except (ClientClosedError, QueueFullError):  # a lookup never raises; it is new again the next time
             unsee()
 
-    def _offer(self, record: Record, unsee: Callable[[], None]) -> None:
-        """Queue an exposure. One that finds no room is counted, and is new again the next time."""
-        if self._lane is None or self._put is None or self._life.state == "closed":
-            return
-        if not self._put(record):
-            self._lane.ledger.turn_away_exposure("queue full")
-            unsee()
+    def _offer(self, record: Record) -> bool:
+        """Queue an exposure. One that finds no room is counted; False says so, for it is new again the next time."""
+        if self._lane is None or self._put is None or self._life.state == "closed" or self._put(record):
+            return True
+        self._lane.ledger.turn_away_exposure("queue full")
+        return False
 
     def _redacted(self, user: User) -> User:
         for function in self._middleware():

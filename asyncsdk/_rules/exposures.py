@@ -4,8 +4,8 @@ An exposure of the same user to the same outcome counts once per window. Its par
 kept as bytes: what is left to do per event is to put the user and the time between them.
 """
 
-from collections.abc import Hashable, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, NamedTuple
 
 import attrs
 import orjson
@@ -19,38 +19,74 @@ _SPECIAL_RULES = frozenset({"", "default", "disabled"})
 _BOOLS = {True: "true", False: "false"}
 
 
-@attrs.frozen
-class Exposure:
+class Exposure(NamedTuple):
     """The constant parts of an exposure event.
 
     Attributes:
         event_name: Such as `statsig::gate_exposure`.
         metadata: A JSON object of texts.
         secondary: A JSON list: the gates that were looked at on the way.
+        tier: The environment of users that name none; None for none.
     """
 
     event_name: str
     metadata: bytes
     secondary: bytes
+    tier: str | None
 
 
 def gate_exposure(rules: Ruleset, found: Evaluation, *, manual: bool = False) -> Exposure:
     """Say that a user saw a gate."""
-    own = {"gate": found.name, "gateValue": _BOOLS[bool(found.value)], "ruleID": found.rule_id}
-    return _kept(rules, found, "statsig::gate_exposure", own, found.secondary, manual=manual)
+    return _kept(rules, found, _of_gate, "", _MANUAL if manual else _AUTOMATIC)
 
 
 def config_exposure(rules: Ruleset, found: Evaluation, *, manual: bool = False) -> Exposure:
     """Say that a user saw a dynamic config or an experiment."""
-    own = {"config": found.name, "ruleID": found.rule_id, "rulePassed": _BOOLS[found.passed]}
-    return _kept(rules, found, "statsig::config_exposure", own, found.secondary, manual=manual)
+    return _kept(rules, found, _of_config, "", _MANUAL if manual else _AUTOMATIC)
 
 
 def layer_exposure(rules: Ruleset, found: Evaluation, parameter: str, *, manual: bool = False) -> Exposure:
-    """Say that a user saw a parameter of a layer.
+    """Say that a user saw a parameter of a layer."""
+    return _kept(rules, found, _of_parameter, parameter, _MANUAL if manual else _AUTOMATIC)
 
-    The experiment's exposures belong only to the parameters that it owns; the others have the layer's own.
-    """
+
+_AUTOMATIC: Mapping[str, str] = {}
+_MANUAL: Mapping[str, str] = {"isManualExposure": "true"}
+_Parts = tuple[str, dict[str, str], tuple[Exposed, ...]]
+"""An event's name, its own metadata, and the secondary exposures."""
+
+
+def _kept(
+    rules: Ruleset,
+    found: Evaluation,
+    parts: Callable[[Evaluation, str], _Parts],
+    parameter: str,
+    more: Mapping[str, str],
+) -> Exposure:
+    """Give the exposure that an evaluation already has under this ruleset, or make it."""
+    key = ("exposure", parameter, bool(more)) if parameter or more else "exposure"
+    kept: tuple[object, Exposure] | None = found.notes.get(key)
+    if kept is None or kept[0] is not rules.stamp:
+        event_name, own, secondary = parts(found, parameter)
+        metadata = orjson.dumps({**own, **_common(rules, found), **more})
+        tier = (rules.surroundings.environment or {}).get("tier")
+        made = Exposure(event_name, metadata, orjson.dumps(as_json(secondary)), tier)
+        kept = found.notes[key] = (rules.stamp, made)
+    return kept[1]
+
+
+def _of_gate(found: Evaluation, _: str) -> _Parts:
+    own = {"gate": found.name, "gateValue": _BOOLS[bool(found.value)], "ruleID": found.rule_id}
+    return "statsig::gate_exposure", own, found.secondary
+
+
+def _of_config(found: Evaluation, _: str) -> _Parts:
+    own = {"config": found.name, "ruleID": found.rule_id, "rulePassed": _BOOLS[found.passed]}
+    return "statsig::config_exposure", own, found.secondary
+
+
+def _of_parameter(found: Evaluation, parameter: str) -> _Parts:
+    """The experiment's exposures belong only to the parameters that it owns; the others have the layer's own."""
     is_explicit = parameter in (found.explicit_parameters or ())
     undelegated = found.secondary if found.undelegated is None else found.undelegated
     own = {
@@ -60,27 +96,7 @@ def layer_exposure(rules: Ruleset, found: Evaluation, parameter: str, *, manual:
         "parameterName": parameter,
         "isExplicitParameter": _BOOLS[is_explicit],
     }
-    secondary = found.secondary if is_explicit else undelegated
-    return _kept(rules, found, "statsig::layer_exposure", own, secondary, manual=manual)
-
-
-def _kept(
-    rules: Ruleset,
-    found: Evaluation,
-    event_name: str,
-    own: dict[str, str],
-    secondary: tuple[Exposed, ...],
-    *,
-    manual: bool,
-) -> Exposure:
-    """Give the exposure that an evaluation already has under this ruleset, or make it."""
-    key = (event_name, own.get("parameterName"), manual)
-    kept: tuple[object, Exposure] | None = found.notes.get(key)
-    if kept is None or kept[0] is not rules.stamp:
-        metadata = orjson.dumps({**own, **_common(rules, found), **({"isManualExposure": "true"} if manual else {})})
-        made = Exposure(event_name, metadata, orjson.dumps(as_json(secondary)))
-        kept = found.notes[key] = (rules.stamp, made)
-    return kept[1]
+    return "statsig::layer_exposure", own, found.secondary if is_explicit else undelegated
 
 
 def as_json(exposed: tuple[Exposed, ...]) -> list[dict[str, str]]:
@@ -169,8 +185,8 @@ class Recent:
 
         The first of each rule in a window is kept, and so is whatever passed a gate that is never sampled.
         """
-        settings = as_object(rules.facts.get("sdk_configs")) or {}
-        mode = settings.get("sampling_mode")
+        settings: Any = rules.facts.get("sdk_configs")
+        mode = settings.get("sampling_mode") if settings.__class__ is dict else None
         if mode not in ("on", "shadow") or found.forward_all:
             return _UNSAMPLED
         rate = settings.get("special_case_sampling_rate") if found.rule_id in _SPECIAL_RULES else None

@@ -119,25 +119,24 @@ def _says_no(body: bytes) -> bool:
 
 
 def exposure(
-    parts: tuple[str, bytes, bytes],
+    parts: tuple[str, bytes, bytes, str | None],
     user: User,
     time_ms: int,
-    environment: str | None,
     sampling: Mapping[str, Any],
 ) -> bytes:
     """Make the chunk of an exposure.
 
     Args:
-        parts: The event's name, its metadata as JSON, the gates looked at on the way as JSON.
+        parts: The event's name, its metadata as JSON, the gates looked at on the way as JSON, and the tier of users
+            that name none; None sends none.
         user: Who saw it.
         time_ms: When.
-        environment: Tier of users that name none; None sends none.
         sampling: What sampling says of the event; usually nothing.
 
     Raises:
         InvalidEventError: The user has no form in JSON.
     """
-    name, metadata, secondary = parts
+    name, metadata, secondary, environment = parts
     return _EXPOSURE % (
         name.encode(),
         metadata,
@@ -156,7 +155,7 @@ def _user(user: User, environment: str | None) -> bytes:
         memo = user._memo = {}  # noqa: SLF001 -- see above
     written: bytes | None = memo.get(key)
     if written is None:
-        written = memo[key] = bytes(memoryview(to_json(user_fields(user, environment), "user")))
+        written = memo[key] = to_json(user_fields(user, environment), "user")[:-1] + b"}"
     return written
 
 
