@@ -1,7 +1,11 @@
-"""The ruleset of the lookup benchmarks: one spec for each question that is timed."""
+"""The users and the ruleset of the lookup benchmarks: one spec for each question that is timed."""
 
 import json
 from typing import Any
+
+CUSTOM = {"plan": "pro", "level": 9, "beta": True, "team": "red", "score": 1.5}
+MANY = CUSTOM | {f"field_{number}": f"value {number}" for number in range(25)}
+USER: dict[str, Any] = {"email": "ada@example.com", "country": "NL", "app_version": "1.3.0", "custom": CUSTOM}
 
 
 def condition(

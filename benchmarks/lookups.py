@@ -20,15 +20,12 @@ from typing import Any, Literal
 import attrs
 from _lookup_peers import Case, growthbook, launchdarkly, legacy, unleash
 from _measure import Clock, Sample, arguments, interleave, show
-from _project import project
+from _project import CUSTOM, MANY, USER, project
 
 from asyncsdk import Client, Rules, Statsig, User
 from asyncsdk.dev import DevServer
 
 CALLS, CROWD = 2_000, 500
-CUSTOM = {"plan": "pro", "level": 9, "beta": True, "team": "red", "score": 1.5}
-MANY = CUSTOM | {f"field_{number}": f"value {number}" for number in range(25)}
-USER: dict[str, Any] = {"email": "ada@example.com", "country": "NL", "app_version": "1.3.0", "custom": CUSTOM}
 HOUR_MS = 3_600_000
 SPEC = b'"defaultValue"'
 

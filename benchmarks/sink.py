@@ -20,15 +20,15 @@ from sys import executable, stdin
 
 from _measure import EVENT
 
-MARK = json.dumps(EVENT).encode()
 SUCCESS = json.dumps({"code": 200, "success": True, "status": "ok", "has_updates": False}).encode()
 
 
 class Counter:
     """What was received."""
 
-    def __init__(self) -> None:
-        """Begin at nothing."""
+    def __init__(self, mark: str) -> None:
+        """Begin at nothing; `mark` is what every event has once."""
+        self._mark = json.dumps(mark).encode()
         self.events = 0
         self.requests = 0
         self.compressed: list[bytes] = []
@@ -39,12 +39,12 @@ class Counter:
         if b"content-encoding:" in head:
             self.compressed.append(body)
         else:
-            self.events += body.count(MARK)
+            self.events += body.count(self._mark)
 
     def total(self) -> int:
         """Count what was kept, and give the number of all events."""
         for body in self.compressed:
-            self.events += decompress(body).count(MARK)
+            self.events += decompress(body).count(self._mark)
         self.compressed.clear()
         return self.events
 
@@ -115,18 +115,18 @@ class Connection(asyncio.Protocol):
             self._transport.write(whole)
 
 
-async def serve(latency: float, status: int) -> None:
+async def serve(latency: float, status: int, mark: str) -> None:
     """Listen on a free port, say which, and go on until stdin is closed."""
-    loop, counter = asyncio.get_running_loop(), Counter()
+    loop, counter = asyncio.get_running_loop(), Counter(mark)
     server = await loop.create_server(lambda: Connection(counter, latency, status), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.to_thread(stdin.read)
 
 
 @contextmanager
-def sink(latency_ms: int = 0, status: int = 200) -> Iterator[str]:
-    """Run a sink in another process; yields its URL."""
-    command = [executable, __file__, "--latency", str(latency_ms), "--status", str(status)]
+def sink(latency_ms: int = 0, status: int = 200, mark: str = EVENT) -> Iterator[str]:
+    """Run a sink in another process, which counts texts that are `mark`; yields its URL."""
+    command = [executable, __file__, "--latency", str(latency_ms), "--status", str(status), "--mark", mark]
     with Popen(command, stdin=PIPE, stdout=PIPE) as process:  # noqa: S603 -- ourselves
         assert process.stdin
         assert process.stdout
@@ -147,5 +147,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--latency", type=int, default=0, help="milliseconds before each answer")
     parser.add_argument("--status", type=int, default=200, help="of each answer")
+    parser.add_argument("--mark", default=EVENT, help="a text that every event has once: its name")
     options = parser.parse_args()
-    asyncio.run(serve(options.latency / 1000, options.status))
+    asyncio.run(serve(options.latency / 1000, options.status, options.mark))
