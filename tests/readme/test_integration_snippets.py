@@ -1,5 +1,6 @@
-"""The services of the page on web frameworks run as printed."""
+"""The services of the page on web frameworks, and that of the README, run as printed."""
 
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -8,15 +9,15 @@ import pytest
 from asyncsdk.dev import DevServer
 from asyncsdk.examples import aiohttp_shop
 from asyncsdk.examples.__main__ import serving
-from readme.pages import INTEGRATIONS, Names, blocks, run
+from readme.pages import INTEGRATIONS, README, Names, blocks, run
 
 AIOHTTP, STARLETTE, FASTAPI = range(3)
 
 
-async def ask(block: int, *paths: str) -> list[Any]:
+async def ask(block: int, *paths: str, page: Path = INTEGRATIONS) -> list[Any]:
     """Serve the application of a block; give what its pages answer to one browser."""
     names: Names = {}
-    await run(blocks(INTEGRATIONS)[block], names)
+    await run(blocks(page)[block], names)
     jar = aiohttp.CookieJar(unsafe=True)  # of an address without a name
     async with (
         serving(names["app"], 0) as url,
@@ -47,3 +48,12 @@ async def test_a_plain_function_of_fastapi_tracks_too(server: DevServer) -> None
     assert await ask(FASTAPI, "/price") == [39.0]
 
     assert [event.name for event in server.accepted("statsig")] == ["Price Asked", "prices"]
+
+
+async def test_the_service_of_the_readme_asks_a_gate(server: DevServer) -> None:
+    server.set_ruleset(aiohttp_shop.RULESET)
+
+    answers = await ask(2, "/checkout", page=README)
+
+    assert answers[0] in ("new", "old")
+    assert [event.name for event in server.accepted("statsig")] == ["new_checkout"]

@@ -12,7 +12,7 @@ from asyncsdk.dev import DevServer
 from readme.pages import COMING_FROM, INTEGRATIONS, OPENFEATURE, PAGES, README, Names, blocks, run, spans, table
 
 VENDORS = ("rudderstack", "amplitude", "statsig")
-RUNNABLE = {README: 6, COMING_FROM: 16, INTEGRATIONS: 3, OPENFEATURE: 1}
+RUNNABLE = {README: 7, COMING_FROM: 16, INTEGRATIONS: 3, OPENFEATURE: 1}
 
 
 def test_every_page_with_python_is_run_here() -> None:
@@ -67,7 +67,7 @@ async def test_what_the_rules_say_is_looked_up(server: DevServer, capsys: pytest
     server.set_ruleset(STATSIG_RULES)
     names = await _client_of_the_readme()
 
-    await run(blocks(README)[2], names)
+    await run(blocks(README)[3], names)
 
     await names["client"].aclose()
     assert (names["price"], bool(names["gate"])) == (15.95, True)
@@ -79,7 +79,7 @@ async def test_what_the_rules_say_is_looked_up(server: DevServer, capsys: pytest
 
 async def test_the_test_of_the_readme_passes() -> None:
     names: Names = {}
-    await run(blocks(README)[5], names)
+    await run(blocks(README)[6], names)
 
     await names["test_a_purchase_is_tracked"]()
 
@@ -87,7 +87,7 @@ async def test_the_test_of_the_readme_passes() -> None:
 async def test_what_became_of_an_event_is_printed(server: DevServer, capsys: pytest.CaptureFixture[str]) -> None:
     names = await _client_of_the_readme()
 
-    await run(blocks(README)[3], names)
+    await run(blocks(README)[4], names)
 
     await names["client"].aclose()
     printed = capsys.readouterr().out
@@ -99,7 +99,7 @@ async def test_what_became_of_an_event_is_printed(server: DevServer, capsys: pyt
 async def test_the_middleware_changes_and_drops_events(server: DevServer) -> None:
     names = await _client_of_the_readme()
 
-    await run(blocks(README)[4], names)
+    await run(blocks(README)[5], names)
 
     async with names["client"] as client:
         await client.track("ada-lovelace", "Sign Up", {"password": "secret"}, context={"traits": {"plan": "pro"}})
