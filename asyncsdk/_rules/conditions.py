@@ -56,8 +56,11 @@ class Source:
     is_steady: bool = True
 
 
-def user_field(field: str | None, surroundings: Surroundings) -> Fetch:
-    """Fetch an attribute: top-level, custom, global custom, private, then three aliases; the first that is there."""
+def user_field(field: str | None, surroundings: Surroundings, missing: object = None) -> Fetch:
+    """Fetch an attribute: top-level, custom, global custom, private, then three aliases; the first that is there.
+
+    A None that somebody stored is there. `missing` is what to give when nothing is.
+    """
     if field is None:
         return _nothing
     lowered = field.lower()
@@ -78,7 +81,7 @@ def user_field(field: str | None, surroundings: Surroundings) -> Fetch:
                 value = _member(fields, keys)
                 if value is not _MISSING:
                     return value
-        return getattr(user, alias) if alias is not None else None
+        return missing if alias is None or (value := getattr(user, alias)) is None else value
 
     return fetch
 
@@ -146,15 +149,17 @@ def _of_environment(condition: Condition, surroundings: Surroundings) -> Source:
 
 
 def _of_user_agent(condition: Condition, surroundings: Surroundings) -> Source:
-    direct = user_field(condition.field, surroundings)
+    direct = user_field(condition.field, surroundings, _MISSING)
     agent_of = user_field("userAgent", surroundings)
     part = _AGENT_PARTS.get((condition.field or "").lower())
     read: dict[str, Any] = {}
 
     def fetch(user: User) -> object:
         value = direct(user)
-        if value is not None or part is None:
+        if value is not _MISSING:
             return value
+        if part is None:
+            return None
         agent = text(agent_of(user))
         if agent is None:
             return None
@@ -169,17 +174,19 @@ def _of_user_agent(condition: Condition, surroundings: Surroundings) -> Source:
 
 
 def _of_address(condition: Condition, surroundings: Surroundings) -> Source:
-    direct = user_field(condition.field, surroundings)
+    if condition.field != "country":
+        return Source(user_field(condition.field, surroundings))
+    direct = user_field(condition.field, surroundings, _MISSING)
     address_of = user_field("ip", surroundings)
 
     def fetch(user: User) -> object:
         value = direct(user)
-        if value is not None:
+        if value is not _MISSING:
             return value
         address = text(address_of(user))
         return None if address is None else surroundings.country(address)
 
-    return Source(fetch if condition.field == "country" else direct)
+    return Source(fetch)
 
 
 def _of_unit(condition: Condition, _: Surroundings) -> Source:

@@ -54,6 +54,16 @@ def test_missing_values_and_numbers(name: str | None, user: User, target: Any) -
     assert sees(name, user, target)
 
 
+@pytest.mark.parametrize(("kind", "name"), [("ip_based", "country"), ("ua_based", "os_name")])
+def test_a_null_that_is_stored_is_not_looked_up_elsewhere(kind: str, name: str) -> None:
+    agent = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)"
+    rules = loaded(ruleset({"g": gate(rule("r", [condition(kind, "eq", None, name)]))}))
+    user = User("1", ip="1.2.3.4", user_agent=agent, custom={name: None})
+
+    assert rules.gate(user, "g").value is True
+    assert rules.gate(User("1", ip="1.2.3.4", user_agent=agent), "g").value is False
+
+
 def test_global_custom_fields_come_after_the_users_own() -> None:
     everyone = {"plan": "x"}
 
