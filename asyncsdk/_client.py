@@ -52,7 +52,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         *destinations: Where events go. Two of one vendor need different names.
         on_delivery: Called on the loop with the id and the fate of every event at every destination. It must not
             block; what it raises is logged.
-        drain_on_sigterm: On SIGTERM, send at once what is queued, before (and whatever) the server does about it.
+        drain_on_sigterm: On SIGTERM, send at once what is queued, and then what comes, whatever the server does.
         spool: A folder of this machine, or `SqliteSpool(...)`: an awaited event verb then returns when the event is on
             disk, from where it is delivered, whatever happens to this process. None keeps events in memory only.
         start_timeout: Longest that `start`, and lookups meanwhile, wait for the first rules, in seconds.
@@ -72,6 +72,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         close_timeout: float = 5.0,
     ) -> None:
         check_destinations(destinations)
+        _jobs.load()
         destinations = destinations if spool is None else durable(destinations)
         on_final = None if on_delivery is None else harmless(on_delivery, "on_delivery")
         self._lanes = [Lane(destination) for destination in destinations]
@@ -320,7 +321,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             last = _jobs.last_commit(self._spooler)
         self._life.start(jobs + self._own_jobs, self._ended, last)
         if self._drain_on_sigterm:
-            self._signal = SignalDrain(asyncio.get_running_loop(), self._drain_for_signal)
+            self._signal = SignalDrain(asyncio.get_running_loop(), self._drain_for_signal, self._unsent)
 
     def _give_up(self) -> None:
         """Stop at once: nobody will call `aclose`, because entering the client failed."""
@@ -330,9 +331,13 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             self._life.state = "closed"
             self._life.cancel()
 
-    async def _drain_for_signal(self) -> None:
-        report = await self.flush()
-        logger.warning("SIGTERM: sent what was queued in %.2f s; %s", report.seconds, report)
+    async def _drain_for_signal(self) -> Report:
+        self._stop_lingering()
+        return await (self.flush(self._close_timeout) if self._closing is None else self.aclose())
+
+    def _stop_lingering(self) -> None:
+        for lane in self._lanes:
+            lane.linger = 0.0
 
     async def _settle(self, seconds: float, closing_at: float | None = None) -> bool:
         """Flush every lane, and what is to be saved; False when the time was over first."""
@@ -353,10 +358,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         """Deliver what is queued; then take nothing more, and deliver what came in the meantime."""
         self._life.state = "draining"
         self._life.catch_up()
-        for lane in self._lanes:
-            lane.linger = 0.0
-        if self._signal is not None:
-            self._signal.remove()
+        self._stop_lingering()
         await self._settle(deadline - time.monotonic(), deadline)
         self._life.catch_up()
         self._life.state = "closed"

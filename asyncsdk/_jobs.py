@@ -19,10 +19,14 @@ _DEV_LINGER, _DEV_POLL = 0.1, 1.0
 _LONGEST_LAST_COMMIT = 10.0
 
 
+def load() -> None:
+    """Import what delivery needs, which takes longer than all the rest and would hold the loop when it starts."""
+    import asyncsdk._transport  # noqa: F401, PLC0415 -- only a program that makes a client needs aiohttp
+
+
 def delivery(lane: Lane, dev_url: str | None, watches: Sequence[Watch]) -> Job:
     """Make the job that empties a lane, into a dev server if there is one."""
-    # aiohttp takes longer to import than all the rest together, and nothing needs it before.
-    from asyncsdk._transport import Transport  # noqa: PLC0415 -- see above
+    from asyncsdk._transport import Transport  # noqa: PLC0415 -- see `load`
 
     if dev_url is not None:
         lane.linger = min(lane.linger, _DEV_LINGER)
@@ -37,7 +41,7 @@ def delivery(lane: Lane, dev_url: str | None, watches: Sequence[Watch]) -> Job:
 
 def refresh(refresher: Refresher, dev_url: str | None, watches: Sequence[Watch]) -> Job:
     """Make the job that keeps rules fresh, from a dev server if there is one."""
-    from asyncsdk._transport import Transport  # noqa: PLC0415 -- as above
+    from asyncsdk._transport import Transport  # noqa: PLC0415 -- see `load`
 
     if dev_url is not None:
         refresher.polling.interval = refresher.lists.polling.interval = _DEV_POLL

@@ -8,11 +8,12 @@ import signal
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import FrameType
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from asyncsdk._model.reports import Report
 from asyncsdk.errors import (
     ClientClosedError,
     ConfigurationError,
@@ -221,12 +222,15 @@ class SignalDrain:
     never: at the signal itself there is still time.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, drain: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, drain: Callable[[], Awaitable[Report]], unsent: Callable[[], int]
+    ) -> None:
         """Chain onto the handler of SIGTERM. Does nothing off the main thread, where Python allows no handlers."""
         self._loop = loop
         self._pid = os.getpid()
         self._drain = drain
-        self._drained: asyncio.Task[object] | None = None
+        self._unsent = unsent
+        self._drained: asyncio.Task[None] | None = None
         self._installed = threading.current_thread() is threading.main_thread()
         if self._installed:
             self._before = signal.signal(signal.SIGTERM, self._handle)
@@ -247,11 +251,21 @@ class SignalDrain:
             self._before(number, frame)
 
     def _begin(self) -> None:
-        self._drained = self._loop.create_task(self._drain(), name="asyncsdk drain")
+        if self._drained is not None and not self._drained.done():
+            return  # hypercorn tells its workers twice
+        self._drained = self._loop.create_task(self._run(), name="asyncsdk drain")
         if self._before is signal.SIG_DFL:  # pragma: no cover -- shown in a process of its own
             self._drained.add_done_callback(self._end_process)
 
-    def _end_process(self, _: asyncio.Task[object]) -> None:  # pragma: no cover -- shown in a process of its own
+    async def _run(self) -> None:
+        """Drain, and say so before and after: whoever sent the signal may not wait for the end."""
+        unsent = self._unsent()
+        level = logging.WARNING if unsent else logging.INFO
+        logger.log(level, "SIGTERM: %d events are unsent, and sent now", unsent)
+        report = await self._drain()
+        logger.log(level, "SIGTERM: flushed in %.2f s; %s", report.seconds, report)
+
+    def _end_process(self, _: asyncio.Task[None]) -> None:  # pragma: no cover -- shown in a process of its own
         """Let the signal do what it would have done at once."""
         self.remove()
         signal.raise_signal(signal.SIGTERM)

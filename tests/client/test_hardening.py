@@ -19,6 +19,7 @@ from asyncsdk import (
     Delivery,
     InvalidEventError,
     Limits,
+    Report,
     RudderStack,
     Track,
     User,
@@ -404,9 +405,10 @@ def test_a_signal_for_a_loop_that_is_closed_goes_to_the_handler_before() -> None
     before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
     loop = asyncio.new_event_loop()
 
-    async def drain() -> None: ...
+    async def drain() -> Report:
+        raise AssertionError
 
-    SignalDrain(loop, drain)
+    SignalDrain(loop, drain, lambda: 0)
     loop.close()
     signal.raise_signal(signal.SIGTERM)
     signal.signal(signal.SIGTERM, before)
