@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from operator import attrgetter
 from types import TracebackType
 from typing import Self
 
@@ -88,8 +89,8 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         self._spooler = make_spooler(spool, self._lanes)
         self._admission.may_wait |= self._spooler is not None
         lane = next((lane for lane in self._lanes if lane.destination is source and not source.offline), None)
-        offer = None if self._spooler is None or lane is None else self._spooler.way_of_exposures(lane)
-        self._exposures = Exposures(self._life, lane, lambda: self._admission.middleware, offer)
+        way = attrgetter("offer") if self._spooler is None else self._spooler.way_of_exposures
+        self._exposures = Exposures(self._life, self._admission, lane, way)
         self._assignments = make_assignments(source, self._life)
         self._lookups = Lookups(self._exposures, self._assignments)
         self._drain_on_sigterm = drain_on_sigterm

@@ -1,17 +1,19 @@
-"""What lookups report: which user saw which gate, config, experiment or layer parameter, into Statsig's queue."""
+"""What lookups report: which user saw which gate, config, experiment or layer parameter, into Statsig's queue; others are told too."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
+from asyncsdk._admission import Admission
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._lifecycle import Lifecycle
-from asyncsdk._middleware import Middleware, Redact
-from asyncsdk._model.receipts import Record
+from asyncsdk._middleware import Redact
+from asyncsdk._model.receipts import Delivery, Record
 from asyncsdk._model.users import User, order_key
 from asyncsdk._rules.evaluate import Evaluation
 from asyncsdk._rules.exposures import Exposure, Recent, config_exposure, gate_exposure, layer_exposure
 from asyncsdk._rules.ruleset import Kind, Ruleset
+from asyncsdk._viewed import Put, Viewed, viewers
 from asyncsdk.errors import ClientClosedError, InvalidEventError, QueueFullError
 from asyncsdk.vendors.statsig.events import exposure as write_exposure
 
@@ -21,30 +23,28 @@ class Exposures:
 
     Attributes:
         recent: What was reported of late.
-        is_due: Says whether an exposure is to be reported, and remembers it: `Recent.is_new`, if there is a lane.
+        is_due: Says whether an exposure is to be reported, and remembers it: `Recent.is_new`, if anybody wants any.
     """
 
     def __init__(
-        self,
-        life: Lifecycle,
-        lane: Lane | None,
-        middleware: Callable[[], Sequence[Middleware]],
-        offer: Callable[[Record], bool] | None = None,
+        self, life: Lifecycle, admission: Admission, lane: Lane | None, put_into: Callable[[Lane], Put]
     ) -> None:
-        """Report into `lane`, through `offer` if that is given.
+        """Report into `lane`, and to other vendors that are to be told.
 
         Args:
             life: Of the client.
-            lane: Statsig's; None reports nothing.
-            middleware: Gives the client's, of which `redact` applies.
-            offer: What takes an exposure in the lane's place; False when there is no room.
+            admission: Has all lanes, ids, and the middleware, of which `redact` applies.
+            lane: Statsig's; None reports nothing there.
+            put_into: Gives what takes exposures for a lane; False of that when there is no room.
         """
         self._life = life
+        self._admission = admission
         self._lane = lane
-        self._put = offer if offer is not None or lane is None else lane.offer
-        self._middleware = middleware
+        self._put = None if lane is None else put_into(lane)
+        others = tuple(viewers(admission, put_into))
+        self._viewed = Viewed(life, admission, others) if others else None
         self.recent = Recent()
-        self.is_due: Callable[..., bool] = _never if lane is None else self.recent.is_new
+        self.is_due: Callable[..., bool] = _never if lane is None and not others else self.recent.is_new
 
     def gate(self, rules: Ruleset, user: User, found: Evaluation) -> None:
         """Report that a user saw a gate; its exposure is due."""
@@ -87,11 +87,14 @@ class Exposures:
         is_at_home = self._life.is_on_its_loop
         if not self._life.takes_events or not (is_at_home or self._life.is_in_its_process):
             return
+        redacted, line = self._redacted(user), _line(user)
+        if self._viewed is not None:
+            self._viewed.tell(self.recent, redacted, line, found, parameter, manual=manual)
         sampled = self.recent.sample(rules, user, found)
-        if not sampled.keeps:
+        if self._lane is None or not sampled.keeps:
             return
-        late = partial(write_exposure, exposure, self._redacted(user), int(time.time() * 1000), sampled.metadata)
-        record = Record(_line(user), "", b"", time.monotonic(), late=late)
+        late = partial(write_exposure, exposure, redacted, int(time.time() * 1000), sampled.metadata)
+        record = Record(line, "", b"", time.monotonic(), late=late)
         if is_at_home:
             if not self._offer(record):
                 self.recent.unsee(user, found, parameter, manual=manual)
@@ -106,11 +109,11 @@ class Exposures:
         """Queue an exposure. One that finds no room is counted; False says so, for it is new again the next time."""
         if self._lane is None or self._put is None or self._life.state == "closed" or self._put(record):
             return True
-        self._lane.ledger.turn_away_exposure("queue full")
+        self._lane.ledger.turn_away_exposure(Delivery(self._lane.destination.name, "dropped", reason="queue full"))
         return False
 
     def _redacted(self, user: User) -> User:
-        for function in self._middleware():
+        for function in self._admission.middleware:
             if isinstance(function, Redact):
                 user = function.clean_user(user)
         return user

@@ -60,7 +60,7 @@ class Feed:
         """Count an event, or exposure, that the lane is not given."""
         record.close(fate := self._dropped(reason))
         if record.late is not None:
-            self.lane.ledger.turn_away_exposure(reason)
+            self.lane.ledger.turn_away_exposure(fate)
         else:
             self.lane.ledger.turn_away(record.id, fate)
 

@@ -214,10 +214,9 @@ class Lane:
         fit: Batch = []
         for record in arrived:
             if record.late is not None and not record.chunk:
-                try:
-                    record.chunk = record.late()
-                except Exception:  # noqa: BLE001 -- a user may hold anything, and costs only this exposure
-                    self.ledger.settle([record], "dropped", reason="no form in JSON")
+                refused = record.write(self.destination.name)
+                if refused is not None:
+                    self.ledger.settle([record], refused.status, reason=refused.reason)
                     continue
                 self.ledger.held_bytes += len(record.chunk)
             fit.append(record)

@@ -119,10 +119,11 @@ class Ledger:
         if self.on_final is not None:
             self.on_final(event_id, fate)
 
-    def turn_away_exposure(self, reason: str) -> None:
+    def turn_away_exposure(self, fate: Delivery) -> None:
         """Count an exposure that is not held at all."""
         self.exposures.accepted += 1
-        self.exposures.dropped[reason] += 1
+        self.exposures.settle(fate)
+        self._tell_of_loss(fate)
 
     def tell(self, records: Collection[Record], code: int, reason: str) -> None:
         """Add an answer that settled nothing to the story of each record."""

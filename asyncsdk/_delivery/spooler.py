@@ -124,10 +124,10 @@ class Spooler:
         """Take an exposure, if there is room; it is in no hurry to be on disk."""
         if self._open.bytes > _MOST_BYTES:
             return False
-        try:
-            record.chunk = record.late() if record.late is not None else record.chunk
-        except Exception:  # noqa: BLE001 -- a user may hold anything, and costs only this exposure
-            self._feeds[number].lane.ledger.turn_away_exposure("no form in JSON")
+        lane = self._feeds[number].lane
+        refused = record.write(lane.destination.name)
+        if refused is not None:
+            lane.ledger.turn_away_exposure(refused)
             return True
         self._open.records[number].append(spooled(record, ""))
         self._open.bytes += len(record.chunk)

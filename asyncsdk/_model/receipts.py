@@ -62,7 +62,8 @@ class Record:
         story: Requests so far that did not settle it.
         fate: None while it is pending.
         watchers: Called once, when the fate is final.
-        late: Makes the chunk when the worker takes the record; only exposures come without their bytes.
+        late: Makes the chunk when the worker takes the record, or says why there is none; only exposures come without
+            their bytes.
     """
 
     key: str
@@ -74,12 +75,23 @@ class Record:
     story: tuple[Attempt, ...] = ()
     fate: Delivery | None = None
     watchers: tuple[Callable[[], None], ...] = ()
-    late: Callable[[], bytes] | None = None
+    late: Callable[[], bytes | Delivery] | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
         """All lines it stands in."""
         return (self.key,) if self.also is None else (self.key, self.also)
+
+    def write(self, destination: str) -> Delivery | None:
+        """Make the bytes that the record came without; gives its fate if there are none to be made."""
+        try:
+            made = self.chunk if self.late is None else self.late()
+        except Exception:  # noqa: BLE001 -- a user may hold anything, and costs only this exposure
+            return Delivery(destination, "dropped", reason="no form in JSON")
+        if isinstance(made, Delivery):
+            return made
+        self.chunk = made
+        return None
 
     def close(self, fate: Delivery) -> None:
         """Make the fate final, and tell those who wait for it."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import attrs
 import orjson
 
+from asyncsdk._model.seen import Seen
 from asyncsdk._model.users import User
 from asyncsdk._rules.evaluate import Evaluation, Exposed
 from asyncsdk._rules.ruleset import Ruleset
@@ -97,6 +98,23 @@ def _of_parameter(found: Evaluation, parameter: str) -> _Parts:
         "isExplicitParameter": _BOOLS[is_explicit],
     }
     return "statsig::layer_exposure", own, found.secondary if is_explicit else undelegated
+
+
+def seen(found: Evaluation, parameter: str = "") -> Seen | None:
+    """Say in anybody's words what a user saw; None when nothing could decide it."""
+    if not found.rule_id:
+        return None
+    if found.is_gate:
+        variant = "on" if found.value else "off"
+        return Seen(found.name, variant, variant)
+    rule_id = (found.parameter_rules or {}).get(parameter, found.rule_id)
+    variant, name, in_experiment = found.group_name or rule_id, found.name, found.is_experiment_group
+    if parameter:
+        owner = found.allocated_experiment if parameter in (found.explicit_parameters or ()) else None
+        # A layer that merges its rules does not say that its experiment's rule is a group's.
+        in_group = in_experiment or (found.parameter_rules is not None and found.group_name is not None)
+        name, in_experiment = owner or name, owner is not None and in_group
+    return Seen(name, variant, rule_id, in_experiment)
 
 
 def as_json(exposed: tuple[Exposed, ...]) -> list[dict[str, str]]:

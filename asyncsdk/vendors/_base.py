@@ -6,15 +6,18 @@ reads a clock, logs or opens anything: the lane does, and passes in what a codec
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import attrs
 
 from asyncsdk._model.events import Event
 from asyncsdk._model.reports import Purpose
+from asyncsdk._model.seen import Seen
+from asyncsdk._model.users import User
 from asyncsdk.errors import ConfigurationError
 
 Overflow = Literal["drop", "wait", "raise"]
+ExposureScope = Literal["none", "experiments", "all"]
 
 DEFAULT_EVENTS = 100
 # 30 years, far beyond any use: sums with more could overflow.
@@ -224,6 +227,23 @@ class Destination(Protocol):
 
     def judge(self, response: Response, chunks: Sequence[bytes]) -> Verdict:
         """Say what `response` means for each of `chunks`. Any status and any bytes get a verdict."""
+        ...
+
+
+@runtime_checkable
+class TakesExposures(Protocol):
+    """A destination that can be told which experiments users see, if it is to be.
+
+    One with an own form of exposures, as Statsig, is none.
+    """
+
+    @property
+    def exposures(self) -> ExposureScope:
+        """Whether it is told of `none`, of the groups of `experiments` that run, or of `all`, gates and configs too."""
+        ...
+
+    def exposure(self, user: User, seen: Seen) -> Event:
+        """Give the event that says what a user saw; `encode` takes it."""
         ...
 
 

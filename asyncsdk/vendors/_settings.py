@@ -77,3 +77,10 @@ def check_overflow(instance: object, _: object, overflow: object) -> None:
     if overflow not in ("drop", "wait", "raise"):
         msg = f"`overflow` of {type(instance).__name__} must be 'drop', 'wait' or 'raise'"
         raise ConfigurationError(msg)
+
+
+def check_exposures(instance: object, _: object, exposures: object) -> None:
+    """Refuse an unknown choice of exposures."""
+    if exposures not in ("none", "experiments", "all"):
+        msg = f"`exposures` of {type(instance).__name__} must be 'none', 'experiments' or 'all'"
+        raise ConfigurationError(msg)

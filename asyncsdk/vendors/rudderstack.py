@@ -1,7 +1,8 @@
 """RudderStack: its HTTP batch protocol.
 
 Sources: rudder-server (gateway: statuses, limits, id rules) and the published `@rudderstack/rudder-sdk-node`
-3.0.13 (field names, `channel`, traits in two places), both read 2026-08 to 2026-11.
+3.0.13 (field names, `channel`, traits in two places), both read 2026-08 to 2026-11. `Experiment Viewed` is the
+event of Segment's "A/B Testing Events" spec, by which RudderStack's sources of experiments go, read 2026-11.
 
 Differences from the Node SDK that are meant: `context.library` and `User-Agent` are ours, there is no
 `_metadata`, the content type is JSON, `integrations` is always present, ids are always text, and `sentAt` is
@@ -29,12 +30,21 @@ from asyncsdk._model.events import (
     Track,
 )
 from asyncsdk._model.events import time_ms as moment
+from asyncsdk._model.seen import Seen
 from asyncsdk._model.users import User, text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._answers import by_status
-from asyncsdk.vendors._base import Limits, Overflow, Refusal, Request, Response, Verdict
-from asyncsdk.vendors._settings import check_key, check_limits, check_name, check_overflow, check_url, stripped
+from asyncsdk.vendors._base import ExposureScope, Limits, Overflow, Refusal, Request, Response, Verdict
+from asyncsdk.vendors._settings import (
+    check_exposures,
+    check_key,
+    check_limits,
+    check_name,
+    check_overflow,
+    check_url,
+    stripped,
+)
 from asyncsdk.vendors._times import iso
 
 PATH = "/v1/batch"
@@ -82,6 +92,8 @@ class RudderStack:
         name: What reports and `integrations` call it.
         overflow: What a full queue does: `drop`, `wait` or `raise`.
         gzip: Compress bodies from 1 KiB on.
+        exposures: Which exposures are sent here too, as `Experiment Viewed`: `none`; of `experiments`, for users in
+            a group of one that runs; or `all`, of gates and configs too.
         limits: Of requests, memory and time. RudderStack takes 4,000,000 bytes of events a request.
 
     Raises:
@@ -93,6 +105,7 @@ class RudderStack:
     name: str = attrs.field(default="RudderStack", kw_only=True, validator=check_name)
     overflow: Overflow = attrs.field(default="drop", kw_only=True, validator=check_overflow)
     gzip: bool = attrs.field(default=True, kw_only=True)
+    exposures: ExposureScope = attrs.field(default="none", kw_only=True, validator=check_exposures)
     limits: Limits = attrs.field(factory=Limits, kw_only=True, validator=_check_limits)
 
     forwards: ClassVar[bool] = True
@@ -123,6 +136,16 @@ class RudderStack:
         # A slice is a copy of the exact size: the encoder's own buffer is several times larger.
         chunk = to_json(message)[:-1]
         return chunk if len(chunk) <= LARGEST_EVENT else _TOO_LARGE
+
+    def exposure(self, user: User, seen: Seen) -> Track:
+        """Say that a user viewed an experiment, in the words of the A/B testing spec that warehouses and tools know."""
+        viewed = {
+            "experiment_id": seen.name,
+            "experiment_name": seen.name,
+            "variation_id": seen.variant_id,
+            "variation_name": seen.variant,
+        }
+        return Track(user, "Experiment Viewed", viewed)
 
     def frame(self, chunks: Sequence[bytes], now_ms: int) -> Request:
         """Put the events into one body, each with the time of this attempt."""

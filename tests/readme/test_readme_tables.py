@@ -26,6 +26,7 @@ from asyncsdk import (
     Track,
     User,
 )
+from asyncsdk._model.seen import Seen
 from asyncsdk.vendors._answers import by_status
 from asyncsdk.vendors._base import Destination, Refusal, Response
 from readme.pages import PAGES, README, ROOT, VENDORS, section, spans, table
@@ -93,6 +94,19 @@ def test_the_mapping_table_says_what_is_sent(verb: str, vendor: str) -> None:
         name, *fields = spans(cell)
         assert message[NAME_FIELD[vendor]] == filled(name)
         assert set(fields) <= set(keys(message))
+
+
+@pytest.mark.parametrize("vendor", ["RudderStack", "Amplitude"])
+def test_the_table_of_exposures_names_what_is_sent(vendor: str) -> None:
+    event = DESTINATIONS[vendor].exposure(ADA, Seen("button", "Test", "rule-1"))  # type: ignore[attr-defined] # both do
+    message = encoded(vendor, event)
+    assert isinstance(message, dict)
+    rows = [row[1:][("RudderStack", "Amplitude").index(vendor)] for row in table(VENDORS, "Exposures")]
+    (name,), *fields = [spans(cell) for cell in rows]
+
+    assert name in (message.get("event"), message.get("event_type"))
+    properties = message["properties" if vendor == "RudderStack" else "event_properties"]
+    assert {field for cell in fields for field in cell} == set(properties)
 
 
 def statuses(cell: str) -> set[int]:

@@ -14,8 +14,10 @@ from vendors.strategies import events, json_values
 
 from asyncsdk._model.amplitude import Identify
 from asyncsdk._model.events import Event, IdentifyEvent, Track
+from asyncsdk._model.seen import Seen
 from asyncsdk.errors import ConfigurationError, InvalidEventError
-from asyncsdk.vendors._base import Limits, Refusal, Response
+from asyncsdk.vendors._base import Limits, Refusal, Response, TakesExposures
+from asyncsdk.vendors.statsig import Statsig
 
 DESTINATIONS = [make(kind) for kind in destination_classes()]
 SPECIAL = {"Amplitude": {"use_batch": True, "min_id_length": 1}, "Statsig": {"message_ids": True}}
@@ -38,6 +40,16 @@ def test_every_kind_of_event_becomes_json_or_a_reason(destination: Any, given_ev
         assert made.reason
     else:
         assert isinstance(orjson.loads(made + b"}"), dict)
+
+
+@every_destination
+def test_an_exposure_names_what_was_seen_and_by_whom(destination: Any) -> None:
+    if isinstance(destination, TakesExposures):
+        assert destination.exposures == "none"  # unless it is asked for
+        chunk = destination.encode(destination.exposure(ADA, Seen("button", "Test", "rule-1")), MESSAGE_ID, NOW_MS)  # type: ignore[attr-defined] # it is a destination
+        assert all(word in chunk for word in (b'"button"', b'"Test"', str(ADA.user_id).encode()))
+    else:
+        assert isinstance(destination, Statsig)  # which has exposures of its own
 
 
 @every_destination

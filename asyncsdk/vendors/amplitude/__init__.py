@@ -4,6 +4,8 @@ Sources: Amplitude's pages on the HTTP V2, Batch Event Upload and Identify APIs 
 and the published `@amplitude/analytics-node` 1.5.73, `@amplitude/node` 1.10.2 and `amplitude-analytics`
 1.3.0 (what is really sent; `events_with_invalid_id_lengths`, which no page has), read 2026-11.
 
+An exposure (`$exposure`, `flag_key`, `variant`) is as in Amplitude's page "Exposure tracking in Amplitude Experiment".
+
 What an event becomes is in `events.py`, what an answer means in `answers.py`.
 """
 
@@ -15,13 +17,15 @@ import orjson
 
 from asyncsdk._model.amplitude import IngestionMetadata, Plan
 from asyncsdk._model.encoding import to_json
-from asyncsdk._model.events import Event
+from asyncsdk._model.events import Event, Track
 from asyncsdk._model.events import time_ms as moment
-from asyncsdk._model.users import text_id
+from asyncsdk._model.seen import Seen
+from asyncsdk._model.users import User, text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
-from asyncsdk.vendors._base import Limits, Overflow, Refusal, Request, Response, Verdict
+from asyncsdk.vendors._base import ExposureScope, Limits, Overflow, Refusal, Request, Response, Verdict
 from asyncsdk.vendors._settings import (
+    check_exposures,
     check_key,
     check_limits,
     check_name,
@@ -87,6 +91,8 @@ class Amplitude:
         group_type: The kind of group of `group` calls that name none.
         gzip: Compress bodies from 2 KiB on; None: to Amplitude's own addresses only, since proxies stumble
             over it.
+        exposures: Which exposures are sent here too, as `$exposure`: `none`; of `experiments`, for users in a group of
+            one that runs; or `all`, of gates and configs too.
         name: What reports and `integrations` call it.
         overflow: What a full queue does: `drop`, `wait` or `raise`.
         limits: Of requests, memory and time. Amplitude takes 2,000 events and 1 MB (batch: 20 MB) a request.
@@ -110,6 +116,7 @@ class Amplitude:
     opt_out: bool = attrs.field(default=False, kw_only=True)
     group_type: str = attrs.field(default="group", kw_only=True, validator=check_key)
     gzip: bool | None = attrs.field(default=None, kw_only=True)
+    exposures: ExposureScope = attrs.field(default="none", kw_only=True, validator=check_exposures)
     name: str = attrs.field(default="Amplitude", kw_only=True, validator=check_name)
     overflow: Overflow = attrs.field(default="drop", kw_only=True, validator=check_overflow)
     limits: Limits = attrs.field(factory=Limits, kw_only=True, validator=check_limits)
@@ -173,6 +180,10 @@ class Amplitude:
         # A slice is a copy of the exact size: the encoder's own buffer is several times larger.
         chunk = to_json(message)[:-1]
         return chunk if len(chunk) <= self._largest else _TOO_LARGE
+
+    def exposure(self, user: User, seen: Seen) -> Track:
+        """Say that a user was exposed to a variant: Amplitude sets its property `[Experiment] <flag_key>` by that."""
+        return Track(user, "$exposure", {"flag_key": seen.name, "variant": seen.variant})
 
     def frame(self, chunks: Sequence[bytes], now_ms: int) -> Request:
         """Put the events into one body, with this attempt's time: an older one would shift the events."""
