@@ -1,4 +1,4 @@
-"""What lookups report: which user saw which gate, config, experiment or layer parameter, into Statsig's queue; others are told too."""
+"""What lookups report: which user saw which gate, config, experiment or layer parameter, into Statsig's queue."""
 
 import time
 from collections.abc import Callable
