@@ -7,6 +7,7 @@ from asyncsdk._model.amplitude import Identify, IngestionMetadata, Plan, Revenue
 from asyncsdk._model.events import Alias, Event, Group, IdentifyEvent, LogEvent, Page, RawEvent, Screen, Track
 from asyncsdk._model.receipts import Delivery, Receipt
 from asyncsdk._model.reports import (
+    AssignmentsHealth,
     DestinationHealth,
     DestinationReport,
     Exchange,
@@ -71,6 +72,7 @@ __all__ = [
     "Track",
     "User",
     # What became of it.
+    "AssignmentsHealth",
     "Delivery",
     "DestinationHealth",
     "DestinationReport",

@@ -79,11 +79,19 @@ class Identity(Generic[Request]):
             msg = f"anonymous_cookie is the name of a cookie, such as 'visitor', not {value!r}"
             raise ConfigurationError(msg)
 
-    async def begin(self, client: Client, request: Request) -> "RequestContext[Request]":
-        """Begin a request. An `async` function of the application's is asked now: nobody can await it later."""
-        if self._ask is None:
+    async def begin(self, client: Client, request: Request, *, is_sticky: bool) -> "RequestContext[Request]":
+        """Begin a request. Its user is told now if that has to be awaited, which nobody can do later.
+
+        Args:
+            client: The application's.
+            request: The framework's.
+            is_sticky: The client keeps assignments (`is_sticky`), which are loaded now.
+        """
+        if self._ask is None and not is_sticky:
             return RequestContext(client, self)
-        user = self._complete(request, await self._ask(request))
+        user = self.tell(request) if self._ask is None else self._complete(request, await self._ask(request))
+        if is_sticky:
+            await client.load_assignments(user)
         return RequestContext(client, self, client.bind(user))
 
     def tell(self, request: Request) -> User:
@@ -178,6 +186,11 @@ class CurrentRequest(Generic[Request]):
     def read_by(self, user: User) -> Mapping[str, bool | str]:
         """Give what it has read so far, if that was for this user."""
         return self.context.read_by(user)
+
+
+def is_sticky(client: Client) -> bool:
+    """Say whether a client keeps users in the groups of experiments that they were given first."""
+    return client.health().assignments is not None
 
 
 def client_address(peer: str | None, forwarded: Sequence[str], trusted_proxies: int) -> str | None:

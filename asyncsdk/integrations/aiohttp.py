@@ -6,7 +6,7 @@ from aiohttp import web
 
 from asyncsdk import Client, ConfigurationError, Flags, User
 from asyncsdk.integrations._context import CURRENT, carry_flags
-from asyncsdk.integrations._identity import CurrentRequest, Identity, RequestContext, Seen, UserOf
+from asyncsdk.integrations._identity import CurrentRequest, Identity, RequestContext, Seen, UserOf, is_sticky
 
 __all__ = ["CLIENT", "client", "flags", "from_header", "run_client", "setup", "user"]
 
@@ -42,14 +42,14 @@ def setup(
     Raises:
         ConfigurationError: One of the last two cannot be.
     """
-    identity = Identity(user, _see, trusted_proxies, anonymous_cookie)
+    identity, keeps_groups = Identity(user, _see, trusted_proxies, anonymous_cookie), is_sticky(client)
     app[CLIENT] = client.add_middleware(carry_flags)
     app.cleanup_ctx.append(run_client)
 
     @web.middleware
     async def bind_flags(request: web.Request, handler: Handler) -> web.StreamResponse:
         # Each request has a context of its own (aiohttp runs it as a task), so nothing is to be put back.
-        context = await identity.begin(client, request)
+        context = await identity.begin(client, request, is_sticky=keeps_groups)
         request[_CONTEXT] = context
         CURRENT.set(CurrentRequest(context, request))
         return await handler(request)

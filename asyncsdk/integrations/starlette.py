@@ -9,13 +9,13 @@ from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from asyncsdk import Client, ConfigurationError, Flags, User
 from asyncsdk.integrations._context import CURRENT, carry_flags
-from asyncsdk.integrations._identity import CurrentRequest, Identity, RequestContext, Seen, UserOf, Who
+from asyncsdk.integrations._identity import CurrentRequest, Identity, RequestContext, Seen, UserOf, Who, is_sticky
 
 __all__ = ["FlagsMiddleware", "client", "flags", "from_header", "lifespan", "session_user", "user"]
 
 App = TypeVar("App")
 
-_CLIENT = "asyncsdk.client"  # in the lifespan's state
+_CLIENT, _STICKY = "asyncsdk.client", "asyncsdk.sticky"  # in the lifespan's state
 _CONTEXT = "asyncsdk.request"  # in a request's scope
 _REQUESTS = ("http", "websocket")
 _STARTS = ("http.response.start", "websocket.accept")
@@ -34,7 +34,7 @@ def lifespan(client: Client | Callable[[], Client], inner: Lifespan[App] | None 
     async def run(app: App) -> AsyncIterator[Mapping[str, Any]]:
         async with client if isinstance(client, Client) else client() as running:
             running.add_middleware(carry_flags)
-            state = {_CLIENT: running}
+            state = {_CLIENT: running, _STICKY: is_sticky(running)}
             if inner is None:
                 yield state
                 return
@@ -87,12 +87,13 @@ class FlagsMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        running = scope.get("state", {}).get(_CLIENT) if scope["type"] in _REQUESTS else None
-        if running is None:
+        state = scope.get("state", {}) if scope["type"] in _REQUESTS else {}
+        if _CLIENT not in state:
             await self.app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
-        context = scope[_CONTEXT] = await self._identity.begin(running, connection)
+        context = await self._identity.begin(state[_CLIENT], connection, is_sticky=state[_STICKY])
+        scope[_CONTEXT] = context
         outer = CURRENT.get()
         CURRENT.set(CurrentRequest(context, connection))
         try:

@@ -16,6 +16,7 @@ import pytest
 from asyncsdk import Amplitude, Client, Limits, RudderStack, Rules, Statsig
 from asyncsdk.dev import DevServer
 from asyncsdk.integrations.aiohttp import from_header
+from asyncsdk.stores import AssignmentStore
 from integrations.pages import Given
 
 FRAMEWORKS = sorted(path.stem for path in (Path(__file__).parent / "apps").glob("[!_]*.py"))
@@ -66,14 +67,15 @@ async def vendors() -> AsyncIterator[DevServer]:
         yield server
 
 
-def client_of(vendors: DevServer) -> Client:
+def client_of(vendors: DevServer, assignments: AssignmentStore | None = None, **options: Any) -> Client:
     """Make a client, not started: an application does that. It sends little by itself, so that closing has to."""
     limits, url = Limits(linger=60, queued_events=100_000), vendors.url
-    rules = Rules(specs_url=f"{url}/v2/download_config_specs")
+    rules = Rules(specs_url=f"{url}/v2/download_config_specs", assignments=assignments)
     return Client(
         RudderStack("key", url, limits=limits),
         Amplitude("key", url=f"{url}/2/httpapi", limits=limits),
         Statsig("secret-key", log_event_url=f"{url}/v1/log_event", rules=rules, limits=limits),
+        **options,
     )
 
 
@@ -119,9 +121,9 @@ def serve(framework: ModuleType, sdk: Client, given: Given) -> Serve:
     """Serve the pages; leaving the context stops the server."""
 
     @asynccontextmanager
-    async def serving(**options: Any) -> AsyncIterator[Browser]:
-        # Both frameworks' requests have `headers`, and no more is asked of them here.
-        app = framework.make_app(sdk, given, **{"user": from_header("X-User")} | options)
+    async def serving(client: Client = sdk, **options: Any) -> AsyncIterator[Browser]:
+        # All frameworks' requests have `headers`, and no more is asked of them here.
+        app = framework.make_app(client, given, **{"user": from_header("X-User")} | options)
         jar = aiohttp.DummyCookieJar()
         async with framework.serving(app) as url, aiohttp.ClientSession(cookie_jar=jar) as session:
             yield Browser(url, session)

@@ -24,6 +24,10 @@ async def gate(flags: Flags) -> object:
     return [flags.check_gate("hers"), flags.check_gate("hers"), flags.check_gate("open")]
 
 
+async def group(flags: Flags) -> object:
+    return flags.get_experiment("button").group
+
+
 async def fail(flags: Flags) -> object:
     flags.check_gate("hers")
     raise ZeroDivisionError
@@ -92,7 +96,7 @@ async def refresh(flags: Flags, client: Client, user: User) -> object:
 
 
 PAGES: Mapping[str, Page] = {
-    page.__name__: page for page in (plain, whoami, gate, fail, buy, every_verb, meet, visit, later, refresh)
+    page.__name__: page for page in (plain, whoami, gate, group, fail, buy, every_verb, meet, visit, later, refresh)
 }
 
 

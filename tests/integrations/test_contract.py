@@ -9,9 +9,10 @@ import pytest
 
 import asyncsdk
 from asyncsdk import Client, ConfigurationError, User
-from asyncsdk.dev import DevServer
+from asyncsdk.dev import DevServer, Fault
 from asyncsdk.integrations import current_flags
-from integrations.conftest import FRAMEWORKS, Serve, ask_in_turn
+from asyncsdk.stores import MemoryAssignments
+from integrations.conftest import FRAMEWORKS, Serve, ask_in_turn, client_of
 from integrations.pages import Given
 
 
@@ -48,6 +49,18 @@ async def test_an_orderly_stop_loses_nothing(serve: Serve, vendors: DevServer) -
 
     assert [vendors.total(vendor) for vendor in ("rudderstack", "amplitude")] == [120, 120]
     assert vendors.total("statsig") == 120 + 80  # and what they saw
+
+
+async def test_a_stop_that_is_forced_says_what_was_lost(serve: Serve, vendors: DevServer) -> None:
+    vendors.fault("amplitude", Fault(end="hang"))
+    sdk = client_of(vendors, close_timeout=0.3)
+    async with serve(sdk) as browser:
+        await asyncio.gather(*(browser.get("buy", f"user-{number}") for number in range(40)))
+
+    counts = {name: destination.counts for name, destination in sdk.health().destinations.items()}
+    assert (counts["Amplitude"].accepted, counts["Amplitude"].abandoned) == (120, 120)
+    assert counts["RudderStack"].delivered == vendors.total("rudderstack") == 120
+    assert counts["Statsig"].delivered == 120
 
 
 async def test_a_request_has_flags_for_its_user(serve: Serve) -> None:
@@ -246,6 +259,16 @@ async def test_a_user_function_that_gives_nonsense_is_told_so(serve: Serve, capl
         assert answer.status == 500
 
     assert "gives a User, an id or None, not list" in caplog.text
+
+
+async def test_users_stay_in_the_groups_that_they_were_given(serve: Serve, vendors: DevServer) -> None:
+    store = MemoryAssignments()
+    await store.save("ada.lovelace:userID", "button", {"json_value": {}, "group_name": "Early", "rule_id": "early"})
+
+    async with serve(client_of(vendors, assignments=store)) as browser:
+        assert await browser.get("group", "ada.lovelace") == "Early"
+        assert await browser.get("group", "bob.ross") == "Test"
+        assert await browser.get("group") == "Test"
 
 
 # --- visitors -------------------------------------------------------------------------------------------------

@@ -23,6 +23,11 @@ from integrations.asgi import serving
 FLAGS = Middleware(FlagsMiddleware)
 
 
+def state(sdk: Client) -> dict[str, Any]:
+    """As `lifespan` leaves it."""
+    return {"asyncsdk.client": sdk, "asyncsdk.sticky": False}
+
+
 async def ask(app: Starlette, *paths: str) -> list[Any]:
     """Serve an application; give what its pages answer to one browser."""
     async with serving(app) as url, aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
@@ -133,7 +138,7 @@ async def test_nested_middleware_gives_the_outer_its_flags_back(sdk: Client) -> 
         await named("inner", app)(scope, receive, send)
         assert current_flags().user.user_id == "outer"
 
-    scope = {"type": "http", "headers": [], "state": {"asyncsdk.client": sdk}}
+    scope = {"type": "http", "headers": [], "state": state(sdk)}
     await named("outer", outer_app)(scope, None, None)  # type: ignore[arg-type] # neither is used
 
     with pytest.raises(ConfigurationError):
@@ -141,7 +146,7 @@ async def test_nested_middleware_gives_the_outer_its_flags_back(sdk: Client) -> 
 
 
 async def test_what_is_missing_is_said(sdk: Client) -> None:
-    without_lifespan, without_middleware = {"type": "http"}, {"type": "http", "state": {"asyncsdk.client": sdk}}
+    without_lifespan, without_middleware = {"type": "http"}, {"type": "http", "state": state(sdk)}
 
     with pytest.raises(ConfigurationError, match=r"lifespan=lifespan\(client\)"):
         flags(Request(without_lifespan))
@@ -169,7 +174,7 @@ async def test_a_server_without_addresses_is_served(sdk: Client) -> None:
         told.append(flags(Request(scope)).user.ip)
 
     for address in (None, ("", 0), ("192.0.2.1", 80)):
-        scope = {"type": "http", "headers": [], "client": address, "state": {"asyncsdk.client": sdk}}
+        scope = {"type": "http", "headers": [], "client": address, "state": state(sdk)}
         await FlagsMiddleware(app)(scope, None, None)  # type: ignore[arg-type] # neither is used
 
     assert told == [None, None, "192.0.2.1"]

@@ -14,6 +14,7 @@ from asyncsdk import (
     Alias,
     Amplitude,
     Answer,
+    AssignmentsHealth,
     AsyncSDKError,
     Client,
     ClientClosedError,
@@ -56,6 +57,7 @@ from asyncsdk import (
     RulesetChange,
     RulesHealth,
     Screen,
+    SpoolHealth,
     StartError,
     StartReport,
     Statsig,
@@ -66,7 +68,7 @@ from asyncsdk import (
     sample,
 )
 from asyncsdk.dev import DevServer, Fault
-from asyncsdk.stores import FileCache, MemoryCache
+from asyncsdk.stores import FileAssignments, FileCache, MemoryAssignments, MemoryCache, SqliteSpool
 
 # --- making a client ------------------------------------------------------------------------------------------
 
@@ -85,7 +87,9 @@ destinations: list[Destination] = [
     RudderStack("write-key", "https://plane.example.com", limits=Limits(events=50, linger=0.5), overflow="wait"),
     Amplitude("api-key", zone="EU", plan=Plan(branch="main"), ingestion_metadata=IngestionMetadata()),
 ]
-client = Client(*destinations, on_delivery=heard, drain_on_sigterm=True, start_timeout=2.0)
+client = Client(*destinations, on_delivery=heard, drain_on_sigterm=True, start_timeout=2.0, close_timeout=2.0)
+Client(Statsig("secret-...", rules=Rules(assignments=FileAssignments("folder"))), spool="/var/lib/app/asyncsdk")
+Client(Statsig("secret-...", rules=Rules(assignments=MemoryAssignments())), spool=SqliteSpool("/var/lib/app/asyncsdk"))
 
 Client("secret-...")  # type: ignore[arg-type]
 Client(overflow="drop")  # type: ignore[call-arg]
@@ -113,6 +117,9 @@ async def life() -> None:
     health = assert_type(client.health(), Health)
     assert_type(health.destinations["Statsig"], DestinationHealth)
     assert_type(health.rules, RulesHealth | None)
+    assert_type(health.spool, SpoolHealth | None)
+    assert_type(health.assignments, AssignmentsHealth | None)
+    assert_type(await client.load_assignments(ada), bool)
     async with client as entered:
         assert_type(entered, Client)
 
