@@ -19,9 +19,10 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--processes", type=int, default=1, help="how many share the folder")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("-v", action="store_true", help="show what the workers log")
+    parser.add_argument("--log", type=Path, default=Path("/dev/null"), help="where the workers log to")
     options = parser.parse_args()
-    accounts = asyncio.run(Oracle(options.kills, options.processes, options.seed).run())
+    with options.log.open("a") as log:
+        accounts = asyncio.run(Oracle(options.kills, options.processes, options.seed, log.fileno()).run())
     print(accounts)  # noqa: T201 -- that is what it is for
     return 0 if accounts.is_well else 1
 

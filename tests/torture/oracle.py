@@ -6,6 +6,7 @@ id and the same content; nothing arrived that nobody sent; and the events of a u
 
 import asyncio
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ from asyncsdk.dev import DevServer, Fault
 from torture.worker import LIMITS
 
 VENDORS = ("rudderstack", "amplitude", "statsig")
+_SLOWEST_START = 120.0
 WORKER = Path(__file__).with_name("worker.py")
 # Of a hundred requests, so many meet each of these.
 FAULTS = (
@@ -108,8 +110,9 @@ class Accounts:
 class Oracle:
     """Runs the torture."""
 
-    def __init__(self, kills: int, processes: int, seed: int) -> None:
+    def __init__(self, kills: int, processes: int, seed: int, log: int = asyncio.subprocess.DEVNULL) -> None:
         self.accounts = Accounts()
+        self._log = log
         self._kills, self._processes = kills, processes
         self._chance = Random(seed)
         self._begun = 0
@@ -137,10 +140,7 @@ class Oracle:
             reading = asyncio.create_task(self._listen(process.stdout))
             if self._chance.random() < 0.9:
                 await asyncio.wait([reading], timeout=0.01)
-                async with asyncio.timeout(30):
-                    begun = len(self.accounts.promised)
-                    while len(self.accounts.promised) == begun:
-                        await asyncio.sleep(0.01)
+                await self._first_promise(process)
                 await asyncio.sleep(self._chance.uniform(0.0, 0.8))
             else:
                 await asyncio.sleep(self._chance.uniform(0.0, 1.0))
@@ -148,6 +148,18 @@ class Oracle:
             self.accounts.kills += 1
             await reading
             await process.wait()
+
+    async def _first_promise(self, process: Process) -> None:
+        """Wait until a worker has promised something; one that does not is to say what it is doing."""
+        try:
+            async with asyncio.timeout(_SLOWEST_START):
+                begun = len(self.accounts.promised)
+                while len(self.accounts.promised) == begun:
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            process.send_signal(signal.SIGABRT)  # its faulthandler prints all stacks
+            await process.wait()
+            raise
 
     async def _start(self, url: str, folder: str, producers: int) -> Process:
         self._begun += 1
@@ -157,7 +169,7 @@ class Oracle:
             *arguments,
             stdin=PIPE,
             stdout=PIPE,
-            stderr=None if "-v" in sys.argv else asyncio.subprocess.DEVNULL,
+            stderr=self._log,
         )
 
     async def _listen(self, promises: asyncio.StreamReader) -> None:

@@ -7,6 +7,7 @@ what others have left, until its standard input ends.
 """
 
 import asyncio
+import faulthandler
 import os
 import sys
 from itertools import count
@@ -43,4 +44,5 @@ async def main(name: str, url: str, folder: str, producers: int) -> None:
 
 
 if __name__ == "__main__":
+    faulthandler.enable()
     asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))
