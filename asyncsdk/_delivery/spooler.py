@@ -97,7 +97,8 @@ class Spooler:
             else:
                 group.records[number].append(record)
                 group.bytes += len(record.chunk)
-        self._commit_soon(0.0)
+        if group.bytes:
+            self._commit_soon(0.0)
         return receipt
 
     async def take(self, receipt: Receipt) -> Receipt:

@@ -15,6 +15,12 @@ from asyncsdk.cli._bar import bar
 from asyncsdk.stores import inspection
 
 
+@pytest.fixture(autouse=True)
+def _no_process_outlives_its_test() -> Iterator[None]:
+    yield
+    Process.end_all()
+
+
 @pytest.fixture
 def left(tmp_path: Path) -> Path:
     """A folder in which a process has died: three events wait, one of them is settled, and two are dead."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from asyncsdk._model.receipts import Record
 from asyncsdk._model.spooling import Adopted, Committed, DeadLetters, NewBlock, Settled
@@ -31,8 +31,11 @@ def spool(folder: Path, **settings: Any) -> SqliteSpool:
 class Process:
     """The files of a spool as a process has them; `die` lets go of the locks and writes nothing more."""
 
+    living: ClassVar[list["Process"]] = []
+
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.files = SqliteFiles(spool(folder, **settings))
+        self.living.append(self)
 
     def keep(self, *blocks: NewBlock, dead: Sequence[DeadLetters] = ()) -> Committed:
         return self.files.commit(blocks, {}, dead, NOW)
@@ -62,3 +65,10 @@ class Process:
     def die(self) -> None:
         for file in self.files._files.values():
             file.close().release()
+        self.files._files.clear()
+
+    @classmethod
+    def end_all(cls) -> None:
+        """Close what a test has left open."""
+        while cls.living:
+            cls.living.pop().die()

@@ -2,7 +2,7 @@
 
 import random
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +12,12 @@ from asyncsdk._model.spooling import SpoolError
 from asyncsdk.stores.sqlite import database
 from stores.disk import CORRUPT, FULL, IOERR_FSYNC, IOERR_READ, OK, Disk, after_power_cut, watched
 from stores.spools import Process, block, dead
+
+
+@pytest.fixture(autouse=True)
+def _no_process_outlives_its_test() -> Iterator[None]:
+    yield
+    Process.end_all()
 
 
 def work(process: Process, promised: list[str], on_promise: Callable[[str], None], rounds: int = 12) -> None:

@@ -3,6 +3,7 @@
 import fcntl
 import sqlite3
 import stat
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,12 @@ from asyncsdk._model.spooling import Settled, SpoolError
 from asyncsdk.stores import SqliteSpool
 from asyncsdk.stores.sqlite import opened, ownership, room
 from stores.spools import NOW, Process, block, dead, spool
+
+
+@pytest.fixture(autouse=True)
+def _no_process_outlives_its_test() -> Iterator[None]:
+    yield
+    Process.end_all()
 
 
 def databases(folder: Path) -> list[Path]:

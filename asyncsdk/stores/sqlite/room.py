@@ -43,6 +43,8 @@ class Room:
             incoming: Bytes.
             own: The file that they would go to; None when there is none yet.
         """
+        if not incoming:
+            return True, []
         if time.monotonic() > self._measured + _MEASURE_EVERY:
             self._measure(own)
         gone: list[tuple[str, Row]] = []
@@ -60,7 +62,7 @@ class Room:
 
     def _excess(self, incoming: int) -> int:
         settings = self._settings
-        return incoming and incoming + max(self.used - settings.max_bytes, settings.keep_free - self._free)
+        return incoming + max(self.used - settings.max_bytes, settings.keep_free - self._free)
 
     def _drop_oldest(self, own: Opened, incoming: int) -> list[tuple[str, Row]]:
         gone: list[tuple[str, Row]] = []
