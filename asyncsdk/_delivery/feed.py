@@ -148,18 +148,17 @@ class Feed:
     # --- the end ----------------------------------------------------------------------------------------------
 
     def leave(self) -> None:
-        """Give what the lane has not delivered its fate: it is on disk, or was in memory only. The lane has ended."""
+        """Give what the lane has on disk and has not delivered its fate. The lane has ended."""
         self._is_closing = True
         left = [r for r in self.lane.left() if isinstance(r, SpooledRecord) and r.place is not None]
         self.lane.ledger.settle(left, "spooled", reason=_LEFT)
+
+    def count_the_rest(self) -> None:
+        """Give what the lane has never had its fate; what was never on disk is the lane's to abandon."""
+        fate = Delivery(self.lane.destination.name, "spooled", reason=_LEFT)
         for source in self.backlog.sources:
             source.tally.add(source.records, -1)
             self.lane.admit(source.records)
-
-    def count_the_rest(self) -> None:
-        """Give what the lane has never had its fate."""
-        fate = Delivery(self.lane.destination.name, "spooled", reason=_LEFT)
-        for source in self.backlog.sources:
             self.lane.ledger.settle_unheld(fate, source.tally.events, source.tally.exposures)
         self.backlog.sources.clear()
         for record in list(self._held.values()):

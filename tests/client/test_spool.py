@@ -350,10 +350,13 @@ async def test_what_only_memory_holds_is_abandoned_at_the_end(tmp_path: Path, se
         one._spooler._try_again_at = float("inf")
         await one.track(ADA, "15")
         await one.track(ADA, "16")
-        report = await one.aclose(timeout=0)
+        closing = asyncio.create_task(one.aclose(timeout=0))
+        await asyncio.sleep(0)
+        one.put_nowait(Track(ADA, "17"))
+        report = await closing
     counts = report.destinations["Amplitude"]
 
-    assert (counts.accepted, counts.spooled, counts.abandoned, counts.pending) == (17, 15, 2, 0)
+    assert (counts.accepted, counts.spooled, counts.abandoned, counts.pending) == (18, 15, 3, 0)
 
 
 async def test_events_that_do_not_wait_are_dropped_when_too_many_gather(
