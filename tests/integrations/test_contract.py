@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from yarl import URL
 
 import asyncsdk
 from asyncsdk import Client, ConfigurationError, User
@@ -252,6 +253,18 @@ async def test_proxies_are_trusted_as_far_as_told(serve: Serve, proxies: int, ip
         told = await browser.get("whoami", X_Forwarded_For="10.0.0.66, 203.0.113.1:8080, 198.51.100.2")
 
     assert told["ip"] == ip
+
+
+async def test_headers_that_are_no_text_harm_nobody(serve: Serve, vendors: DevServer) -> None:
+    async with serve() as browser:
+        reader, writer = await asyncio.open_connection("127.0.0.1", URL(browser.url).port)
+        writer.write(
+            b"GET /visit HTTP/1.1\r\nHost: x\r\nX-User: ada.lovelace\r\nUser-Agent: \xff\xfe\r\nAccept-Language: \xfd\r\n\r\n"
+        )
+        assert b" 200 " in await reader.readline()
+        writer.close()
+
+    assert [event.name for event in vendors.accepted("rudderstack")] == ["Visited"]
 
 
 async def test_a_user_function_that_gives_nonsense_is_told_so(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
