@@ -28,12 +28,14 @@ class Exposure(NamedTuple):
         metadata: A JSON object of texts.
         secondary: A JSON list: the gates that were looked at on the way.
         tier: The environment of users that name none; None for none.
+        everyone: The custom fields of all users, as a JSON object; empty for none.
     """
 
     event_name: str
     metadata: bytes
     secondary: bytes
     tier: str | None
+    everyone: bytes
 
 
 def gate_exposure(rules: Ruleset, found: Evaluation, *, manual: bool = False) -> Exposure:
@@ -71,7 +73,8 @@ def _kept(
         event_name, own, secondary = parts(found, parameter)
         metadata = orjson.dumps({**own, **_common(rules, found), **more})
         tier = (rules.surroundings.environment or {}).get("tier")
-        made = Exposure(event_name, metadata, orjson.dumps(as_json(secondary)), tier)
+        everyone = orjson.dumps(custom) if (custom := rules.surroundings.global_custom) else b""
+        made = Exposure(event_name, metadata, orjson.dumps(as_json(secondary)), tier, everyone)
         kept = found.notes[key] = (rules.stamp, made)
     return kept[1]
 

@@ -19,12 +19,15 @@
 | one endless spec in a client response | the whole response is blank | the others are there | test_an_endless_gate_leaves_the_response |
 | client response without a ruleset | has_updates true | has_updates false | test_no_ruleset_has_no_updates |
 | manual exposure after an automatic one | swallowed by some SDKs | reported | test_a_manual_exposure_is_no_repetition |
+| reason while the client starts | `Loading:Unrecognized` | awaited lookups wait; others say `Uninitialized` | test_the_sdks_own_expectations_of_reasons |
 | reason of ID list conditions | suffix `:IdListInMemory` | none | test_reasons_name_source_and_outcome |
 | patterns that may backtrack without end | linear-time engine | refused, or short texts only | test_a_pattern_that_could_hold_the_loop_is_refused |
 | target `inf` or `nan` of an operator of time | the nearest 64-bit integer | false | test_what_is_no_instant_is_neither_before_nor_after |
 | instants past 64 bits | the nearest 64-bit integer, or a panic | no instant of a user, exact as a target | test_an_instant_past_64_bits_is_no_users_but_may_be_a_target |
 | int where a bool is wanted, in typed getters | given | the fallback | test_a_number_is_no_bool |
 | IPv4 parts above 255 | computed with | no country | test_an_impossible_address_has_no_country |
+| experiments exposed by hand or through a parameter store | without `rulePassed` | with it | test_events_are_those_of_the_vendors_package_field_by_field |
+| `statsig::identify`, `statsig::diagnostics`, `statsig::non_exposed_checks` | sent | not sent | same |
 | sticky: key of a unit without id | `:userID`, which all such users share | none, and nothing is sticky | test_a_storage_key_names_unit_and_type |
 | sticky: a lookup for whom nothing was loaded | deletes what is kept under the name | is not sticky, and changes nothing | test_a_user_who_was_not_loaded_is_not_sticky_and_loses_nothing |
 | sticky: a config mapping answers | kept under the new name, never read again | not sticky | test_what_overrides_mappings_and_bandits_answer_is_not_sticky |

@@ -5,8 +5,9 @@ from typing import Any
 
 import orjson
 import pytest
-from worlds import Json, around, loaded, user
+from worlds import Json, around, experiment, gate, loaded, ruleset, user
 
+from asyncsdk import Client, Rules, Statsig
 from asyncsdk._model.users import User
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.buckets import bucketer, djb2, list_entry
@@ -16,6 +17,7 @@ from asyncsdk._rules.operators import OPERATORS
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.sticky import Enforced, assign
 from asyncsdk._rules.user_agent import parse
+from asyncsdk._rules.values import as_object, instant, integer, number, text
 
 _KINDS = {"dynamic_config": "config"}
 LISTED = {list_entry(unit) for unit in ("abc", "9", "u", "true", "10")}
@@ -92,20 +94,15 @@ def test_the_sdks_own_expectations_of_evaluations(recorded: Path) -> None:
     wrong = []
     rulesets: dict[tuple[str, str | None, str], Ruleset] = {}
     for case in expectations(recorded)["evaluations"]:
-        path = recorded / case["ruleset"]
-        if not path.exists() or not case.get("verified_core"):
-            continue
         lists = _lists(recorded) | {
             name: {line[1:] for line in text.split()} for name, text in case.get("id_lists", {}).items()
         }
         key = (case["ruleset"], case["env"], str(lists))
         if key not in rulesets:
             environment = None if case["env"] is None else {"tier": case["env"]}
-            rulesets[key] = loaded(path.read_bytes(), around(environment=environment, id_lists=lists))
-        kind = _KINDS.get(case["kind"], case["kind"])
-        if kind not in ("gate", "config", "experiment", "layer"):
-            continue
-        found = rulesets[key].lookup(kind, user(case["user"]), case["name"])  # type: ignore[arg-type]
+            body = (recorded / case["ruleset"]).read_bytes()
+            rulesets[key] = loaded(body, around(environment=environment, id_lists=lists))
+        found = rulesets[key].lookup(case["kind"], user(case["user"]), case["name"])
         if not _agrees(found, case["expect"]):
             wrong.append((case, found))
 
@@ -119,15 +116,73 @@ def _lists(recorded: Path) -> dict[str, set[str]]:
 
 
 def _agrees(found: Evaluation, expected: Json) -> bool:
+    secondary = as_json(found.secondary)
     shown = {
         "value": found.value,
         "rule_id": found.rule_id,
         "group": found.group_name,
         "version": found.version,
-        "secondary": as_json(found.secondary),
+        "id_type": found.id_type,
+        "allocated": found.allocated_experiment or "",
+        "explicit": list(found.explicit_parameters or ()),
+        "secondary": secondary,
+        "secondary_first": next(iter(secondary), None),
         "undelegated": as_json(found.secondary if found.undelegated is None else found.undelegated),
+        "param": [expected["param"][0], found.value.get(expected["param"][0])] if "param" in expected else None,
     }
-    return all(shown[key] == value for key, value in expected.items() if key in shown)
+    return expected == {key: shown[key] for key in expected}
+
+
+def test_the_sdks_own_expectations_of_values(recorded: Path) -> None:
+    views = {"int": integer, "float": number, "timestamp": instant, "string": text, "object": as_object}
+    for case in expectations(recorded)["dynamic_values"]:
+        for name, view in views.items():
+            if name in case:
+                assert view(case["value"]) == case[name], (case, name)
+        assert case.keys() - views.keys() <= {"value", "bool"}
+        assert ("bool" in case) <= (case.get("bool") is None and not isinstance(case["value"], bool))
+
+
+async def test_the_sdks_own_expectations_of_reasons(recorded: Path) -> None:
+    """While it starts, lookups here wait instead; what does not wait knows no rules yet."""
+    expected = dict(expectations(recorded)["reasons"])
+    found = {}
+    client = Client(Statsig("secret-key", offline=True, rules=Rules(bootstrap=ruleset({"known": gate()}))))
+    found["never initialized"] = client.bind("u").get_gate("known").details.reason
+    async with client:
+        found["initialized, name known, bootstrap"] = client.bind("u").get_gate("known").details.reason
+        found["initialized, name unknown, bootstrap"] = client.bind("u").get_gate("unknown").details.reason
+        client.override_gate("known", True)
+        found["local override"] = client.bind("u").get_gate("known").details.reason
+    async with Client(Statsig("secret-key", offline=True)) as client:
+        found["initialize failed (no source)"] = client.bind("u").get_gate("known").details.reason
+    saved = {"e": {"group_name": "Old"}}
+    rules = loaded(ruleset({}, {"e": experiment()}))
+    answer = assign(rules, "experiment", user({"userID": "u"}), rules.experiment(user({}), "e"), saved)
+    found["sticky"] = rules.reason(answer.evaluation)
+
+    assert found == {state: reason for state, reason in expected.items() if not reason.startswith("Loading")}
+
+
+def test_the_sdks_own_expectations_of_apps(recorded: Path) -> None:
+    known = expectations(recorded)["gcir_target_apps"]
+    sections = ("feature_gates", "dynamic_configs", "layer_configs", "param_stores")
+    rules = loaded((recorded / known["ruleset"]).read_bytes())
+    for option in known["options"]:
+        shown = _seen_by(rules, client_key=option.get("client_sdk_key"), app=option.get("target_app_id"))
+        ending = option["expect"].removeprefix("only *") if option["expect"].startswith("only") else ""
+        for section, names in zip(sections, known["all"].values(), strict=True):
+            assert set(shown[section]) == {name for name in names if name.endswith(ending)}, option
+
+    hashed = loaded((recorded / "core/dcs_target_app_filtering_hashed_keys.json").read_bytes())
+    shown = _seen_by(hashed, client_key="client-hashed-key")
+    assert shown["feature_gates"]
+    assert all(name.endswith("_app_b") for section in sections for name in shown[section])
+
+
+def _seen_by(rules: Ruleset, **client: Any) -> Json:
+    found: Json = orjson.loads(client_response(client_view(rules, hash="none", **client), User("u"), {}))
+    return found
 
 
 def test_the_sdks_own_expectations_of_parts(recorded: Path) -> None:

@@ -285,7 +285,7 @@ def test_the_event_log_s_statuses_mean_what_they_say(status: int, verdict: Verdi
     assert STATSIG.judge(Response(status, {}, b'{"success":false}'), [b"{"] * 2) == verdict
 
 
-EXPOSURE = events.exposure(("statsig::gate_exposure", b"{}", b"[]", None), User("ada"), 1, {})
+EXPOSURE = events.exposure(("statsig::gate_exposure", b"{}", b"[]", None, b""), User("ada"), 1, {})
 CUSTOM = b'{"time":1,"eventName":"bought","user":{}'
 
 

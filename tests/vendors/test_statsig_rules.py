@@ -1,9 +1,11 @@
 """What Statsig is asked for rules, what its answers mean, and which settings cannot work."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import attrs
+import orjson
 import pytest
 
 from asyncsdk._model.events import Track
@@ -202,6 +204,31 @@ def test_settings_show_no_rules_and_no_users() -> None:
 
     assert '"a"' not in shown
     assert "pro" not in shown
+
+
+def test_fields_of_all_users_are_what_json_makes_of_them_at_that_moment() -> None:
+    given = {"since": date(2026, 1, 2), "tags": ["a"]}
+    rules = Rules(global_custom=given)
+    given["tags"].append("b")  # type: ignore[attr-defined] # it is a list
+
+    assert rules.global_custom == {"since": "2026-01-02", "tags": ["a"]}
+
+
+@pytest.mark.parametrize("wrong", [5, {"x": object()}])
+def test_fields_of_all_users_must_be_what_events_can_carry(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match="global_custom"):
+        Rules(global_custom=wrong)
+
+
+def test_events_have_the_fields_of_all_users_and_the_user_s_own_win() -> None:
+    statsig = Statsig("secret-key", rules=Rules(global_custom={"region": "eu", "plan": "free"}))
+    shown = []
+    for user in (User("ada"), User("bob", custom={"plan": "pro"})):
+        chunk = statsig.encode(Track(user, "a"), "id", NOW)
+        assert isinstance(chunk, bytes)
+        shown.append(orjson.loads(chunk + b"}")["user"]["custom"])
+
+    assert shown == [{"region": "eu", "plan": "free"}, {"region": "eu", "plan": "pro"}]
 
 
 def test_offline_events_are_skipped() -> None:

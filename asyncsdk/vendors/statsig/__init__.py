@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 from uuid import uuid4
 
 import attrs
+import orjson
 
 from asyncsdk._model.events import Event
 from asyncsdk.errors import ConfigurationError
@@ -93,6 +94,17 @@ class Statsig:
     overflow: Overflow = attrs.field(default="drop", kw_only=True, validator=check_overflow)
     limits: Limits = attrs.field(factory=Limits, kw_only=True, converter=_own_limits, validator=check_limits)
 
+    # What events say of every user; made once of the settings above.
+    _everyone: bytes = attrs.field(init=False, repr=False, eq=False)
+
+    @_everyone.default
+    def _find_everyone(self) -> bytes:
+        return (
+            orjson.dumps(self.rules.global_custom)
+            if isinstance(self.rules, Rules) and self.rules.global_custom
+            else b""
+        )
+
     forwards: ClassVar[bool] = False
 
     def encode(self, event: Event, message_id: str, time_ms: int) -> bytes | Refusal:
@@ -100,7 +112,8 @@ class Statsig:
         if self.offline:
             return _OFFLINE
         own = None if event.integrations is None else event.integrations.get(self.name)
-        return events.encode(event, time_ms, self.environment, own, message_id if self.message_ids else None)
+        shown_id = message_id if self.message_ids else None
+        return events.encode(event, time_ms, self.environment, own, shown_id, everyone=self._everyone)
 
     def frame(self, chunks: Sequence[bytes], now_ms: int) -> Request:
         """Put the events into one body."""

@@ -48,7 +48,13 @@ _EXPOSURE = (
 
 
 def encode(
-    event: Event, time_ms: int, environment: str | None, own: object = None, message_id: str | None = None
+    event: Event,
+    time_ms: int,
+    environment: str | None,
+    own: object = None,
+    message_id: str | None = None,
+    *,
+    everyone: bytes = b"",
 ) -> bytes | Refusal:
     """Make the chunk of an event.
 
@@ -58,6 +64,7 @@ def encode(
         environment: Tier of users that name none; None sends none.
         own: What `integrations` says of Statsig; the fields of an object replace those of the event.
         message_id: What to put into the metadata as its id; None puts nothing.
+        everyone: Custom fields of all users, as a JSON object; the user's own win. Empty for none.
 
     Raises:
         InvalidEventError: A value in it has no form in JSON.
@@ -69,7 +76,7 @@ def encode(
     refusal = fill(message, event)
     if refusal is not None:
         return refusal
-    message["user"] = orjson.Fragment(_user(event.user, environment))
+    message["user"] = orjson.Fragment(_user(event.user, environment, everyone))
     if own is not None and isinstance(own, Mapping):
         message.update(own)
     if message_id is not None:
@@ -119,7 +126,7 @@ def _says_no(body: bytes) -> bool:
 
 
 def exposure(
-    parts: tuple[str, bytes, bytes, str | None],
+    parts: tuple[str, bytes, bytes, str | None, bytes],
     user: User,
     time_ms: int,
     sampling: Mapping[str, Any],
@@ -127,8 +134,8 @@ def exposure(
     """Make the chunk of an exposure.
 
     Args:
-        parts: The event's name, its metadata as JSON, the gates looked at on the way as JSON, and the tier of users
-            that name none; None sends none.
+        parts: The event's name, its metadata as JSON, the gates looked at on the way as JSON, the tier of users that
+            name none (None sends none), and the custom fields of all users, as a JSON object or empty.
         user: Who saw it.
         time_ms: When.
         sampling: What sampling says of the event; usually nothing.
@@ -136,30 +143,30 @@ def exposure(
     Raises:
         InvalidEventError: The user has no form in JSON.
     """
-    name, metadata, secondary, environment = parts
+    name, metadata, secondary, environment, everyone = parts
     return _EXPOSURE % (
         name.encode(),
         metadata,
         secondary,
-        _user(user, environment),
+        _user(user, environment, everyone),
         time_ms,
         orjson.dumps(sampling) if sampling else b"{}",
     )
 
 
-def _user(user: User, environment: str | None) -> bytes:
+def _user(user: User, environment: str | None, everyone: bytes) -> bytes:
     """Give the user as Statsig has it, without private attributes; written once per user and environment."""
-    key = ("statsig_events", environment)
+    key = ("statsig_events", environment, everyone)
     memo = user._memo  # noqa: SLF001 -- the slot is for this
     if not memo:
         memo = user._memo = {}  # noqa: SLF001 -- see above
     written: bytes | None = memo.get(key)
     if written is None:
-        written = memo[key] = to_json(user_fields(user, environment), "user")[:-1] + b"}"
+        written = memo[key] = to_json(user_fields(user, environment, everyone), "user")[:-1] + b"}"
     return written
 
 
-def user_fields(user: User, environment: str | None) -> Message:  # noqa: C901 -- one line after the other
+def user_fields(user: User, environment: str | None, everyone: bytes = b"") -> Message:  # noqa: C901 -- one line after the other
     """Give what Statsig may know of a user, under its own names."""
     # Written out: asking a table field by field costs three times as much, and a user is written per event.
     fields: Message = {}
@@ -175,7 +182,9 @@ def user_fields(user: User, environment: str | None) -> Message:  # noqa: C901 -
         fields["locale"] = user.locale
     if user.app_version is not None:
         fields["appVersion"] = user.app_version
-    if user.custom is not None:
+    if everyone:
+        fields["custom"] = {**orjson.loads(everyone), **(user.custom or {})}
+    elif user.custom is not None:
         fields["custom"] = user.custom
     if user.statsig_environment is not None:
         fields["statsigEnvironment"] = user.statsig_environment

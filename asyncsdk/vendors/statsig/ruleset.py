@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import attrs
+import orjson
 
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.stores import AssignmentStore, RulesCache
@@ -54,6 +55,18 @@ def _written(bootstrap: Mapping[str, Any]) -> bytes:
         raise ConfigurationError(str(error)) from error
 
 
+def _plain(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Copy the custom fields of all users, as JSON has them: events will carry them."""
+    if not isinstance(fields, Mapping):
+        msg = "`global_custom` of Rules is a mapping"
+        raise ConfigurationError(msg)
+    try:
+        plain: Mapping[str, Any] = orjson.loads(to_json(fields, "global_custom"))
+    except InvalidEventError as error:
+        raise ConfigurationError(str(error)) from error
+    return plain
+
+
 def _check_interval(instance: object, attribute: "attrs.Attribute[Any]", seconds: object) -> None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not _LEAST_INTERVAL <= seconds < inf:
         msg = f"`{attribute.name}` of {type(instance).__name__} is at least {_LEAST_INTERVAL} s"
@@ -81,7 +94,7 @@ class Rules:
         id_lists_url: Asked for the manifest of ID lists in place of Statsig, the whole address.
         id_lists_interval: Seconds between two looks at that manifest, at least 1.
         bootstrap: Rules to begin with: JSON, a mapping, or the path of a file, which is watched.
-        global_custom: Custom fields of every user; the user's own win.
+        global_custom: Custom fields of every user; the user's own win. Statsig's events have them, too.
         cache: Keeps the last good rules, for a start during an outage.
         assignments: Keeps sticky assignments: a user stays in the group of an experiment, or of a layer's experiment,
             that was given first, for as long as the experiment runs. See `client.load_assignments`.
@@ -101,7 +114,7 @@ class Rules:
     )
     id_lists_interval: float = attrs.field(default=60.0, validator=_check_interval)
     bootstrap: bytes | Path | None = attrs.field(default=None, converter=_body, repr=False)
-    global_custom: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    global_custom: Mapping[str, Any] = attrs.field(factory=dict, converter=_plain, repr=False)
     cache: RulesCache | None = attrs.field(default=None, validator=_check_store)
     assignments: AssignmentStore | None = attrs.field(default=None, validator=_check_store)
     enforce_overrides: bool = False

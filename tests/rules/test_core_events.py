@@ -1,0 +1,102 @@
+"""Events to Statsig beside those of its own package, field by field; what is meant to differ is in `core_events.py`."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+from core_events import (
+    CALLS,
+    EVERYONE,
+    GOLDEN,
+    PROBE_CALLS,
+    RULESET,
+    USER,
+    WIRE_CALLS,
+    as_ours,
+    ask,
+    ask_core,
+    without_times,
+)
+from worlds import Json
+
+
+def expected(theirs: list[Json]) -> list[Json]:
+    return [without_times(event) for one in theirs if (event := as_ours(one)) is not None]
+
+
+async def test_events_are_those_of_the_vendors_package_field_by_field() -> None:
+    found = [without_times(event) for event in await ask(RULESET, CALLS, EVERYONE)]
+
+    assert found == expected(orjson.loads(GOLDEN.read_bytes()))
+    assert "secret" not in str(found)
+
+
+@pytest.mark.oracle
+@pytest.mark.process
+@pytest.mark.timeout(60)
+async def test_the_package_still_sends_what_was_recorded() -> None:
+    pytest.importorskip("statsig_python_core")
+
+    assert [without_times(event) for event in await ask_core()] == orjson.loads(GOLDEN.read_bytes())
+
+
+async def test_times_are_whole_milliseconds_and_rules_say_when_they_came() -> None:
+    first, *_ = await ask(RULESET, [("gate", "g_true")], {})
+
+    assert first["metadata"]["receivedAt"].isdigit()
+    assert first["time"] >= int(first["metadata"]["receivedAt"])
+
+
+async def test_the_recorded_requests_carry_the_same_fields(vectors: Path) -> None:
+    folder = vectors / "statsig"
+    requests = orjson.loads((folder / "wire_core.json").read_bytes())
+    [body] = [request["body"] for request in requests if request["body"] is not None]
+    ruleset = (folder / "core" / "eval_proj_dcs.json").read_bytes()
+    found = [without_times(event) for event in await ask(ruleset, WIRE_CALLS, {"gf": "gv"})]
+
+    assert found == expected(body["events"])
+
+
+async def test_the_probed_events_have_the_same_fields(vectors: Path) -> None:
+    lines = (vectors / "statsig" / "event_probe_core_0.24.0.txt").read_text().splitlines()
+    probed = [_event(line) for line in lines]
+    found = [_shown(event) for event in await ask(RULESET, PROBE_CALLS, {})]
+
+    assert found == [_shown(event) for one in probed if (event := as_ours(one)) is not None]
+
+
+def _event(line: str) -> Json:
+    """Read a line: name, value, metadata, secondary exposures, `statsigMetadata`."""
+    start = line.index("{")
+    head, rest = line[:start], line[start:]
+    name, value = head[:-1].rsplit(" ", 1)
+    metadata, secondary, sampling = map(orjson.loads, _values(rest))
+    return {
+        "eventName": name,
+        "value": None if value == "None" else float(value),
+        "metadata": metadata,
+        "secondaryExposures": secondary,
+        "statsigMetadata": sampling,
+        "user": USER,
+    }
+
+
+def _values(text: str) -> list[str]:
+    """Cut values that stand one behind the other."""
+    found, depth, at = [], 0, 0
+    for place, mark in enumerate(f"{text} "):
+        depth += (mark in "{[") - (mark in "}]")
+        if mark == " " and depth == 0 and text[at:place].count('"') % 2 == 0:
+            found.append(text[at:place])
+            at = place + 1
+    return found
+
+
+def _shown(event: Json) -> Json:
+    """Show what a line has."""
+    without = {"lcut", "receivedAt"}
+    metadata = {key: value for key, value in (event.get("metadata") or {}).items() if key not in without}
+    return {
+        **{key: event.get(key) or None for key in ("eventName", "value", "secondaryExposures")},
+        "metadata": metadata,
+    }
