@@ -216,7 +216,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
     def __del__(self) -> None:
         life = getattr(self, "_life", None)
         if life is not None and life.takes_events and life.is_in_its_process:
-            warn_forgotten(self, self._unsent())
+            warn_forgotten(self, self._unsent() if self._spooler is None else 0)
 
     # --- events: the verbs are in EventVerbs ------------------------------------------------------------------
 

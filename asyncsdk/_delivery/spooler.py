@@ -171,25 +171,33 @@ class Spooler:
 
     def _committed(self, group: _Group, parts: _Parts, result: Committed) -> None:
         self._usage = result.usage
+        has_room = all(row is not None for row in result.rows)
+        try:
+            if parts:
+                self._tell_state("", is_full=not has_room)
+            self._hand_on(parts, result)
+        finally:  # whatever goes wrong, nobody waits for ever
+            self._release(group, has_room=has_room)
+
+    def _hand_on(self, parts: _Parts, result: Committed) -> None:
+        """Let the lanes have what is on disk now, and count what found no room."""
         for dropped in result.dropped:
             for feed in (feed for feed in self._feeds if feed.label == dropped.destination):
                 feed.lose(dropped.file, dropped.row, dropped.events, dropped.exposures)
-        has_room = all(row is not None for row in result.rows)
-        if parts:
-            self._tell_state("", is_full=not has_room)
         for (feed, records), row in zip(parts, result.rows, strict=True):
             if row is not None:
                 feed.let_in(records, result.file, row)
             else:
                 for record in records:
                     feed.turn_away(record, "spool full")
-        self._release(group, has_room=has_room)
 
     def _not_committed(self, group: _Group, parts: _Parts, error: Exception) -> None:
         self._try_again_at = time.monotonic() + _TRY_AGAIN
-        self._tell_state(str(error) or type(error).__name__, is_full=False)
-        self._keep_in_memory(parts)
-        self._release(group, has_room=True)
+        try:
+            self._tell_state(str(error) or type(error).__name__, is_full=False)
+            self._keep_in_memory(parts)
+        finally:
+            self._release(group, has_room=True)
 
     @staticmethod
     def _keep_in_memory(parts: _Parts) -> None:
