@@ -195,10 +195,10 @@ def is_sticky(client: Client) -> bool:
 
 def client_address(peer: str | None, forwarded: Sequence[str], trusted_proxies: int) -> str | None:
     """Give the address that the outermost trusted proxy saw; that of the peer if fewer proxies have written."""
-    hops = ",".join(forwarded).split(",")
-    if not 0 < trusted_proxies <= len(hops):
+    if not trusted_proxies:
         return peer
-    return without_port(hops[-trusted_proxies].strip()) or peer
+    hops = ",".join(forwarded).split(",")
+    return without_port(hops[-trusted_proxies].strip()) or peer if trusted_proxies <= len(hops) else peer
 
 
 def without_port(address: str) -> str:
