@@ -11,11 +11,10 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Literal
 
-import attrs
-
 from asyncsdk._delivery.feed import Feed
+from asyncsdk._delivery.group import Group, Parts
 from asyncsdk._delivery.lane import Lane
-from asyncsdk._delivery.places import Settlements, SpooledRecord, blocks_of, spooled
+from asyncsdk._delivery.places import Settlements, spooled
 from asyncsdk._model.receipts import Receipt, Record, Status
 from asyncsdk._model.reports import SpoolHealth
 from asyncsdk._model.spooling import Adopted, Committed, DeadLetters, NewBlock, Spool, StoredBlock, Usage
@@ -34,23 +33,6 @@ LOOK_EVERY = 30.0
 _MOST_BYTES = 64 * 1024 * 1024
 # What is read from disk at once.
 _READ_BYTES = 1024 * 1024
-
-_Parts = Sequence[tuple[Feed, Sequence[SpooledRecord]]]
-
-
-@attrs.define(eq=False)
-class _Group:
-    """What goes to disk together.
-
-    Attributes:
-        records: Per lane.
-        waiters: Who waits for it; True tells that it found room.
-        bytes: Of all of it.
-    """
-
-    records: list[list[SpooledRecord]]
-    waiters: list[asyncio.Future[bool]] = attrs.field(factory=list)
-    bytes: int = 0
 
 
 class Spooler:
@@ -95,8 +77,7 @@ class Spooler:
             if group.bytes > _MOST_BYTES:
                 self._feeds[number].turn_away(record, "queue full")
             else:
-                group.records[number].append(record)
-                group.bytes += len(record.chunk)
+                group.add(number, record)
         if group.bytes:
             self._commit_soon(0.0)
         return receipt
@@ -130,15 +111,14 @@ class Spooler:
         if refused is not None:
             lane.ledger.turn_away_exposure(refused)
             return True
-        self._open.records[number].append(spooled(record, ""))
-        self._open.bytes += len(record.chunk)
+        self._open.add(number, spooled(record, ""))
         self._commit_soon(_PATIENCE)
         return True
 
     # --- commits ----------------------------------------------------------------------------------------------
 
-    def _new_group(self) -> _Group:
-        return _Group([[] for _ in self._feeds])
+    def _new_group(self) -> Group:
+        return Group([[] for _ in self._feeds])
 
     def _commit_soon(self, patience: float) -> None:
         """Commit what has gathered: after this turn of the loop, or at the latest after `patience` seconds."""
@@ -159,8 +139,7 @@ class Spooler:
         self._alarm, self._is_busy = None, True
         group, self._open = self._open, self._new_group()
         dead, self._dead = self._dead, []
-        pairs = [(feed, records) for feed, records in zip(self._feeds, group.records, strict=True) if records]
-        parts = [(feed, part) for feed, records in pairs for part in blocks_of(records)]
+        parts = group.parts(self._feeds)
         if time.monotonic() < self._try_again_at:
             self._keep_in_memory(parts)
             parts = []
@@ -169,7 +148,7 @@ class Spooler:
         work = partial(self._files.commit, blocks, self._settled.take(), dead, int(time.time() * 1000))
         self._worker.submit(work, partial(self._committed, group, parts), partial(self._not_committed, group, parts))
 
-    def _committed(self, group: _Group, parts: _Parts, result: Committed) -> None:
+    def _committed(self, group: Group, parts: Parts, result: Committed) -> None:
         self._usage = result.usage
         has_room = all(row is not None for row in result.rows)
         try:
@@ -179,7 +158,7 @@ class Spooler:
         finally:  # whatever goes wrong, nobody waits for ever
             self._release(group, has_room=has_room)
 
-    def _hand_on(self, parts: _Parts, result: Committed) -> None:
+    def _hand_on(self, parts: Parts, result: Committed) -> None:
         """Let the lanes have what is on disk now, and count what found no room."""
         for dropped in result.dropped:
             for feed in (feed for feed in self._feeds if feed.label == dropped.destination):
@@ -191,7 +170,7 @@ class Spooler:
                 for record in records:
                     feed.turn_away(record, "spool full")
 
-    def _not_committed(self, group: _Group, parts: _Parts, error: Exception) -> None:
+    def _not_committed(self, group: Group, parts: Parts, error: Exception) -> None:
         self._try_again_at = time.monotonic() + _TRY_AGAIN
         try:
             self._tell_state(str(error) or type(error).__name__, is_full=False)
@@ -200,17 +179,15 @@ class Spooler:
             self._release(group, has_room=True)
 
     @staticmethod
-    def _keep_in_memory(parts: _Parts) -> None:
+    def _keep_in_memory(parts: Parts) -> None:
         for feed, records in parts:
             for record in records:
                 feed.let_in_unkept(record)
 
-    def _release(self, group: _Group, *, has_room: bool) -> None:
+    def _release(self, group: Group, *, has_room: bool) -> None:
         """Let those go on who waited for the group, and begin with the next."""
         self._is_busy, self._in_commit = False, 0
-        for waiter in group.waiters:
-            if not waiter.done():
-                waiter.set_result(has_room)
+        group.release(has_room=has_room)
         self._stir()
         if self._open.bytes or self._open.waiters:
             self._commit_soon(0.0)
