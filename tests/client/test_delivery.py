@@ -244,7 +244,7 @@ async def test_an_event_past_its_deadline_is_dropped_and_reported(server: DevSer
 async def test_the_deadline_runs_while_a_user_is_paused(server: DevServer) -> None:
     body = {"code": 429, "error": "x", "throttled_users": {"user-1": 31}}
     server.script("amplitude", Fault(429, body=body))
-    async with Client(amplitude(server, quick(deadline=0.2))) as client:
+    async with Client(amplitude(server, quick(deadline=1.0))) as client:
         paused = await client.track("user-1", "a")
         await (await client.track("user-2", "a"))
         queued_behind = await client.track("user-1", "b")
