@@ -436,6 +436,21 @@ async def test_a_spool_that_cannot_be_read_is_tried_again(tmp_path: Path, server
         await server.received("amplitude", 7)
 
 
+async def test_closing_waits_for_the_commit_that_is_under_way(tmp_path: Path, server: DevServer) -> None:
+    server.fault(None, Fault(503))
+    let_go = threading.Event()
+    async with client(tmp_path, amplitude(server)) as one:
+        assert one._spooler is not None
+        commit = one._spooler._files.commit
+        one._spooler._files.commit = lambda *what: let_go.wait(5) and commit(*what)  # type: ignore[method-assign]
+        one.put_nowait(Track(ADA, "a"))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(0.05, let_go.set)
+        report = await one.aclose(timeout=0)
+
+    assert report.destinations["Amplitude"].spooled == 1
+
+
 async def test_what_is_damaged_on_disk_is_counted_as_lost(tmp_path: Path, server: DevServer) -> None:
     server.fault(None, Fault(503))
     async with client(tmp_path, amplitude(server, quick(queued_events=2))) as one:
@@ -486,7 +501,8 @@ def test_a_loop_that_was_closed_leaves_the_events_to_the_next(tmp_path: Path) ->
 async def test_flushing_at_the_end_gives_up_when_it_is_hopeless(tmp_path: Path, server: DevServer) -> None:
     server.fault(None, Fault(429, retry_after=60))
     async with client(tmp_path, amplitude(server, quick(queued_events=3))) as one:
-        await asyncio.gather(*(one.track(ADA, str(number)) for number in range(10)))
+        for number in range(10):
+            await one.track(ADA, str(number))
         await server.requested("amplitude")
         report = await one.aclose(timeout=10)
 
