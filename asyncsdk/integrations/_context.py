@@ -43,7 +43,9 @@ def current_flags() -> Flags:
 def carry_flags(payload: Payload, next: Next) -> Awaitable[None] | None:
     """Let a request's events carry what it read, as those do that are sent through its `Flags`: an event middleware."""
     current, event = CURRENT.get(), payload.event
-    read = current.read_by(event.user) if current is not None else None
+    if current is None or _carries(event):
+        return next(payload)
+    read = current.read_by(event.user)
     if not read:
         return next(payload)
     return next(Payload(_carrying(event, {"feature_flags": dict(read)}), payload.extra))
@@ -60,6 +62,11 @@ def is_same_person(one: User, other: User) -> bool:
 
 def _share(one: object, other: object) -> bool:
     return one is not None and other is not None and str(one) == str(other)
+
+
+def _carries(event: Event) -> bool:
+    """Say whether an event was sent through `Flags`, or says itself what was read."""
+    return type(event) is Track and event.properties is not None and "feature_flags" in event.properties
 
 
 def _carrying(event: Event, flags: dict[str, object]) -> Event:

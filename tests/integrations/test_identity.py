@@ -1,5 +1,6 @@
 """Who makes a request, and what a request's events carry."""
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +9,7 @@ from asyncsdk import ConfigurationError, User
 from asyncsdk.integrations._context import is_same_person
 from asyncsdk.integrations._identity import Identity, Seen, client_address, preferred_language, without_port
 
+FIELDS = [field for field in attrs.fields(User) if field.init]
 SEEN = Seen(None, (), None, None, None)
 
 
@@ -71,6 +73,15 @@ def test_the_address_is_what_the_outermost_trusted_proxy_saw(forwarded: list[str
 def test_settings_that_cannot_be_are_refused(proxies: int, cookie: str | None) -> None:
     with pytest.raises(ConfigurationError):
         Identity(None, lambda request, cookie: SEEN, proxies, cookie)
+
+
+def test_all_that_the_application_says_of_a_user_stands() -> None:
+    said = {field.name: {"tier": field.name} if "Mapping" in str(field.type) else field.name for field in FIELDS}
+    identity = Identity(lambda _: User(**said), lambda *_: Seen("192.0.2.1", (), "agent", "en", None), 0, None)
+
+    user = identity.tell(None)
+
+    assert {field.name: getattr(user, field.name) for field in FIELDS} == said
 
 
 def test_a_cookie_is_for_https_only_where_that_is_spoken() -> None:
