@@ -87,10 +87,15 @@ class Clock:
 
 def arguments(question: str | None) -> argparse.Namespace:
     """Read `--json` and `--quick`."""
-    parser = argparse.ArgumentParser(description=question)
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--quick", action="store_true", help="few rounds: to see that it runs, not to measure")
-    return parser.parse_args()
+    return parser(question).parse_args()
+
+
+def parser(question: str | None) -> argparse.ArgumentParser:
+    """Make a parser that knows `--json` and `--quick`, for a benchmark that knows more."""
+    made = argparse.ArgumentParser(description=question)
+    made.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    made.add_argument("--quick", action="store_true", help="few rounds: to see that it runs, not to measure")
+    return made
 
 
 def interleave(cases: Mapping[str, Callable[[], Sample]], rounds: int) -> dict[str, Timing]:

@@ -1,8 +1,8 @@
 """A vendor that takes everything, in a process of its own, and counts the events that it was sent.
 
 It speaks enough HTTP/1.1 for what posts to it here. Plain bodies are counted as they come, by the name that every
-event has; compressed ones are kept, and counted when somebody asks: `GET /count`. Anything else is answered 200 with
-an answer that each vendor's own package takes for success.
+event or gate exposure has; compressed ones are kept, and counted when somebody asks: `GET /count`. Anything else is
+answered 200 with an answer that each vendor's own package takes for success.
 
     python benchmarks/sink.py --latency 50 --status 500     # milliseconds; prints its port
 """
@@ -20,6 +20,7 @@ from sys import executable, stdin
 
 from _measure import EVENT
 
+EXPOSURE = b'"statsig::gate_exposure"'
 SUCCESS = json.dumps({"code": 200, "success": True, "status": "ok", "has_updates": False}).encode()
 
 
@@ -30,6 +31,7 @@ class Counter:
         """Begin at nothing; `mark` is what every event has once."""
         self._mark = json.dumps(mark).encode()
         self.events = 0
+        self.exposures = 0
         self.requests = 0
         self.compressed: list[bytes] = []
 
@@ -39,14 +41,18 @@ class Counter:
         if b"content-encoding:" in head:
             self.compressed.append(body)
         else:
-            self.events += body.count(self._mark)
+            self._count(body)
 
-    def total(self) -> int:
-        """Count what was kept, and give the number of all events."""
+    def total(self) -> dict[str, int]:
+        """Count what was kept, and give all numbers."""
         for body in self.compressed:
-            self.events += decompress(body).count(self._mark)
+            self._count(decompress(body))
         self.compressed.clear()
-        return self.events
+        return {"events": self.events, "exposures": self.exposures, "requests": self.requests}
+
+    def _count(self, body: bytes) -> None:
+        self.events += body.count(self._mark)
+        self.exposures += body.count(EXPOSURE)
 
 
 def decompress(body: bytes) -> bytes:
@@ -105,7 +111,7 @@ class Connection(asyncio.Protocol):
     def _answer(self, body: bytes) -> None:
         counter, answer = self._counter, SUCCESS
         if self._head.startswith(b"get /count"):
-            answer = json.dumps({"events": counter.total(), "requests": counter.requests}).encode()
+            answer = json.dumps(counter.total()).encode()
         elif not self._head.startswith(b"get"):
             counter.take(self._head, body)
         whole = b"%b%d\r\n\r\n%b" % (self._start, len(answer), answer)
@@ -139,8 +145,14 @@ def sink(latency_ms: int = 0, status: int = 200, mark: str = EVENT) -> Iterator[
 
 def received(url: str) -> int:
     """Ask a sink how many events it has."""
+    return counts(url)["events"]
+
+
+def counts(url: str) -> dict[str, int]:
+    """Ask a sink how many events, gate exposures and requests it has."""
     with urllib.request.urlopen(f"{url}/count") as answer:  # noqa: S310 -- the sink's own address
-        return int(json.load(answer)["events"])
+        found: dict[str, int] = json.load(answer)
+        return found
 
 
 if __name__ == "__main__":
