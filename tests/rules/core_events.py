@@ -245,6 +245,18 @@ _CORE_KINDS = {"config": "dynamic_config", "layer": "layer_parameter"}
 _NOT_SENT = ("statsig::diagnostics", "statsig::non_exposed_checks", "statsig::identify")
 
 
+NOT_SAID = {
+    "x-request-service": "the name of the service: it is nobody's business",
+    "statsig-supports-proto": "answers in a binary form are not read",
+    "statsig-retry-count": "a batch may be split and joined between tries",
+    "content-length": "the transport's",
+    "content-encoding": "the transport's: large bodies only",
+    "accept": "the transport's",
+    "accept-encoding": "the transport's, but for what may be large",
+    "host": "the transport's",
+}
+
+
 def as_ours(theirs: Json) -> Json | None:
     """Give the event that we send where the vendor's package sends another; None where we send none."""
     metadata = dict(theirs.get("metadata") or {})

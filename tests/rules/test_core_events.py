@@ -8,6 +8,7 @@ from core_events import (
     CALLS,
     EVERYONE,
     GOLDEN,
+    NOT_SAID,
     PROBE_CALLS,
     RULESET,
     USER,
@@ -18,6 +19,9 @@ from core_events import (
     without_times,
 )
 from worlds import Json
+
+from asyncsdk import Rules, Statsig
+from asyncsdk.vendors._base import ListFile
 
 
 def expected(theirs: list[Json]) -> list[Json]:
@@ -55,6 +59,27 @@ async def test_the_recorded_requests_carry_the_same_fields(vectors: Path) -> Non
     found = [without_times(event) for event in await ask(ruleset, WIRE_CALLS, {"gf": "gv"})]
 
     assert found == expected(body["events"])
+
+
+def test_the_recorded_requests_ask_alike(vectors: Path) -> None:
+    recorded = orjson.loads((vectors / "statsig" / "wire_core.json").read_bytes())
+    file = ListFile("company_id_list", "http://127.0.0.1/list/company_id_list", "g", 1, 270)
+    lists = Rules(id_lists_url="http://127.0.0.1/v1/get_id_lists/secret-wire.json")
+    statsig = Statsig("secret-wire", rules=lists)
+    first, again = statsig.ask_rules(0, "", 1), statsig.ask_rules(1767981029384, "8506699639233708000", 1)
+    ours = [first, statsig.ask_lists(1), statsig.ask_list(file, 1), again, statsig.ask_lists(1), again]
+
+    for mine, theirs in zip([*ours, statsig.frame([b"{"], 1)], recorded[:7], strict=True):
+        assert (mine.method, _question(mine.canonical_path)) == (theirs["method"], _question(theirs["path"]))
+        said = {name.lower(): value for name, value in mine.headers.items()}
+        assert theirs["headers"].keys() - said.keys() <= NOT_SAID.keys()
+        for name in ("statsig-api-key", "range", "statsig-id-list-file-size", "content-type"):
+            assert said.get(name) == theirs["headers"].get(name)
+
+
+def _question(path: str) -> tuple[str, set[str]]:
+    file, _, query = path.partition("?")
+    return file, set(query.split("&")) - {"supports_proto=true", ""}
 
 
 async def test_the_probed_events_have_the_same_fields(vectors: Path) -> None:
