@@ -8,13 +8,19 @@ from asyncsdk._rules.ruleset import Ruleset
 
 SECTIONS = {"feature_gates": "gate", "dynamic_configs": "config", "layer_configs": "layer"}
 _IS_EXPERIMENT = re.compile(rb'"entity"\s*:\s*"experiment"')
-_NAMES_PER_SLICE = 300
+_LISTS_OF_CONDITIONS = re.compile(rb'"conditions"\s*:\s*\[([^\]]*)\]')
+_KEYS = re.compile(rb'"((?:[^"\\]|\\.)*)"')
+_NAMES_PER_SLICE = 20
 
 _Names = dict[str, tuple[str, ...]]
 
 
 def compare(old: Ruleset, new: Ruleset) -> Generator[None, None, RulesetChange]:
-    """Say what `new` brings; yields between slices."""
+    """Say what `new` brings; yields between slices.
+
+    Specs name their conditions by key: one whose condition was edited under the same key has changed as well.
+    """
+    edited = yield from _edited_conditions(old, new)
     added: dict[str, list[str]] = {}
     changed: dict[str, list[str]] = {}
     removed: dict[str, list[str]] = {}
@@ -22,7 +28,7 @@ def compare(old: Ruleset, new: Ruleset) -> Generator[None, None, RulesetChange]:
         before, after = old.sections.get(section, {}), new.sections.get(section, {})
         for place, (name, raw) in enumerate(after.items(), 1):
             known = before.get(name)
-            if known != raw:
+            if known != raw or (edited and _uses(raw, edited)):
                 (added if known is None else changed).setdefault(_kind(kind, raw), []).append(name)
             if place % _NAMES_PER_SLICE == 0:
                 yield
@@ -32,6 +38,23 @@ def compare(old: Ruleset, new: Ruleset) -> Generator[None, None, RulesetChange]:
             if place % _NAMES_PER_SLICE == 0:
                 yield
     return RulesetChange(new.source, new.time_ms, _final(added), _final(changed), _final(removed))
+
+
+def _edited_conditions(old: Ruleset, new: Ruleset) -> Generator[None, None, set[bytes]]:
+    before, after = old.sections.get("condition_map", {}), new.sections.get("condition_map", {})
+    edited = {key.encode() for key in before.keys() - after.keys()}
+    yield
+    for place, (key, raw) in enumerate(after.items(), 1):
+        if before.get(key) != raw:
+            edited.add(key.encode())
+        if place % _NAMES_PER_SLICE == 0:
+            yield
+    return edited
+
+
+def _uses(raw: bytes, conditions: set[bytes]) -> bool:
+    lists = _LISTS_OF_CONDITIONS.findall(raw)
+    return any(not conditions.isdisjoint(_KEYS.findall(listed)) for listed in lists)
 
 
 def _kind(kind: str, raw: bytes) -> str:

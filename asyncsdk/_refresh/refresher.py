@@ -15,6 +15,7 @@ from asyncsdk._model.reports import RulesetChange, RulesHealth
 from asyncsdk._refresh.changes import SECTIONS, compare
 from asyncsdk._refresh.lists import Lists
 from asyncsdk._refresh.polling import Episode, Fetcher, Pace, Polling, attempt, tell
+from asyncsdk._rules.bootstrap import carry_views
 from asyncsdk._rules.country import Countries
 from asyncsdk._rules.loading import load, release, supersedes
 from asyncsdk._rules.overrides import Overrides
@@ -269,6 +270,8 @@ class Refresher:
                 return False
             if new.asks_for_countries:
                 await self.pace.finish(_walk(self._countries.load()))
+            await self.pace.finish(_walk(new.warm(old)))
+            await self.pace.finish(_walk(carry_views(old, new)))
             change = await self.pace.finish(compare(old, new)) if self._watchers else None
             self._swap(new)
             if change is not None:

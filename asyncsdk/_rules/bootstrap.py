@@ -4,8 +4,8 @@ Nothing is exposed by it. Names are hashed, segments and holdouts left out. An e
 each is written once and kept with it; a response is a join of such pieces.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
 
 import attrs
 import orjson
@@ -14,6 +14,7 @@ from asyncsdk._model.users import User
 from asyncsdk._rules.buckets import djb2, sha256_name
 from asyncsdk._rules.client_entries import FORMS, config_form, writer
 from asyncsdk._rules.evaluate import Evaluation, Program, evaluate
+from asyncsdk._rules.loading import finish
 from asyncsdk._rules.overrides import Overrides
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.specs import MalformedError, Spec, read_fields, read_spec
@@ -66,6 +67,15 @@ class ClientView:
     stores: bytes
 
 
+class _Key(NamedTuple):
+    """What a view is kept by."""
+
+    hash: Hash
+    client_key: str | None
+    app: str | None
+    include_overrides: bool
+
+
 def client_view(
     rules: Ruleset,
     *,
@@ -74,7 +84,9 @@ def client_view(
     app: str | None = None,
     include_overrides: bool = False,
 ) -> ClientView:
-    """Give a ruleset as a client sees it; the first call per client compiles every name.
+    """Give a ruleset as a client sees it; the first call for a client compiles every name.
+
+    Later versions have the view already, through `carry_views`.
 
     Args:
         rules: The ruleset.
@@ -83,15 +95,19 @@ def client_view(
         app: The client's app, which decides over the key.
         include_overrides: Let local overrides answer, too.
     """
-    key = (hash, client_key, app, include_overrides)
+    key = _Key(hash, client_key, app, include_overrides)
     found: ClientView | None = rules.views.get(key)
     if found is None:
         if len(rules.views) >= _MOST_VIEWS:
             rules.views.clear()
-        found = rules.views[key] = _make_view(
-            rules, hash, _filtered_app(rules, client_key, app), include_overrides=include_overrides
-        )
+        found = rules.views[key] = finish(_make_view(rules, key))
     return found
+
+
+def carry_views(old: Ruleset, new: Ruleset) -> Iterator[None]:
+    """Make the views of an earlier version for a new one, yielding between names, so that no response has to."""
+    for key, view in list(old.views.items()):
+        new.views[key] = yield from _make_view(new, key, view)
 
 
 def client_response(view: ClientView, user: User, sdk_info: Mapping[str, Any], now_ms: int = 0) -> bytes:
@@ -180,31 +196,36 @@ def _filtered_app(rules: Ruleset, client_key: str | None, app: str | None) -> tu
     return found, found is not None
 
 
-def _make_view(rules: Ruleset, hash_name: Hash, app: tuple[Any, bool], *, include_overrides: bool) -> ClientView:
-    app_id, filters = app
+def _make_view(rules: Ruleset, key: _Key, previous: ClientView | None = None) -> Generator[None, None, ClientView]:
+    app_id, filters = _filtered_app(rules, key.client_key, key.app)
     surroundings = attrs.evolve(
         rules.surroundings,
         app_id=app_id,
         knows_groups=False,
-        overrides=rules.surroundings.overrides if include_overrides else Overrides(),
+        overrides=rules.surroundings.overrides if key.include_overrides else Overrides(),
     )
     seen = rules.under(surroundings)
+    if previous is not None:
+        yield from seen.keep(previous.rules)
     wanted = app_id if filters else None
-    hashed = _HASHES[hash_name]
+    hashed = _HASHES[key.hash]
+    gates = yield from _entries(seen, "gate", "feature_gates", wanted, hashed)
+    configs = yield from _entries(seen, "experiment", "dynamic_configs", wanted, hashed)
+    layers = yield from _entries(seen, "layer", "layer_configs", wanted, hashed)
     shown = {
-        "feature_gates": _entries(seen, "gate", "feature_gates", wanted, hashed),
-        "dynamic_configs": (
-            *_entries(seen, "experiment", "dynamic_configs", wanted, hashed),
-            *_bandits(seen, wanted, hashed),
-        ),
-        "layer_configs": _entries(seen, "layer", "layer_configs", wanted, hashed),
+        "feature_gates": gates,
+        "dynamic_configs": (*configs, *_bandits(seen, wanted, hashed)),
+        "layer_configs": layers,
     }
-    return ClientView(seen, hash_name, shown, _stores(seen, wanted, hashed))
+    return ClientView(seen, key.hash, shown, _stores(seen, wanted, hashed))
 
 
-def _entries(rules: Ruleset, kind: str, section: str, app: Any, hashed: Callable[[str], str]) -> tuple[_Entry, ...]:
+def _entries(
+    rules: Ruleset, kind: str, section: str, app: Any, hashed: Callable[[str], str]
+) -> Generator[None, None, tuple[_Entry, ...]]:
     entries = []
     for name in rules.names(section):
+        yield
         try:
             spec = read_spec(rules.raw(section, name) or b"", name, inline=rules.is_inline)
         except MalformedError:

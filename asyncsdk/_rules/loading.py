@@ -99,7 +99,10 @@ def release(*rulesets: Ruleset) -> Iterator[None]:
 
     Whoever still holds one of them keeps all of it.
     """
-    parts = [part for ruleset in rulesets for part in (*ruleset.sections.values(), *ruleset.tables().values())]
+    parts: list[Mapping[str, Any]] = []
+    for ruleset in rulesets:
+        parts += (*ruleset.sections.values(), *ruleset.tables().values())
+        parts += (table for view in ruleset.views.values() for table in view.rules.tables().values())
     held: list[Any] = []
     for part in parts:
         items = chain(part.keys(), part.values())
@@ -107,7 +110,7 @@ def release(*rulesets: Ruleset) -> Iterator[None]:
             held += some
             yield
     # The mappings go first, and then, a few at a time, what only `held` still keeps.
-    del rulesets, parts, part, items, some
+    del rulesets, ruleset, parts, part, items, some
     while held:
         del held[-_FREED_AT_ONCE:]
         yield

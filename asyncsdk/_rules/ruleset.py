@@ -141,10 +141,10 @@ class Ruleset:
             "layer": self.layers,
         }
 
-    def warm(self) -> Iterator[None]:
-        """Compile every name, yielding after each, so that no lookup has to."""
-        for kind, section in SECTIONS.items():
-            for name in self.sections.get(section, ()):
+    def warm(self, previous: "Ruleset") -> Iterator[None]:
+        """Compile what an earlier ruleset had compiled, yielding after each name, so that no lookup has to."""
+        for kind, table in previous.tables().items():
+            for name in list(table):
                 self.program(kind, name)
                 yield
 

@@ -317,6 +317,23 @@ async def test_a_watcher_hears_what_changed(vendor: Vendor) -> None:
     )
 
 
+async def test_a_condition_that_is_edited_changes_what_uses_it(vendor: Vendor) -> None:
+    heard: list[RulesetChange] = []
+    gates = gate("uses", conditions=("1", "2")), gate("does not", conditions=("2",)), gate("none")
+    layer = {"home": gate("home", conditions=("3",)), "away": gate("away", conditions=("4", "5"))}
+    conditions = {str(number): {"type": "public", "number": number} for number in range(50)}
+    vendor.body = rules(1, *gates, layer_configs=layer, condition_map=conditions)
+    made = refresher(statsig(vendor))
+    made.subscribe(heard.append)
+    async with running(made):
+        await until(lambda: heard)
+        edited = {key: value for key, value in conditions.items() if key != "5"} | {"1": {"type": "mystery"}, "new": {}}
+        vendor.body = rules(2, *gates, layer_configs=layer, condition_map=edited)
+        await until(lambda: len(heard) > 1)
+
+    assert heard[1] == RulesetChange("Network", 2, changed={"gate": ("uses",), "layer": ("away",)})
+
+
 async def test_a_watcher_hears_of_any_number_of_names(vendor: Vendor) -> None:
     heard: list[RulesetChange] = []
     vendor.body = rules(1, *[gate(f"gate-{number}") for number in range(700)])

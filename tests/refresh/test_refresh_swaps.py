@@ -11,6 +11,7 @@ import pytest
 
 from asyncsdk._refresh import Refresher
 from asyncsdk._refresh.polling import Pace
+from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk.vendors._base import Request, Response
 from refresh.vendor import ADA, gate, mutations, refresher, rules, running, statsig, until
@@ -126,6 +127,33 @@ async def test_the_same_body_again_is_not_parsed(monkeypatch: pytest.MonkeyPatch
 
     assert not await made._install(bytes(bytearray(body)), "Network")
     assert made.pace.turns - parsed <= parsed / 4
+
+
+async def test_what_was_asked_for_is_compiled_when_new_rules_are_in_use() -> None:
+    made = refresher(statsig())
+    await made._install(rules(1, gate("asked"), gate("idle"), gate("goes")), "Network")
+    made.rules.gate(ADA, "asked")
+    made.rules.gate(ADA, "goes")
+
+    await made._install(rules(2, gate("asked", passes=False), gate("idle", passes=False)), "Network")
+
+    assert made.rules.gates.keys() == {"asked"}
+
+
+async def test_a_client_s_view_is_there_when_new_rules_are_in_use() -> None:
+    made = refresher(statsig())
+    same = [gate(f"gate-{number}") for number in range(100)]
+    await made._install(rules(1, *same), "Network")
+    before = client_view(made.rules, hash="none", client_key="client-key")
+    made.pace.turns = 0
+
+    await made._install(rules(2, *same, *[gate(f"new-{number}") for number in range(100)]), "Network")
+
+    assert list(made.rules.views) == [("none", "client-key", None, False)]
+    after = client_view(made.rules, hash="none", client_key="client-key")
+    assert after.rules.gates["gate-1"] is before.rules.gates["gate-1"]
+    assert orjson.loads(client_response(after, ADA, {}))["feature_gates"]["new-99"]["value"] is True
+    assert made.pace.turns > 10
 
 
 async def test_small_work_takes_no_turn() -> None:

@@ -10,6 +10,7 @@ from worlds import (
     NOBODY,
     PUBLIC,
     around,
+    compile_all,
     condition,
     config,
     experiment,
@@ -209,7 +210,7 @@ def test_what_did_not_change_keeps_its_program() -> None:
     }
     layers = {"l": layer(rule("r", [PUBLIC], configDelegate="e"))}
     first = loaded(ruleset(gates, {"e": experiment()}, layers), surroundings)
-    list(first.warm())
+    compile_all(first)
     changed = {**gates, "base": gate(rule("r2", [PUBLIC]))}
 
     second = loaded(ruleset(changed, {"e": experiment()}, layers), surroundings, previous=first)
@@ -255,7 +256,7 @@ def test_other_surroundings_compile_anew() -> None:
 def test_keeping_many_programs_is_sliced() -> None:
     surroundings, gates = around(), {f"g{number}": gate() for number in range(120)}
     first = loaded(ruleset(gates), surroundings)
-    list(first.warm())
+    compile_all(first)
 
     assert len(list(loaded(ruleset(gates), surroundings).keep(first))) == 2
 

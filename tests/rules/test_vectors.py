@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from worlds import Json, around, experiment, gate, loaded, ruleset, user
+from worlds import Json, around, compile_all, experiment, gate, loaded, ruleset, user
 
 from asyncsdk import Client, Rules, Statsig
 from asyncsdk._model.users import User
@@ -241,7 +241,7 @@ def test_the_sdks_own_sticky_cases(recorded: Path) -> None:
 )
 def test_the_first_form_of_a_project_is_read_whole(recorded: Path, path: str) -> None:
     rules = loaded((recorded / path).read_bytes())
-    list(rules.warm())
+    compile_all(rules)
 
     found = [rules.gate(User("a"), name) for name in rules.names("feature_gates")]
 

@@ -6,6 +6,7 @@ import orjson
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.country import Countries
+from asyncsdk._rules.linking import SECTIONS
 from asyncsdk._rules.loading import load_now
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.surroundings import Surroundings
@@ -147,6 +148,12 @@ def loaded(body: bytes, surroundings: Surroundings | None = None, **options: Any
     found = load_now(body, surroundings or around(), **options)
     assert found is not None
     return found
+
+
+def compile_all(rules: Ruleset) -> None:
+    for kind, section in SECTIONS.items():
+        for name in rules.names(section):
+            rules.program(kind, name)
 
 
 def of_gates(**gates: Json) -> Ruleset:
