@@ -25,6 +25,7 @@ class Circuit:
     until: float = 0.0
     _floor: float = 0.0
     _hurried: float = float("-inf")
+    _closing_at: float | None = None
     _limit: int = attrs.field(init=False)
     _waits: Iterator[float] = attrs.field(init=False)
 
@@ -63,7 +64,7 @@ class Circuit:
         if retry_after is not None:
             self._floor = max(self._floor, now + at_least(retry_after))
         if generation == self.generation:
-            self._open(now + next(self._waits))
+            self._open(now + self._wait(now))
         elif news and self._floor > now:  # a late answer of before the failure: what it asks for holds all the same
             self._open(self._floor)
         self.until = max(self.until, self._floor)
@@ -82,20 +83,32 @@ class Circuit:
             self._open(now + self._limits.probe_every)
         return news
 
-    def hurry(self, now: float, *, closing: bool = False) -> None:
+    def hurry(self, now: float, closing_at: float | None = None) -> None:
         """Cut a wait short, for a flush; what the vendor asked for is kept to.
 
         Many flushes are not many requests: a halted vendor is asked before its time only when the client closes, any
         other at most once per first wait.
+
+        Args:
+            now: The time.
+            closing_at: When the client closes; no wait then takes more than half of what is left.
         """
+        if closing_at is not None:
+            self._closing_at = closing_at
         is_due = now >= self._hurried + self._limits.retry_first and not self.halted
-        if self.state == "open" and (closing or is_due):
+        if self.state == "open" and (closing_at is not None or is_due):
             self._hurried = now
             self.until = max(now, self._floor)
 
     def is_hopeless(self, until: float) -> bool:
         """Say whether no request may leave before `until`."""
         return self.state == "open" and self.until > until
+
+    def _wait(self, now: float) -> float:
+        wait = next(self._waits)
+        if self._closing_at is None:
+            return wait
+        return min(wait, max((self._closing_at - now) / 2, self._limits.retry_first))
 
     def _open(self, until: float) -> None:
         self.state, self.until = "open", until

@@ -101,7 +101,7 @@ class Lane:
             closing_at: The client closes then: return early when nothing more can be sent before that.
         """
         self._flushes += 1
-        self._circuit.hurry(time.monotonic(), closing=closing_at is not None)
+        self._circuit.hurry(time.monotonic(), closing_at)
         self._wake.set()
         try:
             await self.ledger.settled(lambda: closing_at is not None and self.is_hopeless(closing_at))

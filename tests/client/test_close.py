@@ -1,5 +1,6 @@
 """The close table: 1,000 events queued, and a vendor that will not have them."""
 
+import asyncio
 import time
 
 import pytest
@@ -43,6 +44,18 @@ async def test_close_keeps_its_deadline_when_nobody_listens() -> None:
         pass
 
     assert await _close_with_a_thousand(server) <= TIMEOUT + LATE
+
+
+async def test_close_delivers_to_a_vendor_that_comes_back_in_time(server: DevServer) -> None:
+    server.fault("rudderstack", Fault(503))
+    client = Client(rudderstack(server, Limits(linger=0, retry_first=0.02)))
+    await client.start()
+    await client.track("ada", "a")
+    await server.requested("rudderstack", 8)  # by now the next one would be seconds away
+    asyncio.get_running_loop().call_later(0.5, server.clear_faults)
+    report = await client.aclose(timeout=10)
+
+    assert report.destinations["RudderStack"].delivered == 1
 
 
 async def test_leaving_the_block_takes_the_close_timeout_of_the_client(server: DevServer) -> None:

@@ -210,7 +210,7 @@ def test_a_late_answer_of_before_a_failure_is_heeded_too() -> None:
 
     circuit.failed(early, 102.0, 30.0)
     assert circuit.until >= 132.0
-    circuit.hurry(200.0, closing=True)
+    circuit.hurry(200.0, 205.0)
     circuit.answered(circuit.leave())
     assert circuit.halt(early, 300.0)
     assert circuit.until == 600.0

@@ -1,6 +1,8 @@
 """When the next request may leave."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asyncsdk._delivery.circuit import Circuit
 from asyncsdk.vendors._base import Limits
@@ -80,6 +82,18 @@ def test_hurry_keeps_to_what_the_vendor_asked_for() -> None:
     it.hurry(100.0)
 
     assert it.until >= 130.0
+
+
+@given(st.integers(0, 20))
+def test_while_the_client_closes_no_wait_takes_more_than_half_of_what_is_left(failures: int) -> None:
+    it = opened()
+    for _ in range(failures):  # the waits have grown to a minute
+        it.failed(it.leave(), 100.0, None)
+    it.hurry(100.0, 105.0)
+    it.failed(it.leave(), 101.0, None)
+
+    assert it.until <= 103.0
+    assert not it.is_hopeless(105.0)
 
 
 def test_a_halt_is_news_once_and_probed_at_long_intervals() -> None:
