@@ -30,7 +30,11 @@ class Details:
     """Why a lookup came out as it did.
 
     Attributes:
-        reason: Source and outcome, such as `Network:Recognized`, `Bootstrap:Unrecognized` or `NoValues`.
+        reason: Where the rules are from, `Network`, `Bootstrap` or `Adapter(DataStore)` (the cache), and what they say:
+            `Network:Recognized`; `Network:Unrecognized`, an unknown name; `Network:Unsupported`, rules of a kind that
+            this version does not know. Or one of these alone: `LocalOverride:Recognized`; `Persisted`, a sticky
+            assignment; `Uninitialized`, nobody was asked for rules yet; `NoValues`, nobody had any;
+            `Error:Statsig Evaluation Depth Exceeded`, gates nested too deep.
         time_ms: When the project was last changed, as the ruleset says; 0 without a ruleset.
         received_at_ms: When that ruleset arrived; 0 without one.
         version: Version of the gate or config.

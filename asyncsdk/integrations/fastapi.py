@@ -10,9 +10,9 @@ from fastapi.requests import HTTPConnection
 
 from asyncsdk import Client, Flags, User
 from asyncsdk.integrations import starlette
-from asyncsdk.integrations.starlette import FlagsMiddleware, from_header, lifespan, session_user
+from asyncsdk.integrations.starlette import FlagsMiddleware, client_of, from_header, lifespan, session_user
 
-__all__ = ["FlagsMiddleware", "client", "flags", "from_header", "lifespan", "session_user", "user"]
+__all__ = ["FlagsMiddleware", "client", "client_of", "flags", "from_header", "lifespan", "session_user", "user"]
 
 
 async def client(connection: HTTPConnection) -> Client:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
@@ -11,7 +12,7 @@ from asyncsdk import Client, ConfigurationError, Flags, User
 from asyncsdk.integrations._context import CURRENT, carry_flags
 from asyncsdk.integrations._identity import CurrentRequest, Identity, RequestContext, Seen, UserOf, Who, is_sticky
 
-__all__ = ["FlagsMiddleware", "client", "flags", "from_header", "lifespan", "session_user", "user"]
+__all__ = ["FlagsMiddleware", "client", "client_of", "flags", "from_header", "lifespan", "session_user", "user"]
 
 App = TypeVar("App")
 
@@ -27,13 +28,16 @@ def lifespan(client: Client | Callable[[], Client], inner: Lifespan[App] | None 
     Args:
         client: Not started yet, or a function that makes one: for an application that is started more than once, as
             tests do.
-        inner: Your own lifespan. It runs within the client's, which closes last, and its state is kept.
+        inner: Your own lifespan. It runs within the client's, which closes last, and its state is kept; the client is
+            `client_of(app)`.
     """
 
     @asynccontextmanager
     async def run(app: App) -> AsyncIterator[Mapping[str, Any]]:
         async with client if isinstance(client, Client) else client() as running:
             running.add_middleware(carry_flags)
+            if isinstance(app, Starlette):
+                app.state.asyncsdk_client = running
             state = {_CLIENT: running, _STICKY: is_sticky(running)}
             if inner is None:
                 yield state
@@ -122,7 +126,19 @@ def client(request: HTTPConnection) -> Client:
     Raises:
         ConfigurationError: There is no `lifespan(client)`, or the server did not run it.
     """
-    found: Client | None = request.scope.get("state", {}).get(_CLIENT)
+    return _there(request.scope.get("state", {}).get(_CLIENT))
+
+
+def client_of(app: Starlette) -> Client:
+    """Give the application's client where there is no request, as in a lifespan of your own.
+
+    Raises:
+        ConfigurationError: There is no `lifespan(client)`, or the server did not run it.
+    """
+    return _there(getattr(app.state, "asyncsdk_client", None))
+
+
+def _there(found: Client | None) -> Client:
     if found is None:
         msg = "there is no client: the application needs lifespan=lifespan(client), and the server has to run that"
         raise ConfigurationError(msg)

@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 from asyncsdk import Client, ConfigurationError, Track
 from asyncsdk.dev import DevServer
 from asyncsdk.integrations import current_flags
-from asyncsdk.integrations.starlette import FlagsMiddleware, client, flags, lifespan
+from asyncsdk.integrations.starlette import FlagsMiddleware, client, client_of, flags, lifespan
 from integrations.asgi import serving
 
 FLAGS = Middleware(FlagsMiddleware)
@@ -60,6 +60,27 @@ async def test_your_own_lifespan_runs_within_the_clients(sdk: Client, vendors: D
 
     assert await ask(Starlette(routes=[Route("/", page)], lifespan=lifespan(sdk, mine)), "/") == [["Tea & Co", True]]
     assert [event.name for event in vendors.accepted("rudderstack")] == ["Shop Closed"]
+
+
+async def test_your_own_lifespan_finds_the_client() -> None:
+    found: list[tuple[Client, str]] = []
+
+    @asynccontextmanager
+    async def mine(app: Starlette) -> AsyncIterator[None]:
+        found.append((client_of(app), client_of(app).health().state))
+        yield
+
+    made = [Client(), Client()]
+    app = Starlette(lifespan=lifespan(iter(made).__next__, mine))
+    await ask(app)
+    await ask(app)
+
+    assert found == [(sdk, "running") for sdk in made]
+
+
+def test_an_application_without_a_client_has_none() -> None:
+    with pytest.raises(ConfigurationError, match="needs lifespan=lifespan"):
+        client_of(Starlette())
 
 
 async def test_a_lifespan_of_yours_may_have_no_state(sdk: Client) -> None:

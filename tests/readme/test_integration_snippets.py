@@ -1,7 +1,9 @@
 """The services of the page on web frameworks, and that of the README, run as printed."""
 
+import re
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -9,19 +11,20 @@ import pytest
 from asyncsdk.dev import DevServer
 from asyncsdk.examples import aiohttp_shop
 from asyncsdk.examples.__main__ import serving
-from readme.pages import INTEGRATIONS, README, Names, blocks, run
+from asyncsdk.integrations import opentelemetry
+from readme.pages import INTEGRATIONS, README, Names, blocks, run, spans, table
 
-AIOHTTP, STARLETTE, FASTAPI = range(3)
+AIOHTTP, STARLETTE, LIFESPAN, FASTAPI, OPENTELEMETRY = range(5)
 
 
-async def ask(block: int, *paths: str, page: Path = INTEGRATIONS) -> list[Any]:
+async def ask(block: int, *paths: str, page: Path = INTEGRATIONS, user: str = "ada-lovelace") -> list[Any]:
     """Serve the application of a block; give what its pages answer to one browser."""
     names: Names = {}
     await run(blocks(page)[block], names)
     jar = aiohttp.CookieJar(unsafe=True)  # of an address without a name
     async with (
         serving(names["app"], 0) as url,
-        aiohttp.ClientSession(url, headers={"X-User": "ada-lovelace"}, cookie_jar=jar) as browser,
+        aiohttp.ClientSession(url, headers={"X-User": user} if user else {}, cookie_jar=jar) as browser,
     ):
         answers = []
         for path in paths:
@@ -40,6 +43,45 @@ async def test_what_a_user_saw_travels_with_the_event(server: DevServer, block: 
     [event] = [event for event in server.accepted("statsig") if event.kind == "event"]
     assert (event.name, event.user) == ("Product Viewed", "ada-lovelace")
     assert event.body["metadata"] == {"sku": "lamp", "feature_flags": {"button": "Test"}}
+
+
+@pytest.mark.parametrize("block", [AIOHTTP, STARLETTE, FASTAPI])
+async def test_a_visitor_whom_nobody_knows_is_tracked_too(server: DevServer, block: int) -> None:
+    server.set_ruleset(aiohttp_shop.RULESET)
+
+    await ask(block, "/product", user="")
+
+    [event] = [event for event in server.accepted("statsig") if event.kind == "event"]
+    assert (event.name, len(event.user)) == ("Product Viewed", len(str(uuid4())))
+
+
+async def test_a_lifespan_of_ones_own_has_the_client(server: DevServer) -> None:
+    names: Names = {}
+    for block in (STARLETTE, LIFESPAN):
+        await run(blocks(INTEGRATIONS)[block], names)
+
+    async with serving(names["app"], 0):
+        pass
+
+    assert [event.name for event in server.accepted("statsig")] == ["Shop Opened"]
+
+
+async def test_an_instrumented_client_delivers(server: DevServer) -> None:
+    names: Names = {}
+    await run(blocks(INTEGRATIONS)[OPENTELEMETRY], names)
+
+    async with names["client"] as client:
+        await client.track("ada-lovelace", "Item Viewed")
+
+    assert [event.name for event in server.accepted("statsig")] == ["Item Viewed"]
+
+
+def test_the_table_of_metrics_has_all_of_them() -> None:
+    source = Path(opentelemetry.__file__).read_text()
+    made = {f"asyncsdk.{name}" for _, name, *_ in opentelemetry._INSTRUMENTS}
+    made |= set(re.findall(r'_histogram\(meter, "([\w.]+)"', source))
+
+    assert {spans(name)[0] for name, _ in table(INTEGRATIONS, "OpenTelemetry")} == made
 
 
 async def test_a_plain_function_of_fastapi_tracks_too(server: DevServer) -> None:

@@ -12,7 +12,7 @@ from asyncsdk.dev import DevServer
 from readme.pages import COMING_FROM, INTEGRATIONS, OPENFEATURE, PAGES, README, Names, blocks, run, spans, table
 
 VENDORS = ("rudderstack", "amplitude", "statsig")
-RUNNABLE = {README: 7, COMING_FROM: 16, INTEGRATIONS: 3, OPENFEATURE: 1}
+RUNNABLE = {README: 7, COMING_FROM: 16, INTEGRATIONS: 5, OPENFEATURE: 1}
 
 
 def test_every_page_with_python_is_run_here() -> None:

@@ -26,7 +26,10 @@ from asyncsdk import (
     Track,
     User,
 )
+from asyncsdk._model.results import Details
 from asyncsdk._model.seen import Seen
+from asyncsdk._refresh.refresher import BOOTSTRAP, CACHE, NETWORK, NO_VALUES, UNINITIALIZED
+from asyncsdk._rules.evaluate import PERSISTED
 from asyncsdk.vendors._answers import by_status
 from asyncsdk.vendors._base import Destination, Refusal, Response
 from readme.pages import PAGES, README, ROOT, VENDORS, section, spans, table
@@ -144,6 +147,17 @@ def test_the_status_table_says_what_every_status_means() -> None:
     wrong = {status for status in range(100, 600) if not told.get(status, other).startswith(fate(status))}
 
     assert not wrong
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *(NETWORK, BOOTSTRAP, CACHE, UNINITIALIZED, NO_VALUES, PERSISTED),
+        *("Unrecognized", "Unsupported", "LocalOverride:Recognized", "Error:Statsig Evaluation Depth Exceeded"),
+    ],
+)
+def test_the_docstring_of_details_lists_every_reason(word: str) -> None:
+    assert word in str(Details.__doc__)
 
 
 USER: dict[str, Any] = {

@@ -72,6 +72,7 @@ async def mine(app: Starlette) -> AsyncIterator[dict[str, int]]:
 
 @asynccontextmanager
 async def stateless(app: Starlette) -> AsyncIterator[None]:
+    assert_type(on_starlette.client_of(app), Client)
     yield
 
 
