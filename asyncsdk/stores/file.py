@@ -141,6 +141,7 @@ def _change(path: Path, name: str, assignment: Mapping[str, Any] | None) -> None
     elif found.pop(name, None) is None:
         return
     if found:
+        path.parents[1].mkdir(_FOLDER_MODE, parents=True, exist_ok=True)  # a parent made along with another is open
         _replace(path, orjson.dumps(found))
     else:
         path.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import asyncsdk.stores
@@ -138,6 +138,7 @@ steps = st.lists(
 )
 
 
+@settings(deadline=None)  # a disk takes its time
 @given(steps)
 def test_every_store_of_assignments_does_the_same(given_steps: list[tuple[str, str, dict[str, int] | None]]) -> None:
     import tempfile
@@ -157,12 +158,13 @@ def test_every_store_of_assignments_does_the_same(given_steps: list[tuple[str, s
 
 
 async def test_files_are_their_owners_alone(tmp_path: Path) -> None:
-    folder = tmp_path / "deep" / "store"
-    await FileCache(folder).save("key", b"{}")
-    await FileAssignments(folder).save("key", "name", {})
+    rules, assignments = (tmp_path / "deep" / name for name in ("rules", "assignments"))
+    await FileCache(rules).save("key", b"{}")
+    await FileAssignments(assignments).save("key", "name", {})
 
-    assert modes([path for path in inside(folder) if path.is_file()]) == {0o600}
-    assert modes([folder, *(path for path in inside(folder) if path.is_dir())]) == {0o700}
+    for folder in (rules, assignments):
+        assert modes([path for path in inside(folder) if path.is_file()]) == {0o600}
+        assert modes([folder, *(path for path in inside(folder) if path.is_dir())]) == {0o700}
 
 
 async def test_no_file_name_tells_the_key_or_the_user(tmp_path: Path) -> None:
