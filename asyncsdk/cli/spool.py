@@ -54,8 +54,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _list(arguments: argparse.Namespace) -> int:
     """Say what is in each file."""
+    files = list(inspection.list_files(arguments.folder))
+    if not files:
+        print(f"there is no file of a spool in {arguments.folder}")
+        return 0
     print(f"{'file':44} {'state':8} {'bytes':>13}  waiting, dead letters")
-    for file in inspection.list_files(arguments.folder):
+    for file in files:
         counts = [f"{name} {count:,}" for name, count in sorted(file.waiting.items()) if count]
         counts += [f"{name} {count:,} dead" for name, count in sorted(file.dead.items())]
         state = "in use" if file.in_use else "left"
@@ -65,6 +69,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _show(arguments: argparse.Namespace) -> int:
     """Print events, one a line, without their content."""
+    number = -1
     for number, event in enumerate(inspection.list_events(arguments.folder, dead=arguments.dead)):
         if number == arguments.limit:
             print("... and more: see --limit")
@@ -72,7 +77,18 @@ def _show(arguments: argparse.Namespace) -> int:
         told = f"{event.status}: {event.reason}" if event.reason else event.status
         size = f"{len(event.body):,} B"
         print(f"{_clock(event.time_ms)}  {event.destination:14} {event.id or 'exposure':38} {size:>10}  {told}")
+    if number == -1:
+        print("there are no dead letters" if arguments.dead else f"nothing waits{_hint(arguments.folder)}")
     return 0
+
+
+def _hint(folder: Path) -> str:
+    dead = _count_dead(folder)
+    return f"; {dead:,} dead letters: see --dead" if dead else ""
+
+
+def _count_dead(folder: Path) -> int:
+    return sum(sum(file.dead.values()) for file in inspection.list_files(folder))
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -91,7 +107,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
 def _replay(arguments: argparse.Namespace) -> int:
     """Let dead letters wait for delivery again."""
-    total = sum(sum(file.dead.values()) for file in inspection.list_files(arguments.folder))
+    total = _count_dead(arguments.folder)
     with bar("replay", total) as advance:
         events = inspection.replay(arguments.folder, advance)
     print(f"{events:,} of {total:,} dead letters wait again, for the next program that looks here")

@@ -96,6 +96,25 @@ def test_show_names_events_and_not_what_is_in_them(left: Path, capsys: pytest.Ca
     assert "and more" in gone
 
 
+def test_where_nothing_waits_the_dead_letters_are_pointed_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process = Process(tmp_path)
+    process.bury(dead("x", "y"))
+    process.die()
+
+    spool("show", tmp_path / "spool")
+
+    assert capsys.readouterr().out == "nothing waits; 2 dead letters: see --dead\n"
+
+
+def test_an_empty_folder_is_said_to_be_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert spool("ls", tmp_path) == spool("show", tmp_path) == spool("show", tmp_path, "--dead") == 0
+
+    said = f"there is no file of a spool in {tmp_path}\nnothing waits\nthere are no dead letters\n"
+    assert capsys.readouterr().out == said
+
+
 def test_export_writes_json_lines(left: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spool("export", left)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
