@@ -43,8 +43,9 @@ def check_destinations(destinations: Sequence[Destination]) -> None:
             )
             raise ConfigurationError(msg)
     names = [given.name for given in destinations]
-    if len(set(names)) < len(names):
-        msg = "two destinations have one name: give each a `name=` of its own"
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        msg = f"two destinations are called {twice!r}: give each a `name=` of its own"
         raise ConfigurationError(msg)
 
 

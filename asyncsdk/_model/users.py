@@ -63,7 +63,10 @@ def line_of(user: User) -> str:
     if line is None:
         line = order_key(user)
         if not line:
-            msg = "the user needs a user_id, an anonymous_id or a device_id that is not blank"
+            msg = (
+                "the user needs a user_id, an anonymous_id or a device_id that is not blank "
+                "(in a web service: anonymous_cookie=)"
+            )
             raise InvalidEventError(msg)
         # Written out, and not looked at closely unless something is odd.
         if (

@@ -27,6 +27,7 @@ from opentelemetry.trace import SpanKind, StatusCode, Tracer, TracerProvider
 from asyncsdk import (
     Answer,
     Client,
+    ConfigurationError,
     Delivery,
     DestinationHealth,
     DestinationReport,
@@ -96,6 +97,9 @@ def instrument(
     Raises:
         ConfigurationError: The client was started already.
     """
+    if client.health().state != "new":
+        msg = "instrument the client before it starts: client = instrument(Client(...))"
+        raise ConfigurationError(msg)
     own = {"asyncsdk.client": name or str(next(_NUMBERS))}
     meter = metrics.get_meter("asyncsdk", __version__, meter_provider, attributes=own)
     if stall_interval is not None:

@@ -31,14 +31,19 @@ def _check_count(_: object, attribute: "attrs.Attribute[Any]", count: object) ->
 
 
 def _check_seconds(_: object, attribute: "attrs.Attribute[Any]", seconds: object) -> None:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= _MOST_SECONDS:
+    if not _is_time(seconds) or seconds == 0:
         msg = f"`{attribute.name}` of Limits must be a number of seconds above 0, and at most a billion"
         raise ConfigurationError(msg)
 
 
 def _check_linger(_: object, attribute: "attrs.Attribute[Any]", seconds: object) -> None:
-    if isinstance(seconds, bool) or seconds != 0:
-        _check_seconds(_, attribute, seconds)
+    if not _is_time(seconds):
+        msg = f"`{attribute.name}` of Limits must be a number of seconds, 0 or more, and at most a billion"
+        raise ConfigurationError(msg)
+
+
+def _is_time(seconds: object) -> bool:
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds <= _MOST_SECONDS
 
 
 @attrs.frozen

@@ -243,7 +243,7 @@ async def test_flush_before_start_and_after_close_is_harmless(server: DevServer)
 
 
 def test_two_destinations_need_two_names() -> None:
-    with pytest.raises(ConfigurationError, match="name="):
+    with pytest.raises(ConfigurationError, match="two destinations are called 'Amplitude': give each a `name="):
         Client(amplitude_at("http://127.0.0.1:9"), amplitude_at("http://127.0.0.1:9"))
 
 

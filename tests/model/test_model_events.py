@@ -70,7 +70,9 @@ def test_a_good_event_is_accepted(event: Any) -> None:
 A_TIME = "whole milliseconds since 1970, before the year 10000"
 SWITCHES = "True, False or (except for All) an object"
 NEW_ID = "the user's new id (an anonymous or device id is not enough for alias)"
-NOT_MADE = "the user needs a user_id, an anonymous_id or a device_id that is not blank"
+NOT_MADE = (
+    "the user needs a user_id, an anonymous_id or a device_id that is not blank (in a web service: anonymous_cookie=)"
+)
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,8 @@ def test_a_limit_that_counts_is_a_whole_number_above_0(field: str, value: Any) -
 @pytest.mark.parametrize("field", [*SECONDS, "linger"])
 @pytest.mark.parametrize("value", [-1, True, False, "1", None, math.nan, math.inf, 10**400])
 def test_a_limit_of_time_is_a_number_of_seconds(field: str, value: Any) -> None:
-    with pytest.raises(ConfigurationError, match=f"`{field}` of Limits must be a number of seconds"):
+    least = ", 0 or more," if field == "linger" else " above 0,"
+    with pytest.raises(ConfigurationError, match=f"`{field}` of Limits must be a number of seconds{least}"):
         Limits(**{field: value})
 
 
@@ -140,6 +141,12 @@ def test_only_linger_may_be_0() -> None:
     for field in SECONDS:
         with pytest.raises(ConfigurationError):
             Limits(**{field: 0})
+
+
+@pytest.mark.parametrize("rules", ["rules.json", Rules, {"feature_gates": {}}, False])
+def test_rules_are_rules(rules: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"must be Rules\(...\), such as Rules\(bootstrap=Path"):
+        Statsig("secret-key", rules=rules)
 
 
 @every_kind

@@ -37,6 +37,12 @@ def _check_secret(instance: object, attribute: "attrs.Attribute[Any]", key: obje
     check_key(instance, attribute, key)
 
 
+def _check_rules(_: object, __: object, rules: object) -> None:
+    if rules is not None and not isinstance(rules, Rules):
+        msg = "`rules` of Statsig must be Rules(...), such as Rules(bootstrap=Path('rules.json')), or None: events only"
+        raise ConfigurationError(msg)
+
+
 def _check_ambiguous(_: object, __: object, ambiguous: object) -> None:
     if ambiguous not in ("retry", "drop"):
         msg = "`ambiguous` of Statsig must be 'retry' or 'drop'"
@@ -84,7 +90,7 @@ class Statsig:
         converter=attrs.converters.optional(stripped),
         validator=attrs.validators.optional(check_key),
     )
-    rules: Rules | None = attrs.field(factory=Rules, kw_only=True)
+    rules: Rules | None = attrs.field(factory=Rules, kw_only=True, validator=_check_rules)
     offline: bool = attrs.field(default=False, kw_only=True)
     log_event_url: str = attrs.field(default=LOG_EVENT_URL, kw_only=True, converter=_events_url, validator=check_url)
     message_ids: bool = attrs.field(default=False, kw_only=True)

@@ -176,6 +176,15 @@ async def test_nobody_looks_at_the_loop_where_that_is_not_wanted(telemetry: Tele
         assert "asyncsdk.loop.stall" not in telemetry.metrics
 
 
+@pytest.mark.parametrize("interval", [None, 0.1])
+async def test_a_client_is_instrumented_before_it_starts(telemetry: Telemetry, interval: float | None) -> None:
+    async with Client() as client:
+        with pytest.raises(ConfigurationError, match="instrument the client before it starts"):
+            telemetry.of(client, stall_interval=interval)
+
+    assert not telemetry.metrics
+
+
 async def test_crashes_are_counted(telemetry: Telemetry) -> None:
     async def job() -> None:
         raise OSError
@@ -243,9 +252,3 @@ async def test_metrics_do_not_keep_a_client_alive(telemetry: Telemetry, server: 
 
     assert gone() is None
     assert "asyncsdk.retries" not in telemetry.metrics
-
-
-async def test_a_client_is_instrumented_before_it_starts(telemetry: Telemetry) -> None:
-    async with Client() as client:
-        with pytest.raises(ConfigurationError, match="before the client starts"):
-            telemetry.of(client)
