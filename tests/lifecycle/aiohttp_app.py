@@ -1,0 +1,35 @@
+"""The shop in aiohttp.web, which brings a server of its own."""
+
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from asyncsdk.integrations.aiohttp import client, flags, from_header, setup
+from lifecycle import shop
+
+
+def handler(page: Callable[..., Awaitable[Any]]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(await page(client(request), flags(request)))
+
+    return answer
+
+
+async def listen(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers=shop.stream_headers())
+    await response.prepare(request)
+    async for message in shop.listen(flags(request)):
+        await response.write(message)
+    return response
+
+
+app = web.Application()
+setup(app, shop.make_client(), user=from_header("X-User"))
+app.add_routes([web.get("/listen", listen), *(web.get(f"/{name}", handler(page)) for name, page in shop.PAGES.items())])
+
+if __name__ == "__main__":
+    patience = float(os.environ.get("SHUTDOWN_TIMEOUT", "60"))  # which is aiohttp's own default
+    web.run_app(app, sock=socket.create_server(("127.0.0.1", 0)), access_log=None, shutdown_timeout=patience)

@@ -1,0 +1,95 @@
+"""Stops that do not wait: what the log said before is true, and with a spool nothing is lost."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from asyncsdk.dev import DevServer, Fault
+from lifecycle.accounts import VENDORS, assert_all_arrived, assert_true, claimed
+from lifecycle.conftest import Run
+from lifecycle.servers import SERVERS, UVICORN, Server
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+
+KILLERS = {
+    name: SERVERS[name].given("--graceful-timeout", "1")
+    for name in ("gunicorn", "gunicorn --preload", "gunicorn -k asgi")
+}
+
+
+@pytest.mark.parametrize("server", KILLERS.values(), ids=KILLERS)
+async def test_a_worker_that_its_server_kills_has_sent_all(server: Server, vendors: DevServer, run: Run) -> None:
+    async with run(server, DRAIN="1") as shop:
+        sold = await shop.sell_everywhere()
+        async with shop.listening() as stream:
+            shop.tell()
+            await shop.ended()
+
+    bought = [event.id for event in vendors.accepted("rudderstack") if event.name == "Bought"]
+    assert sorted(bought) == sorted(sale.id for sale in sold)
+    assert f"asyncsdk {stream.worker} SIGTERM: flushed in" in shop.log
+    assert f"asyncsdk {stream.worker} closed in" not in shop.log
+
+
+async def test_before_a_kill_the_log_has_told_what_is_at_stake(vendors: DevServer, run: Run) -> None:
+    vendors.fault("rudderstack", Fault(end="hang"))
+    async with run(UVICORN, DRAIN="1") as shop:
+        sold = await shop.sell_everywhere()
+        shop.tell()
+        unsent = int(await shop.logged(r"SIGTERM: (\d+) events are unsent"))
+        await vendors.received("amplitude", len(sold))
+        await vendors.received("statsig", 2 * len(sold))
+        shop.tell_all(signal.SIGKILL)
+
+    assert unsent - len(vendors.accepted()) == len(sold)
+    assert not vendors.accepted("rudderstack")
+
+
+@pytest.mark.parametrize("server", [UVICORN, SERVERS["aiohttp"]], ids=["uvicorn", "aiohttp"])
+async def test_what_a_close_gives_up_is_counted(server: Server, vendors: DevServer, run: Run) -> None:
+    vendors.fault("rudderstack", Fault(end="hang"))
+    async with run(server, CLOSE_TIMEOUT="1") as shop:
+        sold = await shop.sell_everywhere()
+        shop.tell()
+        await shop.ended()
+
+    claims = claimed(shop.log)
+    assert_true(claims, vendors)
+    assert claims["RudderStack", "accepted"] == claims["RudderStack", "abandoned"] == len(sold)
+    assert claims["Amplitude", "delivered"] == len(sold)
+
+
+async def test_ctrl_c_twice_gives_up_and_counts(vendors: DevServer, run: Run) -> None:
+    async with run(UVICORN) as shop:
+        sold = await shop.sell_everywhere()
+        async with shop.listening() as stream:
+            told = await stream.hear(3)
+            shop.tell(signal.SIGINT)
+            await shop.logged("(Waiting for connections to close)")
+            shop.tell(signal.SIGINT)
+            await shop.ended()
+
+    claims = claimed(shop.log)
+    assert_true(claims, vendors)
+    assert claims["RudderStack", "accepted"] >= len(sold) + len(told)
+    assert claims["RudderStack", "accepted"] == claims["RudderStack", "delivered"] + claims["RudderStack", "abandoned"]
+
+
+async def test_with_a_spool_a_kill_loses_nothing(vendors: DevServer, run: Run, tmp_path: Path) -> None:
+    for vendor in VENDORS.values():
+        vendors.fault(vendor, Fault(503))
+    async with run(UVICORN, SPOOL=str(tmp_path / "spool")) as shop:
+        sold = await shop.sell_everywhere()
+        shop.tell()
+        await shop.logged("(Waiting for application shutdown)")
+        shop.tell_all(signal.SIGKILL)
+        await shop.ended()
+    assert not vendors.accepted()
+
+    vendors.clear_faults()
+    async with run(UVICORN, SPOOL=str(tmp_path / "spool")) as shop:
+        sold.append(await shop.sell())
+        shop.tell()
+        await shop.ended()
+    assert_all_arrived(vendors, sold)

@@ -1,0 +1,29 @@
+"""Handlers that fork or start programs: their own process goes on as before, and a child sends nothing."""
+
+import pytest
+
+from asyncsdk.dev import DevServer
+from lifecycle.accounts import assert_all_arrived, assert_true, claimed
+from lifecycle.conftest import Run, rules
+from lifecycle.servers import SERVERS
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+
+
+@pytest.mark.parametrize("name", ["uvicorn", "uvicorn with uvloop", "aiohttp"])
+@pytest.mark.parametrize(("page", "exits"), [("fork", [42]), ("spawn", [0, 0])])
+async def test_other_processes_disturb_nothing(
+    name: str, page: str, exits: list[int], vendors: DevServer, run: Run
+) -> None:
+    async with run(SERVERS[name]) as shop:
+        sold = await shop.sell_everywhere()
+        async with await shop.ask(page) as answer:
+            assert await answer.json() == exits
+        vendors.set_ruleset(rules(is_open=False))
+        sold += await shop.sell_until(lambda sales: any(not sale.open for sale in sales))
+        shop.tell()
+        await shop.ended()
+
+    assert sold[0].open
+    assert_all_arrived(vendors, sold)
+    assert_true(claimed(shop.log), vendors)

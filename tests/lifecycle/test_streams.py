@@ -1,0 +1,82 @@
+"""A client that listens to server-sent events keeps most servers from stopping: events do not wait for that."""
+
+import signal
+from collections.abc import Iterable
+
+import pytest
+
+from asyncsdk.dev import DevServer
+from lifecycle.accounts import VENDORS, assert_true, claimed
+from lifecycle.conftest import Run
+from lifecycle.servers import HYPERCORN, HYPERCORN_2, SERVERS, UVICORN, Sale, Server, until
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+
+SIGNALLED = {name: server for name, server in SERVERS.items() if server is not HYPERCORN}
+
+
+async def all_arrive(vendors: DevServer, sold: Iterable[Sale], told: Iterable[str] = ()) -> None:
+    """Wait until every event is there, once."""
+    ids = {*(sale.id for sale in sold), *told}
+    for vendor in ("rudderstack", "amplitude"):
+        await until(lambda vendor=vendor: {event.id for event in vendors.accepted(vendor)} >= ids)
+        assert not vendors.total(vendor, "duplicate")
+
+
+@pytest.mark.parametrize("server", SIGNALLED.values(), ids=SIGNALLED)
+async def test_a_listener_keeps_nothing_from_leaving(server: Server, vendors: DevServer, run: Run) -> None:
+    async with run(server, DRAIN="1") as shop:
+        sold = await shop.sell_everywhere()
+        async with shop.listening() as stream:
+            told = await stream.hear(3)
+            shop.tell()
+            await all_arrive(vendors, sold, told)
+            await shop.logged(rf"asyncsdk {stream.worker} (SIGTERM: flushed in)")
+            later = await stream.hear(3)
+            await all_arrive(vendors, sold, later)
+            shop.tell_all(signal.SIGKILL)
+
+    claims = claimed(shop.log, f"asyncsdk {stream.worker} SIGTERM: flushed in")
+    here = sum(sale.worker == stream.worker for sale in sold)
+    for destination, vendor in VENDORS.items():
+        there = sum(event.name == "Told" for event in vendors.accepted(vendor))
+        assert here + len(told) <= claims[destination, "delivered"] <= here + there
+
+
+CUTTING = {
+    "uvicorn --timeout-graceful-shutdown": UVICORN.given("--timeout-graceful-shutdown", "1"),
+    "aiohttp with shutdown_timeout": SERVERS["aiohttp"],
+}
+
+
+@pytest.mark.parametrize("server", CUTTING.values(), ids=CUTTING)
+async def test_a_server_that_cuts_listeners_off_loses_nothing(server: Server, vendors: DevServer, run: Run) -> None:
+    async with run(server, SHUTDOWN_TIMEOUT="1") as shop:
+        sold = await shop.sell_everywhere()
+        async with shop.listening() as stream:
+            told = await stream.hear(3)
+            shop.tell()
+            await shop.ended()
+
+    await all_arrive(vendors, sold, told)
+    assert_true(claimed(shop.log), vendors)
+
+
+async def test_a_worker_that_hears_of_no_signal_sends_after_the_linger(vendors: DevServer, run: Run) -> None:
+    async with run(HYPERCORN, DRAIN="1", LINGER="0.2") as shop:
+        sold = await shop.sell_everywhere()
+        async with shop.listening() as stream:
+            shop.tell()
+            told = await stream.hear(3)
+            await all_arrive(vendors, sold, told)
+            shop.tell_all(signal.SIGKILL)
+
+
+async def test_a_signal_to_all_processes_reaches_every_worker(vendors: DevServer, run: Run) -> None:
+    async with run(HYPERCORN_2, DRAIN="1") as shop:
+        sold = await shop.sell_everywhere()
+        async with shop.listening():
+            shop.tell_all()
+            await shop.ended()
+
+    await all_arrive(vendors, sold)
