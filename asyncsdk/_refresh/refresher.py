@@ -3,15 +3,15 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import attrs
 
 from asyncsdk._model.reports import RulesetChange, RulesHealth
+from asyncsdk._refresh.cache import LONGEST_CALL, SafeCache
 from asyncsdk._refresh.changes import SECTIONS, compare
 from asyncsdk._refresh.lists import Lists
 from asyncsdk._refresh.polling import Episode, Fetcher, Pace, Polling, attempt, tell
@@ -27,9 +27,7 @@ from asyncsdk.vendors.statsig.ruleset import Answer, read
 
 NETWORK, BOOTSTRAP, CACHE = "Network", "Bootstrap", "Adapter(DataStore)"
 UNINITIALIZED, NO_VALUES = "Uninitialized", "NoValues"
-_LONGEST_CACHE_CALL = 5.0
 
-T = TypeVar("T")
 Watcher = Callable[[RulesetChange], object]
 Observer = Callable[[RulesHealth], object]
 
@@ -78,16 +76,10 @@ class Refresher:
         self._clock = clock
         self.pace = Pace()
         self.polling = Polling(Episode("rules"), poll or settings.poll_interval)
-        self.lists = Lists(
-            source,
-            clock,
-            self.pace,
-            poll or settings.id_lists_interval,
-            is_on=settings.id_lists and not self._is_silent,
-        )
+        self._cache = SafeCache(settings.cache)
+        self.lists = Lists(source, clock, self.pace, self._cache, poll or settings.id_lists_interval)
         self.watch_interval = watch_interval
         self._bootstrap = Episode("bootstrap")
-        self._cache = Episode("rules cache")
         self._countries = Countries()
         self._surroundings = Surroundings(
             clock=clock,
@@ -149,7 +141,7 @@ class Refresher:
             refused=self._refused,
             names=sum(len(rules.sections.get(section, ())) for section in SECTIONS),
             id_lists={name: len(entries) for name, entries in list(self.lists.entries.items())},
-            cache_failures=self._cache.total,
+            cache_failures=self._cache.episode.total,
         )
 
     # --- the tasks --------------------------------------------------------------------------------------------
@@ -160,6 +152,7 @@ class Refresher:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch_file())
             if self._is_silent:
+                await self.lists.take_cached()
                 await self._take_cached()
                 self._note_that_all_was_tried()
                 self._settled.set()
@@ -195,8 +188,8 @@ class Refresher:
                 is_new = await self._install(answer.body, NETWORK)
             except ValueError as error:
                 return Answer(reason=str(error))
-            if is_new and self._settings.cache is not None:
-                await self._guarded(partial(self._settings.cache.save, self._source.cache_key, answer.body))
+            if is_new:
+                await self._cache.save(self._source.cache_key, answer.body)
         if not answer.reason:
             self._synced_ms = self._clock()
         return answer
@@ -234,21 +227,11 @@ class Refresher:
             await self._take_file(self._file)
 
     async def _take_cached(self) -> None:
-        cache = self._settings.cache
-        if cache is None or self.rules.sections:
-            return
-        body = await self._guarded(lambda: cache.load(self._source.cache_key))
+        body = None if self.rules.sections else await self._cache.load(self._source.cache_key)
         if body:
-            await self._guarded(lambda: self._install(body, CACHE))
-
-    async def _guarded(self, call: Callable[[], Awaitable[T]]) -> T | None:
-        """Call the cache: its faults, whatever they are, are counted, and logged once."""
-        result, fault = await attempt(call, _LONGEST_CACHE_CALL)
-        if fault:
-            self._cache.failed(fault)
-        else:
-            self._cache.went_well()
-        return result
+            _, fault = await attempt(partial(self._install, body, CACHE), LONGEST_CALL)
+            if fault:
+                self._cache.episode.failed(fault)
 
     def _note_that_all_was_tried(self) -> None:
         if self.rules.source == UNINITIALIZED:

@@ -2,15 +2,17 @@
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, ClassVar
 
+import orjson
 import pytest
 from aiohttp import web
 
-from asyncsdk import User
+from asyncsdk import Rules, Statsig, User
 from asyncsdk._refresh import Refresher
 from asyncsdk._rules.buckets import list_entry
-from refresh.vendor import Vendor, gate, refresher, rules, running, statsig, until
+from asyncsdk.stores import MemoryCache
+from refresh.vendor import Vendor, gate, refresher, rules, running, serving, statsig, until
 
 IN_LIST = {"type": "unit_id", "operator": "in_segment_list", "targetValue": "vips", "field": None, "idType": "userID"}
 
@@ -24,8 +26,6 @@ def manifest(vendor: Vendor, **lists: bytes) -> None:
     found: dict[str, Any] = {}
     for name, content in lists.items():
         found |= vendor.list_of(name, content)
-    import orjson
-
     vendor.manifest = orjson.dumps(found)
 
 
@@ -82,8 +82,6 @@ async def test_what_is_added_to_a_file_is_read_from_there(vendor: Vendor) -> Non
 
 @pytest.mark.parametrize("again", [{"generation": "2"}, {"created": 2}])
 async def test_another_generation_of_a_file_is_read_as_a_whole(vendor: Vendor, again: dict[str, Any]) -> None:
-    import orjson
-
     manifest(vendor, vips=lines("+ada", "+eve"))
     async with running(made_for(vendor)) as made:
         await made.ready(5)
@@ -199,8 +197,6 @@ async def test_three_files_are_read_at_once(vendor: Vendor) -> None:
             under_way -= request.path.startswith("/list/")
             return await super().answer(request)
 
-    from refresh.vendor import serving
-
     async with serving(Counting()) as slow:
         manifest(slow, **{f"list_{n}": lines("+ada") for n in range(9)})
         async with running(made_for(slow), in_flight=20) as made:
@@ -208,3 +204,150 @@ async def test_three_files_are_read_at_once(vendor: Vendor) -> None:
 
     assert most == 3
     assert len(made.lists.entries) == 9
+
+
+# --- kept over a restart ------------------------------------------------------------------------------------------
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 1_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+async def kept(vendor: Vendor, cache: MemoryCache, *changes: str, **more: bytes) -> None:
+    """Let a process read the lists and keep them, and then end; the vendor breaks down."""
+    manifest(vendor, vips=lines(*changes), **more)
+    source = statsig(vendor, id_lists=True, cache=cache)
+    async with running(made_for(vendor, cache=cache)) as made:
+        assert await made.ready(5)
+        while await cache.load(source.list_cache_key()) is None:
+            await asyncio.sleep(0)
+    vendor.script, vendor.manifest = [503] * 10_000, 503
+    vendor.asked.clear()
+
+
+async def test_a_restart_during_an_outage_knows_the_lists(vendor: Vendor) -> None:
+    cache = MemoryCache()
+    await kept(vendor, cache, "+ada", "+bob", "-bob")
+
+    async with running(made_for(vendor, cache=cache)) as made:
+        assert await made.ready(5)
+
+        assert (is_vip(made, "ada"), is_vip(made, "bob")) == (True, False)
+
+
+async def test_after_a_restart_a_file_is_read_on_from_where_it_was(vendor: Vendor) -> None:
+    cache = MemoryCache()
+    await kept(vendor, cache, "+ada", "+bob", "-bob")
+    async with running(made_for(vendor, cache=cache)) as made:
+        assert await made.ready(5)
+        manifest(vendor, vips=lines("+ada", "+bob", "-bob", "+eve", "-ada"))
+        await until(lambda: is_vip(made, "eve"))
+
+        assert not is_vip(made, "ada")
+    assert [request.headers["Range"] for request in vendor.asked_for("/list/")] == ["bytes=30-"]
+
+
+async def test_offline_the_lists_are_those_of_the_cache(vendor: Vendor) -> None:
+    cache = MemoryCache()
+    await kept(vendor, cache, "+ada")
+    source = Statsig("secret-key", offline=True, rules=Rules(id_lists=True, cache=cache))
+    async with running(refresher(source)) as made:
+        assert await made.ready(5)
+
+        assert is_vip(made, "ada")
+    assert vendor.asked == []
+
+
+async def test_a_list_is_kept_again_every_ten_minutes_and_at_once_when_it_is_another(vendor: Vendor) -> None:
+    cache, clock = MemoryCache(), Clock()
+    vendor.body = rules(1, gate("vip", conditions=("c",)), condition_map={"c": IN_LIST})
+    source = statsig(vendor, id_lists=True, cache=cache)
+    manifest(vendor, vips=lines("+ada"))
+
+    async def sizes() -> int:
+        body = await cache.load(source.list_cache_key("vips")) or b""
+        return sum(line.startswith(b"+") for line in body.splitlines())
+
+    async with running(refresher(source, clock=clock)) as made:
+        await until(lambda: is_vip(made, "ada"))
+        manifest(vendor, vips=lines("+ada", "+bob"))
+        await until(lambda: is_vip(made, "bob"))
+        asked = len(vendor.asked_for("get_id_lists"))
+        await until(lambda: len(vendor.asked_for("get_id_lists")) > asked + 1)
+        assert await sizes() == 1
+
+        clock.now += 600_000
+        manifest(vendor, vips=lines("+ada", "+bob", "+eve"))
+        while await sizes() != 3:
+            await asyncio.sleep(0)
+        vendor.manifest = orjson.dumps(vendor.list_of("vips", lines("+zoe"), generation="2"))
+        while await sizes() != 1:
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("damage", ["manifest", "list", "place", "absent", "no bytes"])
+async def test_damage_to_what_is_kept_is_as_if_it_were_not(vendor: Vendor, damage: str) -> None:
+    cache = MemoryCache()
+    await kept(vendor, cache, "+ada", others=lines("+eve"))
+    source = statsig(vendor, id_lists=True, cache=cache)
+    key = source.list_cache_key(None if damage == "manifest" else "vips")
+    wrong: Any = {"manifest": b"[]", "list": b"junk", "place": b"+abcdefgh\n# 5", "absent": b"", "no bytes": "text"}[
+        damage
+    ]
+    await cache.save(key, wrong)
+
+    async with running(made_for(vendor, cache=cache)) as made:
+        assert not await made.ready(0.1)
+        assert not is_vip(made, "ada")
+        assert ("others" in made.lists.entries) is (damage != "manifest")
+        manifest(vendor, vips=lines("+ada"))
+        assert await made.ready(5)
+
+        assert is_vip(made, "ada")
+
+
+async def test_a_cache_that_fails_is_not_tried_for_every_list(vendor: Vendor) -> None:
+    class Broken:
+        saved: ClassVar[list[str]] = []
+
+        async def load(self, key: str) -> bytes | None:
+            return None
+
+        async def save(self, key: str, body: bytes) -> None:
+            self.saved.append(key)
+            raise ConnectionError
+
+    manifest(vendor, **{f"list_{number}": lines("+ada") for number in range(9)})
+    async with running(made_for(vendor, cache=Broken())) as made:
+        assert await made.ready(5)
+        await until(lambda: len(vendor.asked_for("get_id_lists")) > 1)
+
+    assert len([key for key in Broken.saved if "id_list" in key]) == 1
+
+
+async def test_the_cache_never_replaces_a_list(vendor: Vendor) -> None:
+    cache = MemoryCache()
+    await kept(vendor, cache, "+eve")
+    slow, go_on = MemoryCache(), asyncio.Event()
+
+    class Slow:
+        async def load(self, key: str) -> bytes | None:
+            await go_on.wait()
+            return await cache.load(key)
+
+        save = slow.save
+
+    vendor.script = []
+    manifest(vendor, vips=lines("+ada"))
+    async with running(made_for(vendor, cache=Slow())) as made:
+        await until(lambda: is_vip(made, "ada"))
+        go_on.set()
+        asked = len(vendor.asked)
+        await until(lambda: len(vendor.asked) > asked + 4)
+
+        assert (is_vip(made, "ada"), is_vip(made, "eve")) == (True, False)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from asyncsdk._rules.loading import finish
 from asyncsdk.vendors._base import ListFile, Response
-from asyncsdk.vendors.statsig.id_lists import BadListError, IdList, plan, take
+from asyncsdk.vendors.statsig.id_lists import BadListError, IdList, plan, restore, snapshot, take
 
 FILE = ListFile("vips", "https://lists.example.com/vips", "g", 5, 20)
 ENTRY = {"name": "vips", "url": FILE.url, "fileID": "g", "creationTime": 5, "size": 20}
@@ -158,3 +158,39 @@ def test_a_file_read_in_pieces_is_the_file_read_at_once(given_changes: list[tupl
             piecemeal = taken(body[start:end], file=attrs.evolve(FILE, start=start), before=piecemeal)
 
     assert piecemeal == taken(body)
+
+
+# --- kept lists ---------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.sets(
+        st.text(st.characters(max_codepoint=255, exclude_characters="\n\r #"), min_size=1, max_size=9).map(str.strip)
+    )
+)
+def test_a_list_that_is_kept_comes_back_as_it_was(entries: set[str]) -> None:
+    entries = {entry for entry in entries if entry}
+    before = held(57, "generation", 9, *entries)
+
+    after = finish(restore(finish(snapshot(before))))
+
+    assert after == before
+
+
+def test_a_kept_list_is_a_file_that_any_reader_takes() -> None:
+    kept = finish(snapshot(held(57, "g", 5, "abcdefgh", "12345678")))
+
+    assert taken(kept, file=attrs.evolve(FILE, start=0)).entries == {"abcdefgh", "12345678"}
+
+
+def test_keeping_many_entries_is_sliced() -> None:
+    many = held(9, "g", 5, *(f"{number:08}" for number in range(5000)))
+    steps = snapshot(many)
+
+    assert len(list(steps)) == 5
+    assert len(list(restore(finish(snapshot(many))))) > 3
+
+
+@pytest.mark.parametrize("body", [b"", b"junk", b"+abcdefgh\n", b"+abcdefgh\n# 5", b"# {}", b'# {"fileID":1}', b"# {"])
+def test_what_does_not_say_how_much_it_is_of_which_file_is_not_taken(body: bytes) -> None:
+    assert finish(restore(body)) is None

@@ -134,6 +134,10 @@ class Statsig:
         """The name under which this project's rules are cached; does not have the key in it."""
         return ruleset.cache_key(self.secret_key)
 
+    def list_cache_key(self, name: str | None = None) -> str:
+        """The name under which an ID list is cached; without a name, that of the manifest."""
+        return ruleset.cache_key(self.secret_key, id_lists.PATH if name is None else f"id_list::{name}")
+
     def ask_rules(self, time_ms: int, checksum: str, now_ms: int, *, of_vendor: bool = False) -> Request:
         """Ask for rules newer than those that are held."""
         base = ruleset.CDN + ruleset.PATH if of_vendor or self.rules is None else self.rules.specs_url

@@ -5,7 +5,8 @@ A list's file only grows; each line adds (`+`) or removes (`-`) one entry. A man
 Sources: statsig-python-core 0.24.0, statsig 0.72.1 (Python), statsig-node 6.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +18,8 @@ from asyncsdk.vendors._base import ListFile, Request, Response
 CDN = "https://api.statsigcdn.com"
 PATH = "/v1/get_id_lists"
 _SLICE_BYTES = 12_000
+_SLICE_ENTRIES = 1_000
+_PLACE = b"# "
 _MARKS = b"+-"
 _SCHEMES = ("https://", "http://")
 
@@ -110,14 +113,51 @@ def take(file: ListFile, response: Response, held: IdList | None) -> Generator[N
     continues = held is not None and file.start > 0 and not _is_whole(file, response)
     result = held if held is not None and continues else IdList(file.generation, file.created_ms)
     end = body.rfind(b"\n") + 1
-    at = 0
-    while at < end:
-        until = min(body.find(b"\n", at + _SLICE_BYTES) + 1 or end, end)
-        _apply(body[at:until].decode("latin-1"), result.entries)
-        at = until
+    for start, until in _slices(body, end):
+        _apply(body[start:until].decode("latin-1"), result.entries)
         yield
     result.size += end
     return result
+
+
+def snapshot(held: IdList) -> Generator[None, None, bytes]:
+    """Write a list so that it can be kept; yields between slices.
+
+    It is a file that has each entry once, as Statsig's SDKs keep it, and a last line that they skip: which file it
+    was, and how much of it.
+    """
+    entries, lines = iter(held.entries), list[bytes]()
+    while some := list(islice(entries, _SLICE_ENTRIES)):
+        lines.append(("+" + "\n+".join(some) + "\n").encode("latin-1"))
+        yield
+    place = {"fileID": held.generation, "creationTime": held.created_ms, "size": held.size}
+    return b"".join((*lines, _PLACE, orjson.dumps(place)))
+
+
+def restore(body: bytes) -> Generator[None, None, IdList | None]:
+    """Read a list that was kept; None when it does not say how much of which file it is. Yields between slices."""
+    lines, _, place = body.rpartition(_PLACE)
+    try:
+        match orjson.loads(place):
+            case {"fileID": str(generation), "creationTime": int(created), "size": int(size)}:
+                result = IdList(generation, created, size)
+            case _:
+                return None
+    except orjson.JSONDecodeError:
+        return None
+    for start, end in _slices(lines, len(lines)):
+        _apply(lines[start:end].decode("latin-1"), result.entries)
+        yield
+    return result
+
+
+def _slices(body: bytes, end: int) -> Iterator[tuple[int, int]]:
+    """Cut whole lines into slices."""
+    at = 0
+    while at < end:
+        until = min(body.find(b"\n", at + _SLICE_BYTES) + 1 or end, end)
+        yield at, until
+        at = until
 
 
 def _apply(lines: str, entries: set[str]) -> None:

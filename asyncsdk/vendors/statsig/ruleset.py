@@ -95,7 +95,7 @@ class Rules:
         id_lists_interval: Seconds between two looks at that manifest, at least 1.
         bootstrap: Rules to begin with: JSON, a mapping, or the path of a file, which is watched.
         global_custom: Custom fields of every user; the user's own win. Statsig's events have them, too.
-        cache: Keeps the last good rules, for a start during an outage.
+        cache: Keeps the last good rules, and ID lists, for a start during an outage.
         assignments: Keeps sticky assignments: a user stays in the group of an experiment, or of a layer's experiment,
             that was given first, for as long as the experiment runs. See `client.load_assignments`.
         enforce_overrides: An override rule of the experiment that matches wins over a sticky assignment.
@@ -172,7 +172,7 @@ def ask(base: str, secret_key: str, headers: Mapping[str, str], time_ms: int, ch
     return Request(base.rstrip("/") + file, PATH + file, wanted, b"", method="GET", purpose="rules", secret=key)
 
 
-def cache_key(secret_key: str) -> str:
-    """Give the name under which rules are cached: the one that Statsig's own SDKs use, without the key in it."""
+def cache_key(secret_key: str, what: str = PATH) -> str:
+    """Give the name under which something is cached: the one that Statsig's own SDKs use, without the key in it."""
     digest = b64encode(sha256(secret_key.encode()).digest()).decode()
-    return f"statsig|{PATH}|plain_text|{digest}"
+    return f"statsig|{what}|plain_text|{digest}"

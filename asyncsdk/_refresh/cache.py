@@ -1,0 +1,49 @@
+"""The cache of the settings: what it does wrong, or takes too long for, is counted and harms nothing."""
+
+from functools import partial
+
+import attrs
+
+from asyncsdk._model.stores import RulesCache
+from asyncsdk._refresh.polling import Episode, attempt
+
+LONGEST_CALL = 5.0
+
+
+@attrs.define
+class SafeCache:
+    """A cache that never raises; without one there is nothing in it, and nothing is kept.
+
+    Attributes:
+        episode: Its failures.
+    """
+
+    _cache: RulesCache | None
+    episode: Episode = attrs.field(factory=lambda: Episode("rules cache"), init=False)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is one."""
+        return self._cache is not None
+
+    async def load(self, key: str) -> bytes | None:
+        """Give what was saved under `key`; None when nothing was, or the cache fails."""
+        if self._cache is None:
+            return None
+        body, fault = await attempt(partial(self._cache.load, key), LONGEST_CALL)
+        self._note(fault)
+        return body if isinstance(body, bytes) else None
+
+    async def save(self, key: str, body: bytes) -> bool:
+        """Keep `body` under `key`; False when the cache fails."""
+        if self._cache is None:
+            return True
+        _, fault = await attempt(partial(self._cache.save, key, body), LONGEST_CALL)
+        self._note(fault)
+        return not fault
+
+    def _note(self, fault: str) -> None:
+        if fault:
+            self.episode.failed(fault)
+        else:
+            self.episode.went_well()
