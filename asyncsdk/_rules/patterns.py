@@ -1,9 +1,10 @@
 """Regular expressions of rules, bounded: no pattern may hold the event loop, whatever text it meets.
 
-Statsig matches in linear time; Python backtracks. A pattern is therefore weighed when it is prepared. A repeat
-inside a repeat (`(a+)+`) or a choice inside one (`(a|ab)*`) may take exponential time: it is refused, and nothing
-matches it. k unbounded repeats in a row take about n^k steps: only texts short enough for two million steps are
-tried, longer ones do not match. Two such repeats allow 2,000 characters, three allow 229.
+Statsig matches in linear time; Python backtracks. A pattern is therefore weighed when it is prepared. What is repeated
+without bound and may itself match in several ways (`(a+)+`, `(a|ab)*`, `(a{1,3})*`) may take exponential time: it is
+refused, and nothing matches it. k unbounded repeats in a row take about n^k steps, times the ways that choices and
+bounded repeats leave (`(a|b)?` leaves three): only texts short enough for two million steps are tried, longer ones do
+not match. Two unbounded repeats allow 2,000 characters, three allow 229.
 """
 
 import re
@@ -19,6 +20,8 @@ _MOST_STEPS = 2_000_000
 _MOST_CHARACTERS = 100_000
 _LONGEST_PATTERN = 2_000
 _MANY = 12
+# More are as bad.
+_TOO_MANY, _MOST_REPEATS = _MOST_STEPS + 1, 50
 
 _PIECE = re.compile(
     r"(?P<escape>\\.)|(?P<set>\[\^?\]?(?:\\.|[^\]\\])*\])|(?P<open>\((?:\?(?:P?<[A-Za-z_]\w*>|[a-zA-Z-]*:|[=!]|<[=!]))?)"
@@ -31,10 +34,26 @@ _FLAGS = re.compile(r"\(\?[a-zA-Z]+\)")
 
 @attrs.define
 class _Group:
-    """A group under way: whether it holds an unbounded repeat, or a choice."""
+    """A group under way, or a single piece.
 
-    repeats: bool = False
-    chooses: bool = False
+    Attributes:
+        ways: In how many ways the alternative at hand may match, unbounded repeats aside.
+        others: In how many those before it may.
+        repeats: How many unbounded repeats there are, each repetition counted.
+    """
+
+    ways: int = 1
+    others: int = 0
+    repeats: int = 0
+
+    def take(self, piece: "_Group") -> None:
+        """Let a piece follow."""
+        self.ways = min(self.ways * piece.ways, _TOO_MANY)
+        self.repeats = min(self.repeats + piece.repeats, _MOST_REPEATS)
+
+    def repeated(self, times: range) -> "_Group":
+        """Repeat it, as often as one of `times`."""
+        return _Group(sum(self.ways**often for often in times), 0, self.repeats * (times.stop - 1))
 
 
 def search(target: object) -> Search | None:
@@ -45,57 +64,63 @@ def search(target: object) -> Search | None:
     weighed = _weigh(target)
     if weighed is None:
         return None
-    pattern, repeats = weighed
+    pattern, whole = weighed
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             find = re.compile(target if "m" in flags else pattern).search
     except (re.error, OverflowError, RecursionError):
         return None
-    longest = _longest(repeats + (0 if pattern.startswith("^") else 1))
+    longest = _longest(whole.repeats + (0 if pattern.startswith("^") else 1), whole.ways)
     return lambda text: len(text) <= longest and find(text) is not None
 
 
-def _longest(power: int) -> int:
-    """Give the longest text whose n^k / k! steps are few enough."""
-    if power <= 1:
-        return _MOST_CHARACTERS
-    return int((_MOST_STEPS * factorial(power)) ** (1 / power))
+def _longest(power: int, ways: int) -> int:
+    """Give the longest text whose w n^k / k! steps are few enough; -1 when none is short enough."""
+    steps = _MOST_STEPS // ways
+    if power == 0 or steps == 0:
+        return _MOST_CHARACTERS if steps else -1
+    return min(_MOST_CHARACTERS, int((steps * factorial(power)) ** (1 / power)))
 
 
-def _weigh(target: str) -> tuple[str, int] | None:
-    """Give a pattern in Python's spelling and its unbounded repeats; None when it may take exponential time."""
-    groups, last = [_Group()], _Group()
-    total, written = 0, []
+def _weigh(target: str) -> tuple[str, _Group] | None:
+    """Give a pattern in Python's spelling, and how it may match; None when it may take exponential time."""
+    groups, last, written = [_Group()], _Group(), []
     for piece in _PIECE.finditer(target):
         kind, text = piece.lastgroup, piece[0]
         written.append(_RUST.get(text, text.replace("(?<", "(?P<") if _is_named(text) else text))
+        if kind == "repeat":
+            times = _times(piece["repeat"])
+            if times is None and (last.repeats or last.ways > 1):
+                return None
+            last = _Group(repeats=1) if times is None else last.repeated(times)
+            continue
+        groups[-1].take(last)
+        last = _Group()
         if kind == "open":
             groups.append(_Group())
         elif kind == "close":
-            last = groups.pop() if len(groups) > 1 else _Group()
-            groups[-1].repeats |= last.repeats
-            groups[-1].chooses |= last.chooses
+            last = _closed(groups)
         elif kind == "bar":
-            groups[-1].chooses = True
-        elif kind == "repeat" and _is_unbounded(piece["repeat"]):
-            if last.repeats or last.chooses:
-                return None
-            total += 1
-            groups[-1].repeats = True
-        if kind != "close":
-            last = _Group()
-    return "".join(written), total
+            groups[-1].others, groups[-1].ways = groups[-1].others + groups[-1].ways, 1
+    groups[-1].take(last)
+    return "".join(written), _closed([_Group(), *groups])
+
+
+def _closed(groups: list[_Group]) -> _Group:
+    """End the innermost group; one that was never begun is what Python will refuse."""
+    group = groups.pop() if len(groups) > 1 else _Group()
+    return _Group(min(group.ways + group.others, _TOO_MANY), 0, group.repeats)
 
 
 def _is_named(text: str) -> bool:
     return text.startswith("(?<") and text[3:4] not in ("=", "!")
 
 
-def _is_unbounded(repeat: str) -> bool:
-    """Say whether a quantifier repeats without bound, or so often that it might as well."""
-    if repeat in "*+":
-        return True
+def _times(repeat: str) -> range | None:
+    """Say how often a quantifier repeats; None when there is no bound, or it might as well be none."""
+    if repeat in "*+?":
+        return range(2) if repeat == "?" else None
     low, comma, high = repeat.strip("{}").partition(",")
-    most = high if comma else low
-    return repeat != "?" and ((bool(comma) and not high) or int(most or 0) > _MANY)
+    most = int((high if comma else low) or 0)
+    return None if most > _MANY or (comma and not high) else range(int(low or 0), most + 1)
