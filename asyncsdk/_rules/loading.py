@@ -138,11 +138,9 @@ def _cut(body: bytes) -> Generator[None, None, tuple[dict[str, dict[str, bytes]]
     """Cut a body into its sections, and parse the rest. Marks among the facts are in brackets."""
     sections: dict[str, dict[str, bytes]] = {section: {} for section in _SECTIONS}
     facts: dict[str, Any] = {}
-    spent = 0
+    spent = searched = end = 0
     for section, key, start, end in walk(body, _SECTIONS):
         piece = body[start:end]
-        if _ASKS_FOR_COUNTRIES in piece:
-            facts[_COUNTRIES] = True
         if not section:
             facts[_text(key)] = parse(piece, "a field")
         elif key or piece[:1] != b"{":
@@ -152,9 +150,15 @@ def _cut(body: bytes) -> Generator[None, None, tuple[dict[str, dict[str, bytes]]
             sections[section][_name_of(piece)] = piece
         spent += end - start + _MEMBER_BYTES
         if spent > _SLICE_BYTES:
-            spent = 0
+            facts |= _found_in(body, searched, end)
+            spent, searched = 0, end
             yield
-    return sections, facts
+    return sections, facts | _found_in(body, searched, end)
+
+
+def _found_in(body: bytes, start: int, end: int) -> dict[str, Any]:
+    """Say what a part of a body, of whole members, asks for."""
+    return {_COUNTRIES: True} if body.find(_ASKS_FOR_COUNTRIES, start, end) >= 0 else {}
 
 
 def _text(key: bytes) -> str:

@@ -1,8 +1,8 @@
 """Find the members of a JSON object without parsing them.
 
 JSON values delimit themselves, so a big body can be cut into raw slices at a fraction of the price of a parse, and
-each slice parsed when somebody asks for it. The fast way counts braces, and then proves that no text between them
-held a brace (which would have been counted); where it did, a scanner that knows texts takes over.
+each slice parsed when somebody asks for it. The fast way counts braces, some members at a time, and then proves that no
+text among them held a brace (which would have been counted); where one did, a scanner that knows texts takes over.
 """
 
 import re
@@ -10,13 +10,20 @@ from collections.abc import Generator, Iterator
 
 from asyncsdk._rules.specs import MalformedError
 
-_MEMBER = re.compile(rb'\s*"((?:[^"\\]|\\.)*+)"\s*:\s*', re.DOTALL)
+# What is between the quotes of a text, without a choice per character.
+_TEXT = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
+_MEMBER = re.compile(rb'\s*"(%b)"\s*:\s*' % _TEXT, re.DOTALL)
+_OBJECT_MEMBER = re.compile(_MEMBER.pattern + rb"(?=\{)", re.DOTALL)
+_OBJECT_ELEMENT = re.compile(rb"()\s*(?=\{)")
 _NEXT = re.compile(rb"\s*([,}\]])")
 _SPACE = re.compile(rb"\s*")
-_SCALAR = re.compile(rb'"(?:[^"\\]|\\.)*+"|[^\s,{}\[\]"]++', re.DOTALL)
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\]"]', re.DOTALL)
+_SCALAR = re.compile(rb'"%b"|[^\s,{}\[\]"]++' % _TEXT, re.DOTALL)
+_UP_TO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"%b"[^"{}\[\]]*+)*+([{}\[\]])' % _TEXT, re.DOTALL)
 _CLOSING = {b"{": b"}", b"[": b"]"}
 _NOT_SKELETON = bytes(set(range(256)) - set(b'"\\{}'))
+_PROVEN_AT_ONCE = 8_000
+# A brace in a text can lead the count astray, as far as the end of the body.
+_MOST_CLOSINGS = 200
 
 Slice = tuple[str, bytes, int, int]
 """Section, raw key, and where the value starts and ends."""
@@ -50,9 +57,19 @@ def walk(raw: bytes, sections: frozenset[str]) -> Iterator[Slice]:
 def _members(raw: bytes, start: int, section: str) -> Generator[Slice, None, int]:
     """Give each member of an object or a list; returns the place after it."""
     opening = raw[start : start + 1]
-    closing, pattern = _CLOSING[opening], _MEMBER if opening == b"{" else _SPACE
+    closing = _CLOSING[opening]
+    pattern, fast = (_MEMBER, _OBJECT_MEMBER) if opening == b"{" else (_SPACE, _OBJECT_ELEMENT)
     at, last = _opening(raw, start, opening, closing)
+    slow_until = 0
     while not last:
+        if at >= slow_until and (some := _guess(raw, at, fast)):
+            until = some[-1][2]
+            if _is_proven(raw, at, until):
+                for name, begin, end in some:
+                    yield section, name, begin, end
+                at, last = _step(raw, until, closing)
+                continue
+            slow_until = until
         key = pattern.match(raw, at)
         if key is None:
             raise _malformed(at)
@@ -60,6 +77,27 @@ def _members(raw: bytes, start: int, section: str) -> Generator[Slice, None, int
         yield section, key[1] if opening == b"{" else b"", key.end(), end
         at, last = _step(raw, end, closing)
     return at
+
+
+def _guess(raw: bytes, at: int, pattern: re.Pattern[bytes]) -> list[tuple[bytes, int, int]]:
+    """Find objects that follow each other as if texts held no braces; gives raw key, start and end of each."""
+    found: list[tuple[bytes, int, int]] = []
+    until, match = at + _PROVEN_AT_ONCE, pattern.match
+    while at < until and (key := match(raw, at)) is not None:
+        start = key.end()
+        end = _balanced(raw, start)
+        if end < 0:
+            break
+        found.append((key[1], start, end))
+        if raw[end : end + 1] != b",":
+            break
+        at = end + 1
+    return found
+
+
+def _is_proven(raw: bytes, start: int, end: int) -> bool:
+    """Say whether no text holds a brace or an escape: it leaves a pair of quotes then, and nothing between them."""
+    return b'"' not in raw[start:end].translate(None, _NOT_SKELETON).replace(b'""', b"")
 
 
 def value_end(raw: bytes, start: int) -> int:
@@ -71,10 +109,7 @@ def value_end(raw: bytes, start: int) -> int:
     first = raw[start : start + 1]
     if first == b"{":
         end = _balanced(raw, start)
-        # A text free of braces and escapes leaves a pair of quotes and nothing between them.
-        if end > 0 and b'"' not in raw[start:end].translate(None, _NOT_SKELETON).replace(b'""', b""):
-            return end
-        return _scanned(raw, start)
+        return end if end > 0 and _is_proven(raw, start, end) else _scanned(raw, start)
     if first == b"[":
         return _scanned(raw, start)
     scalar = _SCALAR.match(raw, start)
@@ -84,10 +119,13 @@ def value_end(raw: bytes, start: int) -> int:
 
 
 def _balanced(raw: bytes, start: int) -> int:
-    """Find the closing brace as if texts held none; -1 when there is none."""
+    """Find the closing brace as if texts held none; -1 when it is not near, or nowhere."""
     find, count = raw.find, raw.count
     at, depth = start, 0
-    while (end := find(b"}", at)) >= 0:
+    for _ in range(_MOST_CLOSINGS):
+        end = find(b"}", at)
+        if end < 0:
+            break
         depth += count(b"{", at, end) - 1
         at = end + 1
         if depth == 0:
@@ -96,18 +134,13 @@ def _balanced(raw: bytes, start: int) -> int:
 
 
 def _scanned(raw: bytes, start: int) -> int:
-    """Find the end of an object or array token by token."""
-    depth = 0
-    for token in _TOKEN.finditer(raw, start):
-        mark = token[0]
-        if mark in b"{[":
-            depth += 1
-        elif mark in b"}]":
-            depth -= 1
-            if depth == 0:
-                return token.end()
-        elif mark == b'"':
-            break
+    """Find the end of an object or array bracket by bracket, passing over texts."""
+    at, depth = start, 0
+    while (found := _UP_TO_BRACKET.match(raw, at)) is not None:
+        at = found.end()
+        depth += 1 if found[1] in b"{[" else -1
+        if depth == 0:
+            return at
     raise _malformed(start)
 
 
