@@ -4,21 +4,24 @@ Generated source answers twice as fast as closures and eight times as fast as wa
 one rule it reads:
 
     def decide(u, d, m):
-        # rule 'employees'
+        # rule 1
         if d >= 64: raise TooDeep
         n0 = G0(u, d + 1, m)
-        if n0.value and T0(u.email or F0(u), V0):
-            return R0[n0,]
-        return R1[n0,]
+        if n0.value and T3((u.email or F1(u)), V2):
+            return R4[n0,]
+        return R5[n0,]
 
 `u` is the user, `d` the level, `m` the memory of a heavy evaluation. Constants are globals of the function (reading
-one is free): G run nested gates, F fetch values, T and V are tests and their targets, B are buckets, R results. All
-conditions of a rule are pure but for the nested ones, which leave exposures and therefore always run.
+one is free): G run nested gates, F fetch values, T and V are tests and their targets, B are buckets and P what they are
+compared with, R results. Nothing else tells two specs of one form apart, so that they share their code. All conditions
+of a rule are pure but for the nested ones, which leave exposures and therefore always run.
 """
 
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 import attrs
@@ -68,7 +71,6 @@ class Branch:
     """One rule, ready to be written.
 
     Attributes:
-        label: Its id, for the reader of the source.
         steps: Its conditions in order; None is one that nobody knows.
         passed: Result of a user who passes.
         failed: Result of a user whom the percentage leaves out.
@@ -77,7 +79,6 @@ class Branch:
         delegate: The experiment that decides instead.
     """
 
-    label: str
     steps: Sequence[Test | Nested | None]
     passed: Result
     failed: Result
@@ -136,7 +137,8 @@ def write(branches: Sequence[Branch], default: Result, *, heavy: bool) -> tuple[
     writer = _Writer(["def decide(u, d, m):"], {"TooDeep": TooDeepError, "Unsupported": UnsupportedError})
     if heavy:
         writer.lines.append("    if m is None: m = {}")
-    for branch in branches:
+    for number, branch in enumerate(branches, 1):
+        writer.lines.append(f"    # rule {number}")
         if _write_branch(writer, branch):
             break
     else:
@@ -156,7 +158,6 @@ def _hash_once(source: str) -> str:
 
 def _write_branch(writer: _Writer, branch: Branch) -> bool:
     """Write one rule; says whether it is the last one that can be reached."""
-    writer.lines.append(f"    # rule {branch.label!a}")
     tests: list[tuple[int, str]] = []
     for step in branch.steps:
         if step is None:
@@ -183,19 +184,23 @@ def _write_ending(writer: _Writer, branch: Branch, indent: str) -> None:
     elif branch.bucket is None:
         ending = writer.result(branch.passed if branch.threshold > 0 else branch.failed)
     else:
-        passes = f"{writer.name('B', branch.bucket)}(u) < {shortest(branch.threshold)}"
+        passes = f"{writer.name('B', branch.bucket)}(u) < {writer.name('P', shortest(branch.threshold))}"
         ending = f"{writer.result(branch.passed)} if {passes} else {writer.result(branch.failed)}"
     writer.lines.append(f"{indent}return {ending}")
 
 
-def shortest(amount: float) -> str:
-    """Write a number that buckets are compared with: a whole one as an int, which compares faster."""
-    return repr(int(amount) if float(amount).is_integer() else amount)
+def shortest(amount: float) -> float:
+    """Give a number that buckets are compared with: a whole one as an int, which compares faster."""
+    return int(amount) if float(amount).is_integer() else amount
 
 
-def assemble(source: str, constants: dict[str, Any], name: str) -> Run:
+def assemble(source: str, constants: dict[str, Any]) -> Run:
     """Turn source into a function whose globals are the constants."""
-    code = compile(source, f"<rules of {name!a}>", "exec", dont_inherit=True)
-    exec(code, constants)  # noqa: S102 -- the only foreign texts in the source are ids, as literals in comments
+    exec(_code(source), constants)  # noqa: S102 -- no text of a ruleset is in the source
     run: Run = constants.pop("decide")
     return run
+
+
+@lru_cache(1_000)
+def _code(source: str) -> CodeType:
+    return compile(source, "<rules>", "exec", dont_inherit=True)

@@ -1,6 +1,7 @@
 """A spec's rules to the function that runs them."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from asyncsdk._model.results import Cause
@@ -21,7 +22,7 @@ _ABSENT_GATE = {"pass_gate": "False", "fail_gate": "True"}
 def compile_rules(linker: Linker, spec: Spec, kind: str) -> Run:
     """Compile a spec's rules; what they look at is noted on the linker."""
     source, constants = source_of(linker, spec, kind)
-    return assemble(source, constants, spec.name)
+    return assemble(source, constants)
 
 
 def source_of(linker: Linker, spec: Spec, kind: str) -> tuple[str, dict[str, Any]]:
@@ -33,7 +34,7 @@ def source_of(linker: Linker, spec: Spec, kind: str) -> tuple[str, dict[str, Any
     if linker.is_heavy:
         for branch in branches:
             _remember(branch)
-    return write(branches, _result(default), heavy=linker.is_heavy)
+    return write(branches, _result(lambda: default), heavy=linker.is_heavy)
 
 
 def _remember(branch: Branch) -> None:
@@ -48,17 +49,12 @@ def _branch(linker: Linker, spec: Spec, rule: Rule, kind: str, *, is_targeted: b
     steps = [made for condition in conditions for made in _steps(linker, condition)]
     delegate = None if rule.delegate is None else linker.run_of("experiment", rule.delegate)
     cause = _cause(rule, conditions, is_targeted=is_targeted or bool(steps))
-    passed = outcomes.of_rule(spec, rule, kind, cause, passed=True)
-    branch = Branch(
-        rule.id,
-        steps,
-        _result(passed),
-        _result(outcomes.of_rule(spec, rule, kind, cause, passed=False)),
-        threshold=rule.pass_percentage * 100.0,
-    )
+    passed = partial(outcomes.of_rule, spec, rule, kind, cause, passed=True)
+    failed = partial(outcomes.of_rule, spec, rule, kind, cause, passed=False)
+    branch = Branch(steps, _result(passed), _result(failed), threshold=rule.pass_percentage * 100.0)
     if delegate is not None and rule.delegate is not None:
         branch.delegate = Nested(("experiment", rule.delegate), delegate)
-        branch.passed = _delegated(passed)
+        branch.passed = _delegated(passed())
     elif 0 < branch.threshold < WHOLE:
         salt = rule.id if rule.salt is None else rule.salt
         branch.bucket = bucket(f"{spec.salt}.{salt}", rule.id_type, WHOLE)
@@ -74,10 +70,9 @@ def _cause(rule: Rule, conditions: Sequence[Condition | None], *, is_targeted: b
     return "targeting_match" if is_targeted else "static"
 
 
-def _result(base: Evaluation) -> Result:
-    """Make a result once, and its combinations with nested gates by their number."""
-    combined = outcomes.Combined(outcomes.with_nested(base))
-    return lambda depends: combined if depends else base
+def _result(make: Callable[[], Evaluation]) -> Result:
+    """Make a result when it is written, or what gives its combinations with nested gates."""
+    return lambda depends: outcomes.Combined(outcomes.with_nested(make())) if depends else make()
 
 
 def _delegated(layer: Evaluation) -> Result:

@@ -43,15 +43,20 @@ def of_rule(spec: Spec, rule: Rule, kind: Kind, cause: Cause, *, passed: bool) -
     """Make the result of a rule that matched, for those who pass its percentage or those who do not."""
     value = rule.return_value if passed else spec.default
     truth = is_true(value) if passed else value is True
-    return attrs.evolve(
-        of_default(spec, kind),
-        value=truth if kind == "gate" else as_config(value),
-        rule_id=rule.id,
-        passed=truth,
-        group_name=rule.group_name,
-        cause=cause,
+    return Evaluation(
+        spec.name,
+        truth if kind == "gate" else as_config(value),
+        rule.id,
+        truth,
+        rule.group_name,
+        spec.id_type,
+        spec.version,
+        cause,
+        explicit_parameters=spec.explicit_parameters,
         is_experiment_group=rule.is_experiment_group,
+        is_active=spec.is_active,
         sampling_rate=rule.sampling_rate,
+        forward_all=spec.forward_all_exposures,
     )
 
 

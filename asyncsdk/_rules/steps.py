@@ -12,7 +12,6 @@ from asyncsdk._rules.surroundings import Surroundings
 from asyncsdk._rules.values import number, text
 
 _BUCKETS = 1000
-_FAR = 1e300
 _SYMBOLS = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _MEMBERSHIPS = {"any": "in", "none": "not in"}
 ALWAYS = "True"
@@ -58,8 +57,7 @@ def _of_bucket(condition: Condition, source: Source) -> Test | None:
     if symbol is not None and amount is not None:
         if symbol == "<" and amount >= _BUCKETS:
             return Test(ALWAYS)
-        test = Test(f"{{0}}(u) {symbol} {shortest(amount)}", (("B", source.fetch),), price=3)
-        return test if abs(amount) < _FAR else None
+        return Test(f"{{0}}(u) {symbol} {{1}}", (("B", source.fetch), ("P", shortest(amount))), price=3)
     word = _MEMBERSHIPS.get(condition.operator or "")
     if word is None or not isinstance(condition.target, (list, dict)):
         return None

@@ -51,6 +51,16 @@ def test_slices_are_what_a_parser_finds(section: dict[str, Any], rest: dict[str,
     assert found == body
 
 
+@given(st.lists(st.dictionaries(texts, values, max_size=3), max_size=6), st.integers(1, 600))
+def test_members_are_found_whatever_company_they_are_in(some: list[dict[str, Any]], padding: int) -> None:
+    section = {f"m{place}": {**member, "pad": "x" * padding} for place, member in enumerate(some * 8)}
+    raw = orjson.dumps({"s": section, "l": list(section.values())})
+
+    found = [orjson.loads(raw[start:end]) for _, _, start, end in walk(raw, frozenset({"s", "l"}))]
+
+    assert found == [*section.values(), *section.values()]
+
+
 @given(st.lists(values, max_size=4))
 def test_a_section_may_be_a_list(section: list[Any]) -> None:
     raw = orjson.dumps({"s": section})
@@ -243,6 +253,19 @@ def test_an_added_gate_changes_what_missed_it() -> None:
     second = loaded(ruleset({"looks": looks, "new": gate(rule("r", [PUBLIC]))}), surroundings, previous=first)
 
     assert second.gate(ADA, "looks").value is True
+
+
+def test_rules_of_one_form_share_their_code() -> None:
+    rules = of_gates(
+        half=gate(rule("a", [PUBLIC], share=50)),
+        some=gate(rule("b", [PUBLIC], share=12.5)),
+        all=gate(rule("c", [PUBLIC])),
+    )
+
+    half, some, everybody = (rules.find("gate", name).run.__code__ for name in ("half", "some", "all"))  # type: ignore[attr-defined]
+
+    assert half is some
+    assert half is not everybody
 
 
 def test_other_surroundings_compile_anew() -> None:
