@@ -10,7 +10,7 @@ from asyncsdk._rules import outcomes
 from asyncsdk._rules.conditions import Fetch, bucket, user_field
 from asyncsdk._rules.evaluate import Evaluation, Run
 from asyncsdk._rules.linking import Linker
-from asyncsdk._rules.specs import MalformedError, Spec, parse
+from asyncsdk._rules.specs import MalformedError, Spec, check_size, parse
 from asyncsdk._rules.values import number
 
 _WHOLE = 10_000
@@ -38,6 +38,7 @@ def compile_bandit(linker: Linker, name: str, raw: bytes) -> Run:
             pass
         case _:
             raise MalformedError(name)
+    check_size(len(groups))
     spec = Spec(name, fields.get("defaultValue"), salt=str(fields.get("salt", "")), id_type=str(fields.get("idType")))
     version = fields.get("version")
     base = attrs.evolve(outcomes.of_default(spec, "config"), version=version if isinstance(version, int) else None)

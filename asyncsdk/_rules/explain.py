@@ -21,6 +21,8 @@ from asyncsdk._rules.values import as_object
 
 _MARKS = {True: "+", False: "-", None: "?"}
 _DEEPEST = 6
+# What gates look at multiplies from level to level: after so many conditions nothing more is looked into.
+_MOST_SHOWN = 500
 _LONGEST = 60
 _WHOLE = 10_000
 
@@ -75,26 +77,43 @@ def explain(rules: Ruleset, kind: Kind, user: User, name: str, found: Evaluation
     """Explain what a lookup answers a user; `found` if it is not what the rules say alone. Never raises."""
     if found is None:
         found = rules.lookup(kind, user, name)
-    return Explanation(name, found, rules.reason(found), tuple(_steps(rules, kind, user, name, found, depth=0)))
+    return Explanation(name, found, rules.reason(found), tuple(_steps(rules, kind, user, name, found, at=_Place())))
 
 
-def _steps(rules: Ruleset, kind: Kind, user: User, name: str, found: Evaluation, *, depth: int) -> list[Step]:
+@attrs.define
+class _Place:
+    """A level of an explanation.
+
+    Attributes:
+        depth: How many levels are above it.
+        shown: The conditions that were shown so far, on any level.
+    """
+
+    depth: int = 0
+    shown: list[object] = attrs.Factory(list)
+
+    def inner(self) -> "_Place | None":
+        """Go a level deeper; None where no more is shown."""
+        return _Place(self.depth + 1, self.shown) if self.depth < _DEEPEST and len(self.shown) < _MOST_SHOWN else None
+
+
+def _steps(rules: Ruleset, kind: Kind, user: User, name: str, found: Evaluation, *, at: _Place) -> list[Step]:
     if found.rule_id == "override":
         return [Step("a local override answers", holds=True)]
     if found.outcome == PERSISTED:
         return [
             Step(f"a sticky assignment answers: {found.group_name or found.rule_id}", holds=True),
-            Step("without it:", None, tuple(_rules(rules, kind, user, name, depth=depth))),
+            Step("without it:", None, tuple(_rules(rules, kind, user, name, at=at))),
         ]
     if found.mapped_to is not None:
         return [
             Step(f"config mapping sends the user to {found.mapped_to}", holds=True),
-            *_rules(rules, kind, user, found.mapped_to, depth=depth),
+            *_rules(rules, kind, user, found.mapped_to, at=at),
         ]
-    return _rules(rules, kind, user, name, depth=depth)
+    return _rules(rules, kind, user, name, at=at)
 
 
-def _rules(rules: Ruleset, kind: Kind, user: User, name: str, *, depth: int) -> list[Step]:
+def _rules(rules: Ruleset, kind: Kind, user: User, name: str, *, at: _Place) -> list[Step]:
     linker = Linker(rules, ())
     if kind == "experiment" and linker.raw("cmab_configs", name) is not None:
         return [Step("a bandit picks the group", holds=True)]
@@ -106,23 +125,24 @@ def _rules(rules: Ruleset, kind: Kind, user: User, name: str, *, depth: int) -> 
         return [Step("the ruleset does not know this name", holds=False)]
     steps = [] if spec.enabled else [Step("it is disabled", holds=True)]
     for rule in spec.rules:
-        step = _rule(linker, spec, rule, user, rules=rules, depth=depth)
+        step = _rule(linker, spec, rule, user, rules=rules, at=at)
         steps.append(step)
         if step.holds is None or (step.holds and not spec.walks_all_rules):
             return steps
     return [*steps, Step("no rule matched: the default holds", holds=True)]
 
 
-def _rule(linker: Linker, spec: Spec, rule: Rule, user: User, *, rules: Ruleset, depth: int) -> Step:
+def _rule(linker: Linker, spec: Spec, rule: Rule, user: User, *, rules: Ruleset, at: _Place) -> Step:
     """Explain one rule. It holds when its conditions do: then it decides, whatever the percentage says."""
-    parts = [_condition(rules, linker.condition(key), user, depth=depth) for key in rule.conditions]
+    at.shown.extend(rule.conditions)
+    parts = [_condition(rules, linker.condition(key), user, at=at) for key in rule.conditions]
     states = {part.holds for part in parts}
     holds = None if None in states else False not in states
     label = rule.id if rule.group_name is None else f"{rule.id} ({rule.group_name})"
     if not holds:
         return Step(f"rule {label}", holds, tuple(parts))
     if rule.delegate is not None and rules.program("experiment", rule.delegate) is not None:
-        inner = _nested(rules, "experiment", user, rule.delegate, depth=depth)
+        inner = _nested(rules, "experiment", user, rule.delegate, at=at)
         return Step(f"rule {label}: experiment {rule.delegate} decides", holds, (*parts, *inner))
     salt = rule.id if rule.salt is None else rule.salt
     if rule.pass_percentage >= 100:
@@ -133,15 +153,15 @@ def _rule(linker: Linker, spec: Spec, rule: Rule, user: User, *, rules: Ruleset,
     return Step(f"rule {label}", holds, (*parts, share))
 
 
-def _condition(rules: Ruleset, condition: Condition | None, user: User, *, depth: int) -> Step:
+def _condition(rules: Ruleset, condition: Condition | None, user: User, *, at: _Place) -> Step:
     if condition is None:
         return Step("a condition that the ruleset does not have", holds=None)
     if condition.type == "public":
         return Step("everybody", holds=True)
     if condition.type in ("pass_gate", "fail_gate"):
-        return _gate(rules, condition, user, depth=depth)
+        return _gate(rules, condition, user, at=at)
     if condition.type == "experiment_group":
-        return _group(rules, condition, user, depth=depth)
+        return _group(rules, condition, user, at=at)
     make, operator = SOURCES.get(condition.type or ""), OPERATORS.get(condition.operator or "")
     if make is None or operator is None:
         return Step(f"unknown condition {condition.type}, operator {condition.operator}", holds=None)
@@ -157,33 +177,33 @@ def _condition(rules: Ruleset, condition: Condition | None, user: User, *, depth
     return Step(text, operator.test(value, target), (), place)
 
 
-def _gate(rules: Ruleset, condition: Condition, user: User, *, depth: int) -> Step:
+def _gate(rules: Ruleset, condition: Condition, user: User, *, at: _Place) -> Step:
     name = condition.target if isinstance(condition.target, str) else ""
     program = rules.program("gate", name)
     if program is None:
         return Step(f"{condition.type} {name}: there is no such gate", condition.type == "fail_gate")
     found = rules.lookup("gate", user, name)
-    inner = tuple(_nested(rules, "gate", user, name, depth=depth))
+    inner = tuple(_nested(rules, "gate", user, name, at=at))
     if found.outcome not in ("Recognized", "LocalOverride:Recognized", "Unrecognized"):
         return Step(f"{condition.type} {name}: {found.outcome}", None, inner)
     return Step(f"{condition.type} {name}", bool(found.value) is (condition.type == "pass_gate"), inner)
 
 
-def _group(rules: Ruleset, condition: Condition, user: User, *, depth: int) -> Step:
+def _group(rules: Ruleset, condition: Condition, user: User, *, at: _Place) -> Step:
     operator, name = OPERATORS.get(condition.operator or ""), condition.field or ""
     if operator is None:
         return Step(f"unknown operator {condition.operator}", holds=None)
     group = rules.lookup("experiment", user, name).group_name
     holds = operator.test(group, operator.prepare(condition.target))
     text = f"group of {name} {_json(group)} {condition.operator} {_json(condition.target)}"
-    return Step(text, holds, tuple(_nested(rules, "experiment", user, name, depth=depth)))
+    return Step(text, holds, tuple(_nested(rules, "experiment", user, name, at=at)))
 
 
-def _nested(rules: Ruleset, kind: Kind, user: User, name: str, *, depth: int) -> list[Step]:
-    if depth >= _DEEPEST:
+def _nested(rules: Ruleset, kind: Kind, user: User, name: str, *, at: _Place) -> list[Step]:
+    inner = at.inner()
+    if inner is None:
         return [Step("deeper levels are not shown", holds=None)]
-    found = rules.lookup(kind, user, name)
-    return _steps(rules, kind, user, name, found, depth=depth + 1)
+    return _steps(rules, kind, user, name, rules.lookup(kind, user, name), at=inner)
 
 
 def _is_private(user: User, field: str | None) -> bool:

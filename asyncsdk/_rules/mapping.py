@@ -10,7 +10,7 @@ from asyncsdk._rules.compile import compile_rules
 from asyncsdk._rules.evaluate import MOST_LEVELS, Evaluation, Run, TooDeepError, UnsupportedError
 from asyncsdk._rules.linking import Linker
 from asyncsdk._rules.outcomes import Combined, within
-from asyncsdk._rules.specs import MalformedError, Spec, parse, read_rule
+from asyncsdk._rules.specs import MalformedError, Spec, check_size, parse, read_rule
 
 _Applies = Callable[[User, int, dict[Any, Evaluation] | None], bool]
 
@@ -49,15 +49,16 @@ def mapped(linker: Linker, kind: str, name: str, salt: str, run: Run) -> Run:
 
 def _read(raw: bytes, name: str) -> list[tuple[str, list[tuple[str, int]]]]:
     """Read mappings: new names, each with rule names and start times; whatever has another form is left out."""
+    found = []
     try:
         mappings = parse(raw, name)
+        for mapping in mappings if isinstance(mappings, list) else ():
+            match mapping:
+                case {"new_config_name": str(new_name), "rules": list(rules)}:
+                    found.append((new_name, [pair for rule in rules if (pair := _rule_name(rule)) is not None]))
+        check_size(sum(len(pairs) for _, pairs in found))
     except MalformedError:
         return []
-    found = []
-    for mapping in mappings if isinstance(mappings, list) else ():
-        match mapping:
-            case {"new_config_name": str(new_name), "rules": list(rules)}:
-                found.append((new_name, [pair for rule in rules if (pair := _rule_name(rule)) is not None]))
     return found
 
 

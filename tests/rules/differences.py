@@ -22,6 +22,7 @@
 | reason while the client starts | `Loading:Unrecognized` | awaited lookups wait; others say `Uninitialized` | test_the_sdks_own_expectations_of_reasons |
 | reason of ID list conditions | suffix `:IdListInMemory` | none | test_reasons_name_source_and_outcome |
 | patterns that may backtrack without end | linear-time engine | refused, or short texts only | test_a_pattern_that_could_hold_the_loop_is_refused |
+| more than 5,000 rules and conditions in a spec, groups in a bandit, mappings of a name | computed with | unsupported; no mapping | test_a_spec_of_endless_rules_is_unsupported |
 | target `inf` or `nan` of an operator of time | the nearest 64-bit integer | false | test_what_is_no_instant_is_neither_before_nor_after |
 | instants past 64 bits | the nearest 64-bit integer, or a panic | no instant of a user, exact as a target | test_an_instant_past_64_bits_is_no_users_but_may_be_a_target |
 | int where a bool is wanted, in typed getters | given | the fallback | test_a_number_is_no_bool |

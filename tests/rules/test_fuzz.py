@@ -1,11 +1,13 @@
-"""Mutated rulesets: whatever happened to a body, it is refused whole or answers without raising."""
+"""Mutated rulesets: whatever happened to a body, it is refused whole or answers without raising, in bounded work."""
 
 import os
 import random
+from functools import partial
 from typing import Any
 
 import orjson
 import pytest
+from counting import steps
 from sample import WORLD
 from worlds import around, user
 
@@ -17,6 +19,7 @@ from asyncsdk._rules.specs import MalformedError
 from asyncsdk._rules.sticky import Enforced, assign
 
 ROUNDS = int(os.environ.get("ASYNCSDK_FUZZ_ROUNDS", "40"))
+LONG = "1" * 50_000 + "x"
 _JUNK: tuple[Any, ...] = (
     None,
     True,
@@ -34,12 +37,22 @@ _JUNK: tuple[Any, ...] = (
     {"a": None},
     [[]],
     "(a+)+",
+    "^(a{1,3})*$",
+    "a?" * 30 + "a" * 30,
+    "checkout",
+    "e0",
+    "home",
+    LONG,
+    [LONG] * 20,
 )
+# Far more than any lookup in `WORLD` takes, and far less than one that multiplies.
+_MOST_STEPS = 150_000
 PEOPLE = [
     user({"userID": "u", "custom": {"plan": "x", "level": 3}, "ip": "1.2.3.4", "userAgent": "axios/1"}),
     user(
         {"userID": None, "custom": [1], "customIDs": 5, "privateAttributes": "x", "statsigEnvironment": 5, "email": {}}
     ),
+    user({"userID": LONG, "email": LONG, "userAgent": LONG, "ip": LONG, "appVersion": LONG, "custom": {"plan": LONG}}),
 ]
 
 
@@ -51,13 +64,15 @@ def mutate(chance: random.Random, value: Any) -> Any:
             return {name: item for name, item in value.items() if name != key}
         return {**value, key: mutate(chance, value[key])}
     if isinstance(value, list) and value and chance.random() < 0.9:
+        if chance.random() < 0.05:
+            return value * 40
         place = chance.randrange(len(value))
         return [*value[:place], mutate(chance, value[place]), *value[place + 1 :]]
     return chance.choice(_JUNK)
 
 
 def use(body: bytes) -> None:
-    """Ask a body everything."""
+    """Ask a body everything, and count what each lookup takes."""
     try:
         rules = load_now(body, around())
     except MalformedError:
@@ -73,6 +88,7 @@ def use(body: bytes) -> None:
             ("layer", "layer_configs"),
         ):
             for name in list(rules.names(section)):
+                steps(partial(rules.lookup, kind, one, name), _MOST_STEPS)  # type: ignore[arg-type]
                 rules.reason(rules.lookup(kind, one, name))  # type: ignore[arg-type]
                 explain(rules, kind, one, name).render()  # type: ignore[arg-type]
         parameter(rules, one, "store", "a")
@@ -80,6 +96,12 @@ def use(body: bytes) -> None:
             live = rules.lookup(kind, one, name)  # type: ignore[arg-type]
             assign(rules, kind, one, live, {name: {}}, enforced=Enforced(overrides=True, targeting=True))  # type: ignore[arg-type]
         orjson.loads(client_response(client_view(rules, client_key="k"), one, {}))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def table_of_countries() -> None:
+    """Read before steps are counted: that is done once in a process."""
+    around().country("24.48.0.1")
 
 
 @pytest.mark.timeout(600)

@@ -1,0 +1,146 @@
+"""No ruleset and no user makes work endless. Work is counted; where it happens in C, a time-out watches."""
+
+from typing import Any
+
+import orjson
+import pytest
+from counting import CountedBytes, steps
+from worlds import PUBLIC, Json, around, condition, config, experiment, fails, gate, loaded, passes, rule, ruleset, user
+
+from asyncsdk._rules.bootstrap import client_response, client_view
+from asyncsdk._rules.explain import explain
+from asyncsdk._rules.operators import OPERATORS
+from asyncsdk._rules.slices import walk
+
+ADA, BOB = user({"userID": "ada"}), user({"userID": "bob"})
+COUNT = 40
+LONG: list[Any] = [
+    "1" * 100_000 + "x",
+    "1." * 50_000 + "x",
+    "." * 100_000,
+    "2024-01-01T00:00:00." + "0" * 100_000,
+    "a" * 100_000,
+    " " * 100_000,
+    ["x"] * 30_000,
+    10**4000,
+    {"a": "b" * 100_000},
+]
+
+
+def among(targets: Any) -> Json:
+    """Gates that look at each other: each at those that `targets` gives for its number."""
+    return {f"g{n}": gate(rule("r", [make(f"g{k}") for k, make in targets(n)])) for n in range(COUNT)}
+
+
+GRAPHS = {
+    "a chain": among(lambda n: [(n + 1, passes)]),
+    "a tree that shares its branches": among(lambda n: [(n + 1, passes), (n + 1, fails), (n + 2, passes)]),
+    "each at all that follow": among(lambda n: [(k, passes) for k in range(n + 1, COUNT)]),
+    "each at each other": among(lambda n: [(k, passes) for k in range(COUNT) if k != n]),
+    "each at itself, often": among(lambda n: [(n, passes)] * 50),
+}
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_gates_in_gates_do_not_multiply(graph: str) -> None:
+    rules = loaded(ruleset(GRAPHS[graph]))
+
+    first = steps(lambda: rules.gate(ADA, "g0"))
+    again = steps(lambda: rules.gate(BOB, "g0"))
+
+    edges = sum(len(spec["rules"][0]["conditions"]) for spec in GRAPHS[graph].values())
+    assert first < 400 * (COUNT + edges)
+    assert again < 10 * (COUNT + edges)
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_an_explanation_ends(graph: str) -> None:
+    rules = loaded(ruleset(GRAPHS[graph]))
+
+    assert steps(lambda: explain(rules, "gate", ADA, "g0").render()) < 1_500_000
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_a_client_response_ends(graph: str) -> None:
+    rules = loaded(ruleset(GRAPHS[graph]))
+
+    assert steps(lambda: client_response(client_view(rules), ADA, {})) < 1_500_000
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_no_long_value_takes_an_operator_long(operator: str) -> None:
+    row = OPERATORS[operator]
+    targets = [row.prepare(target) for target in ("1", "1.2.3", ["a", "1"], {"a": "b"}, 5, "^a+$", *LONG)]
+    if "segment" in operator:
+        targets = [lambda unit: unit == "ada"]
+
+    for value in LONG:
+        for target in targets:
+            assert row.test(value, target) in (True, False)
+
+
+def test_a_user_of_long_values_is_answered() -> None:
+    for value in LONG[:6]:
+        kinds = [
+            condition("ua_based", "any", ["Chrome"], "browser_name"),
+            condition("ip_based", "any", ["NL"], "country"),
+            condition("user_bucket", "lt", 1000, salt="s"),
+            condition("unit_id", "in_segment_list", "list"),
+        ]
+        rules = loaded(
+            ruleset({f"g{n}": gate(rule("r", [one])) for n, one in enumerate(kinds)}),
+            around(id_lists={"list": frozenset()}),
+        )
+        one = user({"userID": value, "userAgent": value, "ip": value, "customIDs": {"companyID": value}})
+
+        assert [rules.gate(one, f"g{n}").value for n in range(len(kinds))] == [False, False, True, False]
+
+
+@pytest.mark.parametrize("part", ["rules", "conditions"])
+def test_a_spec_of_endless_rules_is_unsupported(part: str) -> None:
+    few, many = (
+        gate(*[rule(f"r{n}", [PUBLIC]) for n in range(count)])
+        if part == "rules"
+        else gate(rule("r", [PUBLIC] * (count - 1)))
+        for count in (2_000, 6_000)
+    )
+    rules = loaded(ruleset({"few": few, "many": many, "other": gate(rule("r", [PUBLIC]))}))
+
+    assert [rules.gate(ADA, name).outcome for name in ("few", "many", "other")] == [
+        "Recognized",
+        "Unsupported",
+        "Recognized",
+    ]
+
+
+def test_a_bandit_of_endless_groups_is_unsupported() -> None:
+    groups = [{"id": str(n), "name": str(n), "parameterValues": {}} for n in range(6_000)]
+    bandit = {"enabled": True, "groups": groups, "defaultValue": {}, "salt": "s", "idType": "userID"}
+    rules = loaded(ruleset(cmab_configs={"b": bandit}))
+
+    assert rules.experiment(ADA, "b").outcome == "Unsupported"
+
+
+def test_endless_mappings_are_ignored() -> None:
+    pairs = [{"rule_name": "all", "start_time": 0}]
+    mappings = [{"new_config_name": "other", "rules": pairs * 6_000}]
+    rules = loaded(
+        ruleset(
+            configs={"c": config(defaultValue={"p": 1}), "other": experiment(defaultValue={"p": 2})},
+            override_rules={"all": rule("all", [PUBLIC])},
+            overrides={"c": mappings},
+        )
+    )
+
+    assert rules.config(ADA, "c").value == {"p": 1}
+
+
+@pytest.mark.parametrize("text", ["{", "}", '\\"{', "plain"])
+def test_braces_in_texts_do_not_multiply_the_search_for_members(text: str) -> None:
+    def searches(count: int) -> int:
+        body = orjson.dumps({"s": {f"m{n}": {"text": text, "inner": {"n": n}} for n in range(count)}})
+        CountedBytes.searches = 0
+        assert len(list(walk(CountedBytes(body), frozenset({"s"})))) == count
+        return CountedBytes.searches
+
+    assert searches(2_000) < 3 * searches(1_000)
