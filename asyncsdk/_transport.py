@@ -44,7 +44,7 @@ _TROUBLE: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str]] = 
     (TimeoutError, "timeout"),
     ((aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch), "certificate"),
     (aiohttp.ClientConnectorDNSError, "name not found"),
-    (aiohttp.ClientConnectorError, "refused"),
+    (aiohttp.ClientConnectorError, "connection refused"),
     (ValueError, "request"),
 )
 

@@ -243,7 +243,8 @@ class Exchange:
         events: How many events it carries.
         bytes: Size of its body as it is sent, in bytes.
         status: HTTP status of the answer; 0 until there is one, and when none came.
-        error: Why none came, in a word or two: `timeout`, `refused`, `connection lost`, `certificate`, `cancelled`...
+        error: Why none came, in a word or two: `timeout`, `connection refused`, `connection lost`, `certificate`,
+            `cancelled`...
     """
 
     destination: str

@@ -34,31 +34,45 @@ class Fetcher(Protocol):
 class Episode:
     """Failures of one thing in a row: a line in the log when they begin, and one when they end.
 
+    That a key is refused is a line of its own: somebody has to act.
+
     Attributes:
         what: What fails, as the log names it.
         failures: How many in a row.
         total: How many ever.
         last_error: The latest one in a few words; empty when the latest attempt went well.
+        refused: The key was refused in one of them.
     """
 
     what: str
     failures: int = 0
     total: int = 0
     last_error: str = ""
+    refused: bool = False
 
-    def failed(self, reason: str) -> None:
-        """Note a failure."""
+    def failed(self, reason: str, *, refused: bool = False, has_any: bool = True) -> None:
+        """Note a failure.
+
+        Args:
+            reason: A few words.
+            refused: The key is wrong.
+            has_any: There are rules, or whatever it is, from before.
+        """
         self.failures += 1
         self.total += 1
         self.last_error = reason
-        if self.failures == 1:
-            logger.warning("%s: %s; what is there stays in use", self.what, reason)
+        outlook = "what is there stays in use" if has_any else "no rules yet: lookups answer their fallbacks"
+        if refused and not self.refused:
+            logger.error("%s: %s (is the key right?); %s", self.what, reason, outlook)
+        elif self.failures == 1:
+            logger.warning("%s: %s; %s", self.what, reason, outlook)
+        self.refused |= refused
 
     def went_well(self) -> None:
         """Note a success."""
         if self.failures:
             logger.info("%s: is well again", self.what)
-        self.failures, self.last_error = 0, ""
+        self.failures, self.last_error, self.refused = 0, "", False
 
 
 async def attempt(call: Callable[[], Awaitable[T]], longest: float) -> tuple[T | None, str]:
@@ -86,15 +100,15 @@ class Polling:
     interval: float
     _waits: Iterator[float] = attrs.field(init=False, factory=lambda: iter(()))
 
-    def after(self, answer: Answer) -> float:
-        """Take an answer in; give the seconds until the next question."""
+    def after(self, answer: Answer, *, has_any: bool = True) -> float:
+        """Take an answer in; give the seconds until the next question. `has_any`: as in `Episode.failed`."""
         pause = self.interval * uniform(0.9, 1.1)  # noqa: S311 -- spreads load, guards nothing
         if not answer.reason:
             self.episode.went_well()
             return pause
         if not self.episode.failures:
             self._waits = waits(min(_FIRST_WAIT, self.interval), 2 * self.interval)
-        self.episode.failed(answer.reason)
+        self.episode.failed(answer.reason, refused=answer.refused, has_any=has_any)
         if answer.soon:
             pause = next(self._waits)
         return pause if answer.retry_after is None else max(pause, at_least(answer.retry_after))

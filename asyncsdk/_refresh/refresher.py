@@ -172,7 +172,7 @@ class Refresher:
             self._note_that_all_was_tried()
             if cached.done() and not (answer.reason and answer.soon):
                 self._settled.set()
-            pause = self.polling.after(answer)
+            pause = self.polling.after(answer, has_any=bool(self.rules.sections))
             self._refused = answer.refused
             if self._observers:
                 tell(self._observers, self.health())
@@ -205,10 +205,10 @@ class Refresher:
         try:
             is_new = await self._install(body, BOOTSTRAP)
         except ValueError as error:
-            self._bootstrap.failed(str(error))
+            self._bootstrap.failed(str(error), has_any=bool(self.rules.sections))
             return
         if not is_new and not self.rules.sections:
-            self._bootstrap.failed('it has no rules: `"has_updates": true` is missing')
+            self._bootstrap.failed('it has no rules: `"has_updates": true` is missing', has_any=False)
             return
         self._bootstrap.went_well()
 
@@ -216,7 +216,7 @@ class Refresher:
         try:
             body = await file.news()
         except OSError as error:
-            self._bootstrap.failed(f"the file cannot be read: {type(error).__name__}")
+            self._bootstrap.failed(f"file cannot be read: {type(error).__name__}", has_any=bool(self.rules.sections))
             return
         if body is not None:
             await self._take_given(body)

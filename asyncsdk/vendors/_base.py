@@ -138,8 +138,8 @@ class Response:
         status: HTTP status; 0 when there was no whole answer.
         headers: With lower-case names.
         body: The start of the body, at most 1 MB; of what was fetched, the whole.
-        error: Without an answer, what happened: `timeout`, `refused`, `connection lost`, `certificate`,
-            `request` (it cannot be sent at all), ...
+        error: Without an answer, what happened: `timeout`, `connection refused`, `connection lost`,
+            `certificate`, `request` (it cannot be sent at all), ...
     """
 
     status: int

@@ -54,7 +54,7 @@ async def test_a_request_without_an_answer_says_why() -> None:
     exchange = await answered
     await client.aclose(timeout=0.1)
 
-    assert (exchange.status, exchange.error) == (0, "refused")
+    assert (exchange.status, exchange.error) == (0, "connection refused")
 
 
 async def test_a_request_that_is_cut_off_at_close_ends_too(server: DevServer) -> None:

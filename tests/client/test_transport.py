@@ -103,7 +103,7 @@ async def test_a_refused_connection_has_a_name(transport: Transport) -> None:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
 
-        assert (await transport.send(request(url))).error == "refused"
+        assert (await transport.send(request(url))).error == "connection refused"
 
 
 async def test_an_unknown_host_has_a_name(transport: Transport) -> None:

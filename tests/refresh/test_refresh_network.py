@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import logging
 import zlib
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -11,6 +12,7 @@ from aiohttp import web
 from asyncsdk._model.reports import RulesetChange
 from asyncsdk._refresh import Refresher
 from asyncsdk.vendors._base import Request, Response
+from asyncsdk.vendors.statsig import Rules, Statsig
 from refresh.vendor import ADA, KEY, NOTHING_NEW, Vendor, gate, refresher, rules, running, serving, statsig, until
 
 
@@ -199,13 +201,37 @@ async def test_an_outage_is_one_line_in_the_log_and_its_end_another(
     ]
 
 
+async def test_a_key_that_is_refused_is_one_error(vendor: Vendor, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "asyncsdk")
+    vendor.script = [503, 401, 403, 401]
+    async with running(refresher(statsig(vendor))) as made:
+        await until(lambda: not vendor.script and passes(made))
+
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "rules: status 503; no rules yet: lookups answer their fallbacks"),
+        ("ERROR", "rules: status 401 (is the key right?); no rules yet: lookups answer their fallbacks"),
+        ("INFO", "rules: is well again"),
+    ]
+
+
+async def test_a_file_that_is_not_there_leaves_no_rules(
+    vendor: Vendor, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    source = Statsig("secret-key", offline=True, rules=Rules(bootstrap=tmp_path / "none.json"))
+    async with running(refresher(source)):
+        await until(lambda: bool(caplog.records))
+
+    said = "bootstrap: file cannot be read: FileNotFoundError; no rules yet: lookups answer their fallbacks"
+    assert [record.getMessage() for record in caplog.records] == [said]
+
+
 async def test_a_server_that_is_gone_and_back_is_no_different(vendor: Vendor) -> None:
     async with serving(Vendor()) as lost:
         made = refresher(statsig(lost))
         async with running(made):
             await made.ready(5)
     async with running(made):
-        await until(lambda: made.health().last_error == "refused")
+        await until(lambda: made.health().last_error == "connection refused")
         assert passes(made)
         lost.body = rules(2, gate("new"))
         async with serving(lost):

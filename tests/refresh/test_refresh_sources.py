@@ -114,7 +114,7 @@ async def test_a_file_that_comes_later_is_taken_then(tmp_path: Path) -> None:
     file = tmp_path / "rules.json"
     async with running(refresher(statsig(bootstrap=file, offline=True))) as made:
         assert not await made.ready(5)
-        assert made.health().last_error == "the file cannot be read: FileNotFoundError"
+        assert made.health().last_error == "file cannot be read: FileNotFoundError"
         file.write_bytes(rules())
 
         await until(lambda: passes(made))

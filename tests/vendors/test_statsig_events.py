@@ -297,7 +297,9 @@ def test_events_that_may_have_arrived_are_given_up_if_told_to(error: str) -> Non
     assert (list(verdict.retry), verdict.unwell) == ([1], True)
 
 
-@pytest.mark.parametrize("answer", [Response(0, error="refused"), Response(503), Response(0, error="name not found")])
+@pytest.mark.parametrize(
+    "answer", [Response(0, error="connection refused"), Response(503), Response(0, error="name not found")]
+)
 def test_events_that_cannot_have_arrived_are_sent_again(answer: Response) -> None:
     verdict = Statsig("secret-key", ambiguous="drop").judge(answer, [CUSTOM, EXPOSURE])
 
