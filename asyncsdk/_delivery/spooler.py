@@ -221,6 +221,7 @@ class Spooler:
 
     def _adopted(self, found: Sequence[Adopted]) -> None:
         for adopted in found:
+            logger.info("took over events of a process that ended: %s", adopted)
             for feed in (feed for feed in self._feeds if feed.label in adopted.destinations):
                 feed.inherit(adopted.file)
 

@@ -128,11 +128,14 @@ class Adopted:
 
     Attributes:
         file: The number it has from now on.
-        destinations: Which of those that were asked for have events in it.
+        destinations: Which of those that were asked for have events in it, and how many; 0 if they cannot be counted.
     """
 
     file: int
-    destinations: Sequence[str]
+    destinations: Mapping[str, int]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {events:,}" for name, events in self.destinations.items())
 
 
 class SpoolFiles(Protocol):

@@ -1,6 +1,7 @@
 """A client with a spool: what is accepted is on disk, and gets from there to every vendor it is owed to."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -62,6 +63,20 @@ async def test_an_awaited_event_is_on_disk(tmp_path: Path, server: DevServer) ->
         files = [path.read_bytes() for path in (tmp_path / "spool").iterdir()]
         assert any(b'"event_type":"Bought"' in data for data in files)
         await one.aclose(timeout=0)
+
+
+async def test_events_that_are_taken_over_are_logged_and_counted(
+    tmp_path: Path, server: DevServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    await left_behind(tmp_path, server, "a", "b")
+    caplog.set_level(logging.INFO, "asyncsdk")
+    async with client(tmp_path, rudderstack(server), amplitude(server)) as two:
+        await server.received("amplitude", 2)
+        report = await two.aclose()
+
+    said = [record.getMessage() for record in caplog.records if record.name == "asyncsdk.spool"]
+    assert said == ["took over events of a process that ended: RudderStack 2, Amplitude 2"]
+    assert report.destinations["Amplitude"].accepted == 2
 
 
 async def test_what_a_client_leaves_the_next_one_delivers_under_the_same_ids(tmp_path: Path, server: DevServer) -> None:

@@ -112,6 +112,17 @@ def test_a_file_without_events_for_us_is_left_to_others(left: Path) -> None:
     assert Process(left).find() == ["a", "b", "c"]
 
 
+def test_what_waits_in_a_file_is_counted_when_it_is_taken_over(tmp_path: Path) -> None:
+    first, second = Process(tmp_path), Process(tmp_path)
+    kept = first.keep(block("a", "b", "c"), block("d", destination="Statsig"), block("e"), block("f"))
+    first.settle(kept.file, 3, progress={1: 0b01})
+    first.die()
+
+    [adopted] = second.adopt("Amplitude", "RudderStack", "Statsig")
+
+    assert str(adopted) == "Amplitude 3, Statsig 1"
+
+
 def test_a_file_that_has_none_left_for_us_is_let_go(tmp_path: Path) -> None:
     first, second = Process(tmp_path), Process(tmp_path)
     first.keep(block("a"), block("b", destination="Statsig"))

@@ -97,6 +97,15 @@ class Opened:
         except sqlite3.Error:
             return False
 
+    def waiting(self, destinations: Sequence[str]) -> dict[str, int]:
+        """Count what waits for each of these destinations; 0 where that is not possible now."""
+        found = dict.fromkeys(destinations, 0)
+        with suppress(sqlite3.Error):
+            for destination, events, done in self.database.counts():
+                if destination in found:
+                    found[destination] += events - done.bit_count()
+        return found
+
     def close(self) -> Claim:
         """Close the database; the right to it is handed back."""
         self.database.close()
