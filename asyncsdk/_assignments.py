@@ -5,6 +5,7 @@ A lookup does no IO: it sees what was loaded, and changes that and the queue of 
 
 import asyncio
 import logging
+from collections import OrderedDict
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -53,7 +54,7 @@ class Assignments:
     unsaved: int = attrs.field(default=0, init=False)
     lost: int = attrs.field(default=0, init=False)
     # By key, the one that was loaded last at the end.
-    _units: dict[str, dict[str, Entry]] = attrs.field(factory=dict, init=False)
+    _units: OrderedDict[str, dict[str, Entry]] = attrs.field(factory=OrderedDict, init=False)
     _queue: dict[str, Changes] = attrs.field(factory=dict, init=False)
     _loading: Episode = attrs.field(factory=lambda: Episode("sticky assignments cannot be loaded"), init=False)
     _saving: Episode = attrs.field(factory=lambda: Episode("sticky assignments cannot be saved"), init=False)
@@ -126,10 +127,10 @@ class Assignments:
         self._loading.went_well()
         for name, entry in {**changes, **self._queue.get(key, {})}.items():
             _put(found, name, entry)
-        self._units.pop(key, None)
         self._units[key] = found
+        self._units.move_to_end(key)
         if len(self._units) > MOST_UNITS:
-            del self._units[next(iter(self._units))]
+            self._units.popitem(last=False)
         return True
 
     # --- saving -----------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 from asyncsdk import Client, ConfigurationError, Rules, User, WrongEventLoopError
 from asyncsdk import _assignments as limits
 from asyncsdk._rules.loading import load_now
+from asyncsdk.dev import DevServer
 from asyncsdk.stores import AssignmentStore, FileAssignments, MemoryAssignments
 from gates.conftest import ADA, rule, ruleset, spec, statsig
 
@@ -198,6 +199,36 @@ async def test_lookups_tell_their_watchers_of_it(client: Client) -> None:
     await client.get_experiment(ADA, "button")
 
     assert [answer.details.reason for answer in seen] == ["Bootstrap:Recognized", "Persisted"]
+
+
+async def test_what_is_kept_is_exposed_as_it_was(store: Moody) -> None:
+    kept = {
+        "value": True,
+        "json_value": {"color": "gold"},
+        "rule_id": "old",
+        "group_name": "Old",
+        "secondary_exposures": [{"gate": "open", "gateValue": "true", "ruleID": "all"}],
+        "undelegated_secondary_exposures": [],
+        "config_delegate": "button",
+        "explicit_parameters": ["color"],
+        "config_version": 9,
+    }
+    for name in ("button", "page"):
+        await store.kept.save(KEY, name, kept)
+    async with DevServer() as server:
+        source = Rules(bootstrap=rules(), specs_url="http://127.0.0.1:9/v2/none", assignments=store)
+        async with Client(statsig(server, rules=source)) as client:
+            await client.load_assignments(ADA)
+            await client.get_experiment(ADA, "button")
+            (await client.get_layer(ADA, "page")).get("color")
+        experiment, parameter = (event.body for event in server.accepted("statsig"))
+
+    said = {"ruleID": "old", "reason": "Persisted", "configVersion": "9"}
+    assert experiment["metadata"].items() >= {"config": "button", "rulePassed": "true", **said}.items()
+    assert experiment["secondaryExposures"] == parameter["secondaryExposures"] == kept["secondary_exposures"]
+    assert parameter["metadata"].items() >= {
+        "config": "page", "allocatedExperiment": "button", "parameterName": "color", "isExplicitParameter": "true", **said
+    }.items()  # fmt: skip
 
 
 async def test_another_thread_assigns_too(client: Client, store: Moody) -> None:
