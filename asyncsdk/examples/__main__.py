@@ -6,15 +6,13 @@ Nothing leaves this machine. The shops on Starlette and FastAPI need uvicorn.
 import argparse
 import asyncio
 import importlib
-import socket
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from aiohttp import web
 
 from asyncsdk import Amplitude, Client, RudderStack, Rules, Statsig, redact
@@ -50,7 +48,9 @@ def make_client(url: str) -> Client:
 async def serving(app: Any, port: int) -> AsyncIterator[str]:
     """Serve an application of any of the frameworks on this machine; gives its address. Port 0 takes a free one."""
     if not isinstance(app, web.Application):
-        async with _serving_asgi(app, port) as url:
+        from asyncsdk.examples._uvicorn import serving_asgi  # noqa: PLC0415 -- the shop on aiohttp needs no uvicorn
+
+        async with serving_asgi(app, port) as url:
             yield url
         return
     runner = web.AppRunner(app, access_log=None)
@@ -62,36 +62,18 @@ async def serving(app: Any, port: int) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, which leaves signals to the main program."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-@asynccontextmanager
-async def _serving_asgi(app: Any, port: int) -> AsyncIterator[str]:
-    server = _Server(uvicorn.Config(app, lifespan="on", log_level="warning"))
-    with socket.create_server(("127.0.0.1", port)) as listening:
-        running = asyncio.create_task(server.serve(sockets=[listening]))
-        while not server.started:  # noqa: ASYNC110 -- uvicorn has no other way to tell
-            await asyncio.sleep(0.01)
-        try:
-            yield "http://{}:{}".format(*listening.getsockname())
-        finally:
-            server.should_exit = True
-            await running
-
-
 def main(arguments: Sequence[str]) -> None:
     """Run the shop that the command line names."""
     parser = argparse.ArgumentParser("python -m asyncsdk.examples", description=__doc__)
     parser.add_argument("shop", choices=SHOPS)
     parser.add_argument("--port", type=int, default=8080)
     told = parser.parse_args(arguments)
-    with suppress(KeyboardInterrupt):
-        asyncio.run(play(told.shop, told.port))
+    try:
+        with suppress(KeyboardInterrupt):
+            asyncio.run(play(told.shop, told.port))
+    except ModuleNotFoundError as error:
+        framework = told.shop.removesuffix("_shop")
+        parser.exit(1, f"{told.shop} needs {error.name}: pip install {framework} uvicorn\n")
 
 
 if __name__ == "__main__":

@@ -231,6 +231,33 @@ def test_a_shop_that_there_is_not_is_refused(
     assert "fastapi_shop" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("missing", ["fastapi", "uvicorn"])
+def test_a_shop_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    for name in ("asyncsdk.examples.fastapi_shop", "asyncsdk.examples._uvicorn"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+
+    with pytest.raises(SystemExit):
+        main(["fastapi_shop", "--port", "0"])
+
+    assert capsys.readouterr().err == f"fastapi_shop needs {missing}: pip install fastapi uvicorn\n"
+
+
+def test_what_shops_there_are_is_said_without_uvicorn(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "asyncsdk.examples._uvicorn", raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.setattr(sys, "argv", ["examples"])
+
+    with pytest.raises(SystemExit):
+        runpy.run_path(examples.__file__, run_name="__main__")
+
+    assert "{aiohttp_shop,fastapi_shop,starlette_shop}" in capsys.readouterr().err
+
+
 def test_closing_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(coroutine: Any) -> None:
         coroutine.close()
