@@ -1,5 +1,6 @@
 """asyncsdk in Starlette: `lifespan(client)`, `FlagsMiddleware`, and then `flags(request)` in any endpoint."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -13,6 +14,8 @@ from asyncsdk.integrations._context import CURRENT, carry_flags
 from asyncsdk.integrations._identity import CurrentRequest, Identity, RequestContext, Seen, UserOf, Who, is_sticky
 
 __all__ = ["FlagsMiddleware", "client", "client_of", "flags", "from_header", "lifespan", "session_user", "user"]
+
+logger = logging.getLogger("asyncsdk")
 
 App = TypeVar("App")
 
@@ -88,6 +91,7 @@ class FlagsMiddleware:
     ) -> None:
         self.app = app
         self._identity = Identity(user, _see, trusted_proxies, anonymous_cookie)
+        self._wants_session = user is session_user
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -95,6 +99,8 @@ class FlagsMiddleware:
         if _CLIENT not in state:
             await self.app(scope, receive, send)
             return
+        if self._wants_session:
+            self._check_session(scope)
         connection = HTTPConnection(scope)
         context = await self._identity.begin(state[_CLIENT], connection, is_sticky=state[_STICKY])
         scope[_CONTEXT] = context
@@ -104,6 +110,15 @@ class FlagsMiddleware:
             await self.app(scope, receive, send if self._identity.cookie is None else self._keep(connection, send))
         finally:
             CURRENT.set(outer)
+
+    def _check_session(self, scope: Scope) -> None:
+        """Look at the first request: without a session, nobody would ever be known."""
+        self._wants_session = False
+        if "session" not in scope:
+            logger.warning(
+                "no request has a session, so everybody is anonymous: "
+                "put SessionMiddleware before FlagsMiddleware, or say who makes a request by `user=`"
+            )
 
     def _keep(self, connection: HTTPConnection, send: Send) -> Send:
         """Let the response set a new visitor's cookie."""

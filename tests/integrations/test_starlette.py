@@ -109,13 +109,26 @@ async def test_an_application_that_is_started_twice_makes_two_clients() -> None:
 # --- the middleware -------------------------------------------------------------------------------------------
 
 
-async def test_who_is_signed_in_is_in_the_session(sdk: Client) -> None:
+async def test_who_is_signed_in_is_in_the_session(sdk: Client, caplog: pytest.LogCaptureFixture) -> None:
     sessions = Middleware(SessionMiddleware, secret_key="of-a-test")
     app = Starlette(
         routes=[Route("/", gate), Route("/login", login)], lifespan=lifespan(sdk), middleware=[sessions, FLAGS]
     )
 
     assert await ask(app, "/", "/login", "/") == [[None, False, True], "welcome", ["ada.lovelace", True, True]]
+    assert "SessionMiddleware" not in caplog.text
+
+
+@pytest.mark.parametrize(("settings", "lines"), [({}, 1), ({"user": None}, 0), ({"user": lambda _: "ada"}, 0)])
+async def test_that_there_are_no_sessions_is_said_once(
+    sdk: Client, caplog: pytest.LogCaptureFixture, settings: dict[str, Any], lines: int
+) -> None:
+    middleware = [Middleware(FlagsMiddleware, **settings)]
+    app = Starlette(routes=[Route("/", gate)], lifespan=lifespan(sdk), middleware=middleware)
+
+    await ask(app, "/", "/")
+
+    assert caplog.text.count("put SessionMiddleware before FlagsMiddleware") == lines
 
 
 async def test_what_runs_in_a_task_of_its_own_is_the_requests_too(sdk: Client) -> None:
