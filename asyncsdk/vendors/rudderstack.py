@@ -36,6 +36,7 @@ from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._answers import by_status
 from asyncsdk.vendors._base import ExposureScope, Limits, Overflow, Refusal, Request, Response, Verdict
+from asyncsdk.vendors._framing import framed
 from asyncsdk.vendors._settings import (
     check_exposures,
     check_key,
@@ -150,7 +151,7 @@ class RudderStack:
     def frame(self, chunks: Sequence[bytes], now_ms: int) -> Request:
         """Put the events into one body, each with the time of this attempt."""
         sent_at = b',"sentAt":"%b"}' % iso(now_ms).encode()
-        body = b'{"batch":[%b%b]%b' % ((sent_at + b",").join(chunks), sent_at, sent_at)
+        body = framed(b'{"batch":[', chunks, sent_at + b",", b"%b]%b" % (sent_at, sent_at))
         credentials = b64encode(f"{self.write_key}:".encode()).decode()
         headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
         return Request(self.url, PATH, headers, body, 1024 if self.gzip else None, events=len(chunks))

@@ -24,6 +24,7 @@ from asyncsdk._model.users import User, text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import ExposureScope, Limits, Overflow, Refusal, Request, Response, Verdict
+from asyncsdk.vendors._framing import framed
 from asyncsdk.vendors._settings import (
     check_exposures,
     check_key,
@@ -191,7 +192,7 @@ class Amplitude:
         if self.min_id_length is not None:
             rest["options"] = {"min_id_length": self.min_id_length}
         key = orjson.dumps(self.api_key)
-        body = b'{"api_key":%b,"events":[%b}],%b' % (key, b"},".join(chunks), orjson.dumps(rest)[1:])
+        body = framed(b'{"api_key":%b,"events":[' % key, chunks, b"},", b"}]," + orjson.dumps(rest)[1:])
         compress = self._address in _OWN_ADDRESSES if self.gzip is None else self.gzip
         gzip_from = GZIP_FROM if compress else None
         return Request(self._address, self.canonical_path, _HEADERS, body, gzip_from, events=len(chunks))

@@ -28,6 +28,7 @@ from asyncsdk._model.users import User, text_id
 from asyncsdk._version import __version__
 from asyncsdk.vendors._answers import by_status
 from asyncsdk.vendors._base import Refusal, Request, Response, Verdict
+from asyncsdk.vendors._framing import framed
 from asyncsdk.vendors.statsig.headers import SDK_TYPE, common_headers
 
 PATH = "/v1/log_event"
@@ -94,7 +95,7 @@ def frame(chunks: Sequence[bytes], now_ms: int, url: str, secret_key: str, sessi
         **common_headers(secret_key, session_id, now_ms),
         "STATSIG-EVENT-COUNT": str(len(chunks)),
     }
-    body = b'{"events":[%b}],"statsigMetadata":%b}' % (b"},".join(chunks), orjson.dumps(metadata))
+    body = framed(b'{"events":[', chunks, b"},", b'}],"statsigMetadata":%b}' % orjson.dumps(metadata))
     return Request(url, PATH, headers, body, GZIP_FROM, events=len(chunks))
 
 
