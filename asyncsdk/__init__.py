@@ -2,7 +2,7 @@
 
 from asyncsdk._client import Client
 from asyncsdk._flags import Flags
-from asyncsdk._middleware import Middleware, Next, Payload, redact, sample
+from asyncsdk._middleware import Middleware, Next, Payload, edit, redact, sample
 from asyncsdk._model.amplitude import Identify, IngestionMetadata, Plan, Revenue
 from asyncsdk._model.events import Alias, Event, Group, IdentifyEvent, LogEvent, Page, RawEvent, Screen, Track
 from asyncsdk._model.receipts import Delivery, Receipt
@@ -88,6 +88,7 @@ __all__ = [
     "Middleware",
     "Next",
     "Payload",
+    "edit",
     "redact",
     "sample",
     # What goes wrong.

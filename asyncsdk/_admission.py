@@ -15,7 +15,7 @@ import attrs
 
 from asyncsdk import _middleware
 from asyncsdk._delivery.lane import Lane
-from asyncsdk._middleware import Middleware, MiddlewareWaitsError, Payload
+from asyncsdk._middleware import Edit, Middleware, MiddlewareWaitsError, Payload
 from asyncsdk._model.events import Alias, Event, check
 from asyncsdk._model.receipts import Delivery, Receipt, Record
 from asyncsdk._model.reports import DELIBERATE
@@ -76,6 +76,7 @@ class Admission:
     Attributes:
         lanes: One per destination.
         middleware: In the order in which events meet it.
+        may_suspend: Whether some of it is more than an `edit`, and may have to be awaited.
         ids: Where ids come from; another one in each process.
         may_raise: Whether a full lane makes an awaited verb raise.
         may_wait: Whether one makes it wait, or a spool does.
@@ -93,6 +94,8 @@ class Admission:
         """
         self.lanes = tuple(lanes)
         self.middleware: tuple[Middleware, ...] = ()
+        self.may_suspend = False
+        self._edits: tuple[Edit, ...] = ()
         self.ids = Ids()
         self._seen_errors: set[type] = set()
         self._now, self._now_ms = 0.0, 0
@@ -104,6 +107,12 @@ class Admission:
         self.may_raise = any(lane.destination.overflow == "raise" for lane in lanes)
         self._always_drops = all(lane.destination.overflow == "drop" for lane in lanes)
 
+    def add_middleware(self, function: Middleware) -> None:
+        """Let events meet `function` after those added earlier."""
+        self.middleware += (function,)
+        self._edits = tuple(one for one in self.middleware if isinstance(one, Edit))
+        self.may_suspend = len(self._edits) < len(self.middleware)
+
     def prepare(self, event: Event) -> Receipt:
         """Check, stamp and encode an event; nothing is queued or counted yet.
 
@@ -114,14 +123,16 @@ class Admission:
         message_id, now_ms = self._stamp(event)
         if not self.middleware:
             return self._encode(event, key, message_id, now_ms)
+        if not self.may_suspend:
+            return self._edit(event, key, message_id, now_ms)
         payload = _payload(event, message_id)
         try:
             passed = _middleware.run_at_once(self.middleware, payload)
         except MiddlewareWaitsError:
             raise
         except Exception as error:  # noqa: BLE001 -- the user's own function: it costs its event, and is logged
-            return self._blame_middleware(payload.event, now_ms, error)
-        return self._encode_passed(payload.event, key, passed, now_ms)
+            return self._blame_middleware(payload.event, message_id, now_ms, error)
+        return self._encode_passed(payload.event, key, message_id, now_ms, None if passed is None else passed.event)
 
     async def prepare_patiently(self, event: Event) -> Receipt:
         """Do the same with middleware that may wait."""
@@ -131,8 +142,8 @@ class Admission:
         try:
             passed = await _middleware.run(self.middleware, payload)
         except Exception as error:  # noqa: BLE001 -- the user's own function: it costs its event, and is logged
-            return self._blame_middleware(payload.event, now_ms, error)
-        return self._encode_passed(payload.event, key, passed, now_ms)
+            return self._blame_middleware(payload.event, message_id, now_ms, error)
+        return self._encode_passed(payload.event, key, message_id, now_ms, None if passed is None else passed.event)
 
     def commit(self, receipt: Receipt, *, may_raise: bool = True) -> Receipt:
         """Put a prepared event into every lane that takes it.
@@ -184,18 +195,25 @@ class Admission:
             self._now, self._now_ms = now, int(time.time() * 1000)
         return next(self.ids.texts) if given is None else str(given), self._now_ms
 
-    def _encode_passed(self, original: Event, key: str, passed: Payload | None, now_ms: int) -> Receipt:
+    def _edit(self, event: Event, key: str, message_id: str, now_ms: int) -> Receipt:
+        """Encode what edits make of an event, which needs no copy for that."""
+        try:
+            edited = _middleware.run_edits(self._edits, event)
+        except Exception as error:  # noqa: BLE001 -- the user's own function: it costs its event, and is logged
+            return self._blame_middleware(event, message_id, now_ms, error)
+        return self._encode_passed(event, key, message_id, now_ms, edited)
+
+    def _encode_passed(self, original: Event, key: str, message_id: str, now_ms: int, passed: Event | None) -> Receipt:
         """Encode what came out of the middleware, if anything did; `key` is that of the original."""
         if passed is None:
-            return self._refuse(original, now_ms, DELIBERATE)
+            return self._refuse(original, message_id, now_ms, DELIBERATE)
         try:
-            event = passed.event
-            if event is not original:
-                key = check(event)
-            return self._encode(event, key, str(event.message_id or original.message_id), now_ms, original)
+            if passed is original:
+                return self._encode(original, key, message_id, now_ms)
+            return self._encode(passed, check(passed), str(passed.message_id or message_id), now_ms, original)
         except Exception as error:  # noqa: BLE001 -- what middleware made of it may be anything
             self._encode(original, "", "", now_ms)  # raises if it was the caller's own event that could not be sent
-            return self._blame_middleware(original, now_ms, error)
+            return self._blame_middleware(original, message_id, now_ms, error)
 
     def _encode(self, event: Event, key: str, message_id: str, now_ms: int, original: Event | None = None) -> Receipt:
         """Make the records of an event, one per lane, or the reason why there is none."""
@@ -243,18 +261,18 @@ class Admission:
                 msg = f"the queue of {lane.destination.name} is full: {lane.ledger.held_events:,} events"
                 raise QueueFullError(msg)
 
-    def _blame_middleware(self, event: Event, now_ms: int, error: Exception) -> Receipt:
+    def _blame_middleware(self, event: Event, message_id: str, now_ms: int, error: Exception) -> Receipt:
         """Drop an event that a middleware failed on; each kind of failure is logged once."""
         if type(error) not in self._seen_errors:
             self._seen_errors.add(type(error))
             msg = "a middleware failed, or made an event invalid; that drops the event (logged once, counted always)"
             logger.error(msg, exc_info=error)
-        return self._refuse(event, now_ms, "middleware error")
+        return self._refuse(event, message_id, now_ms, "middleware error")
 
-    def _refuse(self, event: Event, now_ms: int, reason: str) -> Receipt:
+    def _refuse(self, event: Event, message_id: str, now_ms: int, reason: str) -> Receipt:
         """Give an event that middleware stopped its fate: the same at every destination."""
         outcomes: list[Record | Delivery] = [Delivery(name, "dropped", reason=reason) for name in self._names]
-        return Receipt(str(event.message_id), event, now_ms, self._names, outcomes, self._wait)
+        return Receipt(message_id, event, now_ms, self._names, outcomes, self._wait)
 
 
 def _payload(event: Event, message_id: str) -> Payload:

@@ -229,10 +229,10 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         Raises:
             ConfigurationError: It cannot be called.
         """
-        if not callable(function) or getattr(function, "__name__", "") in ("redact", "sample"):
-            msg = "a middleware is a function of (payload, next); redact(...) and sample(...) make one"
+        if not callable(function) or getattr(function, "__name__", "") in ("redact", "sample", "edit"):
+            msg = "a middleware is a function of (payload, next); redact(...), sample(...) and edit(...) make one"
             raise ConfigurationError(msg)
-        self._admission.middleware += (function,)
+        self._admission.add_middleware(function)
         return self
 
     add_event_middleware = add_middleware
@@ -253,9 +253,11 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             ClientClosedError: The client was not started, or is closed.
             ForkedProcessError: It was started in the parent of this process.
         """
-        self._life.check_admission()
+        is_at_home = self._life.is_on_its_loop
+        if not is_at_home or not self._life.takes_events:  # a forked child runs no loop or another one
+            self._life.check_admission()
         receipt = self._admission.prepare(event)
-        if self._life.is_on_its_loop:
+        if is_at_home:
             return self._admission.commit(receipt) if self._spooler is None else self._spooler.put(receipt)
         self._life.call_soon(partial(self._commit_from_afar, receipt))
         return receipt
@@ -266,7 +268,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         if not self._taken % _TURN_EVERY:
             await asyncio.sleep(0)  # a loop that only tracks would leave no time for sending
         life.check_caller()
-        if admission.middleware:
+        if admission.may_suspend:
             receipt = await admission.prepare_patiently(event)
             life.check_admission()
         else:

@@ -119,6 +119,46 @@ def run_at_once(middleware: tuple[Middleware, ...], payload: Payload) -> Payload
     raise MiddlewareWaitsError(msg)
 
 
+@attrs.frozen
+class Edit:
+    """Middleware of a plain function: made by `edit`. Among others of its kind it costs a tenth of what another does.
+
+    Attributes:
+        function: Gives the event, or another; None drops it.
+    """
+
+    function: Callable[[Event], Event | None]
+
+    def __call__(self, payload: Payload, next: Next) -> Awaitable[None] | None:
+        """Pass on what the function gives."""
+        event = self.function(payload.event)
+        if event is None:
+            return None
+        return next(payload if event is payload.event else Payload(event, payload.extra))
+
+
+def edit(function: Callable[[Event], Event | None]) -> Edit:
+    """Make a middleware of a function that gives the event it is given, or another (`attrs.evolve`); None drops it.
+
+    Raises:
+        ConfigurationError: It cannot be called.
+    """
+    if not callable(function):
+        msg = "edit takes a function that is given an event and gives one: edit(lambda event: ...)"
+        raise ConfigurationError(msg)
+    return Edit(function)
+
+
+def run_edits(edits: tuple[Edit, ...], event: Event) -> Event | None:
+    """Lead an event through edits; None when one of them drops it."""
+    edited: Event | None = event
+    for one in edits:
+        if edited is None:
+            break
+        edited = one.function(edited)
+    return edited
+
+
 _USER_TEXTS = ("email", "ip", "user_agent", "country", "locale", "app_version")
 
 

@@ -1,12 +1,12 @@
 """The request that code runs for: where it finds its flags, and what its events carry."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Protocol
 
 import attrs
 
-from asyncsdk import ConfigurationError, Event, Flags, LogEvent, Next, Page, Payload, Screen, Track, User
+from asyncsdk import ConfigurationError, Event, Flags, LogEvent, Page, Screen, Track, User, edit
 
 
 class Current(Protocol):
@@ -40,15 +40,14 @@ def current_flags() -> Flags:
     return current.flags
 
 
-def carry_flags(payload: Payload, next: Next) -> Awaitable[None] | None:
+@edit
+def carry_flags(event: Event) -> Event:
     """Let a request's events carry what it read, as those do that are sent through its `Flags`: an event middleware."""
-    current, event = CURRENT.get(), payload.event
+    current = CURRENT.get()
     if current is None or _carries(event):
-        return next(payload)
+        return event
     read = current.read_by(event.user)
-    if not read:
-        return next(payload)
-    return next(Payload(_carrying(event, {"feature_flags": dict(read)}), payload.extra))
+    return _carrying(event, {"feature_flags": dict(read)}) if read else event
 
 
 def is_same_person(one: User, other: User) -> bool:

@@ -9,12 +9,14 @@ import pytest
 from asyncsdk import (
     Client,
     ConfigurationError,
+    Event,
     Identify,
     InvalidEventError,
     Next,
     Payload,
     Revenue,
     Track,
+    edit,
     redact,
     sample,
 )
@@ -225,6 +227,61 @@ async def test_middleware_may_track_itself(server: DevServer) -> None:
         await client.track(ADA, "a")
 
     assert [body["event"] for body in bodies(server)] == ["audit", "a"]
+
+
+def renamed(event: Event) -> Event | None:
+    """Drop secrets, fail on odd things, and rename the rest."""
+    if not isinstance(event, Track) or event.name == "odd":
+        raise TypeError
+    return None if event.name == "secret" else attrs.evolve(event, name=f"{event.name}!")
+
+
+async def test_an_edit_changes_events_and_drops_them(server: DevServer) -> None:
+    async with Client(rudderstack(server)).add_middleware(edit(renamed)) as client:
+        receipts = [await client.track(ADA, name) for name in ("a", "secret", "odd")]
+        fates = [(await receipt)["RudderStack"] for receipt in receipts]
+
+    assert [(fate.status, fate.reason) for fate in fates] == [
+        ("delivered", ""),
+        ("dropped", "middleware"),
+        ("dropped", "middleware error"),
+    ]
+    assert [(body["event"], body["messageId"]) for body in bodies(server)] == [("a!", receipts[0].event_id)]
+    assert "middleware changed name" in receipts[0].explain()
+
+
+async def test_an_edit_that_makes_an_event_invalid_costs_that_event(server: DevServer) -> None:
+    broken = edit(lambda event: Track(event.user, "b", {"k": object()}))
+
+    async with Client(rudderstack(server)).add_middleware(broken) as client:
+        assert (await (await client.track(ADA, "a")))["RudderStack"].reason == "middleware error"
+        with pytest.raises(InvalidEventError):
+            await client.track(ADA, "a", {"own mistake": object()})
+
+
+async def test_edits_stand_in_line_with_other_middleware(server: DevServer) -> None:
+    async def cry(payload: Payload, next: Next) -> None:
+        assert isinstance(payload.event, Track)
+        await next(Payload(attrs.evolve(payload.event, name=str(payload.event.name).upper()), payload.extra))
+
+    keep = edit(lambda event: event)
+    client = Client(rudderstack(server)).add_middleware(edit(renamed)).add_middleware(cry)
+    async with client.add_middleware(keep).add_middleware(edit(renamed)).add_middleware(keep):
+        await client.track(ADA, "a")
+        await client.track(ADA, "secret")
+
+    assert [body["event"] for body in bodies(server)] == ["A!!"]
+
+
+async def test_an_event_that_an_edit_drops_meets_no_other(server: DevServer) -> None:
+    client = Client(rudderstack(server)).add_middleware(edit(lambda event: None)).add_middleware(edit(renamed))
+    async with client:
+        assert (await (await client.track(ADA, "odd")))["RudderStack"].reason == "middleware"
+
+
+def test_edit_wants_a_function() -> None:
+    with pytest.raises(ConfigurationError, match="a function that is given an event"):
+        edit("drop")  # type: ignore[arg-type]
 
 
 def test_middleware_is_a_function() -> None:

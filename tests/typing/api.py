@@ -64,6 +64,7 @@ from asyncsdk import (
     Track,
     User,
     WrongEventLoopError,
+    edit,
     redact,
     sample,
 )
@@ -250,7 +251,7 @@ def count(payload: Payload, next: Next) -> Awaitable[None] | None:
     return next(payload) if not payload.extra.get("internal") else None
 
 
-ready_made: list[Middleware] = [stamp, count, redact("password"), sample(0.1, salt="a")]
+ready_made: list[Middleware] = [stamp, count, redact("password"), sample(0.1, salt="a"), edit(lambda event: event)]
 client.add_middleware(stamp).add_middleware(count).add_middleware(redact("password", replacement="-"))
 client.add_middleware(lambda payload: None)  # type: ignore[misc,arg-type]
 
