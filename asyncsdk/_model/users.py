@@ -56,33 +56,33 @@ class User:
 def line_of(user: User) -> str:
     """Say whose line the events of a user stand in, and refuse a user that no vendor could take.
 
+    The user remembers the answer (`_line`), so that it is not asked for again.
+
     Raises:
         InvalidEventError: There is no id, or a field is of a wrong type: lookups put up with that, vendors do not.
     """
-    line = user._line  # noqa: SLF001 -- the slot is for this
-    if line is None:
-        line = order_key(user)
-        if not line:
-            msg = (
-                "the user needs a user_id, an anonymous_id or a device_id that is not blank "
-                "(in a web service: anonymous_cookie=)"
-            )
-            raise InvalidEventError(msg)
-        # Written out, and not looked at closely unless something is odd.
-        if (
-            (user.ip is not None and type(user.ip) is not str)
-            or (user.user_agent is not None and type(user.user_agent) is not str)
-            or (user.locale is not None and type(user.locale) is not str)
-            or (user.email is not None and type(user.email) is not str)
-            or (user.country is not None and type(user.country) is not str)
-            or (user.app_version is not None and type(user.app_version) is not str)
-            or (user.custom is not None and type(user.custom) is not dict)
-            or (user.custom_ids is not None and type(user.custom_ids) is not dict)
-            or (user.private_attributes is not None and type(user.private_attributes) is not dict)
-            or (user.statsig_environment is not None and type(user.statsig_environment) is not dict)
-        ):
-            _check_fields(user)
-        user._line = line  # noqa: SLF001 -- see above
+    line = order_key(user)
+    if not line:
+        msg = (
+            "the user needs a user_id, an anonymous_id or a device_id that is not blank "
+            "(in a web service: anonymous_cookie=)"
+        )
+        raise InvalidEventError(msg)
+    # Written out, and not looked at closely unless something is odd.
+    if (
+        (user.ip is not None and type(user.ip) is not str)
+        or (user.user_agent is not None and type(user.user_agent) is not str)
+        or (user.locale is not None and type(user.locale) is not str)
+        or (user.email is not None and type(user.email) is not str)
+        or (user.country is not None and type(user.country) is not str)
+        or (user.app_version is not None and type(user.app_version) is not str)
+        or (user.custom is not None and type(user.custom) is not dict)
+        or (user.custom_ids is not None and type(user.custom_ids) is not dict)
+        or (user.private_attributes is not None and type(user.private_attributes) is not dict)
+        or (user.statsig_environment is not None and type(user.statsig_environment) is not dict)
+    ):
+        _check_fields(user)
+    user._line = line  # noqa: SLF001 -- the slot is for this
     return line
 
 

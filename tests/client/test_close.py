@@ -10,7 +10,8 @@ from asyncsdk.dev import DevServer, Fault
 from client.conftest import amplitude, rudderstack, statsig
 
 TIMEOUT = 2.0
-LATE = 0.2
+# A busy machine's share; benchmarks/close.py says how late it is on a quiet one.
+LATE = 1.0
 
 
 async def _close_with_a_thousand(server: DevServer) -> float:

@@ -32,6 +32,16 @@ async def test_each_name_is_evaluated_once() -> None:
         assert flags.get_parameter_store("store") is flags.get_parameter_store("store")
 
 
+async def test_a_gate_and_a_config_of_one_name_do_not_get_into_each_others_way() -> None:
+    async with Client(statsig(offline=True)) as client:
+        flags = client.bind(ADA)
+        assert flags.check_gate("open")
+        flags.get_config("open")  # which is unknown, and listed under the same name
+
+        assert flags.check_gate("open") is True
+        assert flags.accessed == {"open": True}
+
+
 async def test_what_was_read_is_listed() -> None:
     async with Client(statsig(offline=True)) as client:
         flags = client.bind("bob")

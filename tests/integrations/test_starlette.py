@@ -83,6 +83,11 @@ def test_an_application_without_a_client_has_none() -> None:
         client_of(Starlette())
 
 
+async def test_an_application_that_is_not_starlettes_has_the_client_in_its_state(sdk: Client) -> None:
+    async with lifespan(sdk)(object()) as its_state:
+        assert sdk in (its_state or {}).values()
+
+
 async def test_a_lifespan_of_yours_may_have_no_state(sdk: Client) -> None:
     @asynccontextmanager
     async def mine(app: Starlette) -> AsyncIterator[None]:
