@@ -95,13 +95,22 @@ def project(copies: int = 0) -> bytes:
             f"{name} {number}": json.loads(json.dumps(one)) for number in range(copies) for name, one in section.items()
         }
     layers = {"layer": spec("layer", rule("delegates", public, {}, configDelegate="experiment"))}
+    return written({"gates": gates, "configs": configs, "layers": layers})
+
+
+def written(specs: dict[str, Any]) -> bytes:
+    """Write specs of each kind as the server sends them, with their conditions in a table of their own."""
     table: dict[str, Any] = {}
-    for section in (gates, configs, layers):
+    sections = {
+        "feature_gates": specs.get("gates", {}),
+        "dynamic_configs": specs.get("configs", {}),
+        "layer_configs": specs.get("layers", {}),
+    }
+    for section in sections.values():
         for one in section.values():
             for found in one["rules"]:
                 keys = [str(len(table) + place) for place in range(len(found["conditions"]))]
                 table |= dict(zip(keys, found["conditions"], strict=True))
                 found["conditions"] = keys
     body = {"has_updates": True, "time": 1, "company_id": "c", "response_format": "dcs-v2", "experiment_to_layer": {}}
-    sections = {"feature_gates": gates, "dynamic_configs": configs, "layer_configs": layers, "condition_map": table}
-    return json.dumps({**body, **sections}).encode()
+    return json.dumps({**body, **sections, "condition_map": table}).encode()

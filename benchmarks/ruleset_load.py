@@ -3,6 +3,9 @@
 Rulesets are the same project under new names. The floor is `orjson.loads` of the body. "Held" is the longest slice
 between two yields for us, and the whole call for a peer that loads on the loop; peers with their own threads hold it
 by the GIL, which is not measured here.
+
+Rules are compiled when they are first asked for. The second table is about that: specs of some sizes, and what the
+first lookup takes where no spec of the same form was compiled before, where one was, and the next lookup.
 """
 
 import gc
@@ -10,19 +13,22 @@ import json
 import random
 import tracemalloc
 from collections.abc import Callable, Iterator
+from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
 import orjson
 from _measure import Clock, Sample, arguments, interleave, show
-from _project import project
+from _project import condition, project, rule, spec, written
 
+from asyncsdk import User
+from asyncsdk._rules.codegen import _code
 from asyncsdk._rules.linking import SECTIONS
 from asyncsdk._rules.loading import finish, load, release
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.surroundings import Surroundings
 
-COPIES = {"0.1 MB": 4, "0.5 MB": 22, "5 MB": 220, "20 MB": 880}
+SIZES = {"0.1 MB": (4, True), "0.5 MB": (22, True), "5 MB": (220, True), "20 MB": (880, True), "tiny": (1000, False)}
 _TEXT = "Some words that a page shows. " * 70
 AROUND = Surroundings(clock=lambda: 0, random=random.random)
 
@@ -30,12 +36,12 @@ AROUND = Surroundings(clock=lambda: 0, random=random.random)
 def realistic(copies: int) -> bytes:
     """Make a project whose specs and conditions are as long as real ones: about a kilobyte each."""
     body = json.loads(project(copies))
-    for spec in body["dynamic_configs"].values():
-        for rule in spec["rules"]:
-            rule["returnValue"]["text"] = _TEXT
-    for number, condition in enumerate(body["condition_map"].values()):
-        if isinstance(condition["targetValue"], list):
-            condition["targetValue"] += [f"member-{number}-{place}" for place in range(60)]
+    for one in body["dynamic_configs"].values():
+        for found in one["rules"]:
+            found["returnValue"]["text"] = _TEXT
+    for number, asked in enumerate(body["condition_map"].values()):
+        if isinstance(asked["targetValue"], list):
+            asked["targetValue"] += [f"member-{number}-{place}" for place in range(60)]
     return json.dumps(body, separators=(",", ":")).encode()
 
 
@@ -132,9 +138,9 @@ def main() -> None:
     """Measure and print."""
     options = arguments(__doc__)
     rounds, rows = 1 if options.quick else 5, []
-    sizes = {"0.1 MB": COPIES["0.1 MB"]} if options.quick else COPIES
-    for label, copies in sizes.items():
-        body = realistic(copies)
+    sizes = {"0.1 MB": SIZES["0.1 MB"]} if options.quick else SIZES
+    for label, (copies, is_realistic) in sizes.items():
+        body = realistic(copies) if is_realistic else project(copies)
         rules, _ = slices(body)
         assert set(rules.names("feature_gates")) == set(orjson.loads(body)["feature_gates"])
         changed = body[:-1] + b',"x":1}'
@@ -167,7 +173,52 @@ def main() -> None:
         )
     names = ["orjson", "ours", "ours, refresh", "unchanged", "core", "legacy", "GrowthBook"]
     rest = ["ours / orjson", "held ms", "free ms", "kept / body", "compile all ms", "worst spec ms"]
-    show("CPU ms to install a ruleset", ["body", *names, *rest], rows, as_json=options.json)
+    show("CPU ms to install a ruleset; tiny: 0.25 kB per spec", ["body", *names, *rest], rows, as_json=options.json)
+    columns = ["us", "first lookup", "first of a known form", "next lookup"]
+    show("The first lookup of a spec", columns, first_lookups(40 if not options.quick else 2), as_json=options.json)
+
+
+def first_lookups(rounds: int) -> list[list[object]]:
+    """Time the first lookup of specs of some sizes; the least of many rounds."""
+    rows: list[list[object]] = []
+    for title, (kind, one) in specimens().items():
+        body = written({f"{kind}s": {"asked": one}})
+        least = [float("inf")] * 3
+        for _ in range(rounds):
+            for place, forgets in enumerate((True, False)):
+                rules, user = slices(body)[0], User("u17", email="ada@example.com", country="NL")
+                if forgets:
+                    _code.cache_clear()
+                least[place] = min(least[place], _took(partial(rules.lookup, kind, user, "asked")))
+                least[2] = min(least[2], _took(partial(rules.lookup, kind, User("u18"), "asked")))
+        rows.append([f"{title} ({len(json.dumps(one)):,} B)", *least])
+    return rows
+
+
+def _took(work: Callable[[], object]) -> float:
+    started = perf_counter_ns()
+    work()
+    return (perf_counter_ns() - started) / 1e3
+
+
+def specimens() -> dict[str, tuple[Any, Any]]:
+    """Make specs of some sizes: ones with rules, and ones with values."""
+
+    def asks(number: int) -> Any:
+        conditions = [condition("user_field", "any", [f"user-{number}@example.com"], "email")]
+        return rule(f"rule {number}", conditions, share=50)
+
+    def text(size: int) -> Any:
+        return {"title": "hello", "texts": [_TEXT[:60]] * (size // 65)}
+
+    public = [condition("public")]
+    found = {
+        f"gate, {count} rules": ("gate", spec("feature_gate", *map(asks, range(count)))) for count in (1, 5, 20, 60)
+    }
+    return found | {
+        f"config, a value of {size // 1000} kB": ("config", spec("dynamic_config", rule("all", public, text(size))))
+        for size in (1_000, 4_000, 16_000)
+    }
 
 
 def _compiling(rules: Ruleset) -> Iterator[None]:
