@@ -156,11 +156,16 @@ def exposure(
 
 
 def _user(user: User, environment: str | None, everyone: bytes) -> bytes:
-    """Give the user as Statsig has it, without private attributes; written once per user and environment."""
-    key = ("statsig_events", environment, everyone)
+    """Give the user as Statsig has it, without private attributes; written once per user and environment.
+
+    Who was asked about once, and is exposed to that, is written again should there be more to tell.
+    """
     memo = user._memo  # noqa: SLF001 -- the slot is for this
-    if not memo:
+    if memo is False:
+        return to_json(user_fields(user, environment, everyone), "user")
+    if memo is None:
         memo = user._memo = {}  # noqa: SLF001 -- see above
+    key = ("statsig_events", environment, everyone)
     written: bytes | None = memo.get(key)
     if written is None:
         written = memo[key] = to_json(user_fields(user, environment, everyone), "user")[:-1] + b"}"
