@@ -95,11 +95,13 @@ class Exposures:
             return
         late = partial(write_exposure, exposure, redacted, int(time.time() * 1000), sampled.metadata)
         record = Record(line, "", b"", time.monotonic(), late=late)
-        if is_at_home:
-            if not self._offer(record):
-                self.recent.unsee(user, found, parameter, manual=manual)
-            return
-        unsee = partial(self.recent.unsee, user, found, parameter, manual=manual)
+        if not is_at_home:
+            self._offer_from_afar(record, partial(self.recent.unsee, user, found, parameter, manual=manual))
+        elif not self._offer(record):
+            self.recent.unsee(user, found, parameter, manual=manual)
+
+    def _offer_from_afar(self, record: Record, unsee: Callable[[], object]) -> None:
+        """Queue an exposure on the client's loop, from another thread."""
         try:
             self._life.call_soon(lambda: self._offer(record) or unsee())
         except (ClientClosedError, QueueFullError):  # a lookup never raises; it is new again the next time

@@ -10,6 +10,7 @@ from asyncsdk._model.events import Event, Options, Properties, Track
 from asyncsdk._model.receipts import Receipt
 from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
 from asyncsdk._model.users import User
+from asyncsdk._rules.evaluate import Evaluation
 from asyncsdk._rules.ruleset import Kind, Ruleset
 
 Answer = TypeVar("Answer")
@@ -31,6 +32,7 @@ class Flags:
     _lookups: Lookups = attrs.field(repr=False)
     _put: Callable[[Event], Receipt] = attrs.field(repr=False)
     accessed: dict[str, bool | str] = attrs.field(init=False, factory=dict)
+    _gates: dict[str, Evaluation] = attrs.field(init=False, factory=dict, repr=False)
     _memory: dict[tuple[str, str], Any] = attrs.field(init=False, factory=dict, repr=False)
 
     def check_gate(self, name: str, *, exposure: bool = True) -> bool:
@@ -38,9 +40,9 @@ class Flags:
         known = self.accessed.get(name)
         if known is True or known is False:  # only a gate's answer is one of these
             return known
-        found = self._memory.get(("gate", name))
+        found = self._gates.get(name)
         if found is None:
-            found = self._memory["gate", name] = self._lookups.gate(self._rules, self.user, name, exposure=exposure)
+            found = self._gates[name] = self._lookups.gate(self._rules, self.user, name, exposure)
         value: bool = found.value
         self.accessed[name] = value
         return value
@@ -48,7 +50,7 @@ class Flags:
     def get_gate(self, name: str, *, exposure: bool = True) -> FeatureGate:
         """Give a gate's answer with its reasons."""
         self.check_gate(name, exposure=exposure)
-        return show_gate(self._rules, self._memory["gate", name])
+        return show_gate(self._rules, self._gates[name])
 
     def get_config(self, name: str, *, exposure: bool = True) -> DynamicConfig:
         """Give a dynamic config's answer; an unknown one is empty."""
