@@ -158,6 +158,41 @@ def test_a_lock_without_a_file_is_tidied_away(tmp_path: Path) -> None:
     assert [p.suffix for p in (tmp_path / "spool").iterdir() if p.suffix == ".lock"] == []
 
 
+def test_a_lock_whose_file_was_never_made_is_tidied_away(tmp_path: Path) -> None:
+    living = Process(tmp_path)
+    living.keep(block("a"))
+    (tmp_path / "spool/killed-1-0.lock").touch()
+    Process(tmp_path).adopt()
+
+    assert [path.stem for path in (tmp_path / "spool").glob("*.lock")] == [databases(tmp_path)[0].stem]
+
+
+def test_a_lock_that_somebody_holds_stays(tmp_path: Path) -> None:
+    claim = ownership.make(tmp_path)
+    ownership.tidy(tmp_path)
+
+    assert list(tmp_path.glob("*.lock")) == [claim.path.with_suffix(".lock")]
+    claim.release()
+
+
+def test_a_name_that_is_tidied_away_before_it_is_held_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, tidied = fcntl.flock, list[Path]()
+
+    def slow(file: int, how: int) -> None:
+        if not tidied:
+            tidied.extend(tmp_path.glob("*.lock"))
+            tidied[0].unlink()
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", slow)
+    claim = ownership.make(tmp_path)
+    claim.release()
+
+    assert [path.stem for path in tmp_path.glob("*.lock")] == [claim.path.stem] != [tidied[0].stem]
+
+
 def test_closing_deletes_what_is_empty_and_leaves_the_rest(tmp_path: Path) -> None:
     empty, full = Process(tmp_path), Process(tmp_path)
     kept = empty.keep(block("a"))

@@ -205,6 +205,7 @@ class SqliteFiles:
             else:
                 with suppress(sqlite3.Error):
                     file.shrink()
+        ownership.tidy(self._settings.folder)
         mine = {file.claim.path for file in self._files.values()}
         adopted: list[Adopted] = []
         for path in ownership.found(self._settings.folder):

@@ -69,10 +69,15 @@ def make(folder: Path) -> Claim:
         OSError: The folder cannot be written to.
     """
     open_folder(folder)
-    path = folder / f"{_safe(platform.node())}-{os.getpid()}-{uuid4().hex[:12]}{_DATABASE}"
-    lock = os.open(path.with_suffix(_LOCK), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    return Claim(path, lock)
+    while True:
+        path = folder / f"{_safe(platform.node())}-{os.getpid()}-{uuid4().hex[:12]}{_DATABASE}"
+        lock_path = path.with_suffix(_LOCK)
+        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):  # somebody tidied it away before it was held
+            if os.fstat(lock).st_ino == lock_path.stat().st_ino:
+                return Claim(path, lock)
+        os.close(lock)
 
 
 def take(path: Path) -> Claim | None:
@@ -92,6 +97,17 @@ def take(path: Path) -> Claim | None:
         return Claim(path, lock)
     os.close(lock)  # somebody has it, or had it and deleted the file
     return None
+
+
+def tidy(folder: Path) -> None:
+    """Delete what was left by processes that were killed before they had made their file, or while they deleted it."""
+    for path in _inside(folder):
+        database = path.with_suffix(_DATABASE)
+        if path.suffix == _LOCK and not database.exists():
+            with suppress(OSError):
+                claim = take(database)
+                if claim is not None:
+                    claim.delete()
 
 
 def found(folder: Path) -> list[Path]:
