@@ -14,6 +14,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from asyncsdk._model.reports import Report
+from asyncsdk._threads import is_being_cancelled
 from asyncsdk.errors import (
     ClientClosedError,
     ConfigurationError,
@@ -170,7 +171,9 @@ class Lifecycle:
         while True:
             try:
                 await job()
-            except Exception:
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                    raise
                 if self.state == "closed":
                     return  # it was told to end, and failed to do so in peace
                 self.crashes += 1

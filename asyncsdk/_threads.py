@@ -1,4 +1,4 @@
-"""Work in a thread that ends with it, and a thread that works for one loop."""
+"""Work in a thread that ends with it, a thread that works for one loop, and whether a task is being cancelled."""
 
 import asyncio
 import threading
@@ -11,6 +11,12 @@ T = TypeVar("T")
 
 # A thread that has nothing to do looks this often whether its loop is closed, in seconds.
 _LOOK_EVERY = 5.0
+
+
+def is_being_cancelled() -> bool:
+    """Say whether somebody cancels the running task; other people's code may raise `CancelledError` without that."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def in_thread(work: Callable[[], T]) -> T:

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 import attrs
 
 from asyncsdk._retry import at_least, waits
+from asyncsdk._threads import is_being_cancelled
 from asyncsdk.vendors._base import Request, Response
 from asyncsdk.vendors.statsig.ruleset import Answer
 
@@ -80,7 +81,9 @@ async def attempt(call: Callable[[], Awaitable[T]], longest: float) -> tuple[T |
     try:
         async with asyncio.timeout(longest):
             return await call(), ""
-    except Exception as error:  # noqa: BLE001 -- a store may raise anything
+    except (Exception, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+            raise
         return None, type(error).__name__
 
 
@@ -119,7 +122,7 @@ def tell(listeners: Iterable[Callable[[T], object]], news: T) -> None:
     for listener in listeners:
         try:
             listener(news)
-        except Exception:
+        except (Exception, asyncio.CancelledError):  # it may raise that without anybody cancelling us
             logger.exception("a watcher of the rules failed")
 
 

@@ -20,6 +20,8 @@ UserOf = Callable[[Request], Who | Awaitable[Who]]
 
 # What the cookie may hold: it comes from outside, and goes to vendors.
 _VISITOR = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+# One of `Accept-Language`, RFC 9110 section 12.5.4: `fr-CH`, `fr; q=0.9`.
+_LANGUAGE = re.compile(r"(?P<tag>[A-Za-z0-9-]+)(?:\s*;\s*[qQ]=(?P<weight>[01](?:\.\d{0,3})?))?")
 _COOKIE_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 # A year; browsers keep none longer than 400 days.
 _COOKIE_AGE = 365 * 24 * 3600
@@ -218,11 +220,8 @@ def preferred_language(accepted: str) -> str | None:
     """Give the language that an `Accept-Language` header likes best, the first of several; None if it names none."""
     best, most = None, 0.0
     for part in accepted.split(","):
-        tag, _, weight = part.partition(";q=")
-        try:
-            likes = float(weight) if weight else 1.0
-        except ValueError:
-            continue
-        if likes > most and (tag := tag.strip()) not in ("", "*"):
-            best, most = tag, likes
+        match = _LANGUAGE.fullmatch(part.strip())
+        likes = float(match["weight"] or 1) if match else 0.0
+        if match and likes > most:
+            best, most = match["tag"], likes
     return best

@@ -206,6 +206,23 @@ async def test_a_job_runs_beside_the_client_until_it_is_closed(server: DevServer
     assert lives == ["begun", "ended"]
 
 
+async def test_a_job_that_raises_a_cancellation_of_its_own_is_started_again(
+    server: DevServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = [asyncio.Event(), asyncio.Event()]
+
+    async def job() -> None:
+        next(event for event in begun if not event.is_set()).set()
+        await asyncio.wait([asyncio.ensure_future(asyncio.sleep(0))])
+        raise asyncio.CancelledError  # as awaiting what somebody else has cancelled does
+
+    async with Client(rudderstack(server)).add_job("mine", job) as client:
+        await begun[1].wait()
+        assert client.health().crashes >= 1
+
+    assert "mine failed and is started again" in caplog.text
+
+
 async def test_a_job_that_returns_is_done(server: DevServer) -> None:
     runs: list[int] = []
 

@@ -188,6 +188,34 @@ async def test_with_rules_that_were_given_the_cache_is_not_read() -> None:
         assert passes(made)
 
 
+async def test_a_cache_that_raises_a_cancellation_of_its_own_harms_nothing(vendor: Vendor) -> None:
+    class Cancelled(MemoryCache):
+        async def save(self, key: str, body: bytes) -> None:
+            raise asyncio.CancelledError
+
+    vendor.body = rules(1, gate("first"))
+    async with running(refresher(statsig(vendor, cache=Cancelled()))) as made:
+        await made.ready(5)
+        vendor.body = rules(2, gate("second"))
+
+        await until(lambda: passes(made, "second"))
+        assert made.health().cache_failures
+
+
+async def test_a_watcher_that_raises_a_cancellation_harms_nothing(vendor: Vendor) -> None:
+    def watch(_: object) -> None:
+        raise asyncio.CancelledError
+
+    vendor.body = rules(1, gate("first"))
+    made = refresher(statsig(vendor))
+    made.subscribe(watch)
+    async with running(made):
+        await made.ready(5)
+        vendor.body = rules(2, gate("second"))
+
+        await until(lambda: passes(made, "second"))
+
+
 class Broken:
     """A cache that works nowhere."""
 
