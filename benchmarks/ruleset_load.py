@@ -206,7 +206,7 @@ def specimens() -> dict[str, tuple[Any, Any]]:
 
     def asks(number: int) -> Any:
         conditions = [condition("user_field", "any", [f"user-{number}@example.com"], "email")]
-        return rule(f"rule {number}", conditions, share=50)
+        return rule(f"rule {number}", conditions, share=50, salt=f"c0ffee00-1111-2222-3333-{number:012}")
 
     def text(size: int) -> Any:
         return {"title": "hello", "texts": [_TEXT[:60]] * (size // 65)}

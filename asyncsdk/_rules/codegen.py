@@ -29,6 +29,7 @@ import attrs
 from asyncsdk._rules.evaluate import MOST_LEVELS, Run, TooDeepError, UnsupportedError
 
 _BUCKET = re.compile(r"\bB[0-9]+\(u\)")
+_VALUE = re.compile(r"\(u\.[a-z_]+ or F[0-9]+\(u\)\)|\bF[0-9]+\(u\)")
 
 
 @attrs.define
@@ -143,7 +144,18 @@ def write(branches: Sequence[Branch], default: Result, *, heavy: bool) -> tuple[
             break
     else:
         writer.lines.append(f"    return {writer.result(default)}")
-    return _hash_once("\n".join(writer.lines) + "\n"), writer.constants
+    return _hash_once("\n".join(_fetch_once(writer.lines)) + "\n"), writer.constants
+
+
+def _fetch_once(lines: list[str]) -> list[str]:
+    """Keep a value that several conditions look at in a variable, from the first rule on that does."""
+    uses = Counter(value for line in lines for value in _VALUE.findall(line))
+    for value in (value for value, count in uses.items() if count > 1):
+        variable = f"v{len(lines)}"
+        first = next(place for place, line in enumerate(lines) if value in line)
+        lines = [line.replace(value, variable) for line in lines]
+        lines.insert(first, f"    {variable} = {value}")
+    return lines
 
 
 def _hash_once(source: str) -> str:

@@ -209,3 +209,16 @@ SOURCES: dict[str, Callable[[Condition, Surroundings], Source]] = {
     "unit_id": _of_unit,
     "target_app": lambda _, surroundings: Source(lambda _: surroundings.app_id),
 }
+_BY_FIELD = frozenset({"user_field", "environment_field", "ua_based", "ip_based"})
+
+
+def source_of(condition: Condition, surroundings: Surroundings) -> Source | None:
+    """Give the user's side of a condition, the same one for the same field; None when its type is unknown."""
+    make = SOURCES.get(condition.type or "")
+    if make is None or condition.type not in _BY_FIELD:
+        return None if make is None else make(condition, surroundings)
+    key = (condition.type, condition.field)
+    found: Source | None = surroundings.sources.get(key)
+    if found is None:
+        found = surroundings.sources[key] = make(condition, surroundings)
+    return found

@@ -10,7 +10,7 @@ import attrs
 import orjson
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.conditions import SOURCES, bucket
+from asyncsdk._rules.conditions import bucket, source_of
 from asyncsdk._rules.evaluate import PERSISTED, Evaluation
 from asyncsdk._rules.linking import Linker
 from asyncsdk._rules.operators import OPERATORS
@@ -162,11 +162,11 @@ def _condition(rules: Ruleset, condition: Condition | None, user: User, *, at: _
         return _gate(rules, condition, user, at=at)
     if condition.type == "experiment_group":
         return _group(rules, condition, user, at=at)
-    make, operator = SOURCES.get(condition.type or ""), OPERATORS.get(condition.operator or "")
-    if make is None or operator is None:
-        return Step(f"unknown condition {condition.type}, operator {condition.operator}", holds=None)
     surroundings = rules.surroundings
-    value = make(condition, surroundings).fetch(user)
+    source, operator = source_of(condition, surroundings), OPERATORS.get(condition.operator or "")
+    if source is None or operator is None:
+        return Step(f"unknown condition {condition.type}, operator {condition.operator}", holds=None)
+    value = source.fetch(user)
     target = operator.prepare(condition.target)
     if condition.operator in LIST_OPERATORS:
         target = members(condition.target, surroundings.id_lists)

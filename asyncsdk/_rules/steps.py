@@ -5,7 +5,7 @@ from typing import Any
 
 from asyncsdk._rules.buckets import list_entry
 from asyncsdk._rules.codegen import Test, shortest
-from asyncsdk._rules.conditions import SOURCES, Source
+from asyncsdk._rules.conditions import Source, source_of
 from asyncsdk._rules.operators import OPERATORS
 from asyncsdk._rules.specs import Condition
 from asyncsdk._rules.surroundings import Surroundings
@@ -24,10 +24,9 @@ def step(condition: Condition, surroundings: Surroundings) -> tuple[Test | None,
     Returns:
         The test, None when its type or operator is unknown; and whether it depends on nothing but the user.
     """
-    make_source, operator = SOURCES.get(condition.type or ""), OPERATORS.get(condition.operator or "")
-    if make_source is None or operator is None:
+    source, operator = source_of(condition, surroundings), OPERATORS.get(condition.operator or "")
+    if source is None or operator is None:
         return None, True
-    source = make_source(condition, surroundings)
     if condition.type == "user_bucket":
         test = _of_bucket(condition, source)
         if test is not None:

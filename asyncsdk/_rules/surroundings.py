@@ -25,6 +25,7 @@ class Surroundings:
         overrides: Answers that local overrides give.
         country: Finds the country of an IP address.
         user_agent: Reads a user agent; None when it cannot be read.
+        sources: Where conditions have values of a user from, by type and field; belongs to `conditions`.
     """
 
     clock: Callable[[], int]
@@ -37,3 +38,4 @@ class Surroundings:
     overrides: Overrides = attrs.Factory(Overrides)
     country: Callable[[str], str | None] = attrs.Factory(lambda: Countries().find)
     user_agent: Callable[[str], UserAgent | None] = parse
+    sources: dict[Any, Any] = attrs.field(init=False, factory=dict, eq=False, repr=False)

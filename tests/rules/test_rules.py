@@ -338,6 +338,21 @@ def test_a_condition_may_ask_for_the_group_of_an_experiment() -> None:
     )
 
 
+def test_a_value_that_several_rules_look_at_is_fetched_once() -> None:
+    class Looked(dict[str, str]):
+        looks = 0
+
+        def __contains__(self, key: object) -> bool:
+            Looked.looks += 1
+            return super().__contains__(key)
+
+    rules = of_gates(g=gate(*(rule(f"r{n}", [field("plan", "any", [f"plan {n}"])]) for n in range(3))))
+
+    found = rules.gate(User("u", custom=Looked(plan="plan 2")), "g")
+
+    assert (found.value, found.rule_id, Looked.looks) == (True, "r2", 1)
+
+
 def test_an_id_list_is_looked_at_as_it_is_now() -> None:
     entries = {list_entry("ada")}
     lists = {"staff": entries}
