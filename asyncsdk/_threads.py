@@ -53,12 +53,17 @@ async def in_thread(work: Callable[[], T]) -> T:
 class Worker:
     """A thread that does one thing after another, for one loop.
 
-    It starts with the first thing to do, and ends with `stop`, or when its loop is closed; what must be closed in the
-    thread itself is `at_end`'s to do.
+    It starts with the first thing to do, and ends with `stop`, or when its loop is closed.
     """
 
-    def __init__(self, at_end: Callable[[], None]) -> None:
-        """Start nothing yet."""
+    def __init__(self, in_between: Callable[[], None], at_end: Callable[[], None]) -> None:
+        """Start nothing yet.
+
+        Args:
+            in_between: Done in the thread after each thing, when the loop has been told of it: nobody waits for it.
+            at_end: Closes what must be closed in the thread itself.
+        """
+        self._in_between = in_between
         self._at_end = at_end
         self._todo: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -77,6 +82,7 @@ class Worker:
                 loop.call_soon_threadsafe(failed, error)
             else:
                 loop.call_soon_threadsafe(done, result)
+            self._in_between()
 
         self._todo.put(run)
 

@@ -9,28 +9,42 @@ from asyncsdk import _threads
 from asyncsdk._threads import Worker
 
 
+def _wait(event: threading.Event) -> None:
+    assert event.wait(5)
+
+
 async def test_it_does_one_thing_after_another_and_tells_the_loop() -> None:
     ended: list[str] = []
     done: asyncio.Queue[object] = asyncio.Queue()
-    worker = Worker(lambda: ended.append("end"))
+    worker = Worker(lambda: ended.append("between"), lambda: ended.append("end"))
     worker.submit(lambda: 1, done.put_nowait, done.put_nowait)
     worker.submit(lambda: 1 / 0, done.put_nowait, done.put_nowait)
 
     assert await done.get() == 1
     assert isinstance(await done.get(), ZeroDivisionError)
     await worker.stop()
-    assert ended == ["end"]
+    assert ended == ["between", "between", "end"]
+
+
+async def test_nobody_waits_for_what_is_done_in_between() -> None:
+    told, let_go = asyncio.Event(), threading.Event()
+    worker = Worker(lambda: _wait(let_go), lambda: None)
+    worker.submit(lambda: 1, lambda _: told.set(), print)
+
+    await asyncio.wait_for(told.wait(), 2)
+    let_go.set()
+    await worker.stop()
 
 
 async def test_one_that_never_worked_has_nothing_to_end() -> None:
-    await Worker(lambda: None).stop()
+    await Worker(lambda: None, lambda: None).stop()
 
 
 @pytest.mark.parametrize("is_idle", [True, False])
 def test_it_ends_when_its_loop_is_closed(monkeypatch: pytest.MonkeyPatch, is_idle: bool) -> None:
     monkeypatch.setattr(_threads, "_LOOK_EVERY", 0.01)
     ended, begun = threading.Event(), threading.Event()
-    worker = Worker(ended.set)
+    worker = Worker(lambda: None, ended.set)
 
     async def begin() -> None:
         worker.submit((lambda: None) if is_idle else (lambda: begun.wait(5)), print, print)

@@ -42,7 +42,7 @@ class Spooler:
         """Prepare; nothing is opened, and no thread started, before the first event."""
         self._spool = spool
         self._files = spool.open()
-        self._worker = Worker(self._files.close)
+        self._worker = Worker(self._files.tidy, self._files.close)
         self._feeds = [Feed(lane, self._read) for lane in lanes]
         self._settled = Settlements()
         self._dead: list[DeadLetters] = []

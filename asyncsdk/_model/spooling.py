@@ -168,6 +168,10 @@ class SpoolFiles(Protocol):
         """Take over files of processes that are gone, if they have events for one of `destinations`."""
         ...
 
+    def tidy(self) -> None:
+        """Do a little of what nobody waits for; called after each of the others."""
+        ...
+
     def close(self) -> None:
         """Delete what is empty, and leave the rest to whoever comes."""
         ...

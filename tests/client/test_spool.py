@@ -418,7 +418,7 @@ class Unreadable:
     def __init__(self, spool: SqliteSpool) -> None:
         self.rejects, self.max_age = spool.rejects, spool.max_age
         self.may_have_events, self._files = spool.may_have_events, spool.open()
-        self.commit, self.close = self._files.commit, self._files.close
+        self.commit, self.tidy, self.close = self._files.commit, self._files.tidy, self._files.close
         self.is_well = False
 
     def open(self) -> "Unreadable":

@@ -38,10 +38,13 @@ class Process:
         self.living.append(self)
 
     def keep(self, *blocks: NewBlock, dead: Sequence[DeadLetters] = ()) -> Committed:
-        return self.files.commit(blocks, {}, dead, NOW)
+        committed = self.files.commit(blocks, {}, dead, NOW)
+        self.files.tidy()
+        return committed
 
     def settle(self, file: int, *finished: int, progress: Mapping[int, int] | None = None) -> None:
         self.files.commit((), {file: Settled(finished, tuple((progress or {}).items()))}, (), NOW)
+        self.files.tidy()
 
     def bury(self, *letters: DeadLetters) -> None:
         self.files.commit((), {}, letters, NOW)

@@ -20,6 +20,11 @@ def _no_process_outlives_its_test() -> Iterator[None]:
     Process.end_all()
 
 
+@pytest.fixture
+def _blocks_move_to_their_place_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "_MOVE_FROM", 300_000)
+
+
 def work(process: Process, promised: list[str], on_promise: Callable[[str], None], rounds: int = 12) -> None:
     """Keep, settle and bury things; what a commit has returned for is promised."""
     for number in range(rounds):
@@ -51,6 +56,7 @@ def survivors(folder: Path) -> set[str]:
     return found
 
 
+@pytest.mark.usefixtures("_blocks_move_to_their_place_often")
 @pytest.mark.parametrize("code", [None, FULL], ids=["io-error", "disk-full"])
 @pytest.mark.parametrize("times", [1, 40])
 def test_nothing_promised_is_lost_whichever_call_fails(tmp_path: Path, code: int | None, times: int) -> None:
@@ -95,6 +101,7 @@ def record(folder: Path) -> Disk:
     return disk
 
 
+@pytest.mark.usefixtures("_blocks_move_to_their_place_often")
 @pytest.mark.timeout(60)
 def test_no_power_cut_loses_what_was_promised(tmp_path: Path) -> None:
     disk = record(tmp_path / "before")

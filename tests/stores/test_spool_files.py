@@ -299,6 +299,18 @@ def test_room_that_was_given_back_is_used_again(tmp_path: Path) -> None:
     assert process.keep(block("again")).rows[0] is not None
 
 
+def test_what_was_written_moves_to_its_place_in_between(tmp_path: Path) -> None:
+    process = Process(tmp_path)
+    kept = process.files.commit([block("a", size=5_000_000)], {}, (), NOW)
+    [path] = databases(tmp_path)
+    assert path.stat().st_size < 1_000_000
+
+    process.files.tidy()
+
+    assert path.stat().st_size > 5_000_000
+    assert process.read(kept.file) == ["a"]
+
+
 def test_a_file_shrinks_when_it_is_drained(tmp_path: Path) -> None:
     process = Process(tmp_path)
     kept = process.keep(*(block(str(n), size=20_000) for n in range(1500)))

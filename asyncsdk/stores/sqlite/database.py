@@ -17,8 +17,11 @@ from asyncsdk._model.spooling import Settled
 
 VERSION = 1
 _PAGE = 16_384
-# Blocks up to 8 MB wait in the WAL for their place in the file; as much of it is kept for use again.
-_CHECKPOINT_PAGES, _WAL_BYTES = 500, 8 * 1024 * 1024
+# Blocks wait in the WAL for their place in the file: 2 MB of them, as far as can be told, and never more than 8 MB, for
+# then a commit has to move them. As much of it is kept for use again.
+_MOVE_FROM, _CHECKPOINT_PAGES, _WAL_BYTES = 2 * 1024 * 1024, 500, 8 * 1024 * 1024
+# What a commit writes besides blocks: pages of tables and of the list of free ones.
+_OVERHEAD = 4 * _PAGE
 # Free pages that are worth giving back, and how many at once: with more, SQLite's cache would spill into the WAL.
 _VACUUM_FROM, _VACUUM_PAGES = 32, 96
 
@@ -104,6 +107,7 @@ class Database:
             UnknownVersionError: Another version made it.
         """
         self.path = path
+        self._in_wal = 0
         path.touch(mode=0o600)
         self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, cached_statements=32)
         try:
@@ -155,6 +159,7 @@ class Database:
             if dead:
                 self._bury(dead, dead_bytes)
         self._next = ids.stop
+        self._in_wal += _OVERHEAD + sum(len(row.body) for row in rows)
         return list(ids)
 
     def _bury(self, dead: Sequence[DeadRow], most_bytes: int) -> None:
@@ -243,8 +248,15 @@ class Database:
         self._connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
         return True
 
+    def move_on(self) -> None:
+        """Move what is in the WAL to its place, if it is much: a commit would have to, otherwise."""
+        if self._in_wal >= _MOVE_FROM:
+            self._in_wal = 0
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def checkpoint(self) -> None:
         """Move what is in the WAL to its place, and give the WAL's bytes back."""
+        self._in_wal = 0
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:

@@ -279,6 +279,11 @@ class SqliteFiles:
 
     # --- the end ----------------------------------------------------------------------------------------------
 
+    def tidy(self) -> None:
+        """Do a little of what nobody waits for."""
+        for file in self._files.values():
+            file.tidy()
+
     def close(self) -> None:
         """Delete what is empty, and leave the rest to whoever comes."""
         self._note_settled()

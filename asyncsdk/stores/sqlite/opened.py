@@ -35,6 +35,7 @@ class Opened:
     database: Database
     owed: Settled = Settled()
     _tidied: float = 0.0
+    _has_freed: bool = False
 
     def owe(self, news: Settled) -> None:
         """Remember what became of blocks."""
@@ -51,13 +52,17 @@ class Opened:
             sqlite3.Error: Nothing was done, as far as can be known.
         """
         ids = self.database.commit(rows, self.owed, dead, dead_bytes)
-        finished, self.owed = self.owed.finished, Settled()
-        now = time.monotonic()
-        if finished and now > self._tidied + _TIDY_EVERY:
-            self._tidied = now
-            with suppress(sqlite3.Error):
-                self.database.tidy()
+        self._has_freed |= bool(self.owed.finished)
+        self.owed = Settled()
         return ids
+
+    def tidy(self) -> None:
+        """Do a little of what nobody waits for."""
+        now = time.monotonic()
+        with suppress(sqlite3.Error):  # the next one may do it
+            self.database.move_on()
+            if self._has_freed and now > self._tidied + _TIDY_EVERY:
+                self._tidied, self._has_freed = now, self.database.tidy()
 
     def note_bit_by_bit(self) -> None:
         """Note what is owed in transactions that need little room, and give that back after each.
