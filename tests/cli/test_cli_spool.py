@@ -154,7 +154,7 @@ def test_purge_deletes_dead_letters_only_unless_told_otherwise(left: Path) -> No
 def test_damaged_blocks_are_left_out(left: Path) -> None:
     process = Process(left.parent)
     [adopted] = process.adopt()
-    process.files._files[adopted.file].database._connection.execute("UPDATE block SET body = x'00' WHERE id = 1")
+    process.files._shelf.files[adopted.file].database._connection.execute("UPDATE block SET body = x'00' WHERE id = 1")
     process.die()
 
     assert [event.id for event in inspection.list_events(left)] == ["c"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -335,6 +336,47 @@ async def test_a_spool_that_can_be_written_again_is_used_again(
         assert health.state == "ok"
     assert "can be written again" in caplog.text
     assert names(server, "amplitude") == ["a", "b"]
+
+
+async def test_a_folder_that_somebody_deletes_is_missed_and_made_again(
+    tmp_path: Path, server: DevServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.fault(None, Fault(503))
+    async with client(tmp_path, amplitude(server, quick(queued_events=4))) as one:
+        for name in "abcdef":
+            await one.track(ADA, name)
+        shutil.rmtree(tmp_path / "spool")
+        await one.track(ADA, "g")
+        missed = one.health().spool
+        assert one._spooler is not None
+        one._spooler._try_again_at = 0.0
+        await one.track(ADA, "h")
+        again = one.health().spool
+        files = databases(tmp_path)
+        server.clear_faults()
+        await one.flush()
+
+    assert missed is not None
+    assert again is not None
+    assert (missed.state, missed.last_error, again.state) == ("degraded", "its file was deleted", "ok")
+    assert [r.levelname for r in caplog.records if "its file was deleted" in r.getMessage()] == ["ERROR"]
+    assert len(files) == 1
+    assert names(server, "amplitude") == list("abcdefgh")
+
+
+async def test_what_was_in_a_deleted_folder_is_on_disk_again_at_the_end(tmp_path: Path, server: DevServer) -> None:
+    server.fault(None, Fault(503))
+    async with client(tmp_path, amplitude(server, quick(queued_events=2))) as one:
+        for number in range(6):
+            await one.track(ADA, str(number))
+        shutil.rmtree(tmp_path / "spool")
+        report = await one.aclose(timeout=0)
+    server.clear_faults()
+    async with client(tmp_path, amplitude(server)):
+        await server.received("amplitude", 6)
+
+    assert report.destinations["Amplitude"].spooled == 6
+    assert names(server, "amplitude") == [str(number) for number in range(6)]
 
 
 async def test_what_only_memory_holds_overtakes_nothing_on_disk(

@@ -66,9 +66,9 @@ class Process:
         return [name for adopted in self.adopt(destination) for name in self.read(adopted.file, destination)]
 
     def die(self) -> None:
-        for file in self.files._files.values():
+        for file in self.files._shelf.files.values():
             file.close().release()
-        self.files._files.clear()
+        self.files._shelf.files.clear()
 
     @classmethod
     def end_all(cls) -> None:

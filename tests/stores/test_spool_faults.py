@@ -249,7 +249,7 @@ def test_dead_letters_stay_where_they_are_until_they_are_safe_elsewhere(tmp_path
         process.die()
         second = Process(tmp_path)
         assert second.find() == [str(n) for n in range(8)]
-        assert second.files._files[second.files._own].database.dead()[0].events == 1
+        assert second.files._shelf.files[second.files._shelf.own].database.dead()[0].events == 1
         second.die()
 
 
@@ -258,7 +258,7 @@ def test_closing_a_file_that_cannot_be_read_leaves_it(tmp_path: Path) -> None:
     with watched() as disk:
         process = Process(tmp_path)
         process.adopt()
-        for file in process.files._files.values():
+        for file in process.files._shelf.files.values():
             file.database._connection.execute("PRAGMA shrink_memory")
         disk.refuse = lambda kind, path: IOERR_READ if kind == "read" else OK
         process.files.close()

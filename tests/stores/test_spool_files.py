@@ -1,6 +1,7 @@
 """The files of a spool: what is committed is found again, by whoever comes; what is damaged is set aside."""
 
 import fcntl
+import shutil
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -205,6 +206,20 @@ def test_closing_deletes_what_is_empty_and_leaves_the_rest(tmp_path: Path) -> No
     assert Process(tmp_path).find() == ["b"]
 
 
+def test_what_is_left_of_a_deleted_file_is_kept_in_another_at_the_end(tmp_path: Path) -> None:
+    process = Process(tmp_path)
+    kept = process.keep(block("a", "b"), block("c"))
+    process.settle(kept.file, progress={1: 0b01})
+    shutil.rmtree(tmp_path / "spool")
+    with pytest.raises(SpoolError, match="deleted"):
+        process.keep(block("d"))
+    process.keep(block("e"))
+    assert process.read(kept.file) == ["b", "c"]
+    process.files.close()
+
+    assert Process(tmp_path).find() == ["e", "b", "c"]
+
+
 def test_a_folder_that_cannot_be_made_is_a_reason(tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("a file")
 
@@ -315,7 +330,7 @@ def test_a_file_shrinks_when_it_is_drained(tmp_path: Path) -> None:
     process = Process(tmp_path)
     kept = process.keep(*(block(str(n), size=20_000) for n in range(1500)))
     [path] = databases(tmp_path)
-    process.files._files[1].database.checkpoint()
+    process.files._shelf.files[1].database.checkpoint()
     before = path.stat().st_size
     process.settle(kept.file, *(row for row in kept.rows if row))
     process.adopt()
@@ -334,7 +349,7 @@ def test_nothing_is_added_without_ballast(tmp_path: Path, monkeypatch: pytest.Mo
     process.keep(block("a"))
     [ballast] = (tmp_path / "spool").glob("*.ballast")
     assert ballast.stat().st_size == room.BALLAST_BYTES
-    process.files._room.drop_ballast(process.files._files[1].claim)
+    process.files._room.drop_ballast(process.files._shelf.files[1].claim)
     ballast.mkdir()
 
     with pytest.raises(SpoolError, match="disk full"):
@@ -346,7 +361,7 @@ def test_nothing_is_added_without_ballast(tmp_path: Path, monkeypatch: pytest.Mo
 def test_what_damaged_blocks_hold_cannot_be_counted_when_they_go(tmp_path: Path) -> None:
     process = Process(tmp_path, max_bytes=1_000_000, when_full="drop_oldest")
     process.keep(block("a", size=20_000))
-    process.files._files[1].database._connection.execute("UPDATE block SET body = zeroblob(20000)")
+    process.files._shelf.files[1].database._connection.execute("UPDATE block SET body = zeroblob(20000)")
     dropped = [row for one in fill(process) for row in one.dropped]
 
     assert [row.events for row in dropped[:3]] == [0, 1, 1]

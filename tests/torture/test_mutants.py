@@ -74,7 +74,7 @@ MUTANTS = {
     ),
     "sync a failed file once more": Mutant(
         "stores/sqlite/files.py",
-        "            self._reopen(self._own)\n            self._own = 0\n",
+        "            self._shelf.retire()\n",
         "            pass\n",
         "stores/test_spool_faults.py",
     ),

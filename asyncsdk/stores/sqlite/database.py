@@ -17,8 +17,7 @@ from asyncsdk._model.spooling import Settled
 
 VERSION = 1
 _PAGE = 16_384
-# Blocks wait in the WAL for their place in the file: 2 MB of them, as far as can be told, and never more than 8 MB, for
-# then a commit has to move them. As much of it is kept for use again.
+# So much waits in the WAL for its place in the file, as far as can be told; with 8 MB, a commit has to move it.
 _MOVE_FROM, _CHECKPOINT_PAGES, _WAL_BYTES = 2 * 1024 * 1024, 500, 8 * 1024 * 1024
 # What a commit writes besides blocks: pages of tables and of the list of free ones.
 _OVERHEAD = 4 * _PAGE
@@ -109,6 +108,7 @@ class Database:
         self.path = path
         self._in_wal = 0
         path.touch(mode=0o600)
+        self._inode = path.stat().st_ino
         self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, cached_statements=32)
         try:
             self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
@@ -133,6 +133,14 @@ class Database:
             os.fsync(folder)  # or the file might be gone after a power cut, however well it was synced
         finally:
             os.close(folder)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether somebody has deleted the file; what is in it can be read for as long as it is open."""
+        try:
+            return self.path.stat().st_ino != self._inode
+        except OSError:
+            return True
 
     def commit(self, rows: Sequence[NewRow], settled: Settled, dead: Sequence[DeadRow], dead_bytes: int) -> list[int]:
         """Keep blocks, settle others, and file dead letters: all of it or nothing; give the numbers of the blocks.
@@ -173,6 +181,17 @@ class Database:
     def keep(self, rows: Sequence[NewRow]) -> list[int]:
         """Keep blocks, and nothing else."""
         return self.commit(rows, Settled(), (), 0)
+
+    def take_over(self, other: "Database") -> None:
+        """Keep all blocks of another file, with what is settled of them."""
+        query = "SELECT destination, events, body, done FROM block LEFT JOIN progress ON block = id ORDER BY id"
+        rows = other._connection.execute(query)  # noqa: SLF001 -- of the same kind
+        with self._transaction():
+            for number, (destination, events, body, done) in enumerate(rows, self._next):
+                self._connection.execute("INSERT INTO block VALUES (?, ?, ?, ?)", (number, destination, events, body))
+                if done is not None:
+                    self._connection.execute("INSERT INTO progress VALUES (?, ?)", (number, done))
+                self._next = number + 1
 
     def read(self, destination: str, after: int, most_bytes: int) -> list[Row]:
         """Give the blocks of a destination that follow number `after`: at least one, if there is one."""

@@ -29,9 +29,9 @@ from asyncsdk.stores.sqlite.opened import (
     name_of,
     open_file,
 )
-from asyncsdk.stores.sqlite.quarantine import set_aside_block, set_aside_file
 from asyncsdk.stores.sqlite.room import Room
 from asyncsdk.stores.sqlite.settings import SqliteSpool
+from asyncsdk.stores.sqlite.shelf import Shelf
 
 
 class SqliteFiles:
@@ -40,12 +40,9 @@ class SqliteFiles:
     def __init__(self, settings: SqliteSpool) -> None:
         """Remember the settings."""
         self._settings = settings
-        self._files: dict[int, Opened] = {}
-        self._own = 0
-        self._last_number = 0
+        self._shelf = Shelf(settings.folder)
         self._room = Room(settings)
         self._unburied: list[DeadRow] = []
-        self._quarantined = 0
         self._buried = 0
         # Files with nothing for us, and when they were changed last.
         self._not_ours: dict[Path, int] = {}
@@ -56,15 +53,15 @@ class SqliteFiles:
         self, blocks: Sequence[NewBlock], settled: Mapping[int, Settled], dead: Sequence[DeadLetters], now_ms: int
     ) -> Committed:
         """Keep blocks and note what became of others, in one transaction per file: one for most commits."""
-        for number in settled.keys() & self._files.keys():
-            self._files[number].owe(settled[number])
+        for number in settled.keys() & self._shelf.files.keys():
+            self._shelf.files[number].owe(settled[number])
         for letters in dead:
             body, count = pack(letters.destination, now_ms, letters.records), len(letters.records)
             self._unburied.append(DeadRow(letters.destination, count, letters.status, letters.reason, body))
             self._buried += count
         rows = [NewRow(new.destination, len(new.records), pack(new.destination, now_ms, new.records)) for new in blocks]
-        fits, gone = self._room.make(sum(len(row.body) for row in rows), self._files.get(self._own))
-        dropped = [loss_of(self._own, destination, row) for destination, row in gone]
+        fits, gone = self._room.make(sum(len(row.body) for row in rows), self._shelf.files.get(self._shelf.own))
+        dropped = [loss_of(self._shelf.own, destination, row) for destination, row in gone]
         kept: list[int | None] = [None] * len(rows)
         try:
             if rows and fits:
@@ -73,7 +70,7 @@ class SqliteFiles:
                 self._keep(())
         finally:
             self._note_settled()
-        return Committed(self._own, kept, dropped, Usage(self._room.used, self._quarantined, self._buried))
+        return Committed(self._shelf.own, kept, dropped, Usage(self._room.used, self._shelf.quarantined, self._buried))
 
     def _keep(self, rows: Sequence[NewRow]) -> list[int]:
         """Commit to the own file; if that fails once, remedy it and try again."""
@@ -88,7 +85,7 @@ class SqliteFiles:
             raise SpoolError(name_of(error)) from error
 
     def _commit_own(self, rows: Sequence[NewRow]) -> list[int]:
-        own = self._own_file()
+        own = self._shelf.own_file()
         if rows and not self._room.has_ballast(own.claim):
             with suppress(sqlite3.Error):
                 own.shrink()
@@ -104,7 +101,7 @@ class SqliteFiles:
         After a failed fsync nobody knows what is on disk: the data is written once more, to another file, and what
         the failed one has is read from disk again.
         """
-        file = self._files.get(self._own)
+        file = self._shelf.files.get(self._shelf.own)
         if file is None:
             return
         if is_full(error):
@@ -113,49 +110,17 @@ class SqliteFiles:
             with suppress(sqlite3.Error):
                 file.shrink()
         else:
-            self._reopen(self._own)
-            self._own = 0
-
-    def _reopen(self, number: int) -> None:
-        file = self._files.pop(number)
-        claim = file.close()
-        try:
-            database = open_file(claim)
-        except DamagedError:
-            self._set_aside(claim)
-            return
-        if database is None:
-            claim.release()
-        else:
-            self._files[number] = Opened(claim, database, file.owed)
-
-    def _own_file(self) -> Opened:
-        """Give the file of this process; make it for the first block."""
-        if self._own:
-            return self._files[self._own]
-        claim = ownership.make(self._settings.folder)
-        try:
-            database = Database(claim.path)
-        except BaseException:
-            claim.delete()
-            raise
-        self._own = self._number(Opened(claim, database))
-        return self._files[self._own]
-
-    def _number(self, file: Opened) -> int:
-        self._last_number += 1
-        self._files[self._last_number] = file
-        return self._last_number
+            self._shelf.retire()
 
     def _note_settled(self) -> None:
         """Tell each file what became of its blocks, once dead letters are safe; one that is empty then is deleted."""
-        for number, file in list(self._files.items()):
+        for number, file in list(self._shelf.files.items()):
             if self._unburied or not file.owes:
                 continue
             with suppress(sqlite3.Error):  # it stays owed
                 self._note_in(file)
-                if number != self._own and file.is_empty():
-                    self._forget(number).delete()
+                if number != self._shelf.own and file.is_empty():
+                    self._shelf.close(number).delete()
 
     def _note_in(self, file: Opened) -> None:
         try:
@@ -172,13 +137,13 @@ class SqliteFiles:
         Raises:
             SpoolError: It cannot be read now.
         """
-        while (known := self._files.get(file)) is not None:
+        while (known := self._shelf.files.get(file)) is not None:
             try:
                 rows = known.database.read(destination, after, most_bytes)
             except sqlite3.Error as error:
                 if not is_damage(error):
                     raise SpoolError(name_of(error)) from error
-                self._set_aside(self._forget(file))
+                self._shelf.set_aside(self._shelf.close(file))
                 return ()
             good = list(self._good(known, destination, rows))
             if good or not rows:
@@ -191,22 +156,21 @@ class SqliteFiles:
             try:
                 yield StoredBlock(row.id, row.done, block_of(destination, row.body))
             except BlockError:
-                self._quarantined += 1
-                set_aside_block(self._settings.folder, file.claim.path, row)
+                self._shelf.set_aside_block(file, row)
                 file.owe(Settled((row.id,)))
 
     # --- files of processes that are gone ---------------------------------------------------------------------
 
     def adopt(self, destinations: Sequence[str]) -> Sequence[Adopted]:
         """Take over what processes that are gone have left; files with nothing for us are left to others."""
-        for number, file in list(self._files.items()):
-            if number != self._own:
+        for number, file in list(self._shelf.files.items()):
+            if number != self._shelf.own:
                 self._take_in(number, file, destinations)
             else:
                 with suppress(sqlite3.Error):
                     file.shrink()
         ownership.tidy(self._settings.folder)
-        mine = {file.claim.path for file in self._files.values()}
+        mine = {file.claim.path for file in self._shelf.files.values()}
         adopted: list[Adopted] = []
         for path in ownership.found(self._settings.folder):
             with suppress(OSError):
@@ -225,7 +189,7 @@ class SqliteFiles:
         try:
             database = open_file(claim)
         except DamagedError:
-            self._set_aside(claim)
+            self._shelf.set_aside(claim)
             return []
         except UnknownVersionError:
             self._leave(claim)
@@ -234,7 +198,7 @@ class SqliteFiles:
             claim.release()
             return []
         file = Opened(claim, database)
-        number = self._number(file)
+        number = self._shelf.add(file)
         wanted = self._take_in(number, file, destinations)
         return [Adopted(number, file.waiting(wanted))] if wanted else []
 
@@ -246,18 +210,18 @@ class SqliteFiles:
             wanted = [name for name in destinations if file.database.has(name)]
             is_empty = file.database.is_empty
         except SpoolError:
-            self._forget(number).release()
+            self._shelf.close(number).release()
         except sqlite3.Error as error:
-            claim = self._forget(number)
+            claim = self._shelf.close(number)
             if is_damage(error):
-                self._set_aside(claim)
+                self._shelf.set_aside(claim)
             else:
                 claim.release()
         else:
             if is_empty:
-                self._forget(number).delete()
+                self._shelf.close(number).delete()
             elif not wanted:
-                self._leave(self._forget(number))
+                self._leave(self._shelf.close(number))
         return wanted
 
     def _take_dead_letters(self, database: Database) -> None:
@@ -281,26 +245,18 @@ class SqliteFiles:
 
     def tidy(self) -> None:
         """Do a little of what nobody waits for."""
-        for file in self._files.values():
+        for file in self._shelf.files.values():
             file.tidy()
 
     def close(self) -> None:
         """Delete what is empty, and leave the rest to whoever comes."""
         self._note_settled()
-        for number, file in list(self._files.items()):
+        self._shelf.save()
+        for number, file in list(self._shelf.files.items()):
             self._room.drop_ballast(file.claim)
             is_empty = file.is_empty()
-            claim = self._forget(number)
+            claim = self._shelf.close(number)
             if is_empty:
                 claim.delete()
             else:
                 claim.release()
-
-    def _set_aside(self, claim: ownership.Claim) -> None:
-        self._quarantined += 1
-        set_aside_file(self._settings.folder, claim)
-
-    def _forget(self, number: int) -> ownership.Claim:
-        if number == self._own:
-            self._own = 0
-        return self._files.pop(number).close()

@@ -12,7 +12,7 @@ from asyncsdk._model.spooling import Dropped, Settled
 from asyncsdk.stores.sqlite.database import Database, DeadRow, NewRow, Row
 from asyncsdk.stores.sqlite.ownership import Claim
 
-DISK_FULL = "disk full"
+DISK_FULL, DELETED = "disk full", "its file was deleted"
 # An emptied file gives its pages back a few at a time, this many seconds apart.
 _TIDY_EVERY = 0.02
 # Blocks that are deleted at once when room is short.
