@@ -128,14 +128,17 @@ class Adopted:
 
     Attributes:
         file: The number it has from now on.
-        destinations: Which of those that were asked for have events in it, and how many; 0 if they cannot be counted.
+        destinations: Which of those that were asked for have events in it, and how many; 0 if that cannot be known.
+        is_exact: Whether they were counted.
     """
 
     file: int
     destinations: Mapping[str, int]
+    is_exact: bool = True
 
     def __str__(self) -> str:
-        return ", ".join(f"{name} {events:,}" for name, events in self.destinations.items())
+        about = "" if self.is_exact else "about "
+        return ", ".join(f"{name} {about}{events:,}" for name, events in self.destinations.items())
 
 
 class SpoolFiles(Protocol):

@@ -124,6 +124,16 @@ def test_what_waits_in_a_file_is_counted_when_it_is_taken_over(tmp_path: Path) -
     assert str(adopted) == "Amplitude 3, Statsig 1"
 
 
+def test_what_waits_in_a_large_file_is_judged_by_its_oldest_blocks(tmp_path: Path) -> None:
+    first, second = Process(tmp_path), Process(tmp_path)
+    first.keep(*(block("a", "b") for _ in range(400)))
+    first.die()
+
+    [adopted] = second.adopt("Amplitude")
+
+    assert str(adopted) == "Amplitude about 800"
+
+
 def test_a_file_that_has_none_left_for_us_is_let_go(tmp_path: Path) -> None:
     first, second = Process(tmp_path), Process(tmp_path)
     first.keep(block("a"), block("b", destination="Statsig"))

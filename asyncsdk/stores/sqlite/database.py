@@ -221,12 +221,17 @@ class Database:
         """Say whether there are events for a destination."""
         return bool(self._number("SELECT EXISTS (SELECT 1 FROM block WHERE destination = ?)", destination))
 
-    def counts(self) -> list[tuple[str, int, int]]:
-        """Give destination, number of records and settled positions of each block."""
+    def counts(self, most: int = -1) -> list[tuple[str, int, int]]:
+        """Give destination, number of records and settled positions of all blocks, or of the oldest ones."""
         rows = self._connection.execute(
-            "SELECT destination, events, done FROM block LEFT JOIN progress ON block = id ORDER BY id"
+            "SELECT destination, events, done FROM block LEFT JOIN progress ON block = id ORDER BY id LIMIT ?", (most,)
         )
         return [(destination, events, unpack_done(done)) for destination, events, done in rows]
+
+    @property
+    def span(self) -> int:
+        """Most blocks that there can be."""
+        return self._number("SELECT 1 + (SELECT max(id) FROM block) - (SELECT min(id) FROM block)")
 
     def blocks(self) -> Iterator[Row]:
         """Give all blocks, oldest first."""

@@ -200,7 +200,7 @@ class SqliteFiles:
         file = Opened(claim, database)
         number = self._shelf.add(file)
         wanted = self._take_in(number, file, destinations)
-        return [Adopted(number, file.waiting(wanted))] if wanted else []
+        return [Adopted(number, *file.waiting(wanted))] if wanted else []
 
     def _take_in(self, number: int, file: Opened, destinations: Sequence[str]) -> Sequence[str]:
         """Take the dead letters of another process's file, and keep it open if it has events for us; say for whom."""

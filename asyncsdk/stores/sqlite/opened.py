@@ -19,6 +19,8 @@ _TIDY_EVERY = 0.02
 _FEW = 16
 # Some 16 MB.
 _SHRINK_STEPS = 10
+# Blocks by which the size of a larger file is judged.
+_SAMPLE = 100
 
 
 @attrs.define(eq=False)
@@ -102,14 +104,19 @@ class Opened:
         except sqlite3.Error:
             return False
 
-    def waiting(self, destinations: Sequence[str]) -> dict[str, int]:
-        """Count what waits for each of these destinations; 0 where that is not possible now."""
-        found = dict.fromkeys(destinations, 0)
+    def waiting(self, destinations: Sequence[str]) -> tuple[dict[str, int], bool]:
+        """Say what waits for each of these destinations, and whether it was counted.
+
+        Of a large file it is judged by the oldest blocks: the first delivery waits for it. 0 where that is not
+        possible now.
+        """
+        found, share = dict.fromkeys(destinations, 0), 1.0
         with suppress(sqlite3.Error):
-            for destination, events, done in self.database.counts():
+            for destination, events, done in self.database.counts(_SAMPLE):
                 if destination in found:
                     found[destination] += events - done.bit_count()
-        return found
+            share = max(1.0, self.database.span / _SAMPLE)
+        return {destination: round(events * share) for destination, events in found.items()}, share == 1.0
 
     def close(self) -> Claim:
         """Close the database; the right to it is handed back."""
