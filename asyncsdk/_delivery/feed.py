@@ -126,13 +126,16 @@ class Feed:
         """Make the records of a block that have no fate yet, or find those that somebody has a receipt of."""
         now = time.monotonic()
         admitted = min(now, now - (time.time() - stored.block.time_ms / 1000))
-        positions = list(left_in(stored.done, len(stored.block.records)))
-        place = Place(file, stored.row, len(positions), stored.done)
+        kept, row, held = stored.block.records, stored.row, self._held
+        positions = list(left_in(stored.done, len(kept))) if stored.done else range(len(kept))
+        place = Place(file, row, len(positions), stored.done)
+        if not held:
+            return [restored(kept[position], admitted, place, position) for position in positions]
         records: list[SpooledRecord] = []
         for position in positions:
-            record = self._held.pop((file, stored.row, position), None)
+            record = held.pop((file, row, position), None)
             if record is None:
-                record = restored(stored.block.records[position], admitted)
+                record = restored(kept[position], admitted, place, position)
             record.place, record.position = place, position
             records.append(record)
         return records

@@ -49,10 +49,11 @@ def spooled(record: Record, event_id: str) -> SpooledRecord:
     return SpooledRecord(record.key, event_id, record.chunk, record.admitted, record.also, late=record.late)
 
 
-def restored(kept: Kept, admitted: float) -> SpooledRecord:
+def restored(kept: Kept, admitted: float, place: Place, position: int) -> SpooledRecord:
     """Make a record of what was read."""
-    late = _written if kept.is_exposure else None
-    return SpooledRecord(kept.key, kept.id, kept.chunk, admitted, kept.also, late=late)
+    key, also, event_id, chunk, is_exposure = kept
+    late = _written if is_exposure else None
+    return SpooledRecord(key, event_id, chunk, admitted, also, 0, (), None, (), late, place, position)
 
 
 def _written() -> bytes:

@@ -53,23 +53,29 @@ class Block:
     records: Sequence[Kept]
 
 
-def pack(destination: str, time_ms: int, records: Iterable[Record]) -> bytes:
+def pack(destination: str, time_ms: int, records: Iterable[Record]) -> bytearray:
     """Write a block."""
     lengths: list[int] = []
     kinds = bytearray()
     parts: list[bytes] = []
     for record in records:
-        key, event_id = record.key.encode(*_TEXT), record.id.encode(*_TEXT)
-        also = None if record.also is None else record.also.encode(*_TEXT)
-        lengths += (len(key), 0 if also is None else len(also) + 1, len(event_id), len(record.chunk))
+        key, event_id = record.key.encode("utf-8", "surrogatepass"), record.id.encode("utf-8", "surrogatepass")
+        also, chunk = record.also, record.chunk
+        if also is None:
+            lengths += (len(key), 0, len(event_id), len(chunk))
+            parts += (key, event_id, chunk)
+        else:
+            second = also.encode(*_TEXT)
+            lengths += (len(key), len(second) + 1, len(event_id), len(chunk))
+            parts += (key, second, event_id, chunk)
         kinds.append(0 if record.late is None else _EXPOSURE)
-        parts += (key, also or b"", event_id, record.chunk)
     name = destination.encode(*_TEXT)
-    body = b"".join((name, struct.pack(f"<{len(lengths)}I", *lengths), kinds, *parts))
-    size = _HEAD.size + len(body)
+    size = _HEAD.size + len(name) + 17 * len(kinds) + sum(map(len, parts))
     head = _HEAD.pack(_MAGIC, 0, size, len(kinds), time_ms, len(name))
-    checksum = zlib.crc32(body, zlib.crc32(head[_CHECKED_FROM:]))
-    return b"".join((_MAGIC, _CHECKSUM.pack(checksum), head[_CHECKED_FROM:], body))
+    # Joined only once: for half a megabyte, memory costs more than all of the above.
+    block = bytearray().join((head, name, struct.pack(f"<{len(lengths)}I", *lengths), kinds, *parts))
+    _CHECKSUM.pack_into(block, len(_MAGIC), zlib.crc32(memoryview(block)[_CHECKED_FROM:]))
+    return block
 
 
 def unpack(data: bytes) -> Block:
@@ -87,18 +93,21 @@ def unpack(data: bytes) -> Block:
     at = _HEAD.size + name_size
     destination = data[_HEAD.size : at].decode(*_TEXT)
     lengths = struct.unpack_from(f"<{4 * count}I", data, at)
-    kinds = at + 16 * count
-    at = kinds + count
+    kinds = data[at + 16 * count : at + 17 * count]
+    at += 17 * count
     records: list[Kept] = []
-    for number in range(count):
-        of_key, of_also, of_id, of_chunk = lengths[4 * number : 4 * number + 4]
-        also_at = at + of_key
-        id_at = also_at + max(0, of_also - 1)
+    each = iter(lengths)
+    # Whoever waits for the thread or the loop waits for this, too: it runs once for each event that is read.
+    for of_key, of_also, of_id, of_chunk, kind in zip(each, each, each, each, kinds, strict=True):
+        id_at = at + of_key
+        key, also = data[at:id_at].decode("utf-8", "surrogatepass"), None
+        if of_also:
+            also = data[id_at : id_at + of_also - 1].decode(*_TEXT)
+            id_at += of_also - 1
         chunk_at = id_at + of_id
-        also = data[also_at:id_at].decode(*_TEXT) if of_also else None
-        key, event_id = data[at:also_at].decode(*_TEXT), data[id_at:chunk_at].decode(*_TEXT)
+        event_id = data[id_at:chunk_at].decode("utf-8", "surrogatepass") if of_id else ""
         at = chunk_at + of_chunk
-        records.append(Kept(key, also, event_id, data[chunk_at:at], data[kinds + number] == _EXPOSURE))
+        records.append(Kept(key, also, event_id, data[chunk_at:at], kind == _EXPOSURE))
     return Block(destination, time_ms, records)
 
 

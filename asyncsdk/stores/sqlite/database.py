@@ -93,7 +93,7 @@ class NewRow:
 
     destination: str
     events: int
-    body: bytes
+    body: bytes | bytearray
 
 
 class Database:

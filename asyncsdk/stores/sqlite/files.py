@@ -56,7 +56,7 @@ class SqliteFiles:
         for number in settled.keys() & self._shelf.files.keys():
             self._shelf.files[number].owe(settled[number])
         for letters in dead:
-            body, count = pack(letters.destination, now_ms, letters.records), len(letters.records)
+            body, count = bytes(pack(letters.destination, now_ms, letters.records)), len(letters.records)
             self._unburied.append(DeadRow(letters.destination, count, letters.status, letters.reason, body))
             self._buried += count
         rows = [NewRow(new.destination, len(new.records), pack(new.destination, now_ms, new.records)) for new in blocks]
