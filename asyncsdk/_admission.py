@@ -201,6 +201,8 @@ class Admission:
             edited = _middleware.run_edits(self._edits, event)
         except Exception as error:  # noqa: BLE001 -- the user's own function: it costs its event, and is logged
             return self._blame_middleware(event, message_id, now_ms, error)
+        if edited is event:
+            return self._encode(event, key, message_id, now_ms)
         return self._encode_passed(event, key, message_id, now_ms, edited)
 
     def _encode_passed(self, original: Event, key: str, message_id: str, now_ms: int, passed: Event | None) -> Receipt:

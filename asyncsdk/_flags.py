@@ -1,6 +1,6 @@
 """A user and one version of the rules, tied together for as long as a request lasts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar, Unpack
 
 import attrs
@@ -32,17 +32,14 @@ class Flags:
     _lookups: Lookups = attrs.field(repr=False)
     _put: Callable[[Event], Receipt] = attrs.field(repr=False)
     accessed: dict[str, bool | str] = attrs.field(init=False, factory=dict)
-    _gates: dict[str, Evaluation] = attrs.field(init=False, factory=dict, repr=False)
-    _memory: dict[tuple[str, str], Any] = attrs.field(init=False, factory=dict, repr=False)
+    # Of gates by name, and of others by kind and name.
+    _memory: dict[str | tuple[str, str], Any] = attrs.field(init=False, factory=dict, repr=False)
 
     def check_gate(self, name: str, *, exposure: bool = True) -> bool:
         """Say whether a gate is open for the user; False for an unknown one."""
-        known = self.accessed.get(name)
-        if known is True or known is False:  # only a gate's answer is one of these
-            return known
-        found = self._gates.get(name)
+        found: Evaluation | None = self._memory.get(name)
         if found is None:
-            found = self._gates[name] = self._lookups.gate(self._rules, self.user, name, exposure)
+            found = self._memory[name] = self._lookups.gate(self._rules, self.user, name, exposure)
         value: bool = found.value
         self.accessed[name] = value
         return value
@@ -50,7 +47,7 @@ class Flags:
     def get_gate(self, name: str, *, exposure: bool = True) -> FeatureGate:
         """Give a gate's answer with its reasons."""
         self.check_gate(name, exposure=exposure)
-        return show_gate(self._rules, self._gates[name])
+        return show_gate(self._rules, self._memory[name])
 
     def get_config(self, name: str, *, exposure: bool = True) -> DynamicConfig:
         """Give a dynamic config's answer; an unknown one is empty."""
@@ -90,8 +87,9 @@ class Flags:
             QueueFullError: A destination with `overflow="raise"` or `"wait"` is full.
             ClientClosedError: The client was not started, or is closed.
         """
-        flags: Mapping[str, Any] = {"feature_flags": dict(self.accessed)} if self.accessed else {}
-        return self._put(Track(self.user, event, {**flags, **(properties or {})} or None, **options))
+        if self.accessed:
+            properties = {"feature_flags": self.accessed.copy(), **(properties or {})}
+        return self._put(Track(self.user, event, properties, **options))
 
     def _once(self, kind: str, name: str, ask: Callable[[], Answer]) -> Answer:
         found: Answer | None = self._memory.get((kind, name))

@@ -106,7 +106,8 @@ class LookupVerbs:
 
     def bind(self, user: Who) -> Flags:
         """Tie a user to the rules of this moment, for a request: lookups without `await`, evaluated once."""
-        return Flags(someone(user), self._holder.rules, self._lookups, self.put_nowait)
+        who = user if type(user) is User else someone(user)
+        return Flags(who, self._holder.rules, self._lookups, self.put_nowait)
 
     def explain(self, user: Who, name: str) -> Explanation:
         """Show how the rules come to their answer, as a tree with bucket numbers; `.render()` gives text."""

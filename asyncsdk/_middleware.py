@@ -151,12 +151,12 @@ def edit(function: Callable[[Event], Event | None]) -> Edit:
 
 def run_edits(edits: tuple[Edit, ...], event: Event) -> Event | None:
     """Lead an event through edits; None when one of them drops it."""
-    edited: Event | None = event
     for one in edits:
+        edited = one.function(event)
         if edited is None:
-            break
-        edited = one.function(edited)
-    return edited
+            return None
+        event = edited
+    return event
 
 
 _USER_TEXTS = ("email", "ip", "user_agent", "country", "locale", "app_version")

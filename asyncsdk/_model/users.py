@@ -52,6 +52,33 @@ class User:
     # Whose line their events stand in, once it is known that the fields are what they should be.
     _line: str | None = attrs.field(default=None, init=False, repr=False, eq=False)
 
+    def filled(
+        self,
+        *,
+        ip: str | None = None,
+        user_agent: str | None = None,
+        locale: str | None = None,
+        anonymous_id: str | int | None = None,
+    ) -> "User":
+        """Give a user who is the same, but has these where this one has None: what a request says of who makes it."""
+        # Each request does this: calling the class with as many keywords takes three times as long, `evolve` ten times.
+        user = User.__new__(User)
+        user.user_id = self.user_id
+        user.email = self.email
+        user.ip = ip if self.ip is None else self.ip
+        user.user_agent = user_agent if self.user_agent is None else self.user_agent
+        user.country = self.country
+        user.locale = locale if self.locale is None else self.locale
+        user.app_version = self.app_version
+        user.custom = self.custom
+        user.custom_ids = self.custom_ids
+        user.private_attributes = self.private_attributes
+        user.anonymous_id = anonymous_id if self.anonymous_id is None else self.anonymous_id
+        user.device_id = self.device_id
+        user.statsig_environment = self.statsig_environment
+        user._memo = user._line = None  # noqa: SLF001 -- what every new one has
+        return user
+
 
 def line_of(user: User) -> str:
     """Say whose line the events of a user stand in, and refuse a user that no vendor could take.

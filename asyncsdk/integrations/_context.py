@@ -43,8 +43,11 @@ def current_flags() -> Flags:
 @edit
 def carry_flags(event: Event) -> Event:
     """Let a request's events carry what it read, as those do that are sent through its `Flags`: an event middleware."""
+    properties = event.properties if type(event) is Track else None
+    if properties is not None and "feature_flags" in properties:
+        return event  # sent through `Flags`, or says itself what was read
     current = CURRENT.get()
-    if current is None or _carries(event):
+    if current is None:
         return event
     read = current.read_by(event.user)
     return _carrying(event, {"feature_flags": dict(read)}) if read else event
@@ -61,11 +64,6 @@ def is_same_person(one: User, other: User) -> bool:
 
 def _share(one: object, other: object) -> bool:
     return one is not None and other is not None and str(one) == str(other)
-
-
-def _carries(event: Event) -> bool:
-    """Say whether an event was sent through `Flags`, or says itself what was read."""
-    return type(event) is Track and event.properties is not None and "feature_flags" in event.properties
 
 
 def _carrying(event: Event, flags: dict[str, object]) -> Event:

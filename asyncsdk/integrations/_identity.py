@@ -4,7 +4,7 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
-from inspect import iscoroutinefunction
+from inspect import isawaitable, iscoroutinefunction
 from typing import Generic, TypeVar
 
 import attrs
@@ -27,23 +27,23 @@ _COOKIE_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 _COOKIE_AGE = 365 * 24 * 3600
 
 
-@attrs.define
-class Seen:
-    """What a request says of who makes it.
+Seen = tuple[str | None, str | None, str | None]
+"""What every request says of who makes it: the address it came from, its `User-Agent` and its `Accept-Language`."""
+
+
+@attrs.frozen
+class Reading(Generic[Request]):
+    """How a framework's requests are read: a function each for what is always looked at, and for what seldom is.
 
     Attributes:
-        peer: The address it came from.
-        forwarded: All its `X-Forwarded-For` headers, in order.
-        user_agent: Its `User-Agent` header.
-        languages: Its `Accept-Language` header.
-        cookie: The value of the one cookie that matters.
+        seen: Gives what every request says.
+        forwarded: Gives all `X-Forwarded-For` headers, in order.
+        cookie: Gives the value of a cookie by its name.
     """
 
-    peer: str | None
-    forwarded: Sequence[str]
-    user_agent: str | None
-    languages: str | None
-    cookie: str | None
+    seen: Callable[[Request], Seen]
+    forwarded: Callable[[Request], Sequence[str]]
+    cookie: Callable[[Request, str], str | None]
 
 
 @attrs.frozen
@@ -52,20 +52,21 @@ class Identity(Generic[Request]):
 
     Attributes:
         user: The application's function; None knows nobody.
-        see: The framework's function; it is also given the name of the cookie.
+        reading: The framework's functions.
         trusted_proxies: How many proxies stand before the application, each of which adds to `X-Forwarded-For`.
         cookie: Name of the cookie by which visitors are known again; None sets none.
+        is_async: The application's function has to be awaited.
     """
 
     user: UserOf[Request] | None
-    see: Callable[[Request, str | None], Seen]
+    reading: Reading[Request]
     trusted_proxies: int = attrs.field()
     cookie: str | None = attrs.field()
-    _ask: Callable[[Request], Awaitable[Who]] | None = attrs.field(init=False)
+    is_async: bool = attrs.field(init=False)
 
-    @_ask.default
-    def _find_async(self) -> Callable[[Request], Awaitable[Who]] | None:
-        return self.user if iscoroutinefunction(self.user) else None
+    @is_async.default
+    def _find_async(self) -> bool:
+        return iscoroutinefunction(self.user)
 
     @trusted_proxies.validator
     def _check_proxies(self, _: object, value: object) -> None:
@@ -79,24 +80,14 @@ class Identity(Generic[Request]):
             msg = f"anonymous_cookie is the name of a cookie, such as 'visitor', not {value!r}"
             raise ConfigurationError(msg)
 
-    async def begin(self, client: Client, request: Request, *, is_sticky: bool) -> "RequestContext[Request]":
-        """Begin a request. Its user is told now if that has to be awaited, which nobody can do later.
-
-        Args:
-            client: The application's.
-            request: The framework's.
-            is_sticky: The client keeps assignments (`is_sticky`), which are loaded now.
-        """
-        if self._ask is None and not is_sticky:
-            return RequestContext(client, self)
-        user = self.tell(request) if self._ask is None else self._complete(request, await self._ask(request))
-        if is_sticky:
-            await client.load_assignments(user)
-        return RequestContext(client, self, client.bind(user))
-
     def tell(self, request: Request) -> User:
         """Ask the application who makes a request."""
         return self._complete(request, None if self.user is None else self.user(request))
+
+    async def tell_patiently(self, request: Request) -> User:
+        """Do the same with a function that has to be awaited."""
+        who = None if self.user is None else self.user(request)
+        return self._complete(request, await who if isawaitable(who) else who)
 
     def _complete(self, request: Request, who: object) -> User:
         """Add to what the application says what it left out and the request tells.
@@ -104,41 +95,35 @@ class Identity(Generic[Request]):
         Raises:
             ConfigurationError: The application's function gave something else.
         """
-        if who is not None and not isinstance(who, (User, str, int)):
+        if who is None or isinstance(who, (str, int)):
+            who = User(who)
+        elif not isinstance(who, User):
             msg = f"the `user` function gives a User, an id or None, not {type(who).__name__}"
             raise ConfigurationError(msg)
-        given = who if isinstance(who, User) else User(who)
-        seen = self.see(request, self.cookie)
-        address = client_address(seen.peer, seen.forwarded, self.trusted_proxies)
-        # Written out: each request has a user, and `attrs.evolve` takes ten times as long.
-        return User(
-            given.user_id,
-            email=given.email,
-            ip=address if given.ip is None else given.ip,
-            user_agent=seen.user_agent if given.user_agent is None else given.user_agent,
-            country=given.country,
-            locale=preferred_language(seen.languages or "") if given.locale is None else given.locale,
-            app_version=given.app_version,
-            custom=given.custom,
-            custom_ids=given.custom_ids,
-            private_attributes=given.private_attributes,
-            anonymous_id=self._visitor(seen) if given.anonymous_id is None else given.anonymous_id,
-            device_id=given.device_id,
-            statsig_environment=given.statsig_environment,
+        peer, user_agent, languages = self.reading.seen(request)
+        return who.filled(
+            ip=self._address(request, peer) if self.trusted_proxies else peer,
+            user_agent=user_agent,
+            locale=preferred_language(languages) if languages else None,
+            anonymous_id=None if self.cookie is None else self._visitor(request, self.cookie),
         )
 
     def set_cookie(self, request: Request, user: User | None, *, secure: bool) -> str | None:
         """Write the `Set-Cookie` header by which a visitor is known again; None if there is no need."""
         visitor = "" if user is None else str(user.anonymous_id or "")
-        if self.cookie is None or not _VISITOR.fullmatch(visitor) or visitor == self.see(request, self.cookie).cookie:
+        if self.cookie is None or not _VISITOR.fullmatch(visitor):
+            return None
+        if visitor == self.reading.cookie(request, self.cookie):
             return None
         only = "; Secure" if secure else ""
         return f"{self.cookie}={visitor}; Path=/; Max-Age={_COOKIE_AGE}; HttpOnly; SameSite=Lax{only}"
 
-    def _visitor(self, seen: Seen) -> str | None:
-        if self.cookie is None:
-            return None
-        return seen.cookie if seen.cookie and _VISITOR.fullmatch(seen.cookie) else str(uuid.uuid4())
+    def _address(self, request: Request, peer: str | None) -> str | None:
+        return client_address(peer, self.reading.forwarded(request), self.trusted_proxies)
+
+    def _visitor(self, request: Request, cookie: str) -> str:
+        known = self.reading.cookie(request, cookie)
+        return known if known and _VISITOR.fullmatch(known) else str(uuid.uuid4())
 
 
 @attrs.define(eq=False)
@@ -154,6 +139,19 @@ class RequestContext(Generic[Request]):
     client: Client
     _identity: Identity[Request]
     _flags: Flags | None = None
+
+    async def tell_first(self, request: Request, *, is_sticky: bool) -> None:
+        """Tell the user before anybody asks, where that has to be awaited.
+
+        Args:
+            request: The one that this belongs to.
+            is_sticky: The client keeps assignments (`is_sticky`), which are loaded now.
+        """
+        identity = self._identity
+        user = await identity.tell_patiently(request) if identity.is_async else identity.tell(request)
+        if is_sticky:
+            await self.client.load_assignments(user)
+        self._flags = self.client.bind(user)
 
     def flags_of(self, request: Request) -> Flags:
         """Give the flags of the request that this belongs to; the first time, its user is told."""
@@ -202,8 +200,6 @@ def is_sticky(client: Client) -> bool:
 
 def client_address(peer: str | None, forwarded: Sequence[str], trusted_proxies: int) -> str | None:
     """Give the address that the outermost trusted proxy saw; that of the peer if fewer proxies have written."""
-    if not trusted_proxies:
-        return peer
     hops = ",".join(forwarded).split(",")
     return without_port(hops[-trusted_proxies].strip()) or peer if trusted_proxies <= len(hops) else peer
 

@@ -1,12 +1,12 @@
 """asyncsdk in aiohttp.web: `setup(app, client)`, and then `flags(request)` in any handler."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from asyncsdk import Client, ConfigurationError, Flags, User
 from asyncsdk.integrations._context import CURRENT, carry_flags
-from asyncsdk.integrations._identity import CurrentRequest, Identity, RequestContext, Seen, UserOf, is_sticky
+from asyncsdk.integrations._identity import CurrentRequest, Identity, Reading, RequestContext, Seen, UserOf, is_sticky
 
 __all__ = ["CLIENT", "client", "flags", "from_header", "run_client", "setup", "user"]
 
@@ -42,15 +42,17 @@ def setup(
     Raises:
         ConfigurationError: One of the last two cannot be.
     """
-    identity, keeps_groups = Identity(user, _see, trusted_proxies, anonymous_cookie), is_sticky(client)
+    identity, keeps_groups = Identity(user, _READING, trusted_proxies, anonymous_cookie), is_sticky(client)
+    tells_first = identity.is_async or keeps_groups
     app[CLIENT] = client.add_middleware(carry_flags)
     app.cleanup_ctx.append(run_client)
 
     @web.middleware
     async def bind_flags(request: web.Request, handler: Handler) -> web.StreamResponse:
         # Each request has a context of its own (aiohttp runs it as a task), so nothing is to be put back.
-        context = await identity.begin(client, request, is_sticky=keeps_groups)
-        request[_CONTEXT] = context
+        request[_CONTEXT] = context = RequestContext(client, identity)
+        if tells_first:
+            await context.tell_first(request, is_sticky=keeps_groups)
         CURRENT.set(CurrentRequest(context, request))
         return await handler(request)
 
@@ -92,10 +94,11 @@ def flags(request: web.Request) -> Flags:
     Raises:
         ConfigurationError: There was no `setup(app, client)`.
     """
-    context: RequestContext[web.Request] | None = request.get(_CONTEXT)
-    if context is None:
+    try:
+        context: RequestContext[web.Request] = request[_CONTEXT]  # `get` would be a call more
+    except KeyError:
         msg = "this request has no flags: call asyncsdk.integrations.aiohttp.setup(app, client) when making the app"
-        raise ConfigurationError(msg)
+        raise ConfigurationError(msg) from None
     return context.flags_of(request)
 
 
@@ -104,12 +107,17 @@ def user(request: web.Request) -> User:
     return flags(request).user
 
 
-def _see(request: web.Request, cookie: str | None) -> Seen:
+def _see(request: web.Request) -> Seen:
     headers = request.headers
-    return Seen(
-        request.remote or None,
-        headers.getall("X-Forwarded-For", ()),
-        headers.get("User-Agent"),
-        headers.get("Accept-Language"),
-        None if cookie is None else request.cookies.get(cookie),
-    )
+    return request.remote or None, headers.get(hdrs.USER_AGENT), headers.get(hdrs.ACCEPT_LANGUAGE)
+
+
+def _forwarded(request: web.Request) -> Sequence[str]:
+    return request.headers.getall(hdrs.X_FORWARDED_FOR, ())
+
+
+def _cookie(request: web.Request, name: str) -> str | None:
+    return request.cookies.get(name)
+
+
+_READING = Reading(_see, _forwarded, _cookie)

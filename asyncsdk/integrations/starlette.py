@@ -1,7 +1,7 @@
 """asyncsdk in Starlette: `lifespan(client)`, `FlagsMiddleware`, and then `flags(request)` in any endpoint."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -11,7 +11,16 @@ from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from asyncsdk import Client, ConfigurationError, Flags, User
 from asyncsdk.integrations._context import CURRENT, carry_flags
-from asyncsdk.integrations._identity import CurrentRequest, Identity, RequestContext, Seen, UserOf, Who, is_sticky
+from asyncsdk.integrations._identity import (
+    CurrentRequest,
+    Identity,
+    Reading,
+    RequestContext,
+    Seen,
+    UserOf,
+    Who,
+    is_sticky,
+)
 
 __all__ = ["FlagsMiddleware", "client", "client_of", "flags", "from_header", "lifespan", "session_user", "user"]
 
@@ -90,20 +99,21 @@ class FlagsMiddleware:
         anonymous_cookie: str | None = None,
     ) -> None:
         self.app = app
-        self._identity = Identity(user, _see, trusted_proxies, anonymous_cookie)
+        self._identity = Identity(user, _READING, trusted_proxies, anonymous_cookie)
         self._wants_session = user is session_user
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        state = scope.get("state", {}) if scope["type"] in _REQUESTS else {}
-        if _CLIENT not in state:
+        state = scope.get("state") if scope["type"] in _REQUESTS else None
+        if state is None or _CLIENT not in state:
             await self.app(scope, receive, send)
             return
         if self._wants_session:
             self._check_session(scope)
-        connection = HTTPConnection(scope)
-        context = await self._identity.begin(state[_CLIENT], connection, is_sticky=state[_STICKY])
-        scope[_CONTEXT] = context
+        connection, is_sticky = HTTPConnection(scope), state[_STICKY]
+        scope[_CONTEXT] = context = RequestContext(state[_CLIENT], self._identity)
+        if is_sticky or self._identity.is_async:
+            await context.tell_first(connection, is_sticky=is_sticky)
         outer = CURRENT.get()
         CURRENT.set(CurrentRequest(context, connection))
         try:
@@ -179,17 +189,23 @@ def user(request: HTTPConnection) -> User:
     return flags(request).user
 
 
-def _see(connection: HTTPConnection, cookie: str | None) -> Seen:
-    address, lines = connection.scope.get("client"), connection.scope["headers"]
-    headers = dict(lines)  # of bytes, in lower case: once, where `connection.headers` would look through all each time
-    return Seen(
-        address[0] or None if address else None,
-        [line.decode("latin-1") for name, line in lines if name == b"x-forwarded-for"],
-        _text(headers.get(b"user-agent")),
-        _text(headers.get(b"accept-language")),
-        None if cookie is None else connection.cookies.get(cookie),
-    )
+def _see(connection: HTTPConnection) -> Seen:
+    address, headers = connection.scope.get("client"), dict(connection.scope["headers"])
+    # Of bytes, in lower case: once, where `connection.headers` would look through all each time.
+    agent, languages = headers.get(b"user-agent"), headers.get(b"accept-language")
+    return address[0] or None if address else None, _text(agent), _text(languages)
+
+
+def _forwarded(connection: HTTPConnection) -> Sequence[str]:
+    return connection.headers.getlist("x-forwarded-for")
+
+
+def _cookie(connection: HTTPConnection, name: str) -> str | None:
+    return connection.cookies.get(name)
 
 
 def _text(header: bytes | None) -> str | None:
     return None if header is None else header.decode("latin-1")
+
+
+_READING = Reading(_see, _forwarded, _cookie)
