@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from inspect import isawaitable, iscoroutinefunction
+from ipaddress import ip_address
 from typing import Generic, TypeVar
 
 import attrs
@@ -199,9 +200,20 @@ def is_sticky(client: Client) -> bool:
 
 
 def client_address(peer: str | None, forwarded: Sequence[str], trusted_proxies: int) -> str | None:
-    """Give the address that the outermost trusted proxy saw; that of the peer if fewer proxies have written."""
+    """Give the address that the outermost trusted proxy saw; that of the peer if fewer have written, or no address."""
     hops = ",".join(forwarded).split(",")
-    return without_port(hops[-trusted_proxies].strip()) or peer if trusted_proxies <= len(hops) else peer
+    seen = without_port(hops[-trusted_proxies].strip()) if trusted_proxies <= len(hops) else ""
+    return seen if is_address(seen) else peer
+
+
+@lru_cache(1024)  # a second look takes a twentieth
+def is_address(text: str) -> bool:
+    """Say whether a text is an address of IPv4 or IPv6."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def without_port(address: str) -> str:

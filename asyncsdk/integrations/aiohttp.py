@@ -40,8 +40,11 @@ def setup(
         anonymous_cookie: Name of a cookie by which visitors are known again (`User.anonymous_id`); None sets none.
 
     Raises:
-        ConfigurationError: One of the last two cannot be.
+        ConfigurationError: One of the last two cannot be; or the application has a client.
     """
+    if CLIENT in app:
+        msg = "this application has a client: call setup once, with one Client(...) for all destinations"
+        raise ConfigurationError(msg)
     identity, keeps_groups = Identity(user, _READING, trusted_proxies, anonymous_cookie), is_sticky(client)
     tells_first = identity.is_async or keeps_groups
     app[CLIENT] = client.add_middleware(carry_flags)

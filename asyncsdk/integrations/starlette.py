@@ -31,6 +31,7 @@ App = TypeVar("App")
 _CLIENT, _STICKY = "asyncsdk.client", "asyncsdk.sticky"  # in the lifespan's state
 _CONTEXT = "asyncsdk.request"  # in a request's scope
 _REQUESTS = ("http", "websocket")
+_MOST_LAYERS = 50  # of middleware that are looked through
 _STARTS = ("http.response.start", "websocket.accept")
 
 
@@ -42,6 +43,8 @@ def lifespan(client: Client | Callable[[], Client], inner: Lifespan[App] | None 
             tests do.
         inner: Your own lifespan. It runs within the client's, which closes last, and its state is kept; the client is
             `client_of(app)`.
+
+    Starting raises ConfigurationError where `inner` is such a lifespan, too.
     """
 
     @asynccontextmanager
@@ -55,6 +58,9 @@ def lifespan(client: Client | Callable[[], Client], inner: Lifespan[App] | None 
                 yield state
                 return
             async with inner(app) as own:
+                if own and _CLIENT in own:
+                    msg = "this application has two clients: use lifespan(client) once, with all destinations"
+                    raise ConfigurationError(msg)
                 yield {**(own or {}), **state}
 
     return run
@@ -74,6 +80,15 @@ def from_header(name: str) -> Callable[[HTTPConnection], str | None]:
     return lambda connection: connection.headers.get(name)
 
 
+def _has_flags(app: object) -> bool:
+    """Say whether an application has our middleware, as far as it tells: most keeps what comes next in `app`."""
+    for _ in range(_MOST_LAYERS):
+        if isinstance(app, FlagsMiddleware):
+            return True
+        app = getattr(app, "app", None)
+    return False
+
+
 class FlagsMiddleware:
     """Gives each request and each websocket its `Flags`; the client is that of `lifespan`.
 
@@ -87,7 +102,7 @@ class FlagsMiddleware:
         anonymous_cookie: Name of a cookie by which visitors are known again (`User.anonymous_id`); None sets none.
 
     Raises:
-        ConfigurationError: One of the last two cannot be.
+        ConfigurationError: One of the last two cannot be; or the application has this middleware already.
     """
 
     def __init__(
@@ -98,6 +113,9 @@ class FlagsMiddleware:
         trusted_proxies: int = 0,
         anonymous_cookie: str | None = None,
     ) -> None:
+        if _has_flags(app):
+            msg = "this application has FlagsMiddleware already: add it once"
+            raise ConfigurationError(msg)
         self.app = app
         self._identity = Identity(user, _READING, trusted_proxies, anonymous_cookie)
         self._wants_session = user is session_user

@@ -16,6 +16,16 @@ def test_without_setup_a_request_says_what_is_missing() -> None:
         flags(make_mocked_request("GET", "/"))
 
 
+def test_an_application_is_set_up_once(sdk: Client) -> None:
+    app = web.Application()
+    setup(app, sdk)
+
+    with pytest.raises(ConfigurationError, match="call setup once"):
+        setup(app, Client())
+
+    assert app[CLIENT] is sdk
+
+
 async def test_a_sub_application_has_the_client_and_the_flags_too(sdk: Client) -> None:
     async def page(request: web.Request) -> web.Response:
         return web.json_response([client(request) is sdk, flags(request).check_gate("open")])

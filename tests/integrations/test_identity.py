@@ -1,5 +1,7 @@
 """Who makes a request, and what a request's events carry."""
 
+from ipaddress import ip_address
+
 import attrs
 import pytest
 from hypothesis import given
@@ -57,15 +59,25 @@ def test_an_address_comes_without_its_port(address: str, alone: str) -> None:
     ("forwarded", "proxies", "address"),
     [
         ([], 1, "peer"),
-        (["a, b"], 1, "b"),
-        (["a", "b"], 1, "b"),  # one header per proxy, as HAProxy writes them
-        (["a", "b, c"], 2, "b"),
-        (["a, b"], 3, "peer"),
-        (["a, "], 1, "peer"),
+        (["192.0.2.1, 192.0.2.2"], 1, "192.0.2.2"),
+        (["192.0.2.1", "192.0.2.2"], 1, "192.0.2.2"),  # one header per proxy, as HAProxy writes them
+        (["192.0.2.1", "[2001:db8::1]:80, 192.0.2.3"], 2, "2001:db8::1"),
+        (["192.0.2.1, 192.0.2.2"], 3, "peer"),
+        (["192.0.2.1, "], 1, "peer"),
+        (["192.0.2.1, unknown"], 1, "peer"),
+        (["192.0.2.300"], 1, "peer"),
     ],
 )
 def test_the_address_is_what_the_outermost_trusted_proxy_saw(forwarded: list[str], proxies: int, address: str) -> None:
     assert client_address("peer", forwarded, proxies) == address
+
+
+@given(st.lists(st.text()))
+def test_no_header_makes_an_address_of_what_is_none(forwarded: list[str]) -> None:
+    address = client_address("192.0.2.1", forwarded, 1)
+
+    assert address is not None
+    assert ip_address(address)
 
 
 @pytest.mark.parametrize(

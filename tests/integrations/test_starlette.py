@@ -62,6 +62,23 @@ async def test_your_own_lifespan_runs_within_the_clients(sdk: Client, vendors: D
     assert [event.name for event in vendors.accepted("rudderstack")] == ["Shop Closed"]
 
 
+async def test_an_application_has_one_client(sdk: Client) -> None:
+    app = Starlette(lifespan=lifespan(sdk, lifespan(Client())))
+
+    with pytest.raises(ConfigurationError, match="two clients"):
+        async with app.router.lifespan_context(app):
+            pass
+
+    assert sdk.health().state == "closed"
+
+
+def test_the_middleware_is_added_once() -> None:
+    app = Starlette(middleware=[FLAGS, Middleware(SessionMiddleware, secret_key="s"), FLAGS])
+
+    with pytest.raises(ConfigurationError, match="add it once"):
+        app.build_middleware_stack()
+
+
 async def test_your_own_lifespan_finds_the_client() -> None:
     found: list[tuple[Client, str]] = []
 
