@@ -31,8 +31,9 @@ class SafeCache:
         if self._cache is None:
             return None
         body, fault = await attempt(partial(self._cache.load, key), LONGEST_CALL)
-        self._note(fault)
-        return body if isinstance(body, bytes) else None
+        is_fit = body is None or isinstance(body, bytes)
+        self._note(fault if is_fit else f"`load` gives bytes or None, not {type(body).__name__}")
+        return body if is_fit else None
 
     async def save(self, key: str, body: bytes) -> bool:
         """Keep `body` under `key`; False when the cache fails."""

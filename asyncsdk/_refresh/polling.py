@@ -10,13 +10,14 @@ from typing import Protocol, TypeVar
 import attrs
 
 from asyncsdk._retry import at_least, waits
-from asyncsdk._threads import is_being_cancelled
 from asyncsdk.vendors._base import Request, Response
 from asyncsdk.vendors.statsig.ruleset import Answer
 
 logger = logging.getLogger("asyncsdk.rules")
 
 _FIRST_WAIT = 0.4
+# Longest that a store takes to end once it is cancelled, before nobody waits for it.
+_TO_END = 0.05
 # A turn on the loop lasts at least this long if there is so much to do: turns cost, too.
 _TURN = 0.0003
 
@@ -77,14 +78,32 @@ class Episode:
 
 
 async def attempt(call: Callable[[], Awaitable[T]], longest: float) -> tuple[T | None, str]:
-    """Call a store, for at most so many seconds; gives what it gave, or in a word what went wrong."""
+    """Call a store, for at most so many seconds; gives what it gave, or in a word what went wrong.
+
+    It has a task of its own: one that does not end when it is cancelled is left to itself, and keeps nobody.
+    """
+
+    async def run() -> T:
+        return await call()
+
+    task = asyncio.create_task(run(), name="asyncsdk store")
+    task.add_done_callback(_heard)
     try:
-        async with asyncio.timeout(longest):
-            return await call(), ""
-    except (Exception, asyncio.CancelledError) as error:
-        if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
-            raise
-        return None, type(error).__name__
+        await asyncio.wait([task], timeout=longest)
+    finally:
+        is_late = task.cancel()
+        if is_late:
+            await asyncio.wait([task], timeout=_TO_END)
+    if is_late or task.cancelled():
+        return None, "TimeoutError" if is_late else "CancelledError"
+    error = task.exception()
+    return (task.result(), "") if error is None else (None, type(error).__name__)
+
+
+def _heard(task: asyncio.Task[T]) -> None:
+    """Take note of how a task ended, which asyncio would complain of otherwise."""
+    if not task.cancelled():
+        task.exception()
 
 
 @attrs.define

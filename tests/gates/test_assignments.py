@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ KEY = "ada-lovelace:userID"
 
 
 class Moody:
-    """A store that does as it is told: keep, fail or hang."""
+    """A store that does as it is told: keep, fail, hang, or hang whatever happens."""
 
     def __init__(self) -> None:
         self.kept = MemoryAssignments()
@@ -44,6 +46,10 @@ class Moody:
         if mood == "hangs":
             self.began.set()
             await self.go_on.wait()
+        while mood == "endless" and not self.go_on.is_set():
+            self.began.set()
+            with suppress(asyncio.CancelledError):
+                await self.go_on.wait()
 
 
 @pytest.fixture
@@ -354,6 +360,24 @@ async def test_closing_ends_in_time_when_the_store_hangs(store: Moody, caplog: p
 
     assert "1 sticky assignments were not saved" in caplog.text
     assert client.health().assignments == limits.AssignmentsHealth(units=1, lost=1)
+
+
+async def test_closing_ends_in_time_when_the_store_goes_on_for_ever(store: Moody) -> None:
+    client, store.saves = client_with(store), "endless"
+    await client.start()
+    await client.load_assignments(ADA)
+    await client.get_experiment(ADA, "button")
+    await store.began.wait()
+
+    began = time.monotonic()
+    report = await client.aclose(timeout=0.2)
+
+    took, health = time.monotonic() - began, client.health().assignments
+    store.go_on.set()
+    assert took < 0.5
+    assert report.complete
+    assert health is not None
+    assert (health.unsaved, health.lost) == (0, 1)
 
 
 async def test_before_the_start_and_after_the_end_nothing_is_changed(store: Moody) -> None:

@@ -1,8 +1,11 @@
 """When somebody is asked again."""
 
+import asyncio
+from contextlib import suppress
+
 import pytest
 
-from asyncsdk._refresh.polling import Episode, Polling
+from asyncsdk._refresh.polling import Episode, Polling, attempt
 from asyncsdk.vendors.statsig.ruleset import Answer
 
 WELL = Answer()
@@ -83,3 +86,53 @@ def test_an_episode_counts_its_failures_and_all_of_them() -> None:
         episode.went_well()
 
     assert (episode.failures, episode.total, episode.last_error) == (0, 4, "")
+
+
+class Endless:
+    """A store's call that nothing ends but `go_on`, and that then raises."""
+
+    def __init__(self) -> None:
+        self.began, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self) -> None:
+        self.began.set()
+        while not self.go_on.is_set():
+            with suppress(asyncio.CancelledError):
+                await self.go_on.wait()
+        raise OSError
+
+
+async def test_a_call_that_does_not_end_is_waited_for_so_long() -> None:
+    call = Endless()
+
+    assert await attempt(call, 0.01) == (None, "TimeoutError")
+    call.go_on.set()
+
+
+async def test_a_call_that_does_not_end_lets_its_caller_be_cancelled() -> None:
+    call = Endless()
+    calling = asyncio.create_task(attempt(call, 60))
+    await call.began.wait()
+
+    calling.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    call.go_on.set()
+
+
+async def test_a_call_is_over_when_its_caller_is_cancelled() -> None:
+    ended = []
+
+    async def call() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(True)
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await attempt(call, 60)
+
+    assert ended

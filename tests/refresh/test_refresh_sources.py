@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -238,10 +240,10 @@ async def test_a_cache_that_fails_harms_nobody_and_is_told_once(
     async with running(refresher(statsig(vendor, cache=cache))) as made:
         await until(lambda: cache.calls == 2)
         vendor.body = rules(2, gate("new"))
-        await until(lambda: cache.calls == 3)
+        await until(lambda: made.health().cache_failures == 3)
         assert passes(made, "new")
 
-    assert made.health().cache_failures == 3
+    assert cache.calls == 3
     assert len(caplog.records) == 1
 
 
@@ -253,6 +255,21 @@ async def test_junk_in_the_cache_is_a_failure_of_it(vendor: Vendor) -> None:
         assert not await made.ready(5)
 
     assert made.health().cache_failures == 1
+
+
+@pytest.mark.parametrize("kind", [bytearray, bytes.decode])
+async def test_a_cache_that_gives_no_bytes_is_told_what_it_must_give(
+    kind: Callable[[bytes], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Other(MemoryCache):
+        async def load(self, key: str) -> Any:
+            return kind(rules(1, gate("kept")))
+
+    async with running(refresher(statsig(cache=Other(), offline=True))) as made:
+        assert not await made.ready(5)
+
+    assert made.health().cache_failures == 1
+    assert "`load` gives bytes or None, not " in caplog.text
 
 
 # --- nobody is asked ----------------------------------------------------------------------------------------------
