@@ -23,7 +23,8 @@ class Fault:
 
     Attributes:
         status: HTTP status to answer; None: what the vendor would answer.
-        body: Body to answer: bytes and text as they are, else as JSON; None: what the vendor would say.
+        body: Body to answer: bytes and text as they are, else as JSON; None: what the vendor would say. A function is
+            given the request, and gives one of these.
         headers: Headers to add or replace.
         retry_after: Value of the `Retry-After` header: seconds, or any text.
         delay: Seconds to wait before answering; the events are ingested before that.
@@ -37,7 +38,7 @@ class Fault:
     """
 
     status: int | None = None
-    body: Json = attrs.field(default=None, kw_only=True)
+    body: Json | Callable[[ReceivedRequest], Json] = attrs.field(default=None, kw_only=True)
     headers: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
     retry_after: float | str | None = attrs.field(default=None, kw_only=True)
     delay: float = attrs.field(default=0.0, kw_only=True)
@@ -75,7 +76,7 @@ class Fault:
         delay = f"after {self.delay} s" if self.delay else ""
         return " ".join(filter(None, [ending, status, delay])) or "another answer"
 
-    def spoil(self, answer: Answer, refusal: Callable[[int], Answer]) -> Answer:
+    def spoil(self, request: ReceivedRequest, answer: Answer, refusal: Callable[[int], Answer]) -> Answer:
         """Turn the vendor's own answer into the one to send; `refusal` words a status as the vendor would."""
         status = answer.status if self.status is None else self.status
         praised = status < 300 and answer.status < 300
@@ -83,7 +84,8 @@ class Fault:
         headers = {**wording.headers, **self.headers}
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)
-        body = wording.body if self.body is None else _bytes(self.body)
+        body = self.body(request) if callable(self.body) else self.body
+        body = wording.body if body is None else _bytes(body)
         return attrs.evolve(answer, status=status, body=body, headers=headers)
 
 

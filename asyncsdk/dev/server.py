@@ -254,7 +254,7 @@ class DevServer:
                 window.charge(answer.usage, record.at)
         if fault is None:
             return self._answer(record, answer)
-        return await self._misbehave(http, record, fault, fault.spoil(answer, vendor.refusal))
+        return await self._misbehave(http, record, fault, fault.spoil(record, answer, vendor.refusal))
 
     def _find(self, method: str, path: str) -> tuple[VendorServer | None, Route | None]:
         routes = ((vendor, vendor.route(method, path)) for vendor in self._vendors.values())

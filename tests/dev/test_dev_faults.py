@@ -159,6 +159,12 @@ async def test_a_fault_may_ingest_all_the_same(server: DevServer, http: aiohttp.
     assert verdicts(server) == ["accepted", "lost: status 200"]
 
 
+async def test_a_faults_body_may_depend_on_the_request(server: DevServer, http: aiohttp.ClientSession) -> None:
+    server.script("rudderstack", Fault(400, body=lambda request: request.json["batch"][0]["messageId"]))
+
+    assert await send(http, server, "a") == (400, b"a")
+
+
 async def test_a_fault_may_choose_its_requests(server: DevServer, http: aiohttp.ClientSession) -> None:
     def holds_b(request: ReceivedRequest) -> bool:
         return any(event["messageId"] == "b" for event in request.json["batch"])
