@@ -1,34 +1,56 @@
 """What does a spool cost the caller, and how fast does it drain? Events of 1 KB, one destination.
 
 Admission: 1 to 1,000 tasks that track and wait until it is on disk, one after another each. The vendor refuses
-connections, so nothing is delivered meanwhile. The disk decides: the table begins with what one fsync takes there.
-Drain: what an earlier process left, read, delivered to a sink in another process, and acknowledged.
+connections, so nothing is delivered meanwhile. The disk decides: the table says what one fsync takes there, and what
+`sqlite3` takes for as many events when it does nothing else. Where a C compiler is found, 100 tasks are measured on
+slower disks, too: those on which each fsync takes 2 or 10 ms more.
+Drain: what an earlier process left, read and acknowledged; and the same delivered to a sink in another process.
 
     python benchmarks/spool.py --folder /var/tmp
 """
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import shutil
 import sqlite3
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from subprocess import run
 
 from _measure import EVENT, LARGE, show
 from sink import received, sink
 from stall import tick
 
 from asyncsdk import Client, Limits, RudderStack
+from asyncsdk._model.spooling import Settled
 from asyncsdk.stores import SqliteSpool
+from asyncsdk.stores.sqlite.database import Database, NewRow
 
 REFUSING = "http://127.0.0.1:9"
-WIDE = Limits(events=500, queued_events=10_000_000, queued_bytes=10**11, linger=60, retry_first=60)
+PATIENT = Limits(events=500, linger=60, retry_first=60)
+# What one event takes on disk.
+EVENT_BYTES = 1_120
+SLOWER_MS = (2, 10)
+SLOW_SYNC = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <unistd.h>
+static int late(const char *name, int file) {
+    usleep(1000 * atoi(getenv("SLOWER_MS")));
+    return ((int (*)(int)) dlsym(RTLD_NEXT, name))(file);
+}
+int fsync(int file) { return late("fsync", file); }
+int fdatasync(int file) { return late("fdatasync", file); }
+"""
 
 
 @contextmanager
@@ -53,9 +75,26 @@ def fsync_ms(inside: str) -> float:
     return statistics.median(times)
 
 
+def bare_ms(inside: str, group: int, commits: int) -> list[float]:
+    """Commit groups of events with nothing around it; give the middle and the 99th percentile in milliseconds."""
+    times = []
+    with folder(inside) as place:
+        database = Database(place / "bare.db")
+        body = os.urandom(min(group, 400) * EVENT_BYTES)  # a block is half a megabyte at most
+        rows = [NewRow("RudderStack", group, body)] * -(-group // 400)
+        for _ in range(commits):
+            began = time.perf_counter()
+            database.keep(rows)
+            times.append((time.perf_counter() - began) * 1000)
+            database.move_on()
+        database.close()
+    times.sort()
+    return [times[len(times) // 2], times[int(len(times) * 0.99)]]
+
+
 async def admit(spool: SqliteSpool, awaiters: int, events: int) -> list[object]:
     """Let tasks track and wait; give events a second, latencies and the loop's lateness in milliseconds."""
-    client = Client(RudderStack("key", REFUSING, limits=WIDE), spool=spool)
+    client = Client(RudderStack("key", REFUSING, limits=PATIENT), spool=spool)
     await client.start()
     waits: list[float] = []
 
@@ -86,9 +125,49 @@ async def admit(spool: SqliteSpool, awaiters: int, events: int) -> list[object]:
     ]
 
 
+def admitted(inside: str, awaiters: int, *, quick: bool) -> list[object]:
+    """Measure one row of the first table."""
+    events = max(awaiters, (200 if quick else 2000) * min(awaiters, 50))
+    with folder(inside) as place:
+        return asyncio.run(admit(SqliteSpool(place, keep_free=0, max_bytes=10**11), awaiters, events))
+
+
+def on_slower_disks(inside: str, *, quick: bool) -> list[list[object]]:
+    """Measure 100 tasks where each fsync takes longer; nothing without a C compiler."""
+    compiler = shutil.which("cc")
+    if compiler is None or sys.platform != "linux":
+        return []
+    rows = []
+    with folder(inside) as place:
+        library = place / "slow.so"
+        run([compiler, "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=SLOW_SYNC.encode(), check=True)  # noqa: S603
+        for ms in SLOWER_MS:
+            command = [sys.executable, __file__, "--folder", inside, "--only", "100", *(["--quick"] if quick else [])]
+            slow = {**os.environ, "LD_PRELOAD": str(library), "SLOWER_MS": str(ms)}
+            done = run(command, env=slow, check=True, capture_output=True)  # noqa: S603 -- ourselves
+            rows.append([f"100, +{ms} ms", *json.loads(done.stdout)[1:]])
+    return rows
+
+
+def read_and_acknowledge(spool: SqliteSpool) -> float:
+    """Take over what was left, read all of it and forget it; give events a second."""
+    files, events = spool.open(), 0
+    began = time.perf_counter()
+    [found] = files.adopt(["RudderStack"])
+    after = 0
+    while blocks := files.read(found.file, "RudderStack", after, 1024 * 1024):
+        events += sum(len(stored.block.records) for stored in blocks)
+        after = blocks[-1].row
+        files.commit((), {found.file: Settled([stored.row for stored in blocks])}, (), 0)
+        files.tidy()
+    took = time.perf_counter() - began
+    files.close()
+    return events / took
+
+
 async def fill(spool: SqliteSpool, events: int) -> None:
     """Leave events behind, as a process would that is killed."""
-    client = Client(RudderStack("key", REFUSING, limits=WIDE), spool=spool)
+    client = Client(RudderStack("key", REFUSING, limits=PATIENT), spool=spool)
     await client.start()
     for start in range(0, events, 2000):
         many = range(start, min(events, start + 2000))
@@ -132,28 +211,34 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--quick", action="store_true", help="few events: to see that it runs, not to measure")
     parser.add_argument("--folder", default=tempfile.gettempdir(), help="on which disk")
+    parser.add_argument("--only", type=int, help="measure so many waiting tasks and print that row as JSON")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    pace = fsync_ms(options.folder)
-    rows = []
+    if options.only:
+        print(json.dumps(admitted(options.folder, options.only, quick=options.quick)))
+        return
+    pace, inside = fsync_ms(options.folder), options.folder
+    rows: list[list[object]] = []
     for awaiters in (1, 10, 100, 1000):
-        events = max(awaiters, (200 if options.quick else 2000) * min(awaiters, 50))
-        with folder(options.folder) as place:
-            rows.append(asyncio.run(admit(SqliteSpool(place, keep_free=0, max_bytes=10**11), awaiters, events)))
-    columns = ["waiting tasks", "events/s", "p50 ms", "p99 ms", "ticker late, p99 ms", "worst ms"]
+        bare = bare_ms(inside, awaiters, 50 if options.quick else 500)
+        rows.append([*admitted(inside, awaiters, quick=options.quick), *bare])
+    rows += [[*row, "", ""] for row in on_slower_disks(inside, quick=options.quick)]
+    columns = ["waiting tasks", "events/s", "p50 ms", "p99 ms", "ticker late, p99", "worst", "bare p50", "bare p99"]
     show(f"Accepted by a spool whose disk takes {pace:.2f} ms for an fsync", columns, rows, as_json=options.json)
 
     rows = []
     for events in (10_000,) if options.quick else (10_000, 100_000, 1_000_000):
-        with folder(options.folder) as place, sink() as url:
+        with folder(inside) as place, folder(inside) as other, sink() as url:
             spool = SqliteSpool(place, keep_free=0, max_bytes=10**11)
             asyncio.run(fill(spool, events))
+            shutil.copytree(place, other, dirs_exist_ok=True)
             ratio = disk(place) / encoded_bytes(place)
+            read = read_and_acknowledge(SqliteSpool(other))
             first, took = asyncio.run(drain(spool, events, url))
             assert received(url) >= events
-            rows.append([events, first * 1000, took, events / took, ratio, disk(place)])
-    columns = ["events left", "first delivery, ms", "all delivered, s", "events/s", "disk/encoded", "bytes after"]
-    show("Drained by the next process", columns, rows, as_json=options.json)
+            rows.append([events, read, first * 1000, took, events / took, ratio, disk(place)])
+    columns = ["events left", "read, acknowledged/s", "first delivery, ms", "all delivered, s", "delivered/s"]
+    show("Drained by the next process", [*columns, "disk/encoded", "bytes after"], rows, as_json=options.json)
 
 
 if __name__ == "__main__":

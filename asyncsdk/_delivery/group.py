@@ -36,8 +36,9 @@ class Group:
         pairs = [(feed, records) for feed, records in zip(feeds, self.records, strict=True) if records]
         return [(feed, part) for feed, records in pairs for part in blocks_of(records)]
 
-    def release(self, *, has_room: bool) -> None:
-        """Let those go on who wait."""
-        for waiter in self.waiters:
+    def release(self, most: int, *, has_room: bool) -> None:
+        """Let those go on who have waited longest."""
+        for waiter in self.waiters[:most]:
             if not waiter.done():
                 waiter.set_result(has_room)
+        del self.waiters[:most]

@@ -9,15 +9,15 @@ import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Literal
 
+from asyncsdk._delivery.condition import Condition
 from asyncsdk._delivery.feed import Feed
 from asyncsdk._delivery.group import Group, Parts
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._delivery.places import Settlements, spooled
 from asyncsdk._model.receipts import Receipt, Record, Status
 from asyncsdk._model.reports import SpoolHealth
-from asyncsdk._model.spooling import Adopted, Committed, DeadLetters, NewBlock, Spool, StoredBlock, Usage
+from asyncsdk._model.spooling import Adopted, Committed, DeadLetters, NewBlock, Spool, StoredBlock
 from asyncsdk._threads import Worker
 from asyncsdk.errors import QueueFullError
 
@@ -33,6 +33,8 @@ LOOK_EVERY = 30.0
 _MOST_BYTES = 64 * 1024 * 1024
 # What is read from disk at once.
 _READ_BYTES = 1024 * 1024
+# So many callers go on in one turn of the loop, for the sake of all others.
+_AT_ONCE = 100
 
 
 class Spooler:
@@ -51,9 +53,7 @@ class Spooler:
         self._in_commit = 0
         self._alarm: asyncio.Handle | None = None
         self._try_again_at = 0.0
-        self._last_error = ""
-        self._is_full = False
-        self._usage = Usage()
+        self._condition = Condition()
         self._news = asyncio.Event()
         for feed in self._feeds:
             feed.lane.deadline = spool.max_age
@@ -149,11 +149,11 @@ class Spooler:
         self._worker.submit(work, partial(self._committed, group, parts), partial(self._not_committed, group, parts))
 
     def _committed(self, group: Group, parts: Parts, result: Committed) -> None:
-        self._usage = result.usage
+        self._condition.usage = result.usage
         has_room = all(row is not None for row in result.rows)
         try:
             if parts:
-                self._tell_state("", is_full=not has_room)
+                self._condition.note("", is_full=not has_room)
             self._hand_on(parts, result)
         finally:  # whatever goes wrong, nobody waits for ever
             self._release(group, has_room=has_room)
@@ -173,7 +173,7 @@ class Spooler:
     def _not_committed(self, group: Group, parts: Parts, error: Exception) -> None:
         self._try_again_at = time.monotonic() + _TRY_AGAIN
         try:
-            self._tell_state(str(error) or type(error).__name__, is_full=False)
+            self._condition.note(str(error) or type(error).__name__, is_full=False)
             self._keep_in_memory(parts)
         finally:
             self._release(group, has_room=True)
@@ -185,9 +185,12 @@ class Spooler:
                 feed.let_in_unkept(record)
 
     def _release(self, group: Group, *, has_room: bool) -> None:
-        """Let those go on who waited for the group, and begin with the next."""
+        """Let those go on who waited for the group, some in each turn of the loop, and begin with the next group."""
+        group.release(_AT_ONCE, has_room=has_room)
+        if group.waiters:
+            asyncio.get_running_loop().call_soon(partial(self._release, group, has_room=has_room))
+            return
         self._is_busy, self._in_commit = False, 0
-        group.release(has_room=has_room)
         self._stir()
         if self._open.bytes or self._open.waiters:
             self._commit_soon(0.0)
@@ -198,16 +201,6 @@ class Spooler:
         """Let those look again who wait for something to change."""
         self._news.set()
         self._news = asyncio.Event()
-
-    def _tell_state(self, error: str, *, is_full: bool) -> None:
-        """Log when the spool begins to fail or to be full, and when it is well again."""
-        if error and not self._last_error:
-            logger.error("the spool cannot be written (%s): events are kept in memory only until it can", error)
-        elif self._last_error and not error:
-            logger.warning("the spool can be written again")
-        if is_full and not self._is_full:
-            logger.error("the spool is full: events are refused or lost until there is room")
-        self._last_error, self._is_full = error, is_full
 
     # --- from disk --------------------------------------------------------------------------------------------
 
@@ -289,12 +282,4 @@ class Spooler:
 
     def health(self) -> SpoolHealth:
         """Tell how the spool is doing."""
-        state: Literal["ok", "full", "degraded"] = "full" if self._is_full else "ok"
-        return SpoolHealth(
-            state="degraded" if self._last_error else state,
-            waiting=sum(feed.backlog.own for feed in self._feeds),
-            bytes=self._usage.bytes,
-            dead_letters=self._usage.dead_letters,
-            quarantined=self._usage.quarantined,
-            last_error=self._last_error,
-        )
+        return self._condition.health(sum(feed.backlog.own for feed in self._feeds))

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import shutil
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -231,6 +232,29 @@ async def test_a_caller_that_is_cancelled_leaves_the_event_and_the_others_alone(
 
 
 # --- Statsig ------------------------------------------------------------------------------------------------------
+
+
+async def test_callers_that_wait_together_leave_the_loop_to_others_in_between(
+    tmp_path: Path, server: DevServer
+) -> None:
+    turn, turns = 0, Counter[int]()
+
+    async def count() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    async def track(one: Client, number: int) -> None:
+        await one.track(ADA, str(number))
+        turns[turn] += 1
+
+    async with client(tmp_path, amplitude(server)) as one:
+        counting = asyncio.create_task(count())
+        await asyncio.gather(*(track(one, number) for number in range(1000)))
+        counting.cancel()
+
+    assert max(turns.values()) <= 100
 
 
 async def test_statsig_events_carry_their_ids(tmp_path: Path, server: DevServer) -> None:
