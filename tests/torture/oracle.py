@@ -1,7 +1,8 @@
 """The oracle: it is never killed, kills others, plays the vendors badly, and keeps all promises in mind.
 
 What has to hold when the faults have stopped: whatever was promised has arrived at every vendor; copies have the same
-id and the same content; nothing arrived that nobody sent; and the events of a user came in order.
+id and the same content; nothing arrived that nobody sent; the events of a user came in order; and no database of the
+folder was ever open in two processes.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import tempfile
 import time
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -72,6 +74,8 @@ class Accounts:
     requests: int = 0
     seconds: float = 0.0
     left: list[str] = attrs.field(factory=list)
+    looks: int = 0
+    owned_twice: set[str] = attrs.field(factory=set)
 
     def missing(self, vendor: str) -> int:
         return len(self.promised - self.vendors[vendor].copies.keys())
@@ -90,7 +94,7 @@ class Accounts:
             self.missing(name) or vendor.differing or vendor.overtaken or self.duplicates(name) > self.bound
             for name, vendor in self.vendors.items()
         ]
-        return bool(self.promised) and not any(faults) and not self.left
+        return bool(self.promised) and not any(faults) and not self.left and not self.owned_twice
 
     def __str__(self) -> str:
         lines = [
@@ -102,6 +106,7 @@ class Accounts:
                 f"{name:12}{len(vendor.copies):>12,}{self.missing(name):>9,}{self.duplicates(name):>9,}"
                 f"{self.duplicates(name) / max(1, self.bound):>10.1%}{len(vendor.differing):>11,}{vendor.overtaken:>11,}"
             )
+        lines.append(f"files with two owners: {len(self.owned_twice)} (looked {self.looks:,} times)")
         if self.left:
             lines.append(f"left in the folder: {self.left}")
         return "\n".join([*lines, "all is well" if self.is_well else "NOT WELL"])
@@ -116,6 +121,7 @@ class Oracle:
         self._kills, self._processes = kills, processes
         self._chance = Random(seed)
         self._begun = 0
+        self._living: set[int] = set()
         self._is_calm = False
 
     async def run(self) -> Accounts:
@@ -144,6 +150,7 @@ class Oracle:
                 await asyncio.sleep(self._chance.uniform(0.0, 0.8))
             else:
                 await asyncio.sleep(self._chance.uniform(0.0, 1.0))
+            self._living.discard(process.pid)
             process.kill()
             self.accounts.kills += 1
             await reading
@@ -164,13 +171,15 @@ class Oracle:
     async def _start(self, url: str, folder: str, producers: int) -> Process:
         self._begun += 1
         arguments = [str(WORKER), f"w{self._begun}", url, folder, str(producers)]
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             sys.executable,
             *arguments,
             stdin=PIPE,
             stdout=PIPE,
             stderr=self._log,
         )
+        self._living.add(process.pid)
+        return process
 
     async def _listen(self, promises: asyncio.StreamReader) -> None:
         while line := await promises.readline():
@@ -192,7 +201,13 @@ class Oracle:
     async def _absorb_on(self, server: DevServer) -> None:
         while True:
             self._absorb(server)
+            self._look_for_two_owners()
             await asyncio.sleep(0.1)
+
+    def _look_for_two_owners(self) -> None:
+        """Note databases that two living workers have open; a file may change hands between two looks."""
+        self.accounts.looks += 1
+        self.accounts.owned_twice |= open_twice(self._living) & open_twice(self._living) & open_twice(self._living)
 
     def _absorb(self, server: DevServer) -> None:
         """Take what has arrived out of the server's books, and prepare the next faults."""
@@ -205,6 +220,19 @@ class Oracle:
         server.reset()
         for vendor in () if self._is_calm else VENDORS:
             server.script(vendor, *self._chance.choices(_STEPS, k=200))
+
+
+def open_twice(processes: set[int]) -> set[str]:
+    """Name the databases that more than one of some processes has open."""
+    owners: Counter[str] = Counter()
+    for process in processes:
+        opened: set[str] = set()
+        with suppress(OSError):  # it has just been killed
+            for link in Path(f"/proc/{process}/fd").iterdir():
+                with suppress(OSError):
+                    opened.add(str(link.readlink()))
+        owners.update(name for name in opened if name.endswith(".db"))
+    return {name for name, count in owners.items() if count > 1}
 
 
 def _plain(body: object) -> dict[str, Any]:
