@@ -32,7 +32,8 @@ from stall import tick
 from asyncsdk import Client, Limits, RudderStack
 from asyncsdk._model.spooling import Settled
 from asyncsdk.stores import SqliteSpool
-from asyncsdk.stores.sqlite.database import Database, NewRow
+from asyncsdk.stores.sqlite.database import Database
+from asyncsdk.stores.sqlite.rows import NewRow
 
 REFUSING = "http://127.0.0.1:9"
 PATIENT = Limits(events=500, linger=60, retry_first=60)

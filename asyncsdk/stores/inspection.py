@@ -14,7 +14,8 @@ import attrs
 
 from asyncsdk._model.blocks import BlockError, unpack
 from asyncsdk.stores.sqlite import ownership
-from asyncsdk.stores.sqlite.database import Database, NewRow
+from asyncsdk.stores.sqlite.database import Database
+from asyncsdk.stores.sqlite.rows import NewRow
 
 _TRIES = 20
 

@@ -151,6 +151,22 @@ def test_purge_deletes_dead_letters_only_unless_told_otherwise(left: Path) -> No
     assert list(inspection.list_events(left, dead=True)) == []
 
 
+def test_what_is_purged_is_not_in_the_file_any_more(tmp_path: Path) -> None:
+    process = Process(tmp_path)
+    process.keep(block("waits"))
+    process.bury(dead("Ada", size=100_000), dead("Grace"))
+    process.die()
+
+    spool("purge", tmp_path / "spool", "--yes")
+
+    [database] = (tmp_path / "spool").glob("*.db")
+    content = database.read_bytes()
+    assert b"waits" in content
+    assert b"Ada" not in content
+    assert b"xxxx" not in content
+    assert b"Grace" not in content
+
+
 def test_damaged_blocks_are_left_out(left: Path) -> None:
     process = Process(left.parent)
     [adopted] = process.adopt()

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import attrs
-
 from asyncsdk._model.blocks import pack_done, unpack_done
 from asyncsdk._model.spooling import Settled
+from asyncsdk.stores.sqlite.rows import DeadRow, NewRow, Row
 
 VERSION = 1
 _PAGE = 16_384
@@ -33,6 +32,7 @@ _SETTINGS = (
     f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}",
     f"PRAGMA journal_size_limit={_WAL_BYTES}",
     "PRAGMA trusted_schema=OFF",
+    "PRAGMA secure_delete=OFF",  # distributions build it in, and each block would be written twice more, as zeros
     "PRAGMA temp_store=MEMORY",
 )
 _SCHEMA = (
@@ -45,55 +45,6 @@ _SCHEMA = (
 
 class UnknownVersionError(Exception):
     """The file was made by another version, and is none of ours to touch."""
-
-
-@attrs.frozen
-class Row:
-    """A block in a file.
-
-    Attributes:
-        id: Its number, which grows; no other block of the file ever has it.
-        body: The packed block.
-        done: Which of its records are settled, a bit each.
-    """
-
-    id: int
-    body: bytes
-    done: int
-
-
-@attrs.frozen
-class DeadRow:
-    """Records that were given up, for one reason.
-
-    Attributes:
-        destination: Whose they are.
-        events: How many.
-        status: Their fate.
-        reason: Why.
-        body: The packed block of them.
-    """
-
-    destination: str
-    events: int
-    status: str
-    reason: str
-    body: bytes
-
-
-@attrs.frozen
-class NewRow:
-    """A block to keep.
-
-    Attributes:
-        destination: Whose it is.
-        events: How many records.
-        body: The packed block.
-    """
-
-    destination: str
-    events: int
-    body: bytes | bytearray
 
 
 class Database:
@@ -239,8 +190,8 @@ class Database:
         return (Row(number, bytes(body), unpack_done(done)) for number, body, done in rows)
 
     def forget_blocks(self) -> None:
-        """Delete all blocks."""
-        with self._transaction():
+        """Delete all blocks, and leave nothing of them in the file."""
+        with self._erasing(), self._transaction():
             self._connection.execute("DELETE FROM block")
             self._connection.execute("DELETE FROM progress")
 
@@ -250,8 +201,9 @@ class Database:
         return [DeadRow(*row) for row in rows]
 
     def forget_dead(self) -> None:
-        """Delete all dead letters."""
-        self._connection.execute("DELETE FROM dead")
+        """Delete all dead letters, and leave nothing of them in the file."""
+        with self._erasing():
+            self._connection.execute("DELETE FROM dead")
 
     @property
     def is_empty(self) -> bool:
@@ -287,6 +239,14 @@ class Database:
         """Close the connection; what could not be written stays in the WAL."""
         with suppress(sqlite3.Error):
             self._connection.close()
+
+    @contextmanager
+    def _erasing(self) -> Iterator[None]:
+        self._connection.execute("PRAGMA secure_delete=ON").fetchall()
+        try:
+            yield
+        finally:
+            self._connection.execute("PRAGMA secure_delete=OFF").fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -17,7 +17,7 @@ from asyncsdk._model.spooling import (
     Usage,
 )
 from asyncsdk.stores.sqlite import ownership
-from asyncsdk.stores.sqlite.database import Database, DeadRow, NewRow, Row, UnknownVersionError
+from asyncsdk.stores.sqlite.database import Database, UnknownVersionError
 from asyncsdk.stores.sqlite.opened import (
     DISK_FULL,
     DamagedError,
@@ -30,6 +30,7 @@ from asyncsdk.stores.sqlite.opened import (
     open_file,
 )
 from asyncsdk.stores.sqlite.room import Room
+from asyncsdk.stores.sqlite.rows import DeadRow, NewRow, Row
 from asyncsdk.stores.sqlite.settings import SqliteSpool
 from asyncsdk.stores.sqlite.shelf import Shelf
 
@@ -60,7 +61,9 @@ class SqliteFiles:
             self._unburied.append(DeadRow(letters.destination, count, letters.status, letters.reason, body))
             self._buried += count
         rows = [NewRow(new.destination, len(new.records), pack(new.destination, now_ms, new.records)) for new in blocks]
-        fits, gone = self._room.make(sum(len(row.body) for row in rows), self._shelf.files.get(self._shelf.own))
+        fits, gone = self._room.make(
+            sum(len(row.body) for row in rows), self._shelf.files.get(self._shelf.own), self._shelf.files.values()
+        )
         dropped = [loss_of(self._shelf.own, destination, row) for destination, row in gone]
         kept: list[int | None] = [None] * len(rows)
         try:
@@ -164,11 +167,10 @@ class SqliteFiles:
     def adopt(self, destinations: Sequence[str]) -> Sequence[Adopted]:
         """Take over what processes that are gone have left; files with nothing for us are left to others."""
         for number, file in list(self._shelf.files.items()):
+            with suppress(sqlite3.Error):
+                file.shrink()
             if number != self._shelf.own:
                 self._take_in(number, file, destinations)
-            else:
-                with suppress(sqlite3.Error):
-                    file.shrink()
         ownership.tidy(self._settings.folder)
         mine = {file.claim.path for file in self._shelf.files.values()}
         adopted: list[Adopted] = []
@@ -245,8 +247,8 @@ class SqliteFiles:
 
     def tidy(self) -> None:
         """Do a little of what nobody waits for."""
-        for file in self._shelf.files.values():
-            file.tidy()
+        for number, file in self._shelf.files.items():
+            file.tidy(gives_back=number == self._shelf.own)
 
     def close(self) -> None:
         """Delete what is empty, and leave the rest to whoever comes."""

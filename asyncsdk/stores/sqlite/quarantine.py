@@ -4,8 +4,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from asyncsdk.stores.sqlite.database import Row
 from asyncsdk.stores.sqlite.ownership import Claim, companions
+from asyncsdk.stores.sqlite.rows import Row
 
 FOLDER = "quarantine"
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600

@@ -7,13 +7,14 @@ database, and given up when room is needed.
 import os
 import sqlite3
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
 from asyncsdk._model.spooling import Settled
-from asyncsdk.stores.sqlite.database import Row
 from asyncsdk.stores.sqlite.opened import Opened
 from asyncsdk.stores.sqlite.ownership import Claim, database_bytes, open_folder
+from asyncsdk.stores.sqlite.rows import Row
 from asyncsdk.stores.sqlite.settings import SqliteSpool
 
 BALLAST_BYTES = 2 * 1024 * 1024
@@ -36,23 +37,25 @@ class Room:
         self._measured = float("-inf")
         self._laden: set[Path] = set()
 
-    def make(self, incoming: int, own: Opened | None) -> tuple[bool, list[tuple[str, Row]]]:
+    def make(self, incoming: int, own: Opened | None, files: Collection[Opened]) -> tuple[bool, list[tuple[str, Row]]]:
         """Say whether there is room for so many bytes more, and which blocks had to go for it, and whose they were.
 
         Args:
             incoming: Bytes.
             own: The file that they would go to; None when there is none yet.
+            files: All that this process has open.
         """
         if not incoming:
             return True, []
         if time.monotonic() > self._measured + _MEASURE_EVERY:
             self._measure(own)
         gone: list[tuple[str, Row]] = []
-        if self._excess(incoming) > 0 and own is not None:
-            with suppress(sqlite3.Error):
-                own.shrink()
+        if self._excess(incoming) > 0:
+            for file in files:
+                with suppress(sqlite3.Error):
+                    file.shrink()
             self._measure(own)
-            if self._settings.when_full == "drop_oldest":
+            if self._settings.when_full == "drop_oldest" and own is not None:
                 gone = self._drop_oldest(own, incoming)
         fits = self._excess(incoming) <= 0
         if fits:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from asyncsdk._model.spooling import SpoolError
 from asyncsdk.stores.sqlite import ownership
-from asyncsdk.stores.sqlite.database import Database, Row
+from asyncsdk.stores.sqlite.database import Database
 from asyncsdk.stores.sqlite.opened import DELETED, DamagedError, Opened, open_file
 from asyncsdk.stores.sqlite.quarantine import set_aside_block, set_aside_file
+from asyncsdk.stores.sqlite.rows import Row
 
 
 class Shelf:
