@@ -129,14 +129,14 @@ class Feed:
         kept, row, held = stored.block.records, stored.row, self._held
         positions = list(left_in(stored.done, len(kept))) if stored.done else range(len(kept))
         place = Place(file, row, len(positions), stored.done)
-        if not held:
-            return [restored(kept[position], admitted, place, position) for position in positions]
+        may_be_held = bool(held)
         records: list[SpooledRecord] = []
         for position in positions:
-            record = held.pop((file, row, position), None)
+            record = held.pop((file, row, position), None) if may_be_held else None
             if record is None:
                 record = restored(kept[position], admitted, place, position)
-            record.place, record.position = place, position
+            else:
+                record.place, record.position = place, position
             records.append(record)
         return records
 
