@@ -15,7 +15,7 @@ import attrs
 
 from asyncsdk import _middleware
 from asyncsdk._delivery.lane import Lane
-from asyncsdk._middleware import Edit, Middleware, MiddlewareWaitsError, Payload
+from asyncsdk._middleware import Edit, Middleware, MiddlewareWaitsError, Payload, Redact
 from asyncsdk._model.events import Alias, Event, check
 from asyncsdk._model.receipts import Delivery, Receipt, Record
 from asyncsdk._model.reports import DELIBERATE
@@ -76,6 +76,7 @@ class Admission:
     Attributes:
         lanes: One per destination.
         middleware: In the order in which events meet it.
+        redactions: Those of it that users of exposures meet, too.
         may_suspend: Whether some of it is more than an `edit`, and may have to be awaited.
         ids: Where ids come from; another one in each process.
         may_raise: Whether a full lane makes an awaited verb raise.
@@ -95,6 +96,7 @@ class Admission:
         self.lanes = tuple(lanes)
         self.middleware: tuple[Middleware, ...] = ()
         self.may_suspend = False
+        self.redactions: tuple[Redact, ...] = ()
         self._edits: tuple[Edit, ...] = ()
         self.ids = Ids()
         self._seen_errors: set[type] = set()
@@ -110,6 +112,7 @@ class Admission:
     def add_middleware(self, function: Middleware) -> None:
         """Let events meet `function` after those added earlier."""
         self.middleware += (function,)
+        self.redactions = tuple(one for one in self.middleware if isinstance(one, Redact))
         self._edits = tuple(one for one in self.middleware if isinstance(one, Edit))
         self.may_suspend = len(self._edits) < len(self.middleware)
 

@@ -1,6 +1,7 @@
 """Which events go together, and what a verdict means for each of them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from operator import attrgetter
 
 import attrs
 
@@ -8,6 +9,11 @@ from asyncsdk._model.receipts import Record
 from asyncsdk.vendors._base import Verdict
 
 Batch = list[Record]
+
+# What is asked of every record of a batch, at no step of Python's for each.
+key_of, also_of, chunk_of = attrgetter("key"), attrgetter("also"), attrgetter("chunk")
+fate_of, story_of, watchers_of = attrgetter("fate"), attrgetter("story"), attrgetter("watchers")
+epoch_of, is_exposure = attrgetter("epoch"), attrgetter("is_exposure")
 
 
 @attrs.frozen
@@ -56,6 +62,11 @@ def halves(batch: Sequence[Record]) -> tuple[Batch, Batch]:
 
 def keys_of(records: Collection[Record]) -> set[str]:
     """Collect whose lines these records stand in."""
-    keys = {record.key for record in records}
-    keys.update(record.also for record in records if record.also is not None)
+    keys = set(map(key_of, records))
+    keys.update(filter(None, map(also_of, records)))
     return keys
+
+
+def size_of(records: Iterable[Record]) -> int:
+    """Count the bytes of records."""
+    return sum(map(len, map(chunk_of, records)))

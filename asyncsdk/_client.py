@@ -194,6 +194,8 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
 
     def health(self) -> Health:
         """Tell how the client and each destination are doing; from any thread, and cheap enough for an endpoint."""
+        if self._life.takes_here():
+            self._life.catch_up()
         lanes = {lane.destination.name: lane.health() for lane in self._lanes}
         rules = None if self._refresher is None else self._refresher.health()
         spool = None if self._spooler is None else self._spooler.health()

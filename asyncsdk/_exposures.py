@@ -1,5 +1,6 @@
 """What lookups report: which user saw which gate, config, experiment or layer parameter, into Statsig's queue."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
@@ -7,15 +8,23 @@ from functools import partial
 from asyncsdk._admission import Admission
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._lifecycle import Lifecycle
-from asyncsdk._middleware import Redact
-from asyncsdk._model.receipts import Delivery, Record
+from asyncsdk._model.receipts import Record
+from asyncsdk._model.seen import Exposure
 from asyncsdk._model.users import User, order_key
 from asyncsdk._rules.evaluate import Evaluation
-from asyncsdk._rules.exposures import Exposure, Recent, config_exposure, gate_exposure, layer_exposure
+from asyncsdk._rules.exposures import UNSAMPLED, Recent, exposure_of, layer_exposure
 from asyncsdk._rules.ruleset import Kind, Ruleset
-from asyncsdk._viewed import Put, Viewed, viewers
+from asyncsdk._viewed import Put, Viewed, Way, viewers
 from asyncsdk.errors import ClientClosedError, InvalidEventError, QueueFullError
 from asyncsdk.vendors.statsig.events import exposure as write_exposure
+
+
+# Exposures wait so long to be written, in seconds, or until there are so many.
+_MOMENT, _MOST = 0.005, 500
+
+
+Sight = tuple[Ruleset, User, Evaluation, Exposure | None, str, bool, float]
+"""Somebody saw something: the arguments of `Exposures.report`, and when, in seconds since 1970."""
 
 
 class Exposures:
@@ -39,25 +48,52 @@ class Exposures:
         """
         self._life = life
         self._admission = admission
-        self._lane = lane
-        self._put = None if lane is None else put_into(lane)
+        self._way = None if lane is None else Way(lane, put_into(lane))
         others = tuple(viewers(admission, put_into))
-        self._viewed = Viewed(life, admission, others) if others else None
+        self._viewed = Viewed(admission, others) if others else None
+        self._sights: list[Sight] = []
+        life.on_catch_up = self.write
         self.recent = Recent()
         self.is_due: Callable[..., bool] = _never if lane is None and not others else self.recent.is_new
 
-    def gate(self, rules: Ruleset, user: User, found: Evaluation) -> None:
-        """Report that a user saw a gate; its exposure is due."""
-        self._report(rules, user, found, gate_exposure(rules, found))
+    def report(
+        self,
+        rules: Ruleset,
+        user: User,
+        found: Evaluation,
+        exposure: Exposure | None = None,
+        parameter: str = "",
+        *,
+        manual: bool = False,
+    ) -> None:
+        """Report that a user saw something; its exposure is due. On the loop, it is written a moment later.
 
-    def config(self, rules: Ruleset, user: User, found: Evaluation) -> None:
-        """Report that a user saw a config or an experiment; its exposure is due."""
-        self._report(rules, user, found, config_exposure(rules, found))
+        Args:
+            rules: What answered.
+            user: Who.
+            found: What was answered.
+            exposure: What an event says of that; None for the usual one of a gate, config or experiment.
+            parameter: Of a layer.
+            manual: Somebody asked for this.
+        """
+        sight = (rules, user, found, exposure, parameter, manual, time.time())
+        if self._life.takes_here():
+            sights = self._sights
+            if not sights:
+                asyncio.get_running_loop().call_later(_MOMENT, self.write)
+            sights.append(sight)
+            if len(sights) >= _MOST:
+                self.write()
+        elif self._life.takes_events and self._life.is_in_its_process:
+            try:
+                self._life.call_soon(partial(self._write_from_afar, sight))
+            except (ClientClosedError, QueueFullError):  # a lookup never raises; it is new again the next time
+                self.recent.unsee(user, found, parameter, manual=manual)
 
     def parameter(self, rules: Ruleset, user: User, found: Evaluation, parameter: str) -> None:
         """Report that a user saw a parameter of a layer, if that is due."""
         if self.is_due(user, found, parameter):
-            self._report(rules, user, found, layer_exposure(rules, found, parameter), parameter)
+            self.report(rules, user, found, layer_exposure(rules, found, parameter), parameter)
 
     def manual(self, rules: Ruleset, user: User, kind: Kind, found: Evaluation, parameter: str) -> None:
         """Report that a user saw something because somebody says so; only a layer has a `parameter`."""
@@ -67,58 +103,44 @@ class Exposures:
         if kind == "layer":
             exposure = layer_exposure(rules, found, parameter, manual=True)
         else:
-            exposure = (gate_exposure if kind == "gate" else config_exposure)(rules, found, manual=True)
-        self._report(rules, user, found, exposure, parameter, manual=True)
+            exposure = exposure_of(rules, found, manual=True)
+        self.report(rules, user, found, exposure, parameter, manual=True)
 
-    def _report(
-        self,
-        rules: Ruleset,
-        user: User,
-        found: Evaluation,
-        exposure: Exposure,
-        parameter: str = "",
-        *,
-        manual: bool = False,
-    ) -> None:
+    def write(self) -> None:
+        """Queue what users saw of late.
+
+        In a service, code that has not run for a while takes three times as long: a request leaves this to a moment
+        when it is done for many of them.
+        """
+        sights, self._sights = self._sights, []
+        for sight in sights:
+            self._write(sight)
+
+    def _write_from_afar(self, sight: Sight) -> None:
+        if self._life.state != "closed":
+            self._write(sight)
+
+    def _write(self, sight: Sight) -> None:
+        rules, user, found, exposure, parameter, manual, seen_at = sight
         for consulted in found.consulted:
             if self.is_due(user, consulted):
-                self.config(rules, user, consulted)
-        # A forked child runs no loop or another one, so the process need not be asked for on the good path.
-        is_at_home = self._life.is_on_its_loop
-        if not self._life.takes_events or not (is_at_home or self._life.is_in_its_process):
-            return
-        redacted, line = self._redacted(user), _line(user)
+                self._write((rules, user, consulted, None, "", False, seen_at))
+        shown, unit = user, user.user_id
+        for redact in self._admission.redactions:
+            shown = redact.clean_user(shown)
+        line = unit if type(unit) is str else _line(user)
+        now_ms = int(seen_at * 1000)
         if self._viewed is not None:
-            self._viewed.tell(self.recent, redacted, line, found, parameter, manual=manual)
-        sampled = self.recent.sample(rules, user, found)
-        if self._lane is None or not sampled.keeps:
+            self._viewed.tell(self.recent, shown, line, now_ms, found, parameter=parameter, manual=manual)
+        sampling = self.recent.sample(rules, user, found) if rules.samples_exposures else UNSAMPLED
+        if self._way is None or sampling is None:
             return
-        late = partial(write_exposure, exposure, redacted, int(time.time() * 1000), sampled.metadata)
-        record = Record(line, "", b"", time.monotonic(), late=late)
-        if not is_at_home:
-            self._offer_from_afar(record, partial(self.recent.unsee, user, found, parameter, manual=manual))
-        elif not self._offer(record):
-            self.recent.unsee(user, found, parameter, manual=manual)
-
-    def _offer_from_afar(self, record: Record, unsee: Callable[[], object]) -> None:
-        """Queue an exposure on the client's loop, from another thread."""
         try:
-            self._life.call_soon(lambda: self._offer(record) or unsee())
-        except (ClientClosedError, QueueFullError):  # a lookup never raises; it is new again the next time
-            unsee()
-
-    def _offer(self, record: Record) -> bool:
-        """Queue an exposure. One that finds no room is counted; False says so, for it is new again the next time."""
-        if self._lane is None or self._put is None or self._life.state == "closed" or self._put(record):
-            return True
-        self._lane.ledger.turn_away_exposure(Delivery(self._lane.destination.name, "dropped", reason="queue full"))
-        return False
-
-    def _redacted(self, user: User) -> User:
-        for function in self._admission.middleware:
-            if isinstance(function, Redact):
-                user = function.clean_user(user)
-        return user
+            chunk = write_exposure(exposure or exposure_of(rules, found), shown, now_ms, sampling)
+        except Exception:  # noqa: BLE001 -- a user may hold anything, and costs only this exposure
+            chunk = b""
+        if not self._way.offer(Record(line, "", chunk, time.monotonic(), is_exposure=True)):
+            self.recent.unsee(user, found, parameter, manual=manual)
 
 
 def _never(*_: object, **__: object) -> bool:
@@ -128,7 +150,7 @@ def _never(*_: object, **__: object) -> bool:
 
 def _line(user: User) -> str:
     unit = user.user_id
-    if type(unit) is str and unit.isprintable() and unit.strip():  # the usual one, at half the cost
+    if type(unit) is str and unit:  # the usual one; exposures do not mind if it is blank
         return unit
     try:
         return order_key(user) or ""

@@ -42,12 +42,14 @@ class Lifecycle:
     Attributes:
         state: `new`, `running`, `draining` or `closed`.
         crashes: How often a job was started again.
+        on_catch_up: Called on the loop when what waits must wait no longer.
     """
 
     def __init__(self) -> None:
         """Begin as new; needs no running loop."""
         self.state: State = "new"
         self.crashes = 0
+        self.on_catch_up: Callable[[], object] = lambda: None
         self.loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._calls: deque[Callable[[], object]] = deque()
@@ -99,11 +101,19 @@ class Lifecycle:
         """Make all calls that wait, on the loop, now."""
         while self._calls:
             self._calls.popleft()()
+        self.on_catch_up()
 
     @property
     def takes_events(self) -> bool:
         """Whether events may be queued: after `start`, and until `aclose` ends its intake."""
         return self.state in _TAKING
+
+    def takes_here(self) -> bool:
+        """Say whether events may be queued by who calls: on the client's loop, which no forked child runs."""
+        try:
+            return self.state in _TAKING and asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            return False
 
     def check_caller(self) -> None:
         """Refuse to be awaited for an event from where it could not be delivered.
@@ -114,7 +124,7 @@ class Lifecycle:
             WrongEventLoopError: It runs on another event loop.
         """
         # A forked child runs no loop or another one, so the process need not be asked for on the good path.
-        if self.state not in _TAKING or _running_loop() is not self.loop:
+        if not self.takes_here():
             self.check_admission()
             self.check_loop()
 

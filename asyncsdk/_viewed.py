@@ -2,24 +2,41 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from functools import partial
 
 import attrs
 
 from asyncsdk._admission import Admission
 from asyncsdk._delivery.lane import Lane
-from asyncsdk._lifecycle import Lifecycle
 from asyncsdk._model.events import Event
 from asyncsdk._model.receipts import Delivery, Record
 from asyncsdk._model.seen import Seen
 from asyncsdk._model.users import User
 from asyncsdk._rules.evaluate import Evaluation
 from asyncsdk._rules.exposures import Recent, seen
-from asyncsdk.errors import ClientClosedError, QueueFullError
 from asyncsdk.vendors._base import TakesExposures
 
 Put = Callable[[Record], bool]
+
+
+@attrs.frozen
+class Way:
+    """How exposures get into a lane.
+
+    Attributes:
+        lane: The lane.
+        put: What takes exposures for that; False when there is no room.
+    """
+
+    lane: Lane
+    put: Put
+
+    def offer(self, record: Record) -> bool:
+        """Queue an exposure. What has no form or finds no room is counted; False says that it was for want of room."""
+        if record.chunk and self.put(record):
+            return True
+        reason = "queue full" if record.chunk else "no form in JSON"
+        self.lane.ledger.turn_away_exposure(Delivery(self.lane.destination.name, "dropped", reason=reason))
+        return not record.chunk
 
 
 @attrs.frozen
@@ -27,14 +44,12 @@ class Viewer:
     """A vendor that is told.
 
     Attributes:
-        lane: Its lane.
-        put: What takes exposures for that; False when there is no room.
+        way: To its lane.
         wants_all: Gates, configs and users outside of experiments, too.
         event_of: Makes the vendor's event.
     """
 
-    lane: Lane
-    put: Put
+    way: Way
     wants_all: bool
     event_of: Callable[[User, Seen], Event]
 
@@ -44,26 +59,34 @@ def viewers(admission: Admission, put_into: Callable[[Lane], Put]) -> Iterator[V
     for lane in admission.lanes:
         destination = lane.destination
         if isinstance(destination, TakesExposures) and destination.exposures != "none":
-            yield Viewer(lane, put_into(lane), destination.exposures == "all", destination.exposure)
+            yield Viewer(Way(lane, put_into(lane)), destination.exposures == "all", destination.exposure)
 
 
 @attrs.define(eq=False)
 class Viewed:
     """Tells vendors, once per window of `recent`; they know users by their ids only. Statsig's sampling is its own."""
 
-    _life: Lifecycle
     _admission: Admission
     _viewers: tuple[Viewer, ...]
 
     def tell(
-        self, recent: Recent, user: User, line: str, found: Evaluation, parameter: str = "", *, manual: bool = False
+        self,
+        recent: Recent,
+        user: User,
+        line: str,
+        time_ms: int,
+        found: Evaluation,
+        *,
+        parameter: str = "",
+        manual: bool = False,
     ) -> None:
-        """Report what a user saw, from any thread, if it is new to other vendors.
+        """Report what a user saw, if it is new to other vendors. What finds no room is not tried again.
 
         Args:
             recent: The exposures of the current window.
             user: Who; without what `redact` takes out.
             line: The order key of that user's events, "" for one without ids.
+            time_ms: When.
             found: What was answered.
             parameter: Of a layer: an experiment is told once, however many parameters of it are read.
             manual: Somebody says so, whatever was told before.
@@ -73,26 +96,17 @@ class Viewed:
         if shown is None or not told or not line:
             return
         if recent.is_new(user, found, f"viewed: {shown.name}", manual=manual):
-            now_ms = int(time.time() * 1000)
             for one in told:
-                late = partial(_encode, one, user, shown, next(self._admission.ids.texts), now_ms)
-                self._hand_over(one, Record(line, "", b"", time.monotonic(), late=late))
+                self._tell(one, user, shown, line, time_ms)
 
-    def _hand_over(self, viewer: Viewer, record: Record) -> None:
-        if self._life.is_on_its_loop:
-            self._offer(viewer, record)
-            return
-        with suppress(ClientClosedError, QueueFullError):  # a lookup never raises
-            self._life.call_soon(partial(self._offer, viewer, record))
-
-    def _offer(self, viewer: Viewer, record: Record) -> None:
-        """Queue an exposure. One that finds no room is counted, and not tried again: others may have had it."""
-        if self._life.state != "closed" and not viewer.put(record):
-            name = viewer.lane.destination.name
-            viewer.lane.ledger.turn_away_exposure(Delivery(name, "dropped", reason="queue full"))
-
-
-def _encode(viewer: Viewer, user: User, shown: Seen, message_id: str, time_ms: int) -> bytes | Delivery:
-    destination = viewer.lane.destination
-    made = destination.encode(viewer.event_of(user, shown), message_id, time_ms)
-    return made if isinstance(made, bytes) else Delivery(destination.name, made.status, reason=made.reason)
+    def _tell(self, viewer: Viewer, user: User, shown: Seen, line: str, time_ms: int) -> None:
+        lane = viewer.way.lane
+        try:
+            event, message_id = viewer.event_of(user, shown), next(self._admission.ids.texts)
+            made = lane.destination.encode(event, message_id, time_ms)
+        except Exception:  # noqa: BLE001 -- a user may hold anything, and costs only this exposure
+            made = b""
+        if isinstance(made, bytes):
+            viewer.way.offer(Record(line, "", made, time.monotonic(), is_exposure=True))
+        else:
+            lane.ledger.turn_away_exposure(Delivery(lane.destination.name, made.status, reason=made.reason))

@@ -59,7 +59,7 @@ class Feed:
     def turn_away(self, record: Record, reason: str) -> None:
         """Count an event, or exposure, that the lane is not given."""
         record.close(fate := self._dropped(reason))
-        if record.late is not None:
+        if record.is_exposure:
             self.lane.ledger.turn_away_exposure(fate)
         else:
             self.lane.ledger.turn_away(record.id, fate)

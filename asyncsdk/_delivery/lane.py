@@ -12,9 +12,10 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from itertools import filterfalse
 from typing import Literal, Protocol
 
-from asyncsdk._batching import Batch, halves, keys_of, sort_out
+from asyncsdk._batching import Batch, chunk_of, fate_of, halves, keys_of, size_of, sort_out
 from asyncsdk._delivery.circuit import Circuit
 from asyncsdk._delivery.ledger import Ledger
 from asyncsdk._delivery.pending import Flight, Pending
@@ -59,7 +60,6 @@ class Lane:
         # An operation on the queue costs ten times an append to the batch that is open at its end.
         self._intake: asyncio.Queue[Batch] = asyncio.Queue()
         self._open: Batch = []
-        self._open_bytes = 0
         self._pending = Pending()
         self._waiting: list[Flight] = []
         self._flying: set[Flight] = set()
@@ -73,14 +73,13 @@ class Lane:
 
     def offer(self, record: Record) -> bool:
         """Take an event, if there is room."""
-        if not self.ledger.hold(record):
+        ledger, batch = self.ledger, self._open
+        if not ledger.hold(record):
             return False
-        batch = self._open
         if not batch:
             self._intake.put_nowait(batch)
         batch.append(record)
-        self._open_bytes += len(record.chunk)
-        if len(batch) >= self._wake_at_events or self._open_bytes >= self._wake_at_bytes:
+        if len(batch) >= self._wake_at_events or ledger.held_bytes >= self._wake_at_bytes:
             self._wake.set()
         return True
 
@@ -192,8 +191,7 @@ class Lane:
 
     def _is_due(self, now: float) -> bool:
         """Say whether what is queued should wait no longer for company."""
-        ready, heavy = self._pending.ready, self._open_bytes >= self._target_bytes
-        self._pull()
+        ready, heavy = self._pending.ready, self._pull() >= self._target_bytes
         if self._pending.may_move:
             return True
         if not ready:
@@ -202,25 +200,13 @@ class Lane:
             return True
         return now >= ready[0].admitted + self.linger
 
-    def _pull(self) -> None:
-        """Move what arrived from the intake to the pending ones."""
-        if self._open:
-            arrived = self._intake.get_nowait()
-            self._open, self._open_bytes = [], 0
-            self._pending.ready.extend(self._encoded(arrived) if self.ledger.exposures.accepted else arrived)
-
-    def _encoded(self, arrived: Batch) -> Batch:
-        """Make the bytes of exposures, which come without; one that has no form in JSON is dropped alone."""
-        fit: Batch = []
-        for record in arrived:
-            if record.late is not None and not record.chunk:
-                refused = record.write(self.destination.name)
-                if refused is not None:
-                    self.ledger.settle([record], refused.status, reason=refused.reason)
-                    continue
-                self.ledger.held_bytes += len(record.chunk)
-            fit.append(record)
-        return fit
+    def _pull(self) -> int:
+        """Move what arrived from the intake to the pending ones, and say how many bytes that was."""
+        if not self._open:
+            return 0
+        arrived, self._open = self._intake.get_nowait(), []
+        self._pending.ready.extend(arrived)
+        return size_of(arrived)
 
     def _until_next_look(self, now: float) -> float:
         """Say in how many seconds something is due, and how many arrivals are worth a look before that."""
@@ -236,7 +222,7 @@ class Lane:
             if ready:
                 times.append(ready[0].admitted + self.linger)
                 self._wake_at_events = self._limits.events - len(ready)
-                self._wake_at_bytes = self._target_bytes
+                self._wake_at_bytes = self.ledger.held_bytes + self._target_bytes
         return max(0.0, min(times) - now)
 
     def _sweep(self, now: float) -> None:
@@ -276,7 +262,7 @@ class Lane:
             self._circuit.landed(flight.generation)
             self._flying.discard(flight)
             for part in flight.parts:
-                part[:] = [record for record in part if record.fate is None]
+                part[:] = filterfalse(fate_of, part)
             self._trim(flight)
             if flight.parts:
                 self._waiting.append(flight)
@@ -286,7 +272,7 @@ class Lane:
     async def _attempt(self, flight: Flight, sender: Sender) -> bool:
         """Send the first part and carry out the verdict; True when the flight may go on at once."""
         part = flight.parts[0]
-        chunks = [record.chunk for record in part]
+        chunks = list(map(chunk_of, part))
         request = self.destination.frame(chunks, int(time.time() * 1000))
         response = await sender.send(request, plain=flight.plain)
         verdict = self.destination.judge(response, chunks)
@@ -309,7 +295,7 @@ class Lane:
         for reason in {reason for _, reason in outcome.rejected}:
             refused = [record for record, why in outcome.rejected if why == reason]
             ledger.settle(refused, "rejected", response.status, reason, answered=True)
-        part[:] = [record for record in part if record.fate is None]
+        part[:] = filterfalse(fate_of, part)
         if outcome.paused:
             self._pause(flight, keys_of(outcome.paused), verdict.pause_for)
         if outcome.retry or verdict.unwell:

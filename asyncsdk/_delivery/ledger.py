@@ -6,7 +6,9 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from itertools import filterfalse
 
+from asyncsdk._batching import epoch_of, fate_of, is_exposure, size_of, story_of, watchers_of
 from asyncsdk._delivery.accounting import Account
 from asyncsdk._model.receipts import Attempt, Delivery, Record, Status
 from asyncsdk._model.reports import DELIBERATE, DestinationReport
@@ -77,20 +79,23 @@ class Ledger:
 
     def hold(self, record: Record) -> bool:
         """Take an event in, if there is room."""
-        size = len(record.chunk)
+        held_bytes = self.held_bytes + len(record.chunk)
         # `has_room`, written out: every event comes this way.
-        if self.held_events >= self._most_events or self.held_bytes + size > self.most_bytes:
+        if self.held_events >= self._most_events or held_bytes > self.most_bytes:
             return False
-        record.epoch = self._epoch
-        account = self.account if record.late is None else self.exposures
-        account.accepted += 1
+        if self._epoch:
+            record.epoch = self._epoch
+        if record.is_exposure:
+            self.exposures.accepted += 1
+        else:
+            self.account.accepted += 1
         self.held_events += 1
-        self.held_bytes += size
+        self.held_bytes = held_bytes
         return True
 
     def accept(self, records: Collection[Record]) -> None:
         """Count events that are on disk, and not held yet."""
-        exposures = sum(record.late is not None for record in records)
+        exposures = sum(map(is_exposure, records))
         self.exposures.accepted += exposures
         self.account.accepted += len(records) - exposures
 
@@ -98,7 +103,7 @@ class Ledger:
         """Take events in that were counted before, whether there is room or not."""
         for record in records:
             record.epoch = self._epoch
-            self.held_bytes += len(record.chunk)
+        self.held_bytes += size_of(records)
         self.held_events += len(records)
 
     def settle_unheld(self, fate: Delivery, events: int, exposures: int) -> None:
@@ -150,47 +155,59 @@ class Ledger:
             reason: Why.
             answered: The answer that settles them is not in their story.
         """
-        records = [record for record in records if record.fate is None]
+        records = list(filterfalse(fate_of, records))
         if not records:
             return
-        fates: dict[int, Delivery] = {}
-        unsettled, epoch, size, now = self._unsettled, self._epoch, 0, time.monotonic()
-        for record in records:
-            attempts = len(record.story) + answered
-            fate = fates.get(attempts)
-            if fate is None:
-                last = code or (record.story[-1].code if record.story else 0)
-                held = max(0.0, now - record.admitted)
-                fate = fates[attempts] = Delivery(self._name, status, last, reason, attempts, held)
-            if record.watchers:
-                record.close(fate)
-            else:
+        attempts = list(map(len, map(story_of, records)))
+        fates = {
+            number: self._fate(records[attempts.index(number)], status, code, reason, answered=answered)
+            for number in dict.fromkeys(attempts)
+        }
+        if len(fates) == 1:
+            (fate,) = fates.values()
+            for record in records:
                 record.fate = fate
-            size += len(record.chunk)
-            if record.epoch < epoch:
-                unsettled[record.epoch] -= 1
-                if not unsettled[record.epoch]:
-                    del unsettled[record.epoch]
-        exposures = sum(record.late is not None for record in records) if self.exposures.accepted else 0
-        fate = next(iter(fates.values()))
+        else:
+            for record, number in zip(records, attempts, strict=True):
+                record.fate = fate = fates[number]
+        for record in list(filter(watchers_of, records)):
+            record.tell()
         self._tell_of_loss(fate)
+        exposures = sum(map(is_exposure, records)) if self.exposures.accepted else 0
         self.exposures.settle(fate, exposures)
         self.account.settle(fate, len(records) - exposures)
         self.held_events -= len(records)
-        self.held_bytes -= size
+        self.held_bytes -= size_of(records)
+        self._leave_epochs(records)
         self._progress.set()
         if self.on_fates is not None:
             self.on_fates(records, status, reason)
         for _ in range(min(len(records), len(self._room_waiters))):
             self.let_in()
         if self.on_settled or self.on_final is not None:
-            self._announce(records, [len(record.story) + answered for record in records], fates)
+            self._announce(records, attempts, fates)
+
+    def _fate(self, record: Record, status: Status, code: int, reason: str, *, answered: bool) -> Delivery:
+        last = code or (record.story[-1].code if record.story else 0)
+        held = max(0.0, time.monotonic() - record.admitted)
+        return Delivery(self._name, status, last, reason, len(record.story) + answered, held)
+
+    def _leave_epochs(self, records: Collection[Record]) -> None:
+        """Let flushes know that these have their fates."""
+        unsettled = self._unsettled
+        if not unsettled:
+            return
+        for epoch, count in Counter(map(epoch_of, records)).items():
+            if epoch < self._epoch:
+                unsettled[epoch] -= count
+                if not unsettled[epoch]:
+                    del unsettled[epoch]
 
     def _announce(self, records: Sequence[Record], attempts: Sequence[int], fates: Mapping[int, Delivery]) -> None:
         """Call those who want to hear of fates: of each event's, and of how many met one."""
         if self.on_final is not None:
             for record, tries in zip(records, attempts, strict=True):
-                if record.late is None:
+                if not record.is_exposure:
                     self.on_final(record.id, fates[tries])
         for tries, count in Counter(attempts).items():
             for hear in self.on_settled:

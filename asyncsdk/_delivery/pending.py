@@ -5,12 +5,15 @@ key's line; when the flight lets the key go, they move up, ahead of newer arriva
 alias) stands in both lines, and moves up when it is first in each.
 """
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from itertools import accumulate, islice, repeat, starmap
 
 import attrs
 
-from asyncsdk._batching import Batch, keys_of
+from asyncsdk._batching import Batch, chunk_of, keys_of
 from asyncsdk._model.receipts import Record
 
 
@@ -68,8 +71,9 @@ class Pending:
 
         Those who stood in line go first. An event that is larger than a batch goes alone.
         """
-        batch: Batch = []
-        size = 0
+        if not self._moving and (batch := self._take_front(most_events, most_bytes)):
+            return batch
+        batch, size = [], 0
         for record in self._free():
             size += len(record.chunk)
             if len(batch) == most_events or (batch and size > most_bytes):
@@ -79,12 +83,11 @@ class Pending:
         self._held |= keys_of(batch)
         return batch
 
-    def release(self, keys: Iterable[str]) -> None:
+    def release(self, keys: AbstractSet[str]) -> None:
         """Let keys go: whoever stands in their lines may move."""
-        for key in keys:
-            self._held.discard(key)
-            if key in self._lines:
-                self._moving[key] = None
+        self._held -= keys
+        for key in self._lines.keys() & keys:
+            self._moving[key] = None
 
     def all(self) -> Batch:
         """Give all of them, wherever they stand."""
@@ -99,6 +102,17 @@ class Pending:
         for record in in_line.values():
             self._leave(record)
         return late + list(in_line.values())
+
+    def _take_front(self, most_events: int, most_bytes: int) -> Batch:
+        """Take the first of the ready ones in one go: the usual case, in which nobody of them has to wait."""
+        front = list(islice(self.ready, most_events))
+        sizes = list(accumulate(map(len, map(chunk_of, front))))
+        count = max(1, bisect_right(sizes, most_bytes))
+        keys = keys_of(front[:count])
+        if not (keys.isdisjoint(self._held) and keys.isdisjoint(self._lines)):
+            return []
+        self._held |= keys
+        return list(starmap(self.ready.popleft, repeat((), min(count, len(front)))))
 
     def _free(self) -> Iterator[Record]:
         """Yield who may go next, if the one before has left; those who may not are queued up on the way."""

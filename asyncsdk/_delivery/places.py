@@ -46,19 +46,13 @@ class SpooledRecord(Record):
 
 def spooled(record: Record, event_id: str) -> SpooledRecord:
     """Make the spooled form of a record."""
-    return SpooledRecord(record.key, event_id, record.chunk, record.admitted, record.also, late=record.late)
+    return SpooledRecord(record.key, event_id, record.chunk, record.admitted, record.also, record.is_exposure)
 
 
 def restored(kept: Kept, admitted: float, place: Place, position: int) -> SpooledRecord:
     """Make a record of what was read."""
     key, also, event_id, chunk, is_exposure = kept
-    late = _written if is_exposure else None
-    return SpooledRecord(key, event_id, chunk, admitted, also, 0, (), None, (), late, place, position)
-
-
-def _written() -> bytes:
-    """Stand in for what makes the bytes of an exposure, which are there already."""
-    raise NotImplementedError
+    return SpooledRecord(key, event_id, chunk, admitted, also, is_exposure, 0, (), None, (), place, position)
 
 
 def blocks_of(records: Sequence[SpooledRecord]) -> Iterator[Sequence[SpooledRecord]]:
@@ -114,7 +108,7 @@ class Tally:
 
     def add(self, records: Collection[Record], sign: int = 1) -> None:
         """Count records in, or out."""
-        exposures = sum(record.late is not None for record in records)
+        exposures = sum(record.is_exposure for record in records)
         self.exposures += sign * exposures
         self.events += sign * (len(records) - exposures)
 

@@ -106,11 +106,6 @@ class Spooler:
         """Take an exposure, if there is room; it is in no hurry to be on disk."""
         if self._open.bytes > _MOST_BYTES:
             return False
-        lane = self._feeds[number].lane
-        refused = record.write(lane.destination.name)
-        if refused is not None:
-            lane.ledger.turn_away_exposure(refused)
-            return True
         self._open.add(number, spooled(record, ""))
         self._commit_soon(_PATIENCE)
         return True

@@ -58,12 +58,11 @@ class Record:
         id: The event's id; empty when nobody is told of fates by id, since it weighs as much as the rest of a record.
         chunk: Its bytes, encoded for the destination.
         admitted: When it was taken, on the monotonic clock.
+        is_exposure: It tells what a lookup showed, and is counted apart: nobody has a receipt for it.
         epoch: Which flush it falls under: the number of flushes begun before it.
         story: Requests so far that did not settle it.
         fate: None while it is pending.
         watchers: Called once, when the fate is final.
-        late: Makes the chunk when the worker takes the record, or says why there is none; only exposures come without
-            their bytes.
     """
 
     key: str
@@ -71,31 +70,24 @@ class Record:
     chunk: bytes
     admitted: float
     also: str | None = None
+    is_exposure: bool = False
     epoch: int = 0
     story: tuple[Attempt, ...] = ()
     fate: Delivery | None = None
     watchers: tuple[Callable[[], None], ...] = ()
-    late: Callable[[], bytes | Delivery] | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
         """All lines it stands in."""
         return (self.key,) if self.also is None else (self.key, self.also)
 
-    def write(self, destination: str) -> Delivery | None:
-        """Make the bytes that the record came without; gives its fate if there are none to be made."""
-        try:
-            made = self.chunk if self.late is None else self.late()
-        except Exception:  # noqa: BLE001 -- a user may hold anything, and costs only this exposure
-            return Delivery(destination, "dropped", reason="no form in JSON")
-        if isinstance(made, Delivery):
-            return made
-        self.chunk = made
-        return None
-
     def close(self, fate: Delivery) -> None:
         """Make the fate final, and tell those who wait for it."""
         self.fate = fate
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell those who wait for the fate, which is final."""
         watchers, self.watchers = self.watchers, ()
         for watcher in watchers:
             watcher()

@@ -1,5 +1,7 @@
 """What a user saw of the rules, in words that any vendor understands."""
 
+from typing import NamedTuple
+
 import attrs
 
 
@@ -18,3 +20,34 @@ class Seen:
     variant: str
     variant_id: str
     in_experiment: bool = False
+
+
+class Everyone(NamedTuple):
+    """What events say of every user.
+
+    Attributes:
+        tier: The environment of users that name none; None for none.
+        custom: Custom fields as a JSON object, over which the user's own win; empty for none.
+    """
+
+    tier: str | None = None
+    custom: bytes = b""
+
+
+@attrs.define(eq=False)
+class Exposure:
+    """What Statsig is told of an outcome, whoever sees it.
+
+    Attributes:
+        event_name: Such as `statsig::gate_exposure`.
+        metadata: A JSON object of texts.
+        secondary: A JSON list: the gates that were looked at on the way.
+        everyone: What is said of every user.
+        start: How the event begins, once it was written; belongs to the vendor's codec.
+    """
+
+    event_name: str
+    metadata: bytes
+    secondary: bytes
+    everyone: Everyone = Everyone()
+    start: bytes = b""

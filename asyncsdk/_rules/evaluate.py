@@ -52,6 +52,7 @@ class Evaluation:
         notes: What later steps have worked out about this evaluation, by whatever key they choose.
         view: The form a caller gets, and the stamp of the ruleset it was made for; belongs to `views`.
         seen: Who was exposed to it of late, and in which window; belongs to `exposures.Recent`.
+        exposure: What an event says of it, and the stamp of the ruleset it was made for; belongs to `exposures`.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Evaluation:
     notes: dict[Any, Any] = attrs.field(init=False, factory=dict)
     view: tuple[object, Any] | None = attrs.field(init=False, default=None)
     seen: tuple[object, set[Hashable]] | None = attrs.field(init=False, default=None)
+    exposure: tuple[object, Any] | None = attrs.field(init=False, default=None)
 
     @property
     def is_gate(self) -> bool:

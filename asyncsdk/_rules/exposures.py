@@ -5,12 +5,12 @@ kept as bytes: what is left to do per event is to put the user and the time betw
 """
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import attrs
 import orjson
 
-from asyncsdk._model.seen import Seen
+from asyncsdk._model.seen import Everyone, Exposure, Seen
 from asyncsdk._model.users import User
 from asyncsdk._rules.evaluate import Evaluation, Exposed
 from asyncsdk._rules.ruleset import Ruleset
@@ -20,32 +20,15 @@ _SPECIAL_RULES = frozenset({"", "default", "disabled"})
 _BOOLS = {True: "true", False: "false"}
 
 
-class Exposure(NamedTuple):
-    """The constant parts of an exposure event.
-
-    Attributes:
-        event_name: Such as `statsig::gate_exposure`.
-        metadata: A JSON object of texts.
-        secondary: A JSON list: the gates that were looked at on the way.
-        tier: The environment of users that name none; None for none.
-        everyone: The custom fields of all users, as a JSON object; empty for none.
-    """
-
-    event_name: str
-    metadata: bytes
-    secondary: bytes
-    tier: str | None
-    everyone: bytes
-
-
-def gate_exposure(rules: Ruleset, found: Evaluation, *, manual: bool = False) -> Exposure:
-    """Say that a user saw a gate."""
-    return _kept(rules, found, _of_gate, "", _MANUAL if manual else _AUTOMATIC)
-
-
-def config_exposure(rules: Ruleset, found: Evaluation, *, manual: bool = False) -> Exposure:
-    """Say that a user saw a dynamic config or an experiment."""
-    return _kept(rules, found, _of_config, "", _MANUAL if manual else _AUTOMATIC)
+def exposure_of(rules: Ruleset, found: Evaluation, *, manual: bool = False) -> Exposure:
+    """Say that a user saw a gate, a dynamic config or an experiment."""
+    if manual:
+        return _kept(rules, found, _of_gate if found.is_gate else _of_config, "", _MANUAL)
+    kept: tuple[object, Exposure] | None = found.exposure
+    if kept is None or kept[0] is not rules.stamp:
+        made = _made(rules, found, _of_gate if found.is_gate else _of_config, "", _AUTOMATIC)
+        kept = found.exposure = (rules.stamp, made)
+    return kept[1]
 
 
 def layer_exposure(rules: Ruleset, found: Evaluation, parameter: str, *, manual: bool = False) -> Exposure:
@@ -67,16 +50,25 @@ def _kept(
     more: Mapping[str, str],
 ) -> Exposure:
     """Give the exposure that an evaluation already has under this ruleset, or make it."""
-    key = ("exposure", parameter, bool(more)) if parameter or more else "exposure"
+    key = ("exposure", parameter, bool(more))
     kept: tuple[object, Exposure] | None = found.notes.get(key)
     if kept is None or kept[0] is not rules.stamp:
-        event_name, own, secondary = parts(found, parameter)
-        metadata = orjson.dumps({**own, **_common(rules, found), **more})
-        tier = (rules.surroundings.environment or {}).get("tier")
-        everyone = orjson.dumps(custom) if (custom := rules.surroundings.global_custom) else b""
-        made = Exposure(event_name, metadata, orjson.dumps(as_json(secondary)), tier, everyone)
-        kept = found.notes[key] = (rules.stamp, made)
+        kept = found.notes[key] = (rules.stamp, _made(rules, found, parts, parameter, more))
     return kept[1]
+
+
+def _made(
+    rules: Ruleset,
+    found: Evaluation,
+    parts: Callable[[Evaluation, str], _Parts],
+    parameter: str,
+    more: Mapping[str, str],
+) -> Exposure:
+    event_name, own, secondary = parts(found, parameter)
+    metadata = orjson.dumps({**own, **_common(rules, found), **more})
+    tier = (rules.surroundings.environment or {}).get("tier")
+    custom = orjson.dumps(fields) if (fields := rules.surroundings.global_custom) else b""
+    return Exposure(event_name, metadata, orjson.dumps(as_json(secondary)), Everyone(tier, custom))
 
 
 def _of_gate(found: Evaluation, _: str) -> _Parts:
@@ -136,20 +128,8 @@ def _common(rules: Ruleset, found: Evaluation) -> dict[str, str]:
     return fields
 
 
-@attrs.frozen
-class Sampled:
-    """What sampling says of an exposure.
-
-    Attributes:
-        keeps: Whether the event is to be sent.
-        metadata: The event's `statsigMetadata`.
-    """
-
-    keeps: bool = True
-    metadata: Mapping[str, Any] = attrs.Factory(dict)
-
-
-_UNSAMPLED = Sampled()
+UNSAMPLED: Mapping[str, Any] = {}
+"""What an exposure says of sampling when there is none."""
 
 
 @attrs.define(eq=False)
@@ -201,25 +181,26 @@ class Recent:
             found.seen = (self._seen, seen)
         return seen
 
-    def sample(self, rules: Ruleset, user: User, found: Evaluation) -> Sampled:
-        """Say whether sampling, where the ruleset asks for it, keeps an exposure.
+    def sample(self, rules: Ruleset, user: User, found: Evaluation) -> Mapping[str, Any] | None:
+        """Say whether the sampling that a ruleset asks for (`samples_exposures`) keeps an exposure.
 
         The first of each rule in a window is kept, and so is whatever passed a gate that is never sampled.
         """
-        settings: Any = rules.facts.get("sdk_configs")
-        mode = settings.get("sampling_mode") if settings.__class__ is dict else None
-        if mode not in ("on", "shadow") or found.forward_all:
-            return _UNSAMPLED
+        if not rules.samples_exposures or found.forward_all:
+            return UNSAMPLED
+        settings: Any = rules.facts["sdk_configs"]
+        mode = settings["sampling_mode"]
         rate = settings.get("special_case_sampling_rate") if found.rule_id in _SPECIAL_RULES else None
         rate = rate if isinstance(rate, int) and rate > 0 else found.sampling_rate
         key = (found.name, found.rule_id)
         if not rate or rate < 0 or key not in self._sampled:
             self._sampled.add(key)
-            return _UNSAMPLED
+            return UNSAMPLED
         keeps = hash((*key, user.user_id, _ids(user.custom_ids))) % rate == 0
         logged = "logged" if keeps else "dropped"
-        metadata = {"samplingRate": rate, "samplingMode": mode, "shadowLogged": logged}
-        return Sampled(keeps or mode == "shadow", metadata)
+        if not keeps and mode == "on":
+            return None
+        return {"samplingRate": rate, "samplingMode": mode, "shadowLogged": logged}
 
 
 def _key(user: User, *, manual: bool) -> Hashable:

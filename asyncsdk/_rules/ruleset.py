@@ -33,6 +33,7 @@ class Ruleset:
         stamp: Marks what was derived from this ruleset and must not outlive it; holds nothing.
         views: The same rules under other surroundings, by whatever key their maker chooses.
         notes: What later steps have worked out about these rules, by whatever key they choose.
+        samples_exposures: Whether they ask for exposures to be sampled.
     """
 
     sections: Sections = attrs.field(repr=False)
@@ -51,6 +52,12 @@ class Ruleset:
     views: dict[Any, Any] = attrs.field(init=False, factory=dict, repr=False)
     _kinds: dict[str, tuple[Kind, ...]] = attrs.field(init=False, factory=dict, repr=False)
     notes: dict[Any, Any] = attrs.field(init=False, factory=dict, repr=False)
+    samples_exposures: bool = attrs.field(init=False, repr=False)
+
+    @samples_exposures.default
+    def _find_sampling(self) -> bool:
+        settings = self.facts.get("sdk_configs")
+        return isinstance(settings, dict) and settings.get("sampling_mode") in ("on", "shadow")
 
     @property
     def time_ms(self) -> int:

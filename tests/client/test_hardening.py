@@ -172,18 +172,6 @@ async def test_a_client_without_destinations_lives_like_any_other() -> None:
     await client.aclose()
 
 
-async def test_an_exposure_that_cannot_be_written_does_not_poison_the_lane(server: DevServer) -> None:
-    def fail() -> bytes:
-        raise RuntimeError
-
-    async with Client(statsig(server)) as client:
-        client._lanes[0].offer(Record("", "", b"", time.monotonic(), late=fail))
-        receipt = await client.track(ADA, "a")
-
-        assert (await receipt)["Statsig"].status == "delivered"
-        assert client.health().crashes == 0
-
-
 async def test_the_books_are_closed_where_warnings_are_errors(server: DevServer) -> None:
     client = Client(rudderstack(server, quick(linger=60)))
     await client.start()

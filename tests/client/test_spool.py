@@ -447,22 +447,11 @@ async def test_events_that_do_not_wait_are_dropped_when_too_many_gather(
     async with client(tmp_path, amplitude(server)) as one:
         receipts = [one.put_nowait(Track(ADA, str(number))) for number in range(100)]
         assert one._spooler is not None
-        assert one._spooler._offer_exposure(0, Record("", "", b"", 0.0, late=bytes)) is False
+        assert one._spooler._offer_exposure(0, Record("", "", b"{", 0.0, is_exposure=True)) is False
         await one.flush()
         fates = [(await receipt)["Amplitude"] for receipt in receipts]
 
     assert {fate.reason for fate in fates} == {"", "queue full"}
-
-
-async def test_an_exposure_without_a_form_in_json_costs_itself_only(tmp_path: Path, server: DevServer) -> None:
-    async with client(tmp_path, statsig(server)) as one:
-        lane = one._lanes[0]
-        assert one._spooler is not None
-        assert one._spooler.way_of_exposures(lane)(Record("", "", b"", 0.0, late=lambda: bytes(-1)))
-        exposures = lane.ledger.report().exposures
-
-    assert exposures is not None
-    assert exposures.dropped == {"no form in JSON": 1}
 
 
 async def test_a_refused_exposure_is_counted(tmp_path: Path, server: DevServer) -> None:
@@ -470,7 +459,7 @@ async def test_a_refused_exposure_is_counted(tmp_path: Path, server: DevServer) 
     async with client(tmp_path, statsig(server), spool=spool) as one:
         lane = one._lanes[0]
         assert one._spooler is not None
-        one._spooler.way_of_exposures(lane)(Record("", "", b"", 0.0, late=lambda: b"{"))
+        one._spooler.way_of_exposures(lane)(Record("", "", b"{", 0.0, is_exposure=True))
         await one.flush()
         exposures = lane.ledger.report().exposures
 

@@ -14,6 +14,7 @@ from vendors.sample import MESSAGE_ID, NOW_MS, event
 
 from asyncsdk._model.amplitude import Revenue
 from asyncsdk._model.events import Alias, Group, IdentifyEvent, LogEvent, Page, Screen, Track, raw_event
+from asyncsdk._model.seen import Exposure
 from asyncsdk._model.users import User
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError, InvalidEventError
@@ -285,7 +286,7 @@ def test_the_event_log_s_statuses_mean_what_they_say(status: int, verdict: Verdi
     assert STATSIG.judge(Response(status, {}, b'{"success":false}'), [b"{"] * 2) == verdict
 
 
-EXPOSURE = events.exposure(("statsig::gate_exposure", b"{}", b"[]", None, b""), User("ada"), 1, {})
+EXPOSURE = events.exposure(Exposure("statsig::gate_exposure", b"{}", b"[]"), User("ada"), 1, {})
 CUSTOM = b'{"time":1,"eventName":"bought","user":{}'
 
 

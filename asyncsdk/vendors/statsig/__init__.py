@@ -8,6 +8,7 @@ import attrs
 import orjson
 
 from asyncsdk._model.events import Event
+from asyncsdk._model.seen import Everyone
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Limits, ListFile, Overflow, Refusal, Request, Response, Verdict
 from asyncsdk.vendors._settings import (
@@ -101,15 +102,12 @@ class Statsig:
     limits: Limits = attrs.field(factory=Limits, kw_only=True, converter=_own_limits, validator=check_limits)
 
     # What events say of every user; made once of the settings above.
-    _everyone: bytes = attrs.field(init=False, repr=False, eq=False)
+    _everyone: Everyone = attrs.field(init=False, repr=False, eq=False)
 
     @_everyone.default
-    def _find_everyone(self) -> bytes:
-        return (
-            orjson.dumps(self.rules.global_custom)
-            if isinstance(self.rules, Rules) and self.rules.global_custom
-            else b""
-        )
+    def _find_everyone(self) -> Everyone:
+        custom = self.rules.global_custom if isinstance(self.rules, Rules) else None
+        return Everyone(self.environment, orjson.dumps(custom) if custom else b"")
 
     forwards: ClassVar[bool] = False
 
@@ -119,7 +117,7 @@ class Statsig:
             return _OFFLINE
         own = None if event.integrations is None else event.integrations.get(self.name)
         shown_id = message_id if self.message_ids else None
-        return events.encode(event, time_ms, self.environment, own, shown_id, everyone=self._everyone)
+        return events.encode(event, time_ms, self._everyone, own, shown_id)
 
     def frame(self, chunks: Sequence[bytes], now_ms: int) -> Request:
         """Put the events into one body."""

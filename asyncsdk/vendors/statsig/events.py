@@ -24,6 +24,7 @@ from asyncsdk._model.amplitude import Revenue
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.events import Event, LogEvent, Page, RawEvent, Screen, Track
 from asyncsdk._model.events import time_ms as moment
+from asyncsdk._model.seen import Everyone, Exposure
 from asyncsdk._model.users import User, text_id
 from asyncsdk._version import __version__
 from asyncsdk.vendors._answers import by_status
@@ -43,29 +44,25 @@ Message = dict[str, Any]
 _MAY_HAVE_ARRIVED = frozenset({"timeout", "connection lost"})
 # Other events begin with their time.
 _EXPOSURE_START = b'{"eventName":"'
-_EXPOSURE = (
-    b'{"eventName":"%b","value":null,"metadata":%b,"secondaryExposures":%b,"user":%b,"time":%d,"statsigMetadata":%b'
-)
+_EXPOSURE = _EXPOSURE_START + b'%b","value":null,"metadata":%b,"secondaryExposures":%b,"user":'
+_EXPOSED = b'%b%b,"time":%d,"statsigMetadata":%b'
 
 
 def encode(
     event: Event,
     time_ms: int,
-    environment: str | None,
+    everyone: Everyone,
     own: object = None,
     message_id: str | None = None,
-    *,
-    everyone: bytes = b"",
 ) -> bytes | Refusal:
     """Make the chunk of an event.
 
     Args:
         event: Already checked.
         time_ms: When it was given to the client, if it has no timestamp.
-        environment: Tier of users that name none; None sends none.
+        everyone: What is said of every user.
         own: What `integrations` says of Statsig; the fields of an object replace those of the event.
         message_id: What to put into the metadata as its id; None puts nothing.
-        everyone: Custom fields of all users, as a JSON object; the user's own win. Empty for none.
 
     Raises:
         InvalidEventError: A value in it has no form in JSON.
@@ -77,7 +74,7 @@ def encode(
     refusal = fill(message, event)
     if refusal is not None:
         return refusal
-    message["user"] = orjson.Fragment(_user(event.user, environment, everyone))
+    message["user"] = orjson.Fragment(_user(event.user, everyone))
     if own is not None and isinstance(own, Mapping):
         message.update(own)
     if message_id is not None:
@@ -126,17 +123,11 @@ def _says_no(body: bytes) -> bool:
     return isinstance(answer, dict) and answer.get("success") is False
 
 
-def exposure(
-    parts: tuple[str, bytes, bytes, str | None, bytes],
-    user: User,
-    time_ms: int,
-    sampling: Mapping[str, Any],
-) -> bytes:
+def exposure(seen: Exposure, user: User, time_ms: int, sampling: Mapping[str, Any]) -> bytes:
     """Make the chunk of an exposure.
 
     Args:
-        parts: The event's name, its metadata as JSON, the gates looked at on the way as JSON, the tier of users that
-            name none (None sends none), and the custom fields of all users, as a JSON object or empty.
+        seen: What was seen.
         user: Who saw it.
         time_ms: When.
         sampling: What sampling says of the event; usually nothing.
@@ -144,35 +135,27 @@ def exposure(
     Raises:
         InvalidEventError: The user has no form in JSON.
     """
-    name, metadata, secondary, environment, everyone = parts
-    return _EXPOSURE % (
-        name.encode(),
-        metadata,
-        secondary,
-        _user(user, environment, everyone),
-        time_ms,
-        orjson.dumps(sampling) if sampling else b"{}",
-    )
+    if not seen.start:
+        seen.start = _EXPOSURE % (seen.event_name.encode(), seen.metadata, seen.secondary)
+    written = _user(user, seen.everyone)
+    return _EXPOSED % (seen.start, written, time_ms, orjson.dumps(sampling) if sampling else b"{}")
 
 
-def _user(user: User, environment: str | None, everyone: bytes) -> bytes:
-    """Give the user as Statsig has it, without private attributes; written once per user and environment.
-
-    Who was asked about once, and is exposed to that, is written again should there be more to tell.
-    """
+def _user(user: User, everyone: Everyone) -> bytes:
+    """Give the user as Statsig has it, without private attributes; written once."""
     memo = user._memo  # noqa: SLF001 -- the slot is for this
-    if memo is False:
-        return to_json(user_fields(user, environment, everyone), "user")
-    if memo is None:
+    if memo:
+        written: bytes | None = memo.get(everyone)
+        if written is not None:
+            return written
+    else:
         memo = user._memo = {}  # noqa: SLF001 -- see above
-    key = ("statsig_events", environment, everyone)
-    written: bytes | None = memo.get(key)
-    if written is None:
-        written = memo[key] = to_json(user_fields(user, environment, everyone), "user")[:-1] + b"}"
+    # A slice is a copy of the exact size, see above.
+    written = memo[everyone] = to_json(user_fields(user, everyone), "user")[:-1] + b"}"
     return written
 
 
-def user_fields(user: User, environment: str | None, everyone: bytes = b"") -> Message:  # noqa: C901 -- one line after the other
+def user_fields(user: User, everyone: Everyone) -> Message:  # noqa: C901 -- one line after the other
     """Give what Statsig may know of a user, under its own names."""
     # Written out: asking a table field by field costs three times as much, and a user is written per event.
     fields: Message = {}
@@ -188,8 +171,8 @@ def user_fields(user: User, environment: str | None, everyone: bytes = b"") -> M
         fields["locale"] = user.locale
     if user.app_version is not None:
         fields["appVersion"] = user.app_version
-    if everyone:
-        fields["custom"] = {**orjson.loads(everyone), **(user.custom or {})}
+    if everyone.custom:
+        fields["custom"] = {**orjson.loads(everyone.custom), **(user.custom or {})}
     elif user.custom is not None:
         fields["custom"] = user.custom
     if user.statsig_environment is not None:
@@ -198,8 +181,8 @@ def user_fields(user: User, environment: str | None, everyone: bytes = b"") -> M
         fields["userID"] = user_id
     if custom_ids := _custom_ids(user):
         fields["customIDs"] = custom_ids
-    if environment is not None and user.statsig_environment is None:
-        fields["statsigEnvironment"] = {"tier": environment}
+    if everyone.tier is not None and user.statsig_environment is None:
+        fields["statsigEnvironment"] = {"tier": everyone.tier}
     return fields
 
 
