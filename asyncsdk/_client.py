@@ -89,7 +89,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         self._spooler = make_spooler(spool, self._lanes)
         self._admission.may_wait |= self._spooler is not None
         lane = next((lane for lane in self._lanes if lane.destination is source and not source.offline), None)
-        way = attrgetter("offer") if self._spooler is None else self._spooler.way_of_exposures
+        way = attrgetter("offer_exposures") if self._spooler is None else self._spooler.way_of_exposures
         self._exposures = Exposures(self._life, self._admission, lane, way)
         self._assignments = make_assignments(source, self._life)
         self._lookups = Lookups(self._exposures, self._assignments)

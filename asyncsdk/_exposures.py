@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from asyncsdk._admission import Admission
@@ -17,7 +17,6 @@ from asyncsdk._rules.ruleset import Kind, Ruleset
 from asyncsdk._viewed import Put, Viewed, Way, viewers
 from asyncsdk.errors import ClientClosedError, InvalidEventError, QueueFullError
 from asyncsdk.vendors.statsig.events import exposure as write_exposure
-
 
 # Exposures wait so long to be written, in seconds, or until there are so many.
 _MOMENT, _MOST = 0.005, 500
@@ -113,34 +112,50 @@ class Exposures:
         when it is done for many of them.
         """
         sights, self._sights = self._sights, []
-        for sight in sights:
-            self._write(sight)
+        self._write(sights)
 
     def _write_from_afar(self, sight: Sight) -> None:
         if self._life.state != "closed":
-            self._write(sight)
+            self._write([sight])
 
-    def _write(self, sight: Sight) -> None:
-        rules, user, found, exposure, parameter, manual, seen_at = sight
-        for consulted in found.consulted:
-            if self.is_due(user, consulted):
-                self._write((rules, user, consulted, None, "", False, seen_at))
-        shown, unit = user, user.user_id
+    def _write(self, sights: Iterable[Sight]) -> None:
+        way, redactions, now = self._way, self._admission.redactions, time.monotonic()
+        kept: list[Sight] = []
+        records: list[Record] = []
+        for sight in sights:
+            rules, user, found, exposure, parameter, manual, seen_at = sight
+            if found.consulted:
+                due = [one for one in found.consulted if self.is_due(user, one)]
+                self._write((rules, user, one, None, "", False, seen_at) for one in due)
+            shown = self._redacted(user) if redactions else user
+            unit, now_ms = user.user_id, int(seen_at * 1000)
+            line = unit if type(unit) is str else _line(user)
+            if self._viewed is not None:
+                self._viewed.tell(self.recent, shown, line, now_ms, found, parameter=parameter, manual=manual)
+            sampling = self.recent.sample(rules, user, found) if rules.samples_exposures else UNSAMPLED
+            if way is None or sampling is None:
+                continue
+            try:
+                chunk = write_exposure(exposure or exposure_of(rules, found), shown, now_ms, sampling)
+            except Exception:  # noqa: BLE001 -- a user may hold anything, and costs only this exposure
+                way.turn_away("no form in JSON")
+                continue
+            kept.append(sight)
+            # A keyword would cost as much as three more fields.
+            records.append(Record(line, "", chunk, now, None, True))  # noqa: FBT003 -- see above
+        if way is not None and records and not way.put(records):
+            self._offer_singly(way, kept, records)
+
+    def _offer_singly(self, way: Way, sights: Iterable[Sight], records: Iterable[Record]) -> None:
+        """Queue as many exposures as there is room for; the others are new again the next time."""
+        for (_, user, found, _, parameter, manual, _), record in zip(sights, records, strict=True):
+            if not way.offer(record):
+                self.recent.unsee(user, found, parameter, manual=manual)
+
+    def _redacted(self, user: User) -> User:
         for redact in self._admission.redactions:
-            shown = redact.clean_user(shown)
-        line = unit if type(unit) is str else _line(user)
-        now_ms = int(seen_at * 1000)
-        if self._viewed is not None:
-            self._viewed.tell(self.recent, shown, line, now_ms, found, parameter=parameter, manual=manual)
-        sampling = self.recent.sample(rules, user, found) if rules.samples_exposures else UNSAMPLED
-        if self._way is None or sampling is None:
-            return
-        try:
-            chunk = write_exposure(exposure or exposure_of(rules, found), shown, now_ms, sampling)
-        except Exception:  # noqa: BLE001 -- a user may hold anything, and costs only this exposure
-            chunk = b""
-        if not self._way.offer(Record(line, "", chunk, time.monotonic(), is_exposure=True)):
-            self.recent.unsee(user, found, parameter, manual=manual)
+            user = redact.clean_user(user)
+        return user
 
 
 def _never(*_: object, **__: object) -> bool:

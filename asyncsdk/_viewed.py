@@ -1,21 +1,22 @@
 """What other vendors than Statsig are told of experiments that users viewed, if they are to be."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 
 from asyncsdk._admission import Admission
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._model.events import Event
-from asyncsdk._model.receipts import Delivery, Record
+from asyncsdk._model.receipts import Delivery, Record, Status
 from asyncsdk._model.seen import Seen
 from asyncsdk._model.users import User
 from asyncsdk._rules.evaluate import Evaluation
 from asyncsdk._rules.exposures import Recent, seen
 from asyncsdk.vendors._base import TakesExposures
 
-Put = Callable[[Record], bool]
+Put = Callable[[Sequence[Record]], bool]
+"""Takes exposures for a lane: all, or none if there is no room for all."""
 
 
 @attrs.frozen
@@ -24,19 +25,22 @@ class Way:
 
     Attributes:
         lane: The lane.
-        put: What takes exposures for that; False when there is no room.
+        put: What takes them for that.
     """
 
     lane: Lane
     put: Put
 
     def offer(self, record: Record) -> bool:
-        """Queue an exposure. What has no form or finds no room is counted; False says that it was for want of room."""
-        if record.chunk and self.put(record):
+        """Queue an exposure, or count it if there is no room."""
+        if self.put([record]):
             return True
-        reason = "queue full" if record.chunk else "no form in JSON"
-        self.lane.ledger.turn_away_exposure(Delivery(self.lane.destination.name, "dropped", reason=reason))
-        return not record.chunk
+        self.turn_away("queue full")
+        return False
+
+    def turn_away(self, reason: str, status: Status = "dropped") -> None:
+        """Count an exposure that is not queued."""
+        self.lane.ledger.turn_away_exposure(Delivery(self.lane.destination.name, status, reason=reason))
 
 
 @attrs.frozen
@@ -100,13 +104,14 @@ class Viewed:
                 self._tell(one, user, shown, line, time_ms)
 
     def _tell(self, viewer: Viewer, user: User, shown: Seen, line: str, time_ms: int) -> None:
-        lane = viewer.way.lane
+        way = viewer.way
         try:
             event, message_id = viewer.event_of(user, shown), next(self._admission.ids.texts)
-            made = lane.destination.encode(event, message_id, time_ms)
+            made = way.lane.destination.encode(event, message_id, time_ms)
         except Exception:  # noqa: BLE001 -- a user may hold anything, and costs only this exposure
-            made = b""
+            way.turn_away("no form in JSON")
+            return
         if isinstance(made, bytes):
-            viewer.way.offer(Record(line, "", made, time.monotonic(), is_exposure=True))
+            way.offer(Record(line, "", made, time.monotonic(), is_exposure=True))
         else:
-            lane.ledger.turn_away_exposure(Delivery(lane.destination.name, made.status, reason=made.reason))
+            way.turn_away(made.reason, made.status)

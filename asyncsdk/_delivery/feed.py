@@ -53,8 +53,11 @@ class Feed:
         if self.backlog and self.backlog.own < limits.queued_events:
             self.lane.ledger.accept([record])
             self.backlog.join_unkept(record)
-        elif self.backlog or not self.lane.offer(record):
+        elif self.backlog or not self._offer(record):
             self.turn_away(record, "queue full")
+
+    def _offer(self, record: SpooledRecord) -> bool:
+        return self.lane.offer_exposures([record]) if record.is_exposure else self.lane.offer(record)
 
     def turn_away(self, record: Record, reason: str) -> None:
         """Count an event, or exposure, that the lane is not given."""

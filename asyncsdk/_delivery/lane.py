@@ -83,15 +83,28 @@ class Lane:
             self._wake.set()
         return True
 
+    def offer_exposures(self, records: Sequence[Record]) -> bool:
+        """Take exposures, if there is room for all of them."""
+        ledger = self.ledger
+        if not ledger.hold_exposures(records):
+            return False
+        self._add(records)
+        if len(self._open) >= self._wake_at_events or ledger.held_bytes >= self._wake_at_bytes:
+            self._wake.set()
+        return True
+
     def admit(self, records: Sequence[Record]) -> None:
         """Take events that a spool has, whether there is room or not."""
         if not records:
             return
         self.ledger.hold_accepted(records)
+        self._add(records)
+        self._wake.set()
+
+    def _add(self, records: Sequence[Record]) -> None:
         if not self._open:
             self._intake.put_nowait(self._open)
         self._open += records
-        self._wake.set()
 
     async def flush(self, closing_at: float | None = None) -> None:
         """Send at once, and return when everything that was offered before the call has met its fate.

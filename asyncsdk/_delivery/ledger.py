@@ -85,12 +85,21 @@ class Ledger:
             return False
         if self._epoch:
             record.epoch = self._epoch
-        if record.is_exposure:
-            self.exposures.accepted += 1
-        else:
-            self.account.accepted += 1
+        self.account.accepted += 1
         self.held_events += 1
         self.held_bytes = held_bytes
+        return True
+
+    def hold_exposures(self, records: Collection[Record]) -> bool:
+        """Take exposures in, if there is room for all of them."""
+        size = size_of(records)
+        if not self.has_room(size, len(records)):
+            return False
+        for record in records if self._epoch else ():
+            record.epoch = self._epoch
+        self.exposures.accepted += len(records)
+        self.held_events += len(records)
+        self.held_bytes += size
         return True
 
     def accept(self, records: Collection[Record]) -> None:

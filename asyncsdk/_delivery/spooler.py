@@ -98,15 +98,16 @@ class Spooler:
             raise QueueFullError(msg)
         return receipt
 
-    def way_of_exposures(self, lane: Lane) -> Callable[[Record], bool]:
-        """Give what takes exposures for a lane."""
-        return partial(self._offer_exposure, next(n for n, feed in enumerate(self._feeds) if feed.lane is lane))
+    def way_of_exposures(self, lane: Lane) -> Callable[[Sequence[Record]], bool]:
+        """Give what takes exposures for a lane, all or none."""
+        return partial(self._offer_exposures, next(n for n, feed in enumerate(self._feeds) if feed.lane is lane))
 
-    def _offer_exposure(self, number: int, record: Record) -> bool:
-        """Take an exposure, if there is room; it is in no hurry to be on disk."""
+    def _offer_exposures(self, number: int, records: Sequence[Record]) -> bool:
+        """Take exposures, if there is room; they are in no hurry to be on disk."""
         if self._open.bytes > _MOST_BYTES:
             return False
-        self._open.add(number, spooled(record, ""))
+        for record in records:
+            self._open.add(number, spooled(record, ""))
         self._commit_soon(_PATIENCE)
         return True
 

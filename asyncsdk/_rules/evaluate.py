@@ -17,6 +17,8 @@ _MOST_REMEMBERED = 500
 
 PERSISTED = "Persisted"
 """Outcome of an evaluation that a sticky assignment answers."""
+NOBODY: tuple[object, set[Hashable]] = (None, set())
+"""Who was exposed to an evaluation, and in which window, when nobody ever was."""
 Exposed = tuple[str, str, str]
 """A secondary exposure: gate, `true` or `false`, rule id."""
 
@@ -77,7 +79,7 @@ class Evaluation:
     consulted: tuple["Evaluation", ...] = ()
     notes: dict[Any, Any] = attrs.field(init=False, factory=dict)
     view: tuple[object, Any] | None = attrs.field(init=False, default=None)
-    seen: tuple[object, set[Hashable]] | None = attrs.field(init=False, default=None)
+    seen: tuple[object, set[Hashable]] = attrs.field(init=False, default=NOBODY)
     exposure: tuple[object, Any] | None = attrs.field(init=False, default=None)
 
     @property

@@ -12,7 +12,7 @@ import orjson
 
 from asyncsdk._model.seen import Everyone, Exposure, Seen
 from asyncsdk._model.users import User
-from asyncsdk._rules.evaluate import Evaluation, Exposed
+from asyncsdk._rules.evaluate import NOBODY, Evaluation, Exposed
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.values import as_object, text
 
@@ -151,9 +151,10 @@ class Recent:
         A manual exposure is never the repetition of an automatic one. Experiments in `found.consulted` are
         exposures of their own: ask for each.
         """
-        kept = found.notes.get(("seen", parameter)) if parameter else found.seen
-        seen = kept[1] if kept is not None and kept[0] is self._seen else self._open(found, parameter)
-        key: Hashable = user.user_id if not user.custom_ids and not manual else _key(user, manual=manual)
+        window, seen = found.notes.get(("seen", parameter), NOBODY) if parameter else found.seen
+        if window is not self._seen:
+            seen = self._open(found, parameter)
+        key: Hashable = _key(user, manual=manual) if manual or user.custom_ids else user.user_id
         if key in seen:
             return False
         seen.add(key)
