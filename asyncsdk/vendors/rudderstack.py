@@ -52,6 +52,8 @@ PATH = "/v1/batch"
 # The gateway takes 4,096,000 bytes of decoded body; the rest is for the frame and `sentAt`.
 LARGEST_EVENT = 4_000_000
 _LIBRARY = orjson.Fragment(orjson.dumps({"name": "asyncsdk", "version": __version__}))
+# The `context` of an event of which nothing more is known.
+_BARE = orjson.Fragment(orjson.dumps({"library": _LIBRARY}))
 _EVERYWHERE = orjson.Fragment(b'{"All":true}')
 _TOO_LARGE = Refusal("rejected", "too large")
 
@@ -123,7 +125,9 @@ class RudderStack:
             "integrations": _EVERYWHERE if event.integrations is None else event.integrations,
             "context": _context(user, event.context),
         }
-        if user_id := text_id(user.user_id, "user_id"):
+        # An id that is the user's line was looked at already.
+        user_id = user.user_id if user.user_id is user._line else text_id(user.user_id, "user_id")  # noqa: SLF001
+        if user_id:
             message["userId"] = user_id
         if user.anonymous_id is not None or user_id is None:
             anonymous_id = text_id(user.anonymous_id, "anonymous_id")
@@ -164,8 +168,14 @@ class RudderStack:
         return by_status(response, len(chunks))
 
 
-def _context(user: User, given: Mapping[str, Any] | None) -> Message:
+def _context(user: User, given: Mapping[str, Any] | None) -> Message | orjson.Fragment:
     """Build `context` of what is known of the user, what the caller gives, and our own name."""
+    if given is None and user.ip is None and user.user_agent is None and user.locale is None:
+        return _BARE
+    return _full_context(user, given)
+
+
+def _full_context(user: User, given: Mapping[str, Any] | None) -> Message:
     context: Message = {}
     if user.ip is not None:
         context["ip"] = user.ip
@@ -183,7 +193,8 @@ def _identify(message: Message, event: IdentifyEvent) -> Refusal | None:
     traits = event.traits.traits() if isinstance(event.traits, Identify) else event.traits
     if traits is not None:
         # Destinations read traits at either place, and the SDKs of two languages disagree on which.
-        message["traits"] = message["context"]["traits"] = traits
+        message["traits"] = traits
+        message["context"] = {**_full_context(event.user, event.context), "traits": traits}
     return None
 
 

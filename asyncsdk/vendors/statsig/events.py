@@ -177,7 +177,9 @@ def user_fields(user: User, everyone: Everyone) -> Message:  # noqa: C901 -- one
         fields["custom"] = user.custom
     if user.statsig_environment is not None:
         fields["statsigEnvironment"] = user.statsig_environment
-    if user_id := text_id(user.user_id, "user_id"):
+    # An id that is the user's line was looked at already.
+    user_id = user.user_id if user.user_id is user._line else text_id(user.user_id, "user_id")  # noqa: SLF001
+    if user_id:
         fields["userID"] = user_id
     if custom_ids := _custom_ids(user):
         fields["customIDs"] = custom_ids
