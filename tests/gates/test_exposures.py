@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -208,6 +209,43 @@ async def test_an_exposure_that_a_held_loop_has_no_room_for_is_new_again(server:
         client.bind(ADA).check_gate("open")
 
     assert ADA.user_id in {body["user"]["userID"] for body in exposures(server)}
+
+
+async def test_exposures_do_not_gather_without_bound_while_the_loop_is_held(server: DevServer) -> None:
+    async with Client(statsig(server, limits=Limits(linger=60))) as client:
+        flags = [client.bind(f"user-{number}") for number in range(1_001)]
+        for one in flags:
+            one.check_gate("open")
+
+        assert client._lanes[0].ledger.report().pending == 0
+        assert client._lanes[0].ledger.exposures.accepted == 1_000
+
+
+async def test_an_exposure_is_as_old_as_its_lookup(server: DevServer) -> None:
+    async with Client(statsig(server, limits=Limits(linger=60))) as client:
+        await client.check_gate(ADA, "open")
+        after_ms = int(time.time() * 1000)
+        while int(time.time() * 1000) == after_ms:
+            pass
+        await client.flush()
+
+    assert exposures(server)[0]["time"] <= after_ms
+
+
+async def test_exposures_of_a_client_that_is_cancelled_are_accounted_for(server: DevServer) -> None:
+    client = Client(statsig(server, limits=Limits(linger=60)))
+    await client.start()
+    (task,) = [task for task in asyncio.all_tasks() if task.get_name() == "asyncsdk"]
+    await client.check_gate(ADA, "open")
+    with pytest.warns(ResourceWarning):
+        task.cancel()
+        await asyncio.wait([task])
+        await asyncio.sleep(0)
+        report = await client.aclose()
+
+    counts = report.destinations["Statsig"].exposures
+    assert counts is not None
+    assert (counts.accepted, counts.abandoned) == (1, 1)
 
 
 async def test_a_user_without_a_form_in_json_costs_only_the_exposure(server: DevServer) -> None:
