@@ -37,7 +37,7 @@ Changes = dict[str, Entry | None]
 """What is to be saved for a unit, by name; None deletes."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Assignments:
     """The assignments of the units that were loaded, and what of them is not saved yet.
 

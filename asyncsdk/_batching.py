@@ -16,7 +16,7 @@ fate_of, story_of, watchers_of = attrgetter("fate"), attrgetter("story"), attrge
 epoch_of, is_exposure = attrgetter("epoch"), attrgetter("is_exposure")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Sorted:
     """A batch, sorted by what its verdict says. Every record is in exactly one of these.
 

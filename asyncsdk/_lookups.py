@@ -57,7 +57,7 @@ def someone(user: object) -> User:
     return User()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Lookups:
     """Answers from a given ruleset, and reports what users saw if `exposure` says so.
 
@@ -70,8 +70,8 @@ class Lookups:
 
     exposures: Exposures
     assignments: Assignments | None = None
-    _find_experiment: Callable[[Ruleset, User, str], Evaluation] = attrs.field(init=False, repr=False)
-    _find_layer: Callable[[Ruleset, User, str], Evaluation] = attrs.field(init=False, repr=False)
+    _find_experiment: Callable[[Ruleset, User, str], Evaluation] = attrs.field(init=False)
+    _find_layer: Callable[[Ruleset, User, str], Evaluation] = attrs.field(init=False)
 
     @_find_experiment.default
     def _experiment_finder(self) -> Callable[[Ruleset, User, str], Evaluation]:
@@ -152,7 +152,7 @@ class Lookups:
             self.exposures.report(rules, user, found)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class WatchedLookups(Lookups):
     """Lookups that tell what they answer. A client has them from the first `on_evaluation` on.
 

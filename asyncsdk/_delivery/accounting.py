@@ -8,7 +8,7 @@ from asyncsdk._model.receipts import Delivery
 from asyncsdk._model.reports import DestinationReport
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Account:
     """Counts of one destination, since the client was made."""
 

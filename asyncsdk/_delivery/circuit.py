@@ -14,7 +14,7 @@ from asyncsdk._retry import at_least, waits
 from asyncsdk.vendors._base import Limits
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Circuit:
     """The state of one destination's circuit; times are on the monotonic clock."""
 

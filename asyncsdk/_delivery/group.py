@@ -12,7 +12,7 @@ Parts = Sequence[tuple[Feed, Sequence[SpooledRecord]]]
 """Blocks to be, and whose they are."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Group:
     """Events that gather while the commit before theirs is under way.
 

@@ -17,7 +17,7 @@ from asyncsdk._batching import Batch, chunk_of, keys_of
 from asyncsdk._model.receipts import Record
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Flight:
     """Events on their way together, and the order keys that they hold.
 
@@ -43,7 +43,7 @@ class Flight:
         return [record for part in self.parts for record in part]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Pending:
     """Events of one destination that are in no flight.
 

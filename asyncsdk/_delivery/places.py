@@ -14,7 +14,7 @@ from asyncsdk._model.spooling import Settled
 BLOCK_EVENTS, BLOCK_BYTES = 1_000, 512 * 1024
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Place:
     """A block on disk, some of whose records are in memory.
 
@@ -31,7 +31,7 @@ class Place:
     done: int = 0
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class SpooledRecord(Record):
     """A record that is on disk, too; it can be found again from there for as long as somebody has its receipt.
 
@@ -99,7 +99,7 @@ class Settlements:
         }
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Tally:
     """How many events and exposures there are of something."""
 
@@ -113,7 +113,7 @@ class Tally:
         self.events += sign * (len(records) - exposures)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Source:
     """A stretch of blocks of one file that a lane has yet to take; or of records that are in memory only.
 
@@ -137,7 +137,7 @@ class Source:
         return self.last is None
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Backlog:
     """What a lane has yet to take from disk, in the order in which it was accepted.
 

@@ -38,7 +38,7 @@ class Kept(NamedTuple):
     is_exposure: bool
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Block:
     """A block as it was read.
 

@@ -13,7 +13,7 @@ class SpoolError(Exception):
     """Nothing of it could be put on disk; the text is the reason in a few words."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class NewBlock:
     """Records of one destination, to be kept together.
 
@@ -26,7 +26,7 @@ class NewBlock:
     records: Sequence[Record]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Settled:
     """What became of blocks of one file.
 
@@ -39,7 +39,7 @@ class Settled:
     progress: Sequence[tuple[int, int]] = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class DeadLetters:
     """Records that were given up, to be kept for a person to look at.
 
@@ -56,7 +56,7 @@ class DeadLetters:
     reason: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Dropped:
     """A block that was deleted to make room for newer ones.
 
@@ -75,7 +75,7 @@ class Dropped:
     exposures: int = 0
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Usage:
     """What a spool takes.
 
@@ -90,7 +90,7 @@ class Usage:
     dead_letters: int = 0
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Committed:
     """What a commit did.
 
@@ -107,7 +107,7 @@ class Committed:
     usage: Usage = attrs.field(factory=Usage)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class StoredBlock:
     """A block that was read.
 
@@ -122,7 +122,7 @@ class StoredBlock:
     block: Block
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Adopted:
     """A file of a process that is gone.
 

@@ -10,7 +10,7 @@ from asyncsdk._refresh.polling import Episode, attempt
 LONGEST_CALL = 5.0
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class SafeCache:
     """A cache that never raises; without one there is nothing in it, and nothing is kept.
 

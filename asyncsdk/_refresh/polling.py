@@ -32,7 +32,7 @@ class Fetcher(Protocol):
         ...
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Episode:
     """Failures of one thing in a row: a line in the log when they begin, and one when they end.
 
@@ -106,7 +106,7 @@ def _heard(task: asyncio.Task[T]) -> None:
         task.exception()
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Polling:
     """When to ask the next time: after an interval, sooner after a failure, never sooner than the answer wanted.
 
@@ -145,7 +145,7 @@ def tell(listeners: Iterable[Callable[[T], object]], news: T) -> None:
             logger.exception("a watcher of the rules failed")
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Pace:
     """Runs long work in turns, so that the loop is never held.
 

@@ -15,7 +15,7 @@ _TAG_END = re.compile("[/;:]")
 Token = tuple[str, str | None]
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Reading:
     """The state of reading one user agent, word by word."""
 

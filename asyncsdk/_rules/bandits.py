@@ -16,7 +16,7 @@ from asyncsdk._rules.values import number
 _WHOLE = 10_000
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Arm:
     """One group: its result, the result when it is explored, and how it is scored."""
 

@@ -42,7 +42,7 @@ _USER_FIELDS = (
 )
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Entry:
     """One name of a response: its program, and how its evaluation is written."""
 
@@ -50,7 +50,7 @@ class _Entry:
     write: Callable[[Evaluation], bytes]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ClientView:
     """A ruleset as one client key sees it, with names in one hash: made once, used for every user.
 

@@ -32,7 +32,7 @@ _BUCKET = re.compile(r"\bB[0-9]+\(u\)")
 _VALUE = re.compile(r"\(u\.[a-z_]+ or F[0-9]+\(u\)\)|\bF[0-9]+\(u\)")
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Test:
     """One condition of a rule, ready to be written.
 
@@ -47,7 +47,7 @@ class Test:
     price: int = 1
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Nested:
     """A gate or experiment that a condition looks at; the same key is evaluated once.
 
@@ -67,7 +67,7 @@ Result = Callable[[bool], Any]
 """Makes a result: told whether nested evaluations decide about it too, and then gives a mapping from those."""
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Branch:
     """One rule, ready to be written.
 
@@ -88,7 +88,7 @@ class Branch:
     delegate: Nested | None = None
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Writer:
     """Source under way, with the constants it uses."""
 

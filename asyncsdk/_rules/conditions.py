@@ -41,7 +41,7 @@ _AGENT_PARTS = {
 }
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Source:
     """The user's side of one condition.
 

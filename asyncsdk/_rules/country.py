@@ -14,7 +14,7 @@ _WIDE_COUNTS = {242: 2, 243: 3}
 _RECORDS_PER_SLICE = 400
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Countries:
     """The country table: read on first use, or before it in slices by `load`.
 

@@ -80,7 +80,7 @@ def explain(rules: Ruleset, kind: Kind, user: User, name: str, found: Evaluation
     return Explanation(name, found, rules.reason(found), tuple(_steps(rules, kind, user, name, found, at=_Place())))
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Place:
     """A level of an explanation.
 

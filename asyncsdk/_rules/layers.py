@@ -15,7 +15,7 @@ from asyncsdk._rules.linking import Linker
 from asyncsdk._rules.specs import Rule, Spec
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Merge:
     """A layer's result under way."""
 

@@ -38,7 +38,7 @@ class Rules(Protocol):
         ...
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Linker:
     """Compiles one name: finds what it refers to, and notes what it was made from.
 

@@ -19,7 +19,7 @@ _MOST_VERDICTS = 2_000
 Test = Callable[[Any, Any], bool]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Operator:
     """One operator.
 

@@ -21,7 +21,7 @@ _REFERENCES: dict[str, tuple[Kind, str]] = {
 }
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Parameter:
     """What a parameter of a store is for a user.
 

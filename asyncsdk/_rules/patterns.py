@@ -32,7 +32,7 @@ _RUST = {r"\z": r"\Z", "$": r"\Z"}
 _FLAGS = re.compile(r"\(\?[a-zA-Z]+\)")
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Group:
     """A group under way, or a single piece.
 

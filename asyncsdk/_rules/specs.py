@@ -17,7 +17,7 @@ class MalformedError(ValueError):
     """Raised for JSON that is not what the ruleset language says; the text says which part."""
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Condition:
     """One test of a rule.
 
@@ -38,7 +38,7 @@ class Condition:
     id_type: str = "userID"
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Rule:
     """One rule: the first whose conditions all hold decides.
 
@@ -62,7 +62,7 @@ class Rule:
     sampling_rate: int | None = None
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Spec:
     """A gate, config, experiment or layer: its rules, and what holds when none of them matches."""
 

@@ -30,7 +30,7 @@ Saved = Mapping[str, Entry]
 """Assignments of one unit, by name of the experiment or layer."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Enforced:
     """What wins over an assignment.
 
@@ -43,7 +43,7 @@ class Enforced:
     targeting: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Assigned:
     """What a lookup with sticky assignments answers, and what it changes.
 

@@ -69,7 +69,7 @@ class FileAssignments:
         return self.folder / name[:2] / f"{name}.json"
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class WatchedFile:
     """A file that is read again when it changes.
 
