@@ -82,7 +82,8 @@ class Worker:
                 loop.call_soon_threadsafe(failed, error)
             else:
                 loop.call_soon_threadsafe(done, result)
-            self._in_between()
+            with suppress(Exception):  # nobody waits for it, and the next time it is tried again
+                self._in_between()
 
         self._todo.put(run)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from functools import partial
 
 import pytest
 
@@ -33,6 +34,16 @@ async def test_nobody_waits_for_what_is_done_in_between() -> None:
 
     await asyncio.wait_for(told.wait(), 2)
     let_go.set()
+    await worker.stop()
+
+
+async def test_what_is_done_in_between_may_fail() -> None:
+    done: asyncio.Queue[object] = asyncio.Queue()
+    worker = Worker([].pop, lambda: None)
+    for number in range(2):
+        worker.submit(partial(int, number), done.put_nowait, done.put_nowait)
+
+    assert [await done.get(), await done.get()] == [0, 1]
     await worker.stop()
 
 

@@ -58,6 +58,8 @@ class Database:
         """
         self.path = path
         self._in_wal = 0
+        # Bytes of the dead letters; None while nobody has asked: to count them takes a look at each.
+        self._buried: int | None = None
         path.touch(mode=0o600)
         self._inode = path.stat().st_ino
         self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, cached_statements=32)
@@ -103,7 +105,7 @@ class Database:
             dead_bytes: The oldest dead letters are forgotten when there are more bytes of them.
         """
         execute, executemany = self._connection.execute, self._connection.executemany
-        ids = range(self._next, self._next + len(rows))
+        ids, buried = range(self._next, self._next + len(rows)), self._buried
         with self._transaction():
             for number, row in zip(ids, rows, strict=True):
                 execute("INSERT INTO block VALUES (?, ?, ?, ?)", (number, row.destination, row.events, row.body))
@@ -116,18 +118,24 @@ class Database:
                     ((number, pack_done(done)) for number, done in settled.progress),
                 )
             if dead:
-                self._bury(dead, dead_bytes)
-        self._next = ids.stop
+                buried = self._bury(dead, dead_bytes)
+        self._next, self._buried = ids.stop, buried
         self._in_wal += _OVERHEAD + sum(len(row.body) for row in rows)
         return list(ids)
 
-    def _bury(self, dead: Sequence[DeadRow], most_bytes: int) -> None:
+    def _bury(self, dead: Sequence[DeadRow], most_bytes: int) -> int:
+        """Keep dead letters, and forget the oldest ones if there are too many; give the bytes of all of them."""
+        size = self._number("SELECT total(length(body)) FROM dead") if self._buried is None else self._buried
+        size += sum(len(row.body) for row in dead)
         self._connection.executemany(
             "INSERT INTO dead (destination, events, status, reason, body) VALUES (?, ?, ?, ?, ?)",
             ((row.destination, row.events, row.status, row.reason, row.body) for row in dead),
         )
-        while self._number("SELECT total(length(body)) FROM dead") > most_bytes:
-            self._connection.execute("DELETE FROM dead WHERE id = (SELECT min(id) FROM dead)")
+        while size > most_bytes:
+            oldest, its_size = self._connection.execute("SELECT id, length(body) FROM dead ORDER BY id").fetchone()
+            self._connection.execute("DELETE FROM dead WHERE id = ?", (oldest,))
+            size -= its_size
+        return size
 
     def keep(self, rows: Sequence[NewRow]) -> list[int]:
         """Keep blocks, and nothing else."""
@@ -202,6 +210,7 @@ class Database:
 
     def forget_dead(self) -> None:
         """Delete all dead letters, and leave nothing of them in the file."""
+        self._buried = None
         with self._erasing():
             self._connection.execute("DELETE FROM dead")
 

@@ -209,7 +209,9 @@ class SqliteFiles:
         wanted: Sequence[str] = ()
         try:
             self._take_dead_letters(file.database)
-            wanted = [name for name in destinations if file.database.has(name)]
+            # Where there are none for one of them, all of the file is looked through.
+            asked = destinations if file.wanted is None else file.wanted
+            wanted = file.wanted = [name for name in asked if file.database.has(name)]
             is_empty = file.database.is_empty
         except SpoolError:
             self._shelf.close(number).release()

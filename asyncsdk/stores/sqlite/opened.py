@@ -33,11 +33,13 @@ class Opened:
         claim: The right to it.
         database: Its content.
         owed: What became of its blocks, and is not noted in it yet.
+        wanted: For whom it had events at the latest look; they do not become more. None before the first.
     """
 
     claim: Claim
     database: Database
     owed: Settled = Settled()
+    wanted: Sequence[str] | None = None
     _tidied: float = 0.0
     _has_freed: bool = False
 
