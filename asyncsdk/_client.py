@@ -255,8 +255,8 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             ClientClosedError: The client was not started, or is closed.
             ForkedProcessError: It was started in the parent of this process.
         """
-        is_at_home = self._life.is_on_its_loop
-        if not is_at_home or not self._life.takes_events:  # a forked child runs no loop or another one
+        is_at_home = self._life.takes_here()
+        if not is_at_home:
             self._life.check_admission()
         receipt = self._admission.prepare(event)
         if is_at_home:
