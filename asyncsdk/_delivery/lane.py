@@ -198,28 +198,27 @@ class Lane:
             if flight.not_before <= now:
                 return self._waiting.pop(position)
         while self._is_due(now):
-            if batch := self._pending.take(self._limits.events, self._target_bytes):
-                return Flight(deque([batch]), keys_of(batch))
+            if (taken := self._pending.take(self._limits.events, self._target_bytes)) is not None:
+                return taken
         return None
 
     def _is_due(self, now: float) -> bool:
         """Say whether what is queued should wait no longer for company."""
-        ready, heavy = self._pending.ready, self._pull() >= self._target_bytes
+        ready, arrived = self._pending.ready, self._pull()
         if self._pending.may_move:
             return True
         if not ready:
             return False
-        if heavy or self._flushes or len(ready) >= self._limits.events:
+        if self._flushes or len(ready) >= self._limits.events or size_of(arrived) >= self._target_bytes:
             return True
         return now >= ready[0].admitted + self.linger
 
-    def _pull(self) -> int:
-        """Move what arrived from the intake to the pending ones, and say how many bytes that was."""
-        if not self._open:
-            return 0
-        arrived, self._open = self._intake.get_nowait(), []
+    def _pull(self) -> Batch:
+        """Move what arrived from the intake to the pending ones."""
+        arrived: Batch = self._intake.get_nowait() if self._open else []
+        self._open = []
         self._pending.ready.extend(arrived)
-        return size_of(arrived)
+        return arrived
 
     def _until_next_look(self, now: float) -> float:
         """Say in how many seconds something is due, and how many arrivals are worth a look before that."""
@@ -372,5 +371,5 @@ class Lane:
         """Forget the parts of a flight that are empty, and let go of the keys it no longer needs."""
         flight.parts = deque(part for part in flight.parts if part)
         needed = {key for part in flight.parts for key in keys_of(part)}
-        self._pending.release(flight.keys - needed)
+        self._pending.release(flight.keys - needed if needed else flight.keys)
         flight.keys = needed

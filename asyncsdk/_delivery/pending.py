@@ -66,22 +66,24 @@ class Pending:
         """Give those that nobody of their line was before: the oldest is among them."""
         return [record for line in [self.ready, *list(self._lines.values())] for record in list(line)[:1]]
 
-    def take(self, most_events: int, most_bytes: int) -> Batch:
-        """Take the next batch of events whose keys are free, and hold those keys; empty when none is free.
+    def take(self, most_events: int, most_bytes: int) -> Flight | None:
+        """Take the next batch of events whose keys are free, and hold those keys; None when none is free.
 
         Those who stood in line go first. An event that is larger than a batch goes alone.
         """
-        if not self._moving and (batch := self._take_front(most_events, most_bytes)):
-            return batch
-        batch, size = [], 0
+        if not self._moving and (flight := self._take_front(most_events, most_bytes)) is not None:
+            return flight
+        batch: Batch = []
+        size = 0
         for record in self._free():
             size += len(record.chunk)
             if len(batch) == most_events or (batch and size > most_bytes):
                 break
             self._leave(record)
             batch.append(record)
-        self._held |= keys_of(batch)
-        return batch
+        keys = keys_of(batch)
+        self._held |= keys
+        return Flight(deque([batch]), keys) if batch else None
 
     def release(self, keys: AbstractSet[str]) -> None:
         """Let keys go: whoever stands in their lines may move."""
@@ -103,16 +105,18 @@ class Pending:
             self._leave(record)
         return late + list(in_line.values())
 
-    def _take_front(self, most_events: int, most_bytes: int) -> Batch:
+    def _take_front(self, most_events: int, most_bytes: int) -> Flight | None:
         """Take the first of the ready ones in one go: the usual case, in which nobody of them has to wait."""
         front = list(islice(self.ready, most_events))
+        if not front:
+            return None
         sizes = list(accumulate(map(len, map(chunk_of, front))))
         count = max(1, bisect_right(sizes, most_bytes))
         keys = keys_of(front[:count])
-        if not (keys.isdisjoint(self._held) and keys.isdisjoint(self._lines)):
-            return []
+        if not (keys.isdisjoint(self._held) and self._lines.keys().isdisjoint(keys)):
+            return None
         self._held |= keys
-        return list(starmap(self.ready.popleft, repeat((), min(count, len(front)))))
+        return Flight(deque([list(starmap(self.ready.popleft, repeat((), count)))]), keys)
 
     def _free(self) -> Iterator[Record]:
         """Yield who may go next, if the one before has left; those who may not are queued up on the way."""
