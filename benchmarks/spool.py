@@ -81,8 +81,8 @@ def bare_ms(inside: str, group: int, commits: int) -> list[float]:
     times = []
     with folder(inside) as place:
         database = Database(place / "bare.db")
-        body = os.urandom(min(group, 400) * EVENT_BYTES)  # a block is half a megabyte at most
-        rows = [NewRow("RudderStack", group, body)] * -(-group // 400)
+        body = os.urandom(min(group, 230) * EVENT_BYTES)  # a block is a quarter of a megabyte at most
+        rows = [NewRow("RudderStack", group, body)] * -(-group // 230)
         for _ in range(commits):
             began = time.perf_counter()
             database.keep(rows)
@@ -156,7 +156,7 @@ def read_and_acknowledge(spool: SqliteSpool) -> float:
     began = time.perf_counter()
     [found] = files.adopt(["RudderStack"])
     after = 0
-    while blocks := files.read(found.file, "RudderStack", after, 1024 * 1024):
+    while blocks := files.read(found.file, "RudderStack", after, 256 * 1024):
         events += sum(len(stored.block.records) for stored in blocks)
         after = blocks[-1].row
         files.commit((), {found.file: Settled([stored.row for stored in blocks])}, (), 0)

@@ -11,7 +11,7 @@ from asyncsdk._model.receipts import Record
 from asyncsdk._model.spooling import Settled
 
 # A block is read whole: with more in it, memory and the loop would notice.
-BLOCK_EVENTS, BLOCK_BYTES = 1_000, 512 * 1024
+BLOCK_EVENTS, BLOCK_BYTES = 1_000, 256 * 1024
 
 
 @attrs.define(eq=False, repr=False)

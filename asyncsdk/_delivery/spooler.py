@@ -31,8 +31,8 @@ _TRY_AGAIN = 5.0
 LOOK_EVERY = 30.0
 # Most bytes that wait for a commit; with more, what does not wait for it is dropped.
 _MOST_BYTES = 64 * 1024 * 1024
-# What is read from disk at once.
-_READ_BYTES = 1024 * 1024
+# What is read from disk at once: with more of it, a turn of the loop is long while a large spool is drained.
+_READ_BYTES = 256 * 1024
 # So many callers go on in one turn of the loop, for the sake of all others.
 _AT_ONCE = 100
 

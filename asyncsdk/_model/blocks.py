@@ -72,7 +72,7 @@ def pack(destination: str, time_ms: int, records: Iterable[Record]) -> bytearray
     name = destination.encode(*_TEXT)
     size = _HEAD.size + len(name) + 17 * len(kinds) + sum(map(len, parts))
     head = _HEAD.pack(_MAGIC, 0, size, len(kinds), time_ms, len(name))
-    # Joined only once: for half a megabyte, memory costs more than all of the above.
+    # Joined only once: so much memory costs more than all of the above.
     block = bytearray().join((head, name, struct.pack(f"<{len(lengths)}I", *lengths), kinds, *parts))
     _CHECKSUM.pack_into(block, len(_MAGIC), zlib.crc32(memoryview(block)[_CHECKED_FROM:]))
     return block
