@@ -1,6 +1,7 @@
 """Which events go together, and what a verdict means for each of them."""
 
 from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from operator import attrgetter
 
 import attrs
@@ -65,6 +66,15 @@ def keys_of(records: Collection[Record]) -> set[str]:
     keys = set(map(key_of, records))
     keys.update(filter(None, map(also_of, records)))
     return keys
+
+
+def tied_to(keys: AbstractSet[str], records: Iterable[Record]) -> set[str]:
+    """Add to `keys` those that aliases among the records tie to them, however many stand between."""
+    pairs = [(record.key, record.also) for record in records if record.also is not None]
+    tied = set(keys)
+    while more := {key for pair in pairs if not tied.isdisjoint(pair) for key in pair} - tied:
+        tied |= more
+    return tied
 
 
 def size_of(records: Iterable[Record]) -> int:

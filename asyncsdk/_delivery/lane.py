@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from itertools import filterfalse
 from typing import Literal, Protocol
 
-from asyncsdk._batching import Batch, chunk_of, fate_of, halves, keys_of, size_of, sort_out
+from asyncsdk._batching import Batch, chunk_of, fate_of, halves, keys_of, size_of, sort_out, tied_to
 from asyncsdk._delivery.circuit import Circuit
 from asyncsdk._delivery.ledger import Ledger
 from asyncsdk._delivery.pending import Flight, Pending
@@ -358,7 +358,8 @@ class Lane:
             self._target_bytes = min(self._limits.bytes, self._target_bytes + self._limits.bytes // 10)
 
     def _pause(self, flight: Flight, keys: set[str], seconds: float) -> None:
-        """Let everything of `keys` wait in a flight of its own, in order; the rest goes on."""
+        """Let everything of `keys`, and what aliases tie to them, wait in a flight of its own; the rest goes on."""
+        keys = tied_to(keys, flight.records)
         apart: deque[Batch] = deque()
         for part in flight.parts:
             apart.append([record for record in part if not keys.isdisjoint(record.keys)])

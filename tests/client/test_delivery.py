@@ -9,10 +9,10 @@ import attrs
 import orjson
 import pytest
 
-from asyncsdk import Client, InvalidEventError, RudderStack, User
+from asyncsdk import Alias, Client, InvalidEventError, RudderStack, Track, User
 from asyncsdk._model.events import Event
 from asyncsdk.dev import DevServer, Fault, ReceivedRequest
-from asyncsdk.vendors._base import Refusal, Request
+from asyncsdk.vendors._base import Refusal, Request, Response, Verdict
 from client.conftest import ADA, amplitude, quick, rudderstack, statsig
 
 
@@ -185,19 +185,20 @@ async def test_a_throttled_user_waits_alone(server: DevServer) -> None:
     assert report.destinations["Amplitude"].abandoned == 3
 
 
+@attrs.frozen
+class Hasty(RudderStack):
+    """Pauses user-1 when the vendor answers 429, as Amplitude does, which takes no alias."""
+
+    def judge(self, response: Response, chunks: Sequence[bytes]) -> Verdict:
+        verdict = super().judge(response, chunks)
+        if response.status != 429:
+            return verdict
+        paused = [n for n, chunk in enumerate(chunks) if b'"userId":"user-1"' in chunk]
+        rest = [n for n in range(len(chunks)) if n not in paused]
+        return attrs.evolve(verdict, retry=(), resend=rest, pause=paused, pause_for=0.05)
+
+
 async def test_a_pause_ends_and_order_is_kept(server: DevServer) -> None:
-    @attrs.frozen
-    class Hasty(RudderStack):
-        """Pauses a user for a moment when the vendor answers 429."""
-
-        def judge(self, response: Any, chunks: Sequence[bytes]) -> Any:
-            verdict = super().judge(response, chunks)
-            if response.status != 429:
-                return verdict
-            paused = [n for n, chunk in enumerate(chunks) if b'"user-1"' in chunk]
-            rest = [n for n in range(len(chunks)) if n not in paused]
-            return attrs.evolve(verdict, retry=(), resend=rest, pause=paused, pause_for=0.05)
-
     server.script("rudderstack", 429)
     async with Client(Hasty("write-key", server.url, limits=quick())) as client:
         for n in range(4):
@@ -239,6 +240,18 @@ async def test_an_event_past_its_deadline_is_dropped_and_reported(server: DevSer
 
         assert (fate.status, fate.reason, fate.code) == ("dropped", "deadline", 503)
         assert client.health().destinations["RudderStack"].counts.dropped == {"deadline": 1}
+
+
+async def test_what_an_alias_ties_to_a_paused_user_waits_with_it(server: DevServer) -> None:
+    server.script("rudderstack", 429)
+    async with Client(Hasty("write-key", server.url, limits=quick())) as client:
+        client.put_nowait(Track("user-1", "before"))
+        client.put_nowait(Alias("user-1", "user-2"))
+        client.put_nowait(Alias("user-2", "user-3"))
+        client.put_nowait(Track("user-3", "after"))
+        assert (await client.flush()).complete
+
+    assert names(server, "rudderstack") == ["before", "user-1", "user-2", "after"]  # an alias by the earlier id
 
 
 async def test_the_deadline_runs_while_a_user_is_paused(server: DevServer) -> None:
