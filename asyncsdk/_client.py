@@ -269,7 +269,8 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         self._taken += 1
         if not self._taken % _TURN_EVERY:
             await asyncio.sleep(0)  # a loop that only tracks would leave no time for sending
-        life.check_caller()
+        if not life.takes_here():
+            life.check_caller()
         if admission.may_suspend:
             receipt = await admission.prepare_patiently(event)
             life.check_admission()

@@ -123,10 +123,8 @@ class Lifecycle:
             ForkedProcessError: It was started in the parent of this process.
             WrongEventLoopError: It runs on another event loop.
         """
-        # A forked child runs no loop or another one, so the process need not be asked for on the good path.
-        if not self.takes_here():
-            self.check_admission()
-            self.check_loop()
+        self.check_admission()
+        self.check_loop()
 
     def check_admission(self) -> None:
         """Refuse an event that could not be delivered from here.
