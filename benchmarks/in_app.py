@@ -128,13 +128,16 @@ def rows_of(rounds: Mapping[str, Sequence[Round]]) -> Iterator[tuple[object, ...
         return [getattr(one, field) for one in rounds[name]]
 
     quickest = {name: max(of(name, "per_second")) for name in rounds}
+    usual = {name: statistics.median(of(name, "per_second")) for name in rounds}
     for name in rounds:
         yield (
             name,
             round(quickest[name]),
-            round(statistics.median(of(name, "per_second"))),
+            round(usual[name]),
             quickest[name] / quickest["none"],
             quickest[name] / quickest["core"] if "core" in quickest else "",
+            usual[name] / usual["none"],
+            usual[name] / usual["core"] if "core" in usual else "",
             min(of(name, "cpu")),
             min(of(name, "cpu")) - min(of("none", "cpu")),
             round(min(of(name, "p50"))),
@@ -154,6 +157,8 @@ COLUMNS = (
     "median",
     "of none",
     "times core",
+    "median of none",
+    "median times core",
     "CPU us",
     "added",
     "p50 us",

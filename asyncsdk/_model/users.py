@@ -88,7 +88,9 @@ def line_of(user: User) -> str:
     Raises:
         InvalidEventError: There is no id, or a field is of a wrong type: lookups put up with that, vendors do not.
     """
-    line = order_key(user)
+    unit = user.user_id
+    # The usual id is printable and no blank; it is taken without a call.
+    line = unit if type(unit) is str and unit.isprintable() and unit.strip() else order_key(user)
     if not line:
         msg = (
             "the user needs a user_id, an anonymous_id or a device_id that is not blank "
