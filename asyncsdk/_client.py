@@ -20,7 +20,6 @@ from asyncsdk._gates import LookupVerbs
 from asyncsdk._hooks import HookVerbs, harmless
 from asyncsdk._lifecycle import Job, Lifecycle, SignalDrain, dev_server, seconds, warn_forgotten
 from asyncsdk._lookups import Lookups, NoRules, RulesHolder, WatchedLookups
-from asyncsdk._middleware import Middleware
 from asyncsdk._model.events import Event
 from asyncsdk._model.receipts import Delivery, Receipt, Record
 from asyncsdk._model.reports import Health, Report, StartReport, Watch
@@ -29,7 +28,7 @@ from asyncsdk._rules.overrides import Overrides
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._spooling import DEV_SUFFIX, SpoolSetting, durable, make_spooler
 from asyncsdk._verbs import EventVerbs
-from asyncsdk.errors import ConfigurationError, StartError
+from asyncsdk.errors import StartError
 from asyncsdk.vendors._base import Destination
 from asyncsdk.vendors.statsig import Statsig
 
@@ -221,23 +220,6 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             warn_forgotten(self, self._unsent() if self._spooler is None else 0)
 
     # --- events: the verbs are in EventVerbs ------------------------------------------------------------------
-
-    def add_middleware(self, function: Middleware) -> Self:
-        """Let `function(payload, next)` see every event before it is queued, after those added earlier.
-
-        It passes the event on by calling `next(payload)`, with the payload it was given or another; an `async`
-        function may await that. Not calling it drops the event; raising costs that event only.
-
-        Raises:
-            ConfigurationError: It cannot be called.
-        """
-        if not callable(function) or getattr(function, "__name__", "") in ("redact", "sample", "edit"):
-            msg = "a middleware is a function of (payload, next); redact(...), sample(...) and edit(...) make one"
-            raise ConfigurationError(msg)
-        self._admission.add_middleware(function)
-        return self
-
-    add_event_middleware = add_middleware
 
     def put_nowait(self, event: Event) -> Receipt:
         """Take an event without waiting: for callbacks, sync code and other threads.

@@ -7,9 +7,11 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, Self, TypeVar
 
+from asyncsdk._admission import Admission
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._lifecycle import Job, Lifecycle
 from asyncsdk._lookups import Lookups, WatchedLookups
+from asyncsdk._middleware import Middleware
 from asyncsdk._model.receipts import Delivery
 from asyncsdk._model.reports import Exchange, RulesetChange, RulesHealth, Watch
 from asyncsdk._model.results import Answer
@@ -52,8 +54,9 @@ def harmless(function: Callable[P, T], what: str) -> Callable[P, T | None]:
 
 
 class HookVerbs:
-    """What a client lets others watch. None of it costs anything until it is asked for."""
+    """What a client lets others watch and change. None of it costs anything until it is asked for."""
 
+    _admission: Admission
     _lanes: Sequence[Lane]
     _life: Lifecycle
     _lookups: Lookups
@@ -61,6 +64,23 @@ class HookVerbs:
     _refresher: Refresher | None
     _takes_detour: bool
     _watches: list[Watch]
+
+    def add_middleware(self, function: Middleware) -> Self:
+        """Let `function(payload, next)` see every event before it is queued, after those added earlier.
+
+        It passes the event on by calling `next(payload)`, with the payload it was given or another; an `async`
+        function may await that. Not calling it drops the event; raising costs that event only.
+
+        Raises:
+            ConfigurationError: It cannot be called.
+        """
+        if not callable(function) or getattr(function, "__name__", "") in ("redact", "sample", "edit"):
+            msg = "a middleware is a function of (payload, next); redact(...), sample(...) and edit(...) make one"
+            raise ConfigurationError(msg)
+        self._admission.add_middleware(function)
+        return self
+
+    add_event_middleware = add_middleware
 
     def on_ruleset_change(self, function: Callable[[RulesetChange], object]) -> Self:
         """Call `function` on the loop with what changed, each time that other rules are in use.

@@ -4,11 +4,12 @@ import copy
 import pickle
 from enum import IntEnum
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsdk._model.users import User, is_visible, text_id
+from asyncsdk._model.users import User, as_user, is_visible, text_id
 from asyncsdk.errors import InvalidEventError
 
 
@@ -99,3 +100,12 @@ def test_a_user_can_be_copied(clone: object) -> None:
 
     assert callable(clone)
     assert clone(user) == user
+
+
+def test_an_id_becomes_the_user_that_the_class_makes_of_it() -> None:
+    made, called = as_user("ada"), User("ada")
+
+    assert [getattr(made, field.name) for field in attrs.fields(User) if field.name != "_line"] == [
+        getattr(called, field.name) for field in attrs.fields(User) if field.name != "_line"
+    ]
+    assert (made._line, as_user(" ")._line) == ("ada", None)
