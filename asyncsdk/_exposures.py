@@ -120,6 +120,7 @@ class Exposures:
 
     def _write(self, sights: Iterable[Sight]) -> None:
         way, redactions, now = self._way, self._admission.redactions, time.monotonic()
+        before, shown, line = None, User(), ""
         kept: list[Sight] = []
         records: list[Record] = []
         for sight in sights:
@@ -127,9 +128,11 @@ class Exposures:
             if found.consulted:
                 due = [one for one in found.consulted if self.is_due(user, one)]
                 self._write((rules, user, one, None, "", False, seen_at) for one in due)
-            shown = self._redacted(user) if redactions else user
-            unit, now_ms = user.user_id, int(seen_at * 1000)
-            line = unit if type(unit) is str else _line(user)
+            if user is not before:  # of one request, they come one after the other
+                before, unit = user, user.user_id
+                shown = self._redacted(user) if redactions else user
+                line = unit if type(unit) is str else _line(user)
+            now_ms = int(seen_at * 1000)
             if self._viewed is not None:
                 self._viewed.tell(self.recent, shown, line, now_ms, found, parameter=parameter, manual=manual)
             sampling = self.recent.sample(rules, user, found) if rules.samples_exposures else UNSAMPLED

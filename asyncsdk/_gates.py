@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 import orjson
 
 from asyncsdk._assignments import Assignments
+from asyncsdk._exposures import Exposures
 from asyncsdk._flags import Flags
 from asyncsdk._lifecycle import Lifecycle
 from asyncsdk._lookups import Lookups, RulesHolder, show_gate, someone
@@ -32,6 +33,7 @@ class LookupVerbs:
     """
 
     _assignments: Assignments | None
+    _exposures: Exposures
     _life: Lifecycle
     _lookups: Lookups
     _holder: RulesHolder
@@ -54,8 +56,8 @@ class LookupVerbs:
         rules = self._holder.rules
         who = user if type(user) is User else someone(user)
         found = evaluate(rules.gates.get(name) or rules.find("gate", name), who)
-        if exposure and self._lookups.exposures.is_due(who, found):
-            self._lookups.exposures.report(rules, who, found)
+        if exposure and self._exposures.is_due(who, found):
+            self._exposures.report(rules, who, found)
         return found.value  # type: ignore[no-any-return] # a gate's value is a bool
 
     async def get_gate(self, user: Who, name: str, *, exposure: bool = True) -> FeatureGate:
