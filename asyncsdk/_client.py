@@ -306,7 +306,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             self._spooler.set_apart(DEV_SUFFIX if dev_url else "")
             self._spooler.look()  # before the first event: what was left from before goes first
             jobs.append(("spool", _jobs.adoption(self._spooler)))
-            last = _jobs.last_commit(self._spooler)
+            last = _jobs.last_commit(self._spooler, self._stop_intake)
         self._life.start(jobs + self._own_jobs, self._ended, last)
         if self._drain_on_sigterm:
             self._signal = SignalDrain(asyncio.get_running_loop(), self._drain_for_signal, self._unsent)
@@ -352,16 +352,21 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         self._life.state = "closed"
         await self._settle(deadline - time.monotonic(), deadline)
 
+    def _stop_intake(self) -> None:
+        """Take nothing more: the tasks were told to end, and what comes after the last commit would not be on disk."""
+        self._life.catch_up()
+        self._life.state = "closed"
+
     def _ended(self) -> None:
         """Close the books: the tasks are gone, through `aclose` or because somebody cancelled them."""
-        forgotten, unsent = self._closing is None, self._unsent()
-        if self._closing is None:
+        if forgotten := self._closing is None:
             self._closing = asyncio.get_running_loop().create_future()
             self._began_to_close = time.monotonic()
         self._life.state = "closed"
         if self._signal is not None:
             self._signal.remove()
         self._life.catch_up()
+        unsent = self._unsent()
         for lane in self._lanes:
             lane.abandon()
         if self._assignments is not None:

@@ -1,7 +1,7 @@
 """What a client does in the background: deliver, keep rules fresh, start exposure windows."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 
 from asyncsdk._delivery.lane import Lane
@@ -64,10 +64,11 @@ def adoption(spooler: Spooler) -> Job:
     return adopt
 
 
-def last_commit(spooler: Spooler) -> Job:
+def last_commit(spooler: Spooler, stop_intake: Callable[[], None]) -> Job:
     """Make the job that puts the rest on disk, which a disk that hangs does not keep from ending."""
 
     async def commit() -> None:
+        stop_intake()
         with suppress(TimeoutError):
             async with asyncio.timeout(_LONGEST_LAST_COMMIT):
                 await spooler.close()

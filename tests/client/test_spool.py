@@ -12,7 +12,19 @@ from typing import Any
 
 import pytest
 
-from asyncsdk import Client, ConfigurationError, Delivery, Destination, QueueFullError, Receipt, Statsig, Track, User
+from asyncsdk import (
+    Client,
+    ClientClosedError,
+    ConfigurationError,
+    Delivery,
+    Destination,
+    QueueFullError,
+    Receipt,
+    Rules,
+    Statsig,
+    Track,
+    User,
+)
 from asyncsdk._model.receipts import Record
 from asyncsdk._model.spooling import SpoolError
 from asyncsdk.dev import DevServer, Fault
@@ -268,8 +280,6 @@ async def test_statsig_events_carry_their_ids(tmp_path: Path, server: DevServer)
 async def test_exposures_go_through_the_spool_in_few_commits(tmp_path: Path) -> None:
     rules = {"feature_gates": {"gate": {"enabled": True, "defaultValue": True, "rules": []}}}
     async with DevServer(ruleset=rules) as server:
-        from asyncsdk import Rules
-
         source = Statsig(
             "secret-key",
             rules=Rules(specs_url=f"{server.url}/v2/download_config_specs"),
@@ -289,6 +299,41 @@ async def test_exposures_go_through_the_spool_in_few_commits(tmp_path: Path) -> 
             await server.received("statsig", 500)
 
     assert databases(tmp_path) == []
+
+
+async def test_an_exposure_of_a_client_that_gives_up_is_on_disk(tmp_path: Path) -> None:
+    rules = {"feature_gates": {"gate": {"enabled": True, "defaultValue": True, "rules": []}}}
+    async with DevServer(ruleset=rules) as server:
+        source = Statsig("secret-key", rules=Rules(specs_url=f"{server.url}/v2/download_config_specs"), log_event_url=server.url)  # fmt: skip
+        one = Client(source, spool=SqliteSpool(tmp_path / "spool", keep_free=0))
+        await one.start()
+        (task,) = [task for task in asyncio.all_tasks() if task.get_name() == "asyncsdk"]
+        await one.check_gate(ADA, "gate")
+        with pytest.warns(ResourceWarning):
+            task.cancel()
+            await asyncio.wait([task])
+            await asyncio.sleep(0)
+        assert (await one.aclose()).destinations["Statsig"].exposures.spooled == 1  # type: ignore[union-attr] # it is there
+        async with client(tmp_path, source):
+            await server.received("statsig", 1)
+
+
+async def test_nobody_waits_for_ever_for_a_client_that_was_cancelled(tmp_path: Path, server: DevServer) -> None:
+    one = Client(amplitude(server), spool=SqliteSpool(tmp_path / "spool", keep_free=0))
+    await one.start()
+    await one.track(ADA, "a")
+    (task,) = [task for task in asyncio.all_tasks() if task.get_name() == "asyncsdk"]
+    with pytest.warns(ResourceWarning):
+        task.cancel()
+        async with asyncio.timeout(5):
+            with pytest.raises(ClientClosedError):
+                while True:
+                    await one.track(ADA, "a")
+            await asyncio.wait([task])
+            await asyncio.sleep(0)
+    counts = (await one.aclose()).destinations["Amplitude"]
+    assert counts.accepted == counts.delivered + counts.spooled > 0
+    assert counts.pending == 0
 
 
 # --- full, and failing --------------------------------------------------------------------------------------------
