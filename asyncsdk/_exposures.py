@@ -128,20 +128,21 @@ class Exposures:
             if found.consulted:
                 due = [one for one in found.consulted if self.is_due(user, one)]
                 self._write((rules, user, one, None, "", False, seen_at) for one in due)
-            if user is not before:  # of one request, they come one after the other
-                before, unit = user, user.user_id
-                shown = self._redacted(user) if redactions else user
-                line = unit if type(unit) is str else _line(user)
             now_ms = int(seen_at * 1000)
-            if self._viewed is not None:
-                self._viewed.tell(self.recent, shown, line, now_ms, found, parameter=parameter, manual=manual)
-            sampling = self.recent.sample(rules, user, found) if rules.samples_exposures else UNSAMPLED
-            if way is None or sampling is None:
-                continue
             try:
+                if user is not before:  # of one request, they come one after the other
+                    shown, unit = self._redacted(user) if redactions else user, user.user_id
+                    # Statsig does not mind if it is blank.
+                    before, line = user, unit if type(unit) is str and unit else _line(user)
+                if self._viewed is not None:
+                    self._viewed.tell(self.recent, shown, now_ms, found, parameter=parameter, manual=manual)
+                sampling = self.recent.sample(rules, user, found) if rules.samples_exposures else UNSAMPLED
+                if way is None or sampling is None:
+                    continue
                 chunk = write_exposure(exposure or exposure_of(rules, found), shown, now_ms, sampling)
             except Exception:  # noqa: BLE001 -- a user may hold anything, and costs only this exposure
-                way.turn_away("no form in JSON")
+                if way is not None:
+                    way.turn_away("no form in JSON")
                 continue
             kept.append(sight)
             # A keyword would cost as much as three more fields.
@@ -167,9 +168,6 @@ def _never(*_: object, **__: object) -> bool:
 
 
 def _line(user: User) -> str:
-    unit = user.user_id
-    if type(unit) is str and unit:  # the usual one; exposures do not mind if it is blank
-        return unit
     try:
         return order_key(user) or ""
     except InvalidEventError:

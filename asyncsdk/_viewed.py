@@ -10,7 +10,7 @@ from asyncsdk._delivery.lane import Lane
 from asyncsdk._model.events import Event
 from asyncsdk._model.receipts import Delivery, Record, Status
 from asyncsdk._model.seen import Seen
-from asyncsdk._model.users import User
+from asyncsdk._model.users import User, order_key
 from asyncsdk._rules.evaluate import Evaluation
 from asyncsdk._rules.exposures import Recent, seen
 from asyncsdk.vendors._base import TakesExposures
@@ -77,7 +77,6 @@ class Viewed:
         self,
         recent: Recent,
         user: User,
-        line: str,
         time_ms: int,
         found: Evaluation,
         *,
@@ -88,18 +87,21 @@ class Viewed:
 
         Args:
             recent: The exposures of the current window.
-            user: Who; without what `redact` takes out.
-            line: The order key of that user's events, "" for one without ids.
+            user: Who; without what `redact` takes out. One without an id is not told of.
             time_ms: When.
             found: What was answered.
             parameter: Of a layer: an experiment is told once, however many parameters of it are read.
             manual: Somebody says so, whatever was told before.
+
+        Raises:
+            InvalidEventError: An id is none.
         """
         shown = seen(found, parameter)
         told = [one for one in self._viewers if shown is not None and (one.wants_all or shown.in_experiment)]
-        if shown is None or not told or not line:
+        if shown is None or not told:
             return
-        if recent.is_new(user, found, f"viewed: {shown.name}", manual=manual):
+        line = order_key(user)
+        if line and recent.is_new(user, found, f"viewed: {shown.name}", manual=manual):
             for one in told:
                 self._tell(one, user, shown, line, time_ms)
 

@@ -154,9 +154,13 @@ class Recent:
         window, seen = found.notes.get(("seen", parameter), NOBODY) if parameter else found.seen
         if window is not self._seen:
             seen = self._open(found, parameter)
-        key: Hashable = _key(user, manual=manual) if manual or user.custom_ids else user.user_id
-        if key in seen:
-            return False
+        unit = user.user_id
+        key: Hashable = unit if unit and not manual and not user.custom_ids else _key(user, manual=manual)
+        try:
+            if key in seen:
+                return False
+        except TypeError:  # an id that is none, and no key either: a lookup never raises
+            return True
         seen.add(key)
         self._count += 1
         if self._count >= self.most:
@@ -205,8 +209,12 @@ class Recent:
 
 
 def _key(user: User, *, manual: bool) -> Hashable:
-    ids = user.custom_ids
-    return user.user_id if not ids and not manual else (user.user_id, _ids(ids), manual)
+    unit, ids = user.user_id, user.custom_ids
+    if unit and not ids and not manual:
+        return unit
+    # Visitors are told apart as on the wire, where this is their `stableID`.
+    visitor = None if unit else user.device_id or user.anonymous_id
+    return unit, _ids(ids), visitor, manual
 
 
 def _ids(ids: Any) -> tuple[tuple[str, str | None], ...]:

@@ -92,6 +92,15 @@ async def test_an_exposure_is_reported_once_per_user_and_outcome(server: DevServ
     assert (counts.accepted, counts.delivered, report.destinations["Statsig"].accepted) == (2, 2, 0)
 
 
+async def test_visitors_who_are_not_signed_in_are_reported_each(server: DevServer) -> None:
+    visitors = User(anonymous_id="a-1"), User(anonymous_id="a-2"), User(device_id="d-1"), User("", device_id="d-2")
+    async with Client(statsig(server)) as client:
+        for visitor in visitors + visitors:
+            await client.check_gate(visitor, "open")
+
+    assert [body["user"]["customIDs"]["stableID"] for body in exposures(server)] == ["a-1", "a-2", "d-1", "d-2"]
+
+
 async def test_after_a_window_it_is_reported_again(server: DevServer) -> None:
     async with Client(statsig(server)) as client:
         await client.check_gate(ADA, "open")
@@ -258,6 +267,31 @@ async def test_a_user_without_a_form_in_json_costs_only_the_exposure(server: Dev
     counts = report.destinations["Statsig"].exposures
     assert counts is not None
     assert (counts.delivered, counts.dropped) == (1, {"no form in JSON": 2})
+
+
+async def test_a_user_that_cannot_be_redacted_costs_only_the_exposure(server: DevServer) -> None:
+    cycle: dict[str, Any] = {}
+    cycle["again"] = cycle
+    async with Client(statsig(server)).add_middleware(redact("iban")) as client:
+        for user in (User("before"), User("odd", custom=cycle), User("after")):
+            await client.check_gate(user, "open")
+            await client.check_gate(user, "nested")
+        report = await client.flush()
+
+    counts = report.destinations["Statsig"].exposures
+    assert counts is not None
+    assert (counts.delivered, counts.dropped) == (4, {"no form in JSON": 2})
+    assert [body["user"]["userID"] for body in exposures(server)] == ["before", "before", "after", "after"]
+
+
+async def test_an_id_that_is_no_key_is_answered_and_its_exposure_counted(server: DevServer) -> None:
+    async with Client(statsig(server)) as client:
+        assert await client.check_gate(User(["ada"]), "open")  # type: ignore[arg-type] # that is the test
+        report = await client.flush()
+
+    counts = report.destinations["Statsig"].exposures
+    assert counts is not None
+    assert counts.dropped == {"no form in JSON": 1}
 
 
 async def test_nothing_is_reported_before_start_after_close_or_offline(server: DevServer) -> None:

@@ -180,6 +180,30 @@ async def test_a_spool_takes_them_too(server: DevServer, tmp_path: Path) -> None
     assert report.destinations["Amplitude"].exposures.rejected == {"id too short": 1}  # type: ignore[union-attr] # it is there
 
 
+async def test_a_visitor_with_a_blank_user_id_is_told_of_and_nobody_is_not(server: DevServer) -> None:
+    async with Client(statsig(server), rudderstack(server, "experiments")) as client:
+        for user_id, visitor in (("", "a-1"), (" ", "a-2"), ("\u200b", "a-3")):
+            await client.get_experiment(User(user_id, anonymous_id=visitor), "button")
+        await client.get_experiment(User("\n"), "button")
+        report = await client.flush()
+
+    told = [event.body["anonymousId"] for event in server.accepted("rudderstack")]
+    counts = report.destinations["RudderStack"].exposures
+    assert counts is not None
+    assert (told, counts.rejected) == (["a-1", "a-2", "a-3"], {})
+
+
+async def test_a_user_that_cannot_be_redacted_is_kept_from_them(server: DevServer) -> None:
+    cycle: dict[str, Any] = {}
+    cycle["again"] = cycle
+    client = Client(statsig(offline=True), rudderstack(server, "experiments")).add_middleware(redact("iban"))
+    async with client:
+        await client.get_experiment(User("odd", custom=cycle), "button")
+        await client.get_experiment(ADA, "button")
+
+    assert [event.user for event in server.accepted("rudderstack")] == ["ada-lovelace"]
+
+
 async def test_redact_applies_to_them(server: DevServer) -> None:
     user = User("ada-lovelace", ip="192.0.2.1", locale="en-GB")
     client = Client(statsig(server), amplitude(server, "experiments")).add_middleware(redact("ip"))
