@@ -257,6 +257,19 @@ async def test_exposures_of_a_client_that_is_cancelled_are_accounted_for(server:
     assert (counts.accepted, counts.abandoned) == (1, 1)
 
 
+async def test_an_exposure_of_a_thread_that_comes_too_late_is_no_event(server: DevServer) -> None:
+    client = Client(statsig(server, rules=Rules(specs_url="http://127.0.0.1:9/v2/none")))
+    entering = asyncio.create_task(client.__aenter__())
+    await asyncio.sleep(0)
+    entering.cancel()
+    thread = threading.Thread(target=lambda: client.bind(ADA).check_gate("open"))
+    thread.start()
+    thread.join()
+    await asyncio.wait([entering])
+
+    assert (await client.aclose()).destinations["Statsig"].exposures is None
+
+
 async def test_a_user_without_a_form_in_json_costs_only_the_exposure(server: DevServer) -> None:
     async with Client(statsig(server)) as client:
         await client.check_gate(User("odd", custom={"x": object()}), "open")

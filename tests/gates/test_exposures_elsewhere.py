@@ -193,6 +193,17 @@ async def test_a_visitor_with_a_blank_user_id_is_told_of_and_nobody_is_not(serve
     assert (told, counts.rejected) == (["a-1", "a-2", "a-3"], {})
 
 
+async def test_a_user_without_a_form_in_json_costs_only_the_exposure(server: DevServer) -> None:
+    async with Client(statsig(server), rudderstack(server, "experiments")) as client:
+        await client.get_experiment(User("odd", ip=object()), "button")  # type: ignore[arg-type] # that is the test
+        await client.get_experiment(ADA, "button")
+        report = await client.flush()
+
+    counts = report.destinations["RudderStack"].exposures
+    assert counts is not None
+    assert (counts.delivered, counts.dropped) == (1, {"no form in JSON": 1})
+
+
 async def test_a_user_that_cannot_be_redacted_is_kept_from_them(server: DevServer) -> None:
     cycle: dict[str, Any] = {}
     cycle["again"] = cycle
