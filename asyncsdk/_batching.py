@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import filterfalse
 from operator import attrgetter
 
 import attrs
@@ -75,6 +76,16 @@ def tied_to(keys: AbstractSet[str], records: Iterable[Record]) -> set[str]:
     while more := {key for pair in pairs if not tied.isdisjoint(pair) for key in pair} - tied:
         tied |= more
     return tied
+
+
+def without_fate(records: Iterable[Record]) -> Batch:
+    """Give those that have no fate yet."""
+    return list(filterfalse(fate_of, records))
+
+
+def exposures_among(records: Iterable[Record]) -> int:
+    """Count the exposures among records."""
+    return sum(map(is_exposure, records))
 
 
 def size_of(records: Iterable[Record]) -> int:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from weakref import WeakValueDictionary
 
+from asyncsdk._batching import size_of
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._delivery.places import Backlog, Place, SpooledRecord, left_in, restored, some
 from asyncsdk._model.receipts import Delivery, Record
@@ -99,7 +100,7 @@ class Feed:
     def _has_room(self, records: Sequence[Record]) -> bool:
         """Say whether there is room for all of a block; an empty lane always has, however small it is."""
         ledger = self.lane.ledger
-        return not ledger.held_events or ledger.has_room(sum(len(record.chunk) for record in records), len(records))
+        return not ledger.held_events or ledger.has_room(size_of(records), len(records))
 
     def _is_hungry(self) -> bool:
         limits, ledger = self.lane.destination.limits, self.lane.ledger

@@ -12,10 +12,9 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from itertools import filterfalse
 from typing import Literal, Protocol
 
-from asyncsdk._batching import Batch, chunk_of, fate_of, halves, keys_of, size_of, sort_out, tied_to
+from asyncsdk._batching import Batch, chunk_of, halves, keys_of, size_of, sort_out, tied_to, without_fate
 from asyncsdk._delivery.circuit import Circuit
 from asyncsdk._delivery.ledger import Ledger
 from asyncsdk._delivery.pending import Flight, Pending
@@ -138,7 +137,7 @@ class Lane:
         self._pull()
         self._recover()
         records = [record for flight in self._waiting for record in flight.records] + self._pending.all()
-        return [record for record in records if record.fate is None]
+        return without_fate(records)
 
     def health(self) -> DestinationHealth:
         """Tell how the lane is doing."""
@@ -267,14 +266,14 @@ class Lane:
         except Exception as error:
             # A bug in a codec costs its batch, and the lane goes on.
             self.last_error = f"crash: {type(error).__name__}"
-            lost = [record for record in flight.parts.popleft() if record.fate is None]
+            lost = without_fate(flight.parts.popleft())
             logger.exception("%s: %d events dropped: their codec failed", self.destination.name, len(lost))
             self.ledger.settle(lost, "dropped", reason="crash")
         finally:
             self._circuit.landed(flight.generation)
             self._flying.discard(flight)
             for part in flight.parts:
-                part[:] = filterfalse(fate_of, part)
+                part[:] = without_fate(part)
             self._trim(flight)
             if flight.parts:
                 self._waiting.append(flight)
@@ -307,7 +306,7 @@ class Lane:
         for reason in {reason for _, reason in outcome.rejected}:
             refused = [record for record, why in outcome.rejected if why == reason]
             ledger.settle(refused, "rejected", response.status, reason, answered=True)
-        part[:] = filterfalse(fate_of, part)
+        part[:] = without_fate(part)
         if outcome.paused:
             self._pause(flight, keys_of(outcome.paused), verdict.pause_for)
         if outcome.retry or verdict.unwell:
@@ -333,7 +332,7 @@ class Lane:
             flight.parts.extendleft(reversed(halves(part)))
         self._succeed(flight)
         if verdict.too_large:
-            self._target_bytes = max(1, sum(len(record.chunk) for record in part) // 2)
+            self._target_bytes = max(1, size_of(part) // 2)
         return True
 
     def _halt(self, flight: Flight, verdict: Verdict) -> None:

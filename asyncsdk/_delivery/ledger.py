@@ -6,9 +6,8 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from itertools import filterfalse
 
-from asyncsdk._batching import epoch_of, fate_of, is_exposure, size_of, story_of, watchers_of
+from asyncsdk._batching import epoch_of, exposures_among, size_of, story_of, watchers_of, without_fate
 from asyncsdk._delivery.accounting import Account
 from asyncsdk._model.receipts import Attempt, Delivery, Record, Status
 from asyncsdk._model.reports import DELIBERATE, DestinationReport
@@ -104,7 +103,7 @@ class Ledger:
 
     def accept(self, records: Collection[Record]) -> None:
         """Count events that are on disk, and not held yet."""
-        exposures = sum(map(is_exposure, records))
+        exposures = exposures_among(records)
         self.exposures.accepted += exposures
         self.account.accepted += len(records) - exposures
 
@@ -164,7 +163,7 @@ class Ledger:
             reason: Why.
             answered: The answer that settles them is not in their story.
         """
-        records = list(filterfalse(fate_of, records))
+        records = without_fate(records)
         if not records:
             return
         attempts = list(map(len, map(story_of, records)))
@@ -182,7 +181,7 @@ class Ledger:
         for record in list(filter(watchers_of, records)):
             record.tell()
         self._tell_of_loss(fate)
-        exposures = sum(map(is_exposure, records)) if self.exposures.accepted else 0
+        exposures = exposures_among(records) if self.exposures.accepted else 0
         self.exposures.settle(fate, exposures)
         self.account.settle(fate, len(records) - exposures)
         self.held_events -= len(records)
@@ -203,14 +202,13 @@ class Ledger:
 
     def _leave_epochs(self, records: Collection[Record]) -> None:
         """Let flushes know that these have their fates."""
-        unsettled = self._unsettled
-        if not unsettled:
+        if not self._unsettled:
             return
         for epoch, count in Counter(map(epoch_of, records)).items():
             if epoch < self._epoch:
-                unsettled[epoch] -= count
-                if not unsettled[epoch]:
-                    del unsettled[epoch]
+                self._unsettled[epoch] -= count
+                if not self._unsettled[epoch]:
+                    del self._unsettled[epoch]
 
     def _announce(self, records: Sequence[Record], attempts: Sequence[int], fates: Mapping[int, Delivery]) -> None:
         """Call those who want to hear of fates: of each event's, and of how many met one."""

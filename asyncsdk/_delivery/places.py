@@ -6,6 +6,7 @@ from itertools import islice
 
 import attrs
 
+from asyncsdk._batching import exposures_among
 from asyncsdk._model.blocks import Kept
 from asyncsdk._model.receipts import Record
 from asyncsdk._model.spooling import Settled
@@ -108,7 +109,7 @@ class Tally:
 
     def add(self, records: Collection[Record], sign: int = 1) -> None:
         """Count records in, or out."""
-        exposures = sum(record.is_exposure for record in records)
+        exposures = exposures_among(records)
         self.exposures += sign * exposures
         self.events += sign * (len(records) - exposures)
 

@@ -22,18 +22,20 @@ _BOOLS = {True: "true", False: "false"}
 
 def exposure_of(rules: Ruleset, found: Evaluation, *, manual: bool = False) -> Exposure:
     """Say that a user saw a gate, a dynamic config or an experiment."""
+    parts = _of_gate if found.is_gate else _of_config
     if manual:
-        return _kept(rules, found, _of_gate if found.is_gate else _of_config, "", _MANUAL)
+        return _kept(rules, found, ("exposure", "", True), lambda: _made(rules, found, parts, "", _MANUAL))
     kept: tuple[object, Exposure] | None = found.exposure
     if kept is None or kept[0] is not rules.stamp:
-        made = _made(rules, found, _of_gate if found.is_gate else _of_config, "", _AUTOMATIC)
-        kept = found.exposure = (rules.stamp, made)
+        kept = found.exposure = (rules.stamp, _made(rules, found, parts, "", _AUTOMATIC))
     return kept[1]
 
 
 def layer_exposure(rules: Ruleset, found: Evaluation, parameter: str, *, manual: bool = False) -> Exposure:
     """Say that a user saw a parameter of a layer."""
-    return _kept(rules, found, _of_parameter, parameter, _MANUAL if manual else _AUTOMATIC)
+    more = _MANUAL if manual else _AUTOMATIC
+    key = ("exposure", parameter, manual)
+    return _kept(rules, found, key, lambda: _made(rules, found, _of_parameter, parameter, more))
 
 
 _AUTOMATIC: Mapping[str, str] = {}
@@ -42,18 +44,11 @@ _Parts = tuple[str, dict[str, str], tuple[Exposed, ...]]
 """An event's name, its own metadata, and the secondary exposures."""
 
 
-def _kept(
-    rules: Ruleset,
-    found: Evaluation,
-    parts: Callable[[Evaluation, str], _Parts],
-    parameter: str,
-    more: Mapping[str, str],
-) -> Exposure:
+def _kept(rules: Ruleset, found: Evaluation, key: Hashable, make: Callable[[], Exposure]) -> Exposure:
     """Give the exposure that an evaluation already has under this ruleset, or make it."""
-    key = ("exposure", parameter, bool(more))
     kept: tuple[object, Exposure] | None = found.notes.get(key)
     if kept is None or kept[0] is not rules.stamp:
-        kept = found.notes[key] = (rules.stamp, _made(rules, found, parts, parameter, more))
+        kept = found.notes[key] = (rules.stamp, make())
     return kept[1]
 
 
