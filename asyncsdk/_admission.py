@@ -123,9 +123,9 @@ class Admission:
             InvalidEventError: No vendor could take the event, or an async middleware waits for something.
         """
         key = check(event)
-        message_id, now_ms = self._stamp(event)
+        message_id, now_ms = self._stamp(event), self._now_ms
         if not self.middleware:
-            return self._encode(event, key, message_id, now_ms)
+            return self._encode(event, key, message_id, now_ms, None)
         if not self.may_suspend:
             return self._edit(event, key, message_id, now_ms)
         payload = _payload(event, message_id)
@@ -140,7 +140,7 @@ class Admission:
     async def prepare_patiently(self, event: Event) -> Receipt:
         """Do the same with middleware that may wait."""
         key = check(event)
-        message_id, now_ms = self._stamp(event)
+        message_id, now_ms = self._stamp(event), self._now_ms
         payload = _payload(event, message_id)
         try:
             passed = await _middleware.run(self.middleware, payload)
@@ -148,14 +148,23 @@ class Admission:
             return self._blame_middleware(payload.event, message_id, now_ms, error)
         return self._encode_passed(payload.event, key, message_id, now_ms, None if passed is None else passed.event)
 
-    def commit(self, receipt: Receipt, *, may_raise: bool = True) -> Receipt:
-        """Put a prepared event into every lane that takes it.
+    def check_room(self, receipt: Receipt) -> None:
+        """Refuse a prepared event for all lanes if one of those that would not drop it is full.
 
         Raises:
-            QueueFullError: A lane that raises, or would wait, is full (with `may_raise`); nothing was queued.
+            QueueFullError: It says which one.
         """
-        if may_raise and not self._always_drops:
-            self._check_room(receipt)
+        if self._always_drops:
+            return
+        for lane, outcome in zip(self.lanes, receipt.outcomes, strict=True):
+            if isinstance(outcome, Delivery) or lane.destination.overflow == "drop":
+                continue
+            if not lane.ledger.has_room(len(outcome.chunk)):
+                msg = f"the queue of {lane.destination.name} is full: {lane.ledger.held_events:,} events"
+                raise QueueFullError(msg)
+
+    def commit(self, receipt: Receipt) -> Receipt:
+        """Put a prepared event into every lane that takes it; a full one drops it."""
         # `strict=True` would cost as much as all of the loop.
         for lane, outcome in zip(self.lanes, receipt.outcomes):  # noqa: B905 -- one was made of the other
             if isinstance(outcome, Record):
@@ -191,12 +200,13 @@ class Admission:
                     return lane, size
         return None
 
-    def _stamp(self, event: Event) -> tuple[str, int]:
-        given = event.message_id
+    def _stamp(self, event: Event) -> str:
+        """Look at the clock, and give the event's id."""
         now = time.monotonic()
         if now > self._now + _MOMENT:
             self._now, self._now_ms = now, int(time.time() * 1000)
-        return next(self.ids.texts) if given is None else str(given), self._now_ms
+        given = event.message_id
+        return next(self.ids.texts) if given is None else str(given)
 
     def _edit(self, event: Event, key: str, message_id: str, now_ms: int) -> Receipt:
         """Encode what edits make of an event, which needs no copy for that."""
@@ -256,15 +266,6 @@ class Admission:
         if wanted is False and destination.forwards and integrations.get(destination.name) is not False:
             return any(on is not False for name, on in integrations.items() if name not in (*self._names, "All"))
         return wanted is not False
-
-    def _check_room(self, receipt: Receipt) -> None:
-        """Refuse the event for all if one of those that would not drop it is full."""
-        for lane, outcome in zip(self.lanes, receipt.outcomes, strict=True):
-            if isinstance(outcome, Delivery) or lane.destination.overflow == "drop":
-                continue
-            if not lane.ledger.has_room(len(outcome.chunk)):
-                msg = f"the queue of {lane.destination.name} is full: {lane.ledger.held_events:,} events"
-                raise QueueFullError(msg)
 
     def _blame_middleware(self, event: Event, message_id: str, now_ms: int, error: Exception) -> Receipt:
         """Drop an event that a middleware failed on; each kind of failure is logged once."""

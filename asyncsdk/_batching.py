@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import filterfalse
+from itertools import accumulate, filterfalse
 from operator import attrgetter
 
 import attrs
 
+from asyncsdk._model.bundles import Bundle, together
 from asyncsdk._model.receipts import Record
 from asyncsdk.vendors._base import Verdict
 
@@ -15,7 +16,7 @@ Batch = list[Record]
 # What is asked of every record of a batch, at no step of Python's for each.
 key_of, also_of, chunk_of = attrgetter("key"), attrgetter("also"), attrgetter("chunk")
 fate_of, story_of, watchers_of = attrgetter("fate"), attrgetter("story"), attrgetter("watchers")
-epoch_of, is_exposure = attrgetter("epoch"), attrgetter("is_exposure")
+exposures_of = attrgetter("exposures")
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -57,15 +58,31 @@ def sort_out(batch: Sequence[Record], verdict: Verdict) -> Sorted:
 
 
 def halves(batch: Sequence[Record]) -> tuple[Batch, Batch]:
-    """Cut a batch of two or more in the middle."""
+    """Cut a batch of two or more in the middle, or one of exposures that travel as one."""
     middle = len(batch) // 2
-    return list(batch[:middle]), list(batch[middle:])
+    if middle:
+        return list(batch[:middle]), list(batch[middle:])
+    (record,) = batch
+    chunks = [one.chunk for one in singly(record)]
+    middle = len(chunks) // 2
+    return [_part_of(record, chunks[:middle])], [_part_of(record, chunks[middle:])]
+
+
+def singly(record: Record) -> Batch:
+    """Take exposures that travel as one apart; anything else is one already."""
+    chunk = record.chunk
+    return [_part_of(record, [part]) for part in chunk.parts()] if isinstance(chunk, Bundle) else [record]
+
+
+def _part_of(record: Record, chunks: Sequence[bytes]) -> Record:
+    return attrs.evolve(record, chunk=together(chunks), exposures=len(chunks))
 
 
 def keys_of(records: Collection[Record]) -> set[str]:
     """Collect whose lines these records stand in."""
     keys = set(map(key_of, records))
     keys.update(filter(None, map(also_of, records)))
+    keys.discard("")
     return keys
 
 
@@ -83,9 +100,15 @@ def without_fate(records: Iterable[Record]) -> Batch:
     return list(filterfalse(fate_of, records))
 
 
-def exposures_among(records: Iterable[Record]) -> int:
-    """Count the exposures among records."""
-    return sum(map(is_exposure, records))
+def count(records: Iterable[Record]) -> tuple[int, int]:
+    """Count the events and the exposures among records."""
+    exposures = list(map(exposures_of, records))
+    return exposures.count(0), sum(exposures)
+
+
+def ends_of(records: Iterable[Record]) -> list[int]:
+    """Count the events and exposures up to each record, and with it."""
+    return list(accumulate(exposures or 1 for exposures in map(exposures_of, records)))
 
 
 def size_of(records: Iterable[Record]) -> int:

@@ -241,10 +241,13 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         if not is_at_home:
             self._life.check_admission()
         receipt = self._admission.prepare(event)
-        if is_at_home:
-            return self._admission.commit(receipt) if self._spooler is None else self._spooler.put(receipt)
-        self._life.call_soon(partial(self._commit_from_afar, receipt))
-        return receipt
+        if not is_at_home:
+            self._life.call_soon(partial(self._commit_from_afar, receipt))
+            return receipt
+        if self._spooler is not None:
+            return self._spooler.put(receipt)
+        self._admission.check_room(receipt)
+        return self._admission.commit(receipt)
 
     async def _take(self, event: Event) -> Receipt:
         life, admission = self._life, self._admission
@@ -263,7 +266,9 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
                 return await self._spooler.take(receipt)
             await admission.room(receipt)
             life.check_admission()
-        return admission.commit(receipt, may_raise=admission.may_raise)
+        if admission.may_raise:
+            admission.check_room(receipt)
+        return admission.commit(receipt)
 
     def _commit_from_afar(self, receipt: Receipt) -> None:
         if self._life.state == "closed":
@@ -271,7 +276,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         elif self._spooler is not None:
             self._spooler.put(receipt)
         else:
-            self._admission.commit(receipt, may_raise=False)
+            self._admission.commit(receipt)
 
     async def _until_final(self, records: Sequence[Record]) -> None:
         """Return when all of `records` have a fate."""

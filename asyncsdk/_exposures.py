@@ -2,28 +2,30 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from asyncsdk._admission import Admission
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._lifecycle import Lifecycle
-from asyncsdk._model.receipts import Record
 from asyncsdk._model.seen import Exposure
-from asyncsdk._model.users import User, order_key
+from asyncsdk._model.users import User
 from asyncsdk._rules.evaluate import Evaluation
-from asyncsdk._rules.exposures import UNSAMPLED, Recent, exposure_of, layer_exposure
+from asyncsdk._rules.exposures import UNSAMPLED, USUAL, How, Recent, exposure_of, layer_exposure
 from asyncsdk._rules.ruleset import Kind, Ruleset
 from asyncsdk._viewed import Put, Viewed, Way, viewers
-from asyncsdk.errors import ClientClosedError, InvalidEventError, QueueFullError
+from asyncsdk.errors import ClientClosedError, QueueFullError
 from asyncsdk.vendors.statsig.events import exposure as write_exposure
+from asyncsdk.vendors.statsig.events import exposure_end
 
 # Exposures wait so long to be written, in seconds, or until there are so many.
 _MOMENT, _MOST = 0.005, 500
 
 
-Sight = tuple[Ruleset, User, Evaluation, Exposure | None, str, bool, float]
-"""Somebody saw something: the arguments of `Exposures.report`, and when, in seconds since 1970."""
+More = tuple[Exposure, How]
+"""What an event says of something that is not told in the usual way."""
+Sight = tuple[Ruleset, User, Evaluation, float, More | None]
+"""Somebody saw something: the arguments of `Exposures.report`, and when, in seconds since 1970, before the last."""
 
 
 class Exposures:
@@ -53,29 +55,19 @@ class Exposures:
         self._sights: list[Sight] = []
         life.on_catch_up = self.write
         self.recent = Recent()
-        self.is_due: Callable[..., bool] = _never if lane is None and not others else self.recent.is_new
+        self._is_wanted = lane is not None or bool(others)
+        self.is_due: Callable[[User, Evaluation], bool] = self.recent.is_new if self._is_wanted else _never
 
-    def report(
-        self,
-        rules: Ruleset,
-        user: User,
-        found: Evaluation,
-        exposure: Exposure | None = None,
-        parameter: str = "",
-        *,
-        manual: bool = False,
-    ) -> None:
+    def report(self, rules: Ruleset, user: User, found: Evaluation, more: More | None) -> None:
         """Report that a user saw something; its exposure is due. On the loop, it is written a moment later.
 
         Args:
             rules: What answered.
             user: Who.
             found: What was answered.
-            exposure: What an event says of that; None for the usual one of a gate, config or experiment.
-            parameter: Of a layer.
-            manual: Somebody asked for this.
+            more: None for what is automatic, but for a layer's parameter.
         """
-        sight = (rules, user, found, exposure, parameter, manual, time.time())
+        sight = (rules, user, found, time.time(), more)
         if self._life.takes_here():
             sights = self._sights
             if not sights:
@@ -87,23 +79,24 @@ class Exposures:
             try:
                 self._life.call_soon(partial(self._write_from_afar, sight))
             except (ClientClosedError, QueueFullError):  # a lookup never raises; it is new again the next time
-                self.recent.unsee(user, found, parameter, manual=manual)
+                self._unsee(sight)
 
     def parameter(self, rules: Ruleset, user: User, found: Evaluation, parameter: str) -> None:
         """Report that a user saw a parameter of a layer, if that is due."""
-        if self.is_due(user, found, parameter):
-            self.report(rules, user, found, layer_exposure(rules, found, parameter), parameter)
+        how = parameter, False
+        if self._is_wanted and self.recent.is_new_of(user, found, how):
+            self.report(rules, user, found, (layer_exposure(rules, found, parameter), how))
 
     def manual(self, rules: Ruleset, user: User, kind: Kind, found: Evaluation, parameter: str) -> None:
         """Report that a user saw something because somebody says so; only a layer has a `parameter`."""
-        parameter = parameter if kind == "layer" else ""
-        if not self.is_due(user, found, parameter, manual=True):
+        how = parameter if kind == "layer" else "", True
+        if not self._is_wanted or not self.recent.is_new_of(user, found, how):
             return
         if kind == "layer":
             exposure = layer_exposure(rules, found, parameter, manual=True)
         else:
             exposure = exposure_of(rules, found, manual=True)
-        self.report(rules, user, found, exposure, parameter, manual=True)
+        self.report(rules, user, found, (exposure, how))
 
     def write(self) -> None:
         """Queue what users saw of late.
@@ -118,43 +111,60 @@ class Exposures:
         if self._life.state != "closed":
             self._write([sight])
 
-    def _write(self, sights: Iterable[Sight]) -> None:
-        way, redactions, now = self._way, self._admission.redactions, time.monotonic()
-        before, shown, line = None, User(), ""
+    def _write(self, sights: Sequence[Sight]) -> None:
+        way = self._way
+        self.recent.grow(len(sights))
+        before, shown = None, User()
+        moment, end = 0, b""
         kept: list[Sight] = []
-        records: list[Record] = []
+        chunks: list[bytes] = []
         for sight in sights:
-            rules, user, found, exposure, parameter, manual, seen_at = sight
-            if found.consulted:
-                due = [one for one in found.consulted if self.is_due(user, one)]
-                self._write((rules, user, one, None, "", False, seen_at) for one in due)
-            now_ms = int(seen_at * 1000)
+            rules, user, found, seen_at, more = sight
             try:
                 if user is not before:  # of one request, they come one after the other
-                    shown, unit = self._redacted(user) if redactions else user, user.user_id
-                    # Statsig does not mind if it is blank.
-                    before, line = user, unit if type(unit) is str and unit else _line(user)
-                if self._viewed is not None:
-                    self._viewed.tell(self.recent, shown, now_ms, found, parameter=parameter, manual=manual)
-                sampling = self.recent.sample(rules, user, found) if rules.samples_exposures else UNSAMPLED
-                if way is None or sampling is None:
-                    continue
-                chunk = write_exposure(exposure or exposure_of(rules, found), shown, now_ms, sampling)
+                    before, shown = user, self._redacted(user)
+                if found.consulted or self._viewed is not None:
+                    self._tell_more(sight, shown)
+                now_ms = int(seen_at * 1000)
+                if rules.samples_exposures:
+                    moment, end = 0, self._sampled_end(sight)
+                elif now_ms != moment:
+                    moment, end = now_ms, exposure_end(now_ms, UNSAMPLED)
+                if end and way is not None:
+                    exposure = exposure_of(rules, found) if more is None else more[0]
+                    chunks.append(write_exposure(exposure, shown, end))
+                    kept.append(sight)
             except Exception:  # noqa: BLE001 -- a user may hold anything, and costs only this exposure
                 if way is not None:
                     way.turn_away("no form in JSON")
-                continue
-            kept.append(sight)
-            # A keyword would cost as much as three more fields.
-            records.append(Record(line, "", chunk, now, None, True))  # noqa: FBT003 -- see above
-        if way is not None and records and not way.put(records):
-            self._offer_singly(way, kept, records)
+        if way is not None and chunks and not way.put(way.records(chunks)):
+            self._offer_singly(way, kept, chunks)
 
-    def _offer_singly(self, way: Way, sights: Iterable[Sight], records: Iterable[Record]) -> None:
+    def _tell_more(self, sight: Sight, shown: User) -> None:
+        """Tell other vendors, and of the experiments that decided."""
+        rules, user, found, seen_at, more = sight
+        if found.consulted:
+            self._write([(rules, user, one, seen_at, None) for one in found.consulted if self.is_due(user, one)])
+        if self._viewed is not None:
+            self.recent.grow(1)
+            self._viewed.tell(self.recent, shown, int(seen_at * 1000), found, USUAL if more is None else more[1])
+
+    def _sampled_end(self, sight: Sight) -> bytes:
+        """Give the end of an event, or nothing if the exposure is none that sampling keeps."""
+        rules, user, found, seen_at, _ = sight
+        sampling = self.recent.sample(rules, user, found)
+        return b"" if sampling is None else exposure_end(int(seen_at * 1000), sampling)
+
+    def _offer_singly(self, way: Way, sights: Iterable[Sight], chunks: Iterable[bytes]) -> None:
         """Queue as many exposures as there is room for; the others are new again the next time."""
-        for (_, user, found, _, parameter, manual, _), record in zip(sights, records, strict=True):
+        for sight, chunk in zip(sights, chunks, strict=True):
+            (record,) = way.records([chunk])
             if not way.offer(record):
-                self.recent.unsee(user, found, parameter, manual=manual)
+                self._unsee(sight)
+
+    def _unsee(self, sight: Sight) -> None:
+        _, user, found, _, more = sight
+        self.recent.unsee(user, found, USUAL if more is None else more[1])
 
     def _redacted(self, user: User) -> User:
         for redact in self._admission.redactions:
@@ -162,13 +172,6 @@ class Exposures:
         return user
 
 
-def _never(*_: object, **__: object) -> bool:
+def _never(_: User, __: Evaluation) -> bool:
     """Say that an exposure is not due, for want of somebody to report it to."""
     return False
-
-
-def _line(user: User) -> str:
-    try:
-        return order_key(user) or ""
-    except InvalidEventError:
-        return ""

@@ -57,7 +57,7 @@ class LookupVerbs:
         who = user if type(user) is User else someone(user)
         found = evaluate(rules.gates.get(name) or rules.find("gate", name), who)
         if exposure and self._exposures.is_due(who, found):
-            self._exposures.report(rules, who, found)
+            self._exposures.report(rules, who, found, None)
         return found.value  # type: ignore[no-any-return] # a gate's value is a bool
 
     async def get_gate(self, user: Who, name: str, *, exposure: bool = True) -> FeatureGate:

@@ -47,7 +47,9 @@ class Lifecycle:
 
     def __init__(self) -> None:
         """Begin as new; needs no running loop."""
-        self.state: State = "new"
+        self._state: State = "new"
+        # The loop on which events are taken; None when none are.
+        self._home: asyncio.AbstractEventLoop | None = None
         self.crashes = 0
         self.on_catch_up: Callable[[], object] = lambda: None
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -104,14 +106,24 @@ class Lifecycle:
         self.on_catch_up()
 
     @property
+    def state(self) -> State:
+        """How far it is."""
+        return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self._state = state
+        self._home = self.loop if state in _TAKING else None
+
+    @property
     def takes_events(self) -> bool:
         """Whether events may be queued: after `start`, and until `aclose` ends its intake."""
-        return self.state in _TAKING
+        return self._state in _TAKING
 
     def takes_here(self) -> bool:
         """Say whether events may be queued by who calls: on the client's loop, which no forked child runs."""
         try:
-            return self.state in _TAKING and asyncio.get_running_loop() is self.loop
+            return asyncio.get_running_loop() is self._home
         except RuntimeError:
             return False
 

@@ -91,14 +91,14 @@ class Lookups:
         """Evaluate a gate."""
         found = evaluate(rules.gates.get(name) or rules.find("gate", name), user)
         if exposure and self.exposures.is_due(user, found):
-            self.exposures.report(rules, user, found)
+            self.exposures.report(rules, user, found, None)
         return found
 
     def config(self, rules: Ruleset, user: User, name: str, exposure: bool) -> DynamicConfig:
         """Evaluate a dynamic config."""
         found = evaluate(rules.configs.get(name) or rules.find("config", name), user)
         if exposure and self.exposures.is_due(user, found):
-            self.exposures.report(rules, user, found)
+            self.exposures.report(rules, user, found, None)
         kept: tuple[object, DynamicConfig] | None = found.view
         return kept[1] if kept is not None and kept[0] is rules.stamp else views.config(rules, found)
 
@@ -106,7 +106,7 @@ class Lookups:
         """Evaluate an experiment."""
         found = self._find_experiment(rules, user, name)
         if exposure and self.exposures.is_due(user, found):
-            self.exposures.report(rules, user, found)
+            self.exposures.report(rules, user, found, None)
         kept: tuple[object, Experiment] | None = found.view
         return kept[1] if kept is not None and kept[0] is rules.stamp else views.experiment(rules, found)
 
@@ -149,7 +149,7 @@ class Lookups:
         if kind == "layer":
             self.exposures.parameter(rules, user, found, name)
         elif self.exposures.is_due(user, found):
-            self.exposures.report(rules, user, found)
+            self.exposures.report(rules, user, found, None)
 
 
 @attrs.define(eq=False, repr=False)

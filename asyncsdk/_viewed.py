@@ -7,13 +7,17 @@ import attrs
 
 from asyncsdk._admission import Admission
 from asyncsdk._delivery.lane import Lane
+from asyncsdk._model.bundles import bundled, number_of
 from asyncsdk._model.events import Event
 from asyncsdk._model.receipts import Delivery, Record, Status
 from asyncsdk._model.seen import Seen
 from asyncsdk._model.users import User, order_key
 from asyncsdk._rules.evaluate import Evaluation
-from asyncsdk._rules.exposures import Recent, seen
+from asyncsdk._rules.exposures import How, Recent, seen
 from asyncsdk.vendors._base import TakesExposures
+
+# So many exposures travel as one: with more, a request of 1,000 events would not become full.
+_TOGETHER, _TOGETHER_BYTES = 50, 64 * 1024
 
 Put = Callable[[Sequence[Record]], bool]
 """Takes exposures for a lane: all, or none if there is no room for all."""
@@ -30,6 +34,12 @@ class Way:
 
     lane: Lane
     put: Put
+
+    def records(self, chunks: Sequence[bytes]) -> list[Record]:
+        """Make as few records of exposures as go well with a lane's requests; they stand in nobody's line."""
+        limits, now = self.lane.destination.limits, time.monotonic()
+        most, most_bytes = min(_TOGETHER, limits.events), min(_TOGETHER_BYTES, limits.bytes)
+        return [Record("", "", one, now, None, number_of([one])) for one in bundled(chunks, most, most_bytes)]
 
     def offer(self, record: Record) -> bool:
         """Queue an exposure, or count it if there is no room."""
@@ -73,16 +83,7 @@ class Viewed:
     _admission: Admission
     _viewers: tuple[Viewer, ...]
 
-    def tell(
-        self,
-        recent: Recent,
-        user: User,
-        time_ms: int,
-        found: Evaluation,
-        *,
-        parameter: str = "",
-        manual: bool = False,
-    ) -> None:
+    def tell(self, recent: Recent, user: User, time_ms: int, found: Evaluation, how: How) -> None:
         """Report what a user saw, if it is new to other vendors. What finds no room is not tried again.
 
         Args:
@@ -90,18 +91,19 @@ class Viewed:
             user: Who; without what `redact` takes out. One without an id is not told of.
             time_ms: When.
             found: What was answered.
-            parameter: Of a layer: an experiment is told once, however many parameters of it are read.
-            manual: Somebody says so, whatever was told before.
+            how: Whose parameter, or by hand: an experiment is told once, however many parameters of it are read, and
+                again by hand.
 
         Raises:
             InvalidEventError: An id is none.
         """
+        parameter, by_hand = how
         shown = seen(found, parameter)
         told = [one for one in self._viewers if shown is not None and (one.wants_all or shown.in_experiment)]
         if shown is None or not told:
             return
         line = order_key(user)
-        if line and recent.is_new(user, found, f"viewed: {shown.name}", manual=manual):
+        if line and recent.is_new_of(user, found, (f"viewed: {shown.name}", by_hand)):
             for one in told:
                 self._tell(one, user, shown, line, time_ms)
 
@@ -114,6 +116,6 @@ class Viewed:
             way.turn_away("no form in JSON")
             return
         if isinstance(made, bytes):
-            way.offer(Record(line, "", made, time.monotonic(), is_exposure=True))
+            way.offer(Record(line, "", made, time.monotonic(), exposures=1))
         else:
             way.turn_away(made.reason, made.status)

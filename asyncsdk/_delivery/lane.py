@@ -11,10 +11,10 @@ import logging
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, Protocol
 
-from asyncsdk._batching import Batch, chunk_of, halves, keys_of, size_of, sort_out, tied_to, without_fate
+from asyncsdk._batching import Batch, chunk_of, count, halves, keys_of, size_of, sort_out, tied_to, without_fate
 from asyncsdk._delivery.circuit import Circuit
 from asyncsdk._delivery.ledger import Ledger
 from asyncsdk._delivery.pending import Flight, Pending
@@ -78,7 +78,7 @@ class Lane:
         if not batch:
             self._intake.put_nowait(batch)
         batch.append(record)
-        if len(batch) >= self._wake_at_events or ledger.held_bytes >= self._wake_at_bytes:
+        if ledger.held_events >= self._wake_at_events or ledger.held_bytes >= self._wake_at_bytes:
             self._wake.set()
         return True
 
@@ -88,7 +88,7 @@ class Lane:
         if not ledger.hold_exposures(records):
             return False
         self._add(records)
-        if len(self._open) >= self._wake_at_events or ledger.held_bytes >= self._wake_at_bytes:
+        if ledger.held_events >= self._wake_at_events or ledger.held_bytes >= self._wake_at_bytes:
             self._wake.set()
         return True
 
@@ -130,7 +130,7 @@ class Lane:
         self._waiting.clear()
         self.ledger.settle(left, "abandoned", reason="closed before it was delivered")
         self.ledger.let_all_in()
-        return len(left)
+        return sum(count(left))
 
     def left(self) -> Batch:
         """Give everything that has no fate yet, once the worker has ended."""
@@ -208,9 +208,13 @@ class Lane:
             return True
         if not ready:
             return False
-        if self._flushes or len(ready) >= self._limits.events or size_of(arrived) >= self._target_bytes:
+        if self._flushes or self._fills_a_batch(ready) or size_of(arrived) >= self._target_bytes:
             return True
         return now >= ready[0].admitted + self.linger
+
+    def _fills_a_batch(self, ready: Collection[Record]) -> bool:
+        most = self._limits.events
+        return len(ready) >= most or sum(count(ready)) >= most
 
     def _pull(self) -> Batch:
         """Move what arrived from the intake to the pending ones."""
@@ -220,7 +224,7 @@ class Lane:
         return arrived
 
     def _until_next_look(self, now: float) -> float:
-        """Say in how many seconds something is due, and how many arrivals are worth a look before that."""
+        """Say in how many seconds something is due, and what there has to be for a look before that."""
         self._wake_at_events, self._wake_at_bytes = _NEVER, _NEVER
         times = [self._next_sweep]
         if not self._circuit.allows(len(self._flying), now):
@@ -229,10 +233,10 @@ class Lane:
         else:
             times += [flight.not_before for flight in self._waiting]
             ready = self._pending.ready
-            self._wake_at_events = 1
+            self._wake_at_events = self.ledger.held_events + 1
             if ready:
                 times.append(ready[0].admitted + self.linger)
-                self._wake_at_events = self._limits.events - len(ready)
+                self._wake_at_events += self._limits.events - sum(count(ready)) - 1
                 self._wake_at_bytes = self.ledger.held_bytes + self._target_bytes
         return max(0.0, min(times) - now)
 
@@ -253,7 +257,7 @@ class Lane:
             self._trim(flight)
         self._waiting = [flight for flight in self._waiting if flight.parts]
         if late:
-            logger.warning("%s: %d events dropped: not delivered in time", self.destination.name, len(late))
+            logger.warning("%s: %d events dropped: not delivered in time", self.destination.name, sum(count(late)))
             self.ledger.settle(late, "dropped", reason="deadline")
 
     # --- a flight ---------------------------------------------------------------------------------------------
@@ -267,7 +271,7 @@ class Lane:
             # A bug in a codec costs its batch, and the lane goes on.
             self.last_error = f"crash: {type(error).__name__}"
             lost = without_fate(flight.parts.popleft())
-            logger.exception("%s: %d events dropped: their codec failed", self.destination.name, len(lost))
+            logger.exception("%s: %d events dropped: their codec failed", self.destination.name, sum(count(lost)))
             self.ledger.settle(lost, "dropped", reason="crash")
         finally:
             self._circuit.landed(flight.generation)
@@ -325,11 +329,13 @@ class Lane:
             self._fail(flight, verdict)
             return False
         flight.parts.popleft()
-        if len(part) == 1:
+        if sum(count(part)) == 1:
             self.ledger.settle(part, "rejected", response.status, verdict.reason, answered=True)
         else:
             self.ledger.tell(part, response.status, verdict.reason)
-            flight.parts.extendleft(reversed(halves(part)))
+            pieces = halves(part)
+            self.ledger.held_bytes += sum(map(size_of, pieces)) - size_of(part)
+            flight.parts.extendleft(reversed(pieces))
         self._succeed(flight)
         if verdict.too_large:
             self._target_bytes = max(1, size_of(part) // 2)
@@ -351,6 +357,7 @@ class Lane:
     def _succeed(self, flight: Flight) -> None:
         """Note an answer; requests that were made smaller grow back to their full size."""
         self._trim(flight)
+        self._wake.set()  # it counts from what is held, which is less now
         if self._circuit.answered(flight.generation):
             logger.warning("%s: is well again", self.destination.name)
         if self._target_bytes < self._limits.bytes:

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
-from asyncsdk._batching import epoch_of, exposures_among, size_of, story_of, watchers_of, without_fate
+from asyncsdk._batching import count, size_of, story_of, watchers_of, without_fate
 from asyncsdk._delivery.accounting import Account
 from asyncsdk._model.receipts import Attempt, Delivery, Record, Status
 from asyncsdk._model.reports import DELIBERATE, DestinationReport
@@ -24,7 +24,7 @@ class Ledger:
     Attributes:
         account: The counts of events.
         exposures: The counts of exposures, which nobody awaits.
-        held_events: Events without a fate.
+        held_events: Events and exposures without a fate.
         held_bytes: Their bytes.
         retries: Requests whose events, or some of them, had to be sent again.
         most_bytes: How many of them may be held.
@@ -54,9 +54,9 @@ class Ledger:
         self._told: dict[str, float] = {}
         self._room_waiters: deque[asyncio.Future[None]] = deque()
 
-    def has_room(self, size: int, count: int = 1) -> bool:
-        """Say whether `count` more events of `size` bytes in all may be held."""
-        return self.held_events + count <= self._most_events and self.held_bytes + size <= self.most_bytes
+    def has_room(self, size: int, number: int = 1) -> bool:
+        """Say whether so many more events of `size` bytes in all may be held."""
+        return self.held_events + number <= self._most_events and self.held_bytes + size <= self.most_bytes
 
     async def room(self, size: int) -> None:
         """Wait until `has_room(size)`, first come, first served. The caller checks again: others may be quicker."""
@@ -91,28 +91,28 @@ class Ledger:
 
     def hold_exposures(self, records: Collection[Record]) -> bool:
         """Take exposures in, if there is room for all of them."""
-        size = size_of(records)
-        if not self.has_room(size, len(records)):
+        size, (_, exposures) = size_of(records), count(records)
+        if not self.has_room(size, exposures):
             return False
         for record in records if self._epoch else ():
             record.epoch = self._epoch
-        self.exposures.accepted += len(records)
-        self.held_events += len(records)
+        self.exposures.accepted += exposures
+        self.held_events += exposures
         self.held_bytes += size
         return True
 
     def accept(self, records: Collection[Record]) -> None:
         """Count events that are on disk, and not held yet."""
-        exposures = exposures_among(records)
+        events, exposures = count(records)
+        self.account.accepted += events
         self.exposures.accepted += exposures
-        self.account.accepted += len(records) - exposures
 
     def hold_accepted(self, records: Collection[Record]) -> None:
         """Take events in that were counted before, whether there is room or not."""
         for record in records:
             record.epoch = self._epoch
         self.held_bytes += size_of(records)
-        self.held_events += len(records)
+        self.held_events += sum(count(records))
 
     def settle_unheld(self, fate: Delivery, events: int, exposures: int) -> None:
         """Count a fate of accepted events that were never held."""
@@ -181,16 +181,16 @@ class Ledger:
         for record in list(filter(watchers_of, records)):
             record.tell()
         self._tell_of_loss(fate)
-        exposures = exposures_among(records) if self.exposures.accepted else 0
+        events, exposures = count(records)
+        self.account.settle(fate, events)
         self.exposures.settle(fate, exposures)
-        self.account.settle(fate, len(records) - exposures)
-        self.held_events -= len(records)
+        self.held_events -= events + exposures
         self.held_bytes -= size_of(records)
         self._leave_epochs(records)
         self._progress.set()
         if self.on_fates is not None:
             self.on_fates(records, status, reason)
-        for _ in range(min(len(records), len(self._room_waiters))):
+        for _ in range(min(events + exposures, len(self._room_waiters))):
             self.let_in()
         if self.on_settled or self.on_final is not None:
             self._announce(records, attempts, fates)
@@ -204,21 +204,23 @@ class Ledger:
         """Let flushes know that these have their fates."""
         if not self._unsettled:
             return
-        for epoch, count in Counter(map(epoch_of, records)).items():
+        for record in records:
+            epoch = record.epoch
             if epoch < self._epoch:
-                self._unsettled[epoch] -= count
+                self._unsettled[epoch] -= record.exposures or 1
                 if not self._unsettled[epoch]:
                     del self._unsettled[epoch]
 
     def _announce(self, records: Sequence[Record], attempts: Sequence[int], fates: Mapping[int, Delivery]) -> None:
         """Call those who want to hear of fates: of each event's, and of how many met one."""
-        if self.on_final is not None:
-            for record, tries in zip(records, attempts, strict=True):
-                if not record.is_exposure:
-                    self.on_final(record.id, fates[tries])
-        for tries, count in Counter(attempts).items():
+        settled: Counter[int] = Counter()
+        for record, tries in zip(records, attempts, strict=True):
+            settled[tries] += record.exposures or 1
+            if self.on_final is not None and not record.exposures:
+                self.on_final(record.id, fates[tries])
+        for tries, number in settled.items():
             for hear in self.on_settled:
-                hear(fates[tries], count)
+                hear(fates[tries], number)
 
     def _tell_of_loss(self, fate: Delivery) -> None:
         """Log that events are lost, once a minute for each reason; the counts are in the report."""

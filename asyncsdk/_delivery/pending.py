@@ -13,7 +13,7 @@ from itertools import accumulate, islice, repeat, starmap
 
 import attrs
 
-from asyncsdk._batching import Batch, chunk_of, keys_of
+from asyncsdk._batching import Batch, chunk_of, ends_of, exposures_of, keys_of
 from asyncsdk._model.receipts import Record
 
 
@@ -74,10 +74,11 @@ class Pending:
         if not self._moving and (flight := self._take_front(most_events, most_bytes)) is not None:
             return flight
         batch: Batch = []
-        size = 0
+        number = size = 0
         for record in self._free():
+            number += record.exposures or 1
             size += len(record.chunk)
-            if len(batch) == most_events or (batch and size > most_bytes):
+            if batch and (number > most_events or size > most_bytes):
                 break
             self._leave(record)
             batch.append(record)
@@ -111,7 +112,10 @@ class Pending:
         if not front:
             return None
         sizes = list(accumulate(map(len, map(chunk_of, front))))
-        count = max(1, bisect_right(sizes, most_bytes))
+        count = bisect_right(sizes, most_bytes)
+        if any(map(exposures_of, front)):
+            count = min(count, bisect_right(ends_of(front), most_events))
+        count = max(1, count)
         keys = keys_of(front[:count])
         if not (keys.isdisjoint(self._held) and self._lines.keys().isdisjoint(keys)):
             return None

@@ -6,7 +6,7 @@ from itertools import islice
 
 import attrs
 
-from asyncsdk._batching import exposures_among
+from asyncsdk._batching import count
 from asyncsdk._model.blocks import Kept
 from asyncsdk._model.receipts import Record
 from asyncsdk._model.spooling import Settled
@@ -47,7 +47,7 @@ class SpooledRecord(Record):
 
 def spooled(record: Record, event_id: str) -> SpooledRecord:
     """Make the spooled form of a record."""
-    return SpooledRecord(record.key, event_id, record.chunk, record.admitted, record.also, record.is_exposure)
+    return SpooledRecord(record.key, event_id, record.chunk, record.admitted, record.also, record.exposures)
 
 
 def restored(kept: Kept, admitted: float, place: Place, position: int) -> SpooledRecord:
@@ -109,9 +109,9 @@ class Tally:
 
     def add(self, records: Collection[Record], sign: int = 1) -> None:
         """Count records in, or out."""
-        exposures = exposures_among(records)
+        events, exposures = count(records)
+        self.events += sign * events
         self.exposures += sign * exposures
-        self.events += sign * (len(records) - exposures)
 
 
 @attrs.define(eq=False, repr=False)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
+from asyncsdk._batching import singly
 from asyncsdk._delivery.condition import Condition
 from asyncsdk._delivery.feed import Feed
 from asyncsdk._delivery.group import Group, Parts
@@ -107,7 +108,8 @@ class Spooler:
         if self._open.bytes > _MOST_BYTES:
             return False
         for record in records:
-            self._open.add(number, spooled(record, ""))
+            for part in singly(record):
+                self._open.add(number, spooled(part, ""))
         self._commit_soon(_PATIENCE)
         return True
 

@@ -68,7 +68,7 @@ def pack(destination: str, time_ms: int, records: Iterable[Record]) -> bytearray
             second = also.encode(*_TEXT)
             lengths += (len(key), len(second) + 1, len(event_id), len(chunk))
             parts += (key, second, event_id, chunk)
-        kinds.append(_EXPOSURE if record.is_exposure else 0)
+        kinds.append(_EXPOSURE if record.exposures else 0)
     name = destination.encode(*_TEXT)
     size = _HEAD.size + len(name) + 17 * len(kinds) + sum(map(len, parts))
     head = _HEAD.pack(_MAGIC, 0, size, len(kinds), time_ms, len(name))

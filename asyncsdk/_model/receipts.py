@@ -50,15 +50,15 @@ class Attempt:
 
 @attrs.define(eq=False, weakref_slot=False)
 class Record:
-    """One event on its way to one destination.
+    """One event on its way to one destination, or exposures that travel as one.
 
     Attributes:
-        key: Whose line it stands in.
+        key: Whose line it stands in; empty for exposures, which may overtake each other.
         also: The second line that an alias stands in.
         id: The event's id; empty when nobody is told of fates by id, since it weighs as much as the rest of a record.
-        chunk: Its bytes, encoded for the destination.
+        chunk: Its bytes, encoded for the destination; a `Bundle` of several exposures.
         admitted: When it was taken, on the monotonic clock.
-        is_exposure: It tells what a lookup showed, and is counted apart: nobody has a receipt for it.
+        exposures: How many exposures it is, which are counted apart: nobody has a receipt for them. 0 for an event.
         epoch: Which flush it falls under: the number of flushes begun before it.
         story: Requests so far that did not settle it.
         fate: None while it is pending.
@@ -70,7 +70,7 @@ class Record:
     chunk: bytes
     admitted: float
     also: str | None = None
-    is_exposure: bool = False
+    exposures: int = 0
     epoch: int = 0
     story: tuple[Attempt, ...] = ()
     fate: Delivery | None = None

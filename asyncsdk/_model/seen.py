@@ -1,5 +1,6 @@
 """What a user saw of the rules, in words that any vendor understands."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import attrs
@@ -34,6 +35,12 @@ class Everyone(NamedTuple):
     custom: bytes = b""
 
 
+@lru_cache
+def everyone(tier: str | None, custom: bytes) -> Everyone:
+    """Give the same object for the same words: a user remembers by it what was written of them."""
+    return Everyone(tier, custom)
+
+
 @attrs.define(eq=False)
 class Exposure:
     """What Statsig is told of an outcome, whoever sees it.
@@ -49,5 +56,5 @@ class Exposure:
     event_name: str
     metadata: bytes
     secondary: bytes
-    everyone: Everyone = Everyone()
+    everyone: Everyone = everyone(None, b"")
     start: bytes = b""

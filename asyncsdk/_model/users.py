@@ -47,8 +47,10 @@ class User:
     anonymous_id: str | int | None = attrs.field(default=None, kw_only=True)
     device_id: str | int | None = attrs.field(default=None, kw_only=True)
     statsig_environment: Mapping[str, str] | None = attrs.field(default=None, kw_only=True)
-    # What was worked out about the user; None: never asked about, False: once, which is not worth remembering.
+    # What the rules say to the user; None: never asked, False: once, which is not worth remembering.
     _memo: dict[Any, Any] | Literal[False] | None = attrs.field(default=None, init=False, repr=False, eq=False)
+    # The user in a vendor's JSON, and what that says of every user; None: not written yet.
+    _written: tuple[object, bytes] | None = attrs.field(default=None, init=False, repr=False, eq=False)
     # Whose line their events stand in, once it is known that the fields are what they should be.
     _line: str | None = attrs.field(default=None, init=False, repr=False, eq=False)
 
@@ -76,7 +78,7 @@ class User:
         user.anonymous_id = anonymous_id if self.anonymous_id is None else self.anonymous_id
         user.device_id = self.device_id
         user.statsig_environment = self.statsig_environment
-        user._memo = user._line = None  # noqa: SLF001 -- what every new one has
+        user._memo = user._written = user._line = None  # noqa: SLF001 -- what every new one has
         return user
 
 
@@ -141,13 +143,15 @@ def as_user(user: User | str | int) -> User:
     Raises:
         InvalidEventError: It is neither a user nor an id.
     """
-    if type(user) is str:  # the usual one, at a third of what calling the class costs
+    if type(user) is User:
+        return user
+    if type(user) is str:  # the usual id, at a third of what calling the class costs
         known = User.__new__(User)
         known.user_id = user
         known.email = known.ip = known.user_agent = known.country = known.locale = known.app_version = None
         known.custom = known.custom_ids = known.private_attributes = known.statsig_environment = None
         known.anonymous_id = known.device_id = None
-        known._memo = None  # noqa: SLF001 -- what every new one has
+        known._memo = known._written = None  # noqa: SLF001 -- what every new one has
         # An id has no fields that could be wrong.
         known._line = user if user.isprintable() and user.strip() else None  # noqa: SLF001 -- see above
         return known

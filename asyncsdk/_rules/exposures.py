@@ -10,9 +10,9 @@ from typing import Any
 import attrs
 import orjson
 
-from asyncsdk._model.seen import Everyone, Exposure, Seen
+from asyncsdk._model.seen import Exposure, Seen, everyone
 from asyncsdk._model.users import User
-from asyncsdk._rules.evaluate import NOBODY, Evaluation, Exposed
+from asyncsdk._rules.evaluate import Evaluation, Exposed
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.values import as_object, text
 
@@ -22,12 +22,13 @@ _BOOLS = {True: "true", False: "false"}
 
 def exposure_of(rules: Ruleset, found: Evaluation, *, manual: bool = False) -> Exposure:
     """Say that a user saw a gate, a dynamic config or an experiment."""
+    kept: tuple[object, Exposure] | None = found.exposure
+    if kept is not None and kept[0] is rules.stamp and not manual:
+        return kept[1]
     parts = _of_gate if found.is_gate else _of_config
     if manual:
         return _kept(rules, found, ("exposure", "", True), lambda: _made(rules, found, parts, "", _MANUAL))
-    kept: tuple[object, Exposure] | None = found.exposure
-    if kept is None or kept[0] is not rules.stamp:
-        kept = found.exposure = (rules.stamp, _made(rules, found, parts, "", _AUTOMATIC))
+    kept = found.exposure = (rules.stamp, _made(rules, found, parts, "", _AUTOMATIC))
     return kept[1]
 
 
@@ -63,7 +64,7 @@ def _made(
     metadata = orjson.dumps({**own, **_common(rules, found), **more})
     tier = (rules.surroundings.environment or {}).get("tier")
     custom = orjson.dumps(fields) if (fields := rules.surroundings.global_custom) else b""
-    return Exposure(event_name, metadata, orjson.dumps(as_json(secondary)), Everyone(tier, custom))
+    return Exposure(event_name, metadata, orjson.dumps(as_json(secondary)), everyone(tier, custom))
 
 
 def _of_gate(found: Evaluation, _: str) -> _Parts:
@@ -123,6 +124,10 @@ def _common(rules: Ruleset, found: Evaluation) -> dict[str, str]:
     return fields
 
 
+How = tuple[str, bool]
+"""How something is told of: the parameter of a layer, else "", and whether somebody reports it by hand."""
+USUAL: How = ("", False)
+
 UNSAMPLED: Mapping[str, Any] = {}
 """What an exposure says of sampling when there is none."""
 
@@ -140,46 +145,49 @@ class Recent:
     _seen: dict[Hashable, set[Hashable]] = attrs.Factory(dict)
     _sampled: set[Hashable] = attrs.Factory(set)
 
-    def is_new(self, user: User, found: Evaluation, parameter: str = "", *, manual: bool = False) -> bool:
+    def is_new(self, user: User, found: Evaluation) -> bool:
         """Say whether this exposure is the first of its kind in the window, and remember it.
 
-        A manual exposure is never the repetition of an automatic one. Experiments in `found.consulted` are
-        exposures of their own: ask for each.
+        It is not counted: the owner calls `grow`. Experiments in `found.consulted` are exposures of their own: ask
+        for each.
         """
-        window, seen = found.notes.get(("seen", parameter), NOBODY) if parameter else found.seen
+        window, seen = found.seen
         if window is not self._seen:
-            seen = self._open(found, parameter)
+            seen = self._open(found, USUAL)
+            found.seen = (self._seen, seen)
         unit = user.user_id
-        key: Hashable = unit if unit and not manual and not user.custom_ids else _key(user, manual=manual)
-        try:
+        key = unit if unit and not user.custom_ids else _key(user)
+        try:  # `_add`, written out: every lookup comes this way
             if key in seen:
                 return False
-        except TypeError:  # an id that is none, and no key either: a lookup never raises
-            return True
-        seen.add(key)
-        self._count += 1
-        if self._count >= self.most:
-            self.forget()
+            seen.add(key)
+        except TypeError:
+            pass
         return True
 
-    def unsee(self, user: User, found: Evaluation, parameter: str = "", *, manual: bool = False) -> None:
+    def is_new_of(self, user: User, found: Evaluation, how: How) -> bool:
+        """Say that of what is told otherwise than usual."""
+        return _add(self._open(found, how), _key(user))
+
+    def grow(self, number: int) -> None:
+        """Count exposures; a full window is followed by a new one."""
+        self._count += number
+        if self._count >= self.most:
+            self.forget()
+
+    def unsee(self, user: User, found: Evaluation, how: How) -> None:
         """Forget one exposure, which could not be queued: it is new again."""
-        self._open(found, parameter).discard(_key(user, manual=manual))
+        self._open(found, how).discard(_key(user))
 
     def forget(self) -> None:
         """Start a new window: what is exposed again is new again. The owner calls this every minute."""
         self._seen, self._sampled, self._count = {}, set(), 0
 
-    def _open(self, found: Evaluation, parameter: str) -> set[Hashable]:
+    def _open(self, found: Evaluation, how: How) -> set[Hashable]:
         """Find the users of an outcome; evaluations that differ only in what was looked at on the way share them."""
         outcome = found.value if found.is_gate else found.allocated_experiment
-        key = (found.name, found.is_gate, found.rule_id, outcome, found.passed, parameter)
-        seen = self._seen.setdefault(key, set())
-        if parameter:
-            found.notes["seen", parameter] = (self._seen, seen)
-        else:
-            found.seen = (self._seen, seen)
-        return seen
+        key = (found.name, found.is_gate, found.rule_id, outcome, found.passed, how)
+        return self._seen.setdefault(key, set())
 
     def sample(self, rules: Ruleset, user: User, found: Evaluation) -> Mapping[str, Any] | None:
         """Say whether the sampling that a ruleset asks for (`samples_exposures`) keeps an exposure.
@@ -203,13 +211,24 @@ class Recent:
         return {"samplingRate": rate, "samplingMode": mode, "shadowLogged": logged}
 
 
-def _key(user: User, *, manual: bool) -> Hashable:
+def _add(seen: set[Hashable], key: Hashable) -> bool:
+    """Add a key; False when it was there."""
+    try:
+        if key in seen:
+            return False
+        seen.add(key)
+    except TypeError:  # an id that is none, and no key either: a lookup never raises
+        pass
+    return True
+
+
+def _key(user: User) -> Hashable:
     unit, ids = user.user_id, user.custom_ids
-    if unit and not ids and not manual:
+    if unit and not ids:
         return unit
     # Visitors are told apart as on the wire, where this is their `stableID`.
     visitor = None if unit else user.device_id or user.anonymous_id
-    return unit, _ids(ids), visitor, manual
+    return unit, _ids(ids), visitor
 
 
 def _ids(ids: Any) -> tuple[tuple[str, str | None], ...]:

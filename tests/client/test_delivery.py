@@ -42,6 +42,22 @@ async def test_a_busy_vendor_is_asked_again(server: DevServer, status: int) -> N
     assert len({event.id for event in server.events}) == 1
 
 
+async def test_while_the_rest_of_a_batch_hangs_a_new_event_is_sent(server: DevServer) -> None:
+    server.script("rudderstack", 400, None, Fault(end="hang"))
+    async with Client(rudderstack(server, quick(linger=60)), close_timeout=0.5) as client:
+        for number in range(4):
+            await client.track(f"user-{number}", "old")
+        flush = asyncio.create_task(client.flush(0.2))
+        async with asyncio.timeout(5):
+            while len(server.requests) < 3:
+                await asyncio.sleep(0)
+            await flush
+            await client.track(ADA, "new")
+            client._lanes[0].linger = 0.0
+            while "new" not in names(server, "rudderstack"):
+                await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize("end", ["refuse", "reset", "close"])
 async def test_a_broken_connection_is_tried_again(server: DevServer, end: Any) -> None:
     server.script("amplitude", Fault(end=end))

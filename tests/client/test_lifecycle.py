@@ -178,15 +178,15 @@ async def test_a_client_of_another_process_is_told_so_by_every_call(server: DevS
     client = Client(rudderstack(server))
     await client.start()
     life = client._life
-    pid, loop = life._pid, life.loop
-    life._pid, life.loop = 0, None  # as in a child of its process, where no loop of the parent's runs
+    own = life._pid, life.loop, life._home
+    life._pid, life.loop, life._home = 0, None, None  # as in a child of its process, where no loop of the parent's runs
 
     for use in (client.flush, client.start, lambda: client.track(ADA, "a")):
         with pytest.raises(ForkedProcessError):
             await use()
     assert (await client.aclose()).destinations["RudderStack"].accepted == 0
 
-    life._pid, life.loop = pid, loop
+    life._pid, life.loop, life._home = own
     await client.aclose()
 
 

@@ -492,7 +492,7 @@ async def test_events_that_do_not_wait_are_dropped_when_too_many_gather(
     async with client(tmp_path, amplitude(server)) as one:
         receipts = [one.put_nowait(Track(ADA, str(number))) for number in range(100)]
         assert one._spooler is not None
-        assert one._spooler._offer_exposures(0, [Record("", "", b"{", 0.0, is_exposure=True)]) is False
+        assert one._spooler._offer_exposures(0, [Record("", "", b"{", 0.0, exposures=1)]) is False
         await one.flush()
         fates = [(await receipt)["Amplitude"] for receipt in receipts]
 
@@ -504,7 +504,7 @@ async def test_a_refused_exposure_is_counted(tmp_path: Path, server: DevServer) 
     async with client(tmp_path, statsig(server), spool=spool) as one:
         lane = one._lanes[0]
         assert one._spooler is not None
-        one._spooler.way_of_exposures(lane)([Record("", "", b"{", 0.0, is_exposure=True)])
+        one._spooler.way_of_exposures(lane)([Record("", "", b"{", 0.0, exposures=1)])
         await one.flush()
         exposures = lane.ledger.report().exposures
 

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsdk._batching import halves, sort_out
-from asyncsdk._model.receipts import Record
+from asyncsdk._batching import count, halves, singly, sort_out
+from asyncsdk._model.bundles import Bundle
+from asyncsdk._model.receipts import Attempt, Record
 from asyncsdk.vendors._base import Verdict
 
 positions = st.frozensets(st.integers(0, 9))
@@ -34,3 +35,26 @@ def test_halves_keep_the_order() -> None:
     first, second = halves(batch(5))
 
     assert [record.id for record in first + second] == ["0", "1", "2", "3", "4"]
+
+
+def together(number: int) -> Record:
+    chunks = [b'{"n":%d' % n for n in range(number)]
+    return Record("", "", Bundle.of(chunks), 1.5, exposures=number, epoch=2, story=(Attempt(0, 400, "no"),))
+
+
+@given(st.integers(2, 60))
+def test_exposures_that_travel_as_one_are_halved_too(number: int) -> None:
+    whole = together(number)
+
+    pieces = [record for half in halves([whole]) for record in half]
+
+    assert [part.chunk for piece in pieces for part in singly(piece)] == [part.chunk for part in singly(whole)]
+    assert count(pieces) == (0, number)
+    assert {(piece.admitted, piece.epoch, piece.story) for piece in pieces} == {(1.5, 2, whole.story)}
+
+
+def test_an_event_is_single_already() -> None:
+    (event,) = batch(1)
+
+    assert singly(event) == [event]
+    assert [one.exposures for one in singly(together(3))] == [1, 1, 1]

@@ -36,6 +36,31 @@ def test_a_batch_is_bounded_by_bytes() -> None:
     assert len(taken(queue, 10, 10)) == 1
 
 
+def test_exposures_that_travel_as_one_count_each() -> None:
+    bundles = [Record("", str(n), b"x", 0.0, exposures=4) for n in range(3)]
+    queue = pending(record("a"), *bundles)
+
+    assert [r.exposures for r in taken(queue, 9, PLENTY)] == [0, 4, 4]
+    assert [r.exposures for r in taken(queue, 3, PLENTY)] == [4]
+
+
+def test_exposures_that_travel_as_one_count_each_behind_those_who_waited() -> None:
+    queue = pending(record("a", 1))
+    first = taken(queue, 10, PLENTY)
+    queue.ready.extend([record("a", 2), *(Record("", "", b"x", 0.0, exposures=4) for _ in range(4))])
+    assert not queue.may_move
+    queue.take(1, PLENTY)
+    queue.release(keys_of(first))
+
+    assert [r.exposures for r in taken(queue, 9, PLENTY)] == [0, 4, 4]
+
+
+def test_exposures_hold_no_key() -> None:
+    queue = pending(*(Record("", str(n), b"x", 0.0, exposures=4) for n in range(2)))
+
+    assert [len(taken(queue, 4, PLENTY)) for _ in range(3)] == [1, 1, 0]
+
+
 def test_an_event_larger_than_a_batch_goes_alone() -> None:
     queue = pending(record("a", size=100), record("b"))
 

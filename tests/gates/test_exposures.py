@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -173,6 +174,105 @@ async def test_an_exposure_without_room_is_counted_and_new_again(server: DevServ
     assert [body["user"]["userID"] for body in exposures(server)] == ["ada-lovelace", "bob"]
 
 
+async def test_a_request_has_no_more_exposures_than_its_limit_and_says_how_many(server: DevServer) -> None:
+    async with Client(statsig(server, limits=Limits(linger=60, events=20))) as client:
+        for number in range(110):
+            await client.check_gate(f"user-{number}", "open")
+        await client.track(ADA, "bought")
+        report = await client.flush()
+
+    events = [request for request in server.requests if "log_event" in request.path]
+    sizes = [len(request.json["events"]) for request in events]
+    assert max(sizes) == 20
+    assert sum(sizes) == 111
+    assert [int(request.header("STATSIG-EVENT-COUNT") or 0) for request in events] == sizes
+    counts = report.destinations["Statsig"]
+    assert counts.exposures is not None
+    assert (counts.delivered, counts.exposures.delivered) == (1, 110)
+
+
+async def test_a_full_batch_of_exposures_waits_for_no_company(server: DevServer) -> None:
+    async with Client(statsig(server, limits=Limits(linger=60, events=100))) as client:
+        for number in range(40):
+            await client.check_gate(f"user-{number}", "open")
+        client.health()
+        for _ in range(3):  # the worker looks at the first ones
+            await asyncio.sleep(0)
+        for number in range(40, 100):
+            await client.check_gate(f"user-{number}", "open")
+        async with asyncio.timeout(5):
+            while not exposures(server):
+                await asyncio.sleep(0.001)
+
+
+async def test_of_many_exposures_only_the_culprit_is_rejected(server: DevServer) -> None:
+    server.fault("statsig", Fault(400, when=lambda request: "user-13" in str(request.json)))
+    async with Client(statsig(server, limits=Limits(linger=60))) as client:
+        for number in range(40):
+            await client.check_gate(f"user-{number}", "open")
+        report = await client.flush()
+        queued = client.health().destinations["Statsig"]
+
+    counts = report.destinations["Statsig"].exposures
+    assert counts is not None
+    assert (counts.accepted, counts.delivered, counts.rejected) == (40, 39, {"status 400": 1})
+    assert (queued.queued_events, queued.queued_bytes) == (0, 0)
+    assert sorted(body["user"]["userID"] for body in exposures(server)) == sorted(
+        f"user-{number}" for number in range(40) if number != 13
+    )
+
+
+async def test_exposures_of_many_users_fill_a_queue_to_the_last_place(server: DevServer) -> None:
+    async with Client(statsig(server, limits=Limits(linger=60, queued_events=30))) as client:
+        for number in range(40):
+            await client.check_gate(f"user-{number}", "open")
+        counts = client.health().destinations["Statsig"].counts.exposures
+
+    assert counts is not None
+    assert (counts.pending, counts.dropped) == (30, {"queue full": 10})
+    assert len(exposures(server)) == 30
+
+
+async def test_a_request_has_no_more_bytes_of_exposures_than_its_limit(server: DevServer) -> None:
+    async with Client(statsig(server, limits=Limits(linger=60, bytes=2000))) as client:
+        for number in range(40):
+            await client.check_gate(f"user-{number}", "open")
+
+    sizes = [len(json.dumps(request.json["events"])) for request in server.requests if "log_event" in request.path]
+    assert len(exposures(server)) == 40
+    assert max(sizes) < 2500
+
+
+async def test_a_spool_keeps_each_exposure_by_itself(server: DevServer, tmp_path: Path) -> None:
+    server.fault("statsig", Fault(503))
+    async with Client(statsig(server), spool=tmp_path / "spool", close_timeout=0.2) as client:
+        for number in range(40):
+            await client.check_gate(f"user-{number}", "open")
+    left = (await client.aclose()).destinations["Statsig"].exposures
+    server.clear_faults()
+    async with Client(statsig(server), spool=tmp_path / "spool") as other:
+        async with asyncio.timeout(5):
+            while len(exposures(server)) < 40:
+                await asyncio.sleep(0.001)
+        taken = (await other.flush()).destinations["Statsig"].exposures
+
+    assert left is not None
+    assert taken is not None
+    assert (left.spooled, taken.accepted, taken.delivered) == (40, 40, 40)
+    assert [body["user"]["userID"] for body in exposures(server)] == [f"user-{number}" for number in range(40)]
+
+
+async def test_a_full_window_is_followed_by_a_new_one(server: DevServer) -> None:
+    async with Client(statsig(server)) as client:
+        client._exposures.recent.most = 3
+        for user in ("ada", "bob", "ada", "cy", "dan"):
+            await client.check_gate(user, "open")
+        client.health()
+        await client.check_gate("ada", "open")
+
+    assert [body["user"]["userID"] for body in exposures(server)] == ["ada", "bob", "cy", "dan", "ada"]
+
+
 async def test_a_manual_exposure_without_room_is_new_again(server: DevServer) -> None:
     limits = Limits(linger=60, queued_events=1)
     async with Client(statsig(server, limits=limits)) as client:
@@ -239,6 +339,18 @@ async def test_an_exposure_is_as_old_as_its_lookup(server: DevServer) -> None:
         await client.flush()
 
     assert exposures(server)[0]["time"] <= after_ms
+
+
+async def test_exposures_that_are_written_together_have_each_its_own_time(server: DevServer) -> None:
+    async with Client(statsig(server)) as client:
+        await client.check_gate("ada", "open")
+        began = int(time.time() * 1000)
+        while int(time.time() * 1000) == began:
+            pass
+        await client.check_gate("bob", "open")
+
+    first, second = exposures(server)
+    assert first["time"] < second["time"]
 
 
 async def test_exposures_of_a_client_that_is_cancelled_are_accounted_for(server: DevServer) -> None:

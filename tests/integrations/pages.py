@@ -17,7 +17,7 @@ async def plain() -> object:
 
 
 async def whoami(user: User) -> object:
-    return attrs.asdict(user, filter=lambda field, value: field.name != "_memo" and value is not None)
+    return attrs.asdict(user, filter=lambda field, value: field.init and value is not None)
 
 
 async def gate(flags: Flags) -> object:

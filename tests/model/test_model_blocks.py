@@ -16,7 +16,7 @@ kept = st.builds(
 
 
 def record(kept: Kept) -> Record:
-    return Record(kept.key, kept.id, kept.chunk, 0.0, kept.also, is_exposure=kept.is_exposure)
+    return Record(kept.key, kept.id, kept.chunk, 0.0, kept.also, int(kept.is_exposure))
 
 
 BLOCK = pack(

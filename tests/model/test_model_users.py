@@ -66,7 +66,7 @@ def test_private_attributes_are_not_in_the_repr() -> None:
 
 def test_users_with_equal_fields_are_equal_whatever_was_remembered_of_them() -> None:
     one, other = User("u1", email="a@b.c"), User("u1", email="a@b.c")
-    one._memo = {"anything": 1}
+    one._memo, one._written = {"anything": 1}, ("us", b"{}")
 
     assert one == other
 
@@ -83,11 +83,11 @@ def test_a_user_is_filled_in_only_where_nothing_was_said() -> None:
 
 def test_what_was_remembered_of_a_user_is_not_remembered_of_one_that_is_filled_in() -> None:
     user = User("u1")
-    user._memo, user._line = {"anything": 1}, "u1"
+    user._memo, user._written, user._line = {"anything": 1}, ("us", b"{}"), "u1"
 
     filled = user.filled()
 
-    assert (filled, filled._memo, filled._line) == (user, None, None)
+    assert (filled, filled._memo, filled._written, filled._line) == (user, None, None, None)
 
 
 def _pickled(user: User) -> object:

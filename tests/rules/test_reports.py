@@ -32,7 +32,7 @@ from asyncsdk._rules import views
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.buckets import djb2
 from asyncsdk._rules.explain import explain
-from asyncsdk._rules.exposures import Recent, exposure_of, layer_exposure
+from asyncsdk._rules.exposures import USUAL, Recent, exposure_of, layer_exposure
 from asyncsdk._rules.loading import load_now
 from asyncsdk._rules.overrides import Overrides
 from asyncsdk._rules.ruleset import Ruleset, empty_ruleset
@@ -186,8 +186,8 @@ def test_a_manual_exposure_is_no_repetition() -> None:
 
     assert [
         recent.is_new(ADA, found),
-        recent.is_new(ADA, found, manual=True),
-        recent.is_new(ADA, found, manual=True),
+        recent.is_new_of(ADA, found, ("", True)),
+        recent.is_new_of(ADA, found, ("", True)),
     ] == [True, True, False]
 
 
@@ -195,10 +195,10 @@ def test_other_ids_outcomes_and_parameters_are_other_exposures() -> None:
     rules, recent = project(), Recent()
     found = rules.layer(ADA, "l")
 
-    assert recent.is_new(ADA, found, "p")
-    assert recent.is_new(ADA, found, "q")
-    assert recent.is_new(User("ada", custom_ids={"companyID": 5}), found, "p")
-    assert not recent.is_new(User("ada", custom_ids={"companyID": "5"}), found, "p")
+    assert recent.is_new_of(ADA, found, ("p", False))
+    assert recent.is_new_of(ADA, found, ("q", False))
+    assert recent.is_new_of(User("ada", custom_ids={"companyID": 5}), found, ("p", False))
+    assert not recent.is_new_of(User("ada", custom_ids={"companyID": "5"}), found, ("p", False))
 
 
 def test_what_was_looked_at_on_the_way_makes_no_other_exposure() -> None:
@@ -220,10 +220,10 @@ def test_unknown_names_are_not_merged() -> None:
 def test_an_exposure_that_could_not_be_queued_is_new_again() -> None:
     rules, recent = project(), Recent()
     found = rules.gate(ADA, "g")
-    recent.unsee(ADA, found)
+    recent.unsee(ADA, found, USUAL)
 
     first = recent.is_new(ADA, found)
-    recent.unsee(ADA, found)
+    recent.unsee(ADA, found, USUAL)
 
     assert (first, recent.is_new(ADA, found)) == (True, True)
 
@@ -231,7 +231,11 @@ def test_an_exposure_that_could_not_be_queued_is_new_again() -> None:
 def test_a_full_window_starts_anew() -> None:
     found, recent = project().gate(ADA, "g"), Recent(most=2)
 
-    assert [recent.is_new(User(name), found) for name in ("a", "b", "a")] == [True, True, True]
+    assert recent.is_new(ADA, found)
+    recent.grow(1)
+    assert not recent.is_new(ADA, found)
+    recent.grow(1)
+    assert recent.is_new(ADA, found)
 
 
 def sampled(mode: str, user: User, **spec: Any) -> list[Any]:

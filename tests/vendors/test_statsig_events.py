@@ -183,14 +183,6 @@ def test_two_destinations_remember_the_same_user_apart() -> None:
     assert tiers == ["a", "b", "a"]
 
 
-def test_a_user_that_others_remember_things_of_is_remembered_too() -> None:
-    user = User("u")
-    user._memo = {"other": 1}
-
-    assert sent_user(user) == sent_user(user) == {"userID": "u"}
-    assert user._memo["other"] == 1
-
-
 def test_a_user_s_value_without_a_form_is_refused_with_the_path_to_it() -> None:
     with pytest.raises(InvalidEventError, match=r"`user\['custom'\]\['a'\]` is an object"):
         STATSIG.encode(Track(User("u", custom={"a": object()}), "x"), MESSAGE_ID, NOW_MS)
@@ -286,7 +278,7 @@ def test_the_event_log_s_statuses_mean_what_they_say(status: int, verdict: Verdi
     assert STATSIG.judge(Response(status, {}, b'{"success":false}'), [b"{"] * 2) == verdict
 
 
-EXPOSURE = events.exposure(Exposure("statsig::gate_exposure", b"{}", b"[]"), User("ada"), 1, {})
+EXPOSURE = events.exposure(Exposure("statsig::gate_exposure", b"{}", b"[]"), User("ada"), events.exposure_end(1, {}))
 CUSTOM = b'{"time":1,"eventName":"bought","user":{}'
 
 

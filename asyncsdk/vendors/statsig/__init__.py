@@ -8,7 +8,7 @@ import attrs
 import orjson
 
 from asyncsdk._model.events import Event
-from asyncsdk._model.seen import Everyone
+from asyncsdk._model.seen import Everyone, everyone
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Limits, ListFile, Overflow, Refusal, Request, Response, Verdict
 from asyncsdk.vendors._settings import (
@@ -107,7 +107,7 @@ class Statsig:
     @_everyone.default
     def _find_everyone(self) -> Everyone:
         custom = self.rules.global_custom if isinstance(self.rules, Rules) else None
-        return Everyone(self.environment, orjson.dumps(custom) if custom else b"")
+        return everyone(self.environment, orjson.dumps(custom) if custom else b"")
 
     forwards: ClassVar[bool] = False
 
@@ -115,9 +115,10 @@ class Statsig:
         """Make Statsig's event, but for its closing brace."""
         if self.offline:
             return _OFFLINE
+        if event.integrations is None and not self.message_ids:
+            return events.encode(event, time_ms, self._everyone)
         own = None if event.integrations is None else event.integrations.get(self.name)
-        shown_id = message_id if self.message_ids else None
-        return events.encode(event, time_ms, self._everyone, own, shown_id)
+        return events.encode_with(event, time_ms, self._everyone, own, message_id if self.message_ids else None)
 
     def frame(self, chunks: Sequence[bytes], now_ms: int) -> Request:
         """Put the events into one body."""
