@@ -389,5 +389,5 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         return Report(counts, time.monotonic() - began, whole)
 
     def _unsent(self) -> int:
-        held = sum(lane.ledger.held_events for lane in self._lanes)
+        held = sum(lane.ledger.held_events for lane in self._lanes) + self._exposures.unwritten
         return held if self._spooler is None else held + self._spooler.unsent

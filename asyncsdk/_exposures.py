@@ -98,6 +98,11 @@ class Exposures:
             exposure = exposure_of(rules, found, manual=True)
         self.report(rules, user, found, (exposure, how))
 
+    @property
+    def unwritten(self) -> int:
+        """How many exposures were noted, and are in no queue yet."""
+        return len(self._sights)
+
     def write(self) -> None:
         """Queue what users saw of late.
 
@@ -159,7 +164,9 @@ class Exposures:
         """Queue as many exposures as there is room for; the others are new again the next time."""
         for sight, chunk in zip(sights, chunks, strict=True):
             (record,) = way.records([chunk])
-            if not way.offer(record):
+            if len(chunk) > way.lane.ledger.most_bytes:
+                way.turn_away("too large", "rejected")
+            elif not way.offer(record):
                 self._unsee(sight)
 
     def _unsee(self, sight: Sight) -> None:

@@ -204,7 +204,7 @@ class Recent:
         if not rate or rate < 0 or key not in self._sampled:
             self._sampled.add(key)
             return UNSAMPLED
-        keeps = hash((*key, user.user_id, _ids(user.custom_ids))) % rate == 0
+        keeps = hash((*key, _key(user))) % rate == 0
         logged = "logged" if keeps else "dropped"
         if not keeps and mode == "on":
             return None

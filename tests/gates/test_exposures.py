@@ -273,6 +273,23 @@ async def test_a_full_window_is_followed_by_a_new_one(server: DevServer) -> None
     assert [body["user"]["userID"] for body in exposures(server)] == ["ada", "bob", "cy", "dan", "ada"]
 
 
+async def test_an_exposure_larger_than_the_queue_is_rejected(server: DevServer) -> None:
+    async with Client(statsig(server, limits=Limits(linger=60, queued_bytes=1000))) as client:
+        await client.check_gate(User("ada", email="x" * 1000), "open")
+        await client.check_gate("bob", "open")
+        report = await client.flush()
+
+    counts = report.destinations["Statsig"].exposures
+    assert counts is not None
+    assert (counts.delivered, counts.rejected, counts.dropped) == (1, {"too large": 1}, {})
+
+
+async def test_what_was_noted_a_moment_ago_is_pending(server: DevServer) -> None:
+    async with Client(statsig(server)) as client:
+        await client.check_gate(ADA, "open")
+        assert "1 events pending" in repr(client)
+
+
 async def test_a_manual_exposure_without_room_is_new_again(server: DevServer) -> None:
     limits = Limits(linger=60, queued_events=1)
     async with Client(statsig(server, limits=limits)) as client:

@@ -254,6 +254,17 @@ def test_sampling_keeps_the_first_and_some_of_the_rest() -> None:
     assert kept[0]["samplingRate"] == 10
 
 
+def test_sampling_tells_visitors_apart() -> None:
+    gates = {"g": gate(rule("r", [PUBLIC], samplingRate=10))}
+    rules, recent = loaded(ruleset(gates, sdk_configs={"sampling_mode": "on"})), Recent()
+    found = rules.gate(ADA, "g")
+    recent.sample(rules, ADA, found)
+
+    kept = [recent.sample(rules, User(anonymous_id=str(number)), found) is not None for number in range(500)]
+
+    assert set(kept) == {True, False}
+
+
 def test_shadow_sampling_only_says_what_it_would_do() -> None:
     rest = sampled("shadow", ADA)[1:]
 
