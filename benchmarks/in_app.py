@@ -6,10 +6,13 @@ in a fresh process, 600 times a second while a 1 ms ticker runs on the service's
 process until everything was sent. Who has no gates only tracks.
 
     python benchmarks/in_app.py --only asyncsdk core    # these, and none
+    python benchmarks/in_app.py --one-cpu               # the service has one CPU, as in many a container
     python benchmarks/in_app.py --minutes 10            # instead: does resident memory stay flat?
 """
 
+import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -65,12 +68,14 @@ class Round:
 
 
 @contextmanager
-def service(name: str, rules: Path, *, isal: bool) -> Iterator[Service]:
+def service(name: str, rules: Path, options: argparse.Namespace) -> Iterator[Service]:
     """Start a service with an SDK and vendors of its own, and warm it up."""
     command = [sys.executable, str(Path(__file__).with_name("_shop.py")), name]
     with sink() as url:
-        more = [url, str(rules), *([] if isal else ["--no-isal"])]
+        more = [url, str(rules), *(["--no-isal"] if options.no_isal else [])]
         with subprocess.Popen([*command, *more], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603 -- ours
+            if options.one_cpu:  # before it has threads: they inherit it
+                os.sched_setaffinity(process.pid, {0})
             assert process.stdin
             assert process.stdout
             try:
@@ -93,15 +98,15 @@ def part_delivered(name: str, at: Service, requests: int) -> float:
     return (found["events"] + min(found["exposures"], exposures)) / (events + exposures)
 
 
-def run(name: str, rules: Path, seconds: float, *, isal: bool) -> Round:
+def run(name: str, rules: Path, seconds: float, options: argparse.Namespace) -> Round:
     """Load a service to its limit for so long; then another one like it, gently."""
-    with service(name, rules, isal=isal) as at:
+    with service(name, rules, options) as at:
         before = at.get("/usage")
         answered, took = saturate(at.port, seconds, WARM)
         at.get("/drain")
         cpu = (at.get("/usage")["cpu"] - before["cpu"]) / answered
         full = part_delivered(name, at, answered + WARM)
-    with service(name, rules, isal=isal) as at:
+    with service(name, rules, options) as at:
         before = at.get("/usage?tick")
         latencies = keep_rate(at.port, seconds, RATE, WARM)
         stall = at.get("/usage")["stall"]
@@ -112,11 +117,11 @@ def run(name: str, rules: Path, seconds: float, *, isal: bool) -> Round:
     return Round(answered / took, cpu * 1e6, percentiles[49], percentiles[98], stall, grown, min(full, gentle))
 
 
-def check_answers(names: Sequence[str], rules: Path) -> None:
+def check_answers(names: Sequence[str], rules: Path, options: argparse.Namespace) -> None:
     """See that everybody says the same to the same users."""
     said = {}
     for name in names:
-        with service(name, rules, isal=True) as at:
+        with service(name, rules, options) as at:
             said[name] = ask(at.port, range(1_000_000, 1_000_200))
     assert len({tuple(bodies) for name, bodies in said.items() if name in GATED}) <= 1, said
 
@@ -172,10 +177,10 @@ COLUMNS = (
 )
 
 
-def memory(name: str, rules: Path, minutes: float) -> tuple[object, ...]:
+def memory(name: str, rules: Path, options: argparse.Namespace) -> tuple[object, ...]:
     """Keep a service busy, and look at its resident memory every five seconds."""
-    with service(name, rules, isal=True) as at:
-        asked, resident, ends = WARM, [], time.monotonic() + 60 * minutes
+    with service(name, rules, options) as at:
+        asked, resident, ends = WARM, [], time.monotonic() + 60 * options.minutes
         while time.monotonic() < ends:
             asked += len(keep_rate(at.port, 5, MEMORY_RATE, asked))
             resident.append(at.get("/usage")["resident"] / 1e6)
@@ -193,15 +198,18 @@ def main() -> None:
     reading.add_argument("--rounds", type=int, default=9)
     reading.add_argument("--minutes", type=float, default=0, help="only watch resident memory, for so long each")
     reading.add_argument("--no-isal", action="store_true", help="as if the extra `speed` were not installed")
+    reading.add_argument("--one-cpu", action="store_true", help="the service has one CPU, load and vendors the others")
     options = reading.parse_args()
+    if options.one_cpu:
+        os.sched_setaffinity(0, os.sched_getaffinity(0) - {0})
     rounds, seconds = (1, 0.5) if options.quick else (options.rounds, 3.0)
     names = [name for name in SDKS if name == "none" or name.startswith(tuple(options.only))]
     with tempfile.TemporaryDirectory() as folder:
         rules = Path(folder) / "rules.json"
         rules.write_bytes(project())
-        check_answers(names, rules)
+        check_answers(names, rules, options)
         if options.minutes:
-            rows = [memory(name, rules, options.minutes) for name in names]
+            rows = [memory(name, rules, options) for name in names]
             columns = (
                 "who",
                 "requests",
@@ -215,7 +223,7 @@ def main() -> None:
         taken: dict[str, list[Round]] = {name: [] for name in names}
         for _ in range(rounds):
             for name, found in taken.items():
-                found.append(run(name, rules, seconds, isal=not options.no_isal))
+                found.append(run(name, rules, seconds, options))
     show("In an aiohttp service", COLUMNS, list(rows_of(taken)), as_json=options.json)
 
 
