@@ -158,7 +158,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         if life.state == "new":
             life.state = "closed"
         if not life.is_in_its_process or (life.state == "closed" and self._closing is None):
-            return self._report(time.monotonic())
+            return self._report(time.monotonic(), complete=not self._unsent())
         life.check_loop()
         if self._closing is None:
             self._began_to_close = time.monotonic()

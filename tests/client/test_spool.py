@@ -566,6 +566,25 @@ async def test_closing_waits_for_the_commit_that_is_under_way(tmp_path: Path, se
     assert report.destinations["Amplitude"].spooled == 1
 
 
+async def test_closing_a_cancelled_client_before_its_last_commit_is_done_is_not_complete(
+    tmp_path: Path, server: DevServer
+) -> None:
+    let_go = threading.Event()
+    async with client(tmp_path, amplitude(server)) as one:
+        assert one._spooler is not None
+        commit = one._spooler._files.commit
+        one._spooler._files.commit = lambda *what: let_go.wait(5) and commit(*what)  # type: ignore[method-assign]
+        one.put_nowait(Track(ADA, "a"))
+        await asyncio.sleep(0)
+        one._life.cancel()
+        while one._life.state != "closed":
+            await asyncio.sleep(0)
+        early = await one.aclose()
+        let_go.set()
+
+    assert not early.complete
+
+
 async def test_what_is_damaged_on_disk_is_counted_as_lost(tmp_path: Path, server: DevServer) -> None:
     server.fault(None, Fault(503))
     async with client(tmp_path, amplitude(server, quick(queued_events=2))) as one:
