@@ -64,6 +64,15 @@ def test_private_attributes_are_not_in_the_repr() -> None:
     assert "hidden" not in repr(User("u1", private_attributes={"tier": "hidden"}))
 
 
+def test_a_user_of_a_class_of_ones_own_is_a_user() -> None:
+    class Member(User):
+        """Has no fields of its own."""
+
+    member = Member("ada")
+
+    assert as_user(member) is member
+
+
 def test_users_with_equal_fields_are_equal_whatever_was_remembered_of_them() -> None:
     one, other = User("u1", email="a@b.c"), User("u1", email="a@b.c")
     one._memo, one._written = {"anything": 1}, ("us", b"{}")

@@ -116,7 +116,10 @@ def test_statsig_has_no_call_for_who_somebody_is(given: Any) -> None:
 
 
 def test_an_event_s_own_time_wins() -> None:
-    assert event(STATSIG, Track(BOB, "x", timestamp=datetime(1970, 1, 1, 0, 0, 7, tzinfo=UTC)))["time"] == 7000
+    then = datetime(1970, 1, 1, 0, 0, 7, tzinfo=UTC)
+
+    assert event(STATSIG, Track(BOB, "x", timestamp=then))["time"] == 7000
+    assert event(STATSIG, Track(BOB, "x", {"a": 1}, timestamp=then))["time"] == 7000
 
 
 def test_fields_of_the_destination_s_own_name_replace_the_event_s() -> None:
