@@ -7,7 +7,7 @@ from operator import attrgetter
 
 import attrs
 
-from asyncsdk._model.bundles import Bundle, together
+from asyncsdk._model.bundles import parts_of, together
 from asyncsdk._model.receipts import Record
 from asyncsdk.vendors._base import Verdict
 
@@ -63,15 +63,14 @@ def halves(batch: Sequence[Record]) -> tuple[Batch, Batch]:
     if middle:
         return list(batch[:middle]), list(batch[middle:])
     (record,) = batch
-    chunks = [one.chunk for one in singly(record)]
+    chunks = parts_of(record.chunk)
     middle = len(chunks) // 2
     return [_part_of(record, chunks[:middle])], [_part_of(record, chunks[middle:])]
 
 
 def singly(record: Record) -> Batch:
     """Take exposures that travel as one apart; anything else is one already."""
-    chunk = record.chunk
-    return [_part_of(record, [part]) for part in chunk.parts()] if isinstance(chunk, Bundle) else [record]
+    return [_part_of(record, [part]) for part in parts_of(record.chunk)] if record.exposures > 1 else [record]
 
 
 def _part_of(record: Record, chunks: Sequence[bytes]) -> Record:
@@ -104,6 +103,11 @@ def count(records: Iterable[Record]) -> tuple[int, int]:
     """Count the events and the exposures among records."""
     exposures = list(map(exposures_of, records))
     return exposures.count(0), sum(exposures)
+
+
+def total(records: Iterable[Record]) -> int:
+    """Count the events and exposures among records, together."""
+    return sum(count(records))
 
 
 def ends_of(records: Iterable[Record]) -> list[int]:

@@ -25,7 +25,7 @@ _MOMENT, _MOST = 0.005, 500
 More = tuple[Exposure, How]
 """What an event says of something that is not told in the usual way."""
 Sight = tuple[Ruleset, User, Evaluation, float, More | None]
-"""Somebody saw something: the arguments of `Exposures.report`, and when, in seconds since 1970, before the last."""
+"""What answered, who saw it, what was answered, when, in seconds since 1970, and what is not usual about it."""
 
 
 class Exposures:
@@ -61,6 +61,8 @@ class Exposures:
     def report(self, rules: Ruleset, user: User, found: Evaluation, more: More | None) -> None:
         """Report that a user saw something; its exposure is due. On the loop, it is written a moment later.
 
+        Where nothing can be reported (before the start, after the end, in a forked child), it stays new.
+
         Args:
             rules: What answered.
             user: Who.
@@ -80,6 +82,8 @@ class Exposures:
                 self._life.call_soon(partial(self._write_from_afar, sight))
             except (ClientClosedError, QueueFullError):  # a lookup never raises; it is new again the next time
                 self._unsee(sight)
+        else:
+            self._unsee(sight)
 
     def parameter(self, rules: Ruleset, user: User, found: Evaluation, parameter: str) -> None:
         """Report that a user saw a parameter of a layer, if that is due."""
@@ -120,7 +124,7 @@ class Exposures:
         way = self._way
         self.recent.grow(len(sights))
         before, shown = None, User()
-        moment, end = 0, b""
+        moment, end = -1, b""
         kept: list[Sight] = []
         chunks: list[bytes] = []
         for sight in sights:
@@ -132,7 +136,7 @@ class Exposures:
                     self._tell_more(sight, shown)
                 now_ms = int(seen_at * 1000)
                 if rules.samples_exposures:
-                    moment, end = 0, self._sampled_end(sight)
+                    moment, end = -1, self._sampled_end(sight)
                 elif now_ms != moment:
                     moment, end = now_ms, exposure_end(now_ms, UNSAMPLED)
                 if end and way is not None:
@@ -151,7 +155,6 @@ class Exposures:
         if found.consulted:
             self._write([(rules, user, one, seen_at, None) for one in found.consulted if self.is_due(user, one)])
         if self._viewed is not None:
-            self.recent.grow(1)
             self._viewed.tell(self.recent, shown, int(seen_at * 1000), found, USUAL if more is None else more[1])
 
     def _sampled_end(self, sight: Sight) -> bytes:

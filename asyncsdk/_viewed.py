@@ -16,8 +16,8 @@ from asyncsdk._rules.evaluate import Evaluation
 from asyncsdk._rules.exposures import How, Recent, seen
 from asyncsdk.vendors._base import TakesExposures
 
-# So many exposures travel as one: with more, a request of 1,000 events would not become full.
-_TOGETHER, _TOGETHER_BYTES = 50, 64 * 1024
+# Exposures that travel as one are at most so much of a request: with more, requests would not become full.
+_PART = 20
 
 Put = Callable[[Sequence[Record]], bool]
 """Takes exposures for a lane: all, or none if there is no room for all."""
@@ -38,7 +38,7 @@ class Way:
     def records(self, chunks: Sequence[bytes]) -> list[Record]:
         """Make as few records of exposures as go well with a lane's requests; they stand in nobody's line."""
         limits, now = self.lane.destination.limits, time.monotonic()
-        most, most_bytes = min(_TOGETHER, limits.events), min(_TOGETHER_BYTES, limits.bytes)
+        most, most_bytes = max(1, limits.events // _PART), max(1, limits.bytes // _PART)
         return [Record("", "", one, now, None, number_of([one])) for one in bundled(chunks, most, most_bytes)]
 
     def offer(self, record: Record) -> bool:
@@ -49,8 +49,8 @@ class Way:
         return False
 
     def turn_away(self, reason: str, status: Status = "dropped") -> None:
-        """Count an exposure that is not queued."""
-        self.lane.ledger.turn_away_exposure(Delivery(self.lane.destination.name, status, reason=reason))
+        """Count one exposure that is not queued."""
+        self.lane.ledger.turn_away_exposures(Delivery(self.lane.destination.name, status, reason=reason), 1)
 
 
 @attrs.frozen
@@ -104,6 +104,7 @@ class Viewed:
             return
         line = order_key(user)
         if line and recent.is_new_of(user, found, (f"viewed: {shown.name}", by_hand)):
+            recent.grow(1)
             for one in told:
                 self._tell(one, user, shown, line, time_ms)
 

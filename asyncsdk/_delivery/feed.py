@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from weakref import WeakValueDictionary
 
-from asyncsdk._batching import count, size_of
+from asyncsdk._batching import size_of, total
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._delivery.places import Backlog, Place, SpooledRecord, left_in, restored, some
 from asyncsdk._model.receipts import Delivery, Record
@@ -64,7 +64,7 @@ class Feed:
         """Count an event, or exposure, that the lane is not given."""
         record.close(fate := self._dropped(reason))
         if record.exposures:
-            self.lane.ledger.turn_away_exposure(fate)
+            self.lane.ledger.turn_away_exposures(fate, record.exposures)
         else:
             self.lane.ledger.turn_away(record.id, fate)
 
@@ -100,7 +100,7 @@ class Feed:
     def _has_room(self, records: Sequence[Record]) -> bool:
         """Say whether there is room for all of a block; an empty lane always has, however small it is."""
         ledger = self.lane.ledger
-        return not ledger.held_events or ledger.has_room(size_of(records), sum(count(records)))
+        return not ledger.held_events or ledger.has_room(size_of(records), total(records))
 
     def _is_hungry(self) -> bool:
         limits, ledger = self.lane.destination.limits, self.lane.ledger

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from typing import Literal, Protocol
 
-from asyncsdk._batching import Batch, chunk_of, count, halves, keys_of, size_of, sort_out, tied_to, without_fate
+from asyncsdk._batching import Batch, chunk_of, halves, keys_of, size_of, sort_out, tied_to, total, without_fate
 from asyncsdk._delivery.circuit import Circuit
 from asyncsdk._delivery.ledger import Ledger
 from asyncsdk._delivery.pending import Flight, Pending
@@ -130,7 +130,7 @@ class Lane:
         self._waiting.clear()
         self.ledger.settle(left, "abandoned", reason="closed before it was delivered")
         self.ledger.let_all_in()
-        return sum(count(left))
+        return total(left)
 
     def left(self) -> Batch:
         """Give everything that has no fate yet, once the worker has ended."""
@@ -214,7 +214,7 @@ class Lane:
 
     def _fills_a_batch(self, ready: Collection[Record]) -> bool:
         most = self._limits.events
-        return len(ready) >= most or sum(count(ready)) >= most
+        return len(ready) >= most or total(ready) >= most  # the first is quick, however much is ready
 
     def _pull(self) -> Batch:
         """Move what arrived from the intake to the pending ones."""
@@ -224,7 +224,7 @@ class Lane:
         return arrived
 
     def _until_next_look(self, now: float) -> float:
-        """Say in how many seconds something is due, and what there has to be for a look before that."""
+        """Say in how many seconds something is due, and note how much must be held for a look before that."""
         self._wake_at_events, self._wake_at_bytes = _NEVER, _NEVER
         times = [self._next_sweep]
         if not self._circuit.allows(len(self._flying), now):
@@ -232,11 +232,11 @@ class Lane:
                 times.append(self._circuit.until)
         else:
             times += [flight.not_before for flight in self._waiting]
-            ready = self._pending.ready
-            self._wake_at_events = self.ledger.held_events + 1
+            ready, held = self._pending.ready, self.ledger.held_events
+            self._wake_at_events = held + 1
             if ready:
                 times.append(ready[0].admitted + self.linger)
-                self._wake_at_events += self._limits.events - sum(count(ready)) - 1
+                self._wake_at_events = held + self._limits.events - total(ready)
                 self._wake_at_bytes = self.ledger.held_bytes + self._target_bytes
         return max(0.0, min(times) - now)
 
@@ -257,7 +257,7 @@ class Lane:
             self._trim(flight)
         self._waiting = [flight for flight in self._waiting if flight.parts]
         if late:
-            logger.warning("%s: %d events dropped: not delivered in time", self.destination.name, sum(count(late)))
+            logger.warning("%s: %d events dropped: not delivered in time", self.destination.name, total(late))
             self.ledger.settle(late, "dropped", reason="deadline")
 
     # --- a flight ---------------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ class Lane:
             # A bug in a codec costs its batch, and the lane goes on.
             self.last_error = f"crash: {type(error).__name__}"
             lost = without_fate(flight.parts.popleft())
-            logger.exception("%s: %d events dropped: their codec failed", self.destination.name, sum(count(lost)))
+            logger.exception("%s: %d events dropped: their codec failed", self.destination.name, total(lost))
             self.ledger.settle(lost, "dropped", reason="crash")
         finally:
             self._circuit.landed(flight.generation)
@@ -329,7 +329,7 @@ class Lane:
             self._fail(flight, verdict)
             return False
         flight.parts.popleft()
-        if sum(count(part)) == 1:
+        if total(part) == 1:
             self.ledger.settle(part, "rejected", response.status, verdict.reason, answered=True)
         else:
             self.ledger.tell(part, response.status, verdict.reason)

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
-from asyncsdk._batching import count, size_of, story_of, watchers_of, without_fate
+from asyncsdk._batching import count, size_of, story_of, total, watchers_of, without_fate
 from asyncsdk._delivery.accounting import Account
 from asyncsdk._model.receipts import Attempt, Delivery, Record, Status
 from asyncsdk._model.reports import DELIBERATE, DestinationReport
@@ -112,7 +112,7 @@ class Ledger:
         for record in records:
             record.epoch = self._epoch
         self.held_bytes += size_of(records)
-        self.held_events += sum(count(records))
+        self.held_events += total(records)
 
     def settle_unheld(self, fate: Delivery, events: int, exposures: int) -> None:
         """Count a fate of accepted events that were never held."""
@@ -132,10 +132,10 @@ class Ledger:
         if self.on_final is not None:
             self.on_final(event_id, fate)
 
-    def turn_away_exposure(self, fate: Delivery) -> None:
-        """Count an exposure that is not held at all."""
-        self.exposures.accepted += 1
-        self.exposures.settle(fate)
+    def turn_away_exposures(self, fate: Delivery, number: int) -> None:
+        """Count exposures that are not held at all."""
+        self.exposures.accepted += number
+        self.exposures.settle(fate, number)
         self._tell_of_loss(fate)
 
     def tell(self, records: Collection[Record], code: int, reason: str) -> None:

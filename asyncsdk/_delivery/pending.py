@@ -112,10 +112,10 @@ class Pending:
         if not front:
             return None
         sizes = list(accumulate(map(len, map(chunk_of, front))))
-        count = bisect_right(sizes, most_bytes)
+        most = bisect_right(sizes, most_bytes)
         if any(map(exposures_of, front)):
-            count = min(count, bisect_right(ends_of(front), most_events))
-        count = max(1, count)
+            most = min(most, bisect_right(ends_of(front), most_events))
+        count = max(1, most)
         keys = keys_of(front[:count])
         if not (keys.isdisjoint(self._held) and self._lines.keys().isdisjoint(keys)):
             return None

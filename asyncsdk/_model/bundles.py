@@ -24,10 +24,13 @@ class Bundle(bytes):
         bundle.sizes = tuple(map(len, chunks))
         return bundle
 
-    def parts(self) -> list[bytes]:
-        """Give the chunks again."""
-        starts = accumulate((size + len(BETWEEN) for size in self.sizes), initial=0)
-        return [self[start : end - len(BETWEEN)] for start, end in pairwise(starts)]
+
+def parts_of(chunk: bytes) -> list[bytes]:
+    """Give the chunks again of which one was made."""
+    if not isinstance(chunk, Bundle):
+        return [chunk]
+    starts = accumulate((size + len(BETWEEN) for size in chunk.sizes), initial=0)
+    return [chunk[start : end - len(BETWEEN)] for start, end in pairwise(starts)]
 
 
 def number_of(chunks: Sequence[bytes]) -> int:

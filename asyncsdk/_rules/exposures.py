@@ -5,6 +5,7 @@ kept as bytes: what is left to do per event is to put the user and the time betw
 """
 
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -155,19 +156,19 @@ class Recent:
         if window is not self._seen:
             seen = self._open(found, USUAL)
             found.seen = (self._seen, seen)
-        unit = user.user_id
-        key = unit if unit and not user.custom_ids else _key(user)
         try:  # `_add`, written out: every lookup comes this way
+            unit = user.user_id
+            key = unit if unit and not user.custom_ids else _key(user)
             if key in seen:
                 return False
             seen.add(key)
-        except TypeError:
+        except _NO_KEY:
             pass
         return True
 
     def is_new_of(self, user: User, found: Evaluation, how: How) -> bool:
         """Say that of what is told otherwise than usual."""
-        return _add(self._open(found, how), _key(user))
+        return _add(self._open(found, how), user)
 
     def grow(self, number: int) -> None:
         """Count exposures; a full window is followed by a new one."""
@@ -177,7 +178,8 @@ class Recent:
 
     def unsee(self, user: User, found: Evaluation, how: How) -> None:
         """Forget one exposure, which could not be queued: it is new again."""
-        self._open(found, how).discard(_key(user))
+        with suppress(*_NO_KEY):
+            self._open(found, how).discard(_key(user))
 
     def forget(self) -> None:
         """Start a new window: what is exposed again is new again. The owner calls this every minute."""
@@ -187,7 +189,8 @@ class Recent:
         """Find the users of an outcome; evaluations that differ only in what was looked at on the way share them."""
         outcome = found.value if found.is_gate else found.allocated_experiment
         key = (found.name, found.is_gate, found.rule_id, outcome, found.passed, how)
-        return self._seen.setdefault(key, set())
+        seen = self._seen.get(key)
+        return self._seen.setdefault(key, set()) if seen is None else seen
 
     def sample(self, rules: Ruleset, user: User, found: Evaluation) -> Mapping[str, Any] | None:
         """Say whether the sampling that a ruleset asks for (`samples_exposures`) keeps an exposure.
@@ -211,13 +214,18 @@ class Recent:
         return {"samplingRate": rate, "samplingMode": mode, "shadowLogged": logged}
 
 
-def _add(seen: set[Hashable], key: Hashable) -> bool:
-    """Add a key; False when it was there."""
+# What ids raise that are none, and no keys either: a lookup never raises, and reports such users each time.
+_NO_KEY = (TypeError, ValueError)
+
+
+def _add(seen: set[Hashable], user: User) -> bool:
+    """Add a user; False when they were there."""
     try:
+        key = _key(user)
         if key in seen:
             return False
         seen.add(key)
-    except TypeError:  # an id that is none, and no key either: a lookup never raises
+    except _NO_KEY:
         pass
     return True
 
@@ -231,6 +239,6 @@ def _key(user: User) -> Hashable:
     return unit, _ids(ids), visitor
 
 
-def _ids(ids: Any) -> tuple[tuple[str, str | None], ...]:
+def _ids(ids: Any) -> tuple[tuple[str, str], ...]:
     fields = as_object(ids) or {}
-    return tuple(sorted((name, text(value)) for name, value in fields.items())) if fields else ()
+    return tuple(sorted((str(name), text(value) or "") for name, value in fields.items())) if fields else ()

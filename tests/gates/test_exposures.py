@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from asyncsdk import Client, Limits, Rules, User, redact, sample
+from asyncsdk import Client, Limits, RudderStack, Rules, User, redact, sample
 from asyncsdk._jobs import windows
 from asyncsdk._lookups import NoRules
 from asyncsdk._rules.exposures import Recent
@@ -174,8 +174,9 @@ async def test_an_exposure_without_room_is_counted_and_new_again(server: DevServ
     assert [body["user"]["userID"] for body in exposures(server)] == ["ada-lovelace", "bob"]
 
 
-async def test_a_request_has_no_more_exposures_than_its_limit_and_says_how_many(server: DevServer) -> None:
-    async with Client(statsig(server, limits=Limits(linger=60, events=20))) as client:
+@pytest.mark.parametrize("most", [7, 70])
+async def test_a_request_has_no_more_exposures_than_its_limit_and_says_how_many(server: DevServer, most: int) -> None:
+    async with Client(statsig(server, limits=Limits(linger=60, events=most))) as client:
         for number in range(110):
             await client.check_gate(f"user-{number}", "open")
         await client.track(ADA, "bought")
@@ -183,8 +184,9 @@ async def test_a_request_has_no_more_exposures_than_its_limit_and_says_how_many(
 
     events = [request for request in server.requests if "log_event" in request.path]
     sizes = [len(request.json["events"]) for request in events]
-    assert max(sizes) == 20
+    assert max(sizes) <= most
     assert sum(sizes) == 111
+    assert len(sizes) <= 111 // (most * 0.95) + 1
     assert [int(request.header("STATSIG-EVENT-COUNT") or 0) for request in events] == sizes
     counts = report.destinations["Statsig"]
     assert counts.exposures is not None
@@ -260,6 +262,36 @@ async def test_a_spool_keeps_each_exposure_by_itself(server: DevServer, tmp_path
     assert taken is not None
     assert (left.spooled, taken.accepted, taken.delivered) == (40, 40, 40)
     assert [body["user"]["userID"] for body in exposures(server)] == [f"user-{number}" for number in range(40)]
+
+
+async def test_a_window_is_as_long_when_another_vendor_may_be_told(server: DevServer) -> None:
+    async with Client(statsig(server), RudderStack("k", server.url, exposures="experiments")) as client:
+        client._exposures.recent.most = 4
+        for user in ("ada", "bob", "cy", "ada"):  # RudderStack is told of none
+            await client.check_gate(user, "open")
+            client.health()
+
+    assert [body["user"]["userID"] for body in exposures(server)] == ["ada", "bob", "cy"]
+
+
+async def test_lookups_that_cannot_be_reported_are_not_remembered(server: DevServer) -> None:
+    client = Client(statsig(server))
+    await client.check_gate(ADA, "open")
+    async with client:
+        await client.check_gate(ADA, "open")
+    for number in range(100):
+        await client.check_gate(f"user-{number}", "open")
+
+    assert len(exposures(server)) == 1
+    assert sum(map(len, client._exposures.recent._seen.values())) == 1
+
+
+async def test_ids_of_any_kind_are_answered_and_reported(server: DevServer) -> None:
+    async with Client(statsig(server)) as client:
+        for _ in range(2):
+            assert await client.check_gate(User("ada", custom_ids={1: "a", "b": "c"}), "open")  # type: ignore[dict-item] # that is the test
+
+    assert [body["user"]["customIDs"] for body in exposures(server)] == [{"1": "a", "b": "c"}]
 
 
 async def test_a_full_window_is_followed_by_a_new_one(server: DevServer) -> None:

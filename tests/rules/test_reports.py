@@ -228,6 +228,16 @@ def test_an_exposure_that_could_not_be_queued_is_new_again() -> None:
     assert (first, recent.is_new(ADA, found)) == (True, True)
 
 
+def test_an_id_that_is_no_key_is_new_each_time() -> None:
+    found, recent, odd = project().gate(ADA, "g"), Recent(), User(["ada"])  # type: ignore[arg-type] # that is the test
+
+    recent.unsee(odd, found, USUAL)
+
+    assert recent.is_new(odd, found)
+    assert recent.is_new(odd, found)
+    assert recent.is_new_of(odd, found, ("p", False))
+
+
 def test_a_full_window_starts_anew() -> None:
     found, recent = project().gate(ADA, "g"), Recent(most=2)
 

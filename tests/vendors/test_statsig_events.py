@@ -1,6 +1,7 @@
 """What Statsig is sent, and what its answers mean."""
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -113,6 +114,24 @@ def test_an_event_in_amplitude_s_form_has_its_properties_and_time() -> None:
 )
 def test_statsig_has_no_call_for_who_somebody_is(given: Any) -> None:
     assert STATSIG.encode(given, MESSAGE_ID, NOW_MS) == Refusal("skipped", "no such call")
+
+
+def levels_taken(destination: Statsig) -> list[int]:
+    """Say how deep properties may be."""
+    taken: list[int] = []
+    deep: Any = 1
+    for level in range(1, 260):
+        deep = {"a": deep}
+        with suppress(InvalidEventError):
+            destination.encode(Track("ada", "a", deep), "m", 1)
+            taken.append(level)
+    return taken
+
+
+def test_how_deep_an_event_may_be_does_not_depend_on_what_else_it_says() -> None:
+    plain, with_ids = (levels_taken(Statsig("secret-key", rules=None, message_ids=ids)) for ids in (False, True))
+
+    assert plain == with_ids == list(range(1, 254))
 
 
 def test_an_event_s_own_time_wins() -> None:

@@ -96,23 +96,18 @@ def encode_with(event: Event, time_ms: int, everyone: Everyone, own: object, mes
 
 
 def _usual(event: Track, time_ms: int, everyone: Everyone) -> bytes | None:
-    """Write an event that has nothing special to it, at half of what a dictionary of its parts would cost."""
+    """Write an event that has nothing special to it, at two thirds of what a dictionary of all its parts would cost."""
     name, properties = event.name, event.properties
     if type(name) is not str or properties is None or "value" in properties or "revenue" in properties:
         return None
     start = _start(time_ms if event.timestamp is None else moment(event.timestamp))
-    metadata = to_json(properties, "event['metadata']")
-    return b"".join((start, _named(name), metadata, b',"user":', _user(event.user, everyone)))
+    said = to_json({"eventName": name, "metadata": properties})[1:-1]
+    return b"".join((start, said, b',"user":', _user(event.user, everyone)))
 
 
 @lru_cache(maxsize=2)
 def _start(time_ms: int) -> bytes:
-    return b'{"time":%d' % time_ms
-
-
-@lru_cache(maxsize=1000)
-def _named(name: str) -> bytes:
-    return b',"eventName":%b,"metadata":' % to_json(name)
+    return b'{"time":%d,' % time_ms
 
 
 def frame(chunks: Sequence[bytes], now_ms: int, url: str, secret_key: str, session_id: str) -> Request:
