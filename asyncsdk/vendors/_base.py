@@ -51,7 +51,7 @@ class Limits:
     """What one destination may use: of a request, of memory, of time.
 
     Attributes:
-        events: Most events in one request; None takes the vendor's default, 100 (Statsig: 1,000).
+        events: Most events in one request; None takes the vendor's default, 100 (Statsig: 2,000).
         bytes: Most bytes of events in one request, before framing and compression.
         linger: Longest an event waits for company, in seconds; 0 sends at once.
         in_flight: Most requests under way at once.

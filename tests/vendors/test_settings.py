@@ -166,7 +166,7 @@ def test_other_limits_leave_a_vendor_s_own_number_of_events_alone() -> None:
     limits = Limits(linger=0.2)
 
     assert (limits.events, Amplitude("key", limits=limits).limits.events) == (100, 100)
-    assert Statsig("secret-key", limits=limits).limits == Limits(events=1000, linger=0.2)
+    assert Statsig("secret-key", limits=limits).limits == Limits(events=2000, linger=0.2)
     assert Statsig("secret-key", limits=Limits(events=7)).limits.events == 7
 
 

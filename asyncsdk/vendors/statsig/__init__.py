@@ -26,7 +26,7 @@ from asyncsdk.vendors.statsig.ruleset import Rules
 
 __all__ = ["Rules", "Statsig"]
 
-DEFAULT_EVENTS = 1000
+DEFAULT_EVENTS = 2000
 LOG_EVENT_URL = "https://statsigapi.net" + events.PATH
 _OFFLINE = Refusal("skipped", "offline")
 
@@ -77,8 +77,8 @@ class Statsig:
         session_id: Names this client in requests; one is made if it is not given.
         name: What reports and `integrations` call it.
         overflow: What a full queue does: `drop`, `wait` or `raise`.
-        limits: Of requests, memory and time. Up to 1,000 events go in one request, as with Statsig's own
-            packages, unless `limits` says otherwise.
+        limits: Of requests, memory and time. Up to 2,000 events go in one request, as with
+            statsig-python-core, unless `limits` says otherwise.
 
     Raises:
         ConfigurationError: A setting cannot work.
