@@ -208,7 +208,7 @@ def test_the_table_of_limits_has_every_field_and_its_default() -> None:
     assert {name: float(text.replace(",", "")) for name, text in rows.items()} == {
         name: getattr(Limits(), name) for name in rows
     }
-    assert "Statsig 1,000" in section(VENDORS, "Limits")
+    assert "Statsig 2,000" in section(VENDORS, "Limits")
     assert DESTINATIONS["Statsig"].limits.events == 1000
 
 
