@@ -209,7 +209,7 @@ def test_the_table_of_limits_has_every_field_and_its_default() -> None:
         name: getattr(Limits(), name) for name in rows
     }
     assert "Statsig 2,000" in section(VENDORS, "Limits")
-    assert DESTINATIONS["Statsig"].limits.events == 1000
+    assert DESTINATIONS["Statsig"].limits.events == 2000
 
 
 def test_every_promise_names_a_test_that_exists() -> None:
