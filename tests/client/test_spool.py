@@ -551,15 +551,21 @@ async def test_a_spool_that_cannot_be_read_is_tried_again(tmp_path: Path, server
         await server.received("amplitude", 7)
 
 
+async def begin_a_commit_that_is_held(one: Client) -> threading.Event:
+    """Track an event whose commit waits for what is returned."""
+    let_go = threading.Event()
+    assert one._spooler is not None
+    commit = one._spooler._files.commit
+    one._spooler._files.commit = lambda *what: let_go.wait(5) and commit(*what)  # type: ignore[method-assign]
+    one.put_nowait(Track(ADA, "a"))
+    await asyncio.sleep(0)
+    return let_go
+
+
 async def test_closing_waits_for_the_commit_that_is_under_way(tmp_path: Path, server: DevServer) -> None:
     server.fault(None, Fault(503))
-    let_go = threading.Event()
     async with client(tmp_path, amplitude(server)) as one:
-        assert one._spooler is not None
-        commit = one._spooler._files.commit
-        one._spooler._files.commit = lambda *what: let_go.wait(5) and commit(*what)  # type: ignore[method-assign]
-        one.put_nowait(Track(ADA, "a"))
-        await asyncio.sleep(0)
+        let_go = await begin_a_commit_that_is_held(one)
         asyncio.get_running_loop().call_later(0.05, let_go.set)
         report = await one.aclose(timeout=0)
 
@@ -569,13 +575,8 @@ async def test_closing_waits_for_the_commit_that_is_under_way(tmp_path: Path, se
 async def test_closing_a_cancelled_client_before_its_last_commit_is_done_is_not_complete(
     tmp_path: Path, server: DevServer
 ) -> None:
-    let_go = threading.Event()
     async with client(tmp_path, amplitude(server)) as one:
-        assert one._spooler is not None
-        commit = one._spooler._files.commit
-        one._spooler._files.commit = lambda *what: let_go.wait(5) and commit(*what)  # type: ignore[method-assign]
-        one.put_nowait(Track(ADA, "a"))
-        await asyncio.sleep(0)
+        let_go = await begin_a_commit_that_is_held(one)
         one._life.cancel()
         while one._life.state != "closed":
             await asyncio.sleep(0)
