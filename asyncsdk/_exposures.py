@@ -166,10 +166,9 @@ class Exposures:
     def _offer_singly(self, way: Way, sights: Iterable[Sight], chunks: Iterable[bytes]) -> None:
         """Queue as many exposures as there is room for; the others are new again the next time."""
         for sight, chunk in zip(sights, chunks, strict=True):
-            (record,) = way.records([chunk])
             if len(chunk) > way.lane.ledger.most_bytes:
                 way.turn_away("too large", "rejected")
-            elif not way.offer(record):
+            elif not way.offer(*way.records([chunk])):
                 self._unsee(sight)
 
     def _unsee(self, sight: Sight) -> None:

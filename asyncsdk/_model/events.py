@@ -231,9 +231,8 @@ def time_ms(timestamp: datetime) -> int:
 def _track(event: Track) -> None:
     if not (event.name and isinstance(event.name, str)) and not isinstance(event.name, Revenue):
         refuse("event", "a name that is not empty, or a Revenue", event.name)
-    properties = event.properties
-    if type(properties) is not dict and properties is not None:
-        _object(properties, "properties")
+    if event.properties is not None:
+        _object(event.properties, "properties")
 
 
 def _identify(event: IdentifyEvent) -> None:

@@ -16,6 +16,7 @@ import attrs
 import orjson
 
 from asyncsdk._model.amplitude import IngestionMetadata, Plan
+from asyncsdk._model.bundles import BETWEEN
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.events import Event, Track
 from asyncsdk._model.events import time_ms as moment
@@ -192,7 +193,7 @@ class Amplitude:
         if self.min_id_length is not None:
             rest["options"] = {"min_id_length": self.min_id_length}
         key = orjson.dumps(self.api_key)
-        body = framed(b'{"api_key":%b,"events":[' % key, chunks, b"},", b"}]," + orjson.dumps(rest)[1:])
+        body = framed(b'{"api_key":%b,"events":[' % key, chunks, BETWEEN, b"}]," + orjson.dumps(rest)[1:])
         compress = self._address in _OWN_ADDRESSES if self.gzip is None else self.gzip
         gzip_from = GZIP_FROM if compress else None
         return Request(self._address, self.canonical_path, _HEADERS, body, gzip_from, events=len(chunks))

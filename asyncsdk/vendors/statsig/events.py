@@ -61,15 +61,14 @@ def encode(event: Event, time_ms: int, everyone: Everyone) -> bytes | Refusal:
     Raises:
         InvalidEventError: A value in it has no form in JSON.
     """
-    if type(event) is not Track:
-        return encode_with(event, time_ms, everyone, None, None)
-    name, properties = event.name, event.properties
-    if type(name) is not str or properties is None or "value" in properties or "revenue" in properties:
-        return encode_with(event, time_ms, everyone, None, None)
-    # The usual event, at two thirds of what a dictionary of all its parts would cost.
-    start = _start(time_ms if event.timestamp is None else moment(event.timestamp))
-    said = to_json({"eventName": name, "metadata": properties})[1:-1]
-    return b"".join((start, said, b',"user":', _user(event.user, everyone)))
+    if type(event) is Track:
+        name, properties = event.name, event.properties
+        if type(name) is str and properties is not None and "value" not in properties and "revenue" not in properties:
+            # The usual event, at two thirds of what a dictionary of all its parts would cost.
+            start = _start(time_ms if event.timestamp is None else moment(event.timestamp))
+            said = to_json({"eventName": name, "metadata": properties})[1:-1]
+            return b"".join((start, said, b',"user":', _user(event.user, everyone)))
+    return encode_with(event, time_ms, everyone, None, None)
 
 
 @lru_cache(maxsize=2)
