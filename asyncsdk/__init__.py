@@ -1,6 +1,6 @@
 """The asyncio-native SDK for feature gates and product events."""
 
-from asyncsdk._client import Client
+from asyncsdk._client.client import Client
 from asyncsdk._flags import Flags
 from asyncsdk._middleware import Middleware, Next, Payload, edit, redact, sample
 from asyncsdk._model.amplitude import Identify, IngestionMetadata, Plan, Revenue

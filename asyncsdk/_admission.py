@@ -20,33 +20,13 @@ from asyncsdk._model.events import Alias, Event, check
 from asyncsdk._model.receipts import Delivery, Receipt, Record
 from asyncsdk._model.reports import DELIBERATE
 from asyncsdk._model.users import text_id
-from asyncsdk.errors import ConfigurationError, InvalidEventError, QueueFullError
+from asyncsdk.errors import InvalidEventError, QueueFullError
 from asyncsdk.vendors._base import Destination
 
 logger = logging.getLogger("asyncsdk")
 
 # Events that arrive together share the numbers that say when: two objects less to hold for each.
 _MOMENT = 0.0005
-
-
-def check_destinations(destinations: Sequence[Destination]) -> None:
-    """Refuse what is none, and two of one name.
-
-    Raises:
-        ConfigurationError: It says what to pass.
-    """
-    for given in destinations:
-        if isinstance(given, type) or not hasattr(given, "frame"):
-            what = given.__name__ if isinstance(given, type) else f"a {type(given).__name__}"
-            msg = (
-                f"destinations are Statsig(...), RudderStack(...) and the like, one by one (Client(*them)), not {what}"
-            )
-            raise ConfigurationError(msg)
-    names = [given.name for given in destinations]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        msg = f"two destinations are called {twice!r}: give each a `name=` of its own"
-        raise ConfigurationError(msg)
 
 
 class Ids:

@@ -1,23 +1,17 @@
-"""What keeps a client alive and lets it go: its one task, the process and loop it belongs to, its signal handler."""
+"""A client's state, its one task, the process and loop that it belongs to, and calls from other threads."""
 
 import asyncio
 import contextvars
 import logging
 import os
-import signal
-import threading
 import warnings
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from types import FrameType
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
-from asyncsdk._model.reports import Report
 from asyncsdk._threads import is_being_cancelled
 from asyncsdk.errors import (
     ClientClosedError,
-    ConfigurationError,
     ForkedProcessError,
     QueueFullError,
     WrongEventLoopError,
@@ -28,7 +22,6 @@ logger = logging.getLogger("asyncsdk")
 Job = Callable[[], Coroutine[Any, Any, None]]
 Jobs = Sequence[tuple[str, Job]]
 State = Literal["new", "running", "draining", "closed"]
-DEV_SERVER = "ASYNCSDK_DEV_SERVER"
 # A job that fails at once, again and again, is started again at most this often.
 _RESTART_PAUSE = 1.0
 _TAKING = ("running", "draining")
@@ -208,87 +201,7 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def seconds(timeout: float) -> float:
-    """Refuse a time-out that is no number of seconds, before anything is done about it."""
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout != timeout:  # noqa: PLR0124 -- NaN
-        msg = "a timeout is a number of seconds"
-        raise ConfigurationError(msg)
-    return timeout
-
-
 def warn_forgotten(client: object, unsent: int) -> None:
     """Warn of a client that nobody closed."""
     msg = f"a Client was not closed, {unsent} unsent events are lost: use `async with` or `await client.aclose()`"
     warnings.warn(msg, ResourceWarning, stacklevel=2, source=client)
-
-
-def dev_server() -> str | None:
-    """Read the URL of the dev server from the environment; None when there is none.
-
-    Raises:
-        ConfigurationError: It is not an address of this machine.
-    """
-    url = os.environ.get(DEV_SERVER)
-    if not url:
-        return None
-    if urlsplit(url).hostname not in ("localhost", "127.0.0.1", "::1"):
-        msg = f"{DEV_SERVER} must be an http:// address of this machine, such as http://127.0.0.1:4010"
-        raise ConfigurationError(msg)
-    logger.warning("all events go to the dev server at %s, because %s is set", url, DEV_SERVER)
-    return url
-
-
-class SignalDrain:
-    """Calls `drain` on SIGTERM, and then whatever was installed before; never in its place.
-
-    uvicorn reaches its lifespan's shutdown only when all connections are closed, so with a streaming client that is
-    never: at the signal itself there is still time.
-    """
-
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, drain: Callable[[], Awaitable[Report]], unsent: Callable[[], int]
-    ) -> None:
-        """Chain onto the handler of SIGTERM. Does nothing off the main thread, where Python allows no handlers."""
-        self._loop = loop
-        self._pid = os.getpid()
-        self._drain = drain
-        self._unsent = unsent
-        self._drained: asyncio.Task[None] | None = None
-        self._installed = threading.current_thread() is threading.main_thread()
-        if self._installed:
-            self._before = signal.signal(signal.SIGTERM, self._handle)
-
-    def remove(self) -> None:
-        """Put the earlier handler back, unless somebody has replaced ours since."""
-        if self._installed and signal.getsignal(signal.SIGTERM) == self._handle:
-            signal.signal(signal.SIGTERM, self._before)
-        self._installed = False
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._pid or self._loop.is_closed():
-            self.remove()
-            signal.raise_signal(number)
-            return
-        self._loop.call_soon_threadsafe(self._begin)
-        if callable(self._before):  # pragma: no branch -- SIG_DFL is shown in a process of its own
-            self._before(number, frame)
-
-    def _begin(self) -> None:
-        if self._drained is not None and not self._drained.done():
-            return  # hypercorn tells its workers twice
-        self._drained = self._loop.create_task(self._run(), name="asyncsdk drain")
-        if self._before is signal.SIG_DFL:  # pragma: no cover -- shown in a process of its own
-            self._drained.add_done_callback(self._end_process)
-
-    async def _run(self) -> None:
-        """Drain, and say so before and after: whoever sent the signal may not wait for the end."""
-        unsent = self._unsent()
-        level = logging.WARNING if unsent else logging.INFO
-        logger.log(level, "SIGTERM: %d events are unsent, and sent now", unsent)
-        report = await self._drain()
-        logger.log(level, "SIGTERM: flushed in %.2f s; %s", report.seconds, report)
-
-    def _end_process(self, _: asyncio.Task[None]) -> None:  # pragma: no cover -- shown in a process of its own
-        """Let the signal do what it would have done at once."""
-        self.remove()
-        signal.raise_signal(signal.SIGTERM)

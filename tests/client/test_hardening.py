@@ -25,8 +25,9 @@ from asyncsdk import (
     User,
     redact,
 )
+from asyncsdk._client.signals import SignalDrain
 from asyncsdk._delivery.circuit import Circuit
-from asyncsdk._lifecycle import Lifecycle, SignalDrain
+from asyncsdk._lifecycle import Lifecycle
 from asyncsdk._model.receipts import Record
 from asyncsdk.dev import DevServer, Fault
 from client.conftest import ADA, amplitude, quick, rudderstack, statsig

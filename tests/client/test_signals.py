@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from asyncsdk import Client
-from asyncsdk._lifecycle import SignalDrain
+from asyncsdk._client.signals import SignalDrain
 from asyncsdk.dev import DevServer, Fault
 from client.conftest import ADA, quick, rudderstack
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from asyncsdk import Client, Limits, RudderStack, Rules, User, redact, sample
-from asyncsdk._jobs import windows
+from asyncsdk._client.jobs import windows
 from asyncsdk._lookups import NoRules
 from asyncsdk._rules.exposures import Recent
 from asyncsdk._rules.loading import load_now

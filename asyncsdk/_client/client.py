@@ -10,15 +10,17 @@ from operator import attrgetter
 from types import TracebackType
 from typing import Self
 
-from asyncsdk import _jobs
-from asyncsdk._admission import Admission, check_destinations
+from asyncsdk._admission import Admission
 from asyncsdk._assignments import make_assignments
+from asyncsdk._client import jobs as _jobs
+from asyncsdk._client.arguments import check_destinations, dev_server, seconds
+from asyncsdk._client.hooks import HookVerbs, harmless
+from asyncsdk._client.signals import SignalDrain
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._delivery.ledger import until_final
 from asyncsdk._exposures import Exposures
 from asyncsdk._gates import LookupVerbs
-from asyncsdk._hooks import HookVerbs, harmless
-from asyncsdk._lifecycle import Job, Lifecycle, SignalDrain, dev_server, seconds, warn_forgotten
+from asyncsdk._lifecycle import Job, Lifecycle, warn_forgotten
 from asyncsdk._lookups import Lookups, NoRules, RulesHolder, WatchedLookups
 from asyncsdk._model.events import Event
 from asyncsdk._model.receipts import Delivery, Receipt, Record

@@ -1,0 +1,1 @@
+"""What a user holds, and what owns the tasks."""
