@@ -1,8 +1,9 @@
 """The asyncio-native SDK for feature gates and product events."""
 
 from asyncsdk._client.client import Client
-from asyncsdk._flags import Flags
-from asyncsdk._middleware import Middleware, Next, Payload, edit, redact, sample
+from asyncsdk._events.builtin import redact, sample
+from asyncsdk._events.middleware import Middleware, Next, Payload, edit
+from asyncsdk._lookups.flags import Flags
 from asyncsdk._model.amplitude import Identify, IngestionMetadata, Plan, Revenue
 from asyncsdk._model.events import Alias, Event, Group, IdentifyEvent, LogEvent, Page, RawEvent, Screen, Track
 from asyncsdk._model.receipts import Delivery, Receipt

@@ -10,26 +10,26 @@ from operator import attrgetter
 from types import TracebackType
 from typing import Self
 
-from asyncsdk._admission import Admission
-from asyncsdk._assignments import make_assignments
 from asyncsdk._client import jobs as _jobs
 from asyncsdk._client.arguments import check_destinations, dev_server, seconds
 from asyncsdk._client.hooks import HookVerbs, harmless
 from asyncsdk._client.signals import SignalDrain
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._delivery.ledger import until_final
-from asyncsdk._exposures import Exposures
-from asyncsdk._gates import LookupVerbs
+from asyncsdk._delivery.spool.setting import DEV_SUFFIX, SpoolSetting, durable, make_spooler
+from asyncsdk._events.admission import Admission
+from asyncsdk._events.verbs import EventVerbs
 from asyncsdk._lifecycle import Job, Lifecycle, warn_forgotten
-from asyncsdk._lookups import Lookups, NoRules, RulesHolder, WatchedLookups
+from asyncsdk._lookups.assignments import make_assignments
+from asyncsdk._lookups.evaluator import Lookups, NoRules, RulesHolder, WatchedLookups
+from asyncsdk._lookups.exposures import Exposures
+from asyncsdk._lookups.verbs import LookupVerbs
 from asyncsdk._model.events import Event
 from asyncsdk._model.receipts import Delivery, Receipt, Record
 from asyncsdk._model.reports import Health, Report, StartReport, Watch
 from asyncsdk._refresh import Refresher
-from asyncsdk._rules.overrides import Overrides
+from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk._spooling import DEV_SUFFIX, SpoolSetting, durable, make_spooler
-from asyncsdk._verbs import EventVerbs
 from asyncsdk.errors import StartError
 from asyncsdk.vendors._base import Destination
 from asyncsdk.vendors.statsig import Statsig
@@ -91,7 +91,14 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         self._admission.may_wait |= self._spooler is not None
         lane = next((lane for lane in self._lanes if lane.destination is source and not source.offline), None)
         way = attrgetter("offer_exposures") if self._spooler is None else self._spooler.way_of_exposures
-        self._exposures = Exposures(self._life, self._admission, lane, way)
+        self._exposures = Exposures(
+            self._life,
+            self._lanes,
+            self._admission.ids,
+            redact=self._admission.pipeline.redact,
+            put_into=way,
+            lane=lane,
+        )
         self._assignments = make_assignments(source, self._life)
         self._lookups = Lookups(self._exposures, self._assignments)
         self._drain_on_sigterm = drain_on_sigterm
@@ -258,8 +265,8 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             await asyncio.sleep(0)  # a loop that only tracks would leave no time for sending
         if not life.takes_here():
             life.check_caller()
-        if admission.may_suspend:
-            receipt = await admission.prepare_patiently(event)
+        if admission.pipeline.may_suspend:
+            receipt = await admission.prepare_async(event)
             life.check_admission()
         else:
             receipt = admission.prepare(event)

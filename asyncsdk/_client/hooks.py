@@ -7,11 +7,11 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, Self, TypeVar
 
-from asyncsdk._admission import Admission
 from asyncsdk._delivery.lane import Lane
+from asyncsdk._events.admission import Admission
+from asyncsdk._events.middleware import Middleware
 from asyncsdk._lifecycle import Job, Lifecycle
-from asyncsdk._lookups import Lookups, WatchedLookups
-from asyncsdk._middleware import Middleware
+from asyncsdk._lookups.evaluator import Lookups, WatchedLookups
 from asyncsdk._model.receipts import Delivery
 from asyncsdk._model.reports import Exchange, RulesetChange, RulesHealth, Watch
 from asyncsdk._model.results import Answer
@@ -77,7 +77,7 @@ class HookVerbs:
         if not callable(function) or getattr(function, "__name__", "") in ("redact", "sample", "edit"):
             msg = "a middleware is a function of (payload, next); redact(...), sample(...) and edit(...) make one"
             raise ConfigurationError(msg)
-        self._admission.add_middleware(function)
+        self._admission.pipeline.add(function)
         return self
 
     add_event_middleware = add_middleware

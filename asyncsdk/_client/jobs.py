@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 
 from asyncsdk._delivery.lane import Lane
-from asyncsdk._delivery.spooler import LOOK_EVERY, Spooler
+from asyncsdk._delivery.spool.spooler import LOOK_EVERY, Spooler
 from asyncsdk._lifecycle import Job
 from asyncsdk._model.reports import Watch
 from asyncsdk._refresh import Refresher

@@ -14,7 +14,17 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from typing import Literal, Protocol
 
-from asyncsdk._batching import Batch, chunk_of, halves, keys_of, size_of, sort_out, tied_to, total, without_fate
+from asyncsdk._delivery.batching import (
+    Batch,
+    chunk_of,
+    halves,
+    keys_of,
+    size_of,
+    sort_out,
+    tied_to,
+    total,
+    without_fate,
+)
 from asyncsdk._delivery.circuit import Circuit
 from asyncsdk._delivery.ledger import Ledger
 from asyncsdk._delivery.pending import Flight, Pending

@@ -7,8 +7,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
-from asyncsdk._batching import count, size_of, story_of, total, watchers_of, without_fate
 from asyncsdk._delivery.accounting import Account
+from asyncsdk._delivery.batching import count, size_of, story_of, total, watchers_of, without_fate
 from asyncsdk._model.receipts import Attempt, Delivery, Record, Status
 from asyncsdk._model.reports import DELIBERATE, DestinationReport
 from asyncsdk.vendors._base import Limits

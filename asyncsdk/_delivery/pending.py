@@ -13,7 +13,7 @@ from itertools import accumulate, islice, repeat, starmap
 
 import attrs
 
-from asyncsdk._batching import Batch, chunk_of, ends_of, exposures_of, keys_of
+from asyncsdk._delivery.batching import Batch, chunk_of, ends_of, exposures_of, keys_of
 from asyncsdk._model.receipts import Record
 
 

@@ -16,11 +16,11 @@ from asyncsdk._refresh.changes import SECTIONS, compare
 from asyncsdk._refresh.lists import Lists
 from asyncsdk._refresh.polling import Episode, Fetcher, Pace, Polling, attempt, tell
 from asyncsdk._rules.bootstrap import carry_views
-from asyncsdk._rules.country import Countries
+from asyncsdk._rules.language.country import Countries
+from asyncsdk._rules.language.overrides import Overrides
+from asyncsdk._rules.language.shared_context import Surroundings
 from asyncsdk._rules.loading import load, release, supersedes
-from asyncsdk._rules.overrides import Overrides
 from asyncsdk._rules.ruleset import Ruleset, empty_ruleset
-from asyncsdk._rules.surroundings import Surroundings
 from asyncsdk.stores.file import WatchedFile
 from asyncsdk.vendors.statsig import Rules, Statsig
 from asyncsdk.vendors.statsig.ruleset import Answer, read

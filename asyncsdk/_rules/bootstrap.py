@@ -11,14 +11,14 @@ import attrs
 import orjson
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.buckets import djb2, sha256_name
-from asyncsdk._rules.client_entries import FORMS, config_form, writer
-from asyncsdk._rules.evaluate import Evaluation, Program, evaluate
+from asyncsdk._rules.bootstrap_entries import FORMS, config_form, writer
+from asyncsdk._rules.compiler.evaluate import Evaluation, Program, evaluate
+from asyncsdk._rules.language.buckets import djb2, sha256_name
+from asyncsdk._rules.language.overrides import Overrides
+from asyncsdk._rules.language.specs import MalformedError, Spec, read_fields, read_spec
+from asyncsdk._rules.language.values import as_object, text
 from asyncsdk._rules.loading import finish
-from asyncsdk._rules.overrides import Overrides
 from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk._rules.specs import MalformedError, Spec, read_fields, read_spec
-from asyncsdk._rules.values import as_object, text
 
 Hash = Literal["djb2", "sha256", "none"]
 

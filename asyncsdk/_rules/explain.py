@@ -10,14 +10,14 @@ import attrs
 import orjson
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.conditions import bucket, source_of
-from asyncsdk._rules.evaluate import PERSISTED, Evaluation
-from asyncsdk._rules.linking import Linker
-from asyncsdk._rules.operators import OPERATORS
+from asyncsdk._rules.compiler.condition_code import LIST_OPERATORS, members
+from asyncsdk._rules.compiler.evaluate import PERSISTED, Evaluation
+from asyncsdk._rules.compiler.linker import Linker
+from asyncsdk._rules.language.conditions import bucket, source_of
+from asyncsdk._rules.language.operators import OPERATORS
+from asyncsdk._rules.language.specs import Condition, MalformedError, Rule, Spec
+from asyncsdk._rules.language.values import as_object
 from asyncsdk._rules.ruleset import Kind, Ruleset
-from asyncsdk._rules.specs import Condition, MalformedError, Rule, Spec
-from asyncsdk._rules.steps import LIST_OPERATORS, members
-from asyncsdk._rules.values import as_object
 
 _MARKS = {True: "+", False: "-", None: "?"}
 _DEEPEST = 6

@@ -13,9 +13,9 @@ import orjson
 
 from asyncsdk._model.seen import Exposure, Seen, everyone
 from asyncsdk._model.users import User
-from asyncsdk._rules.evaluate import Evaluation, Exposed
+from asyncsdk._rules.compiler.evaluate import Evaluation, Exposed
+from asyncsdk._rules.language.values import as_object, text
 from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk._rules.values import as_object, text
 
 _SPECIAL_RULES = frozenset({"", "default", "disabled"})
 _BOOLS = {True: "true", False: "false"}

@@ -6,11 +6,11 @@ from typing import Any, TypeVar
 
 import attrs
 
-from asyncsdk._rules.linking import SECTIONS
+from asyncsdk._rules.compiler.linker import SECTIONS
+from asyncsdk._rules.json_slicer import walk
+from asyncsdk._rules.language.shared_context import Surroundings
+from asyncsdk._rules.language.specs import MalformedError, parse
 from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk._rules.slices import walk
-from asyncsdk._rules.specs import MalformedError, parse
-from asyncsdk._rules.surroundings import Surroundings
 
 _SECTIONS = frozenset(
     (*SECTIONS.values(), "condition_map", "param_stores", "cmab_configs", "override_rules", "overrides")

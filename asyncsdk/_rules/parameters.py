@@ -6,10 +6,10 @@ from typing import Any
 import attrs
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.evaluate import Evaluation
+from asyncsdk._rules.compiler.evaluate import Evaluation
+from asyncsdk._rules.language.specs import read_fields
+from asyncsdk._rules.language.values import as_object
 from asyncsdk._rules.ruleset import Kind, Ruleset
-from asyncsdk._rules.specs import read_fields
-from asyncsdk._rules.values import as_object
 
 Lookup = Callable[[Ruleset, Kind, User, str], Evaluation]
 

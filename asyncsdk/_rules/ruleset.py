@@ -6,11 +6,11 @@ from typing import Any, Literal
 import attrs
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.evaluate import PERSISTED, Evaluation, Program, evaluate
-from asyncsdk._rules.linking import NEVER_KEPT, SECTIONS, Trail
-from asyncsdk._rules.program import compile_name, unknown
-from asyncsdk._rules.specs import read_fields
-from asyncsdk._rules.surroundings import Surroundings
+from asyncsdk._rules.compiler.evaluate import PERSISTED, Evaluation, Program, evaluate
+from asyncsdk._rules.compiler.linker import NEVER_KEPT, SECTIONS, Trail
+from asyncsdk._rules.compiler.program import compile_name, unknown
+from asyncsdk._rules.language.shared_context import Surroundings
+from asyncsdk._rules.language.specs import read_fields
 
 Kind = Literal["gate", "config", "experiment", "layer"]
 KINDS: tuple[Kind, ...] = ("config", "experiment", "layer", "gate")

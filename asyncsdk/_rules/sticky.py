@@ -13,14 +13,14 @@ from typing import Any, Literal
 import attrs
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.compile import compile_rules
-from asyncsdk._rules.conditions import unit_id
-from asyncsdk._rules.evaluate import PERSISTED, Evaluation, Exposed, Run, TooDeepError, UnsupportedError
+from asyncsdk._rules.compiler.evaluate import PERSISTED, Evaluation, Exposed, Run, TooDeepError, UnsupportedError
+from asyncsdk._rules.compiler.linker import Linker
+from asyncsdk._rules.compiler.rules import compile_rules
 from asyncsdk._rules.exposures import as_json
-from asyncsdk._rules.linking import Linker
+from asyncsdk._rules.language.conditions import unit_id
+from asyncsdk._rules.language.specs import MalformedError, Spec
+from asyncsdk._rules.language.values import as_object, text
 from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk._rules.specs import MalformedError, Spec
-from asyncsdk._rules.values import as_object, text
 
 _USER_ID = "userID"
 

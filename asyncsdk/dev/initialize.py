@@ -14,9 +14,9 @@ import orjson
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.bootstrap import client_response, client_view
+from asyncsdk._rules.language.shared_context import Surroundings
 from asyncsdk._rules.loading import load_now
 from asyncsdk._rules.ruleset import Ruleset, empty_ruleset
-from asyncsdk._rules.surroundings import Surroundings
 from asyncsdk.dev.exchange import Answer, Json
 from asyncsdk.dev.rule_versions import Version
 

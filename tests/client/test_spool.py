@@ -488,7 +488,7 @@ async def test_what_only_memory_holds_is_abandoned_at_the_end(tmp_path: Path, se
 async def test_events_that_do_not_wait_are_dropped_when_too_many_gather(
     tmp_path: Path, server: DevServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asyncsdk._delivery.spooler._MOST_BYTES", 1000)
+    monkeypatch.setattr("asyncsdk._delivery.spool.spooler._MOST_BYTES", 1000)
     async with client(tmp_path, amplitude(server)) as one:
         receipts = [one.put_nowait(Track(ADA, str(number))) for number in range(100)]
         assert one._spooler is not None

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsdk._batching import count, halves, singly, sort_out
+from asyncsdk._delivery.batching import count, halves, singly, sort_out
 from asyncsdk._model.bundles import Bundle
 from asyncsdk._model.receipts import Attempt, Record
 from asyncsdk.vendors._base import Verdict

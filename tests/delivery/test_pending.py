@@ -5,7 +5,7 @@ from collections import deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsdk._batching import keys_of
+from asyncsdk._delivery.batching import keys_of
 from asyncsdk._delivery.pending import Pending
 from asyncsdk._model.receipts import Record
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsdk._delivery.places import (
+from asyncsdk._delivery.spool.positions import (
     BLOCK_BYTES,
     BLOCK_EVENTS,
     Backlog,

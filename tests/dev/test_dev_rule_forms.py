@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from rulesets import TABLE, rule, ruleset, spec
 
 from asyncsdk import User
+from asyncsdk._rules.language.shared_context import Surroundings
 from asyncsdk._rules.loading import load_now
 from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk._rules.surroundings import Surroundings
 from asyncsdk.dev.rule_forms import BrokenRulesetError, as_v1, as_v2, form_of
 from asyncsdk.dev.rule_versions import next_version
 from asyncsdk.examples import aiohttp_shop

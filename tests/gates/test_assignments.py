@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from asyncsdk import Client, ConfigurationError, Rules, User, WrongEventLoopError
-from asyncsdk import _assignments as limits
+from asyncsdk._lookups.evaluator import assignments as limits
 from asyncsdk._rules.loading import load_now
 from asyncsdk.dev import DevServer
 from asyncsdk.stores import AssignmentStore, FileAssignments, MemoryAssignments

@@ -12,7 +12,7 @@ import pytest
 
 from asyncsdk import Client, Limits, RudderStack, Rules, User, redact, sample
 from asyncsdk._client.jobs import windows
-from asyncsdk._lookups import NoRules
+from asyncsdk._lookups.evaluator import NoRules
 from asyncsdk._rules.exposures import Recent
 from asyncsdk._rules.loading import load_now
 from asyncsdk.dev import DevServer, Fault

@@ -29,7 +29,7 @@ from asyncsdk import (
 from asyncsdk._model.results import Details
 from asyncsdk._model.seen import Seen
 from asyncsdk._refresh.refresher import BOOTSTRAP, CACHE, NETWORK, NO_VALUES, UNINITIALIZED
-from asyncsdk._rules.evaluate import PERSISTED
+from asyncsdk._rules.compiler.evaluate import PERSISTED
 from asyncsdk.vendors._answers import by_status
 from asyncsdk.vendors._base import Destination, Refusal, Response
 from readme.pages import PAGES, README, ROOT, VENDORS, section, spans, table

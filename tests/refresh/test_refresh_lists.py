@@ -10,7 +10,7 @@ from aiohttp import web
 
 from asyncsdk import Rules, Statsig, User
 from asyncsdk._refresh import Refresher
-from asyncsdk._rules.buckets import list_entry
+from asyncsdk._rules.language.buckets import list_entry
 from asyncsdk.stores import MemoryCache
 from refresh.vendor import Vendor, gate, refresher, rules, running, serving, statsig, until
 

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from asyncsdk._refresh import Refresher
-from asyncsdk._rules.overrides import Overrides
+from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk.stores.file import FileCache, WatchedFile
 from asyncsdk.stores.memory import MemoryCache
 from asyncsdk.vendors.statsig import Rules, Statsig

@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from asyncsdk._rules.operators import OPERATORS
+from asyncsdk._rules.language.operators import OPERATORS
 
 GATES = [f"g{n}" for n in range(5)] + ["segment:s"]
 EXPERIMENTS = [f"e{n}" for n in range(4)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from worlds import PUBLIC, around, condition, gate, loaded, rule, ruleset
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.user_agent import UserAgent, parse
+from asyncsdk._rules.language.user_agent import UserAgent, parse
 
 RECORDED = orjson.loads((Path(__file__).parent / "recorded_agents.json").read_bytes())
 

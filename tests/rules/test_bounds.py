@@ -9,8 +9,8 @@ from worlds import PUBLIC, Json, around, condition, config, experiment, fails, g
 
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.explain import explain
-from asyncsdk._rules.operators import OPERATORS
-from asyncsdk._rules.slices import walk
+from asyncsdk._rules.json_slicer import walk
+from asyncsdk._rules.language.operators import OPERATORS
 
 ADA, BOB = user({"userID": "ada"}), user({"userID": "bob"})
 COUNT = 40

@@ -22,8 +22,8 @@ from worlds import (
 )
 
 from asyncsdk._model.users import User
-from asyncsdk._rules import views
-from asyncsdk._rules.overrides import Overrides
+from asyncsdk._rules import public_results as views
+from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.sticky import assign
 
 ADA = User("ada", country="NL")

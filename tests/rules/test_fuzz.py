@@ -13,9 +13,9 @@ from worlds import around, user
 
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.explain import explain
+from asyncsdk._rules.language.specs import MalformedError
 from asyncsdk._rules.loading import load_now
 from asyncsdk._rules.parameters import parameter
-from asyncsdk._rules.specs import MalformedError
 from asyncsdk._rules.sticky import Enforced, assign
 
 ROUNDS = int(os.environ.get("ASYNCSDK_FUZZ_ROUNDS", "40"))

@@ -24,10 +24,10 @@ from worlds import (
 )
 
 from asyncsdk._model.users import User
+from asyncsdk._rules.json_slicer import walk
+from asyncsdk._rules.language.specs import MalformedError
 from asyncsdk._rules.loading import finish, load, load_now, release, supersedes
 from asyncsdk._rules.ruleset import empty_ruleset
-from asyncsdk._rules.slices import walk
-from asyncsdk._rules.specs import MalformedError
 
 ADA = User("ada")
 texts = st.text(st.sampled_from('{}[]",:\\ab\n '), max_size=8)

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from strategies import EXPERIMENTS, GATES, LAYERS, rulesets, users
 from worlds import PUBLIC, around, condition, experiment, gate, layer, loaded, passes, rule, ruleset, user
 
-from asyncsdk._rules.evaluate import Evaluation
+from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.exposures import as_json
-from asyncsdk._rules.overrides import Overrides
+from asyncsdk._rules.language.overrides import Overrides
+from asyncsdk._rules.language.user_agent import parse
 from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk._rules.user_agent import parse
 
 pytest.importorskip("statsig_python_core")
 from oracle import Oracle, as_core

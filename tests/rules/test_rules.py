@@ -22,7 +22,7 @@ from worlds import (
 )
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.buckets import bucketer, list_entry
+from asyncsdk._rules.language.buckets import bucketer, list_entry
 
 ADA = User("ada", email="ada@example.com", country="NL")
 
@@ -111,7 +111,7 @@ def test_experiment_groups_share_one_hash() -> None:
     [("any", ["7", "12", "007", "1000"]), ("none", {"7": True}), ("eq", 7), ("gte", 500), ("lt", 1e305), ("any", "7")],
 )
 def test_a_bucket_condition_compares_like_any_other(operator: str, target: object) -> None:
-    from asyncsdk._rules.operators import OPERATORS
+    from asyncsdk._rules.language.operators import OPERATORS
 
     rules = of_gates(g=gate(rule("a", [condition("user_bucket", operator, target, salt="s")])))
     bucket, row = bucketer("s", 1000), OPERATORS[operator]

@@ -23,7 +23,7 @@ from worlds import (
 )
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.overrides import Group, Overrides
+from asyncsdk._rules.language.overrides import Group, Overrides
 from asyncsdk._rules.parameters import parameter
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.sticky import Assigned, Enforced, assign, storage_key, storage_keys

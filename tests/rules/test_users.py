@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from worlds import around, condition, gate, loaded, of_gates, rule, ruleset
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.operators import OPERATORS
+from asyncsdk._rules.language.operators import OPERATORS
 
 
 def sees(name: str | None, user: User, target: Any = "x", **options: Any) -> bool:

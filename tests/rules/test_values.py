@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsdk._rules import patterns
-from asyncsdk._rules.buckets import bucketer, djb2, list_entry, sha256_name
-from asyncsdk._rules.country import Countries
-from asyncsdk._rules.operators import OPERATORS
-from asyncsdk._rules.values import instant, integer, number, text
+from asyncsdk._rules.language import patterns
+from asyncsdk._rules.language.buckets import bucketer, djb2, list_entry, sha256_name
+from asyncsdk._rules.language.country import Countries
+from asyncsdk._rules.language.operators import OPERATORS
+from asyncsdk._rules.language.values import instant, integer, number, text
 
 json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

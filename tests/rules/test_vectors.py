@@ -10,14 +10,14 @@ from worlds import Json, around, compile_all, experiment, gate, loaded, ruleset,
 from asyncsdk import Client, Rules, Statsig
 from asyncsdk._model.users import User
 from asyncsdk._rules.bootstrap import client_response, client_view
-from asyncsdk._rules.buckets import bucketer, djb2, list_entry
-from asyncsdk._rules.evaluate import Evaluation
+from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.exposures import as_json
-from asyncsdk._rules.operators import OPERATORS
+from asyncsdk._rules.language.buckets import bucketer, djb2, list_entry
+from asyncsdk._rules.language.operators import OPERATORS
+from asyncsdk._rules.language.user_agent import parse
+from asyncsdk._rules.language.values import as_object, instant, integer, number, text
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.sticky import Enforced, assign
-from asyncsdk._rules.user_agent import parse
-from asyncsdk._rules.values import as_object, instant, integer, number, text
 
 _KINDS = {"dynamic_config": "config"}
 LISTED = {list_entry(unit) for unit in ("abc", "9", "u", "true", "10")}

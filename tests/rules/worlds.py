@@ -5,11 +5,11 @@ from typing import Any
 import orjson
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.country import Countries
-from asyncsdk._rules.linking import SECTIONS
+from asyncsdk._rules.compiler.linker import SECTIONS
+from asyncsdk._rules.language.country import Countries
+from asyncsdk._rules.language.shared_context import Surroundings
 from asyncsdk._rules.loading import load_now
 from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk._rules.surroundings import Surroundings
 
 NOW_MS = 1_760_000_000_000
 Json = dict[str, Any]

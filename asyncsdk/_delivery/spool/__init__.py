@@ -1,0 +1,1 @@
+"""The way over the disk: nothing here exists for a client without a spool."""

@@ -1,0 +1,175 @@
+"""How one lane gets its events when a client has a spool: at once if it has room, or from disk when it has again."""
+
+import time
+from collections.abc import Callable, Sequence
+from weakref import WeakValueDictionary
+
+from asyncsdk._delivery.batching import size_of, total
+from asyncsdk._delivery.lane import Lane
+from asyncsdk._delivery.spool.positions import Backlog, Place, SpooledRecord, left_in, restored, some
+from asyncsdk._model.receipts import Delivery, Record
+from asyncsdk._model.spooling import StoredBlock
+
+# Reads blocks for a feed: of a file, after a row.
+Read = Callable[["Feed", int, int], None]
+
+_LEFT = "on disk, for the next process"
+
+
+class Feed:
+    """One lane's events on disk.
+
+    Attributes:
+        lane: The lane.
+        label: Whose events these are in the spool.
+        backlog: What the lane has yet to take from disk.
+    """
+
+    def __init__(self, lane: Lane, read: Read) -> None:
+        """Begin with none."""
+        self.lane = lane
+        self.label = lane.destination.name
+        self.backlog = Backlog()
+        self._read = read
+        self._is_closing = False
+        # Records that are on disk only, of which somebody still has the receipt: by file, row and position.
+        self._held: WeakValueDictionary[tuple[int, int, int], SpooledRecord] = WeakValueDictionary()
+
+    def let_in(self, records: Sequence[SpooledRecord], file: int, row: int) -> None:
+        """Let the lane have a block that was just written, unless it has no room or earlier ones to take first."""
+        self.lane.ledger.accept(records)
+        if self.backlog or self._is_closing or not self._has_room(records):
+            self.backlog.join(file, row, records)
+            self._held.update({(file, row, position): record for position, record in enumerate(records)})
+            self.read_on()
+            return
+        place = Place(file, row, len(records))
+        for position, record in enumerate(records):
+            record.place, record.position = place, position
+        self.lane.admit(records)
+
+    def let_in_unkept(self, record: SpooledRecord) -> None:
+        """Let the lane have what could not be put on disk, as if there were no spool."""
+        limits = self.lane.destination.limits
+        if self.backlog and self.backlog.own < limits.queued_events:
+            self.lane.ledger.accept([record])
+            self.backlog.join_unkept(record)
+        elif self.backlog or not self._offer(record):
+            self.turn_away(record, "queue full")
+
+    def _offer(self, record: SpooledRecord) -> bool:
+        return self.lane.offer_exposures([record]) if record.exposures else self.lane.offer(record)
+
+    def turn_away(self, record: Record, reason: str) -> None:
+        """Count an event, or exposure, that the lane is not given."""
+        record.close(fate := self._dropped(reason))
+        if record.exposures:
+            self.lane.ledger.turn_away_exposures(fate, record.exposures)
+        else:
+            self.lane.ledger.turn_away(record.id, fate)
+
+    def lose(self, file: int, row: int, events: int, exposures: int) -> None:
+        """Count what was deleted on disk to make room, if it is nowhere else."""
+        source = self.backlog.source_of(file, row)
+        if source is None:
+            return
+        source.tally.events -= events
+        source.tally.exposures -= exposures
+        fate = self._dropped("spool full")
+        self.lane.ledger.settle_unheld(fate, events, exposures)
+        for key, record in list(self._held.items()):
+            if key[:2] == (file, row):
+                record.close(fate)
+
+    def inherit(self, file: int) -> None:
+        """Take the events of a process that is gone."""
+        self.backlog.inherit(file)
+        self.read_on()
+
+    def read_on(self) -> None:
+        """Read the next blocks, if there are any on disk and there is room for them."""
+        if not self.backlog or self.backlog.reading or self._is_closing or not self._is_hungry():
+            return
+        source = self.backlog.sources[0]
+        if source.records:
+            self._take_from_memory()
+        else:
+            self.backlog.reading = True
+            self._read(self, source.file, source.after)
+
+    def _has_room(self, records: Sequence[Record]) -> bool:
+        """Say whether there is room for all of a block; an empty lane always has, however small it is."""
+        ledger = self.lane.ledger
+        return not ledger.held_events or ledger.has_room(size_of(records), total(records))
+
+    def _is_hungry(self) -> bool:
+        limits, ledger = self.lane.destination.limits, self.lane.ledger
+        return ledger.held_events <= limits.queued_events // 2 and ledger.held_bytes <= limits.queued_bytes // 2
+
+    def take(self, blocks: Sequence[StoredBlock]) -> None:
+        """Let the lane have what was read."""
+        backlog = self.backlog
+        backlog.reading = False
+        source = backlog.sources[0]
+        for stored in blocks:
+            records = self._records(source.file, stored)
+            if source.is_foreign:
+                self.lane.ledger.accept(records)
+            else:
+                source.tally.add(records, -1)
+            self.lane.admit(records)
+        lost = backlog.took(blocks[-1].row if blocks else None)
+        self.lane.ledger.settle_unheld(self._dropped("spool damaged"), lost.events, lost.exposures)
+        self.read_on()
+
+    def rest(self) -> None:
+        """Note that nothing could be read; `read_on` tries again."""
+        self.backlog.reading = False
+
+    def _records(self, file: int, stored: StoredBlock) -> Sequence[SpooledRecord]:
+        """Make the records of a block that have no fate yet, or find those that somebody has a receipt of."""
+        now = time.monotonic()
+        admitted = min(now, now - (time.time() - stored.block.time_ms / 1000))
+        kept, row, held = stored.block.records, stored.row, self._held
+        positions = list(left_in(stored.done, len(kept))) if stored.done else range(len(kept))
+        place = Place(file, row, len(positions), stored.done)
+        may_be_held = bool(held)
+        records: list[SpooledRecord] = []
+        for position in positions:
+            record = held.pop((file, row, position), None) if may_be_held else None
+            if record is None:
+                record = restored(kept[position], admitted, place, position)
+            else:
+                record.place, record.position = place, position
+            records.append(record)
+        return records
+
+    def _take_from_memory(self) -> None:
+        source = self.backlog.sources[0]
+        records = some(source.records, max(1, self.lane.destination.limits.queued_events // 2))
+        source.tally.add(records, -1)
+        if not source.records:
+            self.backlog.sources.popleft()
+        self.lane.admit(records)
+
+    # --- the end ----------------------------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """Give what the lane has on disk and has not delivered its fate. The lane has ended."""
+        self._is_closing = True
+        left = [r for r in self.lane.left() if isinstance(r, SpooledRecord) and r.place is not None]
+        self.lane.ledger.settle(left, "spooled", reason=_LEFT)
+
+    def count_the_rest(self) -> None:
+        """Give what the lane has never had its fate; what was never on disk is the lane's to abandon."""
+        fate = Delivery(self.lane.destination.name, "spooled", reason=_LEFT)
+        for source in self.backlog.sources:
+            source.tally.add(source.records, -1)
+            self.lane.admit(source.records)
+            self.lane.ledger.settle_unheld(fate, source.tally.events, source.tally.exposures)
+        self.backlog.sources.clear()
+        for record in list(self._held.values()):
+            record.close(fate)
+
+    def _dropped(self, reason: str) -> Delivery:
+        return Delivery(self.lane.destination.name, "dropped", reason=reason)

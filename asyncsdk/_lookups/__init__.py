@@ -1,0 +1,1 @@
+"""A lookup's way."""

@@ -1,0 +1,104 @@
+"""Config mapping: rules of the ruleset that send some users of a name to another spec."""
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from asyncsdk._model.users import User
+from asyncsdk._rules.compiler.evaluate import MOST_LEVELS, Evaluation, Run, TooDeepError, UnsupportedError
+from asyncsdk._rules.compiler.linker import Linker
+from asyncsdk._rules.compiler.outcomes import Combined, within
+from asyncsdk._rules.compiler.rules import compile_rules
+from asyncsdk._rules.language.specs import MalformedError, Spec, check_size, parse, read_rule
+
+_Applies = Callable[[User, int, dict[Any, Evaluation] | None], bool]
+
+
+def mapped(linker: Linker, kind: str, name: str, salt: str, run: Run) -> Run:
+    """Put the mappings of a name, if it has any, before its own run.
+
+    Args:
+        linker: Compiles the name.
+        kind: What is asked for.
+        name: The name.
+        salt: Its spec's salt; "" without a spec.
+        run: What answers when no mapping applies.
+    """
+    raw = linker.raw("overrides", name)
+    if raw is None:
+        return run
+    mappings = [
+        (applies, target, Combined(_renamed(name, new_name)))
+        for new_name, rules in _read(raw, name)
+        if (target := linker.run_of(kind, new_name)) is not None
+        for rule_name, start_time in rules
+        if (applies := _rule(linker, name, salt, rule_name, start_time)) is not None
+    ]
+
+    def run_mapped(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
+        for applies, target, results in mappings:
+            if applies(user, level, memory):
+                if level >= MOST_LEVELS:
+                    raise TooDeepError
+                return results[target(user, level + 1, memory),]
+        return run(user, level, memory)
+
+    return run_mapped if mappings else run
+
+
+def _read(raw: bytes, name: str) -> list[tuple[str, list[tuple[str, int]]]]:
+    """Read mappings: new names, each with rule names and start times; whatever has another form is left out."""
+    found = []
+    try:
+        mappings = parse(raw, name)
+        for mapping in mappings if isinstance(mappings, list) else ():
+            match mapping:
+                case {"new_config_name": str(new_name), "rules": list(rules)}:
+                    found.append((new_name, [pair for rule in rules if (pair := _rule_name(rule)) is not None]))
+        check_size(sum(len(pairs) for _, pairs in found))
+    except MalformedError:
+        return []
+    return found
+
+
+def _rule_name(rule: Any) -> tuple[str, int] | None:
+    match rule:
+        case {"rule_name": str(rule_name), "start_time": int(start_time)}:
+            return rule_name, start_time
+        case {"rule_name": str(rule_name)}:
+            return rule_name, 0
+    return None
+
+
+def _rule(linker: Linker, name: str, salt: str, rule_name: str, start_time: int) -> _Applies | None:
+    raw = linker.raw("override_rules", rule_name)
+    if raw is None:
+        return None
+    try:
+        rule = read_rule(parse(raw, rule_name))
+    except MalformedError:
+        return None
+    rule = attrs.evolve(rule, delegate=None, return_value=True)
+    run = compile_rules(linker, Spec(name, default=False, rules=(rule,), salt=salt), "gate")
+    clock = linker.surroundings.clock
+    if start_time > clock():
+        linker.is_steady = False
+
+    def applies(user: User, level: int, memory: dict[Any, Evaluation] | None) -> bool:
+        if start_time and clock() < start_time:
+            return False
+        try:
+            return bool(run(user, level, memory).value)
+        except (UnsupportedError, TooDeepError):
+            return False
+
+    return applies
+
+
+def _renamed(name: str, new_name: str) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
+    def make(parts: tuple[Evaluation, ...]) -> Evaluation:
+        cause = within("targeting_match", parts[0].cause)
+        return attrs.evolve(parts[0], name=name, mapped_to=new_name, cause=cause)
+
+    return make

@@ -1,0 +1,115 @@
+"""Layers that merge their rules (`useNewLayerEval`): every rule that passes gives the parameters nobody gave yet."""
+
+from collections.abc import Callable
+from itertools import zip_longest
+from typing import Any
+
+import attrs
+
+from asyncsdk._model.results import Cause
+from asyncsdk._model.users import User
+from asyncsdk._rules.compiler import outcomes
+from asyncsdk._rules.compiler.evaluate import Evaluation, Run, merge
+from asyncsdk._rules.compiler.linker import Linker
+from asyncsdk._rules.compiler.rules import compile_rules
+from asyncsdk._rules.language.specs import Rule, Spec
+
+
+@attrs.define(eq=False, repr=False)
+class _Merge:
+    """A layer's result under way."""
+
+    value: dict[str, Any] = attrs.Factory(dict)
+    rules: dict[str, str] = attrs.Factory(dict)
+    experiment: Evaluation | None = None
+    rule_id: str = "default"
+    passed: bool = False
+    cause: Cause | None = None
+    is_group: bool = False
+
+    def take(self, parameters: Any, rule_id: str) -> None:
+        """Take the parameters that nobody gave yet."""
+        for name, value in outcomes.as_config(parameters).items():
+            if name not in self.value:
+                self.value[name] = value
+                self.rules[name] = rule_id
+
+
+def compile_merging(linker: Linker, spec: Spec) -> Run:
+    """Compile a layer that merges its rules."""
+    rules = [(rule, *_parts(linker, spec, rule)) for rule in spec.rules]
+    results = outcomes.Combined(_merger(spec))
+
+    def run(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
+        parts: list[Evaluation] = []
+        for _, matches, delegate in rules:
+            match = matches(user, level, memory)
+            parts.append(match)
+            if match.value and delegate is not None:
+                parts.append(delegate(user, level + 1, memory))
+        return results[tuple(parts)]
+
+    return run
+
+
+def _parts(linker: Linker, spec: Spec, rule: Rule) -> tuple[Run, Run | None]:
+    """Compile a rule to a gate of its own that tells whether it matches, and its experiment."""
+    delegate = None if rule.delegate is None else linker.run_of("experiment", rule.delegate)
+    gate = attrs.evolve(rule, delegate=None, return_value=True)
+    matches = compile_rules(linker, attrs.evolve(spec, default=False, rules=(gate,)), "gate")
+    return matches, delegate
+
+
+def _merger(spec: Spec) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
+    default = outcomes.of_default(spec, "layer")
+    by_id = {rule.id: rule for rule in spec.rules}
+
+    def make(parts: tuple[Evaluation, ...]) -> Evaluation:
+        merged, exposures = _Merge(), []
+        undelegated = merge(part.secondary for part in parts if part.is_gate)
+        for part, following in zip_longest(parts, parts[1:]):
+            if not part.is_gate:
+                continue
+            exposures.append(part.secondary)
+            if part.value is not True:
+                continue
+            merged.cause = merged.cause or part.cause
+            if following is not None and not following.is_gate:
+                if not merged.passed and merged.value.keys().isdisjoint(following.value):
+                    exposures.append(following.secondary)
+                    merged.experiment, merged.rule_id, merged.passed = following, part.rule_id, True
+                    merged.is_group = part.is_experiment_group
+                    merged.take(following.value, part.rule_id)
+            else:
+                merged.passed = True
+                merged.take(by_id[part.rule_id].return_value, part.rule_id)
+        merged.take(spec.default, "default")
+        return _result(default, merged, merge(exposures), undelegated)
+
+    return make
+
+
+def _result(
+    default: Evaluation, merged: _Merge, secondary: tuple[Any, ...], undelegated: tuple[Any, ...]
+) -> Evaluation:
+    experiment = merged.experiment
+    result = attrs.evolve(
+        default,
+        value=merged.value,
+        rule_id=merged.rule_id,
+        passed=merged.passed,
+        cause=merged.cause or default.cause,
+        is_experiment_group=merged.is_group,
+        secondary=secondary,
+        undelegated=undelegated,
+        parameter_rules=merged.rules,
+    )
+    if experiment is None:
+        return result
+    return attrs.evolve(
+        result,
+        group_name=experiment.group_name,
+        cause=outcomes.within(result.cause, experiment.cause),
+        explicit_parameters=experiment.explicit_parameters,
+        allocated_experiment=experiment.name,
+    )

@@ -1,0 +1,139 @@
+"""Which system and browser a `User-Agent` header names, as Statsig's servers see it.
+
+The tokenizer follows statsig-python-core 0.24.0 (its default parser), not ua-parser: they differ on many agents.
+"""
+
+import re
+
+import attrs
+
+from asyncsdk._rules.language.user_agent_tokens import Reading, Token, read
+
+_NO_VERSION = "0.0.0"
+_MOST_BYTES = 1000
+
+
+@attrs.frozen
+class UserAgent:
+    """What a user agent names; an unknown system or browser is `Other`, a missing version `0.0.0`."""
+
+    os_name: str = "Other"
+    os_version: str = _NO_VERSION
+    browser_name: str = "Other"
+    browser_version: str = _NO_VERSION
+
+
+def parse(agent: str) -> UserAgent | None:
+    """Read a user agent; None when it is too long to be read."""
+    if len(agent) > _MOST_BYTES or len(agent.encode("utf-8", "replace")) > _MOST_BYTES:
+        return None
+    reading = read(agent)
+    os_name, os_version = _find_os(reading)
+    name, version = _find_browser(reading)
+    return UserAgent(os_name, _version(os_name, os_version), name, _version(name, version))
+
+
+_OS_BY_TOKEN = {
+    "ATV OS X": ("ATV OS X", False),
+    "iPhone OS": ("iOS", True),
+    "iOS": ("iOS", True),
+    "CFNetwork": ("iOS", True),
+    "Android": ("Android", True),
+    "Chromecast": ("Chromecast", False),
+    "Red Hat": ("Red Hat", False),
+    "Kindle": ("Kindle", True),
+    "Ubuntu": ("Ubuntu", True),
+}
+_OS_BY_HINT = (("ios", "iOS"), ("mac", "Mac OS X"), ("win", "Windows"), ("linux", "Linux"))
+
+
+def _find_os(reading: Reading) -> Token:
+    if reading.os is not None:
+        return reading.os
+    for name, version in reading.tokens:
+        if name in _OS_BY_TOKEN:
+            os_name, versioned = _OS_BY_TOKEN[name]
+            return os_name, version if versioned else None
+        if (name == "CPU OS" and "ios" in reading.hints) or (name == "Version" and {"ios", "mac"} <= reading.hints):
+            return "iOS", version
+        if name.startswith("Android"):
+            return "Android", None
+    return next((os_name for hint, os_name in _OS_BY_HINT if hint in reading.hints), "Other"), None
+
+
+_MOBILE_NAMES = {"Firefox": "Firefox Mobile", "Edge": "Edge Mobile", "Opera": "Opera Mobile"}
+_SAME_NAMES = {"Yahoo! Slurp", "NetFront NX", "axios", "HeadlessChrome"}
+
+
+def _find_browser(reading: Reading) -> Token:
+    if reading.browser is not None:
+        return reading.browser
+    seen: dict[str, Token] = {}
+    for token in reading.tokens:
+        named = _browser_by_token(token, reading.hints)
+        if named is not None:
+            return named
+        seen[token[0]] = token
+    return _browser_by_seen(reading, seen)
+
+
+def _browser_by_token(token: Token, hints: set[str]) -> Token | None:
+    name, version = token
+    if name in _MOBILE_NAMES:
+        return _MOBILE_NAMES[name] if "mobile" in hints else name, version
+    if name in _SAME_NAMES:
+        return token
+    if name == "Silk":
+        return ("NetFront NX", None) if "playstation" in hints else ("Amazon Silk", version)
+    return ("Yandex Browser", version) if name == "YaBrowser" else None
+
+
+def _browser_by_seen(reading: Reading, seen: dict[str, Token]) -> Token:
+    hints, android = reading.hints, seen.get("Android")
+    if "Chrome" in seen:
+        return _chrome(seen["Chrome"][1], hints, android, webview="Version" in seen)
+    if android is not None:
+        return android
+    if "cfnetwork" in hints and reading.tokens:
+        return _network_library(reading.tokens)
+    if "safari" in hints:
+        name = "Mobile Safari" if "mobile" in hints and "mac" not in hints else "Safari"
+        return name, seen.get("Version", ("", None))[1]
+    name = "crawler" if "crawler" in hints else "Other"
+    return "Mobile Safari UI/WKWebView" if "ios" in hints else name, None
+
+
+def _network_library(tokens: list[Token]) -> Token:
+    if tokens[0][0] == "NetworkingExtension":
+        return "CFNetwork", tokens[1][1] if len(tokens) > 1 else None
+    return tokens[0]
+
+
+def _chrome(version: str | None, hints: set[str], android: Token | None, *, webview: bool) -> Token:
+    if webview:
+        return "Chrome Mobile WebView", version
+    if "mobile" in hints and version is not None and "huawei" not in hints:
+        return "Chrome Mobile", version
+    if version is None and android is not None:
+        return android
+    return "Chrome", version
+
+
+_WINDOWS_VERSIONS = {"5.1": "XP", "5.2": "XP", "6.0": "Vista", "6.1": "7", "6.3": "8.1", "10.0": "10"}
+_THREE_PARTS = {"YaBrowser", "Yandex Browser", "Opera", "Opera Mobile", "NetFront NX"}
+_VERSION_PARTS = re.compile("[_,.]")
+_LEADING_DIGITS = re.compile("[0-9]*")
+
+
+def _version(name: str, version: str | None) -> str:
+    if version is None:
+        return _NO_VERSION
+    if name == "Windows":
+        return _WINDOWS_VERSIONS.get(version, _NO_VERSION)
+    parts = _VERSION_PARTS.split(version)
+    if not parts[-1]:
+        parts.pop()
+    parts = parts[: 3 if name in _THREE_PARTS else 4]
+    if len(parts) > 1:
+        parts[1] = _LEADING_DIGITS.match(parts[1])[0]  # type: ignore[index]
+    return ".".join(parts) or _NO_VERSION
