@@ -2,10 +2,13 @@
 
 import os
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from asyncsdk.dev import DevServer
 
 # CI looks at the same examples each time: a new one is found by hand, and then kept as a test.
 settings.register_profile("ci", derandomize=True)
@@ -22,3 +25,10 @@ def vectors() -> Path:
     if not folder:
         pytest.skip("ASYNCSDK_VECTORS names no folder of recorded vectors")
     return Path(folder)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[DevServer]:
+    """A dev server that answers as the vendors do."""
+    async with DevServer(keep=100_000) as server:
+        yield server

@@ -118,9 +118,7 @@ def test_every_module_has_a_row(path: Path) -> None:
     assert row_of(unit_of(path)) >= 0
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in MODULES if is_pure(p)], ids=lambda path: str(path.relative_to(ROOT))
-)
+@pytest.mark.parametrize("path", [p for p in MODULES if is_pure(p)], ids=lambda path: str(path.relative_to(ROOT)))
 def test_pure_modules_import_nothing_that_acts(path: Path) -> None:
     assert not {name.split(".")[0] for name, _ in imports(path)} & IMPURE_IMPORTS
 

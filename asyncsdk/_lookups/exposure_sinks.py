@@ -8,9 +8,9 @@ import attrs
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._model.bundles import bundled, number_of
 from asyncsdk._model.events import Event
+from asyncsdk._model.exposures import Seen
 from asyncsdk._model.ids import Ids
 from asyncsdk._model.receipts import Delivery, Record, Status
-from asyncsdk._model.seen import Seen
 from asyncsdk._model.users import User, order_key
 from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.exposures import How, Recent, seen

@@ -8,8 +8,8 @@ from functools import partial
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._lifecycle import Lifecycle
 from asyncsdk._lookups.exposure_sinks import Put, Viewed, Way, viewers
+from asyncsdk._model.exposures import Exposure
 from asyncsdk._model.ids import Ids
-from asyncsdk._model.seen import Exposure
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.exposures import UNSAMPLED, USUAL, How, Recent, exposure_of, layer_exposure

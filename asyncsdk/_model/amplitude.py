@@ -21,7 +21,7 @@ import attrs
 import orjson
 
 from asyncsdk._model.encoding import to_json
-from asyncsdk._model.refusals import refuse
+from asyncsdk._model.validation import refuse
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 
 MOST_LEVELS = 40

@@ -34,7 +34,7 @@ from typing import Any
 
 import orjson
 
-from asyncsdk._model.refusals import named
+from asyncsdk._model.validation import named
 from asyncsdk.errors import InvalidEventError
 
 # What orjson takes.

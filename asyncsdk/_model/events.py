@@ -20,8 +20,8 @@ from typing import Any, TypedDict, Unpack
 import attrs
 
 from asyncsdk._model.amplitude import Identify, Revenue
-from asyncsdk._model.refusals import named, refuse
 from asyncsdk._model.users import User, as_user, line_of, text_id
+from asyncsdk._model.validation import named, refuse
 from asyncsdk.errors import InvalidEventError
 
 Properties = Mapping[str, Any]

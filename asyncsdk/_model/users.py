@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import attrs
 
-from asyncsdk._model.refusals import refuse
+from asyncsdk._model.validation import refuse
 from asyncsdk.errors import InvalidEventError
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import attrs
 
 from asyncsdk._model.reports import RulesetChange, RulesHealth
-from asyncsdk._refresh.cache import LONGEST_CALL, SafeCache
-from asyncsdk._refresh.changes import SECTIONS, compare
-from asyncsdk._refresh.lists import Lists
+from asyncsdk._refresh.guarded_cache import LONGEST_CALL, SafeCache
+from asyncsdk._refresh.id_lists import Lists
 from asyncsdk._refresh.polling import Episode, Fetcher, Pace, Polling, attempt, tell
+from asyncsdk._refresh.ruleset_diff import SECTIONS, compare
 from asyncsdk._rules.bootstrap import carry_views
 from asyncsdk._rules.language.country import Countries
 from asyncsdk._rules.language.overrides import Overrides

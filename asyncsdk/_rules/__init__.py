@@ -2,5 +2,5 @@
 
 A ruleset body becomes a `Ruleset` (`ruleset.py`); a name of it becomes a function on first use (`compile.py`);
 that function turns a user into an `Evaluation` (`evaluate.py`). What the language means was checked against
-statsig-python-core 0.24.0; where asyncsdk differs on purpose, the tests list it in `tests/rules/differences.py`.
+statsig-python-core 0.24.0; where asyncsdk differs on purpose, the tests list it in `tests/rules/known_differences.py`.
 """

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import orjson
 
-from asyncsdk._model.seen import Exposure, Seen, everyone
+from asyncsdk._model.exposures import Exposure, Seen, everyone
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import Evaluation, Exposed
 from asyncsdk._rules.language.values import as_object, text

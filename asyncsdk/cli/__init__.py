@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 
 from asyncsdk._version import __version__
-from asyncsdk.cli import demo, spool
+from asyncsdk.cli import spool
+from asyncsdk.cli.demo import command as demo
 
 COMMANDS: Mapping[str, ModuleType] = {"demo": demo, "spool": spool}
 """Subcommands by name: each with `SUMMARY`, `configure(parser)`, and `run(arguments)` for the exit code."""

@@ -2,7 +2,8 @@
 
 import logging
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -54,3 +55,22 @@ def log_lines(name: str, progress: Progress) -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
+
+
+@contextmanager
+def bar(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show how far something is; call what is given with how many more are done.
+
+    Args:
+        title: What is being done.
+        total: How many there are; None when that is not known.
+    """
+    try:
+        from rich.console import Console  # noqa: PLC0415 -- an extra
+        from rich.progress import Progress  # noqa: PLC0415 -- an extra
+    except ImportError:
+        yield lambda _: None
+        return
+    with Progress(console=Console(file=sys.stderr), transient=True) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda done: progress.advance(task, done)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import orjson
 
-from asyncsdk.cli._bar import bar
+from asyncsdk.cli._progress import bar
 from asyncsdk.stores import inspection
 from asyncsdk.stores.inspection import SpooledEvent
 

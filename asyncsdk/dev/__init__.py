@@ -13,9 +13,9 @@ be made to misbehave.
 """
 
 from asyncsdk.dev.amplitude import AmplitudeServer
-from asyncsdk.dev.exchange import ReceivedEvent
 from asyncsdk.dev.faults import Fault
-from asyncsdk.dev.ledger import ReceivedRequest
+from asyncsdk.dev.history import ReceivedRequest
+from asyncsdk.dev.messages import ReceivedEvent
 from asyncsdk.dev.rudderstack import RudderStackServer
 from asyncsdk.dev.server import DevServer
 from asyncsdk.dev.statsig import StatsigServer

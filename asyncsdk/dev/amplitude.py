@@ -13,7 +13,7 @@ import attrs
 import orjson
 
 from asyncsdk.dev.amplitude_events import check_events, judge
-from asyncsdk.dev.exchange import (
+from asyncsdk.dev.messages import (
     Answer,
     BrokenBodyError,
     Json,
@@ -26,7 +26,7 @@ from asyncsdk.dev.exchange import (
     json_answer,
     refuse_all,
 )
-from asyncsdk.dev.rates import Window
+from asyncsdk.dev.rate_limits import Window
 
 EVENT_LIMIT = 2000
 BODY_LIMITS = {"/2/httpapi": 1_000_000, "/batch": 20_000_000}

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from asyncsdk.dev.exchange import Json, ReceivedEvent, RefusedError
+from asyncsdk.dev.messages import Json, ReceivedEvent, RefusedError
 
 DEPTH_LIMIT = 40
 MIN_ID_LENGTH = 5

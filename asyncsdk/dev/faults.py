@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 import attrs
 import orjson
 
-from asyncsdk.dev.exchange import Answer, Json
-from asyncsdk.dev.ledger import ReceivedRequest
+from asyncsdk.dev.history import ReceivedRequest
+from asyncsdk.dev.messages import Answer, Json
 
 End: TypeAlias = Literal["answer", "refuse", "reset", "close", "truncate", "hang"]
 Predicate: TypeAlias = Callable[[ReceivedRequest], bool]

@@ -11,7 +11,7 @@ import re
 
 import orjson
 
-from asyncsdk.dev.exchange import BrokenBodyError, Json
+from asyncsdk.dev.messages import BrokenBodyError, Json
 
 _LONG_NUMBER = re.compile(rb"\d{16}")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")

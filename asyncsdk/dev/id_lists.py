@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import attrs
 
-from asyncsdk.dev.exchange import TEXT, Answer, Json
+from asyncsdk.dev.messages import TEXT, Answer, Json
 
 _RANGE = re.compile(r"(?:bytes=)?(\d{0,18})-(\d{0,18})")
 

@@ -17,8 +17,8 @@ from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.language.shared_context import Surroundings
 from asyncsdk._rules.loading import load_now
 from asyncsdk._rules.ruleset import Ruleset, empty_ruleset
-from asyncsdk.dev.exchange import Answer, Json
-from asyncsdk.dev.rule_versions import Version
+from asyncsdk.dev.messages import Answer, Json
+from asyncsdk.dev.ruleset_versions import Version
 
 _HASHES: Mapping[str, Literal["djb2", "sha256", "none"]] = {"djb2": "djb2", "none": "none"}
 _TEXTS = {

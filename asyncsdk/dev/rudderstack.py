@@ -18,7 +18,7 @@ import attrs
 import orjson
 
 from asyncsdk.dev import go_json
-from asyncsdk.dev.exchange import (
+from asyncsdk.dev.messages import (
     TEXT,
     Answer,
     BrokenBodyError,
@@ -32,7 +32,7 @@ from asyncsdk.dev.exchange import (
     json_answer,
     refuse_all,
 )
-from asyncsdk.dev.rates import Window
+from asyncsdk.dev.rate_limits import Window
 
 CALLS = ("identify", "track", "page", "screen", "group", "alias", "merge")
 BODY_LIMIT = 4_096_000

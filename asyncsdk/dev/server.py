@@ -9,13 +9,13 @@ from typing import Self
 
 from aiohttp import web
 
-from asyncsdk.dev import wire
+from asyncsdk.dev import http as wire
 from asyncsdk.dev.amplitude import AmplitudeServer
-from asyncsdk.dev.exchange import TEXT, Answer, ReceivedEvent, Route, VendorServer
 from asyncsdk.dev.faults import Fault, FaultBook, Standing
-from asyncsdk.dev.ledger import Ledger, ReceivedRequest
+from asyncsdk.dev.history import Ledger, ReceivedRequest
+from asyncsdk.dev.messages import TEXT, Answer, ReceivedEvent, Route, VendorServer
 from asyncsdk.dev.rudderstack import RudderStackServer
-from asyncsdk.dev.rule_source import RulesetSource, RulesetWatch
+from asyncsdk.dev.ruleset_watch import RulesetSource, RulesetWatch
 from asyncsdk.dev.statsig import StatsigServer
 from asyncsdk.dev.statsig_rules import StatsigRulesServer
 from asyncsdk.errors import AsyncSDKError, ConfigurationError

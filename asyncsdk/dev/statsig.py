@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import attrs
 import orjson
 
-from asyncsdk.dev.exchange import (
+from asyncsdk.dev.messages import (
     Answer,
     BrokenBodyError,
     Json,
@@ -22,7 +22,7 @@ from asyncsdk.dev.exchange import (
     gunzip,
     json_answer,
 )
-from asyncsdk.dev.rates import Window
+from asyncsdk.dev.rate_limits import Window
 
 EVENT_ID = "asyncsdk_event_id"
 """Key in an event's `metadata` that names it; Statsig itself recognises no copies."""

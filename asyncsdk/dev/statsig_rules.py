@@ -12,12 +12,12 @@ from typing import TypeAlias
 import attrs
 import orjson
 
-from asyncsdk.dev.exchange import Answer, Json, RefusedError, Request, Route, json_answer
 from asyncsdk.dev.id_lists import IdList, manifest, serve
 from asyncsdk.dev.initialize import Evaluator
-from asyncsdk.dev.rates import Window
-from asyncsdk.dev.rule_forms import Form
-from asyncsdk.dev.rule_versions import Version, next_version
+from asyncsdk.dev.messages import Answer, Json, RefusedError, Request, Route, json_answer
+from asyncsdk.dev.rate_limits import Window
+from asyncsdk.dev.ruleset_formats import Form
+from asyncsdk.dev.ruleset_versions import Version, next_version
 from asyncsdk.dev.statsig import error_answer
 
 _NEW_PROJECT = b'{"feature_gates":{},"dynamic_configs":{},"layer_configs":{}}'

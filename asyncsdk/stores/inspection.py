@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 
 from asyncsdk._model.blocks import BlockError, unpack
-from asyncsdk.stores.sqlite import ownership
+from asyncsdk.stores.sqlite import file_lock as ownership
 from asyncsdk.stores.sqlite.database import Database
 from asyncsdk.stores.sqlite.rows import NewRow
 

@@ -11,8 +11,8 @@ from typing import Any, Literal, Protocol, Self, runtime_checkable
 import attrs
 
 from asyncsdk._model.events import Event
+from asyncsdk._model.exposures import Seen
 from asyncsdk._model.reports import Purpose
-from asyncsdk._model.seen import Seen
 from asyncsdk._model.users import User
 from asyncsdk.errors import ConfigurationError
 

@@ -30,7 +30,7 @@ from asyncsdk._model.events import (
     Track,
 )
 from asyncsdk._model.events import time_ms as moment
-from asyncsdk._model.seen import Seen
+from asyncsdk._model.exposures import Seen
 from asyncsdk._model.users import User, text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError

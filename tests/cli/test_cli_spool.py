@@ -11,7 +11,7 @@ import pytest
 from stores.spools import Process, block, dead
 
 from asyncsdk.cli import main
-from asyncsdk.cli._bar import bar
+from asyncsdk.cli._progress import bar
 from asyncsdk.stores import inspection
 
 

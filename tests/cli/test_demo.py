@@ -9,12 +9,12 @@ import pytest
 
 from asyncsdk import Client
 from asyncsdk.cli import main
-from asyncsdk.cli._accounts import audit
-from asyncsdk.cli._notebook import Notebook
 from asyncsdk.cli._progress import Progress
-from asyncsdk.cli._street import Street
-from asyncsdk.cli._traffic import Phase, Visit, looking
-from asyncsdk.cli.demo import may_be_bold, play, show
+from asyncsdk.cli.demo.audit import audit
+from asyncsdk.cli.demo.command import may_be_bold, play, show
+from asyncsdk.cli.demo.recorder import Notebook
+from asyncsdk.cli.demo.scenario import Phase, Visit, looking
+from asyncsdk.cli.demo.simulation import Street
 from asyncsdk.dev import DevServer
 
 

@@ -1,9 +1,9 @@
 """Tables and paragraphs."""
 
 from asyncsdk import DestinationReport, Report
-from asyncsdk.cli._accounts import Books, Seen
-from asyncsdk.cli._demo_report import chapters
 from asyncsdk.cli._tables import paragraph, table
+from asyncsdk.cli.demo.audit import Books, Seen
+from asyncsdk.cli.demo.report import chapters
 
 
 def test_numbers_stand_right_and_text_left() -> None:

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from helpers import ADA, amplitude, quick, rudderstack
 
 from asyncsdk import Client, Next, Payload
 from asyncsdk.dev import DevServer, Fault
-from client.conftest import ADA, amplitude, quick, rudderstack
 
 Use = Callable[[Client], Awaitable[Any]]
 MOST_TURNS = 200

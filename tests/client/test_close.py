@@ -4,10 +4,10 @@ import asyncio
 import time
 
 import pytest
+from helpers import amplitude, rudderstack, statsig
 
 from asyncsdk import Client, ConfigurationError, Limits
 from asyncsdk.dev import DevServer, Fault
-from client.conftest import amplitude, rudderstack, statsig
 
 TIMEOUT = 2.0
 # A busy machine's share; benchmarks/close.py says how late it is on a quiet one.

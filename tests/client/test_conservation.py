@@ -5,12 +5,12 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from helpers import amplitude, quick, rudderstack, statsig
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asyncsdk import Client, Receipt
 from asyncsdk.dev import DevServer, Fault
-from client.conftest import amplitude, quick, rudderstack, statsig
 
 VENDORS = ("rudderstack", "amplitude", "statsig")
 USERS = ("user-0", "user-1", "user-2")

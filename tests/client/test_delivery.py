@@ -8,12 +8,12 @@ from typing import Any
 import attrs
 import orjson
 import pytest
+from helpers import ADA, amplitude, quick, rudderstack, statsig
 
 from asyncsdk import Alias, Client, InvalidEventError, RudderStack, Track, User
 from asyncsdk._model.events import Event
 from asyncsdk.dev import DevServer, Fault, ReceivedRequest
 from asyncsdk.vendors._base import Refusal, Request, Response, Verdict
-from client.conftest import ADA, amplitude, quick, rudderstack, statsig
 
 
 def names(server: DevServer, vendor: str) -> list[str]:

@@ -11,6 +11,7 @@ import warnings
 from typing import Any
 
 import pytest
+from helpers import ADA, amplitude, quick, rudderstack, statsig
 
 from asyncsdk import (
     Amplitude,
@@ -30,7 +31,6 @@ from asyncsdk._delivery.circuit import Circuit
 from asyncsdk._lifecycle import Lifecycle
 from asyncsdk._model.receipts import Record
 from asyncsdk.dev import DevServer, Fault
-from client.conftest import ADA, amplitude, quick, rudderstack, statsig
 
 
 async def test_an_event_larger_than_the_queue_is_refused_at_once(server: DevServer) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from helpers import ADA, amplitude, quick, rudderstack, statsig
 
 from asyncsdk import Client, ConfigurationError, Delivery, Exchange, Rules
 from asyncsdk.dev import DevServer, Fault
-from client.conftest import ADA, amplitude, quick, rudderstack, statsig
 
 
 def watching(client: Client) -> list[Exchange]:

@@ -9,10 +9,10 @@ import time
 import warnings
 
 import pytest
+from helpers import ADA, amplitude, quick, rudderstack, statsig
 
 from asyncsdk import Client, ClientClosedError, ConfigurationError, ForkedProcessError, Track, WrongEventLoopError
 from asyncsdk.dev import DevServer, Fault
-from client.conftest import ADA, amplitude, quick, rudderstack, statsig
 
 
 def test_a_client_is_made_without_a_loop(server_url: str = "http://127.0.0.1:9") -> None:

@@ -9,11 +9,11 @@ import threading
 from typing import Any
 
 import pytest
+from helpers import ADA, quick, rudderstack
 
 from asyncsdk import Client
 from asyncsdk._client.signals import SignalDrain
 from asyncsdk.dev import DevServer, Fault
-from client.conftest import ADA, quick, rudderstack
 
 
 async def test_the_hosts_handler_still_runs_and_the_queue_is_sent(server: DevServer) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import ADA, amplitude, quick, rudderstack, statsig
 
 from asyncsdk import (
     Client,
@@ -29,7 +30,6 @@ from asyncsdk._model.receipts import Record
 from asyncsdk._model.spooling import SpoolError
 from asyncsdk.dev import DevServer, Fault
 from asyncsdk.stores import SqliteSpool
-from client.conftest import ADA, amplitude, quick, rudderstack, statsig
 
 
 @asynccontextmanager

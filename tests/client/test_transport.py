@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator
 import pytest
 import trustme
 from aiohttp import web
+from helpers import ADA, quick, rudderstack
 
 from asyncsdk import Client
 from asyncsdk._transport import MOST_ANSWER_BYTES, Transport, _Resolver, _zlib_gzip, in_thread
 from asyncsdk.dev import DevServer, Fault
 from asyncsdk.vendors._base import Limits, Request
-from client.conftest import ADA, quick, rudderstack
 
 
 @pytest.fixture

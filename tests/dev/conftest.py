@@ -8,9 +8,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from vendor_sdks import NODE_PACKAGES
 
 from asyncsdk.dev import DevServer
+from dev.vendor_sdks import NODE_PACKAGES
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from asyncsdk.dev.amplitude import AmplitudeServer
-from asyncsdk.dev.exchange import MAX_BODY, Answer, Request
+from asyncsdk.dev.messages import MAX_BODY, Answer, Request
 
 JSON = {"content-type": "application/json; charset=UTF-8"}
 ADA = {"event_type": "Order", "user_id": "ada-1", "insert_id": "i-1"}

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rulesets import as_bytes, rule, ruleset, spec
 
 from asyncsdk.dev import AmplitudeServer, RudderStackServer, StatsigRulesServer, StatsigServer
-from asyncsdk.dev.exchange import Request, VendorServer
-from asyncsdk.dev.rule_versions import next_version
+from asyncsdk.dev.messages import Request, VendorServer
+from asyncsdk.dev.ruleset_versions import next_version
+from dev.rulesets import as_bytes, rule, ruleset, spec
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 LEAF = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | TEXT

@@ -6,12 +6,12 @@ from typing import Any
 
 import orjson
 import pytest
-from rulesets import OFF, ON, as_bytes, rule, ruleset, spec
 
 import asyncsdk.dev
-from asyncsdk.dev.exchange import Answer, Request
-from asyncsdk.dev.rule_versions import next_version
+from asyncsdk.dev.messages import Answer, Request
+from asyncsdk.dev.ruleset_versions import next_version
 from asyncsdk.dev.statsig_rules import StatsigRulesServer
+from dev.rulesets import OFF, ON, as_bytes, rule, ruleset, spec
 
 SPECS = "/v2/download_config_specs/secret-1.json"
 

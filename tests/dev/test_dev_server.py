@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from asyncsdk.dev import AmplitudeServer, DevServer, Fault
-from asyncsdk.dev.exchange import MAX_BODY
+from asyncsdk.dev.messages import MAX_BODY
 from asyncsdk.errors import AsyncSDKError, ConfigurationError
 
 KEY = {"api_key": "key"}

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from asyncsdk.dev.exchange import MAX_BODY, Answer, Request
+from asyncsdk.dev.messages import MAX_BODY, Answer, Request
 from asyncsdk.dev.statsig import EVENT_ID, StatsigServer
 
 KEY = {"statsig-api-key": "secret-1"}

@@ -7,11 +7,11 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
-from vendor_sdks import run, run_python
 
 from asyncsdk.dev import DevServer
-from asyncsdk.dev.rule_forms import as_v1
+from asyncsdk.dev.ruleset_formats import as_v1
 from asyncsdk.examples import aiohttp_shop
+from dev.vendor_sdks import run, run_python
 
 pytestmark = [pytest.mark.oracle, pytest.mark.process, pytest.mark.timeout(240)]
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from vendor_sdks import run, run_python
 
 from asyncsdk.dev import DevServer, ReceivedEvent
+from dev.vendor_sdks import run, run_python
 
 pytestmark = [pytest.mark.oracle, pytest.mark.process, pytest.mark.timeout(240)]
 

@@ -58,6 +58,9 @@ class Box:
 class FarAway(tzinfo):
     """A time zone of a library that orjson does not know."""
 
+    def __repr__(self) -> str:
+        return "FarAway()"
+
     def utcoffset(self, _: datetime | None) -> timedelta:
         return timedelta(hours=1)
 

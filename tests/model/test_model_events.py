@@ -57,9 +57,7 @@ ADA = User("ada-1")
         LogEvent(ADA, "add_to_cart", "19.99"),
         RawEvent({"event_type": "e", "time": 0, "event_properties": None, "groups": {"org": "a"}}, ADA),
         Track(ADA, "x", context={"ip": "1.2.3.4"}, message_id="m", timestamp=datetime.fromisoformat("2026-01-01")),
-        Track(
-            ADA, "x", integrations={"All": False, "Amplitude": True, "Statsig": {"value": 1}}, extra={"any": object()}
-        ),
+        Track(ADA, "x", integrations={"All": False, "Amplitude": True, "Statsig": {"value": 1}}, extra={"any": {1, 2}}),
     ],
     ids=str,
 )

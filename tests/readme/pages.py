@@ -9,6 +9,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+MAP = ROOT / "asyncsdk" / "README.md"
 VENDORS = ROOT / "asyncsdk/vendors/README.md"
 INTEGRATIONS = ROOT / "asyncsdk/integrations/README.md"
 OPENFEATURE = ROOT / "asyncsdk/integrations/openfeature/README.md"

@@ -26,13 +26,13 @@ from asyncsdk import (
     Track,
     User,
 )
+from asyncsdk._model.exposures import Seen
 from asyncsdk._model.results import Details
-from asyncsdk._model.seen import Seen
 from asyncsdk._refresh.refresher import BOOTSTRAP, CACHE, NETWORK, NO_VALUES, UNINITIALIZED
 from asyncsdk._rules.compiler.evaluate import PERSISTED
 from asyncsdk.vendors._answers import by_status
 from asyncsdk.vendors._base import Destination, Refusal, Response
-from readme.pages import PAGES, README, ROOT, VENDORS, section, spans, table
+from readme.pages import MAP, PAGES, README, ROOT, VENDORS, section, spans, table
 
 DESTINATIONS: dict[str, Destination] = {
     "RudderStack": RudderStack("key", "https://plane.example.com"),
@@ -222,7 +222,7 @@ def test_every_promise_names_a_test_that_exists() -> None:
 
 
 def test_the_layout_names_what_exists() -> None:
-    picture = section(README, "How it is built").split("```")[1]
+    picture = section(MAP, "Layout").split("```")[1]
     folders = [ROOT]
     for line in picture.strip().splitlines():
         stem = line.lstrip("│├└─ ")

@@ -10,10 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from worlds import MYSTERY, NOBODY, PUBLIC, Json, config, experiment, fails, gate, layer, passes, rule, ruleset, user
 
 from asyncsdk import Client, Limits, Rules, Statsig
 from asyncsdk.dev import DevServer
+from rules.rulesets import (
+    MYSTERY,
+    NOBODY,
+    PUBLIC,
+    Json,
+    config,
+    experiment,
+    fails,
+    gate,
+    layer,
+    passes,
+    rule,
+    ruleset,
+    user,
+)
 
 GOLDEN = Path(__file__).with_name("recorded_core_events.json")
 ENDLESS = "endless"

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import orjson
 import pytest
-from agents import AGENTS
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds import PUBLIC, around, condition, gate, loaded, rule, ruleset
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.language.user_agent import UserAgent, parse
+from rules.agents import AGENTS
+from rules.rulesets import PUBLIC, around, condition, gate, loaded, rule, ruleset
 
 RECORDED = orjson.loads((Path(__file__).parent / "recorded_agents.json").read_bytes())
 

@@ -4,13 +4,27 @@ from typing import Any
 
 import orjson
 import pytest
-from counting import CountedBytes, steps
-from worlds import PUBLIC, Json, around, condition, config, experiment, fails, gate, loaded, passes, rule, ruleset, user
 
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.explain import explain
 from asyncsdk._rules.json_slicer import walk
 from asyncsdk._rules.language.operators import OPERATORS
+from rules.call_counts import CountedBytes, steps
+from rules.rulesets import (
+    PUBLIC,
+    Json,
+    around,
+    condition,
+    config,
+    experiment,
+    fails,
+    gate,
+    loaded,
+    passes,
+    rule,
+    ruleset,
+    user,
+)
 
 ADA, BOB = user({"userID": "ada"}), user({"userID": "bob"})
 COUNT = 40

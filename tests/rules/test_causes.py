@@ -4,7 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from worlds import (
+
+from asyncsdk._model.users import User
+from asyncsdk._rules import public_results as views
+from asyncsdk._rules.language.overrides import Overrides
+from asyncsdk._rules.sticky import assign
+from rules.rulesets import (
     MYSTERY,
     NOBODY,
     PUBLIC,
@@ -20,11 +25,6 @@ from worlds import (
     rule,
     ruleset,
 )
-
-from asyncsdk._model.users import User
-from asyncsdk._rules import public_results as views
-from asyncsdk._rules.language.overrides import Overrides
-from asyncsdk._rules.sticky import assign
 
 ADA = User("ada", country="NL")
 DUTCH = field("country", "any", ["NL"])

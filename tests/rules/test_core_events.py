@@ -4,7 +4,10 @@ from pathlib import Path
 
 import orjson
 import pytest
-from core_events import (
+
+from asyncsdk import Rules, Statsig
+from asyncsdk.vendors._base import ListFile
+from rules.core_events import (
     CALLS,
     EVERYONE,
     GOLDEN,
@@ -18,10 +21,7 @@ from core_events import (
     ask_core,
     without_times,
 )
-from worlds import Json
-
-from asyncsdk import Rules, Statsig
-from asyncsdk.vendors._base import ListFile
+from rules.rulesets import Json
 
 
 def expected(theirs: list[Json]) -> list[Json]:

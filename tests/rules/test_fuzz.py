@@ -7,9 +7,6 @@ from typing import Any
 
 import orjson
 import pytest
-from counting import steps
-from sample import WORLD
-from worlds import around, user
 
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.explain import explain
@@ -17,6 +14,9 @@ from asyncsdk._rules.language.specs import MalformedError
 from asyncsdk._rules.loading import load_now
 from asyncsdk._rules.parameters import parameter
 from asyncsdk._rules.sticky import Enforced, assign
+from rules.call_counts import steps
+from rules.rulesets import around, user
+from rules.sample_project import WORLD
 
 ROUNDS = int(os.environ.get("ASYNCSDK_FUZZ_ROUNDS", "40"))
 LONG = "1" * 50_000 + "x"

@@ -6,7 +6,13 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds import (
+
+from asyncsdk._model.users import User
+from asyncsdk._rules.json_slicer import walk
+from asyncsdk._rules.language.specs import MalformedError
+from asyncsdk._rules.loading import finish, load, load_now, release, supersedes
+from asyncsdk._rules.ruleset import empty_ruleset
+from rules.rulesets import (
     NOBODY,
     PUBLIC,
     around,
@@ -22,12 +28,6 @@ from worlds import (
     rule,
     ruleset,
 )
-
-from asyncsdk._model.users import User
-from asyncsdk._rules.json_slicer import walk
-from asyncsdk._rules.language.specs import MalformedError
-from asyncsdk._rules.loading import finish, load, load_now, release, supersedes
-from asyncsdk._rules.ruleset import empty_ruleset
 
 ADA = User("ada")
 texts = st.text(st.sampled_from('{}[]",:\\ab\n '), max_size=8)

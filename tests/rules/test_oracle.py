@@ -4,20 +4,20 @@ from typing import Any
 
 import orjson
 import pytest
-from agents import AGENTS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import EXPERIMENTS, GATES, LAYERS, rulesets, users
-from worlds import PUBLIC, around, condition, experiment, gate, layer, loaded, passes, rule, ruleset, user
 
 from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.exposures import as_json
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.user_agent import parse
 from asyncsdk._rules.ruleset import Ruleset
+from rules.agents import AGENTS
+from rules.rulesets import PUBLIC, around, condition, experiment, gate, layer, loaded, passes, rule, ruleset, user
+from rules.strategies import EXPERIMENTS, GATES, LAYERS, rulesets, users
 
 pytest.importorskip("statsig_python_core")
-from oracle import Oracle, as_core
+from rules.oracle import Oracle, as_core
 
 pytestmark = [pytest.mark.oracle, pytest.mark.timeout(120)]
 EXAMPLES = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))

@@ -5,7 +5,18 @@ from typing import Any
 import attrs
 import orjson
 import pytest
-from worlds import (
+
+from asyncsdk._model.results import Details, DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
+from asyncsdk._model.users import User
+from asyncsdk._rules import public_results as views
+from asyncsdk._rules.bootstrap import client_response, client_view
+from asyncsdk._rules.explain import explain
+from asyncsdk._rules.exposures import USUAL, Recent, exposure_of, layer_exposure
+from asyncsdk._rules.language.buckets import djb2
+from asyncsdk._rules.language.overrides import Overrides
+from asyncsdk._rules.loading import load_now
+from asyncsdk._rules.ruleset import Ruleset, empty_ruleset
+from rules.rulesets import (
     MYSTERY,
     NOBODY,
     NOW_MS,
@@ -25,17 +36,6 @@ from worlds import (
     rule,
     ruleset,
 )
-
-from asyncsdk._model.results import Details, DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
-from asyncsdk._model.users import User
-from asyncsdk._rules import public_results as views
-from asyncsdk._rules.bootstrap import client_response, client_view
-from asyncsdk._rules.explain import explain
-from asyncsdk._rules.exposures import USUAL, Recent, exposure_of, layer_exposure
-from asyncsdk._rules.language.buckets import djb2
-from asyncsdk._rules.language.overrides import Overrides
-from asyncsdk._rules.loading import load_now
-from asyncsdk._rules.ruleset import Ruleset, empty_ruleset
 
 ADA = User("ada", email="ada@example.com", country="NL")
 GATES = {

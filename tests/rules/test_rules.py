@@ -1,7 +1,10 @@
 """What rules mean: order, percentages, nesting, segments, delegation, and the traps of the language."""
 
 import pytest
-from worlds import (
+
+from asyncsdk._model.users import User
+from asyncsdk._rules.language.buckets import bucketer, list_entry
+from rules.rulesets import (
     MYSTERY,
     NOBODY,
     NOW_MS,
@@ -20,9 +23,6 @@ from worlds import (
     rule,
     ruleset,
 )
-
-from asyncsdk._model.users import User
-from asyncsdk._rules.language.buckets import bucketer, list_entry
 
 ADA = User("ada", email="ada@example.com", country="NL")
 

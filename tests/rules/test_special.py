@@ -4,7 +4,13 @@ from typing import Any
 
 import attrs
 import pytest
-from worlds import (
+
+from asyncsdk._model.users import User
+from asyncsdk._rules.language.overrides import Group, Overrides
+from asyncsdk._rules.parameters import parameter
+from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk._rules.sticky import Assigned, Enforced, assign, storage_key, storage_keys
+from rules.rulesets import (
     MYSTERY,
     NOBODY,
     NOW_MS,
@@ -21,12 +27,6 @@ from worlds import (
     rule,
     ruleset,
 )
-
-from asyncsdk._model.users import User
-from asyncsdk._rules.language.overrides import Group, Overrides
-from asyncsdk._rules.parameters import parameter
-from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk._rules.sticky import Assigned, Enforced, assign, storage_key, storage_keys
 
 ADA = User("ada")
 GATES = {"g": gate(rule("rg", [PUBLIC])), "shut": gate()}

@@ -6,16 +6,17 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
-from strategies import EXPERIMENTS, LAYERS, rulesets, users
-from worlds import Json, around, loaded, user
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.sticky import Enforced, Saved, assign, storage_key, storage_keys
+from rules.rulesets import Json, around, loaded, user
+from rules.strategies import EXPERIMENTS, LAYERS, rulesets, users
 
 pytest.importorskip("statsig_python_core")
-from oracle import Oracle, Storage, as_core
 from statsig_python_core import ExperimentEvaluationOptions, LayerEvaluationOptions
+
+from rules.oracle import Oracle, Storage, as_core
 
 pytestmark = [pytest.mark.oracle, pytest.mark.timeout(120)]
 NAMES = [("experiment", name) for name in EXPERIMENTS] + [("layer", name) for name in LAYERS]

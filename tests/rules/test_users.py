@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import around, condition, gate, loaded, of_gates, rule, ruleset
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.language.operators import OPERATORS
+from rules.rulesets import around, condition, gate, loaded, of_gates, rule, ruleset
 
 
 def sees(name: str | None, user: User, target: Any = "x", **options: Any) -> bool:

@@ -5,7 +5,6 @@ from typing import Any
 
 import orjson
 import pytest
-from worlds import Json, around, compile_all, experiment, gate, loaded, ruleset, user
 
 from asyncsdk import Client, Rules, Statsig
 from asyncsdk._model.users import User
@@ -18,6 +17,7 @@ from asyncsdk._rules.language.user_agent import parse
 from asyncsdk._rules.language.values import as_object, instant, integer, number, text
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.sticky import Enforced, assign
+from rules.rulesets import Json, around, compile_all, experiment, gate, loaded, ruleset, user
 
 _KINDS = {"dynamic_config": "config"}
 LISTED = {list_entry(unit) for unit in ("abc", "9", "u", "true", "10")}

@@ -14,7 +14,9 @@ import pytest
 from asyncsdk import ConfigurationError
 from asyncsdk._model.spooling import Settled, SpoolError
 from asyncsdk.stores import SqliteSpool
-from asyncsdk.stores.sqlite import opened, ownership, room
+from asyncsdk.stores.sqlite import disk_space as room
+from asyncsdk.stores.sqlite import file_lock as ownership
+from asyncsdk.stores.sqlite import open_file as opened
 from stores.spools import NOW, Process, block, dead, spool
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from client.conftest import ADA, amplitude, quick
+from helpers import ADA, amplitude, quick
 
 from asyncsdk import Client
 from asyncsdk.dev import DevServer, Fault

@@ -7,7 +7,6 @@ from typing import Any
 import attrs
 import orjson
 import pytest
-from vendors.sample import ADA, MESSAGE_ID, NOW, NOW_MS, event
 
 from asyncsdk._model.amplitude import Identify, IngestionMetadata, Plan, Revenue
 from asyncsdk._model.events import Alias, Group, IdentifyEvent, LogEvent, Page, Screen, Track, raw_event
@@ -16,6 +15,7 @@ from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Limits, Refusal
 from asyncsdk.vendors.amplitude import Amplitude
+from vendors.sample_events import ADA, MESSAGE_ID, NOW, NOW_MS, event
 
 AMPLITUDE = Amplitude("api-key")
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 import pytest
-from vendors.sample import event
 
 from asyncsdk._model.amplitude import Identify, Revenue
 from asyncsdk._model.events import Event, Group, IdentifyEvent, Track, raw_event
@@ -18,6 +17,7 @@ from asyncsdk._model.users import User
 from asyncsdk.errors import InvalidEventError
 from asyncsdk.vendors._base import Response, Verdict
 from asyncsdk.vendors.amplitude import Amplitude
+from vendors.sample_events import event
 
 AMPLITUDE = Amplitude("api-key")
 ALPHA = User("user-alpha", device_id="device-1")

@@ -11,7 +11,6 @@ from typing import Any
 import attrs
 import orjson
 import pytest
-from vendors.sample import ADA, EVENTS, MESSAGE_ID, NOW, NOW_MS, event, framed
 
 from asyncsdk._model.amplitude import Identify, Revenue
 from asyncsdk._model.events import (
@@ -31,6 +30,7 @@ from asyncsdk._version import __version__
 from asyncsdk.errors import InvalidEventError
 from asyncsdk.vendors._base import Refusal, Response, Verdict
 from asyncsdk.vendors.rudderstack import RudderStack
+from vendors.sample_events import ADA, EVENTS, MESSAGE_ID, NOW, NOW_MS, event, framed
 
 RUDDERSTACK = RudderStack("write-key", "https://plane.example.com")
 LIBRARY = {"name": "asyncsdk", "version": __version__}

@@ -5,10 +5,10 @@ from typing import Any
 
 import attrs
 import pytest
-from vendors.sample import NOW_MS, destination_classes, make
 
 from asyncsdk import Amplitude, Limits, RudderStack, Rules, Statsig
 from asyncsdk.errors import ConfigurationError
+from vendors.sample_events import NOW_MS, destination_classes, make
 
 every_kind = pytest.mark.parametrize("kind", destination_classes(), ids=lambda kind: kind.__name__)
 

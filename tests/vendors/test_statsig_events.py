@@ -11,16 +11,16 @@ from uuid import UUID
 import attrs
 import orjson
 import pytest
-from vendors.sample import MESSAGE_ID, NOW_MS, event
 
 from asyncsdk._model.amplitude import Revenue
 from asyncsdk._model.events import Alias, Group, IdentifyEvent, LogEvent, Page, Screen, Track, raw_event
-from asyncsdk._model.seen import Exposure
+from asyncsdk._model.exposures import Exposure
 from asyncsdk._model.users import User
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 from asyncsdk.vendors._base import Refusal, Response, Verdict
 from asyncsdk.vendors.statsig import Statsig, events
+from vendors.sample_events import MESSAGE_ID, NOW_MS, event
 
 STATSIG = Statsig("secret-key", session_id="session-1")
 BOB = User("bob-7")

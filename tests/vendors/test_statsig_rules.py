@@ -182,7 +182,7 @@ def test_when_statsig_itself_is_asked(settings: Any, failures: int, is_first: bo
         {"id_lists_url": "https://user:password@example.com"},
         {"bootstrap": "rules.json"},
         {"bootstrap": 7},
-        {"bootstrap": {"a": object()}},
+        {"bootstrap": {"a": 1j}},
     ],
     ids=repr,
 )

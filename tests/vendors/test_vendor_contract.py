@@ -9,15 +9,15 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from vendors.sample import ADA, EVENTS, KEY, MESSAGE_ID, NOW_MS, destination_classes, event, framed, make
-from vendors.strategies import events, json_values
 
 from asyncsdk._model.amplitude import Identify
 from asyncsdk._model.events import Event, IdentifyEvent, Track
-from asyncsdk._model.seen import Seen
+from asyncsdk._model.exposures import Seen
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 from asyncsdk.vendors._base import Limits, Refusal, Response, TakesExposures
 from asyncsdk.vendors.statsig import Statsig
+from vendors.sample_events import ADA, EVENTS, KEY, MESSAGE_ID, NOW_MS, destination_classes, event, framed, make
+from vendors.strategies import events, json_values
 
 DESTINATIONS = [make(kind) for kind in destination_classes()]
 SPECIAL = {"Amplitude": {"use_batch": True, "min_id_length": 1}, "Statsig": {"message_ids": True}}

@@ -4,18 +4,18 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from vendors.sample import EVENTS, MESSAGE_ID, NOW_MS, make
-from vendors.strategies import events
 
 from asyncsdk._model.events import Event, check
 from asyncsdk.dev.amplitude import AmplitudeServer
-from asyncsdk.dev.exchange import Request as Received
+from asyncsdk.dev.messages import Request as Received
 from asyncsdk.dev.rudderstack import RudderStackServer
 from asyncsdk.dev.statsig import StatsigServer
 from asyncsdk.vendors._base import Refusal, Response, Verdict
 from asyncsdk.vendors.amplitude import Amplitude
 from asyncsdk.vendors.rudderstack import RudderStack
 from asyncsdk.vendors.statsig import Statsig
+from vendors.sample_events import EVENTS, MESSAGE_ID, NOW_MS, make
+from vendors.strategies import events
 
 PAIRS = [(Amplitude, AmplitudeServer), (RudderStack, RudderStackServer), (Statsig, StatsigServer)]
 every_vendor = pytest.mark.parametrize(("kind", "server"), PAIRS, ids=lambda kind: kind.__name__)

@@ -16,9 +16,10 @@ from asyncsdk._model.spooling import (
     StoredBlock,
     Usage,
 )
-from asyncsdk.stores.sqlite import ownership
+from asyncsdk.stores.sqlite import file_lock as ownership
 from asyncsdk.stores.sqlite.database import Database, UnknownVersionError
-from asyncsdk.stores.sqlite.opened import (
+from asyncsdk.stores.sqlite.disk_space import Room
+from asyncsdk.stores.sqlite.open_file import (
     DISK_FULL,
     DamagedError,
     Opened,
@@ -29,10 +30,9 @@ from asyncsdk.stores.sqlite.opened import (
     name_of,
     open_file,
 )
-from asyncsdk.stores.sqlite.room import Room
+from asyncsdk.stores.sqlite.open_files import Shelf
 from asyncsdk.stores.sqlite.rows import DeadRow, NewRow, Row
 from asyncsdk.stores.sqlite.settings import SqliteSpool
-from asyncsdk.stores.sqlite.shelf import Shelf
 
 
 class SqliteFiles:

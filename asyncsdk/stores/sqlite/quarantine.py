@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from asyncsdk.stores.sqlite.ownership import Claim, companions
+from asyncsdk.stores.sqlite.file_lock import Claim, companions
 from asyncsdk.stores.sqlite.rows import Row
 
 FOLDER = "quarantine"

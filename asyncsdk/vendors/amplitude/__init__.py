@@ -20,7 +20,7 @@ from asyncsdk._model.bundles import BETWEEN
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.events import Event, Track
 from asyncsdk._model.events import time_ms as moment
-from asyncsdk._model.seen import Seen
+from asyncsdk._model.exposures import Seen
 from asyncsdk._model.users import User, text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError

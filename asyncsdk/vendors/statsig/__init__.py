@@ -8,7 +8,7 @@ import attrs
 import orjson
 
 from asyncsdk._model.events import Event
-from asyncsdk._model.seen import Everyone, everyone
+from asyncsdk._model.exposures import Everyone, everyone
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Limits, ListFile, Overflow, Refusal, Request, Response, Verdict
 from asyncsdk.vendors._settings import (

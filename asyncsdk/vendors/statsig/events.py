@@ -26,7 +26,7 @@ from asyncsdk._model.bundles import BETWEEN, number_of
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.events import Event, LogEvent, Page, RawEvent, Screen, Track
 from asyncsdk._model.events import time_ms as moment
-from asyncsdk._model.seen import Everyone, Exposure
+from asyncsdk._model.exposures import Everyone, Exposure
 from asyncsdk._model.users import User, text_id
 from asyncsdk._version import __version__
 from asyncsdk.vendors._answers import by_status

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytest
-from gates.conftest import rule, spec
+from helpers import rule, spec
 from openfeature import _event_support, api
 from openfeature.client import OpenFeatureClient
 from openfeature.event import EventDetails, ProviderEvent

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from gates.conftest import rule
+from helpers import rule
 from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import Reason
 from readme.pages import OPENFEATURE, blocks, run, spans, table

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from gates.conftest import ruleset
+from helpers import ruleset
 
 from asyncsdk import Amplitude, Client, Limits, RudderStack, Rules, Statsig, User
 from asyncsdk.dev import DevServer, Fault

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from gates.conftest import ADA, rule, ruleset, spec, statsig
+from helpers import ADA, rule, ruleset, spec
+from helpers import statsig_with_rules as statsig
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.semconv._incubating.attributes import feature_flag_attributes as convention
 from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE

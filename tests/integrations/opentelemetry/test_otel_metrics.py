@@ -6,9 +6,9 @@ import time
 import weakref
 
 import pytest
-from client.conftest import ADA, amplitude, quick, rudderstack
-from client.conftest import statsig as events_only
-from gates.conftest import ruleset, statsig
+from helpers import ADA, amplitude, quick, rudderstack, ruleset
+from helpers import statsig as events_only
+from helpers import statsig_with_rules as statsig
 from opentelemetry.sdk.metrics.export import Gauge, Histogram, Sum
 
 from asyncsdk import Client, ConfigurationError, Rules

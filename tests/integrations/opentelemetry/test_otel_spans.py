@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
 import pytest
-from client.conftest import ADA, rudderstack
-from gates.conftest import ruleset, statsig
+from helpers import ADA, rudderstack, ruleset
+from helpers import statsig_with_rules as statsig
 from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
 from opentelemetry.semconv.attributes import http_attributes, server_attributes, url_attributes
 from opentelemetry.trace import SpanKind, StatusCode, get_tracer

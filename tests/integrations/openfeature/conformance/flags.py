@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-from gates.conftest import rule, spec
+from helpers import rule, spec
 
 TEMPLATE = {"showImages": True, "title": "Check out these pics!", "imagesPerPage": 100}
 BALLMER = {"type": "user_field", "field": "email", "operator": "any_case_sensitive", "targetValue": ["ballmer@macrosoft.com"]}  # fmt: skip

@@ -1,0 +1,132 @@
+"""Keeps ID lists fresh: a manifest, and of each list's file the bytes that are new.
+
+With a cache they outlive the process: each list is saved when it is new, and every ten minutes if it grows. What is
+saved says how much of the file it is, so that a later process reads on from there.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from asyncsdk._refresh.guarded_cache import SafeCache
+from asyncsdk._refresh.polling import Episode, Fetcher, Pace, Polling
+from asyncsdk.vendors._base import ListFile
+from asyncsdk.vendors.statsig import Statsig
+from asyncsdk.vendors.statsig.id_lists import BadListError, IdList, plan, restore, snapshot, take
+from asyncsdk.vendors.statsig.ruleset import Answer, read
+
+_AT_ONCE = 3
+_SAVE_EVERY_MS = 600_000
+
+
+class Lists:
+    """The ID lists that are held.
+
+    Attributes:
+        entries: Of each list; seen by lookups as they change.
+        first: Set when every list of a manifest was tried once, and when lists are off.
+        polling: When the manifest is asked for next.
+    """
+
+    def __init__(
+        self, source: Statsig, clock: Callable[[], int], pace: Pace, cache: SafeCache, interval: float
+    ) -> None:
+        """Begin without lists; those of a source without `id_lists` are off."""
+        self.entries: dict[str, set[str]] = {}
+        self.first = asyncio.Event()
+        self.polling = Polling(Episode("ID lists"), interval)
+        self._source = source
+        self._clock = clock
+        self._pace = pace
+        self._cache = cache
+        self._is_on = source.rules is not None and source.rules.id_lists
+        self._held: dict[str, IdList] = {}
+        self._saved_ms: dict[str, int] = {}
+        if not self._is_on or source.offline:
+            self.first.set()
+
+    async def run(self, fetcher: Fetcher) -> None:
+        """Keep the lists fresh until cancelled; returns at once when they are off."""
+        if not self._is_on:
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.take_cached())
+            while True:
+                answer = await self._sync(fetcher)
+                await asyncio.sleep(self.polling.after(answer))
+
+    async def take_cached(self) -> None:
+        """Begin with what the cache has of lists that the vendor has not given yet."""
+        manifest = await self._cache.load(self._source.list_cache_key()) if self._is_on else None
+        try:
+            files = plan(manifest, {}).read if manifest else ()
+        except BadListError:
+            return
+        for file in files:
+            body = await self._cache.load(self._source.list_cache_key(file.name))
+            found = await self._pace.finish(restore(body)) if body else None
+            if found is not None and file.name not in self._held:
+                self._hold(file.name, found)
+        if files and all(file.name in self._held for file in files):
+            self.first.set()
+
+    async def _save(self, manifest: bytes, names: Iterable[str]) -> None:
+        """Save lists that are new or were saved long ago, and then the manifest, which names them."""
+        now = self._clock()
+        due = [name for name in names if now - self._saved_ms.get(name, 0) >= _SAVE_EVERY_MS]
+        if not due or not self._cache.is_there:
+            return
+        for name in due:
+            body = await self._pace.finish(snapshot(self._held[name]))
+            if not await self._cache.save(self._source.list_cache_key(name), body):
+                return  # the others would fare no better, and take as long
+            self._saved_ms[name] = now
+        await self._cache.save(self._source.list_cache_key(), manifest)
+
+    def _hold(self, name: str, found: IdList) -> None:
+        self._held[name], self.entries[name] = found, found.entries
+
+    async def _sync(self, fetcher: Fetcher) -> Answer:
+        answer = read(await fetcher.fetch(self._source.ask_lists(self._clock())))
+        if answer.reason:
+            return answer
+        if answer.body is not None:
+            try:
+                todo = plan(answer.body, self._held)
+            except BadListError as error:
+                return Answer(reason=str(error))
+            for name in todo.drop:
+                del self._held[name], self.entries[name]
+            manifest, answer = answer.body, await self._read_all(fetcher, todo.read)
+            self.first.set()
+            await self._save(manifest, [file.name for file in todo.read if file.name in self._held])
+        self.first.set()
+        return answer
+
+    async def _read_all(self, fetcher: Fetcher, files: tuple[ListFile, ...]) -> Answer:
+        """Read files, a few at once; one that fails costs itself only."""
+        turns = asyncio.Semaphore(_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._read(fetcher, file, turns)) for file in files]
+        failures = [answer for answer in (task.result() for task in tasks) if answer.reason]
+        if not failures:
+            return Answer()
+        return Answer(
+            reason=f"{len(failures)} of {len(files)} files: {failures[0].reason}",
+            soon=any(answer.soon for answer in failures),
+            retry_after=max((answer.retry_after or 0.0 for answer in failures), default=0.0) or None,
+        )
+
+    async def _read(self, fetcher: Fetcher, file: ListFile, turns: asyncio.Semaphore) -> Answer:
+        async with turns:
+            response = await fetcher.fetch(self._source.ask_list(file, self._clock()))
+            answer = read(response)
+            if answer.reason:
+                return answer
+            try:
+                found = await self._pace.finish(take(file, response, self._held.get(file.name)))
+            except BadListError as error:
+                return Answer(reason=str(error), soon=False)
+            if not file.start:
+                self._saved_ms.pop(file.name, None)  # another file: what was saved is of no use
+            self._hold(file.name, found)
+            return Answer()

@@ -1,0 +1,28 @@
+"""Ending connections that have ended already."""
+
+import aiohttp
+from aiohttp import web
+
+from asyncsdk.dev import http as wire
+from asyncsdk.dev.messages import Answer
+
+
+async def test_a_connection_that_is_gone_can_be_ended() -> None:
+    requests = []
+
+    async def handle(request: web.Request) -> web.Response:
+        requests.append(request)
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{runner.addresses[0][1]}/"):
+        pass
+    await runner.cleanup()
+
+    await wire.end(requests[0], "reset", Answer(200))
+
+    assert requests[0].transport is None

@@ -1,0 +1,340 @@
+"""Functions of the user's between a verb and the queues."""
+
+import asyncio
+from typing import Any
+
+import attrs
+import pytest
+from helpers import ADA, rudderstack
+
+from asyncsdk import (
+    Client,
+    ConfigurationError,
+    Event,
+    Identify,
+    InvalidEventError,
+    Next,
+    Payload,
+    Revenue,
+    Track,
+    edit,
+    redact,
+    sample,
+)
+from asyncsdk.dev import DevServer
+
+
+def bodies(server: DevServer) -> list[dict[str, Any]]:
+    return [event.body for event in server.accepted("rudderstack")]
+
+
+async def test_middleware_runs_in_order_around_each_other(server: DevServer) -> None:
+    seen: list[str] = []
+
+    async def first(payload: Payload, next: Next) -> None:
+        seen.append("first in")
+        await next(payload)
+        seen.append("first out")
+
+    def second(payload: Payload, next: Next) -> None:
+        seen.append("second in")
+        next(payload)
+        seen.append("second out")
+
+    async def third(payload: Payload, next: Next) -> None:
+        await asyncio.sleep(0)
+        seen.append("third")
+        await next(payload)
+
+    client = Client(rudderstack(server))
+    client.add_middleware(first).add_event_middleware(second).add_middleware(third)
+    async with client:
+        await client.track(ADA, "a")
+
+    assert sorted(seen) == sorted(["first in", "second in", "third", "second out", "first out"])
+    assert seen[:2] == ["first in", "second in"]
+    assert server.total("rudderstack") == 1
+
+
+async def test_an_event_that_is_not_passed_on_is_dropped_and_counted(server: DevServer) -> None:
+    client = Client(rudderstack(server)).add_middleware(lambda payload, next: None)
+    async with client:
+        fate = (await (await client.track(ADA, "a")))["RudderStack"]
+
+        assert (fate.status, fate.reason) == ("dropped", "middleware")
+        assert client.health().destinations["RudderStack"].counts.accepted == 1
+
+
+async def test_another_payload_is_honoured(server: DevServer) -> None:
+    def rename(payload: Payload, next: Next) -> None:
+        next(Payload(attrs.evolve(payload.event, name="renamed"), payload.extra))
+
+    async with Client(rudderstack(server)).add_middleware(rename) as client:
+        receipt = await client.track(ADA, "a", {"k": 1})
+        await receipt
+
+    assert [body["event"] for body in bodies(server)] == ["renamed"]
+    assert "middleware changed name" in receipt.explain()
+
+
+async def test_extra_is_seen_and_never_sent(server: DevServer) -> None:
+    seen: list[Any] = []
+
+    def look(payload: Payload, next: Next) -> None:
+        seen.append(payload.extra["tenant"])
+        next(payload)
+
+    async with Client(rudderstack(server)).add_middleware(look) as client:
+        await client.track(ADA, "a", extra={"tenant": "t-1"})
+
+    assert seen == ["t-1"]
+    assert "t-1" not in str(bodies(server))
+
+
+async def test_the_id_is_stamped_before_middleware(server: DevServer) -> None:
+    seen: list[str | None] = []
+
+    def look(payload: Payload, next: Next) -> None:
+        seen.append(payload.event.message_id)
+        next(payload)
+
+    async with Client(rudderstack(server)).add_middleware(look) as client:
+        receipt = await client.track(ADA, "a")
+
+    assert seen == [receipt.event_id] == [bodies(server)[0]["messageId"]]
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_middleware_that_raises_costs_its_own_event_only(
+    server: DevServer, caplog: pytest.LogCaptureFixture, is_async: bool
+) -> None:
+    def fail(payload: Payload, next: Next) -> Any:
+        if getattr(payload.event, "name", "") == "bad":
+            raise ValueError
+        return next(payload)
+
+    async def fail_later(payload: Payload, next: Next) -> None:
+        await next(payload)
+        fail(payload, lambda payload: None)  # type: ignore[arg-type,return-value] # only the raise matters
+
+    async with Client(rudderstack(server)).add_middleware(fail_later if is_async else fail) as client:
+        bad, good = await client.track(ADA, "bad"), await client.track(ADA, "good")
+        at_once = client.put_nowait(Track(ADA, "bad"))
+
+        assert (await bad)["RudderStack"].reason == "middleware error"
+        assert (await good)["RudderStack"].status == "delivered"
+        assert (await at_once)["RudderStack"].reason == "middleware error"
+    assert "a middleware failed" in caplog.text
+
+
+async def test_an_event_that_middleware_made_invalid_is_dropped(server: DevServer) -> None:
+    def spoil(payload: Payload, next: Next) -> None:
+        next(Payload(attrs.evolve(payload.event, name=""), payload.extra))
+
+    async with Client(rudderstack(server)).add_middleware(spoil) as client:
+        assert (await (await client.track(ADA, "a")))["RudderStack"].reason == "middleware error"
+
+
+async def test_a_mistake_of_the_callers_raises_beside_middleware_too(server: DevServer) -> None:
+    async with Client(rudderstack(server)).add_middleware(redact("password")) as client:
+        with pytest.raises(InvalidEventError, match="odd"):
+            await client.track(ADA, "a", {"odd": object()})
+
+        assert client.health().destinations["RudderStack"].counts.accepted == 0
+
+
+async def test_a_second_next_is_an_error(server: DevServer) -> None:
+    def twice(payload: Payload, next: Next) -> None:
+        next(payload)
+        next(payload)
+
+    async with Client(rudderstack(server)).add_middleware(twice) as client:
+        assert (await (await client.track(ADA, "a")))["RudderStack"].reason == "middleware error"
+
+
+async def test_put_nowait_drives_async_middleware_that_does_not_wait(server: DevServer) -> None:
+    async def pass_on(payload: Payload, next: Next) -> None:
+        await next(payload)
+
+    async with Client(rudderstack(server)).add_middleware(pass_on) as client:
+        client.put_nowait(Track(ADA, "a"))
+
+    assert server.total("rudderstack") == 1
+
+
+async def test_put_nowait_raises_when_middleware_waits(server: DevServer) -> None:
+    async def wait(payload: Payload, next: Next) -> None:
+        await asyncio.sleep(0)
+        await next(payload)
+
+    async with Client(rudderstack(server)).add_middleware(wait) as client:
+        with pytest.raises(InvalidEventError, match="waits for something"):
+            client.put_nowait(Track(ADA, "a"))
+
+        assert client.health().destinations["RudderStack"].counts.accepted == 0
+
+
+async def test_a_sync_middleware_may_stand_before_an_async_one(server: DevServer) -> None:
+    def pass_on(payload: Payload, next: Next) -> None:
+        next(payload)
+
+    async def wait(payload: Payload, next: Next) -> None:
+        await asyncio.sleep(0)
+        await next(payload)
+
+    async with Client(rudderstack(server)).add_middleware(pass_on).add_middleware(wait) as client:
+        await client.track(ADA, "a")
+
+    assert server.total("rudderstack") == 1
+
+
+async def test_a_sync_middleware_may_return_what_next_gave_it(server: DevServer) -> None:
+    def pass_on(payload: Payload, next: Next) -> Any:
+        return next(payload)
+
+    async def wait(payload: Payload, next: Next) -> None:
+        await asyncio.sleep(0)
+        await next(payload)
+
+    client = Client(rudderstack(server)).add_middleware(pass_on).add_middleware(pass_on).add_middleware(wait)
+    async with client:
+        await client.track(ADA, "a")
+
+    assert server.total("rudderstack") == 1
+
+
+async def test_what_a_failing_middleware_left_behind_is_closed(server: DevServer) -> None:
+    async def never_run(payload: Payload, next: Next) -> None:
+        await next(payload)
+
+    def fail_after(payload: Payload, next: Next) -> None:
+        next(payload)
+        raise ValueError
+
+    async with Client(rudderstack(server)).add_middleware(fail_after).add_middleware(never_run) as client:
+        assert (await (await client.track(ADA, "a")))["RudderStack"].reason == "middleware error"
+
+
+async def test_middleware_may_track_itself(server: DevServer) -> None:
+    client = Client(rudderstack(server))
+
+    async def audit(payload: Payload, next: Next) -> None:
+        if not payload.extra:
+            await client.track(ADA, "audit", extra={"audit": True})
+        await next(payload)
+
+    async with client.add_middleware(audit):
+        await client.track(ADA, "a")
+
+    assert [body["event"] for body in bodies(server)] == ["audit", "a"]
+
+
+def renamed(event: Event) -> Event | None:
+    """Drop secrets, fail on odd things, and rename the rest."""
+    if not isinstance(event, Track) or event.name == "odd":
+        raise TypeError
+    return None if event.name == "secret" else attrs.evolve(event, name=f"{event.name}!")
+
+
+async def test_an_edit_changes_events_and_drops_them(server: DevServer) -> None:
+    async with Client(rudderstack(server)).add_middleware(edit(renamed)) as client:
+        receipts = [await client.track(ADA, name) for name in ("a", "secret", "odd")]
+        fates = [(await receipt)["RudderStack"] for receipt in receipts]
+
+    assert [(fate.status, fate.reason) for fate in fates] == [
+        ("delivered", ""),
+        ("dropped", "middleware"),
+        ("dropped", "middleware error"),
+    ]
+    assert [(body["event"], body["messageId"]) for body in bodies(server)] == [("a!", receipts[0].event_id)]
+    assert "middleware changed name" in receipts[0].explain()
+
+
+async def test_an_edit_that_makes_an_event_invalid_costs_that_event(server: DevServer) -> None:
+    broken = edit(lambda event: Track(event.user, "b", {"k": object()}))
+
+    async with Client(rudderstack(server)).add_middleware(broken) as client:
+        assert (await (await client.track(ADA, "a")))["RudderStack"].reason == "middleware error"
+        with pytest.raises(InvalidEventError):
+            await client.track(ADA, "a", {"own mistake": object()})
+
+
+async def test_edits_stand_in_line_with_other_middleware(server: DevServer) -> None:
+    async def cry(payload: Payload, next: Next) -> None:
+        assert isinstance(payload.event, Track)
+        await next(Payload(attrs.evolve(payload.event, name=str(payload.event.name).upper()), payload.extra))
+
+    keep = edit(lambda event: event)
+    client = Client(rudderstack(server)).add_middleware(edit(renamed)).add_middleware(cry)
+    async with client.add_middleware(keep).add_middleware(edit(renamed)).add_middleware(keep):
+        await client.track(ADA, "a")
+        await client.track(ADA, "secret")
+
+    assert [body["event"] for body in bodies(server)] == ["A!!"]
+
+
+async def test_an_event_that_an_edit_drops_meets_no_other(server: DevServer) -> None:
+    client = Client(rudderstack(server)).add_middleware(edit(lambda event: None)).add_middleware(edit(renamed))
+    async with client:
+        assert (await (await client.track(ADA, "odd")))["RudderStack"].reason == "middleware"
+
+
+def test_edit_wants_a_function() -> None:
+    with pytest.raises(ConfigurationError, match="a function that is given an event"):
+        edit("drop")  # type: ignore[arg-type]
+
+
+def test_middleware_is_a_function() -> None:
+    with pytest.raises(ConfigurationError, match="function"):
+        Client().add_middleware("redact")  # type: ignore[arg-type] # that is the test
+
+
+async def test_redact_replaces_values_at_any_depth(server: DevServer) -> None:
+    async with Client(rudderstack(server)).add_middleware(redact("password", "iban")) as client:
+        await client.track(ADA, "a", {"password": "secret", "accounts": [{"iban": "NL91", "name": "x"}]})
+        await client.identify(ADA, Identify().set("iban", "NL91").set("plan", "Free"))
+
+    assert bodies(server)[0]["properties"] == {
+        "password": "[redacted]",
+        "accounts": [{"iban": "[redacted]", "name": "x"}],
+    }
+    assert bodies(server)[1]["traits"] == {"iban": "[redacted]", "plan": "Free"}
+
+
+async def test_redact_reaches_a_vendors_own_fields_and_a_revenue(server: DevServer) -> None:
+    async with Client(rudderstack(server)).add_middleware(redact("iban")) as client:
+        await client.track(ADA, Revenue(1, properties={"iban": "NL91"}), integrations={"Amplitude": {"iban": "NL91"}})
+
+    assert "NL91" not in str(bodies(server))
+
+
+def test_redact_wants_names() -> None:
+    with pytest.raises(ConfigurationError, match="names of keys"):
+        redact()
+
+
+async def test_sample_keeps_or_drops_all_events_of_a_user(server: DevServer) -> None:
+    async with Client(rudderstack(server)).add_middleware(sample(0.5)) as client:
+        for n in range(100):
+            await client.track(f"user-{n}", "first")
+            await client.track(f"user-{n}", "second")
+
+    users = {"first": set(), "second": set()}  # type: dict[str, set[str]]
+    for event in server.accepted("rudderstack"):
+        users[event.name].add(event.user)
+    assert users["first"] == users["second"]
+    assert 20 < len(users["first"]) < 80
+
+
+@pytest.mark.parametrize(("rate", "kept"), [(0.0, 0), (1.0, 5)])
+async def test_sample_knows_all_and_none(server: DevServer, rate: float, kept: int) -> None:
+    async with Client(rudderstack(server)).add_middleware(sample(rate)) as client:
+        for n in range(5):
+            await client.track(f"user-{n}", "a")
+
+    assert server.total("rudderstack") == kept
+
+
+def test_sample_wants_a_share() -> None:
+    with pytest.raises(ConfigurationError, match="0 to 1"):
+        sample(1.5)

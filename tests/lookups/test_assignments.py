@@ -1,0 +1,442 @@
+"""Sticky assignments: once in a group, always in it."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import ADA, rule, ruleset, spec
+from helpers import statsig_with_rules as statsig
+
+from asyncsdk import Client, ConfigurationError, Rules, User, WrongEventLoopError
+from asyncsdk._lookups import assignments as limits
+from asyncsdk._rules.loading import load_now
+from asyncsdk.dev import DevServer
+from asyncsdk.stores import AssignmentStore, FileAssignments, MemoryAssignments
+
+COMPANY = User("bob", custom_ids={"companyID": "c-7"})
+KEY = "ada-lovelace:userID"
+
+
+class Moody:
+    """A store that does as it is told: keep, fail, hang, or hang whatever happens."""
+
+    def __init__(self) -> None:
+        self.kept = MemoryAssignments()
+        self.loads = self.saves = "well"
+        self.saved: list[tuple[str, str]] = []
+        self.began, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def load(self, key: str) -> Mapping[str, Mapping[str, Any]]:
+        await self._be(self.loads)
+        return await self.kept.load(key)
+
+    async def save(self, key: str, name: str, assignment: Mapping[str, Any] | None) -> None:
+        await self._be(self.saves)
+        self.saved.append((key, name))
+        await self.kept.save(key, name, assignment)
+
+    async def _be(self, mood: str) -> None:
+        if mood == "broken":
+            raise ConnectionError
+        if mood == "hangs":
+            self.began.set()
+            await self.go_on.wait()
+        while mood == "endless" and not self.go_on.is_set():
+            self.began.set()
+            with suppress(asyncio.CancelledError):
+                await self.go_on.wait()
+
+
+@pytest.fixture
+def store() -> Moody:
+    return Moody()
+
+
+def rules(color: str = "green", group: str = "Test", **experiment: Any) -> bytes:
+    """The usual rules, but for what the experiment gives."""
+    given = rule(color, {"color": color, "size": 2}, "everybody", groupName=group, isExperimentGroup=True)
+    settings = {"isActive": True, "explicitParameters": ["color"], **experiment}
+    button = spec("experiment", {"color": "grey"}, given, **settings)
+    company = spec("experiment", {}, given, isActive=True, idType="companyID")
+    page = spec("layer", {"color": "grey"}, rule("to button", {}, "everybody", configDelegate="button"))
+    return ruleset(dynamic_configs={"button": button, "company": company}, layer_configs={"page": page})
+
+
+def client_with(store: AssignmentStore | None, body: bytes | None = None, **settings: Any) -> Client:
+    source = Rules(bootstrap=body or rules(), specs_url="http://127.0.0.1:9/v2/none", assignments=store, **settings)
+    return Client(statsig(offline=True, rules=source))
+
+
+def use(client: Client, body: bytes) -> None:
+    """Let other rules answer."""
+    found = load_now(body, client._holder.rules.surroundings)
+    assert found is not None
+    client._holder.rules = found
+
+
+@pytest.fixture
+async def client(store: Moody) -> AsyncIterator[Client]:
+    client = client_with(store)
+    await client.start()
+    yield client
+    await client.aclose(timeout=0.3)
+
+
+async def test_a_user_keeps_the_group_that_was_given_first(client: Client, store: Moody) -> None:
+    assert await client.load_assignments(ADA)
+    assert (await client.get_experiment(ADA, "button")).group == "Test"
+    await client.flush()
+    use(client, rules("blue", "Other"))
+
+    kept, other = await client.get_experiment(ADA, "button"), await client.get_experiment("bob", "button")
+
+    assert (kept.group, kept.get_string("color"), kept.rule_id, kept.details.reason) == (
+        "Test",
+        "green",
+        "green",
+        "Persisted",
+    )
+    assert other.group == "Other"
+    assert store.saved == [(KEY, "button")]
+
+
+async def test_a_new_process_knows_the_group_as_well(tmp_path: Path) -> None:
+    for body, reason in ((rules(), "Bootstrap:Recognized"), (rules("blue", "Other"), "Persisted")):
+        async with client_with(FileAssignments(tmp_path), body) as client:
+            await client.load_assignments("ada")
+            experiment = await client.get_experiment("ada", "button")
+            assert (experiment.group, experiment.details.reason) == ("Test", reason)
+
+
+async def test_layers_stores_and_binds_keep_to_it_too(client: Client, store: Moody) -> None:
+    await client.load_assignments(ADA)
+    flags = client.bind(ADA)
+    assert (flags.get_experiment("button").group, flags.get_layer("page").group) == ("Test", "Test")
+    use(client, rules("blue", "Other"))
+
+    later = client.bind(User("ada-lovelace"))
+
+    assert (later.get_experiment("button").group, later.get_layer("page").get_string("color")) == ("Test", "green")
+    assert later.get_parameter_store("store").get_string("color") == "green"
+    assert client.explain(ADA, "button").evaluation.group_name == "Test"
+    assert "sticky assignment answers: Test" in client.explain(ADA, "button").render()
+    await client.flush()
+    assert sorted(store.saved) == [(KEY, "button"), (KEY, "page")]
+
+
+async def test_each_unit_has_its_own(client: Client, store: Moody) -> None:
+    await client.load_assignments(COMPANY)
+    await client.get_experiment(COMPANY, "company")
+    await client.get_experiment(COMPANY, "button")
+    await client.flush()
+
+    assert sorted(store.saved) == [("bob:userID", "button"), ("c-7:companyID", "company")]
+
+
+async def test_what_the_store_has_is_in_statsigs_form(client: Client, store: Moody) -> None:
+    await client.load_assignments(ADA)
+    await client.get_experiment(ADA, "button")
+    await client.flush()
+
+    assert await store.kept.load(KEY) == {
+        "button": {
+            "value": True,
+            "json_value": {"color": "green", "size": 2},
+            "rule_id": "green",
+            "group_name": "Test",
+            "secondary_exposures": [],
+            "undelegated_secondary_exposures": [],
+            "config_delegate": None,
+            "explicit_parameters": ["color"],
+            "time": 1000,
+            "config_version": 3,
+        }
+    }
+
+
+async def test_a_user_who_was_not_loaded_is_not_sticky_and_loses_nothing(client: Client, store: Moody) -> None:
+    await store.kept.save(KEY, "button", {"json_value": {}, "group_name": "Old"})
+
+    assert (await client.get_experiment(ADA, "button")).group == "Test"
+    use(client, rules(isActive=False))
+    assert (await client.get_experiment(ADA, "button")).group == "Test"
+    await client.flush()
+
+    assert store.saved == []
+
+
+async def test_an_experiment_that_has_ended_lets_go_of_its_users(client: Client, store: Moody) -> None:
+    await store.kept.save(KEY, "button", {"json_value": {}, "group_name": "Old"})
+    await client.load_assignments(ADA)
+    assert (await client.get_experiment(ADA, "button")).group == "Old"
+    use(client, rules(isActive=False))
+
+    for _ in range(2):
+        assert (await client.get_experiment(ADA, "button")).group == "Test"
+    await client.flush()
+
+    assert store.saved == [(KEY, "button")]
+    assert await store.kept.load(KEY) == {}
+
+
+@pytest.mark.parametrize(("enforced", "color"), [(True, "gold"), (False, "green")])
+async def test_an_override_rule_may_be_made_to_win(store: Moody, enforced: bool, color: str) -> None:
+    override = rule("x:id_override", {"color": "gold"}, "everybody", groupName="Staff")
+    after = ruleset(dynamic_configs={"button": spec("experiment", {}, override, isActive=True)})
+    async with client_with(store, enforce_overrides=enforced, enforce_targeting=True) as client:
+        await client.load_assignments(ADA)
+        await client.get_experiment(ADA, "button")
+        use(client, after)
+
+        assert (await client.get_experiment(ADA, "button")).get_string("color") == color
+
+
+async def test_lookups_tell_their_watchers_of_it(client: Client) -> None:
+    seen: list[Any] = []
+    client.on_evaluation(lambda _, answer: seen.append(answer))
+    await client.load_assignments(ADA)
+    await client.get_experiment(ADA, "button")
+    use(client, rules("blue", "Other"))
+    await client.get_experiment(ADA, "button")
+
+    assert [answer.details.reason for answer in seen] == ["Bootstrap:Recognized", "Persisted"]
+
+
+async def test_what_is_kept_is_exposed_as_it_was(store: Moody) -> None:
+    kept = {
+        "value": True,
+        "json_value": {"color": "gold"},
+        "rule_id": "old",
+        "group_name": "Old",
+        "secondary_exposures": [{"gate": "open", "gateValue": "true", "ruleID": "all"}],
+        "undelegated_secondary_exposures": [],
+        "config_delegate": "button",
+        "explicit_parameters": ["color"],
+        "config_version": 9,
+    }
+    for name in ("button", "page"):
+        await store.kept.save(KEY, name, kept)
+    async with DevServer() as server:
+        source = Rules(bootstrap=rules(), specs_url="http://127.0.0.1:9/v2/none", assignments=store)
+        async with Client(statsig(server, rules=source)) as client:
+            await client.load_assignments(ADA)
+            await client.get_experiment(ADA, "button")
+            (await client.get_layer(ADA, "page")).get("color")
+        experiment, parameter = (event.body for event in server.accepted("statsig"))
+
+    said = {"ruleID": "old", "reason": "Persisted", "configVersion": "9"}
+    assert experiment["metadata"].items() >= {"config": "button", "rulePassed": "true", **said}.items()
+    assert experiment["secondaryExposures"] == parameter["secondaryExposures"] == kept["secondary_exposures"]
+    assert parameter["metadata"].items() >= {
+        "config": "page", "allocatedExperiment": "button", "parameterName": "color", "isExplicitParameter": "true", **said
+    }.items()  # fmt: skip
+
+
+async def test_another_thread_assigns_too(client: Client, store: Moody) -> None:
+    await client.load_assignments(ADA)
+    await asyncio.to_thread(lambda: client.bind(ADA).get_experiment("button"))
+    await asyncio.sleep(0)  # what it left for the loop comes first
+    await client.flush()
+
+    assert store.saved == [(KEY, "button")]
+
+
+async def test_a_change_that_a_held_loop_has_no_room_for_is_counted(client: Client, store: Moody) -> None:
+    await client.load_assignments(ADA)
+
+    def from_afar() -> None:
+        for _ in range(10_000):
+            client._life.call_soon(int)
+        client.bind(ADA).get_experiment("button")
+
+    thread = threading.Thread(target=from_afar)
+    thread.start()
+    thread.join()  # the loop is held meanwhile
+
+    health = client.health().assignments
+    assert health is not None
+    assert (health.unsaved, health.lost) == (0, 1)
+
+
+async def test_a_load_sees_what_is_not_saved_yet(client: Client, store: Moody) -> None:
+    store.saves = "hangs"
+    await store.kept.save(KEY, "company", {"json_value": {}})
+    await client.load_assignments(ADA)
+    await client.get_experiment(ADA, "button")
+    await client.load_assignments(ADA)
+    use(client, rules("blue", "Other"))
+
+    assert (await client.get_experiment(ADA, "button")).group == "Test"
+
+
+# --- trouble ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_store_that_cannot_be_read_costs_stickiness_only(
+    client: Client, store: Moody, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.loads = "broken"
+    for _ in range(3):
+        assert not await client.load_assignments(ADA)
+        assert (await client.get_experiment(ADA, "button")).group == "Test"
+    health = client.health().assignments
+    assert health is not None
+    assert (health.units, health.failures, health.last_error) == (0, 3, "ConnectionError")
+
+    store.loads = "well"
+    assert await client.load_assignments(ADA)
+
+    assert [record.getMessage().split(":")[0] for record in caplog.records if record.levelno == logging.WARNING] == [
+        "sticky assignments cannot be loaded"
+    ]
+    assert client.health().assignments == limits.AssignmentsHealth(units=1, failures=3)
+
+
+async def test_a_store_that_hangs_does_not_keep_a_request(client: Client, store: Moody) -> None:
+    store.loads = "hangs"
+    began = asyncio.get_running_loop().time()
+
+    assert not await client.load_assignments(ADA)
+
+    assert asyncio.get_running_loop().time() - began < 2
+
+
+async def test_a_store_that_cannot_be_written_is_tried_again(
+    client: Client, store: Moody, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.saves = "broken"
+    people = [f"user-{number}" for number in range(20)]
+    for user in people:
+        await client.load_assignments(user)
+        await client.get_experiment(user, "button")
+    await client.flush(timeout=0.05)
+    health = client.health().assignments
+    assert health is not None
+    assert (health.unsaved, health.lost, health.last_error) == (20, 0, "ConnectionError")
+
+    store.saves = "well"
+    await client.flush()
+
+    assert sorted(key for key, _ in store.saved) == sorted(f"{user}:userID" for user in people)
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert client.health().assignments == limits.AssignmentsHealth(units=20, failures=health.failures)
+
+
+async def test_a_change_of_mind_while_saving_is_saved_last(client: Client, store: Moody) -> None:
+    store.saves = "hangs"
+    await client.load_assignments(ADA)
+    await client.get_experiment(ADA, "button")
+    await store.began.wait()
+    use(client, rules(isActive=False))
+    await client.get_experiment(ADA, "button")
+    store.go_on.set()
+    await client.flush()
+
+    assert store.saved == [(KEY, "button")] * 2
+    assert await store.kept.load(KEY) == {}
+
+
+async def test_closing_saves_what_is_left(store: Moody) -> None:
+    async with client_with(store) as client:
+        await client.load_assignments(ADA)
+        await client.get_experiment(ADA, "button")
+
+    assert store.saved == [(KEY, "button")]
+
+
+async def test_closing_ends_in_time_when_the_store_hangs(store: Moody, caplog: pytest.LogCaptureFixture) -> None:
+    store.saves = "hangs"
+    client = client_with(store)
+    await client.start()
+    await client.load_assignments(ADA)
+    await client.get_experiment(ADA, "button")
+    await client.aclose(timeout=0.3)
+
+    assert "1 sticky assignments were not saved" in caplog.text
+    assert client.health().assignments == limits.AssignmentsHealth(units=1, lost=1)
+
+
+async def test_closing_ends_in_time_when_the_store_goes_on_for_ever(store: Moody) -> None:
+    client, store.saves = client_with(store), "endless"
+    await client.start()
+    await client.load_assignments(ADA)
+    await client.get_experiment(ADA, "button")
+    await store.began.wait()
+
+    began = time.monotonic()
+    report = await client.aclose(timeout=0.2)
+
+    took, health = time.monotonic() - began, client.health().assignments
+    store.go_on.set()
+    assert took < 0.5
+    assert report.complete
+    assert health is not None
+    assert (health.unsaved, health.lost) == (0, 1)
+
+
+async def test_before_the_start_and_after_the_end_nothing_is_changed(store: Moody) -> None:
+    client = client_with(store)
+    await client.load_assignments(ADA)
+    await client.get_experiment(ADA, "button")
+    async with client:
+        assert (await client.get_experiment(ADA, "button")).details.reason == "Bootstrap:Recognized"
+    use(client, rules("blue", "Other"))
+
+    assert (await client.get_experiment(ADA, "button")).group == "Test"
+    assert (await client.get_layer(ADA, "page")).group == "Other"
+    assert store.saved == [(KEY, "button")]
+
+
+async def test_a_change_that_comes_after_the_end_is_counted(client: Client) -> None:
+    await client.load_assignments(ADA)
+    assignments = client._assignments
+    assert assignments is not None
+    await client.aclose()
+    assignments._enqueue(KEY, "button", {})
+
+    assert assignments.health().lost == 1
+
+
+async def test_what_is_held_is_bounded(client: Client, store: Moody, caplog: pytest.LogCaptureFixture) -> None:
+    store.saves = "hangs"
+    assignments = client._assignments
+    assert assignments is not None
+    for number in range(limits.MOST_UNSAVED + 2):
+        assignments._enqueue(f"{number}:userID", "button", {})
+    for number in range(limits.MOST_UNITS + 2):
+        await assignments._load(f"{number}:userID")
+
+    health = assignments.health()
+    assert (health.units, health.unsaved, health.lost) == (limits.MOST_UNITS, limits.MOST_UNSAVED, 2)
+    assert caplog.text.count("too many") == 1
+
+
+async def test_without_a_store_nothing_is_loaded() -> None:
+    async with client_with(None) as client:
+        assert not await client.load_assignments(ADA)
+        assert client.health().assignments is None
+    assert not await Client().load_assignments(ADA)
+
+
+def test_another_loop_is_refused(store: Moody) -> None:
+    client = client_with(store)
+    with asyncio.Runner() as runner:
+        runner.run(client.start())
+        with pytest.raises(WrongEventLoopError):
+            asyncio.run(client.load_assignments(ADA))
+        runner.run(client.aclose())
+
+
+@pytest.mark.parametrize("wrong", ["/var/lib", MemoryAssignments, object()])
+def test_a_store_is_asked_for_what_it_must_do(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match="FileAssignments"):
+        Rules(assignments=wrong)
+    with pytest.raises(ConfigurationError, match="FileCache"):
+        Rules(cache=wrong)

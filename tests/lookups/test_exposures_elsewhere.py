@@ -1,0 +1,234 @@
+"""What other vendors are told of experiments that users saw."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import ADA, rule, ruleset, spec
+from helpers import statsig_with_rules as statsig
+
+from asyncsdk import Amplitude, Client, ConfigurationError, Limits, RudderStack, Rules, User, redact
+from asyncsdk.dev import DevServer
+from asyncsdk.vendors._base import ExposureScope
+
+QUICK = Limits(linger=0.01, retry_first=0.01, retry_most=0.02)
+IN_TEST = {
+    "experiment_id": "button",
+    "experiment_name": "button",
+    "variation_id": "green",
+    "variation_name": "Test",
+}
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[DevServer]:
+    async with DevServer() as server:
+        yield server
+
+
+def rudderstack(server: DevServer, exposures: ExposureScope, limits: Limits = QUICK) -> RudderStack:
+    return RudderStack("write-key", server.url, limits=limits, exposures=exposures)
+
+
+def amplitude(server: DevServer, exposures: ExposureScope) -> Amplitude:
+    return Amplitude("api-key", url=server.url, limits=QUICK, exposures=exposures)
+
+
+def viewed(server: DevServer) -> list[Any]:
+    return [event.body["properties"] for event in server.accepted("rudderstack")]
+
+
+def exposed(server: DevServer) -> list[Any]:
+    return [event.body["event_properties"] for event in server.accepted("amplitude")]
+
+
+async def test_a_group_is_told_in_each_vendors_words(server: DevServer) -> None:
+    user = User("ada-lovelace", email="a@b.c", ip="192.0.2.1", custom={"plan": "pro"}, private_attributes={"x": 1})
+    others = rudderstack(server, "experiments"), amplitude(server, "experiments")
+    async with Client(statsig(server), *others) as client:
+        await client.get_experiment(user, "button")
+
+    (track,), (exposure,) = server.accepted("rudderstack"), server.accepted("amplitude")
+    assert (track.body["type"], track.body["event"], track.body["userId"]) == (
+        "track",
+        "Experiment Viewed",
+        "ada-lovelace",
+    )
+    assert track.body["properties"] == IN_TEST
+    assert (exposure.body["event_type"], exposure.body["user_id"]) == ("$exposure", "ada-lovelace")
+    assert exposure.body["event_properties"] == {"flag_key": "button", "variant": "Test"}
+    assert track.body["messageId"] != exposure.body["insert_id"]
+    for body in (track.body, exposure.body):
+        assert "192.0.2.1" in str(body)
+        assert not {"a@b.c", "pro"} & set(str(body).replace("'", " ").split())
+
+
+async def test_nobody_is_told_unless_asked_to(server: DevServer) -> None:
+    async with Client(statsig(server), rudderstack(server, "none"), amplitude(server, "none")) as client:
+        await client.get_experiment(ADA, "button")
+        report = await client.flush()
+
+    assert (viewed(server), exposed(server)) == ([], [])
+    assert report.destinations["RudderStack"].exposures is None
+
+
+async def test_the_groups_of_experiments_are_told_and_nothing_else(server: DevServer) -> None:
+    async with Client(statsig(server), rudderstack(server, "experiments")) as client:
+        await client.check_gate(ADA, "open")
+        await client.get_config(ADA, "prices")
+        await client.get_experiment(ADA, "nowhere")
+        layer = await client.get_layer(ADA, "page")
+        layer.get_string("title")
+        assert viewed(server) == []
+        layer.get_string("color")
+
+    assert viewed(server) == [IN_TEST]
+
+
+async def test_gates_and_configs_can_be_told_too(server: DevServer) -> None:
+    page = spec("layer", {"color": "grey"}, rule("plain", {"color": "red", "title": "Hi"}, "everybody"))
+    rules = Rules(bootstrap=ruleset(layer_configs={"page": page}), specs_url="http://127.0.0.1:9/v2/none")
+    async with Client(statsig(server, rules=rules), amplitude(server, "all")) as client:
+        await client.check_gate(ADA, "open")
+        await client.check_gate(User("bob-the-builder"), "dutch")
+        await client.check_gate(ADA, "nowhere")
+        await client.get_config(ADA, "prices")
+        await client.get_config(User("bob-the-builder"), "prices")
+        (await client.get_layer(ADA, "page")).get_string("title")
+
+    assert exposed(server) == [
+        {"flag_key": "open", "variant": "on"},
+        {"flag_key": "dutch", "variant": "off"},
+        {"flag_key": "prices", "variant": "nl"},
+        {"flag_key": "prices", "variant": "default"},
+        {"flag_key": "page", "variant": "plain"},
+    ]
+
+
+async def test_a_layer_that_merges_its_rules_tells_of_its_experiment(server: DevServer) -> None:
+    fields = json.loads(ruleset())
+    fields["layer_configs"]["page"]["useNewLayerEval"] = True
+    rules = Rules(bootstrap=json.dumps(fields), specs_url="http://127.0.0.1:9/v2/none")
+    async with Client(statsig(server, rules=rules), amplitude(server, "experiments")) as client:
+        layer = await client.get_layer(ADA, "page")
+        layer.get_string("title")
+        layer.get_string("color")
+
+    assert exposed(server) == [{"flag_key": "button", "variant": "Test"}]
+
+
+async def test_each_is_told_once_per_window_and_again_by_hand(server: DevServer) -> None:
+    button = rule("green", {"color": "green", "size": 2}, "everybody", groupName="Test", isExperimentGroup=True)
+    both = spec("experiment", {}, button, isActive=True, explicitParameters=["color", "size"])
+    body = ruleset(dynamic_configs={"button": both})
+    source = statsig(server, rules=Rules(bootstrap=body, specs_url="http://127.0.0.1:9/v2/none"))
+    async with Client(source, rudderstack(server, "experiments")) as client:
+        for _ in range(3):
+            layer = await client.get_layer(ADA, "page")
+            layer.get_string("color")
+            layer.get_number("size")
+        assert len(await server.received("rudderstack", 1)) == 1
+        client.log_exposure(ADA, "page", "color")
+        client._exposures.recent.forget()
+        layer.get_string("color")
+        await client.flush()
+
+    assert viewed(server) == [IN_TEST] * 3
+
+
+async def test_they_are_counted_on_their_own_line(server: DevServer) -> None:
+    others = rudderstack(server, "all", Limits(linger=60, queued_events=1)), amplitude(server, "all")
+    async with Client(statsig(server), *others) as client:
+        await client.check_gate(ADA, "open")
+        await client.check_gate(User("ada"), "open")  # an id too short for Amplitude
+        await client.check_gate(User(custom_ids={"companyID": "c7"}), "open")  # nobody they know
+        report = await client.flush()
+
+    counts = {name: one.exposures for name, one in report.destinations.items()}
+    assert [(one.accepted, one.delivered) for one in counts.values() if one] == [(3, 3), (2, 1), (2, 1)]
+    assert counts["RudderStack"].dropped == {"queue full": 1}  # type: ignore[union-attr] # it is there
+    assert counts["Amplitude"].rejected == {"id too short": 1}  # type: ignore[union-attr] # it is there
+
+
+async def test_a_loss_is_logged_once(server: DevServer, caplog: pytest.LogCaptureFixture) -> None:
+    async with Client(statsig(server, limits=Limits(linger=60, queued_events=1))) as client:
+        for number in range(5):
+            await client.check_gate(f"user-{number}", "open")
+        report = await client.flush()
+
+    counts = report.destinations["Statsig"].exposures
+    assert counts is not None
+    assert counts.dropped == {"queue full": 4}
+    assert caplog.text.count("events are dropped: queue full") == 1
+
+
+async def test_rules_from_elsewhere_than_statsig_are_told_of_as_well(server: DevServer) -> None:
+    async with Client(statsig(offline=True), rudderstack(server, "experiments")) as client:
+        await asyncio.to_thread(lambda: client.bind(ADA).get_experiment("button"))
+        assert len(await server.received("rudderstack", 1)) == 1
+
+
+async def test_a_spool_takes_them_too(server: DevServer, tmp_path: Path) -> None:
+    others = rudderstack(server, "experiments"), amplitude(server, "experiments")
+    async with Client(statsig(server), *others, spool=tmp_path) as client:
+        await client.get_experiment(User("ada"), "button")
+        report = await client.flush()
+
+    assert viewed(server) == [IN_TEST]
+    assert report.destinations["Amplitude"].exposures.rejected == {"id too short": 1}  # type: ignore[union-attr] # it is there
+
+
+async def test_a_visitor_with_a_blank_user_id_is_told_of_and_nobody_is_not(server: DevServer) -> None:
+    async with Client(statsig(server), rudderstack(server, "experiments")) as client:
+        for user_id, visitor in (("", "a-1"), (" ", "a-2"), ("\u200b", "a-3")):
+            await client.get_experiment(User(user_id, anonymous_id=visitor), "button")
+        await client.get_experiment(User("\n"), "button")
+        report = await client.flush()
+
+    told = [event.body["anonymousId"] for event in server.accepted("rudderstack")]
+    counts = report.destinations["RudderStack"].exposures
+    assert counts is not None
+    assert (told, counts.rejected) == (["a-1", "a-2", "a-3"], {})
+
+
+async def test_a_user_without_a_form_in_json_costs_only_the_exposure(server: DevServer) -> None:
+    async with Client(statsig(server), rudderstack(server, "experiments")) as client:
+        await client.get_experiment(User("odd", ip=object()), "button")  # type: ignore[arg-type] # that is the test
+        await client.get_experiment(ADA, "button")
+        report = await client.flush()
+
+    counts = report.destinations["RudderStack"].exposures
+    assert counts is not None
+    assert (counts.delivered, counts.dropped) == (1, {"no form in JSON": 1})
+
+
+async def test_a_user_that_cannot_be_redacted_is_kept_from_them(server: DevServer) -> None:
+    cycle: dict[str, Any] = {}
+    cycle["again"] = cycle
+    client = Client(statsig(offline=True), rudderstack(server, "experiments")).add_middleware(redact("iban"))
+    async with client:
+        await client.get_experiment(User("odd", custom=cycle), "button")
+        await client.get_experiment(ADA, "button")
+
+    assert [event.user for event in server.accepted("rudderstack")] == ["ada-lovelace"]
+
+
+async def test_redact_applies_to_them(server: DevServer) -> None:
+    user = User("ada-lovelace", ip="192.0.2.1", locale="en-GB")
+    client = Client(statsig(server), amplitude(server, "experiments")).add_middleware(redact("ip"))
+    async with client:
+        await client.get_experiment(user, "button")
+
+    (event,) = server.accepted("amplitude")
+    assert (event.body["ip"], event.body["language"]) == ("[redacted]", "en-GB")
+
+
+@pytest.mark.parametrize("wrong", [True, "gates", None])
+def test_the_choice_is_checked(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match="'none', 'experiments' or 'all'"):
+        RudderStack("key", "https://plane.example.com", exposures=wrong)
+    with pytest.raises(ConfigurationError, match="'none', 'experiments' or 'all'"):
+        Amplitude("api-key", exposures=wrong)
