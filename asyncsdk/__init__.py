@@ -1,8 +1,9 @@
 """The asyncio-native SDK for feature gates and product events."""
 
 from asyncsdk._client.client import Client
+from asyncsdk._delivery.spool.setting import SpoolLike
 from asyncsdk._events.builtin import redact, sample
-from asyncsdk._events.middleware import Middleware, Next, Payload, edit
+from asyncsdk._events.middleware import Middleware, Next, Payload, map_events
 from asyncsdk._lookups.flags import Flags
 from asyncsdk._model.amplitude import Identify, IngestionMetadata, Plan, Revenue
 from asyncsdk._model.events import Alias, Event, Group, IdentifyEvent, LogEvent, Page, RawEvent, Screen, Track
@@ -11,16 +12,16 @@ from asyncsdk._model.reports import (
     AssignmentsHealth,
     DestinationHealth,
     DestinationReport,
-    Exchange,
     Health,
     Report,
+    RequestInfo,
     RulesetChange,
     RulesHealth,
     SpoolHealth,
     StartReport,
 )
-from asyncsdk._model.results import Answer, Details, DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
-from asyncsdk._model.users import User
+from asyncsdk._model.results import Details, DynamicConfig, Experiment, FeatureGate, Layer, LookupResult, ParameterStore
+from asyncsdk._model.users import User, UserLike
 from asyncsdk._rules.explain import Explanation
 from asyncsdk._version import __version__
 from asyncsdk.errors import (
@@ -46,9 +47,10 @@ __all__ = [
     "Limits",
     "RudderStack",
     "Rules",
+    "SpoolLike",
     "Statsig",
     # What the rules say.
-    "Answer",
+    "LookupResult",
     "Details",
     "DynamicConfig",
     "Experiment",
@@ -72,12 +74,13 @@ __all__ = [
     "Screen",
     "Track",
     "User",
+    "UserLike",
     # What became of it.
     "AssignmentsHealth",
     "Delivery",
     "DestinationHealth",
     "DestinationReport",
-    "Exchange",
+    "RequestInfo",
     "Health",
     "Receipt",
     "Report",
@@ -89,7 +92,7 @@ __all__ = [
     "Middleware",
     "Next",
     "Payload",
-    "edit",
+    "map_events",
     "redact",
     "sample",
     # What goes wrong.

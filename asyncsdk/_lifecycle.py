@@ -26,7 +26,7 @@ State = Literal["new", "running", "draining", "closed"]
 _RESTART_PAUSE = 1.0
 _TAKING = ("running", "draining")
 # Calls of other threads that may wait for a loop that is held.
-_MOST_CALLS = 10_000
+_MAX_CALLS = 10_000
 
 
 class Lifecycle:
@@ -76,8 +76,8 @@ class Lifecycle:
             QueueFullError: The loop is held, and 10,000 calls wait for it.
             ClientClosedError: The loop is closed.
         """
-        if len(self._calls) >= _MOST_CALLS:
-            msg = f"the event loop is held: {_MOST_CALLS:,} events of other threads wait for it"
+        if len(self._calls) >= _MAX_CALLS:
+            msg = f"the event loop is held: {_MAX_CALLS:,} events of other threads wait for it"
             raise QueueFullError(msg)
         self._calls.append(function)
         try:

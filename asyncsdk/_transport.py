@@ -15,13 +15,13 @@ from io import BytesIO
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from asyncsdk._model.reports import Exchange, Watch
+from asyncsdk._model.reports import RequestInfo, Watch
 from asyncsdk._threads import in_thread
 from asyncsdk._version import __version__
 from asyncsdk.vendors._base import Limits, Request, Response
 
-MOST_ANSWER_BYTES = 1_000_000
-MOST_FETCHED_BYTES = 32 * 1024 * 1024
+MAX_ANSWER_BYTES = 1_000_000
+MAX_FETCHED_BYTES = 32 * 1024 * 1024
 _USER_AGENT = f"asyncsdk/{__version__}"
 # Compressing 1 KB takes 5 us with zlib and 1 us with isal; above this it would hold the loop for over a millisecond.
 _LARGE = 1024 * 1024
@@ -78,13 +78,13 @@ class Transport:
             body = await _compress(body)
         return await self._watched(request, body, headers, _read_start)
 
-    async def fetch(self, request: Request, most_bytes: int = MOST_FETCHED_BYTES) -> Response:
+    async def fetch(self, request: Request, max_bytes: int = MAX_FETCHED_BYTES) -> Response:
         """Do `request` and read the whole answer, unpacked, without holding the loop.
 
-        An answer of more than `most_bytes`, unpacked, is trouble; so is one that breaks off.
+        An answer of more than `max_bytes`, unpacked, is trouble; so is one that breaks off.
         """
         headers = {"User-Agent": _USER_AGENT, **request.headers}
-        return await self._watched(request, request.body, headers, lambda answer: _read_whole(answer, most_bytes))
+        return await self._watched(request, request.body, headers, lambda answer: _read_whole(answer, max_bytes))
 
     async def _watched(self, request: Request, body: bytes, headers: Mapping[str, str], read: _Read) -> Response:
         """Do a request, and let those hear of it who watch."""
@@ -93,7 +93,7 @@ class Transport:
             return await self._ask(request.method, url, body, headers, read)
         shown = url.partition("?")[0]
         shown = shown.replace(request.secret, "REDACTED") if request.secret else shown
-        exchange = Exchange(self._name, request.purpose, request.method, shown, request.events, len(body))
+        exchange = RequestInfo(self._name, request.purpose, request.method, shown, request.events, len(body))
         ends = [watch(exchange) for watch in self._watches]
         try:
             response = await self._ask(request.method, url, body, headers, read)
@@ -127,7 +127,7 @@ class Transport:
         if self._session is None:
             limits = self._limits
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=limits.in_flight, resolver=_Resolver(), ttl_dns_cache=300),
+                connector=aiohttp.TCPConnector(limit=limits.max_in_flight, resolver=_Resolver(), ttl_dns_cache=300),
                 timeout=aiohttp.ClientTimeout(total=limits.timeout, sock_connect=min(3.0, limits.timeout)),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
@@ -154,13 +154,13 @@ async def _read_start(answer: aiohttp.ClientResponse) -> bytes:
         async for part in answer.content.iter_any():
             parts.append(part)
             size += len(part)
-            if size >= MOST_ANSWER_BYTES:
+            if size >= MAX_ANSWER_BYTES:
                 answer.close()
                 break
-    return b"".join(parts)[:MOST_ANSWER_BYTES]
+    return b"".join(parts)[:MAX_ANSWER_BYTES]
 
 
-async def _read_whole(answer: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+async def _read_whole(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     """Read and unpack a body piece by piece; the loop turns between them."""
     coding = answer.headers.get("Content-Encoding", "identity").lower()
     whole = BytesIO()  # gives its value without a copy, which of 20 MB would hold the loop
@@ -169,7 +169,7 @@ async def _read_whole(answer: aiohttp.ClientResponse, most_bytes: int) -> bytes:
     unpacker: _Plain | _Unpacker = _Plain() if coding == "identity" else _Unpacker(coding)
     async for part in answer.content.iter_any():
         for piece in unpacker.pieces(part):
-            if whole.tell() + len(piece) > most_bytes:
+            if whole.tell() + len(piece) > max_bytes:
                 answer.close()
                 msg = "answer too large"
                 raise _UnreadableError(msg)

@@ -87,13 +87,13 @@ def awaited(place: Place, *, rudderstack: bool = False) -> tuple[Handler, Drain]
 def integrated(place: Place) -> tuple[Handler, Drain]:
     """Let the integration find the user and tie the request to one version of the rules."""
     from asyncsdk import User  # noqa: PLC0415 -- only where it is measured
-    from asyncsdk.integrations.aiohttp import flags, setup  # noqa: PLC0415 -- only where it is measured
+    from asyncsdk.integrations.aiohttp import get_flags, setup  # noqa: PLC0415 -- only where it is measured
 
     client = _client(place)
     setup(place.app, client, user=lambda request: User(request.headers["X-User"], **USER))
 
     async def handle(request: web.Request) -> web.Response:
-        asked = flags(request)
+        asked = get_flags(request)
         answers = [asked.check_gate(gate) for gate in GATES]
         asked.track(EVENT, dict(SMALL))
         return respond(answers)

@@ -16,7 +16,7 @@ from asyncsdk import Amplitude, Client, Destination, Limits, RudderStack, Statsi
 REFUSING = "http://127.0.0.1:9"
 CALLS = 1000
 USERS = [f"user-{number % 1000}" for number in range(CALLS)]
-LIMITS = Limits(events=2000, bytes=990_000, linger=60, queued_events=10_000_000, queued_bytes=10**12)
+LIMITS = Limits(max_events=2000, max_bytes=990_000, linger=60, max_queued_events=10_000_000, max_queued_bytes=10**12)
 DESTINATIONS: tuple[Destination, ...] = (
     RudderStack("key", REFUSING, limits=LIMITS),
     Amplitude("key", url=REFUSING, limits=LIMITS),

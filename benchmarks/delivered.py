@@ -53,7 +53,7 @@ CASES = {
         "1 KB",
         latency_ms=50,
         peers=("rudder", "amplitude"),
-        limits={"in_flight": 16, "events": 400, "queued_events": 20_000},
+        limits={"max_in_flight": 16, "max_events": 400, "max_queued_events": 20_000},
     ),
 }
 Deliver = Callable[[int], Awaitable[None]]
@@ -89,8 +89,8 @@ async def floor(case: Case, url: str) -> Deliver:
     from asyncsdk._transport import _compressor  # noqa: PLC0415 -- the floor compresses like us
 
     compress, _ = _compressor()
-    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=case.limits.get("in_flight", 4)))
-    size = case.limits.get("events", 100)
+    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=case.limits.get("max_in_flight", 4)))
+    size = case.limits.get("max_events", 100)
     batch = [
         {
             "type": "track",
@@ -116,7 +116,7 @@ async def floor(case: Case, url: str) -> Deliver:
 
     async def deliver(count: int) -> None:
         batches = iter(range(count // size))
-        await asyncio.gather(*(post(batches) for _ in range(case.limits.get("in_flight", 4))))
+        await asyncio.gather(*(post(batches) for _ in range(case.limits.get("max_in_flight", 4))))
 
     return deliver
 

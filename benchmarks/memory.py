@@ -27,7 +27,7 @@ async def queued_by_us(events: int) -> tuple[int, int]:
     """Queue events with us; give the growth, and the bytes of the events."""
     from asyncsdk import Client, Limits, RudderStack, Track  # noqa: PLC0415 -- only where it is measured
 
-    limits = Limits(queued_events=events + 1, queued_bytes=10**12)
+    limits = Limits(max_queued_events=events + 1, max_queued_bytes=10**12)
     client = Client(RudderStack("key", REFUSING, limits=limits))
     await client.start()
     await client.track("user-warm", EVENT, SIZES["1 KB"])

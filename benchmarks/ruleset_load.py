@@ -24,13 +24,13 @@ from _project import condition, project, rule, spec, written
 from asyncsdk import User
 from asyncsdk._rules.compiler.codegen import _code
 from asyncsdk._rules.compiler.linker import SECTIONS
-from asyncsdk._rules.language.shared_context import Surroundings
+from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.loading import finish, load, release
 from asyncsdk._rules.ruleset import Ruleset
 
 SIZES = {"0.1 MB": (4, True), "0.5 MB": (22, True), "5 MB": (220, True), "20 MB": (880, True), "tiny": (1000, False)}
 _TEXT = "Some words that a page shows. " * 70
-AROUND = Surroundings(clock=lambda: 0, random=random.random)
+AROUND = SharedContext(clock=lambda: 0, random=random.random)
 
 
 def realistic(copies: int) -> bytes:

@@ -36,7 +36,7 @@ from asyncsdk.stores.sqlite.database import Database
 from asyncsdk.stores.sqlite.rows import NewRow
 
 REFUSING = "http://127.0.0.1:9"
-PATIENT = Limits(events=500, linger=60, retry_first=60)
+PATIENT = Limits(max_events=500, linger=60, retry_initial=60)
 # What one event takes on disk.
 EVENT_BYTES = 1_120
 SLOWER_MS = (2, 10)
@@ -179,7 +179,7 @@ async def fill(spool: SqliteSpool, events: int) -> None:
 async def drain(spool: SqliteSpool, events: int, url: str) -> tuple[float, float]:
     """Deliver what was left; give the seconds to the first delivery, and to the last."""
     first: list[float] = []
-    limits = Limits(events=500, linger=0)
+    limits = Limits(max_events=500, linger=0)
     client = Client(
         RudderStack("key", url, limits=limits),
         spool=spool,

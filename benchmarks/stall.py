@@ -18,8 +18,8 @@ from sink import received, sink
 from asyncsdk import Amplitude, Client, Limits, RudderStack, Track
 
 EVENTS = 20_000
-BIG = Limits(events=2000, bytes=15_000_000, queued_bytes=10**8)
-WIDE = Limits(queued_events=EVENTS, queued_bytes=10**8)
+BIG = Limits(max_events=2000, max_bytes=15_000_000, max_queued_bytes=10**8)
+WIDE = Limits(max_queued_events=EVENTS, max_queued_bytes=10**8)
 
 
 @attrs.frozen

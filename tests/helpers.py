@@ -11,7 +11,7 @@ ADA = User("ada-lovelace", email="ada@example.com", country="NL", device_id="dev
 
 def quick(**changes: Any) -> Limits:
     """Limits under which nothing takes long."""
-    return Limits(**{"linger": 0.01, "retry_first": 0.01, "retry_most": 0.02, "probe_every": 0.05} | changes)
+    return Limits(**{"linger": 0.01, "retry_initial": 0.01, "retry_max": 0.02, "probe_interval": 0.05} | changes)
 
 
 def rudderstack(server: DevServer, limits: Limits | None = None, **settings: Any) -> RudderStack:
@@ -79,5 +79,5 @@ def statsig_with_rules(server: DevServer | None = None, **settings: Any) -> Stat
     """Statsig with rules that are there at once, and a queue towards the dev server."""
     rules = settings.pop("rules", None) or Rules(bootstrap=ruleset(), specs_url="http://127.0.0.1:9/v2/none")
     url = "http://127.0.0.1:9" if server is None else server.url
-    limits = settings.pop("limits", Limits(linger=0.01, retry_first=0.01, retry_most=0.02))
+    limits = settings.pop("limits", Limits(linger=0.01, retry_initial=0.01, retry_max=0.02))
     return Statsig("secret-key", log_event_url=f"{url}/v1/log_event", rules=rules, limits=limits, **settings)

@@ -11,7 +11,7 @@ from asyncsdk.dev import DevServer, Fault
 KEY = "secret-canary-of-a-key"
 PROPERTY = "canary-of-a-property"
 PRIVATE = "canary-of-a-private-attribute"
-LIMITS = Limits(linger=0.01, retry_first=0.01, retry_most=0.02, probe_every=0.02)
+LIMITS = Limits(linger=0.01, retry_initial=0.01, retry_max=0.02, probe_interval=0.02)
 
 
 async def test_keys_and_values_are_in_no_log_error_or_repr(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,11 +12,11 @@ from typing import Self
 
 from asyncsdk._client import jobs as _jobs
 from asyncsdk._client.arguments import check_destinations, dev_server, seconds
-from asyncsdk._client.hooks import HookVerbs, harmless
+from asyncsdk._client.hooks import HookVerbs, guarded
 from asyncsdk._client.signals import SignalDrain
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._delivery.ledger import until_final
-from asyncsdk._delivery.spool.setting import DEV_SUFFIX, SpoolSetting, durable, make_spooler
+from asyncsdk._delivery.spool.setting import DEV_SUFFIX, SpoolLike, durable, make_spooler
 from asyncsdk._events.admission import Admission
 from asyncsdk._events.verbs import EventVerbs
 from asyncsdk._lifecycle import Job, Lifecycle, warn_forgotten
@@ -69,14 +69,14 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         *destinations: Destination,
         on_delivery: Callable[[str, Delivery], object] | None = None,
         drain_on_sigterm: bool = False,
-        spool: SpoolSetting = None,
+        spool: SpoolLike = None,
         start_timeout: float = 3.0,
         close_timeout: float = 5.0,
     ) -> None:
         check_destinations(destinations)
         _jobs.load()
         destinations = destinations if spool is None else durable(destinations)
-        on_final = None if on_delivery is None else harmless(on_delivery, "on_delivery")
+        on_final = None if on_delivery is None else guarded(on_delivery, "on_delivery")
         self._lanes = [Lane(destination) for destination in destinations]
         self._admission = Admission(self._lanes, self._until_final, tells_by_id=on_delivery is not None)
         self._life = Lifecycle()
@@ -137,7 +137,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             self._launch(dev_server())
         self._life.check_admission()
         self._life.check_loop()
-        ready = await self.ready(self._start_timeout)
+        ready = await self.wait_ready(self._start_timeout)
         self._awaits_rules = False
         self._takes_detour = isinstance(self._lookups, WatchedLookups)
         source = self._holder.rules.source if ready and self._refresher is not None else ""
@@ -147,9 +147,9 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             raise StartError(msg)
         return StartReport(ready, source, time.monotonic() - began)
 
-    async def ready(self, timeout: float = 3.0) -> bool:
+    async def wait_ready(self, timeout: float = 3.0) -> bool:
         """Wait for the first rules, at most `timeout` seconds; True when they are there, or none are wanted."""
-        return self._refresher is None or await self._refresher.ready(timeout)
+        return self._refresher is None or await self._refresher.wait_ready(timeout)
 
     async def aclose(self, timeout: float | None = None) -> Report:
         """Deliver what is queued, for at most `timeout` seconds, and stop. Safe to call twice.
@@ -251,7 +251,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             self._life.check_admission()
         receipt = self._admission.prepare(event)
         if not is_at_home:
-            self._life.call_soon(partial(self._commit_from_afar, receipt))
+            self._life.call_soon(partial(self._commit_from_thread, receipt))
             return receipt
         if self._spooler is not None:
             return self._spooler.put(receipt)
@@ -279,7 +279,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             admission.check_room(receipt)
         return admission.commit(receipt)
 
-    def _commit_from_afar(self, receipt: Receipt) -> None:
+    def _commit_from_thread(self, receipt: Receipt) -> None:
         if self._life.state == "closed":
             self._admission.turn_away(receipt, "closed")
         elif self._spooler is not None:
@@ -297,7 +297,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
     async def _first_rules(self) -> Ruleset:
         """Wait with a lookup while the client starts; before and after that, lookups wait for nothing."""
         if self._life.state == "running" and self._life.is_on_its_loop:
-            await self.ready(self._start_timeout)
+            await self.wait_ready(self._start_timeout)
         return self._holder.rules
 
     def _use_overrides(self, overrides: Overrides) -> None:

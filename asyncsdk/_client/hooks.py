@@ -13,8 +13,8 @@ from asyncsdk._events.middleware import Middleware
 from asyncsdk._lifecycle import Job, Lifecycle
 from asyncsdk._lookups.evaluator import Lookups, WatchedLookups
 from asyncsdk._model.receipts import Delivery
-from asyncsdk._model.reports import Exchange, RulesetChange, RulesHealth, Watch
-from asyncsdk._model.results import Answer
+from asyncsdk._model.reports import RequestInfo, RulesetChange, RulesHealth, Watch
+from asyncsdk._model.results import LookupResult
 from asyncsdk._model.users import User
 from asyncsdk._refresh import Refresher
 from asyncsdk.errors import ConfigurationError
@@ -25,7 +25,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def harmless(function: Callable[P, T], what: str) -> Callable[P, T | None]:
+def guarded(function: Callable[P, T], what: str) -> Callable[P, T | None]:
     """Make a function of the user's one that does not raise; each kind of error is logged once.
 
     Args:
@@ -100,7 +100,7 @@ class HookVerbs:
             self._refresher.observe(function)
         return self
 
-    def on_evaluation(self, function: Callable[[User, Answer], object]) -> Self:
+    def on_evaluation(self, function: Callable[[User, LookupResult], object]) -> Self:
         """Call `function(user, answer)` with each answer of a lookup: a gate, config, experiment or layer.
 
         It is called where the lookup is made, in its thread and context, also by lookups that report no exposure. It
@@ -108,24 +108,24 @@ class HookVerbs:
         """
         watchers = self._lookups.watchers if isinstance(self._lookups, WatchedLookups) else ()
         self._lookups = WatchedLookups(
-            self._lookups.exposures, self._lookups.assignments, (*watchers, harmless(function, "on_evaluation"))
+            self._lookups.exposures, self._lookups.assignments, (*watchers, guarded(function, "on_evaluation"))
         )
         self._takes_detour = True
         return self
 
-    def on_request(self, function: Callable[[Exchange], Callable[[], object] | None]) -> Self:
+    def on_request(self, function: Callable[[RequestInfo], Callable[[], object] | None]) -> Self:
         """Call `function(exchange)` on the loop when a request to a vendor leaves.
 
         What it returns, if anything, is called when the request has ended, and the exchange tells how. Neither may
         block; what they raise is logged.
         """
-        begin = harmless(function, "on_request")
+        begin = guarded(function, "on_request")
 
-        def watch(exchange: Exchange) -> Callable[[], object] | None:
+        def watch(exchange: RequestInfo) -> Callable[[], object] | None:
             end = begin(exchange)
-            return None if end is None else harmless(end, "on_request")
+            return None if end is None else guarded(end, "on_request")
 
-        self._watches.append(harmless(watch, "on_request"))
+        self._watches.append(guarded(watch, "on_request"))
         return self
 
     def on_settled(self, function: Callable[[Delivery, int], object]) -> Self:
@@ -134,12 +134,12 @@ class HookVerbs:
         That is once per request, not once per event, and counts exposures too; but not what never was queued. It must
         not block; what it raises is logged.
         """
-        hear = harmless(function, "on_settled")
+        hear = guarded(function, "on_settled")
         for lane in self._lanes:
             lane.ledger.on_settled += (hear,)
         return self
 
-    def add_job(self, name: str, job: Callable[[], Coroutine[Any, Any, object]]) -> Self:
+    def add_background_task(self, name: str, job: Callable[[], Coroutine[Any, Any, object]]) -> Self:
         """Let `job()`, an async function, run beside the client, on its loop: from `start` until it is closed.
 
         A job that fails is logged and started again; one that returns is done.

@@ -9,14 +9,14 @@ from asyncsdk._delivery.spool.spooler import LOOK_EVERY, Spooler
 from asyncsdk._lifecycle import Job
 from asyncsdk._model.reports import Watch
 from asyncsdk._refresh import Refresher
-from asyncsdk._rules.exposures import Recent
+from asyncsdk._rules.exposure_window import ExposureWindow
 from asyncsdk.vendors._base import Limits
 
 # An exposure of the same user to the same outcome is reported once in so many seconds (statsig-python-core 0.24.0).
 EXPOSURE_WINDOW = 60.0
 # Towards a dev server somebody is watching.
 _DEV_LINGER, _DEV_POLL = 0.1, 1.0
-_LONGEST_LAST_COMMIT = 10.0
+_MAX_LAST_COMMIT = 10.0
 
 
 def load() -> None:
@@ -70,13 +70,13 @@ def last_commit(spooler: Spooler, stop_intake: Callable[[], None]) -> Job:
     async def commit() -> None:
         stop_intake()
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LONGEST_LAST_COMMIT):
+            async with asyncio.timeout(_MAX_LAST_COMMIT):
                 await spooler.close()
 
     return commit
 
 
-def windows(recent: Recent, seconds: float = EXPOSURE_WINDOW) -> Job:
+def windows(recent: ExposureWindow, seconds: float = EXPOSURE_WINDOW) -> Job:
     """Make the job that lets every exposure be reported again after so many seconds."""
 
     async def forget() -> None:

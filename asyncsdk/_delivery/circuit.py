@@ -30,7 +30,7 @@ class Circuit:
     _waits: Iterator[float] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._limit = self._limits.in_flight
+        self._limit = self._limits.max_in_flight
         self._start_over()
 
     def allows(self, in_flight: int, now: float) -> bool:
@@ -55,7 +55,7 @@ class Circuit:
             self.state, self.halted, self._limit = "closed", False, 1
             self._start_over()
         else:
-            self._limit = min(self._limit * 2, self._limits.in_flight)
+            self._limit = min(self._limit * 2, self._limits.max_in_flight)
         return news
 
     def failed(self, generation: int, now: float, retry_after: float | None) -> bool:
@@ -70,7 +70,7 @@ class Circuit:
         self.until = max(self.until, self._floor)
         return news
 
-    def landed(self, generation: int) -> None:
+    def returned(self, generation: int) -> None:
         """Note that a flight ended; a probe that came back without an answer goes out again."""
         if generation == self.generation and self.state == "probing":
             self.state = "open"
@@ -80,7 +80,7 @@ class Circuit:
         news = not self.halted
         self.halted = True
         if generation == self.generation or self.state == "closed":
-            self._open(now + self._limits.probe_every)
+            self._open(now + self._limits.probe_interval)
         return news
 
     def hurry(self, now: float, closing_at: float | None = None) -> None:
@@ -95,7 +95,7 @@ class Circuit:
         """
         if closing_at is not None:
             self._closing_at = closing_at
-        is_due = now >= self._hurried + self._limits.retry_first and not self.halted
+        is_due = now >= self._hurried + self._limits.retry_initial and not self.halted
         if self.state == "open" and (closing_at is not None or is_due):
             self._hurried = now
             self.until = max(now, self._floor)
@@ -108,11 +108,11 @@ class Circuit:
         wait = next(self._waits)
         if self._closing_at is None:
             return wait
-        return min(wait, max((self._closing_at - now) / 2, self._limits.retry_first))
+        return min(wait, max((self._closing_at - now) / 2, self._limits.retry_initial))
 
     def _open(self, until: float) -> None:
         self.state, self.until = "open", until
         self.generation += 1
 
     def _start_over(self) -> None:
-        self._waits = waits(self._limits.retry_first, self._limits.retry_most)
+        self._waits = waits(self._limits.retry_initial, self._limits.retry_max)

@@ -1,7 +1,7 @@
 """One destination's queue and the tasks that empty it.
 
 An admitted event goes on the lane's `asyncio.Queue`, in a batch that stays open until it is taken; the worker (`run`)
-moves it to `Pending`, fills batches by count, bytes and linger, and sends each as a `Flight` task of its own, as many
+moves it to `Pending`, fills batches by count, bytes and linger, and sends each as a `InFlight` task of its own, as many
 at once as the circuit allows. What a vendor's answer means is decided by pure functions (`judge`, `sort_out`,
 `Circuit`); this module only carries it out.
 """
@@ -27,7 +27,7 @@ from asyncsdk._delivery.batching import (
 )
 from asyncsdk._delivery.circuit import Circuit
 from asyncsdk._delivery.ledger import Ledger
-from asyncsdk._delivery.pending import Flight, Pending
+from asyncsdk._delivery.pending import InFlight, Pending
 from asyncsdk._model.receipts import Record
 from asyncsdk._model.reports import DestinationHealth
 from asyncsdk.vendors._base import Destination, Request, Response, Verdict
@@ -70,10 +70,10 @@ class Lane:
         self._intake: asyncio.Queue[Batch] = asyncio.Queue()
         self._open: Batch = []
         self._pending = Pending()
-        self._waiting: list[Flight] = []
-        self._flying: set[Flight] = set()
+        self._waiting: list[InFlight] = []
+        self._flying: set[InFlight] = set()
         self._circuit = Circuit(destination.limits)
-        self._target_bytes = destination.limits.bytes
+        self._target_bytes = destination.limits.max_bytes
         self._flushes = 0
         self._next_sweep = 0.0
         self._wake = asyncio.Event()
@@ -185,7 +185,7 @@ class Lane:
                 while (flight := self._next(now)) is not None:
                     self._flying.add(flight)
                     flight.generation = self._circuit.leave()
-                    flights.create_task(self._fly(flight, sender))
+                    flights.create_task(self._send(flight, sender))
                 alarm = loop.call_later(self._until_next_look(now), self._wake.set)
                 try:
                     await self._wake.wait()
@@ -195,11 +195,11 @@ class Lane:
     def _recover(self) -> None:
         """Take back flights whose task was cancelled before its first step: no `finally` of theirs ran."""
         for flight in list(self._flying):
-            self._circuit.landed(flight.generation)
+            self._circuit.returned(flight.generation)
             self._waiting.append(flight)
         self._flying.clear()
 
-    def _next(self, now: float) -> Flight | None:
+    def _next(self, now: float) -> InFlight | None:
         """Pick the flight that may leave now; those that wait for a retry go first."""
         if not self._circuit.allows(len(self._flying), now):
             return None
@@ -207,7 +207,7 @@ class Lane:
             if flight.not_before <= now:
                 return self._waiting.pop(position)
         while self._is_due(now):
-            if (taken := self._pending.take(self._limits.events, self._target_bytes)) is not None:
+            if (taken := self._pending.take(self._limits.max_events, self._target_bytes)) is not None:
                 return taken
         return None
 
@@ -223,7 +223,7 @@ class Lane:
         return now >= ready[0].admitted + self.linger
 
     def _fills_a_batch(self, ready: Collection[Record]) -> bool:
-        most = self._limits.events
+        most = self._limits.max_events
         return len(ready) >= most or total(ready) >= most  # the first is quick, however much is ready
 
     def _pull(self) -> Batch:
@@ -246,7 +246,7 @@ class Lane:
             self._wake_at_events = held + 1
             if ready:
                 times.append(ready[0].admitted + self.linger)
-                self._wake_at_events = held + self._limits.events - total(ready)
+                self._wake_at_events = held + self._limits.max_events - total(ready)
                 self._wake_at_bytes = self.ledger.held_bytes + self._target_bytes
         return max(0.0, min(times) - now)
 
@@ -272,7 +272,7 @@ class Lane:
 
     # --- a flight ---------------------------------------------------------------------------------------------
 
-    async def _fly(self, flight: Flight, sender: Sender) -> None:
+    async def _send(self, flight: InFlight, sender: Sender) -> None:
         try:
             while flight.parts and await self._attempt(flight, sender):
                 if self._circuit.state == "open":
@@ -284,7 +284,7 @@ class Lane:
             logger.exception("%s: %d events dropped: their codec failed", self.destination.name, total(lost))
             self.ledger.settle(lost, "dropped", reason="crash")
         finally:
-            self._circuit.landed(flight.generation)
+            self._circuit.returned(flight.generation)
             self._flying.discard(flight)
             for part in flight.parts:
                 part[:] = without_fate(part)
@@ -294,7 +294,7 @@ class Lane:
             self.ledger.stir()
             self._wake.set()
 
-    async def _attempt(self, flight: Flight, sender: Sender) -> bool:
+    async def _attempt(self, flight: InFlight, sender: Sender) -> bool:
         """Send the first part and carry out the verdict; True when the flight may go on at once."""
         part = flight.parts[0]
         chunks = list(map(chunk_of, part))
@@ -310,7 +310,7 @@ class Lane:
             return self._halve(flight, response, verdict)
         return self._deal_out(flight, response, verdict)
 
-    def _deal_out(self, flight: Flight, response: Response, verdict: Verdict) -> bool:
+    def _deal_out(self, flight: InFlight, response: Response, verdict: Verdict) -> bool:
         """Give each event of the first part its fate, or its place for the next attempt."""
         ledger, part = self.ledger, flight.parts[0]
         outcome = sort_out(part, verdict)
@@ -330,7 +330,7 @@ class Lane:
         self._succeed(flight)
         return True
 
-    def _halve(self, flight: Flight, response: Response, verdict: Verdict) -> bool:
+    def _halve(self, flight: InFlight, response: Response, verdict: Verdict) -> bool:
         """Look for the event that is to blame; when it is found, reject it."""
         part = flight.parts[0]
         if flight.refusals < verdict.patience:
@@ -351,7 +351,7 @@ class Lane:
             self._target_bytes = max(1, size_of(part) // 2)
         return True
 
-    def _halt(self, flight: Flight, verdict: Verdict) -> None:
+    def _halt(self, flight: InFlight, verdict: Verdict) -> None:
         if self._circuit.halt(flight.generation, time.monotonic()):
             logger.error(
                 "%s refuses its key, address or certificate (%s): put it right; %d events wait until their deadline",
@@ -360,20 +360,20 @@ class Lane:
                 self.ledger.held_events,
             )
 
-    def _fail(self, flight: Flight, verdict: Verdict) -> None:
+    def _fail(self, flight: InFlight, verdict: Verdict) -> None:
         if self._circuit.failed(flight.generation, time.monotonic(), verdict.retry_after):
             logger.warning("%s: %s; trying again until it is well", self.destination.name, verdict.reason)
 
-    def _succeed(self, flight: Flight) -> None:
+    def _succeed(self, flight: InFlight) -> None:
         """Note an answer; requests that were made smaller grow back to their full size."""
         self._trim(flight)
         self._wake.set()  # it counts from what is held, which is less now
         if self._circuit.answered(flight.generation):
             logger.warning("%s: is well again", self.destination.name)
-        if self._target_bytes < self._limits.bytes:
-            self._target_bytes = min(self._limits.bytes, self._target_bytes + self._limits.bytes // 10)
+        if self._target_bytes < self._limits.max_bytes:
+            self._target_bytes = min(self._limits.max_bytes, self._target_bytes + self._limits.max_bytes // 10)
 
-    def _pause(self, flight: Flight, keys: set[str], seconds: float) -> None:
+    def _pause(self, flight: InFlight, keys: set[str], seconds: float) -> None:
         """Let everything of `keys`, and what aliases tie to them, wait in a flight of its own; the rest goes on."""
         keys = tied_to(keys, flight.records)
         apart: deque[Batch] = deque()
@@ -382,9 +382,9 @@ class Lane:
             part[:] = [record for record in part if keys.isdisjoint(record.keys)]
         held = {key for part in apart for key in keys_of(part)}
         flight.keys -= held
-        self._waiting.append(Flight(apart, held, time.monotonic() + seconds))
+        self._waiting.append(InFlight(apart, held, time.monotonic() + seconds))
 
-    def _trim(self, flight: Flight) -> None:
+    def _trim(self, flight: InFlight) -> None:
         """Forget the parts of a flight that are empty, and let go of the keys it no longer needs."""
         flight.parts = deque(part for part in flight.parts if part)
         needed = {key for part in flight.parts for key in keys_of(part)}

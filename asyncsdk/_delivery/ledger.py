@@ -27,7 +27,7 @@ class Ledger:
         held_events: Events and exposures without a fate.
         held_bytes: Their bytes.
         retries: Requests whose events, or some of them, had to be sent again.
-        most_bytes: How many of them may be held.
+        max_bytes: How many of them may be held.
         on_final: Called with the id and the fate of every event whose fate is final; None when nobody asked.
         on_fates: Called with records that have met the same kind of fate together, and why; a spool listens here.
         on_settled: Called with each fate, and how many events and exposures that were held met it together.
@@ -44,8 +44,8 @@ class Ledger:
         self.on_settled: tuple[Callable[[Delivery, int], object], ...] = ()
         self.on_fates: Callable[[Collection[Record], Status, str], None] | None = None
         self._name = name
-        self.most_bytes = limits.queued_bytes
-        self._most_events = limits.queued_events
+        self.max_bytes = limits.max_queued_bytes
+        self._most_events = limits.max_queued_events
         # Events without a fate by the flush they fall under, for flushes that have begun: one waits for all epochs up
         # to its own.
         self._epoch = 0
@@ -56,7 +56,7 @@ class Ledger:
 
     def has_room(self, size: int, number: int = 1) -> bool:
         """Say whether so many more events of `size` bytes in all may be held."""
-        return self.held_events + number <= self._most_events and self.held_bytes + size <= self.most_bytes
+        return self.held_events + number <= self._most_events and self.held_bytes + size <= self.max_bytes
 
     async def room(self, size: int) -> None:
         """Wait until `has_room(size)`, first come, first served. The caller checks again: others may be quicker."""
@@ -80,7 +80,7 @@ class Ledger:
         """Take an event in, if there is room."""
         held_bytes = self.held_bytes + len(record.chunk)
         # `has_room`, written out: every event comes this way.
-        if self.held_events >= self._most_events or held_bytes > self.most_bytes:
+        if self.held_events >= self._most_events or held_bytes > self.max_bytes:
             return False
         if self._epoch:
             record.epoch = self._epoch

@@ -18,7 +18,7 @@ from asyncsdk._model.receipts import Record
 
 
 @attrs.define(eq=False, repr=False)
-class Flight:
+class InFlight:
     """Events on their way together, and the order keys that they hold.
 
     Attributes:
@@ -66,25 +66,25 @@ class Pending:
         """Give those that nobody of their line was before: the oldest is among them."""
         return [record for line in [self.ready, *list(self._lines.values())] for record in list(line)[:1]]
 
-    def take(self, most_events: int, most_bytes: int) -> Flight | None:
+    def take(self, max_events: int, max_bytes: int) -> InFlight | None:
         """Take the next batch of events whose keys are free, and hold those keys; None when none is free.
 
         Those who stood in line go first. An event that is larger than a batch goes alone.
         """
-        if not self._moving and (flight := self._take_front(most_events, most_bytes)) is not None:
+        if not self._moving and (flight := self._take_front(max_events, max_bytes)) is not None:
             return flight
         batch: Batch = []
         number = size = 0
         for record in self._free():
             number += record.exposures or 1
             size += len(record.chunk)
-            if batch and (number > most_events or size > most_bytes):
+            if batch and (number > max_events or size > max_bytes):
                 break
             self._leave(record)
             batch.append(record)
         keys = keys_of(batch)
         self._held |= keys
-        return Flight(deque([batch]), keys) if batch else None
+        return InFlight(deque([batch]), keys) if batch else None
 
     def release(self, keys: AbstractSet[str]) -> None:
         """Let keys go: whoever stands in their lines may move."""
@@ -106,21 +106,21 @@ class Pending:
             self._leave(record)
         return late + list(in_line.values())
 
-    def _take_front(self, most_events: int, most_bytes: int) -> Flight | None:
+    def _take_front(self, max_events: int, max_bytes: int) -> InFlight | None:
         """Take the first of the ready ones in one go: the usual case, in which nobody of them has to wait."""
-        front = list(islice(self.ready, most_events))
+        front = list(islice(self.ready, max_events))
         if not front:
             return None
         sizes = list(accumulate(map(len, map(chunk_of, front))))
-        most = bisect_right(sizes, most_bytes)
+        most = bisect_right(sizes, max_bytes)
         if any(map(exposures_of, front)):
-            most = min(most, bisect_right(ends_of(front), most_events))
+            most = min(most, bisect_right(ends_of(front), max_events))
         count = max(1, most)
         keys = keys_of(front[:count])
         if not (keys.isdisjoint(self._held) and self._lines.keys().isdisjoint(keys)):
             return None
         self._held |= keys
-        return Flight(deque([list(starmap(self.ready.popleft, repeat((), count)))]), keys)
+        return InFlight(deque([list(starmap(self.ready.popleft, repeat((), count)))]), keys)
 
     def _free(self) -> Iterator[Record]:
         """Yield who may go next, if the one before has left; those who may not are queued up on the way."""

@@ -161,7 +161,7 @@ class Admission:
             chunk = destination.encode(event, message_id, now_ms)
             if not isinstance(chunk, bytes):
                 outcomes.append(Delivery(destination.name, chunk.status, reason=chunk.reason))
-            elif len(chunk) <= lane.ledger.most_bytes:
+            elif len(chunk) <= lane.ledger.max_bytes:
                 outcomes.append(Record(key, record_id, chunk, admitted, also))
             else:
                 outcomes.append(Delivery(destination.name, "rejected", reason="too large"))

@@ -115,8 +115,8 @@ def run_at_once(middleware: tuple[Middleware, ...], payload: Payload) -> Payload
 
 
 @attrs.frozen
-class Edit:
-    """Middleware of a plain function: made by `edit`. Among others of its kind it costs a tenth of what another does.
+class EventMap:
+    """Middleware of a plain function: built by `map_events`, at a tenth of the cost of any other middleware.
 
     Attributes:
         function: Gives the event, or another; None drops it.
@@ -132,7 +132,7 @@ class Edit:
         return next(payload if event is payload.event else Payload(event, payload.extra))
 
 
-def edit(function: Callable[[Event], Event | None]) -> Edit:
+def map_events(function: Callable[[Event], Event | None]) -> EventMap:
     """Make a middleware of a function that gives the event it is given, or another (`attrs.evolve`); None drops it.
 
     Raises:
@@ -141,10 +141,10 @@ def edit(function: Callable[[Event], Event | None]) -> Edit:
     if not callable(function):
         msg = "edit takes a function that is given an event and gives one: edit(lambda event: ...)"
         raise ConfigurationError(msg)
-    return Edit(function)
+    return EventMap(function)
 
 
-def run_edits(edits: tuple[Edit, ...], event: Event) -> Event | None:
+def run_maps(edits: tuple[EventMap, ...], event: Event) -> Event | None:
     """Lead an event through edits; None when one of them drops it."""
     for one in edits:
         edited = one.function(event)

@@ -14,7 +14,7 @@ from typing import get_args
 import attrs
 
 from asyncsdk._events.builtin import Redact
-from asyncsdk._events.middleware import Edit, Middleware, MiddlewareWaitsError, Payload, run, run_at_once, run_edits
+from asyncsdk._events.middleware import EventMap, Middleware, MiddlewareWaitsError, Payload, run, run_at_once, run_maps
 from asyncsdk._model.events import Event
 from asyncsdk._model.reports import DELIBERATE
 from asyncsdk._model.users import User
@@ -39,7 +39,7 @@ class Pipeline:
         """Start without middleware."""
         self.functions: tuple[Middleware, ...] = ()
         self.may_suspend = False
-        self._edits: tuple[Edit, ...] = ()
+        self._edits: tuple[EventMap, ...] = ()
         self._redactions: tuple[Redact, ...] = ()
         self._seen_errors: set[type] = set()
 
@@ -47,7 +47,7 @@ class Pipeline:
         """Append `function`: events reach it after those added earlier."""
         self.functions += (function,)
         self._redactions = tuple(one for one in self.functions if isinstance(one, Redact))
-        self._edits = tuple(one for one in self.functions if isinstance(one, Edit))
+        self._edits = tuple(one for one in self.functions if isinstance(one, EventMap))
         self.may_suspend = len(self._edits) < len(self.functions)
 
     def run(self, event: Event, event_id: str) -> Passed:
@@ -58,7 +58,7 @@ class Pipeline:
         """
         try:
             if not self.may_suspend:
-                return event, run_edits(self._edits, event), DELIBERATE
+                return event, run_maps(self._edits, event), DELIBERATE
             payload = _payload(event, event_id)
             return _passed(payload, run_at_once(self.functions, payload))
         except MiddlewareWaitsError:

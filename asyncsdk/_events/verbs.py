@@ -17,9 +17,7 @@ from asyncsdk._model.events import (
     raw_event,
 )
 from asyncsdk._model.receipts import Receipt
-from asyncsdk._model.users import User
-
-Who = User | str | int
+from asyncsdk._model.users import User, UserLike
 
 
 class EventVerbs:
@@ -47,20 +45,20 @@ class EventVerbs:
         raise NotImplementedError
 
     async def identify(
-        self, user: Who, traits: Properties | Identify | None = None, **options: Unpack[Options]
+        self, user: UserLike, traits: Properties | Identify | None = None, **options: Unpack[Options]
     ) -> Receipt:
         """Say who a user is: `traits` as an object, or as Amplitude's `Identify` operations."""
         return await self._take(IdentifyEvent(user, traits, **options))
 
     async def track(
-        self, user: Who, event: str | Revenue, properties: Properties | None = None, **options: Unpack[Options]
+        self, user: UserLike, event: str | Revenue, properties: Properties | None = None, **options: Unpack[Options]
     ) -> Receipt:
         """Say what a user did: `event` is its name, or a `Revenue`."""
         return await self._take(Track(user, event, properties, **options))
 
     async def page(
         self,
-        user: Who,
+        user: UserLike,
         name: str | None = None,
         properties: Properties | None = None,
         *,
@@ -72,7 +70,7 @@ class EventVerbs:
 
     async def screen(
         self,
-        user: Who,
+        user: UserLike,
         name: str | None = None,
         properties: Properties | None = None,
         *,
@@ -84,7 +82,7 @@ class EventVerbs:
 
     async def group(
         self,
-        user: Who,
+        user: UserLike,
         group_id: str | int,
         traits: Properties | Identify | None = None,
         *,
@@ -94,7 +92,7 @@ class EventVerbs:
         """Say which company, project or team a user belongs to; `group_type` is Amplitude's kind of group."""
         return await self._take(Group(user, group_id, traits, group_type=group_type, **options))
 
-    async def alias(self, previous_id: str | int, user: Who, **options: Unpack[Options]) -> Receipt:
+    async def alias(self, previous_id: str | int, user: UserLike, **options: Unpack[Options]) -> Receipt:
         """Say which id a user had before: the old one comes first."""
         return await self._take(Alias(previous_id, user, **options))
 
@@ -104,7 +102,7 @@ class EventVerbs:
     @overload
     async def log_event(
         self,
-        user: Who,
+        user: UserLike,
         event: str,
         value: str | float | None = None,
         metadata: Properties | None = None,
@@ -113,7 +111,7 @@ class EventVerbs:
 
     async def log_event(
         self,
-        user: Who | Properties,
+        user: UserLike | Properties,
         event: str | None = None,
         value: str | float | None = None,
         metadata: Properties | None = None,

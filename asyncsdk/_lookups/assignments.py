@@ -17,7 +17,7 @@ from asyncsdk._lifecycle import Lifecycle
 from asyncsdk._model.reports import AssignmentsHealth
 from asyncsdk._model.stores import AssignmentStore
 from asyncsdk._model.users import User
-from asyncsdk._refresh.polling import Episode, attempt
+from asyncsdk._refresh.polling import FailureStreak, attempt
 from asyncsdk._retry import waits
 from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.ruleset import Ruleset
@@ -27,10 +27,10 @@ from asyncsdk.vendors.statsig import Statsig
 
 logger = logging.getLogger("asyncsdk.rules")
 
-MOST_UNITS, MOST_UNSAVED = 10_000, 10_000
+MAX_UNITS, MAX_UNSAVED = 10_000, 10_000
 # A request waits for what is loaded; nobody waits for what is saved.
-_LONGEST_LOAD, _LONGEST_SAVE = 1.0, 5.0
-_FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0
+_MAX_LOAD, _MAX_SAVE = 1.0, 5.0
+_FIRST_WAIT, _MAX_WAIT = 0.5, 60.0
 _AT_ONCE = 8
 
 Changes = dict[str, Entry | None]
@@ -56,8 +56,12 @@ class Assignments:
     # By key, the one that was loaded last at the end.
     _units: OrderedDict[str, dict[str, Entry]] = attrs.field(factory=OrderedDict, init=False)
     _queue: dict[str, Changes] = attrs.field(factory=dict, init=False)
-    _loading: Episode = attrs.field(factory=lambda: Episode("sticky assignments cannot be loaded"), init=False)
-    _saving: Episode = attrs.field(factory=lambda: Episode("sticky assignments cannot be saved"), init=False)
+    _loading: FailureStreak = attrs.field(
+        factory=lambda: FailureStreak("sticky assignments cannot be loaded"), init=False
+    )
+    _saving: FailureStreak = attrs.field(
+        factory=lambda: FailureStreak("sticky assignments cannot be saved"), init=False
+    )
     _due: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _hurry: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _all_saved: asyncio.Event = attrs.field(factory=lambda: _set(asyncio.Event()), init=False)
@@ -120,7 +124,7 @@ class Assignments:
         async def read() -> dict[str, Entry]:
             return dict(await self._store.load(key))
 
-        found, fault = await attempt(read, _LONGEST_LOAD)
+        found, fault = await attempt(read, _MAX_LOAD)
         if found is None:
             self._loading.failed(fault)
             return False
@@ -129,7 +133,7 @@ class Assignments:
             _put(found, name, entry)
         self._units[key] = found
         self._units.move_to_end(key)
-        if len(self._units) > MOST_UNITS:
+        if len(self._units) > MAX_UNITS:
             self._units.popitem(last=False)
         return True
 
@@ -138,7 +142,7 @@ class Assignments:
     def _enqueue(self, key: str, name: str, entry: Entry | None) -> None:
         changes = self._queue.get(key, {})
         if name not in changes:
-            if self._life.state == "closed" or self.unsaved >= MOST_UNSAVED:
+            if self._life.state == "closed" or self.unsaved >= MAX_UNSAVED:
                 self.lost += 1
                 self._saving.failed("too many wait to be saved, or the client is closed; more are lost")
                 return
@@ -149,7 +153,7 @@ class Assignments:
 
     async def run(self) -> None:
         """Save what lookups change, until cancelled. May be started again after a crash: nothing is forgotten."""
-        pauses = waits(_FIRST_WAIT, _LONGEST_WAIT)
+        pauses = waits(_FIRST_WAIT, _MAX_WAIT)
         while True:
             await self._due.wait()
             self._hurry.clear()
@@ -161,7 +165,7 @@ class Assignments:
                         await self._hurry.wait()
             elif not self._queue:
                 self._saving.went_well()
-                pauses = waits(_FIRST_WAIT, _LONGEST_WAIT)
+                pauses = waits(_FIRST_WAIT, _MAX_WAIT)
                 self._due.clear()
                 self._all_saved.set()
 
@@ -186,7 +190,7 @@ class Assignments:
     async def _save_unit(self, key: str) -> str:
         changes = self._queue[key]
         for name, entry in list(changes.items()):
-            _, fault = await attempt(partial(self._store.save, key, name, entry), _LONGEST_SAVE)
+            _, fault = await attempt(partial(self._store.save, key, name, entry), _MAX_SAVE)
             if fault:
                 self._queue[key] = self._queue.pop(key)  # the others go first, the next time
                 return fault

@@ -10,18 +10,18 @@ import attrs
 
 from asyncsdk._lookups.assignments import Assignments
 from asyncsdk._lookups.exposures import Exposures
-from asyncsdk._model.results import Answer, DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
+from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, LookupResult, ParameterStore
 from asyncsdk._model.users import User
 from asyncsdk._rules import public_results as views
 from asyncsdk._rules.compiler.evaluate import Evaluation, evaluate
 from asyncsdk._rules.explain import Explanation
 from asyncsdk._rules.explain import explain as explain_tree
 from asyncsdk._rules.language.overrides import Overrides
-from asyncsdk._rules.language.shared_context import Surroundings
+from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.parameters import Parameter, parameter
 from asyncsdk._rules.ruleset import Kind, Ruleset, empty_ruleset
 
-Told = TypeVar("Told", bound=Answer)
+Told = TypeVar("Told", bound=LookupResult)
 
 
 class RulesHolder(Protocol):
@@ -40,15 +40,15 @@ class NoRules:
     def __init__(self) -> None:
         """Know nothing."""
         self.rules = empty_ruleset(
-            Surroundings(clock=lambda: int(time.time() * 1000), random=random.random), "NoValues"
+            SharedContext(clock=lambda: int(time.time() * 1000), random=random.random), "NoValues"
         )
 
     def use_overrides(self, overrides: Overrides) -> None:
         """Let these overrides answer from now on."""
-        self.rules = self.rules.under(attrs.evolve(self.rules.surroundings, overrides=overrides))
+        self.rules = self.rules.under(attrs.evolve(self.rules.shared_context, overrides=overrides))
 
 
-def someone(user: object) -> User:
+def as_user_or_empty(user: object) -> User:
     """Take an id for a user. What is neither counts as a user without ids: a lookup never raises."""
     if isinstance(user, User):
         return user
@@ -160,7 +160,7 @@ class WatchedLookups(Lookups):
         watchers: Called with the user and the answer; they must not raise.
     """
 
-    watchers: tuple[Callable[[User, Answer], object], ...] = ()
+    watchers: tuple[Callable[[User, LookupResult], object], ...] = ()
 
     def gate(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Evaluation:
         """Evaluate a gate."""
@@ -194,7 +194,7 @@ class WatchedLookups(Lookups):
         return answer
 
 
-_VIEWS: Mapping[Kind, Callable[[Ruleset, Evaluation], Answer]] = {
+_VIEWS: Mapping[Kind, Callable[[Ruleset, Evaluation], LookupResult]] = {
     "gate": views.gate,
     "config": views.config,
     "experiment": views.experiment,

@@ -8,23 +8,24 @@ import attrs
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._model.bundles import bundled, number_of
 from asyncsdk._model.events import Event
-from asyncsdk._model.exposures import Seen
+from asyncsdk._model.exposures import ExposedVariant
 from asyncsdk._model.ids import Ids
 from asyncsdk._model.receipts import Delivery, Record, Status
 from asyncsdk._model.users import User, order_key
 from asyncsdk._rules.compiler.evaluate import Evaluation
-from asyncsdk._rules.exposures import How, Recent, seen
+from asyncsdk._rules.exposure_window import ExposureKind, ExposureWindow
+from asyncsdk._rules.exposures import seen
 from asyncsdk.vendors._base import TakesExposures
 
 # Exposures that travel as one are at most so much of a request: with more, requests would not become full.
 _PART = 20
 
-Put = Callable[[Sequence[Record]], bool]
+Enqueue = Callable[[Sequence[Record]], bool]
 """Takes exposures for a lane: all, or none if there is no room for all."""
 
 
 @attrs.frozen
-class Way:
+class ExposureSink:
     """How exposures get into a lane.
 
     Attributes:
@@ -33,13 +34,13 @@ class Way:
     """
 
     lane: Lane
-    put: Put
+    put: Enqueue
 
     def records(self, chunks: Sequence[bytes]) -> list[Record]:
         """Make as few records of exposures as go well with a lane's requests; they stand in nobody's line."""
         limits, now = self.lane.destination.limits, time.monotonic()
-        most, most_bytes = max(1, limits.events // _PART), max(1, limits.bytes // _PART)
-        return [Record("", "", one, now, None, number_of([one])) for one in bundled(chunks, most, most_bytes)]
+        most, max_bytes = max(1, limits.max_events // _PART), max(1, limits.max_bytes // _PART)
+        return [Record("", "", one, now, None, number_of([one])) for one in bundled(chunks, most, max_bytes)]
 
     def offer(self, record: Record) -> bool:
         """Queue an exposure, or count it if there is no room."""
@@ -54,7 +55,7 @@ class Way:
 
 
 @attrs.frozen
-class Viewer:
+class ForwardingRule:
     """A vendor that is told.
 
     Attributes:
@@ -63,27 +64,29 @@ class Viewer:
         event_of: Makes the vendor's event.
     """
 
-    way: Way
+    way: ExposureSink
     wants_all: bool
-    event_of: Callable[[User, Seen], Event]
+    event_of: Callable[[User, ExposedVariant], Event]
 
 
-def viewers(lanes: Sequence[Lane], put_into: Callable[[Lane], Put]) -> Iterator[Viewer]:
+def forwarding_rules(lanes: Sequence[Lane], put_into: Callable[[Lane], Enqueue]) -> Iterator[ForwardingRule]:
     """Find those of a client's vendors that are to be told."""
     for lane in lanes:
         destination = lane.destination
         if isinstance(destination, TakesExposures) and destination.exposures != "none":
-            yield Viewer(Way(lane, put_into(lane)), destination.exposures == "all", destination.exposure)
+            yield ForwardingRule(
+                ExposureSink(lane, put_into(lane)), destination.exposures == "all", destination.exposure
+            )
 
 
 @attrs.define(eq=False)
-class Viewed:
+class ExposureForwarder:
     """Tells vendors, once per window of `recent`; they know users by their ids only. Statsig's sampling is its own."""
 
     _ids: Ids
-    _viewers: tuple[Viewer, ...]
+    _viewers: tuple[ForwardingRule, ...]
 
-    def tell(self, recent: Recent, user: User, time_ms: int, found: Evaluation, how: How) -> None:
+    def tell(self, recent: ExposureWindow, user: User, time_ms: int, found: Evaluation, how: ExposureKind) -> None:
         """Report what a user saw, if it is new to other vendors. What finds no room is not tried again.
 
         Args:
@@ -108,7 +111,7 @@ class Viewed:
             for one in told:
                 self._tell(one, user, shown, line, time_ms)
 
-    def _tell(self, viewer: Viewer, user: User, shown: Seen, line: str, time_ms: int) -> None:
+    def _tell(self, viewer: ForwardingRule, user: User, shown: ExposedVariant, line: str, time_ms: int) -> None:
         way = viewer.way
         try:
             event, message_id = viewer.event_of(user, shown), next(self._ids.texts)

@@ -7,12 +7,13 @@ from functools import partial
 
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._lifecycle import Lifecycle
-from asyncsdk._lookups.exposure_sinks import Put, Viewed, Way, viewers
+from asyncsdk._lookups.exposure_sinks import Enqueue, ExposureForwarder, ExposureSink, forwarding_rules
 from asyncsdk._model.exposures import Exposure
 from asyncsdk._model.ids import Ids
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import Evaluation
-from asyncsdk._rules.exposures import UNSAMPLED, USUAL, How, Recent, exposure_of, layer_exposure
+from asyncsdk._rules.exposure_window import UNSAMPLED, USUAL, ExposureKind, ExposureWindow
+from asyncsdk._rules.exposures import exposure_of, layer_exposure
 from asyncsdk._rules.ruleset import Kind, Ruleset
 from asyncsdk.errors import ClientClosedError, QueueFullError
 from asyncsdk.vendors.statsig.events import exposure as write_exposure
@@ -22,7 +23,7 @@ from asyncsdk.vendors.statsig.events import exposure_end
 _MOMENT, _MOST = 0.005, 500
 
 
-More = tuple[Exposure, How]
+More = tuple[Exposure, ExposureKind]
 """What an event says of something that is not told in the usual way."""
 Sight = tuple[Ruleset, User, Evaluation, float, More | None]
 """What answered, who saw it, what was answered, when, in seconds since 1970, and what is not usual about it."""
@@ -33,7 +34,7 @@ class Exposures:
 
     Attributes:
         recent: What was reported of late.
-        is_due: Says whether an exposure is to be reported, and remembers it: `Recent.is_new`, if anybody wants any.
+        is_due: `ExposureWindow.is_new`, which records what it is asked about; or a constant False without a sink.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Exposures:
         ids: Ids,
         *,
         redact: Callable[[User], User],
-        put_into: Callable[[Lane], Put],
+        put_into: Callable[[Lane], Enqueue],
         lane: Lane | None,
     ) -> None:
         """Report into `lane`, and to other vendors that are to be told.
@@ -58,12 +59,12 @@ class Exposures:
         """
         self._life = life
         self._redact = redact
-        self._way = None if lane is None else Way(lane, put_into(lane))
-        others = tuple(viewers(lanes, put_into))
-        self._viewed = Viewed(ids, others) if others else None
+        self._way = None if lane is None else ExposureSink(lane, put_into(lane))
+        others = tuple(forwarding_rules(lanes, put_into))
+        self._viewed = ExposureForwarder(ids, others) if others else None
         self._sights: list[Sight] = []
         life.on_catch_up = self.write
-        self.recent = Recent()
+        self.recent = ExposureWindow()
         self._is_wanted = lane is not None or bool(others)
         self.is_due: Callable[[User, Evaluation], bool] = self.recent.is_new if self._is_wanted else _never
 
@@ -88,7 +89,7 @@ class Exposures:
                 self.write()
         elif self._life.takes_events and self._life.is_in_its_process:
             try:
-                self._life.call_soon(partial(self._write_from_afar, sight))
+                self._life.call_soon(partial(self._write_from_thread, sight))
             except (ClientClosedError, QueueFullError):  # a lookup never raises; it is new again the next time
                 self._unsee(sight)
         else:
@@ -125,7 +126,7 @@ class Exposures:
         sights, self._sights = self._sights, []
         self._write(sights)
 
-    def _write_from_afar(self, sight: Sight) -> None:
+    def _write_from_thread(self, sight: Sight) -> None:
         if self._life.state != "closed":
             self._write([sight])
 
@@ -172,10 +173,10 @@ class Exposures:
         sampling = self.recent.sample(rules, user, found)
         return b"" if sampling is None else exposure_end(int(seen_at * 1000), sampling)
 
-    def _offer_singly(self, way: Way, sights: Iterable[Sight], chunks: Iterable[bytes]) -> None:
+    def _offer_singly(self, way: ExposureSink, sights: Iterable[Sight], chunks: Iterable[bytes]) -> None:
         """Queue as many exposures as there is room for; the others are new again the next time."""
         for sight, chunk in zip(sights, chunks, strict=True):
-            if len(chunk) > way.lane.ledger.most_bytes:
+            if len(chunk) > way.lane.ledger.max_bytes:
                 way.turn_away("too large", "rejected")
             elif not way.offer(*way.records([chunk])):
                 self._unsee(sight)

@@ -7,22 +7,20 @@ import orjson
 
 from asyncsdk._lifecycle import Lifecycle
 from asyncsdk._lookups.assignments import Assignments
-from asyncsdk._lookups.evaluator import Lookups, RulesHolder, show_gate, someone
+from asyncsdk._lookups.evaluator import Lookups, RulesHolder, as_user_or_empty, show_gate
 from asyncsdk._lookups.exposures import Exposures
 from asyncsdk._lookups.flags import Flags
 from asyncsdk._model.events import Event
 from asyncsdk._model.receipts import Receipt
 from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
-from asyncsdk._model.users import User
+from asyncsdk._model.users import User, UserLike
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.compiler.evaluate import evaluate
 from asyncsdk._rules.explain import Explanation
-from asyncsdk._rules.language.overrides import Group, Overrides
+from asyncsdk._rules.language.overrides import GroupOverride, Overrides
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
-
-Who = User | str | int
 
 
 class LookupVerbs:
@@ -49,46 +47,46 @@ class LookupVerbs:
         """Take an event without waiting."""
         raise NotImplementedError
 
-    async def check_gate(self, user: Who, name: str, *, exposure: bool = True) -> bool:
+    async def check_gate(self, user: UserLike, name: str, *, exposure: bool = True) -> bool:
         """Say whether a gate is open for a user; False for an unknown one."""
         if self._takes_detour:
             return (await self.get_gate(user, name, exposure=exposure)).value
         rules = self._holder.rules
-        who = user if type(user) is User else someone(user)
+        who = user if type(user) is User else as_user_or_empty(user)
         found = evaluate(rules.gates.get(name) or rules.find("gate", name), who)
         if exposure and self._exposures.is_due(who, found):
             self._exposures.report(rules, who, found, None)
         return found.value  # type: ignore[no-any-return] # a gate's value is a bool
 
-    async def get_gate(self, user: Who, name: str, *, exposure: bool = True) -> FeatureGate:
+    async def get_gate(self, user: UserLike, name: str, *, exposure: bool = True) -> FeatureGate:
         """Give a gate's answer with its reasons."""
         rules = await self._first_rules() if self._awaits_rules else self._holder.rules
-        return show_gate(rules, self._lookups.gate(rules, someone(user), name, exposure))
+        return show_gate(rules, self._lookups.gate(rules, as_user_or_empty(user), name, exposure))
 
-    async def get_config(self, user: Who, name: str, *, exposure: bool = True) -> DynamicConfig:
+    async def get_config(self, user: UserLike, name: str, *, exposure: bool = True) -> DynamicConfig:
         """Give a dynamic config's answer; an unknown one is empty."""
         rules = await self._first_rules() if self._awaits_rules else self._holder.rules
-        who = user if type(user) is User else someone(user)
+        who = user if type(user) is User else as_user_or_empty(user)
         return self._lookups.config(rules, who, name, exposure)
 
-    async def get_experiment(self, user: Who, name: str, *, exposure: bool = True) -> Experiment:
+    async def get_experiment(self, user: UserLike, name: str, *, exposure: bool = True) -> Experiment:
         """Give an experiment's answer; an unknown one is empty."""
         rules = await self._first_rules() if self._awaits_rules else self._holder.rules
-        who = user if type(user) is User else someone(user)
+        who = user if type(user) is User else as_user_or_empty(user)
         return self._lookups.experiment(rules, who, name, exposure)
 
-    async def get_layer(self, user: Who, name: str, *, exposure: bool = True) -> Layer:
+    async def get_layer(self, user: UserLike, name: str, *, exposure: bool = True) -> Layer:
         """Give a layer's answer; reading a parameter of it reports that."""
         rules = await self._first_rules() if self._awaits_rules else self._holder.rules
-        who = user if type(user) is User else someone(user)
+        who = user if type(user) is User else as_user_or_empty(user)
         return self._lookups.layer(rules, who, name, exposure)
 
-    async def get_parameter_store(self, user: Who, name: str, *, exposure: bool = True) -> ParameterStore:
+    async def get_parameter_store(self, user: UserLike, name: str, *, exposure: bool = True) -> ParameterStore:
         """Give a parameter store; reading a parameter reports what it stands for."""
         rules = await self._first_rules() if self._awaits_rules else self._holder.rules
-        return self._lookups.store(rules, someone(user), name, exposure)
+        return self._lookups.store(rules, as_user_or_empty(user), name, exposure)
 
-    async def load_assignments(self, user: Who) -> bool:
+    async def load_assignments(self, user: UserLike) -> bool:
         """Load which groups of experiments a user was given, so that the lookups that follow keep to them.
 
         Those of all the user's ids are loaded (`user_id` and `custom_ids`), from the store that
@@ -104,24 +102,24 @@ class LookupVerbs:
         """
         if self._life.takes_events:
             self._life.check_caller()
-        return self._assignments is not None and await self._assignments.load(someone(user))
+        return self._assignments is not None and await self._assignments.load(as_user_or_empty(user))
 
-    def bind(self, user: Who) -> Flags:
+    def bind(self, user: UserLike) -> Flags:
         """Tie a user to the rules of this moment, for a request: lookups without `await`, evaluated once."""
-        who = user if type(user) is User else someone(user)
+        who = user if type(user) is User else as_user_or_empty(user)
         return Flags(who, self._holder.rules, self._lookups, self.put_nowait)
 
-    def explain(self, user: Who, name: str) -> Explanation:
+    def explain(self, user: UserLike, name: str) -> Explanation:
         """Show how the rules come to their answer, as a tree with bucket numbers; `.render()` gives text."""
-        return self._lookups.explain(self._holder.rules, someone(user), name)
+        return self._lookups.explain(self._holder.rules, as_user_or_empty(user), name)
 
-    def log_exposure(self, user: Who, name: str, parameter: str | None = None) -> None:
+    def log_exposure(self, user: UserLike, name: str, parameter: str | None = None) -> None:
         """Report that a user saw a gate, config, experiment, or `parameter` of a layer, after an `exposure=False`."""
-        self._lookups.log_exposure(self._holder.rules, someone(user), name, parameter)
+        self._lookups.log_exposure(self._holder.rules, as_user_or_empty(user), name, parameter)
 
     def bootstrap(
         self,
-        user: Who,
+        user: UserLike,
         *,
         hash: Literal["djb2", "sha256", "none"] = "djb2",  # noqa: A002 -- the vendor's word
         client_key: str | None = None,
@@ -138,7 +136,7 @@ class LookupVerbs:
         """
         rules = self._holder.rules
         view = client_view(rules, hash=hash, client_key=client_key)
-        return client_response(view, someone(user), {"sdkType": "asyncsdk", "sdkVersion": __version__})
+        return client_response(view, as_user_or_empty(user), {"sdkType": "asyncsdk", "sdkVersion": __version__})
 
     def override_gate(self, name: str, value: bool, *, user_id: str | None = None) -> Self:  # noqa: FBT001 -- its value
         """Answer `value` for a gate, whatever the rules say, for one user or custom id, or for everybody."""
@@ -150,7 +148,7 @@ class LookupVerbs:
 
     def override_experiment(self, name: str, value: Mapping[str, Any] | str, *, user_id: str | None = None) -> Self:
         """Answer `value` for an experiment: an object, or the name of one of its groups."""
-        given = Group(value) if isinstance(value, str) else _copied(value)
+        given = GroupOverride(value) if isinstance(value, str) else _copied(value)
         return self._override(lambda overrides: overrides.set("experiment", name, given, user_id))
 
     def override_layer(self, name: str, value: Mapping[str, Any], *, user_id: str | None = None) -> Self:

@@ -24,8 +24,8 @@ from asyncsdk._model.encoding import to_json
 from asyncsdk._model.validation import refuse
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 
-MOST_LEVELS = 40
-MOST_KEYS = 1000
+MAX_LEVELS = 40
+MAX_KEYS = 1000
 # The six that Amplitude's Group Identify API documents.
 _GROUP_OPERATIONS = frozenset({"$set", "$setOnce", "$add", "$append", "$prepend", "$unset"})
 # Amplitude wants a value even where none is needed.
@@ -285,12 +285,12 @@ def _check_value(value: Any, name: str, path: str, level: int) -> None:
     """Refuse null, a list in a list, and objects that are too deep or too large."""
     if value is None:
         refuse(path, "text, a number, a boolean, an object or a list of these", value)
-    if level > MOST_LEVELS:
-        msg = f"`{name}` has more than {MOST_LEVELS} levels"
+    if level > MAX_LEVELS:
+        msg = f"`{name}` has more than {MAX_LEVELS} levels"
         raise InvalidEventError(msg)
     if isinstance(value, dict):
-        if len(value) > MOST_KEYS:
-            msg = f"`{path}` has more than {MOST_KEYS} keys"
+        if len(value) > MAX_KEYS:
+            msg = f"`{path}` has more than {MAX_KEYS} keys"
             raise InvalidEventError(msg)
         for key, item in value.items():
             _check_value(item, name, f"{path}[{key!r}]", level + 1)

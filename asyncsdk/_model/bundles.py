@@ -43,11 +43,11 @@ def together(chunks: Sequence[bytes]) -> bytes:
     return Bundle.of(chunks) if len(chunks) > 1 else chunks[0]
 
 
-def bundled(chunks: Sequence[bytes], most: int, most_bytes: int) -> Iterator[bytes]:
+def bundled(chunks: Sequence[bytes], most: int, max_bytes: int) -> Iterator[bytes]:
     """Put chunks together, in their order: so many at most, and so many bytes unless one alone is larger."""
     ends = list(accumulate(map(len, chunks)))
     start = size = 0
     while start < len(chunks):
-        stop = bisect_right(ends, size + most_bytes, start + 1, min(start + most, len(chunks)))
+        stop = bisect_right(ends, size + max_bytes, start + 1, min(start + most, len(chunks)))
         yield together(chunks[start:stop])
         start, size = stop, ends[stop - 1]

@@ -38,9 +38,9 @@ from asyncsdk._model.validation import named
 from asyncsdk.errors import InvalidEventError
 
 # What orjson takes.
-MOST_LEVELS = 254
+MAX_LEVELS = 254
 _OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
-_LEAST_INT, _MOST_INT = -(2**63), 2**64 - 1
+_LEAST_INT, _MAX_INT = -(2**63), 2**64 - 1
 
 
 def to_json(value: object, what: str = "event") -> bytes:
@@ -75,12 +75,12 @@ def _encode_odd(value: object) -> object:
 
 def _plain(value: Any, path: str, level: int) -> Any:
     """Copy `value` with everything odd replaced, or say where it cannot be."""
-    if level >= MOST_LEVELS and isinstance(value, Mapping | list | tuple):
-        msg = f"`{path.split('[', 1)[0]}` has a cycle, or more than {MOST_LEVELS} levels"
+    if level >= MAX_LEVELS and isinstance(value, Mapping | list | tuple):
+        msg = f"`{path.split('[', 1)[0]}` has a cycle, or more than {MAX_LEVELS} levels"
         raise InvalidEventError(msg)
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, int) and not _LEAST_INT <= value <= _MOST_INT:
+    if isinstance(value, int) and not _LEAST_INT <= value <= _MAX_INT:
         return _digits(value, path)
     if isinstance(value, Mapping):
         return {_key(key, path): _plain(item, f"{path}[{key!r}]", level + 1) for key, item in value.items()}

@@ -7,7 +7,7 @@ import attrs
 
 
 @attrs.frozen
-class Seen:
+class ExposedVariant:
     """A variant of something that a user saw.
 
     Attributes:
@@ -23,7 +23,7 @@ class Seen:
     in_experiment: bool = False
 
 
-class Everyone(NamedTuple):
+class SharedUserFields(NamedTuple):
     """What events say of every user.
 
     Attributes:
@@ -36,9 +36,9 @@ class Everyone(NamedTuple):
 
 
 @lru_cache
-def everyone(tier: str | None, custom: bytes) -> Everyone:
+def shared_user_fields(tier: str | None, custom: bytes) -> SharedUserFields:
     """Give the same object for the same words: a user remembers by it what was written of them."""
-    return Everyone(tier, custom)
+    return SharedUserFields(tier, custom)
 
 
 @attrs.define(eq=False)
@@ -56,5 +56,5 @@ class Exposure:
     event_name: str
     metadata: bytes
     secondary: bytes
-    everyone: Everyone = everyone(None, b"")
+    shared_user_fields: SharedUserFields = shared_user_fields(None, b"")
     start: bytes = b""

@@ -232,7 +232,7 @@ class Health:
 
 
 @attrs.define(eq=False)
-class Exchange:
+class RequestInfo:
     """One HTTP request of the client's own, for those who watch: without headers and bodies, which hold keys and users.
 
     Attributes:
@@ -257,5 +257,5 @@ class Exchange:
     error: str = ""
 
 
-Watch = Callable[[Exchange], Callable[[], object] | None]
+Watch = Callable[[RequestInfo], Callable[[], object] | None]
 """Hears of a request that leaves; what it returns is called when that has ended, one way or another."""

@@ -265,7 +265,7 @@ class ParameterStore(Parameters):
         return fallback if value is None else value
 
 
-Answer = FeatureGate | DynamicConfig | Experiment | Layer
+LookupResult = FeatureGate | DynamicConfig | Experiment | Layer
 """What a lookup of a name answers."""
 
 

@@ -159,7 +159,7 @@ class SpoolFiles(Protocol):
         """
         ...
 
-    def read(self, file: int, destination: str, after: int, most_bytes: int) -> Sequence[StoredBlock]:
+    def read(self, file: int, destination: str, after: int, max_bytes: int) -> Sequence[StoredBlock]:
         """Give the next blocks of a destination after block `after`: at least one, if there is one.
 
         Raises:

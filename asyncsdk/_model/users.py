@@ -54,7 +54,7 @@ class User:
     # Whose line their events stand in, once it is known that the fields are what they should be.
     _line: str | None = attrs.field(default=None, init=False, repr=False, eq=False)
 
-    def filled(
+    def with_defaults(
         self,
         *,
         ip: str | None = None,
@@ -80,6 +80,10 @@ class User:
         user.statsig_environment = self.statsig_environment
         user._memo = user._written = user._line = None  # noqa: SLF001 -- what every new one has
         return user
+
+
+UserLike = User | str | int
+"""A user, or the `user_id` of one."""
 
 
 def line_of(user: User) -> str:

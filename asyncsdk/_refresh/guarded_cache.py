@@ -5,9 +5,9 @@ from functools import partial
 import attrs
 
 from asyncsdk._model.stores import RulesCache
-from asyncsdk._refresh.polling import Episode, attempt
+from asyncsdk._refresh.polling import FailureStreak, attempt
 
-LONGEST_CALL = 5.0
+MAX_CALL = 5.0
 
 
 @attrs.define(eq=False, repr=False)
@@ -19,7 +19,7 @@ class SafeCache:
     """
 
     _cache: RulesCache | None
-    episode: Episode = attrs.field(factory=lambda: Episode("rules cache"), init=False)
+    episode: FailureStreak = attrs.field(factory=lambda: FailureStreak("rules cache"), init=False)
 
     @property
     def is_there(self) -> bool:
@@ -30,7 +30,7 @@ class SafeCache:
         """Give what was saved under `key`; None when nothing was, or the cache fails."""
         if self._cache is None:
             return None
-        body, fault = await attempt(partial(self._cache.load, key), LONGEST_CALL)
+        body, fault = await attempt(partial(self._cache.load, key), MAX_CALL)
         is_fit = body is None or isinstance(body, bytes)
         self._note(fault if is_fit else f"`load` gives bytes or None, not {type(body).__name__}")
         return body if is_fit else None
@@ -39,7 +39,7 @@ class SafeCache:
         """Keep `body` under `key`; False when the cache fails."""
         if self._cache is None:
             return True
-        _, fault = await attempt(partial(self._cache.save, key, body), LONGEST_CALL)
+        _, fault = await attempt(partial(self._cache.save, key, body), MAX_CALL)
         self._note(fault)
         return not fault
 

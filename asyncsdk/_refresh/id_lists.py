@@ -8,17 +8,17 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from asyncsdk._refresh.guarded_cache import SafeCache
-from asyncsdk._refresh.polling import Episode, Fetcher, Pace, Polling
+from asyncsdk._refresh.polling import CooperativeRunner, FailureStreak, Fetcher, Polling
 from asyncsdk.vendors._base import ListFile
 from asyncsdk.vendors.statsig import Statsig
 from asyncsdk.vendors.statsig.id_lists import BadListError, IdList, plan, restore, snapshot, take
-from asyncsdk.vendors.statsig.ruleset import Answer, read
+from asyncsdk.vendors.statsig.ruleset import RulesAnswer, read
 
 _AT_ONCE = 3
 _SAVE_EVERY_MS = 600_000
 
 
-class Lists:
+class IdLists:
     """The ID lists that are held.
 
     Attributes:
@@ -28,12 +28,12 @@ class Lists:
     """
 
     def __init__(
-        self, source: Statsig, clock: Callable[[], int], pace: Pace, cache: SafeCache, interval: float
+        self, source: Statsig, clock: Callable[[], int], pace: CooperativeRunner, cache: SafeCache, interval: float
     ) -> None:
         """Begin without lists; those of a source without `id_lists` are off."""
         self.entries: dict[str, set[str]] = {}
         self.first = asyncio.Event()
-        self.polling = Polling(Episode("ID lists"), interval)
+        self.polling = Polling(FailureStreak("ID lists"), interval)
         self._source = source
         self._clock = clock
         self._pace = pace
@@ -85,7 +85,7 @@ class Lists:
     def _hold(self, name: str, found: IdList) -> None:
         self._held[name], self.entries[name] = found, found.entries
 
-    async def _sync(self, fetcher: Fetcher) -> Answer:
+    async def _sync(self, fetcher: Fetcher) -> RulesAnswer:
         answer = read(await fetcher.fetch(self._source.ask_lists(self._clock())))
         if answer.reason:
             return answer
@@ -93,7 +93,7 @@ class Lists:
             try:
                 todo = plan(answer.body, self._held)
             except BadListError as error:
-                return Answer(reason=str(error))
+                return RulesAnswer(reason=str(error))
             for name in todo.drop:
                 del self._held[name], self.entries[name]
             manifest, answer = answer.body, await self._read_all(fetcher, todo.read)
@@ -102,21 +102,21 @@ class Lists:
         self.first.set()
         return answer
 
-    async def _read_all(self, fetcher: Fetcher, files: tuple[ListFile, ...]) -> Answer:
+    async def _read_all(self, fetcher: Fetcher, files: tuple[ListFile, ...]) -> RulesAnswer:
         """Read files, a few at once; one that fails costs itself only."""
         turns = asyncio.Semaphore(_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._read(fetcher, file, turns)) for file in files]
         failures = [answer for answer in (task.result() for task in tasks) if answer.reason]
         if not failures:
-            return Answer()
-        return Answer(
+            return RulesAnswer()
+        return RulesAnswer(
             reason=f"{len(failures)} of {len(files)} files: {failures[0].reason}",
             soon=any(answer.soon for answer in failures),
             retry_after=max((answer.retry_after or 0.0 for answer in failures), default=0.0) or None,
         )
 
-    async def _read(self, fetcher: Fetcher, file: ListFile, turns: asyncio.Semaphore) -> Answer:
+    async def _read(self, fetcher: Fetcher, file: ListFile, turns: asyncio.Semaphore) -> RulesAnswer:
         async with turns:
             response = await fetcher.fetch(self._source.ask_list(file, self._clock()))
             answer = read(response)
@@ -125,8 +125,8 @@ class Lists:
             try:
                 found = await self._pace.finish(take(file, response, self._held.get(file.name)))
             except BadListError as error:
-                return Answer(reason=str(error), soon=False)
+                return RulesAnswer(reason=str(error), soon=False)
             if not file.start:
                 self._saved_ms.pop(file.name, None)  # another file: what was saved is of no use
             self._hold(file.name, found)
-            return Answer()
+            return RulesAnswer()

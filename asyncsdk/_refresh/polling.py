@@ -11,7 +11,7 @@ import attrs
 
 from asyncsdk._retry import at_least, waits
 from asyncsdk.vendors._base import Request, Response
-from asyncsdk.vendors.statsig.ruleset import Answer
+from asyncsdk.vendors.statsig.ruleset import RulesAnswer
 
 logger = logging.getLogger("asyncsdk.rules")
 
@@ -33,7 +33,7 @@ class Fetcher(Protocol):
 
 
 @attrs.define(eq=False, repr=False)
-class Episode:
+class FailureStreak:
     """Failures of one thing in a row: a line in the log when they begin, and one when they end.
 
     That a key is refused is a line of its own: somebody has to act.
@@ -118,12 +118,12 @@ class Polling:
         interval: Seconds.
     """
 
-    episode: Episode
+    episode: FailureStreak
     interval: float
     _waits: Iterator[float] = attrs.field(init=False, factory=lambda: iter(()))
 
-    def after(self, answer: Answer, *, has_any: bool = True) -> float:
-        """Take an answer in; give the seconds until the next question. `has_any`: as in `Episode.failed`."""
+    def after(self, answer: RulesAnswer, *, has_any: bool = True) -> float:
+        """Take an answer in; give the seconds until the next question. `has_any`: as in `FailureStreak.failed`."""
         pause = self.interval * uniform(0.9, 1.1)  # noqa: S311 -- spreads load, guards nothing
         if not answer.reason:
             self.episode.went_well()
@@ -146,7 +146,7 @@ def tell(listeners: Iterable[Callable[[T], object]], news: T) -> None:
 
 
 @attrs.define(eq=False, repr=False)
-class Pace:
+class CooperativeRunner:
     """Runs long work in turns, so that the loop is never held.
 
     Attributes:

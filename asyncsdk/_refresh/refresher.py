@@ -11,19 +11,19 @@ from pathlib import Path
 import attrs
 
 from asyncsdk._model.reports import RulesetChange, RulesHealth
-from asyncsdk._refresh.guarded_cache import LONGEST_CALL, SafeCache
-from asyncsdk._refresh.id_lists import Lists
-from asyncsdk._refresh.polling import Episode, Fetcher, Pace, Polling, attempt, tell
+from asyncsdk._refresh.guarded_cache import MAX_CALL, SafeCache
+from asyncsdk._refresh.id_lists import IdLists
+from asyncsdk._refresh.polling import CooperativeRunner, FailureStreak, Fetcher, Polling, attempt, tell
 from asyncsdk._refresh.ruleset_diff import SECTIONS, compare
 from asyncsdk._rules.bootstrap import carry_views
 from asyncsdk._rules.language.country import Countries
 from asyncsdk._rules.language.overrides import Overrides
-from asyncsdk._rules.language.shared_context import Surroundings
+from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.loading import load, release, supersedes
 from asyncsdk._rules.ruleset import Ruleset, empty_ruleset
 from asyncsdk.stores.file import WatchedFile
 from asyncsdk.vendors.statsig import Rules, Statsig
-from asyncsdk.vendors.statsig.ruleset import Answer, read
+from asyncsdk.vendors.statsig.ruleset import RulesAnswer, read
 
 NETWORK, BOOTSTRAP, CACHE = "Network", "Bootstrap", "Adapter(DataStore)"
 UNINITIALIZED, NO_VALUES = "Uninitialized", "NoValues"
@@ -74,14 +74,14 @@ class Refresher:
         self._settings = settings
         self._is_silent = source.offline or source.rules is None
         self._clock = clock
-        self.pace = Pace()
-        self.polling = Polling(Episode("rules"), poll or settings.poll_interval)
+        self.pace = CooperativeRunner()
+        self.polling = Polling(FailureStreak("rules"), poll or settings.poll_interval)
         self._cache = SafeCache(settings.cache)
-        self.lists = Lists(source, clock, self.pace, self._cache, poll or settings.id_lists_interval)
+        self.lists = IdLists(source, clock, self.pace, self._cache, poll or settings.id_lists_interval)
         self.watch_interval = watch_interval
-        self._bootstrap = Episode("bootstrap")
+        self._bootstrap = FailureStreak("bootstrap")
         self._countries = Countries()
-        self._surroundings = Surroundings(
+        self._surroundings = SharedContext(
             clock=clock,
             random=chance,
             environment=None if source.environment is None else {"tier": source.environment},
@@ -103,7 +103,7 @@ class Refresher:
         """Whether there are rules, and the ID lists if they are wanted."""
         return bool(self.rules.sections) and self.lists.first.is_set()
 
-    async def ready(self, timeout: float) -> bool:
+    async def wait_ready(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds for the first rules, and for the ID lists if they are wanted.
 
         It waits no longer than there is hope: not for a source that has none, or that refuses the key.
@@ -125,7 +125,7 @@ class Refresher:
     def use_overrides(self, overrides: Overrides) -> None:
         """Let local overrides answer from now on, whatever rules come."""
         self._surroundings = attrs.evolve(self._surroundings, overrides=overrides)
-        self.rules = self.rules.under(attrs.evolve(self.rules.surroundings, overrides=overrides))
+        self.rules = self.rules.under(attrs.evolve(self.rules.shared_context, overrides=overrides))
 
     def health(self) -> RulesHealth:
         """Tell how the rules are doing."""
@@ -178,7 +178,7 @@ class Refresher:
                 tell(self._observers, self.health())
             await asyncio.sleep(pause)
 
-    async def _ask(self, fetcher: Fetcher, *, of_vendor: bool = False) -> Answer:
+    async def _ask(self, fetcher: Fetcher, *, of_vendor: bool = False) -> RulesAnswer:
         """Ask once, and take what comes; a body that is no ruleset is a failure like any other."""
         rules = self.rules
         request = self._source.ask_rules(rules.time_ms, rules.checksum, self._clock(), of_vendor=of_vendor)
@@ -187,7 +187,7 @@ class Refresher:
             try:
                 is_new = await self._install(answer.body, NETWORK)
             except ValueError as error:
-                return Answer(reason=str(error))
+                return RulesAnswer(reason=str(error))
             if is_new:
                 await self._cache.save(self._source.cache_key, answer.body)
         if not answer.reason:
@@ -229,7 +229,7 @@ class Refresher:
     async def _take_cached(self) -> None:
         body = None if self.rules.sections else await self._cache.load(self._source.cache_key)
         if body:
-            _, fault = await attempt(partial(self._install, body, CACHE), LONGEST_CALL)
+            _, fault = await attempt(partial(self._install, body, CACHE), MAX_CALL)
             if fault:
                 self._cache.episode.failed(fault)
 
@@ -266,8 +266,8 @@ class Refresher:
 
     def _swap(self, new: Ruleset) -> None:
         overrides = self._surroundings.overrides
-        if new.surroundings.overrides is not overrides:
-            new = new.under(attrs.evolve(new.surroundings, overrides=overrides))
+        if new.shared_context.overrides is not overrides:
+            new = new.under(attrs.evolve(new.shared_context, overrides=overrides))
         self.rules = new
         self._settled.set()
 

@@ -29,7 +29,7 @@ _HASHES: dict[str, Callable[[str], str]] = {
 }
 _HIDDEN = ("segment", "holdout")
 _REFERENCES = ("gate_name", "config_name", "experiment_name", "layer_name")
-_MOST_VIEWS = 20
+_MAX_VIEWS = 20
 _USER_FIELDS = (
     ("userID", "user_id"),
     ("email", "email"),
@@ -98,7 +98,7 @@ def client_view(
     key = _Key(hash, client_key, app, include_overrides)
     found: ClientView | None = rules.views.get(key)
     if found is None:
-        if len(rules.views) >= _MOST_VIEWS:
+        if len(rules.views) >= _MAX_VIEWS:
             rules.views.clear()
         found = rules.views[key] = finish(_make_view(rules, key))
     return found
@@ -158,8 +158,8 @@ def _head(view: ClientView, user: User, sdk_info: Mapping[str, Any], now_ms: int
 def _user(rules: Ruleset, user: User) -> dict[str, Any]:
     """Give a user as logged: what is set, no private attributes, the environment filled in."""
     fields = {name: value for name, attribute in _USER_FIELDS if (value := getattr(user, attribute)) is not None}
-    custom = {**rules.surroundings.global_custom, **(as_object(user.custom) or {})}
-    environment = as_object(user.statsig_environment) or rules.surroundings.environment
+    custom = {**rules.shared_context.global_custom, **(as_object(user.custom) or {})}
+    environment = as_object(user.statsig_environment) or rules.shared_context.environment
     if custom:
         fields["custom"] = custom
     if environment:
@@ -198,13 +198,13 @@ def _filtered_app(rules: Ruleset, client_key: str | None, app: str | None) -> tu
 
 def _make_view(rules: Ruleset, key: _Key, previous: ClientView | None = None) -> Generator[None, None, ClientView]:
     app_id, filters = _filtered_app(rules, key.client_key, key.app)
-    surroundings = attrs.evolve(
-        rules.surroundings,
+    shared_context = attrs.evolve(
+        rules.shared_context,
         app_id=app_id,
         knows_groups=False,
-        overrides=rules.surroundings.overrides if key.include_overrides else Overrides(),
+        overrides=rules.shared_context.overrides if key.include_overrides else Overrides(),
     )
-    seen = rules.under(surroundings)
+    seen = rules.under(shared_context)
     if previous is not None:
         yield from seen.keep(previous.rules)
     wanted = app_id if filters else None
@@ -281,7 +281,7 @@ def _replay(rules: Ruleset, user: User, hashed: Callable[[str], str]) -> dict[st
         return {}
     rate, blocked, gate = info.get("sampling_rate"), info.get("recording_blocked"), info.get("targeting_gate")
     passes = rules.gate(user, gate).value is True if isinstance(gate, str) else None
-    is_drawn = not isinstance(rate, (int, float)) or rules.surroundings.random() <= rate
+    is_drawn = not isinstance(rate, (int, float)) or rules.shared_context.random() <= rate
     fields: dict[str, Any] = {"can_record_session": not blocked and passes is not False and is_drawn}
     if rate is not None:
         fields["session_recording_rate"] = rate
@@ -303,5 +303,5 @@ def _trigger(rules: Ruleset, trigger: Any) -> dict[str, Any]:
     fields = dict(as_object(trigger) or {})
     rate = fields.pop("sampling_rate", None)
     if isinstance(rate, (int, float)):
-        fields["passes_sampling"] = rules.surroundings.random() <= rate
+        fields["passes_sampling"] = rules.shared_context.random() <= rate
     return fields

@@ -22,7 +22,7 @@ from asyncsdk._rules.ruleset import Kind, Ruleset
 _MARKS = {True: "+", False: "-", None: "?"}
 _DEEPEST = 6
 # What gates look at multiplies from level to level: after so many conditions nothing more is looked into.
-_MOST_SHOWN = 500
+_MAX_SHOWN = 500
 _LONGEST = 60
 _WHOLE = 10_000
 
@@ -94,7 +94,7 @@ class _Place:
 
     def inner(self) -> "_Place | None":
         """Go a level deeper; None where no more is shown."""
-        return _Place(self.depth + 1, self.shown) if self.depth < _DEEPEST and len(self.shown) < _MOST_SHOWN else None
+        return _Place(self.depth + 1, self.shown) if self.depth < _DEEPEST and len(self.shown) < _MAX_SHOWN else None
 
 
 def _steps(rules: Ruleset, kind: Kind, user: User, name: str, found: Evaluation, *, at: _Place) -> list[Step]:
@@ -162,14 +162,14 @@ def _condition(rules: Ruleset, condition: Condition | None, user: User, *, at: _
         return _gate(rules, condition, user, at=at)
     if condition.type == "experiment_group":
         return _group(rules, condition, user, at=at)
-    surroundings = rules.surroundings
-    source, operator = source_of(condition, surroundings), OPERATORS.get(condition.operator or "")
+    shared_context = rules.shared_context
+    source, operator = source_of(condition, shared_context), OPERATORS.get(condition.operator or "")
     if source is None or operator is None:
         return Step(f"unknown condition {condition.type}, operator {condition.operator}", holds=None)
     value = source.fetch(user)
     target = operator.prepare(condition.target)
     if condition.operator in LIST_OPERATORS:
-        target = members(condition.target, surroundings.id_lists)
+        target = members(condition.target, shared_context.id_lists)
     subject = condition.field or condition.type
     shown = "(private)" if _is_private(user, condition.field) else _json(value)
     place = value if condition.type == "user_bucket" else None

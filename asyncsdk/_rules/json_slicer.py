@@ -23,7 +23,7 @@ _CLOSING = {b"{": b"}", b"[": b"]"}
 _NOT_SKELETON = bytes(set(range(256)) - set(b'"\\{}'))
 _PROVEN_AT_ONCE = 8_000
 # A brace in a text can lead the count astray, as far as the end of the body.
-_MOST_CLOSINGS = 200
+_MAX_CLOSINGS = 200
 
 Slice = tuple[str, bytes, int, int]
 """Section, raw key, and where the value starts and ends."""
@@ -122,7 +122,7 @@ def _balanced(raw: bytes, start: int) -> int:
     """Find the closing brace as if texts held none; -1 when it is not near, or nowhere."""
     find, count = raw.find, raw.count
     at, depth = start, 0
-    for _ in range(_MOST_CLOSINGS):
+    for _ in range(_MAX_CLOSINGS):
         end = find(b"}", at)
         if end < 0:
             break

@@ -8,7 +8,7 @@ import attrs
 
 from asyncsdk._rules.compiler.linker import SECTIONS
 from asyncsdk._rules.json_slicer import walk
-from asyncsdk._rules.language.shared_context import Surroundings
+from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.language.specs import MalformedError, parse
 from asyncsdk._rules.ruleset import Ruleset
 
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 def load(
     body: bytes,
-    surroundings: Surroundings,
+    shared_context: SharedContext,
     *,
     source: str = "Network",
     received_at_ms: int = 0,
@@ -38,7 +38,7 @@ def load(
 
     Args:
         body: JSON as downloaded, of either form.
-        surroundings: What evaluations know besides.
+        shared_context: What evaluations know besides.
         source: Where the body came from.
         received_at_ms: When it arrived.
         previous: The ruleset in use: what did not change keeps its compiled form.
@@ -58,7 +58,7 @@ def load(
     ruleset = Ruleset(
         sections,
         facts,
-        _completed(surroundings, facts),
+        _completed(shared_context, facts),
         is_inline=_FIRST_FORM in facts,
         asks_for_countries=_COUNTRIES in facts,
         source=source,
@@ -70,9 +70,9 @@ def load(
     return ruleset
 
 
-def load_now(body: bytes, surroundings: Surroundings, **options: Any) -> Ruleset | None:
+def load_now(body: bytes, shared_context: SharedContext, **options: Any) -> Ruleset | None:
     """Do what `load` does in one go."""
-    return finish(load(body, surroundings, **options))
+    return finish(load(body, shared_context, **options))
 
 
 def finish(steps: Generator[None, None, Result]) -> Result:
@@ -116,13 +116,13 @@ def release(*rulesets: Ruleset) -> Iterator[None]:
         yield
 
 
-def _completed(surroundings: Surroundings, facts: Mapping[str, Any]) -> Surroundings:
+def _completed(shared_context: SharedContext, facts: Mapping[str, Any]) -> SharedContext:
     """Fill in what the ruleset itself says: its default tier and its app."""
     tier = facts.get("default_environment")
-    environment = surroundings.environment
+    environment = shared_context.environment
     if environment is None and isinstance(tier, str):
         environment = {"tier": tier}
-    return attrs.evolve(surroundings, environment=environment, app_id=facts.get("app_id"))
+    return attrs.evolve(shared_context, environment=environment, app_id=facts.get("app_id"))
 
 
 def _fingerprint(body: bytes) -> Generator[None, None, tuple[int, ...]]:

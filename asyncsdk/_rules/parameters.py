@@ -63,5 +63,5 @@ def _parameters(rules: Ruleset, store: str) -> Mapping[str, Any]:
 
 
 def _overridden(rules: Ruleset, store: str) -> list[Mapping[str, Any]]:
-    value = as_object(rules.surroundings.overrides.of("parameter_store", store).get(None))
+    value = as_object(rules.shared_context.overrides.of("parameter_store", store).get(None))
     return [] if value is None else [value]

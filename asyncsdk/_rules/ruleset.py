@@ -9,7 +9,7 @@ from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import PERSISTED, Evaluation, Program, evaluate
 from asyncsdk._rules.compiler.linker import NEVER_KEPT, SECTIONS, Trail
 from asyncsdk._rules.compiler.program import compile_name, unknown
-from asyncsdk._rules.language.shared_context import Surroundings
+from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.language.specs import read_fields
 
 Kind = Literal["gate", "config", "experiment", "layer"]
@@ -24,21 +24,21 @@ class Ruleset:
     Attributes:
         sections: Raw JSON of each spec, condition, parameter store and bandit, by section and name.
         facts: The small top-level fields, parsed, such as `sdk_configs`.
-        surroundings: What evaluations know besides.
+        shared_context: What evaluations know besides.
         is_inline: It is of the first form (v1): lists of specs with conditions inside.
         source: Where it came from, as evaluation reasons name it: `Network`, `Bootstrap`, `Adapter(DataStore)`.
         received_at_ms: When it arrived.
         asks_for_countries: A condition derives the country of an address: load the table in good time.
         fingerprint: Tells whether another body is the same.
         stamp: Marks what was derived from this ruleset and must not outlive it; holds nothing.
-        views: The same rules under other surroundings, by whatever key their maker chooses.
+        views: The same rules under other shared_context, by whatever key their maker chooses.
         notes: What later steps have worked out about these rules, by whatever key they choose.
         samples_exposures: Whether they ask for exposures to be sampled.
     """
 
     sections: Sections = attrs.field(repr=False)
     facts: Mapping[str, Any] = attrs.field(repr=False)
-    surroundings: Surroundings = attrs.field(repr=False)
+    shared_context: SharedContext = attrs.field(repr=False)
     is_inline: bool = False
     source: str = "NoValues"
     received_at_ms: int = 0
@@ -122,7 +122,7 @@ class Ruleset:
             raw = raw if (entity == "experiment") is (kind == "experiment") else None
         if kind == "experiment" and raw is None:
             raw = self.raw("cmab_configs", name)
-        return raw is not None or bool(self.surroundings.overrides.of(kind, name))
+        return raw is not None or bool(self.shared_context.overrides.of(kind, name))
 
     def raw(self, section: str, name: str) -> bytes | None:
         """Give the JSON of one member of a section."""
@@ -157,7 +157,7 @@ class Ruleset:
 
     def keep(self, previous: "Ruleset") -> Iterator[None]:
         """Take over what an earlier ruleset compiled from the same bytes; yields between slices."""
-        if previous.surroundings != self.surroundings or previous.is_inline != self.is_inline:
+        if previous.shared_context != self.shared_context or previous.is_inline != self.is_inline:
             return
         for kind, table in previous.tables().items():
             mine = self.tables()[kind]
@@ -169,11 +169,11 @@ class Ruleset:
                 if place % 50 == 49:
                     yield
 
-    def under(self, surroundings: Surroundings) -> "Ruleset":
-        """Give the same rules under other surroundings; nothing is parsed again until it is asked for."""
-        return attrs.evolve(self, surroundings=surroundings)
+    def under(self, shared_context: SharedContext) -> "Ruleset":
+        """Give the same rules under other shared_context; nothing is parsed again until it is asked for."""
+        return attrs.evolve(self, shared_context=shared_context)
 
 
-def empty_ruleset(surroundings: Surroundings, source: str = "NoValues") -> Ruleset:
+def empty_ruleset(shared_context: SharedContext, source: str = "NoValues") -> Ruleset:
     """Give a ruleset that knows no name; `source` is the whole reason of its evaluations."""
-    return Ruleset({}, {}, surroundings, source=source)
+    return Ruleset({}, {}, shared_context, source=source)

@@ -14,13 +14,13 @@ import orjson
 
 from asyncsdk.dev.amplitude_events import check_events, judge
 from asyncsdk.dev.messages import (
-    Answer,
     BrokenBodyError,
+    IncomingRequest,
     Json,
     OversizedBodyError,
     ReceivedEvent,
     RefusedError,
-    Request,
+    Reply,
     Route,
     gunzip,
     json_answer,
@@ -77,11 +77,11 @@ class AmplitudeServer:
             return None
         return Route(self._ingest) if method == "POST" else Route(lambda _: self.refusal(405), may_fail=False)
 
-    def refusal(self, status: int) -> Answer:
+    def refusal(self, status: int) -> Reply:
         """Word an answer of `status` as Amplitude would."""
         return _error(status, _TEXTS.get(status, f"status {status}"), {})
 
-    def _ingest(self, request: Request) -> Answer:
+    def _ingest(self, request: IncomingRequest) -> Reply:
         plain, value, events, usage = request.body, None, list[ReceivedEvent](), Counter[str]()
         try:
             plain = _plain_body(request)
@@ -158,7 +158,7 @@ class AmplitudeServer:
         return {who: total for who, total in totals.items() if total > self.daily_quota}
 
 
-def _plain_body(request: Request) -> bytes:
+def _plain_body(request: IncomingRequest) -> bytes:
     plain = request.body
     try:
         if request.headers.get("content-encoding", "").lower() == "gzip":
@@ -172,7 +172,7 @@ def _plain_body(request: Request) -> bytes:
     return plain
 
 
-def _parse(request: Request, plain: bytes) -> dict[str, Json]:
+def _parse(request: IncomingRequest, plain: bytes) -> dict[str, Json]:
     if not plain:
         raise RefusedError(400, "Missing request body")
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
@@ -194,10 +194,10 @@ def _of(prefix: str, counts: Mapping[str, int]) -> dict[str, int]:
     return {who.removeprefix(prefix): count for who, count in counts.items() if who.startswith(prefix)}
 
 
-def _ok(count: int, size: int, now: float) -> Answer:
+def _ok(count: int, size: int, now: float) -> Reply:
     sizes = {"events_ingested": count, "payload_size_bytes": size}
     return json_answer(200, {"code": 200, **sizes, "server_upload_time": int(now * 1000)})
 
 
-def _error(status: int, text: str, details: Mapping[str, Json]) -> Answer:
+def _error(status: int, text: str, details: Mapping[str, Json]) -> Reply:
     return json_answer(status, {"code": status, "error": text, **details})

@@ -8,7 +8,7 @@ import attrs
 import orjson
 
 from asyncsdk.dev.history import ReceivedRequest
-from asyncsdk.dev.messages import Answer, Json
+from asyncsdk.dev.messages import Json, Reply
 
 End: TypeAlias = Literal["answer", "refuse", "reset", "close", "truncate", "hang"]
 Predicate: TypeAlias = Callable[[ReceivedRequest], bool]
@@ -76,7 +76,7 @@ class Fault:
         delay = f"after {self.delay} s" if self.delay else ""
         return " ".join(filter(None, [ending, status, delay])) or "another answer"
 
-    def spoil(self, request: ReceivedRequest, answer: Answer, refusal: Callable[[int], Answer]) -> Answer:
+    def spoil(self, request: ReceivedRequest, answer: Reply, refusal: Callable[[int], Reply]) -> Reply:
         """Turn the vendor's own answer into the one to send; `refusal` words a status as the vendor would."""
         status = answer.status if self.status is None else self.status
         praised = status < 300 and answer.status < 300

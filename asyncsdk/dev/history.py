@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from asyncsdk.dev.messages import Answer, Json, ReceivedEvent
+from asyncsdk.dev.messages import Json, ReceivedEvent, Reply
 
 Item = TypeVar("Item")
 
@@ -44,7 +44,7 @@ class ReceivedRequest:
     status: int | None = None
     fault: str = ""
 
-    def take(self, answer: Answer, wire_size: int) -> None:
+    def take(self, answer: Reply, wire_size: int) -> None:
         """Note what the vendor found in the body."""
         self.wire_size, self.plain_size = wire_size, answer.plain_size
         self.json, self.events = answer.json, len(answer.events)
@@ -87,7 +87,7 @@ class _Copies:
     kept: bool = False
 
 
-class Ledger:
+class History:
     """Everything received, newest last, with totals that go on when the oldest is forgotten.
 
     Args:

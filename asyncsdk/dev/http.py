@@ -8,7 +8,7 @@ from aiohttp import web
 
 from asyncsdk.dev.faults import End
 from asyncsdk.dev.history import ReceivedRequest
-from asyncsdk.dev.messages import MAX_BODY, Answer, Request
+from asyncsdk.dev.messages import MAX_BODY, IncomingRequest, Reply
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _MISSING_BYTES = 100
@@ -29,9 +29,9 @@ def head_of(http: web.Request, number: int, vendor: str) -> ReceivedRequest:
     return ReceivedRequest(number, vendor, http.method, http.path_qs, headers, time.time())
 
 
-def request_of(http: web.Request, body: bytes, now: float) -> Request:
+def request_of(http: web.Request, body: bytes, now: float) -> IncomingRequest:
     """Take from an aiohttp request what a vendor looks at."""
-    return Request(
+    return IncomingRequest(
         method=http.method,
         path=http.path,
         query={key: http.query.getone(key) for key in http.query},
@@ -42,12 +42,12 @@ def request_of(http: web.Request, body: bytes, now: float) -> Request:
     )
 
 
-def respond(answer: Answer) -> web.Response:
+def respond(answer: Reply) -> web.Response:
     """Turn a vendor's answer into aiohttp's."""
     return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
 
 
-async def end(http: web.Request, how: End, answer: Answer) -> web.StreamResponse:
+async def end(http: web.Request, how: End, answer: Reply) -> web.StreamResponse:
     """Answer, or end the connection in another way (`Fault.end`)."""
     if how == "answer":
         return respond(answer)
@@ -59,7 +59,7 @@ async def end(http: web.Request, how: End, answer: Answer) -> web.StreamResponse
     return web.Response()
 
 
-async def _truncate(http: web.Request, answer: Answer) -> None:
+async def _truncate(http: web.Request, answer: Reply) -> None:
     """Send an answer that announces more bytes than it has."""
     response = web.StreamResponse(status=answer.status, headers=answer.headers)
     response.content_length = len(answer.body) + _MISSING_BYTES

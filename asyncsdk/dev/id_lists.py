@@ -11,13 +11,13 @@ from urllib.parse import quote
 
 import attrs
 
-from asyncsdk.dev.messages import TEXT, Answer, Json
+from asyncsdk.dev.messages import TEXT, Json, Reply
 
 _RANGE = re.compile(r"(?:bytes=)?(\d{0,18})-(\d{0,18})")
 
 
 @attrs.frozen
-class IdList:
+class ServedIdList:
     """One generation of an ID list.
 
     Attributes:
@@ -37,7 +37,7 @@ class IdList:
         """What names this generation."""
         return f"{self.name}-{self.created}"
 
-    def grown(self, add: Iterable[str], remove: Iterable[str]) -> "IdList":
+    def grown(self, add: Iterable[str], remove: Iterable[str]) -> "ServedIdList":
         """Give the list with units added and removed by further lines; ids are given as they are."""
         added, removed = [entry(unit) for unit in add], [entry(unit) for unit in remove]
         lines = [*(f"+{one}\n" for one in added), *(f"-{one}\n" for one in removed)]
@@ -51,7 +51,7 @@ def entry(unit: str) -> str:
     return base64.b64encode(sha256(unit.encode()).digest()).decode()[:8]
 
 
-def manifest(lists: Mapping[str, IdList], base_url: str) -> dict[str, Json]:
+def manifest(lists: Mapping[str, ServedIdList], base_url: str) -> dict[str, Json]:
     """List the files, at this server's address."""
     return {
         name: {
@@ -65,7 +65,7 @@ def manifest(lists: Mapping[str, IdList], base_url: str) -> dict[str, Json]:
     }
 
 
-def serve(text: bytes, wanted: str) -> Answer:
+def serve(text: bytes, wanted: str) -> Reply:
     """Answer with a file, or with the part of it that a `Range` asks for; one that makes no sense asks for all.
 
     Args:
@@ -75,10 +75,10 @@ def serve(text: bytes, wanted: str) -> Answer:
     size = len(text)
     asked = _RANGE.fullmatch(wanted.strip())
     if asked is None or not any(asked.groups()) or not size:
-        return Answer(200, text, {"Content-Type": TEXT, "Accept-Ranges": "bytes"})
+        return Reply(200, text, {"Content-Type": TEXT, "Accept-Ranges": "bytes"})
     first, last = asked.groups()
     start = int(first) if first else max(size - int(last), 0)
     end = min(int(last) + 1, size) if first and last else size
     if start >= end:
-        return Answer(416, headers={"Content-Range": f"bytes */{size}"})
-    return Answer(206, text[start:end], {"Content-Type": TEXT, "Content-Range": f"bytes {start}-{end - 1}/{size}"})
+        return Reply(416, headers={"Content-Range": f"bytes */{size}"})
+    return Reply(206, text[start:end], {"Content-Type": TEXT, "Content-Range": f"bytes {start}-{end - 1}/{size}"})

@@ -14,10 +14,10 @@ import orjson
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.bootstrap import client_response, client_view
-from asyncsdk._rules.language.shared_context import Surroundings
+from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.loading import load_now
 from asyncsdk._rules.ruleset import Ruleset, empty_ruleset
-from asyncsdk.dev.messages import Answer, Json
+from asyncsdk.dev.messages import Json, Reply
 from asyncsdk.dev.ruleset_versions import Version
 
 _HASHES: Mapping[str, Literal["djb2", "sha256", "none"]] = {"djb2": "djb2", "none": "none"}
@@ -47,10 +47,10 @@ class Evaluator:
     @classmethod
     def of(cls, version: Version, id_lists: Mapping[str, Container[str]]) -> "Evaluator":
         """Compile a version; `id_lists` has the hashed units by list, and may change later."""
-        around = Surroundings(clock=lambda: int(time.time() * 1000), random=random.random, id_lists=id_lists)
+        around = SharedContext(clock=lambda: int(time.time() * 1000), random=random.random, id_lists=id_lists)
         return cls(load_now(version.body("v2"), around) or empty_ruleset(around))
 
-    def initialize(self, asked: Mapping[str, Json], client_key: str, now: float) -> Answer:
+    def initialize(self, asked: Mapping[str, Json], client_key: str, now: float) -> Reply:
         """Answer with all that the rules say about a user.
 
         Args:
@@ -61,7 +61,7 @@ class Evaluator:
         hash_name = _HASHES.get(str(asked.get("hash")), "sha256")
         view = client_view(self._rules, hash=hash_name, client_key=client_key)
         body = client_response(view, user_of(asked.get("user")), {"sdkType": "asyncsdk-dev"}, int(now * 1000))
-        return Answer(200, body, {"Content-Type": "application/json"})
+        return Reply(200, body, {"Content-Type": "application/json"})
 
 
 def user_of(value: Json) -> User:

@@ -51,7 +51,7 @@ class ReceivedEvent:
 
 
 @attrs.frozen
-class Request:
+class IncomingRequest:
     """One HTTP request.
 
     Attributes:
@@ -74,7 +74,7 @@ class Request:
 
 
 @attrs.frozen
-class Answer:
+class Reply:
     """What a vendor answers, and what it thought of each event.
 
     Attributes:
@@ -105,7 +105,7 @@ class Route:
         may_fail: Whether faults apply to it: where events go, and where rules come from.
     """
 
-    handle: Callable[[Request], Answer]
+    handle: Callable[[IncomingRequest], Reply]
     may_fail: bool = True
 
 
@@ -119,14 +119,14 @@ class VendorServer(Protocol):
 
     @property
     def windows(self) -> Sequence[Window]:
-        """What ingested events are charged to, `Answer.usage`."""
+        """What ingested events are charged to, `Reply.usage`."""
         ...
 
     def route(self, method: str, path: str) -> Route | None:
         """Find the endpoint; None if the path is another vendor's."""
         ...
 
-    def refusal(self, status: int) -> Answer:
+    def refusal(self, status: int) -> Reply:
         """Word an answer of `status` as the vendor would."""
         ...
 
@@ -186,9 +186,9 @@ def gunzip(body: bytes) -> bytes:
     return bytes(plain)
 
 
-def json_answer(status: int, value: Json) -> Answer:
+def json_answer(status: int, value: Json) -> Reply:
     """Answer with a JSON body."""
-    return Answer(status, orjson.dumps(value), {"Content-Type": "application/json"})
+    return Reply(status, orjson.dumps(value), {"Content-Type": "application/json"})
 
 
 def refuse_all(events: Sequence[ReceivedEvent], error: RefusedError) -> None:

@@ -20,13 +20,13 @@ import orjson
 from asyncsdk.dev import go_json
 from asyncsdk.dev.messages import (
     TEXT,
-    Answer,
     BrokenBodyError,
+    IncomingRequest,
     Json,
     OversizedBodyError,
     ReceivedEvent,
     RefusedError,
-    Request,
+    Reply,
     Route,
     gunzip,
     json_answer,
@@ -84,9 +84,9 @@ class RudderStackServer:
         allowed, route = self._endpoint(path)
         if route is None or method == allowed:
             return route
-        return Route(lambda _: Answer(405, headers={"Allow": allowed}), may_fail=False)
+        return Route(lambda _: Reply(405, headers={"Allow": allowed}), may_fail=False)
 
-    def refusal(self, status: int) -> Answer:
+    def refusal(self, status: int) -> Reply:
         """Word an answer of `status` as the gateway would."""
         return _error(status, _TEXTS.get(status, f"status {status}"))
 
@@ -101,7 +101,7 @@ class RudderStackServer:
             return "GET", Route(_health, may_fail=False)
         return "", None
 
-    def _ingest(self, request: Request, call: str | None, *, beacon: bool = False) -> Answer:
+    def _ingest(self, request: IncomingRequest, call: str | None, *, beacon: bool = False) -> Reply:
         plain, value, events, key = b"", None, list[ReceivedEvent](), ""
         try:
             key = self._write_key(request, beacon=beacon)
@@ -115,7 +115,7 @@ class RudderStackServer:
             refuse_all(events, error)
             answer = _error(error.status, str(error))
         else:
-            answer = Answer(200, b"ok", {"Content-Type": TEXT})
+            answer = Reply(200, b"ok", {"Content-Type": TEXT})
         return attrs.evolve(
             answer,
             events=events,
@@ -124,7 +124,7 @@ class RudderStackServer:
             usage={key: len(events)},
         )
 
-    def _write_key(self, request: Request, *, beacon: bool) -> str:
+    def _write_key(self, request: IncomingRequest, *, beacon: bool) -> str:
         key = request.query.get("writeKey", "") if beacon else _basic_user(request.headers.get("authorization", ""))
         if not key:
             raise RefusedError(401, f"failed to read writekey from {'query params' if beacon else 'header'}")
@@ -140,7 +140,7 @@ class RudderStackServer:
                 raise RefusedError(429, _TEXTS[429])
 
 
-def judge(messages: Sequence[Json], request: Request) -> list[ReceivedEvent]:
+def judge(messages: Sequence[Json], request: IncomingRequest) -> list[ReceivedEvent]:
     """Make of each message what the gateway stores, with a verdict of its own."""
     now = datetime.fromtimestamp(request.now, UTC)
     received_at = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -238,7 +238,7 @@ def _basic_user(authorization: str) -> str:
         return ""
 
 
-def _plain_body(request: Request) -> bytes:
+def _plain_body(request: IncomingRequest) -> bytes:
     if not request.body or request.headers.get("content-encoding") != "gzip":
         return request.body
     try:
@@ -263,9 +263,9 @@ def _check_size(size: int, count: int) -> None:
         raise RefusedError(400, "empty batch payload")
 
 
-def _health(_: Request) -> Answer:
+def _health(_: IncomingRequest) -> Reply:
     return json_answer(200, {"appType": "GATEWAY", "server": "UP", "db": "UP", "acceptingEvents": "TRUE"})
 
 
-def _error(status: int, text: str) -> Answer:
-    return Answer(status, f"{text}\n".encode(), {"Content-Type": TEXT, "X-Content-Type-Options": "nosniff"})
+def _error(status: int, text: str) -> Reply:
+    return Reply(status, f"{text}\n".encode(), {"Content-Type": TEXT, "X-Content-Type-Options": "nosniff"})

@@ -12,7 +12,7 @@ import orjson
 from asyncsdk.dev.messages import Json
 from asyncsdk.dev.ruleset_formats import BrokenRulesetError
 from asyncsdk.dev.ruleset_versions import Version, next_version
-from asyncsdk.dev.statsig_rules import Shelf
+from asyncsdk.dev.statsig_rules import ServedRulesets
 from asyncsdk.errors import ConfigurationError
 
 _LOG = logging.getLogger("asyncsdk.dev")
@@ -29,7 +29,7 @@ class RulesetWatch:
         fault: What is wrong with the file as it is now, in words; "" if nothing.
     """
 
-    _shelf: Shelf
+    _shelf: ServedRulesets
     fault: str = attrs.field(default="", init=False)
     _path: Path | None = attrs.field(default=None, init=False)
     _seen: object = attrs.field(default=None, init=False)

@@ -12,15 +12,15 @@ from aiohttp import web
 from asyncsdk.dev import http as wire
 from asyncsdk.dev.amplitude import AmplitudeServer
 from asyncsdk.dev.faults import Fault, FaultBook, Standing
-from asyncsdk.dev.history import Ledger, ReceivedRequest
-from asyncsdk.dev.messages import TEXT, Answer, ReceivedEvent, Route, VendorServer
+from asyncsdk.dev.history import History, ReceivedRequest
+from asyncsdk.dev.messages import TEXT, ReceivedEvent, Reply, Route, VendorServer
 from asyncsdk.dev.rudderstack import RudderStackServer
 from asyncsdk.dev.ruleset_watch import RulesetSource, RulesetWatch
 from asyncsdk.dev.statsig import StatsigServer
 from asyncsdk.dev.statsig_rules import StatsigRulesServer
 from asyncsdk.errors import AsyncSDKError, ConfigurationError
 
-_NOT_FOUND = Answer(404, b"404 page not found\n", {"Content-Type": TEXT, "X-Content-Type-Options": "nosniff"})
+_NOT_FOUND = Reply(404, b"404 page not found\n", {"Content-Type": TEXT, "X-Content-Type-Options": "nosniff"})
 
 
 class DevServer:
@@ -68,7 +68,7 @@ class DevServer:
         self._watch = RulesetWatch(self._rules.shelf)
         if ruleset is not None:
             self.set_ruleset(ruleset)
-        self._ledger = Ledger(keep, keep_bytes)
+        self._ledger = History(keep, keep_bytes)
         self._faults = FaultBook()
         self._runner: web.AppRunner | None = None
         self._stopping = asyncio.Event()
@@ -244,7 +244,7 @@ class DevServer:
             self._watch.look()
         fault = self._faults.take(vendor.name, None) if route.may_fail else None
         if fault is not None:
-            return await self._misbehave(http, record, fault, Answer(0))
+            return await self._misbehave(http, record, fault, Reply(0))
         body = await wire.read_body(http)
         answer = vendor.refusal(413) if body is None else route.handle(wire.request_of(http, body, record.at))
         record.take(answer, len(body or b""))
@@ -265,13 +265,13 @@ class DevServer:
         self._news.set()
         self._news = asyncio.Event()
 
-    def _answer(self, record: ReceivedRequest, answer: Answer) -> web.Response:
+    def _answer(self, record: ReceivedRequest, answer: Reply) -> web.Response:
         record.status = answer.status
         self._enter(record, answer.events)
         return wire.respond(answer)
 
     async def _misbehave(
-        self, http: web.Request, record: ReceivedRequest, fault: Fault, answer: Answer
+        self, http: web.Request, record: ReceivedRequest, fault: Fault, answer: Reply
     ) -> web.StreamResponse:
         record.fault = str(fault)
         self._enter(record, answer.events, "" if fault.ingests else record.fault)

@@ -11,13 +11,13 @@ import attrs
 import orjson
 
 from asyncsdk.dev.messages import (
-    Answer,
     BrokenBodyError,
+    IncomingRequest,
     Json,
     OversizedBodyError,
     ReceivedEvent,
     RefusedError,
-    Request,
+    Reply,
     Route,
     gunzip,
     json_answer,
@@ -52,18 +52,18 @@ class StatsigServer:
             return Route(lambda _: self.refusal(405), may_fail=False)
         return Route(lambda request: handle(self, request), may_fail=handle is _log_event)
 
-    def refusal(self, status: int) -> Answer:
+    def refusal(self, status: int) -> Reply:
         """Word an answer of `status` as Statsig would."""
         return error_answer(status, f"status {status}")
 
-    def check_key(self, request: Request) -> None:
+    def check_key(self, request: IncomingRequest) -> None:
         """Refuse a request without a known key."""
         key = request.headers.get("statsig-api-key", "")
         if not key or (self.keys is not None and key not in self.keys):
             raise RefusedError(401, "Invalid SDK Key")
 
 
-def _log_event(server: StatsigServer, request: Request) -> Answer:
+def _log_event(server: StatsigServer, request: IncomingRequest) -> Reply:
     value, plain = None, request.body
     try:
         server.check_key(request)
@@ -75,7 +75,7 @@ def _log_event(server: StatsigServer, request: Request) -> Answer:
     return attrs.evolve(json_answer(202, {"success": True}), events=events, json=value, plain_size=len(plain))
 
 
-def _sdk_exception(server: StatsigServer, request: Request) -> Answer:
+def _sdk_exception(server: StatsigServer, request: IncomingRequest) -> Reply:
     try:
         server.check_key(request)
     except RefusedError as error:
@@ -83,7 +83,7 @@ def _sdk_exception(server: StatsigServer, request: Request) -> Answer:
     return json_answer(202, {"success": True})
 
 
-_POST: Mapping[str, Callable[[StatsigServer, Request], Answer]] = {
+_POST: Mapping[str, Callable[[StatsigServer, IncomingRequest], Reply]] = {
     "/v1/log_event": _log_event,
     "/v1/rgstr": _log_event,
     "/v1/sdk_exception": _sdk_exception,
@@ -137,7 +137,7 @@ def _user(user: Json) -> str:
     return next((str(value) for value in ids if value not in (None, "")), "")
 
 
-def _plain_body(request: Request) -> bytes:
+def _plain_body(request: IncomingRequest) -> bytes:
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding == "identity":
         return request.body
@@ -161,6 +161,6 @@ def _parse(plain: bytes) -> dict[str, Json]:
     return value
 
 
-def error_answer(status: int, text: str) -> Answer:
+def error_answer(status: int, text: str) -> Reply:
     """Answer as Statsig does when something is wrong."""
     return json_answer(status, {"success": False, "error": text})

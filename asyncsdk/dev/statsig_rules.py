@@ -12,9 +12,9 @@ from typing import TypeAlias
 import attrs
 import orjson
 
-from asyncsdk.dev.id_lists import IdList, manifest, serve
+from asyncsdk.dev.id_lists import ServedIdList, manifest, serve
 from asyncsdk.dev.initialize import Evaluator
-from asyncsdk.dev.messages import Answer, Json, RefusedError, Request, Route, json_answer
+from asyncsdk.dev.messages import IncomingRequest, Json, RefusedError, Reply, Route, json_answer
 from asyncsdk.dev.rate_limits import Window
 from asyncsdk.dev.ruleset_formats import Form
 from asyncsdk.dev.ruleset_versions import Version, next_version
@@ -22,11 +22,11 @@ from asyncsdk.dev.statsig import error_answer
 
 _NEW_PROJECT = b'{"feature_gates":{},"dynamic_configs":{},"layer_configs":{}}'
 _NOTHING_NEW = {"has_updates": False}
-_MOST_DIGITS = 20
+_MAX_DIGITS = 20
 
 
 @attrs.define(eq=False)
-class Shelf:
+class ServedRulesets:
     """What there is to hand out.
 
     Attributes:
@@ -35,7 +35,7 @@ class Shelf:
     """
 
     version: Version = attrs.field(factory=partial(next_version, _NEW_PROJECT, None))
-    lists: dict[str, IdList] = attrs.field(factory=dict, init=False)
+    lists: dict[str, ServedIdList] = attrs.field(factory=dict, init=False)
     _entries: dict[str, frozenset[str]] = attrs.field(factory=dict, init=False)
     _evaluator: tuple[Version, Evaluator] | None = attrs.field(default=None, init=False, repr=False)
 
@@ -45,13 +45,13 @@ class Shelf:
         self._entries.pop(name, None)
         if units is not None:
             created = max(now_ms, before.created + 1 if before else 0)
-            self._put(IdList(name, created).grown(units, ()))
+            self._put(ServedIdList(name, created).grown(units, ()))
 
     def append(self, name: str, add: Iterable[str], remove: Iterable[str]) -> None:
         """Let an ID list grow by further lines."""
         self._put(self.lists[name].grown(add, remove))
 
-    def _put(self, id_list: IdList) -> None:
+    def _put(self, id_list: ServedIdList) -> None:
         self.lists[id_list.name] = id_list
         self._entries[id_list.name] = id_list.entries
 
@@ -72,7 +72,7 @@ class StatsigRulesServer:
     """
 
     keys: Collection[str] | None = attrs.field(default=None, repr=False)
-    shelf: Shelf = attrs.field(factory=Shelf, init=False)
+    shelf: ServedRulesets = attrs.field(factory=ServedRulesets, init=False)
     windows: Sequence[Window] = attrs.field(default=(), init=False, repr=False)
     name: str = attrs.field(default="statsig-rules", init=False)
 
@@ -86,12 +86,12 @@ class StatsigRulesServer:
                 return Route(lambda _: self.refusal(405), may_fail=False)
         return None
 
-    def refusal(self, status: int) -> Answer:
+    def refusal(self, status: int) -> Reply:
         """Word an answer of `status` as Statsig would."""
         return error_answer(status, f"status {status}")
 
 
-def _answer(server: StatsigRulesServer, handle: "_Handle", words: re.Match[str], request: Request) -> Answer:
+def _answer(server: StatsigRulesServer, handle: "_Handle", words: re.Match[str], request: IncomingRequest) -> Reply:
     asked = _body(request)
     try:
         answer = handle(server, words, request, asked)
@@ -100,36 +100,42 @@ def _answer(server: StatsigRulesServer, handle: "_Handle", words: re.Match[str],
     return attrs.evolve(answer, json=asked or None, plain_size=len(request.body))
 
 
-def _specs(server: StatsigRulesServer, words: re.Match[str], request: Request, asked: Mapping[str, Json]) -> Answer:
+def _specs(
+    server: StatsigRulesServer, words: re.Match[str], request: IncomingRequest, asked: Mapping[str, Json]
+) -> Reply:
     _check_key(server, words["key"], request)
     version = server.shelf.version
     since, checksum = (request.query.get(name) or asked.get(name) for name in ("sinceTime", "checksum"))
     if version.is_known(_whole(since), str(checksum or "")):
         return json_answer(200, _NOTHING_NEW)
     form: Form = "v1" if words["form"] == "v1" else "v2"
-    return Answer(200, version.body(form), {"Content-Type": "application/json"})
+    return Reply(200, version.body(form), {"Content-Type": "application/json"})
 
 
-def _lists(server: StatsigRulesServer, words: re.Match[str], request: Request, _: Mapping[str, Json]) -> Answer:
+def _lists(server: StatsigRulesServer, words: re.Match[str], request: IncomingRequest, _: Mapping[str, Json]) -> Reply:
     _check_key(server, words["key"], request)
     return json_answer(200, manifest(server.shelf.lists, f"http://{request.headers.get('host', '')}"))
 
 
-def _list_file(server: StatsigRulesServer, words: re.Match[str], request: Request, _: Mapping[str, Json]) -> Answer:
+def _list_file(
+    server: StatsigRulesServer, words: re.Match[str], request: IncomingRequest, _: Mapping[str, Json]
+) -> Reply:
     found = next((one for one in server.shelf.lists.values() if one.file_id == words["id"]), None)
     if found is None:
         return server.refusal(404)
     return serve(found.text, request.headers.get("range") or request.query.get("range", ""))
 
 
-def _initialize(server: StatsigRulesServer, _: re.Match[str], request: Request, asked: Mapping[str, Json]) -> Answer:
+def _initialize(
+    server: StatsigRulesServer, _: re.Match[str], request: IncomingRequest, asked: Mapping[str, Json]
+) -> Reply:
     key = _check_key(server, None, request)
     if server.shelf.version.is_known(_whole(asked.get("sinceTime")), ""):
         return json_answer(200, _NOTHING_NEW)
     return server.shelf.evaluator().initialize(asked, key, request.now)
 
 
-_Handle: TypeAlias = Callable[[StatsigRulesServer, re.Match[str], Request, Mapping[str, Json]], Answer]
+_Handle: TypeAlias = Callable[[StatsigRulesServer, re.Match[str], IncomingRequest, Mapping[str, Json]], Reply]
 
 _ENDPOINTS: Sequence[tuple[re.Pattern[str], Collection[str], _Handle]] = (
     (re.compile(r"/(?P<form>v[12])/download_config_specs(?:/(?P<key>.+?)(?:\.json)?)?"), ("GET", "POST"), _specs),
@@ -139,7 +145,7 @@ _ENDPOINTS: Sequence[tuple[re.Pattern[str], Collection[str], _Handle]] = (
 )
 
 
-def _check_key(server: StatsigRulesServer, in_path: str | None, request: Request) -> str:
+def _check_key(server: StatsigRulesServer, in_path: str | None, request: IncomingRequest) -> str:
     """Give the key of a request.
 
     Raises:
@@ -151,7 +157,7 @@ def _check_key(server: StatsigRulesServer, in_path: str | None, request: Request
     return key
 
 
-def _body(request: Request) -> dict[str, Json]:
+def _body(request: IncomingRequest) -> dict[str, Json]:
     """Read what a request asks for in its body; SDKs send none, an empty one, or an object."""
     try:
         asked = orjson.loads(request.body or b"{}")
@@ -162,4 +168,4 @@ def _body(request: Request) -> dict[str, Json]:
 
 def _whole(value: Json) -> int:
     digits = str(value)
-    return int(digits) if digits.isdecimal() and len(digits) < _MOST_DIGITS else 0
+    return int(digits) if digits.isdecimal() and len(digits) < _MAX_DIGITS else 0

@@ -40,7 +40,7 @@ from asyncsdk import (
     User,
     redact,
 )
-from asyncsdk.integrations.aiohttp import client, flags, setup, user
+from asyncsdk.integrations.aiohttp import get_client, get_flags, get_user, setup
 
 PRICES = {"apple": 0.50, "kettle": 24.95, "lamp": 39.00, "teapot": 19.95}
 """What there is, and what it costs unless the config `prices` says otherwise."""
@@ -151,18 +151,18 @@ def answer(value: object, status: int = 200) -> web.Response:
 @routes.get("/")
 async def home(request: web.Request) -> web.Response:
     """Show what there is, laid out as the layer `homepage` says, of which an experiment may own parts."""
-    layout = flags(request).get_layer("homepage")
+    layout = get_flags(request).get_layer("homepage")
     title, shown = layout.get_string("title", "The shop"), layout.get("products", len(PRICES))
-    await client(request).page(user(request), "Home", {"products": shown}, category="Shop")
+    await get_client(request).page(get_user(request), "Home", {"products": shown}, category="Shop")
     return answer({"title": title, "products": list(PRICES)[:shown]})
 
 
 @routes.get("/products/{sku}")
 async def product(request: web.Request) -> web.Response:
     """Show one product, with a button that is an experiment. The event carries the price's rule and the group."""
-    sku, button = request.match_info["sku"], flags(request).get_experiment("button")
-    price = price_of(flags(request), sku)
-    await client(request).track(user(request), "Product Viewed", {"sku": sku, "price": price})
+    sku, button = request.match_info["sku"], get_flags(request).get_experiment("button")
+    price = price_of(get_flags(request), sku)
+    await get_client(request).track(get_user(request), "Product Viewed", {"sku": sku, "price": price})
     return answer({"sku": sku, "price": price, "button": button.get_string("label", "Buy"), "group": button.group})
 
 
@@ -170,8 +170,8 @@ async def product(request: web.Request) -> web.Response:
 async def screen(request: web.Request) -> web.Response:
     """Serve a screen of the shop's app; recent versions of it have a new basket."""
     name = request.match_info["screen"]
-    is_new = name == "basket" and flags(request).check_gate("new_basket")
-    await client(request).screen(user(request), name)
+    is_new = name == "basket" and get_flags(request).check_gate("new_basket")
+    await get_client(request).screen(get_user(request), name)
     return answer({"screen": name, "new": is_new})
 
 
@@ -183,9 +183,9 @@ async def signup(request: web.Request) -> web.Response:
     """Make a visitor a customer: what they did before is theirs."""
     visitor = request.cookies.get("visitor")
     if visitor is not None:
-        await client(request).alias(visitor, user(request))
-    await client(request).identify(user(request), await body_of(request))
-    return answer({"welcome": user(request).user_id}, 201)
+        await get_client(request).alias(visitor, get_user(request))
+    await get_client(request).identify(get_user(request), await body_of(request))
+    return answer({"welcome": get_user(request).user_id}, 201)
 
 
 @routes.post("/visits")
@@ -193,7 +193,7 @@ async def visit(request: web.Request) -> web.Response:
     """Count a visit, with Amplitude's operations; the other vendors get what can be said as traits."""
     campaign = (await body_of(request))["campaign"]
     seen = Identify().set_once("first_campaign", campaign).add("visits", 1).append("campaigns", campaign)
-    await client(request).identify(user(request), seen)
+    await get_client(request).identify(get_user(request), seen)
     return answer({})
 
 
@@ -201,14 +201,14 @@ async def visit(request: web.Request) -> web.Response:
 async def team(request: web.Request) -> web.Response:
     """Let a customer buy for a company."""
     body = await body_of(request)
-    await client(request).group(user(request), body["company"], {"plan": body["plan"]})
+    await get_client(request).group(get_user(request), body["company"], {"plan": body["plan"]})
     return answer({"company": body["company"]}, 201)
 
 
 @routes.post("/consents")
 async def consent(request: web.Request) -> web.Response:
     """Take a consent, and say yes only when every vendor has it: the one handler that waits for them."""
-    receipt = await client(request).track(user(request), "Consent Given", await body_of(request))
+    receipt = await get_client(request).track(get_user(request), "Consent Given", await body_of(request))
     try:
         async with asyncio.timeout(request.app[PATIENCE]):
             await receipt
@@ -230,8 +230,10 @@ def story_of(receipt: Receipt) -> dict[str, object]:
 async def cart(request: web.Request) -> web.Response:
     """Put a product into the cart: an event in Statsig's form. Half of the customers may pay at once."""
     sku = (await body_of(request))["sku"]
-    await client(request).log_event(user(request), "add_to_cart", price_of(flags(request), sku), {"sku": sku})
-    return answer({"sku": sku, "express": flags(request).check_gate("express_checkout")}, 201)
+    await get_client(request).log_event(
+        get_user(request), "add_to_cart", price_of(get_flags(request), sku), {"sku": sku}
+    )
+    return answer({"sku": sku, "express": get_flags(request).check_gate("express_checkout")}, 201)
 
 
 @routes.post("/orders")
@@ -239,11 +241,11 @@ async def order(request: web.Request) -> web.Response:
     """Sell a product. The warehouse reports the parcel from a plain callback."""
     body = await body_of(request)
     sku = body["sku"]
-    price = price_of(flags(request), sku)
-    shipping = 0.0 if flags(request).check_gate("free_shipping") else SHIPPING
+    price = price_of(get_flags(request), sku)
+    shipping = 0.0 if get_flags(request).check_gate("free_shipping") else SHIPPING
     properties = {"sku": sku, "revenue": price, "currency": "EUR", "shipping": shipping, "card": body["card"]}
-    await client(request).track(user(request), "Order Completed", properties)
-    request.app[WAREHOUSE].ship(user(request), sku)
+    await get_client(request).track(get_user(request), "Order Completed", properties)
+    request.app[WAREHOUSE].ship(get_user(request), sku)
     return answer({"sku": sku, "total": round(price + shipping, 2)}, 201)
 
 
@@ -251,16 +253,16 @@ async def order(request: web.Request) -> web.Response:
 async def refund(request: web.Request) -> web.Response:
     """Give money back: Amplitude's `Revenue`, and for Amplitude only."""
     sku = (await body_of(request))["sku"]
-    price = price_of(flags(request), sku)
+    price = price_of(get_flags(request), sku)
     refunded = Revenue(-price, product_id=sku, revenue_type="refund", currency="EUR")
-    await client(request).track(user(request), refunded, integrations={"All": False, "Amplitude": True})
+    await get_client(request).track(get_user(request), refunded, integrations={"All": False, "Amplitude": True})
     return answer({"sku": sku}, 201)
 
 
 @routes.post("/kiosk")
 async def kiosk(request: web.Request) -> web.Response:
     """Pass on what the kiosks in the stores send: they speak Amplitude's language."""
-    await client(request).log_event(await body_of(request))
+    await get_client(request).log_event(await body_of(request))
     return answer({}, 202)
 
 
@@ -270,19 +272,19 @@ async def kiosk(request: web.Request) -> web.Response:
 @routes.get("/bootstrap")
 async def bootstrap(request: web.Request) -> web.Response:
     """Give Statsig's browser SDK what it starts from, so that it need not ask Statsig."""
-    return web.Response(body=client(request).bootstrap(user(request)), content_type="application/json")
+    return web.Response(body=get_client(request).bootstrap(get_user(request)), content_type="application/json")
 
 
 @routes.get("/why/{name}")
 async def why(request: web.Request) -> web.Response:
     """Tell a member of staff how the rules come to what a customer gets."""
-    if not flags(request).check_gate("staff_tools"):
+    if not get_flags(request).check_gate("staff_tools"):
         raise web.HTTPNotFound
-    explanation = client(request).explain(request.query["user"], request.match_info["name"])
+    explanation = get_client(request).explain(request.query["user"], request.match_info["name"])
     return web.Response(text=explanation.render())
 
 
 @routes.get("/health")
 async def health(request: web.Request) -> web.Response:
     """Tell a load balancer, and whoever is on call, how events are doing."""
-    return answer(attrs.asdict(client(request).health()))
+    return answer(attrs.asdict(get_client(request).health()))

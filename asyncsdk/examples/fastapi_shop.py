@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from asyncsdk import Amplitude, Client, Flags, RudderStack, Statsig, User, redact
 from asyncsdk.integrations import current_flags
-from asyncsdk.integrations.fastapi import FlagsMiddleware, client, flags, lifespan, user
+from asyncsdk.integrations.fastapi import FlagsMiddleware, get_client, get_flags, get_user, lifespan
 
 PRICES = {"apple": 0.50, "kettle": 24.95, "lamp": 39.00, "teapot": 19.95}
 """What there is, and what it costs unless the config `prices` says otherwise."""
@@ -32,9 +32,9 @@ SHIPPING = 4.95
 RULESET = Path(__file__).with_name("shop_ruleset.json")
 """What the project at Statsig has for this shop."""
 
-ItsFlags = Annotated[Flags, Depends(flags)]
-ItsUser = Annotated[User, Depends(user)]
-TheClient = Annotated[Client, Depends(client)]
+ItsFlags = Annotated[Flags, Depends(get_flags)]
+ItsUser = Annotated[User, Depends(get_user)]
+TheClient = Annotated[Client, Depends(get_client)]
 shop = APIRouter()
 
 

@@ -26,7 +26,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from asyncsdk import Amplitude, Client, RudderStack, Statsig, User, redact
-from asyncsdk.integrations.starlette import FlagsMiddleware, client, flags, lifespan, user
+from asyncsdk.integrations.starlette import FlagsMiddleware, get_client, get_flags, get_user, lifespan
 
 PRICES = {"apple": 0.50, "kettle": 24.95, "lamp": 39.00, "teapot": 19.95}
 """What there is, and what it costs unless the config `prices` says otherwise."""
@@ -82,7 +82,7 @@ def user_of(request: HTTPConnection) -> User:
 
 def price_of(request: HTTPConnection, sku: str) -> float:
     """Say what something costs this customer today: a dynamic config; `KeyError` if there is no such thing."""
-    return flags(request).get_config("prices").get_number(sku, PRICES[sku])
+    return get_flags(request).get_config("prices").get_number(sku, PRICES[sku])
 
 
 async def refuse(_: Request, error: Exception) -> Response:
@@ -95,17 +95,17 @@ async def refuse(_: Request, error: Exception) -> Response:
 
 async def home(request: Request) -> Response:
     """Show what there is, laid out as the layer `homepage` says, of which an experiment may own parts."""
-    layout = flags(request).get_layer("homepage")
+    layout = get_flags(request).get_layer("homepage")
     title, shown = layout.get_string("title", "The shop"), layout.get("products", len(PRICES))
-    await client(request).page(user(request), "Home", {"products": shown}, category="Shop")
+    await get_client(request).page(get_user(request), "Home", {"products": shown}, category="Shop")
     return JSONResponse({"title": title, "products": list(PRICES)[:shown]})
 
 
 async def product(request: Request) -> Response:
     """Show one product, with a button that is an experiment. The event carries the price's rule and the group."""
-    sku, button = request.path_params["sku"], flags(request).get_experiment("button")
+    sku, button = request.path_params["sku"], get_flags(request).get_experiment("button")
     price = price_of(request, sku)
-    await client(request).track(user(request), "Product Viewed", {"sku": sku, "price": price})
+    await get_client(request).track(get_user(request), "Product Viewed", {"sku": sku, "price": price})
     label = button.get_string("label", "Buy")
     return JSONResponse({"sku": sku, "price": price, "button": label, "group": button.group})
 
@@ -117,7 +117,7 @@ async def offers(request: Request) -> Response:
         for sku in PRICES:
             yield b"data: %b\n\n" % orjson.dumps({"sku": sku, "price": price_of(request, sku)})
             await asyncio.sleep(0)
-        await client(request).track(user(request), "Offers Seen", {"products": len(PRICES)})
+        await get_client(request).track(get_user(request), "Offers Seen", {"products": len(PRICES)})
 
     return StreamingResponse(tell(), media_type="text/event-stream")
 
@@ -126,7 +126,7 @@ async def chat(socket: WebSocket) -> None:
     """Answer what customers ask: the price of what they name."""
     await socket.accept()
     async for sku in socket.iter_text():
-        await client(socket).track(user(socket), "Price Asked", {"sku": sku})
+        await get_client(socket).track(get_user(socket), "Price Asked", {"sku": sku})
         await socket.send_text(f"{price_of(socket, sku):.2f}" if sku in PRICES else "We have none.")
 
 
@@ -136,16 +136,16 @@ async def chat(socket: WebSocket) -> None:
 async def signup(request: Request) -> Response:
     """Make a visitor a customer: what they did before is theirs."""
     if "visitor" in request.cookies:
-        await client(request).alias(request.cookies["visitor"], user(request))
-    await client(request).identify(user(request), orjson.loads(await request.body()))
-    return JSONResponse({"welcome": user(request).user_id}, 201)
+        await get_client(request).alias(request.cookies["visitor"], get_user(request))
+    await get_client(request).identify(get_user(request), orjson.loads(await request.body()))
+    return JSONResponse({"welcome": get_user(request).user_id}, 201)
 
 
 async def cart(request: Request) -> Response:
     """Put a product into the cart: an event in Statsig's form. Half of the customers may pay at once."""
     sku = orjson.loads(await request.body())["sku"]
-    await client(request).log_event(user(request), "add_to_cart", price_of(request, sku), {"sku": sku})
-    return JSONResponse({"sku": sku, "express": flags(request).check_gate("express_checkout")}, 201)
+    await get_client(request).log_event(get_user(request), "add_to_cart", price_of(request, sku), {"sku": sku})
+    return JSONResponse({"sku": sku, "express": get_flags(request).check_gate("express_checkout")}, 201)
 
 
 async def order(request: Request) -> Response:
@@ -154,13 +154,13 @@ async def order(request: Request) -> Response:
     sku = body["sku"]
     price = price_of(request, sku)
     request.state.stock[sku] -= 1
-    shipping = 0.0 if flags(request).check_gate("free_shipping") else SHIPPING
+    shipping = 0.0 if get_flags(request).check_gate("free_shipping") else SHIPPING
     properties = {"sku": sku, "revenue": price, "currency": "EUR", "shipping": shipping, "card": body["card"]}
-    await client(request).track(user(request), "Order Completed", properties)
+    await get_client(request).track(get_user(request), "Order Completed", properties)
     return JSONResponse({"sku": sku, "total": round(price + shipping, 2)}, 201)
 
 
 async def health(request: Request) -> Response:
     """Tell a load balancer, and whoever is on call, how events are doing."""
-    found = client(request).health()
+    found = get_client(request).health()
     return JSONResponse({"state": found.state, "stock": request.state.stock})

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import attrs
 
-from asyncsdk import ConfigurationError, Event, Flags, LogEvent, Page, Screen, Track, User, edit
+from asyncsdk import ConfigurationError, Event, Flags, LogEvent, Page, Screen, Track, User, map_events
 
 
 class Current(Protocol):
@@ -40,7 +40,7 @@ def current_flags() -> Flags:
     return current.flags
 
 
-@edit
+@map_events
 def carry_flags(event: Event) -> Event:
     """Let a request's events carry what it read, as those do that are sent through its `Flags`: an event middleware."""
     properties = event.properties if type(event) is Track else None

@@ -10,14 +10,13 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from asyncsdk import Client, ConfigurationError, Flags, User
+from asyncsdk import Client, ConfigurationError, Flags, User, UserLike
 from asyncsdk.integrations._context import is_same_person
 
-Who = User | str | int | None
 """A user, or the id of one; None is somebody who is not signed in."""
 
 Request = TypeVar("Request")
-UserOf = Callable[[Request], Who | Awaitable[Who]]
+UserOf = Callable[[Request], UserLike | None | Awaitable[UserLike | None]]
 
 # What the cookie may hold: it comes from outside, and goes to vendors.
 _VISITOR = re.compile(r"[\w.:-]{1,64}", re.ASCII)
@@ -102,7 +101,7 @@ class Identity(Generic[Request]):
             msg = f"the `user` function gives a User, an id or None, not {type(who).__name__}"
             raise ConfigurationError(msg)
         peer, user_agent, languages = self.reading.seen(request)
-        return who.filled(
+        return who.with_defaults(
             ip=self._address(request, peer) if self.trusted_proxies else peer,
             user_agent=user_agent,
             locale=preferred_language(languages) if languages else None,

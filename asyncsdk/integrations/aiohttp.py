@@ -1,4 +1,4 @@
-"""asyncsdk in aiohttp.web: `setup(app, client)`, and then `flags(request)` in any handler."""
+"""asyncsdk in aiohttp.web: `setup(app, client)`, and then `get_flags(request)` in any handler."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
@@ -8,7 +8,7 @@ from asyncsdk import Client, ConfigurationError, Flags, User
 from asyncsdk.integrations._context import CURRENT, carry_flags
 from asyncsdk.integrations._identity import CurrentRequest, Identity, Reading, RequestContext, Seen, UserOf, is_sticky
 
-__all__ = ["CLIENT", "client", "flags", "from_header", "run_client", "setup", "user"]
+__all__ = ["CLIENT", "get_client", "get_flags", "from_header", "run_client", "setup", "get_user"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -86,12 +86,12 @@ async def run_client(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-def client(request: web.Request) -> Client:
+def get_client(request: web.Request) -> Client:
     """Give the application's client, from sub-applications too."""
     return request.config_dict[CLIENT]
 
 
-def flags(request: web.Request) -> Flags:
+def get_flags(request: web.Request) -> Flags:
     """Give the request's lookups, which need no `await`: one user, one version of the rules, each name asked once.
 
     Raises:
@@ -105,9 +105,9 @@ def flags(request: web.Request) -> Flags:
     return context.flags_of(request)
 
 
-def user(request: web.Request) -> User:
+def get_user(request: web.Request) -> User:
     """Give the request's user, as its flags see it."""
-    return flags(request).user
+    return get_flags(request).user
 
 
 def _see(request: web.Request) -> Seen:

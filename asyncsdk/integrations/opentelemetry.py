@@ -25,15 +25,15 @@ from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvid
 from opentelemetry.trace import SpanKind, StatusCode, Tracer, TracerProvider
 
 from asyncsdk import (
-    Answer,
     Client,
     ConfigurationError,
     Delivery,
     DestinationHealth,
     DestinationReport,
-    Exchange,
     FeatureGate,
     Health,
+    LookupResult,
+    RequestInfo,
     User,
     __version__,
 )
@@ -103,7 +103,7 @@ def instrument(
     own = {"asyncsdk.client": name or str(next(_NUMBERS))}
     meter = metrics.get_meter("asyncsdk", __version__, meter_provider, attributes=own)
     if stall_interval is not None:
-        client.add_job("loop stall", lambda: _watch_loop(meter, own, stall_interval))
+        client.add_background_task("loop stall", lambda: _watch_loop(meter, own, stall_interval))
     _observe(client, meter, own)
     client.on_settled(_settled(meter, own))
     client.on_request(_traced(trace.get_tracer("asyncsdk", __version__, tracer_provider), own))
@@ -115,10 +115,10 @@ def instrument(
 # --- events: what lookups answered --------------------------------------------------------------------------------
 
 
-def _evaluated(logger: Logger, settings: Evaluations) -> Callable[[User, Answer], None]:
+def _evaluated(logger: Logger, settings: Evaluations) -> Callable[[User, LookupResult], None]:
     """Make the function that sends an event for each answer."""
 
-    def tell(user: User, answer: Answer) -> None:
+    def tell(user: User, answer: LookupResult) -> None:
         attributes = _described(answer, values=settings.values)
         attributes["feature_flag.context.id"] = None if settings.context_id is None else settings.context_id(user)
         attributes["feature_flag.set.id"] = settings.set_id
@@ -132,7 +132,7 @@ def _evaluated(logger: Logger, settings: Evaluations) -> Callable[[User, Answer]
     return tell
 
 
-def _described(answer: Answer, *, values: bool) -> dict[str, Any]:
+def _described(answer: LookupResult, *, values: bool) -> dict[str, Any]:
     """Say of an answer what the convention has words for; None where there is nothing to say."""
     details, is_gate = answer.details, isinstance(answer, FeatureGate)
     group = getattr(answer, "group_name" if is_gate else "group", None)
@@ -256,14 +256,14 @@ async def _watch_loop(meter: Meter, own: Attributes, interval: float) -> None:
 # --- spans: requests to vendors -----------------------------------------------------------------------------------
 
 
-def _traced(tracer: Tracer, own: Attributes) -> Callable[[Exchange], Callable[[], None]]:
+def _traced(tracer: Tracer, own: Attributes) -> Callable[[RequestInfo], Callable[[], None]]:
     """Make the function that puts a span around each request.
 
     Meanwhile OpenTelemetry's own instrumentation of aiohttp is kept quiet: its span would be a second one, and name
     the whole URL, in which Statsig wants its secret key.
     """
 
-    def begin(exchange: Exchange) -> Callable[[], None]:
+    def begin(exchange: RequestInfo) -> Callable[[], None]:
         attributes, target = _address(exchange)
         name = f"{exchange.method} {target}".strip()
         span = tracer.start_span(name, kind=SpanKind.CLIENT, attributes={**own, **attributes})
@@ -285,7 +285,7 @@ def _traced(tracer: Tracer, own: Attributes) -> Callable[[Exchange], Callable[[]
     return begin
 
 
-def _address(exchange: Exchange) -> tuple[dict[str, str | int], str]:
+def _address(exchange: RequestInfo) -> tuple[dict[str, str | int], str]:
     """Say where a request goes, and the path if there are but few like it: those of ID lists are many."""
     url = urlsplit(exchange.url)
     attributes: dict[str, str | int] = {

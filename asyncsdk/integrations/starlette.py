@@ -1,4 +1,4 @@
-"""asyncsdk in Starlette: `lifespan(client)`, `FlagsMiddleware`, and then `flags(request)` in any endpoint."""
+"""asyncsdk in Starlette: `lifespan(client)`, `FlagsMiddleware`, and then `get_flags(request)` in any endpoint."""
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
-from asyncsdk import Client, ConfigurationError, Flags, User
+from asyncsdk import Client, ConfigurationError, Flags, User, UserLike
 from asyncsdk.integrations._context import CURRENT, carry_flags
 from asyncsdk.integrations._identity import (
     CurrentRequest,
@@ -18,11 +18,19 @@ from asyncsdk.integrations._identity import (
     RequestContext,
     Seen,
     UserOf,
-    Who,
     is_sticky,
 )
 
-__all__ = ["FlagsMiddleware", "client", "client_of", "flags", "from_header", "lifespan", "session_user", "user"]
+__all__ = [
+    "FlagsMiddleware",
+    "get_client",
+    "client_of",
+    "get_flags",
+    "from_header",
+    "lifespan",
+    "session_user",
+    "get_user",
+]
 
 logger = logging.getLogger("asyncsdk")
 
@@ -31,7 +39,7 @@ App = TypeVar("App")
 _CLIENT, _STICKY = "asyncsdk.client", "asyncsdk.sticky"  # in the lifespan's state
 _CONTEXT = "asyncsdk.request"  # in a request's scope
 _REQUESTS = ("http", "websocket")
-_MOST_LAYERS = 50  # of middleware that are looked through
+_MAX_LAYERS = 50  # of middleware that are looked through
 _STARTS = ("http.response.start", "websocket.accept")
 
 
@@ -66,7 +74,7 @@ def lifespan(client: Client | Callable[[], Client], inner: Lifespan[App] | None 
     return run
 
 
-def session_user(connection: HTTPConnection) -> Who:
+def session_user(connection: HTTPConnection) -> UserLike | None:
     """Say that the user is `session["user_id"]`, where there is Starlette's `SessionMiddleware`."""
     return connection.session.get("user_id") if "session" in connection.scope else None
 
@@ -82,7 +90,7 @@ def from_header(name: str) -> Callable[[HTTPConnection], str | None]:
 
 def _has_flags(app: object) -> bool:
     """Say whether an application has our middleware, as far as it tells: most keeps what comes next in `app`."""
-    for _ in range(_MOST_LAYERS):
+    for _ in range(_MAX_LAYERS):
         if isinstance(app, FlagsMiddleware):
             return True
         app = getattr(app, "app", None)
@@ -163,7 +171,7 @@ class FlagsMiddleware:
         return send_with_cookie
 
 
-def client(request: HTTPConnection) -> Client:
+def get_client(request: HTTPConnection) -> Client:
     """Give the application's client.
 
     Raises:
@@ -188,7 +196,7 @@ def _there(found: Client | None) -> Client:
     return found
 
 
-def flags(request: HTTPConnection) -> Flags:
+def get_flags(request: HTTPConnection) -> Flags:
     """Give the request's lookups, which need no `await`: one user, one version of the rules, each name asked once.
 
     Raises:
@@ -196,15 +204,15 @@ def flags(request: HTTPConnection) -> Flags:
     """
     context: RequestContext[HTTPConnection] | None = request.scope.get(_CONTEXT)
     if context is None:
-        client(request)
+        get_client(request)
         msg = "this request has no flags: the application needs the middleware FlagsMiddleware"
         raise ConfigurationError(msg)
     return context.flags_of(request)
 
 
-def user(request: HTTPConnection) -> User:
+def get_user(request: HTTPConnection) -> User:
     """Give the request's user, as its flags see it."""
-    return flags(request).user
+    return get_flags(request).user
 
 
 def _see(connection: HTTPConnection) -> Seen:

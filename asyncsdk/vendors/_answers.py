@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 
 from asyncsdk.vendors._base import Response, Verdict
 
-LONGEST_RETRY_AFTER = 3600.0
+MAX_RETRY_AFTER = 3600.0
 # A wrong path, a wrong key, a source switched off, a redirect: a person has to act.
 _HALTS = frozenset({401, 404, *range(300, 400)})
 # No answer, and there will be none: the certificate is refused, or nothing can be sent to this address with this key.
@@ -43,11 +43,11 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
-        return min(float(text[:9]), LONGEST_RETRY_AFTER)
+        return min(float(text[:9]), MAX_RETRY_AFTER)
     until, sent = _date(text), _date(headers.get("date", ""))
     if until is None or sent is None:
         return None
-    return min(max((until - sent).total_seconds(), 0.0), LONGEST_RETRY_AFTER)
+    return min(max((until - sent).total_seconds(), 0.0), MAX_RETRY_AFTER)
 
 
 def _date(text: str) -> datetime | None:

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, Self, runtime_checkable
 import attrs
 
 from asyncsdk._model.events import Event
-from asyncsdk._model.exposures import Seen
+from asyncsdk._model.exposures import ExposedVariant
 from asyncsdk._model.reports import Purpose
 from asyncsdk._model.users import User
 from asyncsdk.errors import ConfigurationError
@@ -21,7 +21,7 @@ ExposureScope = Literal["none", "experiments", "all"]
 
 DEFAULT_EVENTS = 100
 # 30 years, far beyond any use: sums with more could overflow.
-_MOST_SECONDS = 1e9
+_MAX_SECONDS = 1e9
 
 
 def _check_count(_: object, attribute: "attrs.Attribute[Any]", count: object) -> None:
@@ -43,7 +43,7 @@ def _check_linger(_: object, attribute: "attrs.Attribute[Any]", seconds: object)
 
 
 def _is_time(seconds: object) -> bool:
-    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds <= _MOST_SECONDS
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds <= _MAX_SECONDS
 
 
 @attrs.frozen
@@ -51,42 +51,42 @@ class Limits:
     """What one destination may use: of a request, of memory, of time.
 
     Attributes:
-        events: Most events in one request; None takes the vendor's default, 100 (Statsig: 2,000).
-        bytes: Most bytes of events in one request, before framing and compression.
+        max_events: Most events in one request; None takes the vendor's default, 100 (Statsig: 2,000).
+        max_bytes: Most bytes of events in one request, before framing and compression.
         linger: Longest an event waits for company, in seconds; 0 sends at once.
-        in_flight: Most requests under way at once.
-        queued_events: Most events held (queued, waiting for a retry, or under way).
-        queued_bytes: Most bytes of events held.
+        max_in_flight: Most requests under way at once.
+        max_queued_events: Most events held (queued, waiting for a retry, or under way).
+        max_queued_bytes: Most bytes of events held.
         deadline: Longest an event is held in memory, in seconds, before it is dropped and reported.
         timeout: Longest one request may take, in seconds.
-        retry_first: Bound of the first wait after a failure, in seconds; it doubles from there.
-        retry_most: Most of that bound, in seconds.
-        probe_every: Seconds between two probes of a destination that refuses its key.
+        retry_initial: Bound of the first wait after a failure, in seconds; it doubles from there.
+        retry_max: Most of that bound, in seconds.
+        probe_interval: Seconds between two probes of a destination that refuses its key.
 
     Raises:
         ConfigurationError: A figure cannot work; it says which.
     """
 
-    _events: int | None = attrs.field(default=None, validator=attrs.validators.optional(_check_count))
-    bytes: int = attrs.field(default=500_000, validator=_check_count)
+    _max_events: int | None = attrs.field(default=None, validator=attrs.validators.optional(_check_count))
+    max_bytes: int = attrs.field(default=500_000, validator=_check_count)
     linger: float = attrs.field(default=1.0, validator=_check_linger)
-    in_flight: int = attrs.field(default=4, validator=_check_count)
-    queued_events: int = attrs.field(default=10_000, validator=_check_count)
-    queued_bytes: int = attrs.field(default=32 * 1024 * 1024, validator=_check_count)
+    max_in_flight: int = attrs.field(default=4, validator=_check_count)
+    max_queued_events: int = attrs.field(default=10_000, validator=_check_count)
+    max_queued_bytes: int = attrs.field(default=32 * 1024 * 1024, validator=_check_count)
     deadline: float = attrs.field(default=900.0, validator=_check_seconds)
     timeout: float = attrs.field(default=10.0, validator=_check_seconds)
-    retry_first: float = attrs.field(default=0.5, validator=_check_seconds)
-    retry_most: float = attrs.field(default=60.0, validator=_check_seconds)
-    probe_every: float = attrs.field(default=300.0, validator=_check_seconds)
+    retry_initial: float = attrs.field(default=0.5, validator=_check_seconds)
+    retry_max: float = attrs.field(default=60.0, validator=_check_seconds)
+    probe_interval: float = attrs.field(default=300.0, validator=_check_seconds)
 
     @property
-    def events(self) -> int:
+    def max_events(self) -> int:
         """Most events in one request."""
-        return DEFAULT_EVENTS if self._events is None else self._events
+        return DEFAULT_EVENTS if self._max_events is None else self._max_events
 
-    def with_events(self, default: int) -> Self:
-        """Fill in a vendor's own default of `events`, unless one was given."""
-        return attrs.evolve(self, events=default) if self._events is None else self
+    def with_max_events(self, default: int) -> Self:
+        """Fill in a vendor's own default of `max_events`, unless one was given."""
+        return attrs.evolve(self, max_events=default) if self._max_events is None else self
 
 
 @attrs.frozen
@@ -247,7 +247,7 @@ class TakesExposures(Protocol):
         """Whether it is told of `none`, of the groups of `experiments` that run, or of `all`, gates and configs too."""
         ...
 
-    def exposure(self, user: User, seen: Seen) -> Event:
+    def exposure(self, user: User, seen: ExposedVariant) -> Event:
         """Give the event that says what a user saw; `encode` takes it."""
         ...
 

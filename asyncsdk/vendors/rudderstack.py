@@ -30,7 +30,7 @@ from asyncsdk._model.events import (
     Track,
 )
 from asyncsdk._model.events import time_ms as moment
-from asyncsdk._model.exposures import Seen
+from asyncsdk._model.exposures import ExposedVariant
 from asyncsdk._model.users import User, text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
@@ -50,7 +50,7 @@ from asyncsdk.vendors._times import iso
 
 PATH = "/v1/batch"
 # The gateway takes 4,096,000 bytes of decoded body; the rest is for the frame and `sentAt`.
-LARGEST_EVENT = 4_000_000
+MAX_EVENT = 4_000_000
 _LIBRARY = orjson.Fragment(orjson.dumps({"name": "asyncsdk", "version": __version__}))
 # The `context` of an event of which nothing more is known.
 _BARE = orjson.Fragment(orjson.dumps({"library": _LIBRARY}))
@@ -80,8 +80,8 @@ def _check_url(instance: object, attribute: "attrs.Attribute[Any]", url: str) ->
 
 def _check_limits(instance: object, attribute: "attrs.Attribute[Any]", limits: Limits) -> None:
     check_limits(instance, attribute, limits)
-    if limits.bytes > LARGEST_EVENT:
-        msg = f"RudderStack takes {LARGEST_EVENT} bytes of events a request, so `bytes` of its Limits cannot be more"
+    if limits.max_bytes > MAX_EVENT:
+        msg = f"RudderStack takes {MAX_EVENT} bytes of events a request, so `bytes` of its Limits cannot be more"
         raise ConfigurationError(msg)
 
 
@@ -140,9 +140,9 @@ class RudderStack:
             return refusal
         # A slice is a copy of the exact size: the encoder's own buffer is several times larger.
         chunk = to_json(message)[:-1]
-        return chunk if len(chunk) <= LARGEST_EVENT else _TOO_LARGE
+        return chunk if len(chunk) <= MAX_EVENT else _TOO_LARGE
 
-    def exposure(self, user: User, seen: Seen) -> Track:
+    def exposure(self, user: User, seen: ExposedVariant) -> Track:
         """Say that a user viewed an experiment, in the words of the A/B testing spec that warehouses and tools know."""
         viewed = {
             "experiment_id": seen.name,

@@ -11,7 +11,7 @@ from asyncsdk import Client, Next, Payload
 from asyncsdk.dev import DevServer, Fault
 
 Use = Callable[[Client], Awaitable[Any]]
-MOST_TURNS = 200
+MAX_TURNS = 200
 
 
 async def _slow_middleware(payload: Payload, next: Next) -> None:
@@ -50,7 +50,7 @@ USES: dict[str, Use] = {
 async def _cancelled_after(turns: int, use: Use, server: DevServer) -> bool:
     """Cancel `use` after so many turns of the loop; say whether it was still running."""
     server.script("rudderstack", 503, Fault(end="reset"))
-    limits = quick(queued_events=2, linger=0)
+    limits = quick(max_queued_events=2, linger=0)
     client = Client(rudderstack(server, limits, overflow="wait"), amplitude(server, limits))
     client.add_middleware(_slow_middleware)
     if use is not USES["start"] and use is not USES["async with"]:
@@ -79,7 +79,7 @@ def _ours() -> set[str]:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", USES)
 async def test_cancelling_anywhere_leaves_nothing_behind(server: DevServer, name: str) -> None:
-    for turns in range(MOST_TURNS):
+    for turns in range(MAX_TURNS):
         if not await _cancelled_after(turns, USES[name], server):
             break
         assert _ours() == set()

@@ -49,7 +49,7 @@ async def test_close_keeps_its_deadline_when_nobody_listens() -> None:
 
 async def test_close_delivers_to_a_vendor_that_comes_back_in_time(server: DevServer) -> None:
     server.fault("rudderstack", Fault(503))
-    client = Client(rudderstack(server, Limits(linger=0, retry_first=0.02)))
+    client = Client(rudderstack(server, Limits(linger=0, retry_initial=0.02)))
     await client.start()
     await client.track("ada", "a")
     await server.requested("rudderstack", 8)  # by now the next one would be seconds away

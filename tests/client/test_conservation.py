@@ -43,7 +43,7 @@ async def run(script: dict[str, list[Fault | None]], users: list[str], limits: d
     async with DevServer() as server:
         for vendor, faults in script.items():
             server.script(vendor, *faults)
-        limit = quick(linger=0, retry_first=0.001, retry_most=0.002, probe_every=0.002, timeout=0.05, **limits)
+        limit = quick(linger=0, retry_initial=0.001, retry_max=0.002, probe_interval=0.002, timeout=0.05, **limits)
         client = Client(rudderstack(server, limit), amplitude(server, limit), statsig(server, limit, message_ids=True))
         async with client:
             receipts = [await client.track(user, f"event {n}", {"n": n}) for n, user in enumerate(users)]
@@ -80,7 +80,7 @@ def assert_ingested_once_and_in_order(server: DevServer, vendor: str, users: lis
 
 @pytest.mark.timeout(90)
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-@given(scripts, events, st.fixed_dictionaries({"events": st.integers(1, 8), "in_flight": st.integers(1, 4)}))
+@given(scripts, events, st.fixed_dictionaries({"max_events": st.integers(1, 8), "max_in_flight": st.integers(1, 4)}))
 def test_every_event_has_one_fate_and_order_is_kept(
     script: dict[str, list[Fault | None]], users: list[str], limits: dict[str, Any]
 ) -> None:

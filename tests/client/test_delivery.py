@@ -115,7 +115,7 @@ async def test_retry_after_is_waited_for(server: DevServer) -> None:
 
 async def test_flush_wakes_a_lane_that_waits_for_its_retry(server: DevServer) -> None:
     server.script("rudderstack", 503)
-    async with Client(rudderstack(server, quick(retry_first=50.0, retry_most=60.0))) as client:
+    async with Client(rudderstack(server, quick(retry_initial=50.0, retry_max=60.0))) as client:
         await client.track(ADA, "a")
         await server.requested("rudderstack")
         while client.health().destinations["RudderStack"].state == "ok":
@@ -148,7 +148,7 @@ async def test_a_batch_that_is_too_large_is_split(server: DevServer) -> None:
 
 async def test_after_a_413_requests_are_filled_less_and_grow_back(server: DevServer) -> None:
     server.script("rudderstack", 413)
-    async with Client(rudderstack(server, quick(bytes=4000, in_flight=1))) as client:
+    async with Client(rudderstack(server, quick(max_bytes=4000, max_in_flight=1))) as client:
         for n in range(8):
             await client.track(f"user-{n}", "a", {"text": "x" * 100})
         await client.flush()
@@ -296,7 +296,7 @@ async def test_a_dead_vendor_holds_nobody_else(server: DevServer) -> None:
 async def test_order_per_user_survives_retries(server: DevServer) -> None:
     for _ in range(10):
         server.script("amplitude", 503, None, Fault(end="reset"), None, None, 500)
-    async with Client(amplitude(server, quick(events=7))) as client:
+    async with Client(amplitude(server, quick(max_events=7))) as client:
         for n in range(300):
             await client.track(f"user-{n % 5}", "a", {"n": n})
         assert (await client.flush(timeout=10)).complete
@@ -308,7 +308,7 @@ async def test_order_per_user_survives_retries(server: DevServer) -> None:
 
 async def test_an_alias_stands_in_both_lines(server: DevServer) -> None:
     server.script("rudderstack", Fault(delay=0.05), 503)
-    async with Client(rudderstack(server, quick(events=1))) as client:
+    async with Client(rudderstack(server, quick(max_events=1))) as client:
         await client.track("old-id", "before")
         await client.track("new-id", "other")
         await client.alias("old-id", User("new-id"))
@@ -335,7 +335,7 @@ async def test_a_codec_that_fails_costs_its_batch(server: DevServer, caplog: pyt
                 raise RuntimeError
             return super().frame(chunks, now_ms)
 
-    async with Client(Broken("write-key", server.url, limits=quick(events=1))) as client:
+    async with Client(Broken("write-key", server.url, limits=quick(max_events=1))) as client:
         bad, good = await client.track("u-1", "poison"), await client.track("u-2", "fine")
 
         assert (await bad)["RudderStack"].reason == "crash"

@@ -34,7 +34,7 @@ from asyncsdk.dev import DevServer, Fault
 
 
 async def test_an_event_larger_than_the_queue_is_refused_at_once(server: DevServer) -> None:
-    async with Client(rudderstack(server, quick(queued_bytes=2000), overflow="wait")) as client:
+    async with Client(rudderstack(server, quick(max_queued_bytes=2000), overflow="wait")) as client:
         receipt = await client.track(ADA, "big", {"text": "x" * 3000})
 
         assert (await receipt)["RudderStack"].reason == "too large"
@@ -43,8 +43,8 @@ async def test_an_event_larger_than_the_queue_is_refused_at_once(server: DevServ
 async def test_a_turn_goes_on_to_the_next_who_waits(server: DevServer) -> None:
     async with DevServer() as dead:
         dead.fault(None, Fault(503))
-        well = rudderstack(server, quick(queued_events=1), name="well", overflow="wait")
-        ill = rudderstack(dead, quick(queued_events=1), name="ill", overflow="wait")
+        well = rudderstack(server, quick(max_queued_events=1), name="well", overflow="wait")
+        ill = rudderstack(dead, quick(max_queued_events=1), name="ill", overflow="wait")
         client = Client(well, ill)
         await client.start()
         await client.track("user-0", "fill")
@@ -59,7 +59,7 @@ async def test_a_turn_goes_on_to_the_next_who_waits(server: DevServer) -> None:
 
 async def test_callers_who_gave_up_leave_nothing_behind(server: DevServer) -> None:
     server.fault("rudderstack", Fault(end="hang"))
-    client = Client(rudderstack(server, quick(queued_events=1), overflow="wait"))
+    client = Client(rudderstack(server, quick(max_queued_events=1), overflow="wait"))
     await client.start()
     await client.track(ADA, "fill")
     waiting = [asyncio.create_task(client.track(ADA, "x")) for _ in range(50)]
@@ -192,7 +192,7 @@ async def test_the_books_are_closed_where_warnings_are_errors(server: DevServer)
 
 
 def test_a_late_answer_of_before_a_failure_is_heeded_too() -> None:
-    circuit = Circuit(Limits(retry_first=1.0))
+    circuit = Circuit(Limits(retry_initial=1.0))
     early = circuit.leave()
     circuit.failed(circuit.leave(), 100.0, None)
     circuit.answered(circuit.leave())
@@ -213,7 +213,7 @@ async def test_a_flush_of_nothing_is_complete_whatever_its_timeout(server: DevSe
 
 async def test_many_flushes_are_not_many_requests_to_a_halted_vendor(server: DevServer) -> None:
     server.fault("rudderstack", Fault(401))
-    client = Client(rudderstack(server, quick(probe_every=60)))
+    client = Client(rudderstack(server, quick(probe_interval=60)))
     await client.start()
     await client.track(ADA, "a")
     await server.requested("rudderstack")
@@ -226,7 +226,7 @@ async def test_many_flushes_are_not_many_requests_to_a_halted_vendor(server: Dev
 
 async def test_closing_does_not_wait_for_what_cannot_come(server: DevServer) -> None:
     server.fault("rudderstack", Fault(401))
-    client = Client(rudderstack(server, quick(probe_every=60)))
+    client = Client(rudderstack(server, quick(probe_interval=60)))
     await client.start()
     await client.track(ADA, "a")
     began = time.monotonic()
@@ -306,7 +306,7 @@ def test_callbacks_are_checked_when_they_are_given(wrong: Any) -> None:
 
 async def test_losses_are_told_in_the_log_once_a_minute(server: DevServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    async with Client(rudderstack(server, quick(queued_events=1, linger=60))) as client:
+    async with Client(rudderstack(server, quick(max_queued_events=1, linger=60))) as client:
         for _ in range(5):
             await client.track(ADA, "a")
 
@@ -326,7 +326,7 @@ async def test_what_middleware_filters_is_no_loss(server: DevServer, caplog: pyt
 
 
 async def test_a_loop_that_only_tracks_leaves_time_for_sending(server: DevServer) -> None:
-    async with Client(rudderstack(server, quick(queued_events=2000))) as client:
+    async with Client(rudderstack(server, quick(max_queued_events=2000))) as client:
         for n in range(6000):
             await client.track(f"user-{n % 10}", "a")
         report = await client.flush(timeout=10)
@@ -353,7 +353,7 @@ async def test_nobody_who_stopped_waiting_for_a_receipt_is_remembered(server: De
 
 
 async def test_a_turn_that_passes_over_a_caller_who_gave_up_reaches_the_next(server: DevServer) -> None:
-    async with Client(rudderstack(server, quick(queued_events=1, linger=60), overflow="wait")) as client:
+    async with Client(rudderstack(server, quick(max_queued_events=1, linger=60), overflow="wait")) as client:
         await client.track(ADA, "a")
         first, second = (asyncio.create_task(client.track(ADA, name)) for name in ("b", "c"))
         await asyncio.sleep(0)

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from helpers import ADA, amplitude, quick, rudderstack, statsig
 
-from asyncsdk import Client, ConfigurationError, Delivery, Exchange, Rules
+from asyncsdk import Client, ConfigurationError, Delivery, RequestInfo, Rules
 from asyncsdk.dev import DevServer, Fault
 
 
-def watching(client: Client) -> list[Exchange]:
+def watching(client: Client) -> list[RequestInfo]:
     """Collect exchanges as they end."""
-    seen: list[Exchange] = []
+    seen: list[RequestInfo] = []
     client.on_request(lambda exchange: lambda: seen.append(exchange))
     return seen
 
@@ -47,7 +47,7 @@ async def test_who_watches_requests_hears_of_them_when_they_leave(server: DevSer
 async def test_a_request_without_an_answer_says_why() -> None:
     async with DevServer() as gone:
         client = Client(rudderstack(gone))
-    answered: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
+    answered: asyncio.Future[RequestInfo] = asyncio.get_running_loop().create_future()
     client.on_request(lambda exchange: lambda: answered.done() or answered.set_result(exchange))
     await client.start()
     await client.track(ADA, "a")
@@ -78,7 +78,7 @@ async def test_questions_for_rules_are_requests_without_events_and_their_url_has
     client = Client(statsig(server, rules=rules))
     seen = watching(client)
     async with client:
-        assert await client.ready()
+        assert await client.wait_ready()
 
     assert {(exchange.purpose, exchange.events, exchange.url) for exchange in seen} == {
         ("rules", 0, f"{server.url}/v2/download_config_specs/REDACTED.json"),
@@ -103,7 +103,7 @@ async def test_a_request_to_a_dev_server_is_shown_as_it_goes_there(
 
 @pytest.mark.parametrize("watch", [lambda _: 1 / 0, lambda _: lambda: 1 / 0, lambda _: 5])
 async def test_a_watcher_that_fails_costs_no_event(
-    server: DevServer, watch: Callable[[Exchange], Any], caplog: pytest.LogCaptureFixture
+    server: DevServer, watch: Callable[[RequestInfo], Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.ERROR)
     async with Client(rudderstack(server)) as client:
@@ -132,7 +132,7 @@ async def test_settled_events_are_told_once_per_request(server: DevServer) -> No
 async def test_events_that_took_other_ways_to_one_fate_are_told_apart(server: DevServer) -> None:
     server.script("rudderstack", 503)
     heard: list[tuple[int, int]] = []
-    client = Client(rudderstack(server, quick(linger=0, in_flight=1)))
+    client = Client(rudderstack(server, quick(linger=0, max_in_flight=1)))
     client.on_settled(lambda fate, count: heard.append((fate.attempts, count)))
     async with client:
         await client.track(ADA, "a")
@@ -171,7 +171,7 @@ async def test_a_refused_event_is_no_retry(server: DevServer) -> None:
 
 async def test_health_tells_how_long_the_oldest_event_has_waited(server: DevServer) -> None:
     server.fault("rudderstack", Fault(503))
-    async with Client(rudderstack(server, quick(retry_first=9, retry_most=9))) as client:
+    async with Client(rudderstack(server, quick(retry_initial=9, retry_max=9))) as client:
         assert client.health().destinations["RudderStack"].oldest == 0
         began = asyncio.get_running_loop().time()
         await client.track(ADA, "a")
@@ -196,7 +196,7 @@ async def test_a_job_runs_beside_the_client_until_it_is_closed(server: DevServer
         finally:
             lives.append("ended")
 
-    client = Client(rudderstack(server)).add_job("mine", job)
+    client = Client(rudderstack(server)).add_background_task("mine", job)
     assert not lives
     async with client:
         await client.track(ADA, "a")
@@ -216,7 +216,7 @@ async def test_a_job_that_raises_a_cancellation_of_its_own_is_started_again(
         await asyncio.wait([asyncio.ensure_future(asyncio.sleep(0))])
         raise asyncio.CancelledError  # as awaiting what somebody else has cancelled does
 
-    async with Client(rudderstack(server)).add_job("mine", job) as client:
+    async with Client(rudderstack(server)).add_background_task("mine", job) as client:
         await begun[1].wait()
         assert client.health().crashes >= 1
 
@@ -229,7 +229,7 @@ async def test_a_job_that_returns_is_done(server: DevServer) -> None:
     async def job() -> None:
         runs.append(1)
 
-    async with Client(rudderstack(server)).add_job("RudderStack", job) as client:
+    async with Client(rudderstack(server)).add_background_task("RudderStack", job) as client:
         await client.track(ADA, "a")
         await client.flush()
 
@@ -242,7 +242,7 @@ async def test_a_job_is_added_before_the_start() -> None:
 
     async with Client() as client:
         with pytest.raises(ConfigurationError, match="before the client starts"):
-            client.add_job("late", job)
+            client.add_background_task("late", job)
 
 
 async def test_health_may_be_asked_by_another_thread_while_events_flow(server: DevServer) -> None:
@@ -250,7 +250,7 @@ async def test_health_may_be_asked_by_another_thread_while_events_flow(server: D
     asked: list[float] = []
     is_over = threading.Event()
 
-    async with Client(rudderstack(server, quick(events=5))) as client:
+    async with Client(rudderstack(server, quick(max_events=5))) as client:
 
         def ask() -> None:
             while not is_over.is_set():

@@ -139,7 +139,7 @@ async def test_what_was_meant_for_a_vendor_never_goes_to_a_dev_server(
 
 async def test_more_events_than_memory_holds_all_arrive_in_order(tmp_path: Path, server: DevServer) -> None:
     server.fault(None, Fault(503))
-    small = quick(queued_events=10, events=4)
+    small = quick(max_queued_events=10, max_events=4)
     async with client(tmp_path, amplitude(server, small)) as one:
         receipts = [await one.track(ADA, str(number)) for number in range(100)]
         assert one.health().destinations["Amplitude"].queued_events <= 10
@@ -156,7 +156,7 @@ async def test_more_events_than_memory_holds_all_arrive_in_order(tmp_path: Path,
 
 async def test_receipts_that_are_thrown_away_cost_no_event(tmp_path: Path, server: DevServer) -> None:
     server.script(None, 503, 503)
-    async with client(tmp_path, amplitude(server, quick(queued_events=5))) as one:
+    async with client(tmp_path, amplitude(server, quick(max_queued_events=5))) as one:
         await asyncio.gather(*(one.track(f"user-{n}", str(n)) for n in range(300)))
         report = await one.flush()
 
@@ -166,7 +166,7 @@ async def test_receipts_that_are_thrown_away_cost_no_event(tmp_path: Path, serve
 
 async def test_closing_counts_what_is_on_disk(tmp_path: Path, server: DevServer) -> None:
     server.fault(None, Fault(503))
-    async with client(tmp_path, amplitude(server, quick(queued_events=5))) as one:
+    async with client(tmp_path, amplitude(server, quick(max_queued_events=5))) as one:
         receipts = [await one.track(ADA, str(number)) for number in range(40)]
         one.put_nowait(Track(ADA, "last"))
         report = await one.aclose(timeout=0)
@@ -358,7 +358,7 @@ async def test_a_full_spool_refuses(tmp_path: Path, server: DevServer, policy: A
 async def test_a_spool_that_drops_the_oldest_counts_them(tmp_path: Path, server: DevServer) -> None:
     server.fault(None, Fault(503))
     spool = SqliteSpool(tmp_path / "spool", keep_free=0, when_full="drop_oldest", max_bytes=1_000_000)
-    async with client(tmp_path, amplitude(server, quick(queued_events=5)), spool=spool) as one:
+    async with client(tmp_path, amplitude(server, quick(max_queued_events=5)), spool=spool) as one:
         fates = []
         one._lanes[0].ledger.on_settled += (lambda fate, count: fates.append((fate.reason, count)),)
         receipts = [await one.track(ADA, str(number), {"text": "x" * 20_000}) for number in range(150)]
@@ -377,7 +377,7 @@ async def test_a_spool_that_cannot_be_written_is_loud_and_stops_nobody(
     tmp_path: Path, server: DevServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "spool").write_text("a file where the folder should be")
-    async with client(tmp_path, amplitude(server, quick(queued_events=5))) as one:
+    async with client(tmp_path, amplitude(server, quick(max_queued_events=5))) as one:
         for number in range(3):
             await one.track(ADA, str(number))
         health = one.health().spool
@@ -411,7 +411,7 @@ async def test_a_folder_that_somebody_deletes_is_missed_and_made_again(
     tmp_path: Path, server: DevServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.fault(None, Fault(503))
-    async with client(tmp_path, amplitude(server, quick(queued_events=4))) as one:
+    async with client(tmp_path, amplitude(server, quick(max_queued_events=4))) as one:
         for name in "abcdef":
             await one.track(ADA, name)
         shutil.rmtree(tmp_path / "spool")
@@ -435,7 +435,7 @@ async def test_a_folder_that_somebody_deletes_is_missed_and_made_again(
 
 async def test_what_was_in_a_deleted_folder_is_on_disk_again_at_the_end(tmp_path: Path, server: DevServer) -> None:
     server.fault(None, Fault(503))
-    async with client(tmp_path, amplitude(server, quick(queued_events=2))) as one:
+    async with client(tmp_path, amplitude(server, quick(max_queued_events=2))) as one:
         for number in range(6):
             await one.track(ADA, str(number))
         shutil.rmtree(tmp_path / "spool")
@@ -452,7 +452,7 @@ async def test_what_only_memory_holds_overtakes_nothing_on_disk(
     tmp_path: Path, server: DevServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.fault(None, Fault(503))
-    async with client(tmp_path, amplitude(server, quick(queued_events=20))) as one:
+    async with client(tmp_path, amplitude(server, quick(max_queued_events=20))) as one:
         for number in range(25):
             await one.track(ADA, str(number))
         assert one._spooler is not None
@@ -469,7 +469,7 @@ async def test_what_only_memory_holds_overtakes_nothing_on_disk(
 
 async def test_what_only_memory_holds_is_abandoned_at_the_end(tmp_path: Path, server: DevServer) -> None:
     server.fault(None, Fault(503))
-    async with client(tmp_path, amplitude(server, quick(queued_events=10))) as one:
+    async with client(tmp_path, amplitude(server, quick(max_queued_events=10))) as one:
         for number in range(15):
             await one.track(ADA, str(number))
         assert one._spooler is not None
@@ -488,7 +488,7 @@ async def test_what_only_memory_holds_is_abandoned_at_the_end(tmp_path: Path, se
 async def test_events_that_do_not_wait_are_dropped_when_too_many_gather(
     tmp_path: Path, server: DevServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asyncsdk._delivery.spool.spooler._MOST_BYTES", 1000)
+    monkeypatch.setattr("asyncsdk._delivery.spool.spooler._MAX_BYTES", 1000)
     async with client(tmp_path, amplitude(server)) as one:
         receipts = [one.put_nowait(Track(ADA, str(number))) for number in range(100)]
         assert one._spooler is not None
@@ -539,7 +539,7 @@ async def test_a_spool_that_cannot_be_read_is_tried_again(tmp_path: Path, server
     await left_behind(tmp_path, server, "before")
     server.fault(None, Fault(503))
     spool = Unreadable(SqliteSpool(tmp_path / "spool", keep_free=0))
-    async with client(tmp_path, amplitude(server, quick(queued_events=2)), spool=spool) as one:
+    async with client(tmp_path, amplitude(server, quick(max_queued_events=2)), spool=spool) as one:
         receipts = [await one.track(ADA, str(number)) for number in range(6)]
         server.clear_faults()
         await receipts[0]
@@ -588,7 +588,7 @@ async def test_closing_a_cancelled_client_before_its_last_commit_is_done_is_not_
 
 async def test_what_is_damaged_on_disk_is_counted_as_lost(tmp_path: Path, server: DevServer) -> None:
     server.fault(None, Fault(503))
-    async with client(tmp_path, amplitude(server, quick(queued_events=2))) as one:
+    async with client(tmp_path, amplitude(server, quick(max_queued_events=2))) as one:
         for number in range(6):
             await one.track(ADA, str(number))
         assert one._spooler is not None
@@ -635,7 +635,7 @@ def test_a_loop_that_was_closed_leaves_the_events_to_the_next(tmp_path: Path) ->
 
 async def test_flushing_at_the_end_gives_up_when_it_is_hopeless(tmp_path: Path, server: DevServer) -> None:
     server.fault(None, Fault(429, retry_after=60))
-    async with client(tmp_path, amplitude(server, quick(queued_events=3))) as one:
+    async with client(tmp_path, amplitude(server, quick(max_queued_events=3))) as one:
         for number in range(10):
             await one.track(ADA, str(number))
         await server.requested("amplitude")
@@ -664,7 +664,7 @@ async def test_an_event_that_may_have_arrived_is_not_sent_to_statsig_again_if_to
     tmp_path: Path, server: DevServer
 ) -> None:
     server.script("statsig", Fault.lost_reply())
-    async with client(tmp_path, statsig(server, ambiguous="drop")) as one:
+    async with client(tmp_path, statsig(server, on_lost_reply="drop")) as one:
         lost = await (await one.log_event(ADA, "a"))
         fates = await (await one.log_event(ADA, "b"))
 

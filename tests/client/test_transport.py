@@ -13,7 +13,7 @@ from aiohttp import web
 from helpers import ADA, quick, rudderstack
 
 from asyncsdk import Client
-from asyncsdk._transport import MOST_ANSWER_BYTES, Transport, _Resolver, _zlib_gzip, in_thread
+from asyncsdk._transport import MAX_ANSWER_BYTES, Transport, _Resolver, _zlib_gzip, in_thread
 from asyncsdk.dev import DevServer, Fault
 from asyncsdk.vendors._base import Limits, Request
 
@@ -42,7 +42,7 @@ async def test_small_bodies_go_plain_and_large_ones_compressed(server: DevServer
 
 
 async def test_a_big_body_is_compressed_in_a_thread_that_ends(server: DevServer) -> None:
-    async with Client(rudderstack(server, quick(bytes=3_000_000))) as client:
+    async with Client(rudderstack(server, quick(max_bytes=3_000_000))) as client:
         for n in range(30):
             await client.track(ADA, "big", {"text": f"{n}" * 50_000})
         await client.flush()
@@ -168,7 +168,7 @@ async def test_of_an_endless_answer_only_the_start_is_read(transport: Transport)
     response = await transport.send(request(f"http://127.0.0.1:{runner.addresses[0][1]}"))
     await runner.cleanup()
 
-    assert (response.status, len(response.body)) == (200, MOST_ANSWER_BYTES)
+    assert (response.status, len(response.body)) == (200, MAX_ANSWER_BYTES)
 
 
 async def test_a_name_is_looked_up_in_a_thread_that_ends() -> None:

@@ -9,7 +9,7 @@ from asyncsdk.vendors._base import Limits
 
 
 def circuit(in_flight: int = 4) -> Circuit:
-    return Circuit(Limits(in_flight=in_flight, retry_first=1.0, retry_most=8.0, probe_every=300.0))
+    return Circuit(Limits(max_in_flight=in_flight, retry_initial=1.0, retry_max=8.0, probe_interval=300.0))
 
 
 def opened(at: float = 100.0, retry_after: float | None = None) -> Circuit:
@@ -119,7 +119,7 @@ def test_a_halt_of_a_request_that_left_earlier_changes_no_wait() -> None:
 def test_a_probe_that_comes_back_without_an_answer_goes_out_again() -> None:
     it = opened()
     generation = it.leave()
-    it.landed(generation)
+    it.returned(generation)
 
     assert it.allows(0, it.until)
 

@@ -20,8 +20,8 @@ def pending(*records: Record) -> Pending:
     return Pending(deque(records))
 
 
-def taken(queue: Pending, most_events: int, most_bytes: int) -> list[Record]:
-    flight = queue.take(most_events, most_bytes)
+def taken(queue: Pending, max_events: int, max_bytes: int) -> list[Record]:
+    flight = queue.take(max_events, max_bytes)
     return [] if flight is None else flight.records
 
 
@@ -135,9 +135,9 @@ def test_no_event_overtakes_another_of_its_keys(
     queue = Pending()
     incoming = deque(record(k, n, None if also == k else also) for n, (k, also) in enumerate(arrived))
     flights: list[list[Record]] = []
-    landed: list[Record] = []
+    returned: list[Record] = []
     turn = iter([*schedule, *([0, 1, 5] * 40)])
-    while len(landed) < len(arrived):
+    while len(returned) < len(arrived):
         choice = next(turn)
         if choice < 2 and incoming:
             queue.ready.append(incoming.popleft())
@@ -147,9 +147,9 @@ def test_no_event_overtakes_another_of_its_keys(
                 flights.append(batch)
         else:
             flight = flights.pop(choice % len(flights))
-            landed += flight
+            returned += flight
             queue.release(keys_of(flight))
 
     for key in "abc":
-        mine = [int(r.id) for r in landed if key in r.keys]
+        mine = [int(r.id) for r in returned if key in r.keys]
         assert mine == sorted(mine)

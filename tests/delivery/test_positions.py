@@ -7,11 +7,11 @@ from asyncsdk._delivery.spool.positions import (
     BLOCK_BYTES,
     BLOCK_EVENTS,
     Backlog,
-    Place,
-    Settlements,
+    BlockRef,
+    PendingAcks,
     SpooledRecord,
     blocks_of,
-    left_in,
+    unsettled,
 )
 
 
@@ -31,11 +31,11 @@ def test_blocks_hold_all_in_order_and_are_never_large(sizes: list[int], small: i
 
 @given(st.permutations(range(6)), st.integers(0, 6))
 def test_what_is_settled_adds_up_to_blocks_that_are_finished(order: list[int], noted: int) -> None:
-    place = Place(1, 7, 6)
+    place = BlockRef(1, 7, 6)
     records = [record() for _ in range(6)]
     for position, one in enumerate(records):
         one.place, one.position = place, position
-    books = Settlements()
+    books = PendingAcks()
     books.note([records[n] for n in order[:noted]])
     taken = books.take()
 
@@ -43,14 +43,14 @@ def test_what_is_settled_adds_up_to_blocks_that_are_finished(order: list[int], n
         assert taken[1].finished == [7]
     elif noted:
         assert taken[1].progress == [(7, sum(1 << n for n in order[:noted]))]
-        assert sorted(left_in(place.done, 6)) == sorted(order[noted:])
+        assert sorted(unsettled(place.done, 6)) == sorted(order[noted:])
     else:
         assert taken == {}
     assert not books
 
 
 def test_records_in_memory_only_settle_nothing_on_disk() -> None:
-    books = Settlements()
+    books = PendingAcks()
     books.note([record()])
 
     assert not books

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from asyncsdk.dev.amplitude import AmplitudeServer
-from asyncsdk.dev.messages import MAX_BODY, Answer, Request
+from asyncsdk.dev.messages import MAX_BODY, IncomingRequest, Reply
 
 JSON = {"content-type": "application/json; charset=UTF-8"}
 ADA = {"event_type": "Order", "user_id": "ada-1", "insert_id": "i-1"}
@@ -20,18 +20,18 @@ def post(
     api: AmplitudeServer = AmplitudeServer(),  # noqa: B008 -- without limits it has no state
     headers: dict[str, str] = JSON,
     now: float = 0.0,
-) -> Answer:
+) -> Reply:
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
     route = api.route("POST", path)
     assert route is not None
-    return route.handle(Request("POST", path, headers=headers, body=raw, now=now))
+    return route.handle(IncomingRequest("POST", path, headers=headers, body=raw, now=now))
 
 
 def upload(*events: Any, **rest: Any) -> dict[str, Any]:
     return {"api_key": "key", "events": events, **rest}
 
 
-def said(answer: Answer) -> dict[str, Any]:
+def said(answer: Reply) -> dict[str, Any]:
     assert answer.headers == {"Content-Type": "application/json"}
     said: dict[str, Any] = orjson.loads(answer.body)
     assert said["code"] == answer.status
@@ -234,7 +234,7 @@ def test_other_methods_and_paths_are_refused() -> None:
     route = AmplitudeServer().route("GET", "/batch")
 
     assert route is not None
-    assert said(route.handle(Request("GET", "/batch")))["code"] == 405
+    assert said(route.handle(IncomingRequest("GET", "/batch")))["code"] == 405
     assert AmplitudeServer().route("POST", "/") is None
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncsdk.dev import AmplitudeServer, RudderStackServer, StatsigRulesServer, StatsigServer
-from asyncsdk.dev.messages import Request, VendorServer
+from asyncsdk.dev.messages import IncomingRequest, VendorServer
 from asyncsdk.dev.ruleset_versions import next_version
 from dev.rulesets import as_bytes, rule, ruleset, spec
 
@@ -51,7 +51,7 @@ SERVERS: list[tuple[VendorServer, str]] = [
 def send(server: VendorServer, path: str, body: bytes) -> int:
     route = server.route("POST", path)
     assert route is not None
-    answer = route.handle(Request("POST", path, headers=HEADERS, body=body, now=1e9))
+    answer = route.handle(IncomingRequest("POST", path, headers=HEADERS, body=body, now=1e9))
     accepted = [event for event in answer.events if event.verdict == "accepted"]
     assert answer.status < 300 or not accepted
     return answer.status

@@ -4,7 +4,7 @@ import aiohttp
 from aiohttp import web
 
 from asyncsdk.dev import http as wire
-from asyncsdk.dev.messages import Answer
+from asyncsdk.dev.messages import Reply
 
 
 async def test_a_connection_that_is_gone_can_be_ended() -> None:
@@ -23,6 +23,6 @@ async def test_a_connection_that_is_gone_can_be_ended() -> None:
         pass
     await runner.cleanup()
 
-    await wire.end(requests[0], "reset", Answer(200))
+    await wire.end(requests[0], "reset", Reply(200))
 
     assert requests[0].transport is None

@@ -5,7 +5,7 @@ import orjson
 import pytest
 
 from asyncsdk.dev import DevServer, Fault
-from asyncsdk.dev.id_lists import IdList, entry, serve
+from asyncsdk.dev.id_lists import ServedIdList, entry, serve
 
 TEXT = b"+AAAAAAAA\n+BBBBBBBB\n"
 
@@ -15,7 +15,7 @@ def test_a_list_holds_units_hashed() -> None:
 
 
 def test_a_list_grows_by_lines() -> None:
-    found = IdList("regulars", 1).grown(["ada", "bob"], []).grown(["cyd"], ["ada"])
+    found = ServedIdList("regulars", 1).grown(["ada", "bob"], []).grown(["cyd"], ["ada"])
 
     marks = [line[:1] for line in found.text.decode().splitlines()]
     assert marks == ["+", "+", "+", "-"]

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from asyncsdk.dev.messages import MAX_BODY, Answer, Request
+from asyncsdk.dev.messages import MAX_BODY, IncomingRequest, Reply
 from asyncsdk.dev.rudderstack import BODY_LIMIT, CALLS, RudderStackServer, clean, identity
 
 BASIC = {"authorization": "Basic " + base64.b64encode(b"key:").decode()}
@@ -21,18 +21,18 @@ def post(
     headers: dict[str, str] = BASIC,
     plane: RudderStackServer = RudderStackServer(),  # noqa: B008 -- it has no state
     **rest: Any,
-) -> Answer:
+) -> Reply:
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
     route = plane.route("POST", path)
     assert route is not None
-    return route.handle(Request("POST", path, headers=headers, body=raw, **rest))
+    return route.handle(IncomingRequest("POST", path, headers=headers, body=raw, **rest))
 
 
 def batch(*events: Any) -> dict[str, Any]:
     return {"batch": events}
 
 
-def verdicts(answer: Answer) -> list[str]:
+def verdicts(answer: Reply) -> list[str]:
     return [event.verdict for event in answer.events]
 
 
@@ -274,14 +274,14 @@ def test_the_gateway_tells_its_health() -> None:
 
     assert route is not None
     assert not route.may_fail
-    assert orjson.loads(route.handle(Request("GET", "/health")).body)["server"] == "UP"
+    assert orjson.loads(route.handle(IncomingRequest("GET", "/health")).body)["server"] == "UP"
 
 
 def test_another_method_is_not_allowed() -> None:
     route = RudderStackServer().route("GET", "/v1/batch")
 
     assert route is not None
-    assert route.handle(Request("GET", "/v1/batch")) == Answer(405, headers={"Allow": "POST"})
+    assert route.handle(IncomingRequest("GET", "/v1/batch")) == Reply(405, headers={"Allow": "POST"})
 
 
 @pytest.mark.parametrize("path", ["/v1/batch/", "/v1/", "/v1/import", "/"])

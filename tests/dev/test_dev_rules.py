@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 import asyncsdk.dev
-from asyncsdk.dev.messages import Answer, Request
+from asyncsdk.dev.messages import IncomingRequest, Reply
 from asyncsdk.dev.ruleset_versions import next_version
 from asyncsdk.dev.statsig_rules import StatsigRulesServer
 from dev.rulesets import OFF, ON, as_bytes, rule, ruleset, spec
@@ -22,17 +22,15 @@ def serving(value: Any = ON, **options: Any) -> StatsigRulesServer:
     return server
 
 
-def ask(
-    server: StatsigRulesServer, path: str = SPECS, *, method: str = "GET", body: Any = None, **query: str
-) -> Answer:
+def ask(server: StatsigRulesServer, path: str = SPECS, *, method: str = "GET", body: Any = None, **query: str) -> Reply:
     route = server.route(method, path)
     assert route is not None
     raw = b"" if body is None else body if isinstance(body, bytes) else orjson.dumps(body)
     headers = {"statsig-api-key": "secret-1", "host": "dev:1"}
-    return route.handle(Request(method, path, query, headers, raw, now=1.5))
+    return route.handle(IncomingRequest(method, path, query, headers, raw, now=1.5))
 
 
-def told(answer: Answer) -> Any:
+def told(answer: Reply) -> Any:
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "application/json"
     return orjson.loads(answer.body)
@@ -105,8 +103,8 @@ def test_a_key_is_needed() -> None:
     route = serving().route("POST", "/v1/initialize")
 
     assert route is not None
-    assert route.handle(Request("POST", "/v1/initialize")).status == 401
-    assert route.handle(Request("POST", "/v1/initialize", {"k": "client-1"})).status == 200
+    assert route.handle(IncomingRequest("POST", "/v1/initialize")).status == 401
+    assert route.handle(IncomingRequest("POST", "/v1/initialize", {"k": "client-1"})).status == 200
 
 
 def test_other_paths_are_not_its_own() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncsdk import User
-from asyncsdk._rules.language.shared_context import Surroundings
+from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.loading import load_now
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk.dev.ruleset_formats import BrokenRulesetError, as_v1, as_v2, form_of
@@ -23,7 +23,7 @@ ADA, BOB = User("ada"), User("bob")
 
 def evaluated(value: dict[str, Any]) -> Ruleset:
     body = next_version(orjson.dumps(value), None).body("v2")
-    rules = load_now(body, Surroundings(clock=lambda: 0, random=lambda: 0.5))
+    rules = load_now(body, SharedContext(clock=lambda: 0, random=lambda: 0.5))
     assert rules is not None
     return rules
 

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from asyncsdk.dev.messages import MAX_BODY, Answer, Request
+from asyncsdk.dev.messages import MAX_BODY, IncomingRequest, Reply
 from asyncsdk.dev.statsig import EVENT_ID, StatsigServer
 
 KEY = {"statsig-api-key": "secret-1"}
@@ -18,11 +18,11 @@ def post(
     path: str = "/v1/log_event",
     headers: dict[str, str] = KEY,
     server: StatsigServer = StatsigServer(),  # noqa: B008 -- it has no state
-) -> Answer:
+) -> Reply:
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
     route = server.route("POST", path)
     assert route is not None
-    return route.handle(Request("POST", path, headers=headers, body=raw))
+    return route.handle(IncomingRequest("POST", path, headers=headers, body=raw))
 
 
 def log(*events: Any) -> dict[str, Any]:
@@ -126,13 +126,13 @@ def test_a_report_of_an_sdk_is_taken() -> None:
 
     assert route is not None
     assert not route.may_fail
-    assert route.handle(Request("POST", "/v1/sdk_exception", headers=KEY)).status == 202
-    assert route.handle(Request("POST", "/v1/sdk_exception")).status == 401
+    assert route.handle(IncomingRequest("POST", "/v1/sdk_exception", headers=KEY)).status == 202
+    assert route.handle(IncomingRequest("POST", "/v1/sdk_exception")).status == 401
 
 
 def test_other_methods_and_paths_are_refused() -> None:
     route = StatsigServer().route("GET", "/v1/rgstr")
 
     assert route is not None
-    assert route.handle(Request("GET", "/v1/rgstr")).status == 405
+    assert route.handle(IncomingRequest("GET", "/v1/rgstr")).status == 405
     assert StatsigServer().route("POST", "/v1/initialize") is None

@@ -152,7 +152,7 @@ async def test_names_that_are_not_ours_are_rudderstacks_own_destinations(server:
 
 async def test_a_full_queue_drops_the_incoming_event_and_counts_it(server: DevServer) -> None:
     server.fault("rudderstack", Fault(end="hang"))
-    async with Client(rudderstack(server, quick(queued_events=2)), amplitude(server)) as client:
+    async with Client(rudderstack(server, quick(max_queued_events=2)), amplitude(server)) as client:
         receipts = [await client.track(ADA, "a") for _ in range(3)]
 
         assert receipts[2].deliveries["RudderStack"].reason == "queue full"  # type: ignore[union-attr] # it has a fate
@@ -161,7 +161,7 @@ async def test_a_full_queue_drops_the_incoming_event_and_counts_it(server: DevSe
 
 
 async def test_a_queue_is_full_by_bytes_too(server: DevServer) -> None:
-    async with Client(rudderstack(server, quick(queued_bytes=1000, linger=60))) as client:
+    async with Client(rudderstack(server, quick(max_queued_bytes=1000, linger=60))) as client:
         await client.track(ADA, "a", {"text": "x" * 400})
         await client.track(ADA, "b", {"text": "x" * 400})
 
@@ -169,7 +169,7 @@ async def test_a_queue_is_full_by_bytes_too(server: DevServer) -> None:
 
 
 async def test_a_full_queue_may_raise_and_then_nobody_gets_the_event(server: DevServer) -> None:
-    full = rudderstack(server, quick(queued_events=1, linger=60), overflow="raise")
+    full = rudderstack(server, quick(max_queued_events=1, linger=60), overflow="raise")
     async with Client(full, amplitude(server)) as client:
         await client.track(ADA, "a")
         with pytest.raises(QueueFullError, match="RudderStack is full: 1 events"):
@@ -180,7 +180,7 @@ async def test_a_full_queue_may_raise_and_then_nobody_gets_the_event(server: Dev
 
 async def test_a_full_queue_may_make_the_caller_wait(server: DevServer) -> None:
     server.script("rudderstack", Fault(delay=0.1))
-    async with Client(rudderstack(server, quick(queued_events=1), overflow="wait")) as client:
+    async with Client(rudderstack(server, quick(max_queued_events=1), overflow="wait")) as client:
         for n in range(5):
             await client.track(ADA, f"event {n}")
         await client.flush()
@@ -189,7 +189,7 @@ async def test_a_full_queue_may_make_the_caller_wait(server: DevServer) -> None:
 
 
 async def test_who_waits_for_room_gets_in_first_come_first_served(server: DevServer) -> None:
-    async with Client(rudderstack(server, quick(queued_events=1, events=1), overflow="wait")) as client:
+    async with Client(rudderstack(server, quick(max_queued_events=1, max_events=1), overflow="wait")) as client:
         waiting = [asyncio.create_task(client.track(f"user-{n}", f"event {n}")) for n in range(10)]
         await asyncio.gather(*waiting)
         await client.flush()
@@ -198,7 +198,7 @@ async def test_who_waits_for_room_gets_in_first_come_first_served(server: DevSer
 
 
 async def test_put_nowait_raises_where_it_would_have_to_wait(server: DevServer) -> None:
-    async with Client(rudderstack(server, quick(queued_events=1, linger=60), overflow="wait")) as client:
+    async with Client(rudderstack(server, quick(max_queued_events=1, linger=60), overflow="wait")) as client:
         client.put_nowait(Track(ADA, "a"))
         with pytest.raises(QueueFullError):
             client.put_nowait(Track(ADA, "b"))
@@ -206,7 +206,7 @@ async def test_put_nowait_raises_where_it_would_have_to_wait(server: DevServer) 
 
 async def test_closing_ends_a_wait_for_room(server: DevServer) -> None:
     server.fault("rudderstack", Fault(end="hang"))
-    client = Client(rudderstack(server, quick(queued_events=1), overflow="wait"))
+    client = Client(rudderstack(server, quick(max_queued_events=1), overflow="wait"))
     await client.start()
     await client.track(ADA, "a")
     waiting = [asyncio.create_task(client.track(ADA, name)) for name in ("b", "c", "d")]
@@ -221,7 +221,7 @@ async def test_closing_ends_a_wait_for_room(server: DevServer) -> None:
 
 
 async def test_a_turn_that_is_not_used_is_handed_on(server: DevServer) -> None:
-    async with Client(rudderstack(server, quick(queued_events=1, linger=60), overflow="wait")) as client:
+    async with Client(rudderstack(server, quick(max_queued_events=1, linger=60), overflow="wait")) as client:
         await client.track(ADA, "a")
         first, second = (asyncio.create_task(client.track(ADA, name)) for name in ("b", "c"))
         await asyncio.sleep(0)
@@ -257,7 +257,7 @@ async def test_a_mistake_in_another_thread_raises_there(server: DevServer) -> No
 
 
 async def test_a_full_queue_drops_what_comes_from_another_thread(server: DevServer) -> None:
-    async with Client(rudderstack(server, quick(queued_events=1, linger=60), overflow="raise")) as client:
+    async with Client(rudderstack(server, quick(max_queued_events=1, linger=60), overflow="raise")) as client:
         await client.track(ADA, "a")
         receipt = await asyncio.to_thread(client.put_nowait, Track(ADA, "b"))
 

@@ -17,7 +17,7 @@ from asyncsdk import (
     Payload,
     Revenue,
     Track,
-    edit,
+    map_events,
     redact,
     sample,
 )
@@ -237,7 +237,7 @@ def renamed(event: Event) -> Event | None:
 
 
 async def test_an_edit_changes_events_and_drops_them(server: DevServer) -> None:
-    async with Client(rudderstack(server)).add_middleware(edit(renamed)) as client:
+    async with Client(rudderstack(server)).add_middleware(map_events(renamed)) as client:
         receipts = [await client.track(ADA, name) for name in ("a", "secret", "odd")]
         fates = [(await receipt)["RudderStack"] for receipt in receipts]
 
@@ -251,7 +251,7 @@ async def test_an_edit_changes_events_and_drops_them(server: DevServer) -> None:
 
 
 async def test_an_edit_that_makes_an_event_invalid_costs_that_event(server: DevServer) -> None:
-    broken = edit(lambda event: Track(event.user, "b", {"k": object()}))
+    broken = map_events(lambda event: Track(event.user, "b", {"k": object()}))
 
     async with Client(rudderstack(server)).add_middleware(broken) as client:
         assert (await (await client.track(ADA, "a")))["RudderStack"].reason == "middleware error"
@@ -264,9 +264,9 @@ async def test_edits_stand_in_line_with_other_middleware(server: DevServer) -> N
         assert isinstance(payload.event, Track)
         await next(Payload(attrs.evolve(payload.event, name=str(payload.event.name).upper()), payload.extra))
 
-    keep = edit(lambda event: event)
-    client = Client(rudderstack(server)).add_middleware(edit(renamed)).add_middleware(cry)
-    async with client.add_middleware(keep).add_middleware(edit(renamed)).add_middleware(keep):
+    keep = map_events(lambda event: event)
+    client = Client(rudderstack(server)).add_middleware(map_events(renamed)).add_middleware(cry)
+    async with client.add_middleware(keep).add_middleware(map_events(renamed)).add_middleware(keep):
         await client.track(ADA, "a")
         await client.track(ADA, "secret")
 
@@ -274,14 +274,16 @@ async def test_edits_stand_in_line_with_other_middleware(server: DevServer) -> N
 
 
 async def test_an_event_that_an_edit_drops_meets_no_other(server: DevServer) -> None:
-    client = Client(rudderstack(server)).add_middleware(edit(lambda event: None)).add_middleware(edit(renamed))
+    client = (
+        Client(rudderstack(server)).add_middleware(map_events(lambda event: None)).add_middleware(map_events(renamed))
+    )
     async with client:
         assert (await (await client.track(ADA, "odd")))["RudderStack"].reason == "middleware"
 
 
 def test_edit_wants_a_function() -> None:
     with pytest.raises(ConfigurationError, match="a function that is given an event"):
-        edit("drop")  # type: ignore[arg-type]
+        map_events("drop")  # type: ignore[arg-type]
 
 
 def test_middleware_is_a_function() -> None:

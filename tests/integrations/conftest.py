@@ -69,7 +69,7 @@ async def vendors() -> AsyncIterator[DevServer]:
 
 def client_of(vendors: DevServer, assignments: AssignmentStore | None = None, **options: Any) -> Client:
     """Make a client, not started: an application does that. It sends little by itself, so that closing has to."""
-    limits, url = Limits(linger=60, queued_events=100_000), vendors.url
+    limits, url = Limits(linger=60, max_queued_events=100_000), vendors.url
     rules = Rules(specs_url=f"{url}/v2/download_config_specs", assignments=assignments)
     return Client(
         RudderStack("key", url, limits=limits),

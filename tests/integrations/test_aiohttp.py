@@ -8,12 +8,12 @@ from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
 from asyncsdk import Client, ConfigurationError, Track
 from asyncsdk.dev import DevServer
-from asyncsdk.integrations.aiohttp import CLIENT, client, flags, run_client, setup
+from asyncsdk.integrations.aiohttp import CLIENT, get_client, get_flags, run_client, setup
 
 
 def test_without_setup_a_request_says_what_is_missing() -> None:
     with pytest.raises(ConfigurationError, match=r"setup\(app, client\)"):
-        flags(make_mocked_request("GET", "/"))
+        get_flags(make_mocked_request("GET", "/"))
 
 
 def test_an_application_is_set_up_once(sdk: Client) -> None:
@@ -28,7 +28,7 @@ def test_an_application_is_set_up_once(sdk: Client) -> None:
 
 async def test_a_sub_application_has_the_client_and_the_flags_too(sdk: Client) -> None:
     async def page(request: web.Request) -> web.Response:
-        return web.json_response([client(request) is sdk, flags(request).check_gate("open")])
+        return web.json_response([get_client(request) is sdk, get_flags(request).check_gate("open")])
 
     app, sub = web.Application(), web.Application()
     setup(app, sdk)
@@ -64,7 +64,7 @@ async def test_the_client_may_be_run_alone(sdk: Client) -> None:
 
 async def test_an_error_page_sets_the_cookie_too(sdk: Client) -> None:
     async def page(request: web.Request) -> web.Response:
-        flags(request)
+        get_flags(request)
         raise web.HTTPNotFound
 
     app = web.Application()

@@ -31,7 +31,7 @@ def test_every_web_framework_is_here() -> None:
     """Put the pages into `apps/` for a new one."""
     integrations = Path(asyncsdk.__file__).with_name("integrations").glob("[!_]*.py")
 
-    assert {path.stem for path in integrations if "def flags(" in path.read_text()} == set(FRAMEWORKS)
+    assert {path.stem for path in integrations if "def get_flags(" in path.read_text()} == set(FRAMEWORKS)
 
 
 async def test_the_client_lives_as_long_as_the_application(serve: Serve, sdk: Client) -> None:

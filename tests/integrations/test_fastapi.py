@@ -10,7 +10,7 @@ from fastapi import BackgroundTasks, Depends, FastAPI
 from asyncsdk import Client, Flags, Track, User
 from asyncsdk.dev import DevServer
 from asyncsdk.integrations import current_flags
-from asyncsdk.integrations.fastapi import FlagsMiddleware, client, flags, from_header, lifespan, user
+from asyncsdk.integrations.fastapi import FlagsMiddleware, from_header, get_client, get_flags, get_user, lifespan
 from integrations.asgi import serving
 
 
@@ -29,9 +29,9 @@ async def ask(app: FastAPI, path: str = "/") -> Any:
 async def test_a_handler_is_given_what_it_asks_for(app: FastAPI, sdk: Client) -> None:
     @app.get("/")
     async def page(
-        client: Annotated[Client, Depends(client)],
-        flags: Annotated[Flags, Depends(flags)],
-        user: Annotated[User, Depends(user)],
+        client: Annotated[Client, Depends(get_client)],
+        flags: Annotated[Flags, Depends(get_flags)],
+        user: Annotated[User, Depends(get_user)],
     ) -> list[Any]:
         return [client is sdk, flags.check_gate("hers"), user.user_id]
 
@@ -40,7 +40,7 @@ async def test_a_handler_is_given_what_it_asks_for(app: FastAPI, sdk: Client) ->
 
 async def test_a_plain_function_is_given_it_in_its_thread(app: FastAPI, vendors: DevServer) -> None:
     @app.get("/")
-    def page(flags: Annotated[Flags, Depends(flags)], client: Annotated[Client, Depends(client)]) -> list[Any]:
+    def page(flags: Annotated[Flags, Depends(get_flags)], client: Annotated[Client, Depends(get_client)]) -> list[Any]:
         assert threading.current_thread() is not threading.main_thread()
         is_hers = flags.check_gate("hers")
         flags.track("Seen")
@@ -55,7 +55,7 @@ async def test_a_plain_function_is_given_it_in_its_thread(app: FastAPI, vendors:
 
 async def test_a_background_task_is_its_requests(app: FastAPI, vendors: DevServer) -> None:
     @app.get("/")
-    async def page(flags: Annotated[Flags, Depends(flags)], tasks: BackgroundTasks) -> bool:
+    async def page(flags: Annotated[Flags, Depends(get_flags)], tasks: BackgroundTasks) -> bool:
         tasks.add_task(lambda: current_flags().track("Later"))
         return flags.check_gate("hers")
 
@@ -66,17 +66,17 @@ async def test_a_background_task_is_its_requests(app: FastAPI, vendors: DevServe
 
 async def test_dependencies_may_be_overridden(app: FastAPI) -> None:
     @app.get("/")
-    async def page(flags: Annotated[Flags, Depends(flags)]) -> bool:
+    async def page(flags: Annotated[Flags, Depends(get_flags)]) -> bool:
         return flags.check_gate("anything")
 
-    app.dependency_overrides[flags] = lambda: Client().override_gate("anything", True).bind("anybody")
+    app.dependency_overrides[get_flags] = lambda: Client().override_gate("anything", True).bind("anybody")
 
     assert await ask(app) is True
 
 
 async def test_the_documentation_does_not_show_them(app: FastAPI) -> None:
     @app.get("/")
-    async def page(flags: Annotated[Flags, Depends(flags)], user: Annotated[User, Depends(user)]) -> bool:
+    async def page(flags: Annotated[Flags, Depends(get_flags)], user: Annotated[User, Depends(get_user)]) -> bool:
         return flags.check_gate("hers")
 
     assert "parameters" not in (await ask(app, "/openapi.json"))["paths"]["/"]["get"]

@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 from asyncsdk import Client, ConfigurationError, Track
 from asyncsdk.dev import DevServer
 from asyncsdk.integrations import current_flags
-from asyncsdk.integrations.starlette import FlagsMiddleware, client, client_of, flags, lifespan
+from asyncsdk.integrations.starlette import FlagsMiddleware, client_of, get_client, get_flags, lifespan
 from integrations.asgi import serving
 
 FLAGS = Middleware(FlagsMiddleware)
@@ -36,7 +36,7 @@ async def ask(app: Starlette, *paths: str) -> list[Any]:
 
 async def gate(request: Request) -> Response:
     return JSONResponse(
-        [flags(request).user.user_id, flags(request).check_gate("hers"), current_flags() is flags(request)]
+        [get_flags(request).user.user_id, get_flags(request).check_gate("hers"), current_flags() is get_flags(request)]
     )
 
 
@@ -56,7 +56,7 @@ async def test_your_own_lifespan_runs_within_the_clients(sdk: Client, vendors: D
         sdk.put_nowait(Track("ada.lovelace", "Shop Closed"))
 
     async def page(request: Request) -> Response:
-        return JSONResponse([request.state.shop, client(request) is sdk])
+        return JSONResponse([request.state.shop, get_client(request) is sdk])
 
     assert await ask(Starlette(routes=[Route("/", page)], lifespan=lifespan(sdk, mine)), "/") == [["Tea & Co", True]]
     assert [event.name for event in vendors.accepted("rudderstack")] == ["Shop Closed"]
@@ -164,7 +164,7 @@ async def test_what_runs_in_a_task_of_its_own_is_the_requests_too(sdk: Client) -
 
     class Inner(BaseHTTPMiddleware):
         async def dispatch(self, request: Request, call_next: Any) -> Response:
-            assert current_flags() is flags(request)
+            assert current_flags() is get_flags(request)
             return await call_next(request)  # type: ignore[no-any-return] # of the framework
 
     app = Starlette(
@@ -205,9 +205,9 @@ async def test_what_is_missing_is_said(sdk: Client) -> None:
     without_lifespan, without_middleware = {"type": "http"}, {"type": "http", "state": state(sdk)}
 
     with pytest.raises(ConfigurationError, match=r"lifespan=lifespan\(client\)"):
-        flags(Request(without_lifespan))
+        get_flags(Request(without_lifespan))
     with pytest.raises(ConfigurationError, match="FlagsMiddleware"):
-        flags(Request(without_middleware))
+        get_flags(Request(without_middleware))
 
 
 async def test_without_a_lifespan_requests_are_passed_through() -> None:
@@ -227,7 +227,7 @@ async def test_a_server_without_addresses_is_served(sdk: Client) -> None:
     told: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        told.append(flags(Request(scope)).user.ip)
+        told.append(get_flags(Request(scope)).user.ip)
 
     for address in (None, ("", 0), ("192.0.2.1", 80)):
         scope = {"type": "http", "headers": [], "client": address, "state": state(sdk)}

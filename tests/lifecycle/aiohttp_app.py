@@ -7,13 +7,13 @@ from typing import Any
 
 from aiohttp import web
 
-from asyncsdk.integrations.aiohttp import client, flags, from_header, setup
+from asyncsdk.integrations.aiohttp import from_header, get_client, get_flags, setup
 from lifecycle import shop
 
 
 def handler(page: Callable[..., Awaitable[Any]]) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def answer(request: web.Request) -> web.Response:
-        return web.json_response(await page(client(request), flags(request)))
+        return web.json_response(await page(get_client(request), get_flags(request)))
 
     return answer
 
@@ -21,7 +21,7 @@ def handler(page: Callable[..., Awaitable[Any]]) -> Callable[[web.Request], Awai
 async def listen(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers=shop.stream_headers())
     await response.prepare(request)
-    async for message in shop.listen(flags(request)):
+    async for message in shop.listen(get_flags(request)):
         await response.write(message)
     return response
 

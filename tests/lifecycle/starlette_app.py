@@ -9,19 +9,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
-from asyncsdk.integrations.starlette import FlagsMiddleware, client, flags, from_header, lifespan
+from asyncsdk.integrations.starlette import FlagsMiddleware, from_header, get_client, get_flags, lifespan
 from lifecycle import shop
 
 
 def endpoint(page: Callable[..., Awaitable[Any]]) -> Callable[[Request], Awaitable[JSONResponse]]:
     async def answer(request: Request) -> JSONResponse:
-        return JSONResponse(await page(client(request), flags(request)))
+        return JSONResponse(await page(get_client(request), get_flags(request)))
 
     return answer
 
 
 async def listen(request: Request) -> StreamingResponse:
-    return StreamingResponse(shop.listen(flags(request)), headers=shop.stream_headers())
+    return StreamingResponse(shop.listen(get_flags(request)), headers=shop.stream_headers())
 
 
 app = Starlette(

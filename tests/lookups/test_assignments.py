@@ -75,7 +75,7 @@ def client_with(store: AssignmentStore | None, body: bytes | None = None, **sett
 
 def use(client: Client, body: bytes) -> None:
     """Let other rules answer."""
-    found = load_now(body, client._holder.rules.surroundings)
+    found = load_now(body, client._holder.rules.shared_context)
     assert found is not None
     client._holder.rules = found
 
@@ -250,12 +250,12 @@ async def test_another_thread_assigns_too(client: Client, store: Moody) -> None:
 async def test_a_change_that_a_held_loop_has_no_room_for_is_counted(client: Client, store: Moody) -> None:
     await client.load_assignments(ADA)
 
-    def from_afar() -> None:
+    def from_thread() -> None:
         for _ in range(10_000):
             client._life.call_soon(int)
         client.bind(ADA).get_experiment("button")
 
-    thread = threading.Thread(target=from_afar)
+    thread = threading.Thread(target=from_thread)
     thread.start()
     thread.join()  # the loop is held meanwhile
 
@@ -408,13 +408,13 @@ async def test_what_is_held_is_bounded(client: Client, store: Moody, caplog: pyt
     store.saves = "hangs"
     assignments = client._assignments
     assert assignments is not None
-    for number in range(limits.MOST_UNSAVED + 2):
+    for number in range(limits.MAX_UNSAVED + 2):
         assignments._enqueue(f"{number}:userID", "button", {})
-    for number in range(limits.MOST_UNITS + 2):
+    for number in range(limits.MAX_UNITS + 2):
         await assignments._load(f"{number}:userID")
 
     health = assignments.health()
-    assert (health.units, health.unsaved, health.lost) == (limits.MOST_UNITS, limits.MOST_UNSAVED, 2)
+    assert (health.units, health.unsaved, health.lost) == (limits.MAX_UNITS, limits.MAX_UNSAVED, 2)
     assert caplog.text.count("too many") == 1
 
 

@@ -15,7 +15,7 @@ from helpers import statsig_with_rules as statsig
 from asyncsdk import Client, Limits, RudderStack, Rules, User, redact, sample
 from asyncsdk._client.jobs import windows
 from asyncsdk._lookups.evaluator import NoRules
-from asyncsdk._rules.exposures import Recent
+from asyncsdk._rules.exposure_window import ExposureWindow
 from asyncsdk._rules.loading import load_now
 from asyncsdk.dev import DevServer, Fault
 
@@ -113,8 +113,8 @@ async def test_after_a_window_it_is_reported_again(server: DevServer) -> None:
 
 
 async def test_windows_follow_each_other() -> None:
-    recent = Recent()
-    rules = load_now(ruleset(), NoRules().rules.surroundings)
+    recent = ExposureWindow()
+    rules = load_now(ruleset(), NoRules().rules.shared_context)
     assert rules is not None
     found = rules.gate(ADA, "open")
     assert recent.is_new(ADA, found)
@@ -162,7 +162,7 @@ async def test_a_parameter_store_reports_what_a_parameter_stands_for(server: Dev
 
 
 async def test_an_exposure_without_room_is_counted_and_new_again(server: DevServer) -> None:
-    limits = Limits(linger=60, queued_events=1)
+    limits = Limits(linger=60, max_queued_events=1)
     async with Client(statsig(server, limits=limits)) as client:
         await client.check_gate(ADA, "open")
         await client.check_gate("bob", "open")
@@ -177,7 +177,7 @@ async def test_an_exposure_without_room_is_counted_and_new_again(server: DevServ
 
 @pytest.mark.parametrize("most", [7, 70])
 async def test_a_request_has_no_more_exposures_than_its_limit_and_says_how_many(server: DevServer, most: int) -> None:
-    async with Client(statsig(server, limits=Limits(linger=60, events=most))) as client:
+    async with Client(statsig(server, limits=Limits(linger=60, max_events=most))) as client:
         for number in range(110):
             await client.check_gate(f"user-{number}", "open")
         await client.track(ADA, "bought")
@@ -195,7 +195,7 @@ async def test_a_request_has_no_more_exposures_than_its_limit_and_says_how_many(
 
 
 async def test_a_full_batch_of_exposures_waits_for_no_company(server: DevServer) -> None:
-    async with Client(statsig(server, limits=Limits(linger=60, events=100))) as client:
+    async with Client(statsig(server, limits=Limits(linger=60, max_events=100))) as client:
         for number in range(40):
             await client.check_gate(f"user-{number}", "open")
         client.health()
@@ -226,7 +226,7 @@ async def test_of_many_exposures_only_the_culprit_is_rejected(server: DevServer)
 
 
 async def test_exposures_of_many_users_fill_a_queue_to_the_last_place(server: DevServer) -> None:
-    async with Client(statsig(server, limits=Limits(linger=60, queued_events=30))) as client:
+    async with Client(statsig(server, limits=Limits(linger=60, max_queued_events=30))) as client:
         for number in range(40):
             await client.check_gate(f"user-{number}", "open")
         counts = client.health().destinations["Statsig"].counts.exposures
@@ -237,7 +237,7 @@ async def test_exposures_of_many_users_fill_a_queue_to_the_last_place(server: De
 
 
 async def test_a_request_has_no_more_bytes_of_exposures_than_its_limit(server: DevServer) -> None:
-    async with Client(statsig(server, limits=Limits(linger=60, bytes=2000))) as client:
+    async with Client(statsig(server, limits=Limits(linger=60, max_bytes=2000))) as client:
         for number in range(40):
             await client.check_gate(f"user-{number}", "open")
 
@@ -307,7 +307,7 @@ async def test_a_full_window_is_followed_by_a_new_one(server: DevServer) -> None
 
 
 async def test_an_exposure_larger_than_the_queue_is_rejected(server: DevServer) -> None:
-    async with Client(statsig(server, limits=Limits(linger=60, queued_bytes=1000))) as client:
+    async with Client(statsig(server, limits=Limits(linger=60, max_queued_bytes=1000))) as client:
         await client.check_gate(User("ada", email="x" * 1000), "open")
         await client.check_gate("bob", "open")
         report = await client.flush()
@@ -324,7 +324,7 @@ async def test_what_was_noted_a_moment_ago_is_pending(server: DevServer) -> None
 
 
 async def test_a_manual_exposure_without_room_is_new_again(server: DevServer) -> None:
-    limits = Limits(linger=60, queued_events=1)
+    limits = Limits(linger=60, max_queued_events=1)
     async with Client(statsig(server, limits=limits)) as client:
         await client.check_gate(ADA, "open")
         client.log_exposure(ADA, "prices")
@@ -359,7 +359,7 @@ async def test_an_exposure_that_a_held_loop_has_no_room_for_is_new_again(server:
         for n in range(10_001):
             client.bind(f"user-{n}" if n < 10_000 else ADA).check_gate("open")
 
-    async with Client(statsig(server, limits=Limits(queued_events=20_000, linger=60))) as client:
+    async with Client(statsig(server, limits=Limits(max_queued_events=20_000, linger=60))) as client:
         thread = threading.Thread(target=look)
         thread.start()
         thread.join()  # this is what holds the loop

@@ -14,7 +14,7 @@ from asyncsdk import Amplitude, Client, ConfigurationError, Limits, RudderStack,
 from asyncsdk.dev import DevServer
 from asyncsdk.vendors._base import ExposureScope
 
-QUICK = Limits(linger=0.01, retry_first=0.01, retry_most=0.02)
+QUICK = Limits(linger=0.01, retry_initial=0.01, retry_max=0.02)
 IN_TEST = {
     "experiment_id": "button",
     "experiment_name": "button",
@@ -140,7 +140,7 @@ async def test_each_is_told_once_per_window_and_again_by_hand(server: DevServer)
 
 
 async def test_they_are_counted_on_their_own_line(server: DevServer) -> None:
-    others = rudderstack(server, "all", Limits(linger=60, queued_events=1)), amplitude(server, "all")
+    others = rudderstack(server, "all", Limits(linger=60, max_queued_events=1)), amplitude(server, "all")
     async with Client(statsig(server), *others) as client:
         await client.check_gate(ADA, "open")
         await client.check_gate(User("ada"), "open")  # an id too short for Amplitude
@@ -154,7 +154,7 @@ async def test_they_are_counted_on_their_own_line(server: DevServer) -> None:
 
 
 async def test_a_loss_is_logged_once(server: DevServer, caplog: pytest.LogCaptureFixture) -> None:
-    async with Client(statsig(server, limits=Limits(linger=60, queued_events=1))) as client:
+    async with Client(statsig(server, limits=Limits(linger=60, max_queued_events=1))) as client:
         for number in range(5):
             await client.check_gate(f"user-{number}", "open")
         report = await client.flush()

@@ -16,7 +16,7 @@ async def test_a_bind_never_changes_its_mind() -> None:
         closed = ruleset(
             time=2000, feature_gates={"open": spec("feature_gate", False, rule("all", False, "everybody"))}
         )
-        client._holder.rules = load_now(closed, client._holder.rules.surroundings)  # type: ignore[assignment] # it is one
+        client._holder.rules = load_now(closed, client._holder.rules.shared_context)  # type: ignore[assignment] # it is one
 
         assert flags.check_gate("open") is True
         assert flags.get_gate("dutch").value is True

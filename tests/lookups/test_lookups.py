@@ -130,7 +130,7 @@ async def test_a_vendor_that_is_down_keeps_nobody_from_starting() -> None:
 
     assert (report.ready, report.source) == (False, "")
     assert await client.check_gate(ADA, "open") is False
-    assert not await client.ready(timeout=0.01)
+    assert not await client.wait_ready(timeout=0.01)
     await client.aclose()
 
 

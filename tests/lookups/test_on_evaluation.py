@@ -7,10 +7,10 @@ import pytest
 from helpers import ADA
 from helpers import statsig_with_rules as statsig
 
-from asyncsdk import Answer, Client, ConfigurationError, FeatureGate, Layer, User
+from asyncsdk import Client, ConfigurationError, FeatureGate, Layer, LookupResult, User
 from asyncsdk.dev import DevServer
 
-Heard = list[tuple[User, Answer]]
+Heard = list[tuple[User, LookupResult]]
 
 
 def listening(client: Client) -> Heard:
@@ -153,7 +153,7 @@ async def test_explaining_and_bootstrapping_are_no_evaluations() -> None:
 
 
 def test_a_listener_that_would_have_to_be_awaited_is_refused() -> None:
-    async def later(user: User, answer: Answer) -> None: ...
+    async def later(user: User, answer: LookupResult) -> None: ...
 
     with pytest.raises(ConfigurationError, match="on_evaluation takes a plain function"):
         Client().on_evaluation(later)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from asyncsdk._model.amplitude import MOST_KEYS, MOST_LEVELS, Identify, IngestionMetadata, Plan, Revenue
+from asyncsdk._model.amplitude import MAX_KEYS, MAX_LEVELS, Identify, IngestionMetadata, Plan, Revenue
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 
 A_VALUE = "text, a number, a boolean, an object or a list of these"
@@ -76,7 +76,7 @@ def test_operations_that_groups_do_not_have_are_refused(identify: Identify, name
         ({"a": [{"b": [[1]]}]}, "`plan['a'][0]['b'][0]` is a list in a list, which Amplitude does not take"),
         ({"a": float("nan")}, f"`plan['a']` must be {A_VALUE}, not None"),
         (object(), "`plan` is an object, which has no form in JSON: convert it first"),
-        (dict.fromkeys(map(str, range(MOST_KEYS + 1)), 1), f"`plan` has more than {MOST_KEYS} keys"),
+        (dict.fromkeys(map(str, range(MAX_KEYS + 1)), 1), f"`plan` has more than {MAX_KEYS} keys"),
     ],
     ids=lambda part: part[:40] if isinstance(part, str) else "",
 )
@@ -100,9 +100,9 @@ def nested(levels: int) -> Any:
 
 
 def test_values_may_be_as_deep_as_amplitude_takes() -> None:
-    assert not Identify().set("a", nested(MOST_LEVELS)).set("b", [nested(MOST_LEVELS - 1)]).is_empty
+    assert not Identify().set("a", nested(MAX_LEVELS)).set("b", [nested(MAX_LEVELS - 1)]).is_empty
     with pytest.raises(InvalidEventError, match="`a` has more than 40 levels"):
-        Identify().set("a", nested(MOST_LEVELS + 1))
+        Identify().set("a", nested(MAX_LEVELS + 1))
 
 
 @pytest.mark.parametrize("value", ["12", True, None, [1]])

@@ -14,12 +14,12 @@ def test_a_bundle_gives_its_chunks_again(chunks: list[bytes]) -> None:
 
 
 @given(chunks_of_any_size, st.integers(1, 10), st.integers(1, 60))
-def test_bundling_keeps_every_chunk_in_order_and_to_its_bounds(chunks: list[bytes], most: int, most_bytes: int) -> None:
-    bundles = list(bundled(chunks, most, most_bytes))
+def test_bundling_keeps_every_chunk_in_order_and_to_its_bounds(chunks: list[bytes], most: int, max_bytes: int) -> None:
+    bundles = list(bundled(chunks, most, max_bytes))
 
     assert [chunk for bundle in bundles for chunk in parts_of(bundle)] == chunks
     assert all(len(parts_of(bundle)) <= most for bundle in bundles)
-    assert all(sum(map(len, parts_of(bundle))) <= most_bytes or len(parts_of(bundle)) == 1 for bundle in bundles)
+    assert all(sum(map(len, parts_of(bundle))) <= max_bytes or len(parts_of(bundle)) == 1 for bundle in bundles)
     assert number_of([*bundles, b"{"]) == len(chunks) + 1
 
 

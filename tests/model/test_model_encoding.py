@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsdk._model.encoding import MOST_LEVELS, to_json
+from asyncsdk._model.encoding import MAX_LEVELS, to_json
 from asyncsdk.errors import InvalidEventError
 
 
@@ -173,14 +173,14 @@ def nested(levels: int) -> list[Any]:
 
 @pytest.mark.parametrize("bottom", [1, 2**70])
 def test_as_many_levels_as_the_encoder_takes_are_written(bottom: int) -> None:
-    value = [nested(MOST_LEVELS - 1), bottom]
+    value = [nested(MAX_LEVELS - 1), bottom]
 
     assert to_json(value).startswith(b"[[[[")
 
 
 def test_more_levels_are_refused() -> None:
     with pytest.raises(InvalidEventError, match=r"`event` has a cycle, or more than 254 levels"):
-        to_json(nested(MOST_LEVELS + 1))
+        to_json(nested(MAX_LEVELS + 1))
 
 
 def test_a_cycle_is_refused_at_once_however_often_it_branches() -> None:

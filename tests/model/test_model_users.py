@@ -83,7 +83,7 @@ def test_users_with_equal_fields_are_equal_whatever_was_remembered_of_them() -> 
 def test_a_user_is_filled_in_only_where_nothing_was_said() -> None:
     user = User("u1", ip="192.0.2.1", custom={"plan": "pro"})
 
-    filled = user.filled(ip="192.0.2.2", user_agent="agent", locale="nl", anonymous_id="a-1")
+    filled = user.with_defaults(ip="192.0.2.2", user_agent="agent", locale="nl", anonymous_id="a-1")
 
     assert filled == User(
         "u1", ip="192.0.2.1", custom={"plan": "pro"}, user_agent="agent", locale="nl", anonymous_id="a-1"
@@ -94,7 +94,7 @@ def test_what_was_remembered_of_a_user_is_not_remembered_of_one_that_is_filled_i
     user = User("u1")
     user._memo, user._written, user._line = {"anything": 1}, ("us", b"{}"), "u1"
 
-    filled = user.filled()
+    filled = user.with_defaults()
 
     assert (filled, filled._memo, filled._written, filled._line) == (user, None, None, None)
 

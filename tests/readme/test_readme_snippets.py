@@ -280,6 +280,6 @@ async def test_the_calls_beside_amplitude_s_builders_run(server: DevServer) -> N
 def test_the_readme_tells_the_figures_of_the_code() -> None:
     limits, text = Limits(), README.read_text()
 
-    assert f"at most {limits.queued_events:,} events and {limits.queued_bytes >> 20} MiB" in text
+    assert f"at most {limits.max_queued_events:,} events and {limits.max_queued_bytes >> 20} MiB" in text
     assert f"retried for {limits.deadline / 60:.0f} minutes" in text
-    assert f"a probe every {limits.probe_every / 60:.0f} minutes" in text
+    assert f"a probe every {limits.probe_interval / 60:.0f} minutes" in text

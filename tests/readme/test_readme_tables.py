@@ -26,7 +26,7 @@ from asyncsdk import (
     Track,
     User,
 )
-from asyncsdk._model.exposures import Seen
+from asyncsdk._model.exposures import ExposedVariant
 from asyncsdk._model.results import Details
 from asyncsdk._refresh.refresher import BOOTSTRAP, CACHE, NETWORK, NO_VALUES, UNINITIALIZED
 from asyncsdk._rules.compiler.evaluate import PERSISTED
@@ -101,7 +101,7 @@ def test_the_mapping_table_says_what_is_sent(verb: str, vendor: str) -> None:
 
 @pytest.mark.parametrize("vendor", ["RudderStack", "Amplitude"])
 def test_the_table_of_exposures_names_what_is_sent(vendor: str) -> None:
-    event = DESTINATIONS[vendor].exposure(ADA, Seen("button", "Test", "rule-1"))  # type: ignore[attr-defined] # both do
+    event = DESTINATIONS[vendor].exposure(ADA, ExposedVariant("button", "Test", "rule-1"))  # type: ignore[attr-defined] # both do
     message = encoded(vendor, event)
     assert isinstance(message, dict)
     rows = [row[1:][("RudderStack", "Amplitude").index(vendor)] for row in table(VENDORS, "Exposures")]
@@ -209,7 +209,7 @@ def test_the_table_of_limits_has_every_field_and_its_default() -> None:
         name: getattr(Limits(), name) for name in rows
     }
     assert "Statsig 2,000" in section(VENDORS, "Limits")
-    assert DESTINATIONS["Statsig"].limits.events == 2000
+    assert DESTINATIONS["Statsig"].limits.max_events == 2000
 
 
 def test_every_promise_names_a_test_that_exists() -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from asyncsdk._transport import MOST_FETCHED_BYTES, Transport
+from asyncsdk._transport import MAX_FETCHED_BYTES, Transport
 from asyncsdk.vendors._base import Limits, Request, Response
 from refresh.vendor import Vendor, serving
 
@@ -85,8 +85,8 @@ async def test_an_answer_that_cannot_be_unpacked_has_a_name(
 
 @pytest.mark.parametrize("answer", [b"x" * 1001, packed(gzip.compress(b"x" * 50_000_000))])
 async def test_an_answer_that_is_too_large_is_not_kept(vendor: Vendor, transport: Transport, answer: object) -> None:
-    assert await fetch(transport, vendor, answer, most_bytes=1000) == Response(0, error="answer too large")
-    assert MOST_FETCHED_BYTES >= 20_000_000
+    assert await fetch(transport, vendor, answer, max_bytes=1000) == Response(0, error="answer too large")
+    assert MAX_FETCHED_BYTES >= 20_000_000
 
 
 async def test_an_answer_that_breaks_off_is_a_lost_connection(transport: Transport) -> None:

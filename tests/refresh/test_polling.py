@@ -5,16 +5,16 @@ from contextlib import suppress
 
 import pytest
 
-from asyncsdk._refresh.polling import Episode, Polling, attempt
-from asyncsdk.vendors.statsig.ruleset import Answer
+from asyncsdk._refresh.polling import FailureStreak, Polling, attempt
+from asyncsdk.vendors.statsig.ruleset import RulesAnswer
 
-WELL = Answer()
-BUSY = Answer(reason="status 503")
-REFUSED = Answer(reason="status 403", soon=False)
+WELL = RulesAnswer()
+BUSY = RulesAnswer(reason="status 503")
+REFUSED = RulesAnswer(reason="status 403", soon=False)
 
 
 def polling(interval: float = 10.0) -> Polling:
-    return Polling(Episode("rules"), interval)
+    return Polling(FailureStreak("rules"), interval)
 
 
 def test_polls_are_an_interval_apart_give_or_take_a_tenth() -> None:
@@ -61,13 +61,13 @@ def test_a_refusal_waits_for_the_next_poll() -> None:
 @pytest.mark.parametrize("soon", [True, False])
 def test_nobody_is_asked_sooner_than_it_wants(soon: bool) -> None:
     steady = polling()
-    busy = Answer(reason="status 429", soon=soon, retry_after=100)
+    busy = RulesAnswer(reason="status 429", soon=soon, retry_after=100)
 
     assert all(100 <= steady.after(busy) <= 120 for _ in range(100))
 
 
 def test_a_short_retry_after_makes_nothing_faster() -> None:
-    assert polling().after(Answer(reason="status 429", soon=False, retry_after=1)) >= 9
+    assert polling().after(RulesAnswer(reason="status 429", soon=False, retry_after=1)) >= 9
 
 
 def test_an_interval_that_was_changed_holds_from_then_on() -> None:
@@ -78,7 +78,7 @@ def test_an_interval_that_was_changed_holds_from_then_on() -> None:
 
 
 def test_an_episode_counts_its_failures_and_all_of_them() -> None:
-    episode = Episode("rules")
+    episode = FailureStreak("rules")
     for _ in range(2):
         episode.failed("status 503")
         episode.failed("status 500")

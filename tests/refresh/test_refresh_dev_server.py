@@ -38,7 +38,7 @@ def passes(made: Refresher, name: str = "gate", user: User = ADA) -> bool:
 
 async def test_a_ruleset_that_changes_arrives(server: DevServer) -> None:
     async with running(made_for(server)) as made:
-        assert await made.ready(5)
+        assert await made.wait_ready(5)
         server.set_ruleset(ruleset(2, "new"))
 
         await until(lambda: passes(made, "new"))
@@ -46,7 +46,7 @@ async def test_a_ruleset_that_changes_arrives(server: DevServer) -> None:
 
 async def test_rules_of_the_first_form_do_as_well(server: DevServer) -> None:
     async with running(made_for(server, specs_url=f"{server.url}/v1/download_config_specs")) as made:
-        assert await made.ready(5)
+        assert await made.wait_ready(5)
 
         assert made.rules.is_inline
         assert passes(made)
@@ -56,7 +56,7 @@ async def test_id_lists_grow_begin_anew_and_go(server: DevServer) -> None:
     eve, bob = User("eve"), User("bob")
     server.set_id_list("vips", ["ada", "eve"])
     async with running(made_for(server, id_lists=True)) as made:
-        assert await made.ready(5)
+        assert await made.wait_ready(5)
         assert passes(made, "vip")
         server.append_id_list("vips", add=["bob"], remove=["ada"])
         await until(lambda: passes(made, "vip", bob))
@@ -87,7 +87,7 @@ async def test_id_lists_grow_begin_anew_and_go(server: DevServer) -> None:
 )
 async def test_an_outage_leaves_the_last_good_rules_and_ends(server: DevServer, fault: Fault) -> None:
     async with running(made_for(server), timeout=0.2) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
         server.fault("statsig-rules", fault)
         server.set_ruleset(ruleset(2, "new"))
         await server.requested("statsig-rules", len(server.requests) + 3)

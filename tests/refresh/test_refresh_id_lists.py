@@ -41,7 +41,7 @@ def is_vip(made: Refresher, name: str) -> bool:
 async def test_ready_waits_for_the_lists(vendor: Vendor) -> None:
     manifest(vendor, vips=lines("+ada"))
     async with running(made_for(vendor)) as made:
-        assert await made.ready(5)
+        assert await made.wait_ready(5)
 
         assert is_vip(made, "ada")
         assert not is_vip(made, "bob")
@@ -50,7 +50,7 @@ async def test_ready_waits_for_the_lists(vendor: Vendor) -> None:
 
 async def test_lists_are_off_unless_asked_for(vendor: Vendor) -> None:
     async with running(refresher(statsig(vendor))) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
         await until(lambda: len(vendor.asked) > 2)
 
     assert not vendor.asked_for("get_id_lists")
@@ -58,7 +58,7 @@ async def test_lists_are_off_unless_asked_for(vendor: Vendor) -> None:
 
 async def test_an_address_of_ones_own_is_asked_with_an_empty_post(vendor: Vendor) -> None:
     async with running(made_for(vendor)) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
 
     asked = vendor.asked_for("get_id_lists")[0]
     assert (asked.method, asked.path, asked.headers["Content-Length"]) == ("POST", "/v1/get_id_lists", "0")
@@ -67,7 +67,7 @@ async def test_an_address_of_ones_own_is_asked_with_an_empty_post(vendor: Vendor
 async def test_what_is_added_to_a_file_is_read_from_there(vendor: Vendor) -> None:
     manifest(vendor, vips=lines("+ada"))
     async with running(made_for(vendor)) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
         entries = made.lists.entries["vips"]
         manifest(vendor, vips=lines("+ada", "+bob", "-ada"))
         await until(lambda: is_vip(made, "bob"))
@@ -84,7 +84,7 @@ async def test_what_is_added_to_a_file_is_read_from_there(vendor: Vendor) -> Non
 async def test_another_generation_of_a_file_is_read_as_a_whole(vendor: Vendor, again: dict[str, Any]) -> None:
     manifest(vendor, vips=lines("+ada", "+eve"))
     async with running(made_for(vendor)) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
         vendor.manifest = orjson.dumps(vendor.list_of("vips", lines("+bob"), **again))
         await until(lambda: is_vip(made, "bob"))
 
@@ -95,7 +95,7 @@ async def test_another_generation_of_a_file_is_read_as_a_whole(vendor: Vendor, a
 async def test_a_list_that_is_no_more_is_dropped(vendor: Vendor) -> None:
     manifest(vendor, vips=lines("+ada"), others=lines("+eve"))
     async with running(made_for(vendor)) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
         manifest(vendor, others=lines("+eve"))
 
         await until(lambda: not is_vip(made, "ada"))
@@ -105,7 +105,7 @@ async def test_a_list_that_is_no_more_is_dropped(vendor: Vendor) -> None:
 async def test_a_server_that_ignores_ranges_sends_the_whole_list(vendor: Vendor) -> None:
     manifest(vendor, vips=lines("+ada"))
     async with running(made_for(vendor)) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
         whole = lines("+eve", "+bob")
         manifest(vendor, vips=whole)
         vendor.files["vips"] = web.Response(body=whole)
@@ -117,7 +117,7 @@ async def test_a_server_that_ignores_ranges_sends_the_whole_list(vendor: Vendor)
 async def test_a_line_that_is_cut_is_read_again_when_it_is_whole(vendor: Vendor) -> None:
     manifest(vendor, vips=lines("+ada", "+bob")[:-4])
     async with running(made_for(vendor)) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
         assert made.health().id_lists == {"vips": 1}
         manifest(vendor, vips=lines("+ada", "+bob", "+eve"))
         await until(lambda: is_vip(made, "eve"))
@@ -131,7 +131,7 @@ async def test_a_list_that_cannot_be_read_costs_itself_only(vendor: Vendor, bad:
     manifest(vendor, first=lines("+eve"), vips=lines("+ada"), last=lines("+eve"))
     vendor.files["first"] = bad if isinstance(bad, int) else web.Response(body=bad)
     async with running(made_for(vendor, id_lists_interval=60)) as made:
-        assert await made.ready(5)
+        assert await made.wait_ready(5)
 
         assert is_vip(made, "ada")
         assert set(made.lists.entries) == {"vips", "last"}
@@ -141,7 +141,7 @@ async def test_a_list_that_cannot_be_read_costs_itself_only(vendor: Vendor, bad:
 async def test_a_list_that_goes_bad_keeps_what_it_has(vendor: Vendor) -> None:
     manifest(vendor, vips=lines("+ada"))
     async with running(made_for(vendor)) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
         manifest(vendor, vips=lines("+ada", "+bob"))
         vendor.files["vips"] = web.Response(body=b"<html>")
         await until(lambda: made.health().last_error)
@@ -156,7 +156,7 @@ async def test_a_bad_manifest_leaves_the_lists(
     caplog.set_level(logging.INFO, "asyncsdk")
     manifest(vendor, vips=lines("+ada"))
     async with running(made_for(vendor)) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
         vendor.manifest, good = bad, vendor.manifest
         await until(lambda: made.health().last_error)
         assert is_vip(made, "ada")
@@ -169,7 +169,7 @@ async def test_a_bad_manifest_leaves_the_lists(
 async def test_an_empty_answer_says_that_the_lists_are_the_same(vendor: Vendor) -> None:
     manifest(vendor, vips=lines("+ada"))
     async with running(made_for(vendor)) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
         vendor.manifest = 204
         before = len(vendor.asked_for("get_id_lists"))
         await until(lambda: len(vendor.asked_for("get_id_lists")) > before + 2)
@@ -182,7 +182,7 @@ async def test_without_a_manifest_the_lists_are_not_ready(vendor: Vendor) -> Non
     async with running(made_for(vendor)) as made:
         await until(lambda: made.rules.sections)
 
-        assert not await made.ready(0.01)
+        assert not await made.wait_ready(0.01)
 
 
 async def test_three_files_are_read_at_once(vendor: Vendor) -> None:
@@ -200,7 +200,7 @@ async def test_three_files_are_read_at_once(vendor: Vendor) -> None:
     async with serving(Counting()) as slow:
         manifest(slow, **{f"list_{n}": lines("+ada") for n in range(9)})
         async with running(made_for(slow), in_flight=20) as made:
-            assert await made.ready(5)
+            assert await made.wait_ready(5)
 
     assert most == 3
     assert len(made.lists.entries) == 9
@@ -223,7 +223,7 @@ async def kept(vendor: Vendor, cache: MemoryCache, *changes: str, **more: bytes)
     manifest(vendor, vips=lines(*changes), **more)
     source = statsig(vendor, id_lists=True, cache=cache)
     async with running(made_for(vendor, cache=cache)) as made:
-        assert await made.ready(5)
+        assert await made.wait_ready(5)
         while await cache.load(source.list_cache_key()) is None:
             await asyncio.sleep(0)
     vendor.script, vendor.manifest = [503] * 10_000, 503
@@ -235,7 +235,7 @@ async def test_a_restart_during_an_outage_knows_the_lists(vendor: Vendor) -> Non
     await kept(vendor, cache, "+ada", "+bob", "-bob")
 
     async with running(made_for(vendor, cache=cache)) as made:
-        assert await made.ready(5)
+        assert await made.wait_ready(5)
 
         assert (is_vip(made, "ada"), is_vip(made, "bob")) == (True, False)
 
@@ -244,7 +244,7 @@ async def test_after_a_restart_a_file_is_read_on_from_where_it_was(vendor: Vendo
     cache = MemoryCache()
     await kept(vendor, cache, "+ada", "+bob", "-bob")
     async with running(made_for(vendor, cache=cache)) as made:
-        assert await made.ready(5)
+        assert await made.wait_ready(5)
         manifest(vendor, vips=lines("+ada", "+bob", "-bob", "+eve", "-ada"))
         await until(lambda: is_vip(made, "eve"))
 
@@ -257,7 +257,7 @@ async def test_offline_the_lists_are_those_of_the_cache(vendor: Vendor) -> None:
     await kept(vendor, cache, "+ada")
     source = Statsig("secret-key", offline=True, rules=Rules(id_lists=True, cache=cache))
     async with running(refresher(source)) as made:
-        assert await made.ready(5)
+        assert await made.wait_ready(5)
 
         assert is_vip(made, "ada")
     assert vendor.asked == []
@@ -302,11 +302,11 @@ async def test_damage_to_what_is_kept_is_as_if_it_were_not(vendor: Vendor, damag
     await cache.save(key, wrong)
 
     async with running(made_for(vendor, cache=cache)) as made:
-        assert not await made.ready(0.1)
+        assert not await made.wait_ready(0.1)
         assert not is_vip(made, "ada")
         assert ("others" in made.lists.entries) is (damage != "manifest")
         manifest(vendor, vips=lines("+ada"))
-        assert await made.ready(5)
+        assert await made.wait_ready(5)
 
         assert is_vip(made, "ada")
 
@@ -324,7 +324,7 @@ async def test_a_cache_that_fails_is_not_tried_for_every_list(vendor: Vendor) ->
 
     manifest(vendor, **{f"list_{number}": lines("+ada") for number in range(9)})
     async with running(made_for(vendor, cache=Broken())) as made:
-        assert await made.ready(5)
+        assert await made.wait_ready(5)
         await until(lambda: len(vendor.asked_for("get_id_lists")) > 1)
 
     assert len([key for key in Broken.saved if "id_list" in key]) == 1

@@ -37,7 +37,7 @@ def test_before_it_runs_no_name_is_known() -> None:
 
 async def test_the_first_rules_come_from_the_network(vendor: Vendor) -> None:
     async with running(refresher(statsig(vendor))) as made:
-        assert await made.ready(5)
+        assert await made.wait_ready(5)
 
         assert passes(made)
         assert reason(made) == "Network:Recognized"
@@ -45,7 +45,7 @@ async def test_the_first_rules_come_from_the_network(vendor: Vendor) -> None:
 
 async def test_the_first_question_names_the_key_and_nothing_that_is_held(vendor: Vendor) -> None:
     async with running(refresher(statsig(vendor))) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
 
     asked = vendor.asked[0]
     assert (asked.method, asked.path_qs) == ("GET", f"/v2/download_config_specs/{KEY}.json")
@@ -66,13 +66,13 @@ async def test_later_questions_name_the_time_and_checksum_that_are_held(vendor: 
 async def test_a_vendor_that_is_down_in_the_beginning_is_asked_again(vendor: Vendor) -> None:
     vendor.script = [503, 503]
     async with running(refresher(statsig(vendor))) as made:
-        assert await made.ready(5)
+        assert await made.wait_ready(5)
 
 
 async def test_waiting_for_rules_ends(vendor: Vendor) -> None:
     vendor.script = [503] * 10_000
     async with running(refresher(statsig(vendor))) as made:
-        assert not await made.ready(0.02)
+        assert not await made.wait_ready(0.02)
         await until(lambda: reason(made) == "NoValues")
 
 
@@ -82,7 +82,7 @@ async def test_nobody_waits_for_a_source_that_has_no_rules_or_refuses_the_key(
 ) -> None:
     vendor.script = [refusal] * 10_000
     async with running(refresher(statsig(vendor), poll=60)) as made:
-        assert not await made.ready(3600)
+        assert not await made.wait_ready(3600)
 
 
 async def test_a_first_answer_without_rules_leaves_none(vendor: Vendor) -> None:
@@ -99,7 +99,7 @@ async def test_a_first_answer_without_rules_leaves_none(vendor: Vendor) -> None:
 
 async def test_newer_rules_replace_older_ones(vendor: Vendor) -> None:
     async with running(refresher(statsig(vendor))) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
         vendor.body = rules(2, gate("gate", passes=False), gate("new"))
 
         await until(lambda: passes(made, "new"))
@@ -133,7 +133,7 @@ async def test_newer_rules_replace_older_ones(vendor: Vendor) -> None:
 async def test_what_is_no_newer_ruleset_leaves_the_last_good_one(vendor: Vendor, kept: object) -> None:
     vendor.body = rules(5, checksum="c")
     async with running(refresher(statsig(vendor))) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
         good = made.rules
         vendor.script = [kept]
         before = len(vendor.asked)
@@ -149,7 +149,7 @@ async def test_what_is_no_newer_ruleset_leaves_the_last_good_one(vendor: Vendor,
 async def test_the_same_time_with_another_checksum_or_none_is_taken(vendor: Vendor, taken: bytes) -> None:
     vendor.body = rules(5, checksum="c")
     async with running(refresher(statsig(vendor))) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
         vendor.body = taken
 
         await until(lambda: passes(made, "other"))
@@ -158,7 +158,7 @@ async def test_the_same_time_with_another_checksum_or_none_is_taken(vendor: Vend
 async def test_one_malformed_spec_costs_itself_only(vendor: Vendor) -> None:
     vendor.body = rules(1, gate("gate"), {**gate("odd"), "rules": 5})
     async with running(refresher(statsig(vendor))) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
 
         assert passes(made)
         assert reason(made, "odd") == "Network:Unsupported"
@@ -176,7 +176,7 @@ async def test_one_malformed_spec_costs_itself_only(vendor: Vendor) -> None:
 async def test_packed_answers_are_unpacked(vendor: Vendor, coding: str, packed: bytes) -> None:
     vendor.script = [web.Response(body=packed, headers={"Content-Encoding": coding})]
     async with running(refresher(statsig(vendor), poll=60)) as made:
-        assert await made.ready(5)
+        assert await made.wait_ready(5)
 
 
 # --- failures -----------------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ async def test_an_outage_is_one_line_in_the_log_and_its_end_another(
 ) -> None:
     caplog.set_level(logging.INFO, "asyncsdk")
     async with running(refresher(statsig(vendor))) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
         vendor.script = [503, 503, 503, 503]
         await until(lambda: made.health().failures == 2)
         health = made.health()
@@ -229,7 +229,7 @@ async def test_a_server_that_is_gone_and_back_is_no_different(vendor: Vendor) ->
     async with serving(Vendor()) as lost:
         made = refresher(statsig(lost))
         async with running(made):
-            await made.ready(5)
+            await made.wait_ready(5)
     async with running(made):
         await until(lambda: made.health().last_error == "connection refused")
         assert passes(made)
@@ -253,7 +253,7 @@ async def test_health_tells_how_old_the_rules_are(vendor: Vendor) -> None:
     made = refresher(statsig(vendor), clock=lambda: now[0], poll=60)
     assert (made.health().age, made.health().last_sync) == (None, None)
     async with running(made):
-        await made.ready(5)
+        await made.wait_ready(5)
         await until(lambda: made.health().last_sync is not None)
         now[0] += 90_000
 

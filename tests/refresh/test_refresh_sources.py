@@ -27,7 +27,7 @@ def passes(refresher: Refresher, name: str = "gate") -> bool:
 @pytest.mark.parametrize("given", [rules(), rules().decode(), orjson.loads(rules())], ids=["bytes", "text", "mapping"])
 async def test_rules_that_were_given_answer_without_a_network(given: object) -> None:
     async with running(refresher(statsig(bootstrap=given, offline=True))) as made:
-        assert await made.ready(5)
+        assert await made.wait_ready(5)
 
         assert passes(made)
         assert made.health().source == "Bootstrap"
@@ -45,7 +45,7 @@ async def test_the_network_goes_on_from_what_was_given(vendor: Vendor) -> None:
 @pytest.mark.parametrize("given", [b"junk", NOTHING_NEW])
 async def test_what_was_given_and_is_no_ruleset_is_told(given: bytes, caplog: pytest.LogCaptureFixture) -> None:
     async with running(refresher(statsig(bootstrap=given, offline=True))) as made:
-        assert not await made.ready(5)
+        assert not await made.wait_ready(5)
 
     assert made.health().last_error
     assert made.health().source == "NoValues"
@@ -70,7 +70,7 @@ async def test_a_file_is_read_and_read_again_when_it_changes(tmp_path: Path) -> 
     file = tmp_path / "rules.json"
     file.write_bytes(rules(9))
     async with running(refresher(statsig(bootstrap=file, offline=True))) as made:
-        assert await made.ready(5)
+        assert await made.wait_ready(5)
         file.write_bytes(rules(1, gate("older-but-meant")))
 
         await until(lambda: passes(made, "older-but-meant"))
@@ -102,7 +102,7 @@ async def test_a_file_that_breaks_is_told_once_and_leaves_the_last_good_rules(
     file = tmp_path / "rules.json"
     file.write_bytes(rules())
     async with running(refresher(statsig(bootstrap=file, offline=True))) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
         file.write_bytes(rules(2)[:-9])
         await until(lambda: made.health().last_error)
         assert passes(made)
@@ -115,7 +115,7 @@ async def test_a_file_that_breaks_is_told_once_and_leaves_the_last_good_rules(
 async def test_a_file_that_comes_later_is_taken_then(tmp_path: Path) -> None:
     file = tmp_path / "rules.json"
     async with running(refresher(statsig(bootstrap=file, offline=True))) as made:
-        assert not await made.ready(5)
+        assert not await made.wait_ready(5)
         assert made.health().last_error == "file cannot be read: FileNotFoundError"
         file.write_bytes(rules())
 
@@ -126,7 +126,7 @@ async def test_a_file_that_was_away_and_is_back_unchanged_is_well_again(tmp_path
     file, away = tmp_path / "rules.json", tmp_path / "away.json"
     file.write_bytes(rules())
     async with running(refresher(statsig(bootstrap=file, offline=True))) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
         file.rename(away)
         await until(lambda: made.health().last_error)
         away.rename(file)
@@ -139,11 +139,11 @@ async def test_a_file_that_was_away_and_is_back_unchanged_is_well_again(tmp_path
 async def test_a_restart_during_an_outage_answers_from_the_cache(vendor: Vendor, tmp_path: Path) -> None:
     async with running(refresher(statsig(vendor, cache=FileCache(tmp_path)))) as before:
         await until(lambda: list(tmp_path.glob("rules-*")))
-        assert await before.ready(5)
+        assert await before.wait_ready(5)
 
     vendor.script = [503] * 10_000
     async with running(refresher(statsig(vendor, cache=FileCache(tmp_path)))) as after:
-        assert await after.ready(5)
+        assert await after.wait_ready(5)
 
         assert passes(after)
         assert after.rules.reason(after.rules.gate(ADA, "gate")) == "Adapter(DataStore):Recognized"
@@ -156,7 +156,7 @@ async def test_the_cache_answers_while_the_network_is_asked(vendor: Vendor) -> N
     vendor.hold = asyncio.Event()
     vendor.body = rules(4, gate("fresh"))
     async with running(refresher(source)) as made:
-        assert await made.ready(5)
+        assert await made.wait_ready(5)
         assert passes(made, "cached")
         vendor.hold.set()
 
@@ -173,7 +173,7 @@ async def test_the_cache_never_replaces_rules(vendor: Vendor) -> None:
             return rules(99, gate("cached"))
 
     async with running(refresher(statsig(vendor, cache=Slow()))) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
         go_on.set()
         await until(lambda: len(vendor.asked) > 3)
 
@@ -185,7 +185,7 @@ async def test_with_rules_that_were_given_the_cache_is_not_read() -> None:
     source = statsig(bootstrap=rules(), cache=cache, offline=True)
     await cache.save(source.cache_key, rules(99, gate("cached")))
     async with running(refresher(source)) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
 
         assert passes(made)
 
@@ -197,7 +197,7 @@ async def test_a_cache_that_raises_a_cancellation_of_its_own_harms_nothing(vendo
 
     vendor.body = rules(1, gate("first"))
     async with running(refresher(statsig(vendor, cache=Cancelled()))) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
         vendor.body = rules(2, gate("second"))
 
         await until(lambda: passes(made, "second"))
@@ -212,7 +212,7 @@ async def test_a_watcher_that_raises_a_cancellation_harms_nothing(vendor: Vendor
     made = refresher(statsig(vendor))
     made.subscribe(watch)
     async with running(made):
-        await made.ready(5)
+        await made.wait_ready(5)
         vendor.body = rules(2, gate("second"))
 
         await until(lambda: passes(made, "second"))
@@ -252,7 +252,7 @@ async def test_junk_in_the_cache_is_a_failure_of_it(vendor: Vendor) -> None:
     source = statsig(cache=cache, offline=True)
     await cache.save(source.cache_key, b"junk")
     async with running(refresher(source)) as made:
-        assert not await made.ready(5)
+        assert not await made.wait_ready(5)
 
     assert made.health().cache_failures == 1
 
@@ -266,7 +266,7 @@ async def test_a_cache_that_gives_no_bytes_is_told_what_it_must_give(
             return kind(rules(1, gate("kept")))
 
     async with running(refresher(statsig(cache=Other(), offline=True))) as made:
-        assert not await made.ready(5)
+        assert not await made.wait_ready(5)
 
     assert made.health().cache_failures == 1
     assert "`load` gives bytes or None, not " in caplog.text
@@ -284,7 +284,7 @@ async def test_without_any_source_nobody_waits(source: Statsig) -> None:
     made = Refresher(source)
     task = asyncio.create_task(made.run(Nobody()))  # type: ignore[arg-type] # it is not to be used
 
-    assert not await made.ready(5)
+    assert not await made.wait_ready(5)
     assert made.health().source == "NoValues"
     task.cancel()
     await asyncio.wait([task])
@@ -296,12 +296,12 @@ def test_the_intervals_are_those_of_the_settings() -> None:
     assert (made.polling.interval, made.lists.polling.interval) == (30, 90)
 
 
-# --- surroundings -------------------------------------------------------------------------------------------------
+# --- shared_context -------------------------------------------------------------------------------------------------
 
 
 async def test_overrides_hold_at_once_and_for_later_rules(vendor: Vendor) -> None:
     async with running(refresher(statsig(vendor))) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
         made.use_overrides(Overrides().set("gate", "gate", value=False))
         assert not passes(made)
         vendor.body = rules(2, gate("gate"), gate("new"))
@@ -341,7 +341,7 @@ async def test_the_environment_is_that_of_the_settings(source: dict[str, str], e
     body = conditional("environment_field", "tier", ["staging"])
     made = refresher(Statsig("secret-key", offline=True, rules=Rules(bootstrap=body), **source))
     async with running(made):
-        await made.ready(5)
+        await made.wait_ready(5)
 
     assert passes(made) is expected
 
@@ -349,7 +349,7 @@ async def test_the_environment_is_that_of_the_settings(source: dict[str, str], e
 async def test_custom_fields_of_every_user_are_those_of_the_settings() -> None:
     body = conditional("user_field", "plan", ["pro"])
     async with running(refresher(statsig(offline=True, bootstrap=body, global_custom={"plan": "pro"}))) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
 
     assert passes(made)
 
@@ -357,7 +357,7 @@ async def test_custom_fields_of_every_user_are_those_of_the_settings() -> None:
 async def test_the_country_table_is_there_before_rules_that_ask_for_it() -> None:
     body = conditional("ip_based", "country", ["NL"])
     async with running(refresher(statsig(offline=True, bootstrap=body))) as made:
-        await made.ready(5)
+        await made.wait_ready(5)
 
         assert made._countries._complete
         assert not passes(made)

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from asyncsdk._refresh import Refresher
-from asyncsdk._refresh.polling import Pace
+from asyncsdk._refresh.polling import CooperativeRunner
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk.vendors._base import Request, Response
@@ -57,7 +57,7 @@ async def test_every_answer_comes_from_one_whole_version() -> None:
             look()
 
     task = asyncio.create_task(made.run(versions))
-    await made.ready(5)
+    await made.wait_ready(5)
     thread = threading.Thread(target=look_from_a_thread)
     thread.start()
     while versions.given < SWAPS:
@@ -161,7 +161,7 @@ async def test_small_work_takes_no_turn() -> None:
         yield
         return "done"
 
-    paces = [Pace() for _ in range(20)]  # a busy machine may stop one of them in the middle
+    paces = [CooperativeRunner() for _ in range(20)]  # a busy machine may stop one of them in the middle
     for pace in paces:
         assert await pace.finish(steps()) == "done"
 
@@ -179,7 +179,7 @@ async def test_a_bug_costs_an_attempt_and_no_rules() -> None:
     with pytest.raises(ExceptionGroup):
         await made.run(Buggy())
     async with running(made):
-        assert await made.ready(5)
+        assert await made.wait_ready(5)
 
 
 async def test_being_cancelled_in_the_middle_changes_nothing() -> None:

@@ -7,7 +7,7 @@ import orjson
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.linker import SECTIONS
 from asyncsdk._rules.language.country import Countries
-from asyncsdk._rules.language.shared_context import Surroundings
+from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.loading import load_now
 from asyncsdk._rules.ruleset import Ruleset
 
@@ -27,9 +27,9 @@ _WIRE = {
 _COUNTRIES = Countries()
 
 
-def around(**options: Any) -> Surroundings:
+def around(**options: Any) -> SharedContext:
     usual = {"clock": lambda: NOW_MS, "random": lambda: 0.5, "country": _COUNTRIES.find}
-    return Surroundings(**{**usual, **options})
+    return SharedContext(**{**usual, **options})
 
 
 def user(fields: Json) -> User:
@@ -144,8 +144,8 @@ def _intern(table: Json, one: Any) -> str:
     return key
 
 
-def loaded(body: bytes, surroundings: Surroundings | None = None, **options: Any) -> Ruleset:
-    found = load_now(body, surroundings or around(), **options)
+def loaded(body: bytes, shared_context: SharedContext | None = None, **options: Any) -> Ruleset:
+    found = load_now(body, shared_context or around(), **options)
     assert found is not None
     return found
 

@@ -46,7 +46,7 @@ _JUNK: tuple[Any, ...] = (
     [LONG] * 20,
 )
 # Far more than any lookup in `WORLD` takes, also if a list is forty times as long; far less than one that multiplies.
-_MOST_STEPS = 1_000_000
+_MAX_STEPS = 1_000_000
 PEOPLE = [
     user({"userID": "u", "custom": {"plan": "x", "level": 3}, "ip": "1.2.3.4", "userAgent": "axios/1"}),
     user(
@@ -88,7 +88,7 @@ def use(body: bytes) -> None:
             ("layer", "layer_configs"),
         ):
             for name in list(rules.names(section)):
-                steps(partial(rules.lookup, kind, one, name), _MOST_STEPS)  # type: ignore[arg-type]
+                steps(partial(rules.lookup, kind, one, name), _MAX_STEPS)  # type: ignore[arg-type]
                 rules.reason(rules.lookup(kind, one, name))  # type: ignore[arg-type]
                 explain(rules, kind, one, name).render()  # type: ignore[arg-type]
         parameter(rules, one, "store", "a")

@@ -207,11 +207,11 @@ def test_an_unchanged_body_is_the_same_ruleset() -> None:
     first = loaded(body)
 
     assert load_now(bytes(bytearray(body)), around(), previous=first) is first
-    assert load_now(body + b" ", first.surroundings, previous=first) is not first
+    assert load_now(body + b" ", first.shared_context, previous=first) is not first
 
 
 def test_what_did_not_change_keeps_its_program() -> None:
-    surroundings = around()
+    shared_context = around()
     gates = {
         "same": gate(rule("r", [PUBLIC])),
         "base": gate(rule("r", [PUBLIC])),
@@ -219,11 +219,11 @@ def test_what_did_not_change_keeps_its_program() -> None:
         "cycle": gate(rule("r", [passes("cycle")])),
     }
     layers = {"l": layer(rule("r", [PUBLIC], configDelegate="e"))}
-    first = loaded(ruleset(gates, {"e": experiment()}, layers), surroundings)
+    first = loaded(ruleset(gates, {"e": experiment()}, layers), shared_context)
     compile_all(first)
     changed = {**gates, "base": gate(rule("r2", [PUBLIC]))}
 
-    second = loaded(ruleset(changed, {"e": experiment()}, layers), surroundings, previous=first)
+    second = loaded(ruleset(changed, {"e": experiment()}, layers), shared_context, previous=first)
 
     assert {name: second.gates.get(name) is first.gates[name] for name in gates} == {
         "same": True,
@@ -236,21 +236,21 @@ def test_what_did_not_change_keeps_its_program() -> None:
 
 
 def test_a_changed_condition_changes_what_uses_it() -> None:
-    surroundings = around()
-    first = loaded(ruleset({"g": gate(rule("r", [PUBLIC]))}), surroundings)
+    shared_context = around()
+    first = loaded(ruleset({"g": gate(rule("r", [PUBLIC]))}), shared_context)
     assert first.gate(ADA, "g").value is True
 
-    second = loaded(ruleset({"g": gate(rule("r", [NOBODY]))}), surroundings, previous=first)
+    second = loaded(ruleset({"g": gate(rule("r", [NOBODY]))}), shared_context, previous=first)
 
     assert second.gate(ADA, "g").value is False
 
 
 def test_an_added_gate_changes_what_missed_it() -> None:
-    surroundings, looks = around(), gate(rule("r", [passes("new")]))
-    first = loaded(ruleset({"looks": looks}), surroundings)
+    shared_context, looks = around(), gate(rule("r", [passes("new")]))
+    first = loaded(ruleset({"looks": looks}), shared_context)
     assert first.gate(ADA, "looks").value is False
 
-    second = loaded(ruleset({"looks": looks, "new": gate(rule("r", [PUBLIC]))}), surroundings, previous=first)
+    second = loaded(ruleset({"looks": looks, "new": gate(rule("r", [PUBLIC]))}), shared_context, previous=first)
 
     assert second.gate(ADA, "looks").value is True
 
@@ -277,11 +277,11 @@ def test_other_surroundings_compile_anew() -> None:
 
 
 def test_keeping_many_programs_is_sliced() -> None:
-    surroundings, gates = around(), {f"g{number}": gate() for number in range(120)}
-    first = loaded(ruleset(gates), surroundings)
+    shared_context, gates = around(), {f"g{number}": gate() for number in range(120)}
+    first = loaded(ruleset(gates), shared_context)
     compile_all(first)
 
-    assert len(list(loaded(ruleset(gates), surroundings).keep(first))) == 2
+    assert len(list(loaded(ruleset(gates), shared_context).keep(first))) == 2
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from asyncsdk._model.users import User
 from asyncsdk._rules import public_results as views
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.explain import explain
-from asyncsdk._rules.exposures import USUAL, Recent, exposure_of, layer_exposure
+from asyncsdk._rules.exposure_window import USUAL, ExposureWindow
+from asyncsdk._rules.exposures import exposure_of, layer_exposure
 from asyncsdk._rules.language.buckets import djb2
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.loading import load_now
@@ -160,7 +161,7 @@ def test_an_exposure_is_made_once_per_ruleset() -> None:
     body = ruleset(GATES)
     first = loaded(body)
     found = first.gate(ADA, "g")
-    second = load_now(body + b" ", first.surroundings, previous=first, source="Bootstrap")
+    second = load_now(body + b" ", first.shared_context, previous=first, source="Bootstrap")
     assert second is not None
 
     assert exposure_of(first, found) is exposure_of(first, found)
@@ -172,7 +173,7 @@ def test_an_exposure_is_made_once_per_ruleset() -> None:
 
 
 def test_the_same_exposure_is_new_once_per_window() -> None:
-    rules, recent = project(), Recent()
+    rules, recent = project(), ExposureWindow()
     found = rules.gate(ADA, "g")
 
     first = [recent.is_new(ADA, found), recent.is_new(User("ada"), found), recent.is_new(User("bob"), found)]
@@ -182,7 +183,7 @@ def test_the_same_exposure_is_new_once_per_window() -> None:
 
 
 def test_a_manual_exposure_is_no_repetition() -> None:
-    found, recent = project().gate(ADA, "g"), Recent()
+    found, recent = project().gate(ADA, "g"), ExposureWindow()
 
     assert [
         recent.is_new(ADA, found),
@@ -192,7 +193,7 @@ def test_a_manual_exposure_is_no_repetition() -> None:
 
 
 def test_other_ids_outcomes_and_parameters_are_other_exposures() -> None:
-    rules, recent = project(), Recent()
+    rules, recent = project(), ExposureWindow()
     found = rules.layer(ADA, "l")
 
     assert recent.is_new_of(ADA, found, ("p", False))
@@ -204,7 +205,7 @@ def test_other_ids_outcomes_and_parameters_are_other_exposures() -> None:
 def test_what_was_looked_at_on_the_way_makes_no_other_exposure() -> None:
     asks = gate(rule("r", [passes("country")]), rule("same", [PUBLIC]))
     rules = of_gates(country=gate(rule("nl", [field("country", "any", ["NL"])]), rule("be", [NOBODY])), g=asks)
-    recent = Recent()
+    recent = ExposureWindow()
 
     one, other = rules.gate(User("ada", country="NL"), "g"), rules.gate(User("ada", country="NL"), "g")
 
@@ -212,13 +213,13 @@ def test_what_was_looked_at_on_the_way_makes_no_other_exposure() -> None:
 
 
 def test_unknown_names_are_not_merged() -> None:
-    rules, recent = project(), Recent()
+    rules, recent = project(), ExposureWindow()
 
     assert [recent.is_new(ADA, rules.gate(ADA, name)) for name in ("x", "y", "x")] == [True, True, False]
 
 
 def test_an_exposure_that_could_not_be_queued_is_new_again() -> None:
-    rules, recent = project(), Recent()
+    rules, recent = project(), ExposureWindow()
     found = rules.gate(ADA, "g")
     recent.unsee(ADA, found, USUAL)
 
@@ -229,7 +230,7 @@ def test_an_exposure_that_could_not_be_queued_is_new_again() -> None:
 
 
 def test_an_id_that_is_no_key_is_new_each_time() -> None:
-    found, recent, odd = project().gate(ADA, "g"), Recent(), User(["ada"])  # type: ignore[arg-type] # that is the test
+    found, recent, odd = project().gate(ADA, "g"), ExposureWindow(), User(["ada"])  # type: ignore[arg-type] # that is the test
 
     recent.unsee(odd, found, USUAL)
 
@@ -239,7 +240,7 @@ def test_an_id_that_is_no_key_is_new_each_time() -> None:
 
 
 def test_a_full_window_starts_anew() -> None:
-    found, recent = project().gate(ADA, "g"), Recent(most=2)
+    found, recent = project().gate(ADA, "g"), ExposureWindow(most=2)
 
     assert recent.is_new(ADA, found)
     recent.grow(1)
@@ -251,7 +252,7 @@ def test_a_full_window_starts_anew() -> None:
 def sampled(mode: str, user: User, **spec: Any) -> list[Any]:
     gates = {"g": gate(rule("r", [PUBLIC], samplingRate=10), **spec)}
     rules = loaded(ruleset(gates, sdk_configs={"sampling_mode": mode}))
-    recent, found = Recent(), rules.gate(user, "g")
+    recent, found = ExposureWindow(), rules.gate(user, "g")
     return [recent.sample(rules, User(str(number)), found) for number in range(500)]
 
 
@@ -266,7 +267,7 @@ def test_sampling_keeps_the_first_and_some_of_the_rest() -> None:
 
 def test_sampling_tells_visitors_apart() -> None:
     gates = {"g": gate(rule("r", [PUBLIC], samplingRate=10))}
-    rules, recent = loaded(ruleset(gates, sdk_configs={"sampling_mode": "on"})), Recent()
+    rules, recent = loaded(ruleset(gates, sdk_configs={"sampling_mode": "on"})), ExposureWindow()
     found = rules.gate(ADA, "g")
     recent.sample(rules, ADA, found)
 
@@ -289,7 +290,7 @@ def test_without_a_mode_or_when_all_are_forwarded_nothing_is_sampled(mode: str, 
 def test_default_rules_have_a_rate_of_their_own() -> None:
     gates = {"g": gate(), "plain": gate(rule("r", [PUBLIC]))}
     rules = loaded(ruleset(gates, sdk_configs={"sampling_mode": "on", "special_case_sampling_rate": 5}))
-    recent = Recent()
+    recent = ExposureWindow()
 
     kept = [recent.sample(rules, User(str(number)), rules.gate(ADA, "g")) is not None for number in range(200)]
 

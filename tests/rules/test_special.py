@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.language.overrides import Group, Overrides
+from asyncsdk._rules.language.overrides import GroupOverride, Overrides
 from asyncsdk._rules.parameters import parameter
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.sticky import Assigned, Enforced, assign, storage_key, storage_keys
@@ -282,7 +282,7 @@ def test_a_bandit_with_an_endless_gate_ends() -> None:
 def overridden(overrides: Overrides) -> Ruleset:
     gates = {**GATES, "looks": gate(rule("r", [passes("g")]))}
     rules = loaded(ruleset(gates, {"e": TEST}, {"l": layer(rule("a", [PUBLIC], configDelegate="e"))}))
-    return rules.under(attrs.evolve(rules.surroundings, overrides=overrides))
+    return rules.under(attrs.evolve(rules.shared_context, overrides=overrides))
 
 
 def test_an_override_answers_instead_of_the_rules() -> None:
@@ -328,13 +328,15 @@ def test_an_override_for_one_id_leaves_the_others_to_the_rules() -> None:
 
 
 def test_an_override_by_group_takes_the_groups_value() -> None:
-    found = overridden(Overrides().set("experiment", "e", Group("Test"))).experiment(ADA, "e")
+    found = overridden(Overrides().set("experiment", "e", GroupOverride("Test"))).experiment(ADA, "e")
 
     assert (found.value, found.rule_id, found.group_name) == ({"p": 1}, "override", "Test")
 
 
 def test_an_override_by_an_unknown_group_is_ignored() -> None:
-    rules = overridden(Overrides().set("experiment", "e", Group("x")).set("experiment", "no", Group("x")))
+    rules = overridden(
+        Overrides().set("experiment", "e", GroupOverride("x")).set("experiment", "no", GroupOverride("x"))
+    )
 
     assert (rules.experiment(ADA, "e").rule_id, rules.experiment(ADA, "no").outcome) == ("er", "Unrecognized")
 
@@ -350,7 +352,7 @@ def test_overrides_can_be_taken_back() -> None:
 
 def test_an_endless_gate_may_hold_overridden_names() -> None:
     rules = loaded(ruleset({"a": gate(rule("r", [passes("b")])), "b": gate(rule("r", [passes("a")]))}))
-    rules = rules.under(attrs.evolve(rules.surroundings, overrides=Overrides().set("gate", "a", True, "ada")))
+    rules = rules.under(attrs.evolve(rules.shared_context, overrides=Overrides().set("gate", "a", True, "ada")))
 
     assert rules.gate(ADA, "b").value is True
     assert rules.gate(User("bob"), "b").outcome.endswith("Depth Exceeded")
@@ -616,6 +618,6 @@ def test_an_unknown_or_broken_store_has_no_values() -> None:
 
 def test_a_store_may_be_overridden() -> None:
     rules = of_gates()
-    rules = rules.under(attrs.evolve(rules.surroundings, overrides=Overrides().set("parameter_store", "s", {"x": 1})))
+    rules = rules.under(attrs.evolve(rules.shared_context, overrides=Overrides().set("parameter_store", "s", {"x": 1})))
 
     assert parameter(rules, ADA, "s", "x").value == 1

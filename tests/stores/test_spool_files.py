@@ -366,7 +366,7 @@ def test_nothing_is_added_without_ballast(tmp_path: Path, monkeypatch: pytest.Mo
 
     with pytest.raises(SpoolError, match="disk full"):
         process.keep(block("b"))
-    monkeypatch.setattr(opened.Opened, "shrink", lambda _: ballast.rmdir())
+    monkeypatch.setattr(opened.OpenFile, "shrink", lambda _: ballast.rmdir())
     assert process.keep(block("c")).rows == [2]
 
 

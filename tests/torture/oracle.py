@@ -70,7 +70,7 @@ class Accounts:
     kills: int = 0
     promised: set[str] = attrs.field(factory=set)
     vendors: dict[str, Vendor] = attrs.field(factory=lambda: {name: Vendor() for name in VENDORS})
-    ambiguous: int = 0
+    lost_replies: int = 0
     requests: int = 0
     seconds: float = 0.0
     left: list[str] = attrs.field(factory=list)
@@ -86,7 +86,7 @@ class Accounts:
     @property
     def bound(self) -> int:
         """Most copies that there may be of one vendor's: of what was under way at a kill, and of lost replies."""
-        return (self.kills * LIMITS.in_flight + self.ambiguous) * LIMITS.events + self.kills * 2000
+        return (self.kills * LIMITS.max_in_flight + self.lost_replies) * LIMITS.max_events + self.kills * 2000
 
     @property
     def is_well(self) -> bool:
@@ -216,7 +216,7 @@ class Oracle:
                 self.accounts.vendors[event.vendor].take(event.name, _plain(event.body))
         for request in server.requests:
             self.accounts.requests += 1
-            self.accounts.ambiguous += bool(request.fault)
+            self.accounts.lost_replies += bool(request.fault)
         server.reset()
         for vendor in () if self._is_calm else VENDORS:
             server.script(vendor, *self._chance.choices(_STEPS, k=200))

@@ -33,7 +33,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 async def test_a_full_disk_is_drained_and_filled_again_twenty_times(small_disk: Path, keep_free: int) -> None:
     spool = SqliteSpool(small_disk / "spool", keep_free=keep_free)
     async with DevServer(keep=10) as server:
-        client = Client(amplitude(server, quick(queued_events=500)), spool=spool)
+        client = Client(amplitude(server, quick(max_queued_events=500)), spool=spool)
         async with client:
             for _ in range(20):
                 server.fault(None, Fault(503))

@@ -15,7 +15,7 @@ from itertools import count
 from asyncsdk import Amplitude, Client, Limits, RudderStack, Statsig
 from asyncsdk.stores import SqliteSpool
 
-LIMITS = Limits(events=50, linger=0.02, retry_first=0.02, retry_most=0.2, timeout=2.0, queued_events=2000)
+LIMITS = Limits(max_events=50, linger=0.02, retry_initial=0.02, retry_max=0.2, timeout=2.0, max_queued_events=2000)
 
 
 def make_client(url: str, folder: str) -> Client:

@@ -13,7 +13,6 @@ import attrs
 from asyncsdk import (
     Alias,
     Amplitude,
-    Answer,
     AssignmentsHealth,
     AsyncSDKError,
     Client,
@@ -26,7 +25,6 @@ from asyncsdk import (
     Details,
     DynamicConfig,
     Event,
-    Exchange,
     Experiment,
     Explanation,
     FeatureGate,
@@ -41,6 +39,7 @@ from asyncsdk import (
     Layer,
     Limits,
     LogEvent,
+    LookupResult,
     Middleware,
     Next,
     Page,
@@ -51,6 +50,7 @@ from asyncsdk import (
     RawEvent,
     Receipt,
     Report,
+    RequestInfo,
     Revenue,
     RudderStack,
     Rules,
@@ -58,13 +58,15 @@ from asyncsdk import (
     RulesHealth,
     Screen,
     SpoolHealth,
+    SpoolLike,
     StartError,
     StartReport,
     Statsig,
     Track,
     User,
+    UserLike,
     WrongEventLoopError,
-    edit,
+    map_events,
     redact,
     sample,
 )
@@ -85,7 +87,7 @@ destinations: list[Destination] = [
     ),
     Statsig("secret-...", rules=None, name="events only"),
     Statsig("secret-...", rules=Rules(poll_interval=30, id_lists=True, cache=MemoryCache(), global_custom={"a": 1})),
-    RudderStack("write-key", "https://plane.example.com", limits=Limits(events=50, linger=0.5), overflow="wait"),
+    RudderStack("write-key", "https://plane.example.com", limits=Limits(max_events=50, linger=0.5), overflow="wait"),
     Amplitude("api-key", zone="EU", plan=Plan(branch="main"), ingestion_metadata=IngestionMetadata()),
 ]
 client = Client(*destinations, on_delivery=heard, drain_on_sigterm=True, start_timeout=2.0, close_timeout=2.0)
@@ -111,7 +113,7 @@ User("ada", "ada@example.com")  # type: ignore[call-arg]
 
 async def life() -> None:
     assert_type(await client.start(require_ready=True), StartReport)
-    assert_type(await client.ready(timeout=2), bool)
+    assert_type(await client.wait_ready(timeout=2), bool)
     report = assert_type(await client.flush(timeout=2), Report)
     assert_type(report.destinations["Statsig"], DestinationReport)
     assert_type(await client.aclose(timeout=5), Report)
@@ -183,9 +185,9 @@ def about_rules() -> None:
 
     def checked(health: RulesHealth) -> None: ...
 
-    def evaluated(user: User, answer: Answer) -> None: ...
+    def evaluated(user: User, answer: LookupResult) -> None: ...
 
-    def asked(exchange: Exchange) -> None: ...
+    def asked(exchange: RequestInfo) -> None: ...
 
     client.on_ruleset_change(changed).on_rules_health(checked).on_evaluation(evaluated).on_request(asked)
 
@@ -251,7 +253,13 @@ def count(payload: Payload, next: Next) -> Awaitable[None] | None:
     return next(payload) if not payload.extra.get("internal") else None
 
 
-ready_made: list[Middleware] = [stamp, count, redact("password"), sample(0.1, salt="a"), edit(lambda event: event)]
+ready_made: list[Middleware] = [
+    stamp,
+    count,
+    redact("password"),
+    sample(0.1, salt="a"),
+    map_events(lambda event: event),
+]
 client.add_middleware(stamp).add_middleware(count).add_middleware(redact("password", replacement="-"))
 client.add_middleware(lambda payload: None)  # type: ignore[misc,arg-type]
 
@@ -273,3 +281,14 @@ async def local() -> None:
         dev.script("rudderstack", 503, Fault(delay=0.1))
         [event] = await dev.received("rudderstack", 1)
         assert_type(event.name, str)
+
+
+# --- what functions of one's own take ---------------------------------------------------------------------------
+
+
+def service(spool: SpoolLike = None) -> Client:
+    return Client(Statsig("secret-..."), spool=spool)
+
+
+async def is_new_checkout(user: UserLike) -> bool:
+    return await client.check_gate(user, "new_checkout")

@@ -30,11 +30,11 @@ async def load_user(request: web.Request) -> User | None:
 
 
 async def aiohttp_handler(request: web.Request) -> web.Response:
-    assert_type(on_aiohttp.client(request), Client)
-    assert_type(on_aiohttp.flags(request), Flags)
-    assert_type(on_aiohttp.user(request), User)
+    assert_type(on_aiohttp.get_client(request), Client)
+    assert_type(on_aiohttp.get_flags(request), Flags)
+    assert_type(on_aiohttp.get_user(request), User)
     assert_type(request.app[on_aiohttp.CLIENT], Client)
-    return web.json_response(on_aiohttp.flags(request).get_config("prices").get_number("lamp", 39.0))
+    return web.json_response(on_aiohttp.get_flags(request).get_config("prices").get_number("lamp", 39.0))
 
 
 app = web.Application()
@@ -55,14 +55,14 @@ def user_of(connection: HTTPConnection) -> str | None:
 
 
 async def starlette_endpoint(request: Request) -> Response:
-    assert_type(on_starlette.client(request), Client)
-    assert_type(on_starlette.flags(request), Flags)
-    assert_type(on_starlette.user(request), User)
-    return JSONResponse(on_starlette.flags(request).check_gate("new_checkout"))
+    assert_type(on_starlette.get_client(request), Client)
+    assert_type(on_starlette.get_flags(request), Flags)
+    assert_type(on_starlette.get_user(request), User)
+    return JSONResponse(on_starlette.get_flags(request).check_gate("new_checkout"))
 
 
 async def starlette_socket(socket: WebSocket) -> None:
-    assert_type(on_starlette.flags(socket), Flags)
+    assert_type(on_starlette.get_flags(socket), Flags)
 
 
 @asynccontextmanager
@@ -98,14 +98,14 @@ async def of_fastapi(app: fastapi.FastAPI) -> AsyncIterator[None]:
 
 api = fastapi.FastAPI(lifespan=on_fastapi.lifespan(sdk, of_fastapi))
 api.add_middleware(on_fastapi.FlagsMiddleware, user=user_of)
-ItsFlags = Annotated[Flags, fastapi.Depends(on_fastapi.flags)]
+ItsFlags = Annotated[Flags, fastapi.Depends(on_fastapi.get_flags)]
 
 
 @api.get("/a")
 async def fastapi_handler(
-    flags: Annotated[Flags, fastapi.Depends(on_fastapi.flags)],
-    client: Annotated[Client, fastapi.Depends(on_fastapi.client)],
-    user: Annotated[User, fastapi.Depends(on_fastapi.user)],
+    flags: Annotated[Flags, fastapi.Depends(on_fastapi.get_flags)],
+    client: Annotated[Client, fastapi.Depends(on_fastapi.get_client)],
+    user: Annotated[User, fastapi.Depends(on_fastapi.get_user)],
 ) -> bool:
     assert_type(flags, Flags)
     assert_type(client, Client)

@@ -375,10 +375,13 @@ def test_bodies_are_compressed_towards_amplitude_but_not_towards_a_proxy(
         ({"min_id_length": "5"}, "`min_id_length` must be a whole number above 0"),
         ({"min_id_length": True}, "`min_id_length` must be a whole number above 0"),
         ({"group_type": ""}, "Amplitude needs a `group_type` that is text and not blank"),
-        ({"limits": Limits(events=2001)}, "Amplitude takes 2000 events and 990000 bytes a request on /2/httpapi"),
-        ({"limits": Limits(bytes=1_000_000)}, "Amplitude takes 2000 events and 990000 bytes a request on /2/httpapi"),
+        ({"limits": Limits(max_events=2001)}, "Amplitude takes 2000 events and 990000 bytes a request on /2/httpapi"),
         (
-            {"limits": Limits(bytes=20_000_000), "use_batch": True},
+            {"limits": Limits(max_bytes=1_000_000)},
+            "Amplitude takes 2000 events and 990000 bytes a request on /2/httpapi",
+        ),
+        (
+            {"limits": Limits(max_bytes=20_000_000), "use_batch": True},
             "Amplitude takes 2000 events and 19990000 bytes a request on /batch",
         ),
     ],

@@ -117,8 +117,8 @@ def test_statsig_s_path_is_appended_where_there_is_none(url: str, address: str) 
     assert Statsig("secret-key", log_event_url=url).frame([b"{"], NOW_MS).url == address
 
 
-COUNTS = ("events", "bytes", "in_flight", "queued_events", "queued_bytes")
-SECONDS = ("deadline", "timeout", "retry_first", "retry_most", "probe_every")
+COUNTS = ("max_events", "max_bytes", "max_in_flight", "max_queued_events", "max_queued_bytes")
+SECONDS = ("deadline", "timeout", "retry_initial", "retry_max", "probe_interval")
 
 
 @pytest.mark.parametrize("field", COUNTS)
@@ -157,17 +157,17 @@ def test_limits_are_limits(kind: type, limits: Any) -> None:
 
 
 def test_rudderstack_takes_no_larger_requests_than_its_gateway() -> None:
-    assert RudderStack("key", "https://plane", limits=Limits(bytes=4_000_000)).limits.bytes == 4_000_000
+    assert RudderStack("key", "https://plane", limits=Limits(max_bytes=4_000_000)).limits.max_bytes == 4_000_000
     with pytest.raises(ConfigurationError, match="RudderStack takes 4000000 bytes"):
-        RudderStack("key", "https://plane", limits=Limits(bytes=4_000_001))
+        RudderStack("key", "https://plane", limits=Limits(max_bytes=4_000_001))
 
 
 def test_other_limits_leave_a_vendor_s_own_number_of_events_alone() -> None:
     limits = Limits(linger=0.2)
 
-    assert (limits.events, Amplitude("key", limits=limits).limits.events) == (100, 100)
-    assert Statsig("secret-key", limits=limits).limits == Limits(events=2000, linger=0.2)
-    assert Statsig("secret-key", limits=Limits(events=7)).limits.events == 7
+    assert (limits.max_events, Amplitude("key", limits=limits).limits.max_events) == (100, 100)
+    assert Statsig("secret-key", limits=limits).limits == Limits(max_events=2000, linger=0.2)
+    assert Statsig("secret-key", limits=Limits(max_events=7)).limits.max_events == 7
 
 
 @pytest.mark.parametrize("seconds", [0.5, math.inf, math.nan, True, "10"])

@@ -306,7 +306,7 @@ CUSTOM = b'{"time":1,"eventName":"bought","user":{}'
 
 @pytest.mark.parametrize("error", ["timeout", "connection lost"])
 def test_events_that_may_have_arrived_are_given_up_if_told_to(error: str) -> None:
-    verdict = Statsig("secret-key", ambiguous="drop").judge(Response(0, error=error), [CUSTOM, EXPOSURE, CUSTOM])
+    verdict = Statsig("secret-key", on_lost_reply="drop").judge(Response(0, error=error), [CUSTOM, EXPOSURE, CUSTOM])
 
     assert verdict.reject == dict.fromkeys([0, 2], f"may have arrived: {error}")
     assert (list(verdict.retry), verdict.unwell) == ([1], True)
@@ -316,7 +316,7 @@ def test_events_that_may_have_arrived_are_given_up_if_told_to(error: str) -> Non
     "answer", [Response(0, error="connection refused"), Response(503), Response(0, error="name not found")]
 )
 def test_events_that_cannot_have_arrived_are_sent_again(answer: Response) -> None:
-    verdict = Statsig("secret-key", ambiguous="drop").judge(answer, [CUSTOM, EXPOSURE])
+    verdict = Statsig("secret-key", on_lost_reply="drop").judge(answer, [CUSTOM, EXPOSURE])
 
     assert (list(verdict.retry), verdict.reject) == ([0, 1], {})
 
@@ -328,5 +328,5 @@ def test_events_that_may_have_arrived_are_sent_again_otherwise() -> None:
 
 
 def test_another_word_for_it_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="ambiguous"):
-        Statsig("secret-key", ambiguous="maybe")  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="on_lost_reply"):
+        Statsig("secret-key", on_lost_reply="maybe")  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from asyncsdk.errors import ConfigurationError
 from asyncsdk.stores.memory import MemoryCache
 from asyncsdk.vendors._base import ListFile, Refusal, Response, RulesSource
 from asyncsdk.vendors.statsig import Rules, Statsig
-from asyncsdk.vendors.statsig.ruleset import Answer, read
+from asyncsdk.vendors.statsig.ruleset import RulesAnswer, read
 
 NOW = 1_700_000_000_000
 STATSIG = Statsig("secret-key", session_id="session-1")
@@ -117,20 +117,20 @@ def test_the_cache_is_told_no_key_and_shares_the_name_with_statsigs_own_packages
 @pytest.mark.parametrize(
     ("response", "answer"),
     [
-        (Response(200, body=b"{}"), Answer(b"{}")),
-        (Response(206, body=b"x"), Answer(b"x")),
-        (Response(200), Answer()),
-        (Response(204), Answer()),
-        (Response(304, body=b"x"), Answer()),
-        (Response(503), Answer(reason="status 503")),
-        (Response(500, {"retry-after": "7"}), Answer(reason="status 500", retry_after=7)),
-        (Response(429, {"retry-after": "7"}), Answer(reason="status 429", soon=False, retry_after=7)),
-        (Response(0, error="timeout"), Answer(reason="timeout")),
-        (Response(0, error="certificate"), Answer(reason="certificate", soon=False)),
-        (Response(0), Answer(reason="no answer")),
+        (Response(200, body=b"{}"), RulesAnswer(b"{}")),
+        (Response(206, body=b"x"), RulesAnswer(b"x")),
+        (Response(200), RulesAnswer()),
+        (Response(204), RulesAnswer()),
+        (Response(304, body=b"x"), RulesAnswer()),
+        (Response(503), RulesAnswer(reason="status 503")),
+        (Response(500, {"retry-after": "7"}), RulesAnswer(reason="status 500", retry_after=7)),
+        (Response(429, {"retry-after": "7"}), RulesAnswer(reason="status 429", soon=False, retry_after=7)),
+        (Response(0, error="timeout"), RulesAnswer(reason="timeout")),
+        (Response(0, error="certificate"), RulesAnswer(reason="certificate", soon=False)),
+        (Response(0), RulesAnswer(reason="no answer")),
     ],
 )
-def test_an_answer_has_rules_or_nothing_new_or_a_reason(response: Response, answer: Answer) -> None:
+def test_an_answer_has_rules_or_nothing_new_or_a_reason(response: Response, answer: RulesAnswer) -> None:
     assert read(response) == answer
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from asyncsdk._model.amplitude import Identify
 from asyncsdk._model.events import Event, IdentifyEvent, Track
-from asyncsdk._model.exposures import Seen
+from asyncsdk._model.exposures import ExposedVariant
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 from asyncsdk.vendors._base import Limits, Refusal, Response, TakesExposures
 from asyncsdk.vendors.statsig import Statsig
@@ -46,7 +46,9 @@ def test_every_kind_of_event_becomes_json_or_a_reason(destination: Any, given_ev
 def test_an_exposure_names_what_was_seen_and_by_whom(destination: Any) -> None:
     if isinstance(destination, TakesExposures):
         assert destination.exposures == "none"  # unless it is asked for
-        chunk = destination.encode(destination.exposure(ADA, Seen("button", "Test", "rule-1")), MESSAGE_ID, NOW_MS)  # type: ignore[attr-defined] # it is a destination
+        chunk = destination.encode(
+            destination.exposure(ADA, ExposedVariant("button", "Test", "rule-1")), MESSAGE_ID, NOW_MS
+        )  # type: ignore[attr-defined] # it is a destination
         assert all(word in chunk for word in (b'"button"', b'"Test"', str(ADA.user_id).encode()))
     else:
         assert isinstance(destination, Statsig)  # which has exposures of its own
@@ -195,11 +197,11 @@ def test_optional_settings_are_given_by_name(kind: type) -> None:
 
 @pytest.mark.parametrize("kind", destination_classes(), ids=lambda kind: kind.__name__)
 def test_settings_can_be_evolved(kind: type) -> None:
-    destination = make(kind, limits=Limits(events=7), name="Second")
+    destination = make(kind, limits=Limits(max_events=7), name="Second")
 
     evolved = attrs.evolve(destination, overflow="wait")
 
-    assert (evolved.name, evolved.limits.events, evolved.overflow) == ("Second", 7, "wait")
+    assert (evolved.name, evolved.limits.max_events, evolved.overflow) == ("Second", 7, "wait")
 
 
 # --- answers ------------------------------------------------------------------------------------------------------

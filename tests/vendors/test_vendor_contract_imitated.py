@@ -7,7 +7,7 @@ from hypothesis import given
 
 from asyncsdk._model.events import Event, check
 from asyncsdk.dev.amplitude import AmplitudeServer
-from asyncsdk.dev.messages import Request as Received
+from asyncsdk.dev.messages import IncomingRequest as Received
 from asyncsdk.dev.rudderstack import RudderStackServer
 from asyncsdk.dev.statsig import StatsigServer
 from asyncsdk.vendors._base import Refusal, Response, Verdict

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import attrs
 
 from asyncsdk._delivery.spool.positions import SpooledRecord, blocks_of
-from asyncsdk._delivery.spool.reader import Feed
+from asyncsdk._delivery.spool.reader import SpoolReader
 
-Parts = Sequence[tuple[Feed, Sequence[SpooledRecord]]]
+Parts = Sequence[tuple[SpoolReader, Sequence[SpooledRecord]]]
 """Blocks to be, and whose they are."""
 
 
 @attrs.define(eq=False, repr=False)
-class Group:
+class CommitGroup:
     """Events that gather while the commit before theirs is under way.
 
     Attributes:
@@ -31,7 +31,7 @@ class Group:
         self.records[number].append(record)
         self.bytes += len(record.chunk)
 
-    def parts(self, feeds: Sequence[Feed]) -> Parts:
+    def parts(self, feeds: Sequence[SpoolReader]) -> Parts:
         """Cut it into blocks."""
         pairs = [(feed, records) for feed, records in zip(feeds, self.records, strict=True) if records]
         return [(feed, part) for feed, records in pairs for part in blocks_of(records)]

@@ -16,7 +16,7 @@ BLOCK_EVENTS, BLOCK_BYTES = 1_000, 256 * 1024
 
 
 @attrs.define(eq=False, repr=False)
-class Place:
+class BlockRef:
     """A block on disk, some of whose records are in memory.
 
     Attributes:
@@ -41,7 +41,7 @@ class SpooledRecord(Record):
         position: Where it stands in that block.
     """
 
-    place: Place | None = None
+    place: BlockRef | None = None
     position: int = 0
 
 
@@ -50,7 +50,7 @@ def spooled(record: Record, event_id: str) -> SpooledRecord:
     return SpooledRecord(record.key, event_id, record.chunk, record.admitted, record.also, record.exposures)
 
 
-def restored(kept: Kept, admitted: float, place: Place, position: int) -> SpooledRecord:
+def restored(kept: Kept, admitted: float, place: BlockRef, position: int) -> SpooledRecord:
     """Make a record of what was read."""
     key, also, event_id, chunk, is_exposure = kept
     return SpooledRecord(key, event_id, chunk, admitted, also, is_exposure, 0, (), None, (), place, position)
@@ -67,12 +67,12 @@ def blocks_of(records: Sequence[SpooledRecord]) -> Iterator[Sequence[SpooledReco
     yield records[start:]
 
 
-class Settlements:
+class PendingAcks:
     """Blocks whose records have met their fates since the last commit."""
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._touched: set[Place] = set()
+        self._touched: set[BlockRef] = set()
 
     def __bool__(self) -> bool:
         return bool(self._touched)
@@ -88,7 +88,7 @@ class Settlements:
     def take(self) -> dict[int, Settled]:
         """Give what was noted, by file, and forget it."""
         touched, self._touched = self._touched, set()
-        by_file: dict[int, list[Place]] = {}
+        by_file: dict[int, list[BlockRef]] = {}
         for place in touched:
             by_file.setdefault(place.file, []).append(place)
         return {
@@ -115,7 +115,7 @@ class Tally:
 
 
 @attrs.define(eq=False, repr=False)
-class Source:
+class BlockRange:
     """A stretch of blocks of one file that a lane has yet to take; or of records that are in memory only.
 
     Attributes:
@@ -147,7 +147,7 @@ class Backlog:
         reading: Whether blocks are being read.
     """
 
-    sources: deque[Source] = attrs.field(factory=deque)
+    sources: deque[BlockRange] = attrs.field(factory=deque)
     reading: bool = False
 
     def __bool__(self) -> bool:
@@ -163,19 +163,19 @@ class Backlog:
         if self.sources and self.sources[-1].file == file and not self.sources[-1].is_foreign:
             self.sources[-1].last = row
         else:
-            self.sources.append(Source(file, row - 1, row))
+            self.sources.append(BlockRange(file, row - 1, row))
         self.sources[-1].tally.add(records)
 
     def join_unkept(self, record: SpooledRecord) -> None:
         """Add a record that could not be put on disk, at the end."""
         if not (self.sources and self.sources[-1].records):
-            self.sources.append(Source(last=0))
+            self.sources.append(BlockRange(last=0))
         self.sources[-1].records.append(record)
         self.sources[-1].tally.add([record])
 
     def inherit(self, file: int) -> None:
         """Add a file of a process that is gone, at the end."""
-        self.sources.append(Source(file))
+        self.sources.append(BlockRange(file))
 
     def took(self, row: int | None) -> Tally:
         """Note the last block that was read of the first source, None when there was none left; give what is lost."""
@@ -187,18 +187,18 @@ class Backlog:
             return source.tally
         return Tally()
 
-    def source_of(self, file: int, row: int) -> Source | None:
+    def source_of(self, file: int, row: int) -> BlockRange | None:
         """Give the stretch in which a block of this process waits to be taken; None when it is in none."""
         found = (s for s in self.sources if s.file == file and s.last is not None and s.after < row <= s.last)
         return next(found, None)
 
 
-def left_in(done: int, count: int) -> Iterator[int]:
+def unsettled(done: int, count: int) -> Iterator[int]:
     """Yield the positions of a block that have no fate yet."""
     return (position for position in range(count) if not done >> position & 1)
 
 
-def some(records: list[SpooledRecord], most: int) -> list[SpooledRecord]:
+def pop_first(records: list[SpooledRecord], most: int) -> list[SpooledRecord]:
     """Take the first ones out of a list."""
     taken = list(islice(records, most))
     del records[: len(taken)]

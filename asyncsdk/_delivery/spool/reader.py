@@ -6,17 +6,17 @@ from weakref import WeakValueDictionary
 
 from asyncsdk._delivery.batching import size_of, total
 from asyncsdk._delivery.lane import Lane
-from asyncsdk._delivery.spool.positions import Backlog, Place, SpooledRecord, left_in, restored, some
+from asyncsdk._delivery.spool.positions import Backlog, BlockRef, SpooledRecord, pop_first, restored, unsettled
 from asyncsdk._model.receipts import Delivery, Record
 from asyncsdk._model.spooling import StoredBlock
 
 # Reads blocks for a feed: of a file, after a row.
-Read = Callable[["Feed", int, int], None]
+Read = Callable[["SpoolReader", int, int], None]
 
 _LEFT = "on disk, for the next process"
 
 
-class Feed:
+class SpoolReader:
     """One lane's events on disk.
 
     Attributes:
@@ -43,7 +43,7 @@ class Feed:
             self._held.update({(file, row, position): record for position, record in enumerate(records)})
             self.read_on()
             return
-        place = Place(file, row, len(records))
+        place = BlockRef(file, row, len(records))
         for position, record in enumerate(records):
             record.place, record.position = place, position
         self.lane.admit(records)
@@ -51,7 +51,7 @@ class Feed:
     def let_in_unkept(self, record: SpooledRecord) -> None:
         """Let the lane have what could not be put on disk, as if there were no spool."""
         limits = self.lane.destination.limits
-        if self.backlog and self.backlog.own < limits.queued_events:
+        if self.backlog and self.backlog.own < limits.max_queued_events:
             self.lane.ledger.accept([record])
             self.backlog.join_unkept(record)
         elif self.backlog or not self._offer(record):
@@ -104,7 +104,7 @@ class Feed:
 
     def _is_hungry(self) -> bool:
         limits, ledger = self.lane.destination.limits, self.lane.ledger
-        return ledger.held_events <= limits.queued_events // 2 and ledger.held_bytes <= limits.queued_bytes // 2
+        return ledger.held_events <= limits.max_queued_events // 2 and ledger.held_bytes <= limits.max_queued_bytes // 2
 
     def take(self, blocks: Sequence[StoredBlock]) -> None:
         """Let the lane have what was read."""
@@ -131,8 +131,8 @@ class Feed:
         now = time.monotonic()
         admitted = min(now, now - (time.time() - stored.block.time_ms / 1000))
         kept, row, held = stored.block.records, stored.row, self._held
-        positions = list(left_in(stored.done, len(kept))) if stored.done else range(len(kept))
-        place = Place(file, row, len(positions), stored.done)
+        positions = list(unsettled(stored.done, len(kept))) if stored.done else range(len(kept))
+        place = BlockRef(file, row, len(positions), stored.done)
         may_be_held = bool(held)
         records: list[SpooledRecord] = []
         for position in positions:
@@ -146,7 +146,7 @@ class Feed:
 
     def _take_from_memory(self) -> None:
         source = self.backlog.sources[0]
-        records = some(source.records, max(1, self.lane.destination.limits.queued_events // 2))
+        records = pop_first(source.records, max(1, self.lane.destination.limits.max_queued_events // 2))
         source.tally.add(records, -1)
         if not source.records:
             self.backlog.sources.popleft()

@@ -13,7 +13,7 @@ from asyncsdk.stores import SqliteSpool
 from asyncsdk.vendors._base import Destination
 from asyncsdk.vendors.statsig import Statsig
 
-SpoolSetting = str | os.PathLike[str] | Spool | None
+SpoolLike = str | os.PathLike[str] | Spool | None
 
 # Events that go to a dev server never go anywhere else, nor those of others there.
 DEV_SUFFIX = " (dev server)"
@@ -26,7 +26,7 @@ def durable(destinations: Sequence[Destination]) -> tuple[Destination, ...]:
     )
 
 
-def make_spooler(spool: SpoolSetting, lanes: Sequence[Lane]) -> Spooler | None:
+def make_spooler(spool: SpoolLike, lanes: Sequence[Lane]) -> Spooler | None:
     """Make what stands between admission and `lanes`; None without a spool.
 
     Raises:

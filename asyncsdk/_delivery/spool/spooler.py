@@ -12,10 +12,10 @@ from functools import partial
 
 from asyncsdk._delivery.batching import singly
 from asyncsdk._delivery.lane import Lane
-from asyncsdk._delivery.spool.commit_group import Group, Parts
-from asyncsdk._delivery.spool.positions import Settlements, spooled
-from asyncsdk._delivery.spool.reader import Feed
-from asyncsdk._delivery.spool.status import Condition
+from asyncsdk._delivery.spool.commit_group import CommitGroup, Parts
+from asyncsdk._delivery.spool.positions import PendingAcks, spooled
+from asyncsdk._delivery.spool.reader import SpoolReader
+from asyncsdk._delivery.spool.status import SpoolStatus
 from asyncsdk._model.receipts import Receipt, Record, Status
 from asyncsdk._model.reports import SpoolHealth
 from asyncsdk._model.spooling import Adopted, Committed, DeadLetters, NewBlock, Spool, StoredBlock
@@ -31,7 +31,7 @@ _TRY_AGAIN = 5.0
 # It looks for files of processes that are gone each so many seconds.
 LOOK_EVERY = 30.0
 # Most bytes that wait for a commit; with more, what does not wait for it is dropped.
-_MOST_BYTES = 64 * 1024 * 1024
+_MAX_BYTES = 64 * 1024 * 1024
 # What is read from disk at once: with more of it, a turn of the loop is long while a large spool is drained.
 _READ_BYTES = 256 * 1024
 # So many callers go on in one turn of the loop, for the sake of all others.
@@ -46,15 +46,15 @@ class Spooler:
         self._spool = spool
         self._files = spool.open()
         self._worker = Worker(self._files.tidy, self._files.close)
-        self._feeds = [Feed(lane, self._read) for lane in lanes]
-        self._settled = Settlements()
+        self._feeds = [SpoolReader(lane, self._read) for lane in lanes]
+        self._settled = PendingAcks()
         self._dead: list[DeadLetters] = []
         self._open = self._new_group()
         self._is_busy = False
         self._in_commit = 0
         self._alarm: asyncio.Handle | None = None
         self._try_again_at = 0.0
-        self._condition = Condition()
+        self._condition = SpoolStatus()
         self._news = asyncio.Event()
         for feed in self._feeds:
             feed.lane.deadline = spool.max_age
@@ -75,7 +75,7 @@ class Spooler:
                 self._feeds[number].lane.ledger.turn_away(receipt.event_id, outcome)
                 continue
             record = receipt.outcomes[number] = spooled(outcome, receipt.event_id)
-            if group.bytes > _MOST_BYTES:
+            if group.bytes > _MAX_BYTES:
                 self._feeds[number].turn_away(record, "queue full")
             else:
                 group.add(number, record)
@@ -105,7 +105,7 @@ class Spooler:
 
     def _offer_exposures(self, number: int, records: Sequence[Record]) -> bool:
         """Take exposures, if there is room; they are in no hurry to be on disk."""
-        if self._open.bytes > _MOST_BYTES:
+        if self._open.bytes > _MAX_BYTES:
             return False
         for record in records:
             for part in singly(record):
@@ -115,8 +115,8 @@ class Spooler:
 
     # --- commits ----------------------------------------------------------------------------------------------
 
-    def _new_group(self) -> Group:
-        return Group([[] for _ in self._feeds])
+    def _new_group(self) -> CommitGroup:
+        return CommitGroup([[] for _ in self._feeds])
 
     def _commit_soon(self, patience: float) -> None:
         """Commit what has gathered: after this turn of the loop, or at the latest after `patience` seconds."""
@@ -146,7 +146,7 @@ class Spooler:
         work = partial(self._files.commit, blocks, self._settled.take(), dead, int(time.time() * 1000))
         self._worker.submit(work, partial(self._committed, group, parts), partial(self._not_committed, group, parts))
 
-    def _committed(self, group: Group, parts: Parts, result: Committed) -> None:
+    def _committed(self, group: CommitGroup, parts: Parts, result: Committed) -> None:
         self._condition.usage = result.usage
         has_room = all(row is not None for row in result.rows)
         try:
@@ -168,7 +168,7 @@ class Spooler:
                 for record in records:
                     feed.turn_away(record, "spool full")
 
-    def _not_committed(self, group: Group, parts: Parts, error: Exception) -> None:
+    def _not_committed(self, group: CommitGroup, parts: Parts, error: Exception) -> None:
         self._try_again_at = time.monotonic() + _TRY_AGAIN
         try:
             self._condition.note(str(error) or type(error).__name__, is_full=False)
@@ -182,7 +182,7 @@ class Spooler:
             for record in records:
                 feed.let_in_unkept(record)
 
-    def _release(self, group: Group, *, has_room: bool) -> None:
+    def _release(self, group: CommitGroup, *, has_room: bool) -> None:
         """Let those go on who waited for the group, some in each turn of the loop, and begin with the next group."""
         group.release(_AT_ONCE, has_room=has_room)
         if group.waiters:
@@ -216,15 +216,15 @@ class Spooler:
             for feed in (feed for feed in self._feeds if feed.label in adopted.destinations):
                 feed.inherit(adopted.file)
 
-    def _read(self, feed: Feed, file: int, after: int) -> None:
+    def _read(self, feed: SpoolReader, file: int, after: int) -> None:
         work = partial(self._files.read, file, feed.label, after, _READ_BYTES)
         self._worker.submit(work, partial(self._have_read, feed), partial(self._not_read, feed))
 
-    def _have_read(self, feed: Feed, found: Sequence[StoredBlock]) -> None:
+    def _have_read(self, feed: SpoolReader, found: Sequence[StoredBlock]) -> None:
         feed.take(found)
         self._stir()
 
-    def _not_read(self, feed: Feed | None, error: Exception) -> None:
+    def _not_read(self, feed: SpoolReader | None, error: Exception) -> None:
         """Say so; the next look, or the next fate, tries again."""
         logger.error("the spool cannot be read (%s)", error)
         if feed is not None:
@@ -232,7 +232,7 @@ class Spooler:
 
     # --- fates ------------------------------------------------------------------------------------------------
 
-    def _note_fates(self, feed: Feed, records: Collection[Record], status: Status, reason: str) -> None:
+    def _note_fates(self, feed: SpoolReader, records: Collection[Record], status: Status, reason: str) -> None:
         """Forget on disk what has its fate; what was given up is kept as a dead letter."""
         if status in ("spooled", "abandoned"):
             return

@@ -9,7 +9,7 @@ from asyncsdk._model.spooling import Usage
 logger = logging.getLogger("asyncsdk.spool")
 
 
-class Condition:
+class SpoolStatus:
     """What the latest commit has told.
 
     Attributes:

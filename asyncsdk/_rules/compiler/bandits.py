@@ -98,12 +98,12 @@ def _score(linker: Linker, entry: dict[str, Any]) -> Callable[[User], float] | N
 
 def _fetches(linker: Linker, weights: Any) -> list[tuple[Fetch, Any]]:
     fields = weights if isinstance(weights, dict) else {}
-    return [(user_field(field, linker.surroundings), weight) for field, weight in fields.items()]
+    return [(user_field(field, linker.shared_context), weight) for field, weight in fields.items()]
 
 
 def _chooser(linker: Linker, fields: dict[str, Any], spec: Spec, arms: list[_Arm]) -> Callable[[User], Evaluation]:
     bucket_of = bucket(spec.salt, spec.id_type, _WHOLE)
-    random = linker.surroundings.random
+    random = linker.shared_context.random
     explores_below = (number(fields.get("sampleRate")) or 0) * _WHOLE
     best = max if fields.get("higherIsBetter") else min
     is_learning = not isinstance(fields.get("config"), dict)

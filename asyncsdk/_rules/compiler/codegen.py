@@ -26,7 +26,7 @@ from typing import Any
 
 import attrs
 
-from asyncsdk._rules.compiler.evaluate import MOST_LEVELS, Run, TooDeepError, UnsupportedError
+from asyncsdk._rules.compiler.evaluate import MAX_LEVELS, Run, TooDeepError, UnsupportedError
 
 _BUCKET = re.compile(r"\bB[0-9]+\(u\)")
 _VALUE = re.compile(r"\(u\.[a-z_]+ or F[0-9]+\(u\)\)|\bF[0-9]+\(u\)")
@@ -108,7 +108,7 @@ class _Writer:
     def call(self, nested: Nested, indent: str) -> str:
         """Write a nested evaluation, with the check of its level before the first."""
         if not self.nested:
-            self.lines.append(f"{indent}if d >= {MOST_LEVELS}: raise TooDeep")
+            self.lines.append(f"{indent}if d >= {MAX_LEVELS}: raise TooDeep")
         return f"{self.name('G', nested.run)}(u, d + 1, m)"
 
     def look_at(self, nested: Nested) -> str:

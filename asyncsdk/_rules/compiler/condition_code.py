@@ -5,9 +5,9 @@ from typing import Any
 
 from asyncsdk._rules.compiler.codegen import Test, shortest
 from asyncsdk._rules.language.buckets import list_entry
-from asyncsdk._rules.language.conditions import Source, source_of
+from asyncsdk._rules.language.conditions import ConditionSource, source_of
 from asyncsdk._rules.language.operators import OPERATORS
-from asyncsdk._rules.language.shared_context import Surroundings
+from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.language.specs import Condition
 from asyncsdk._rules.language.values import number, text
 
@@ -18,13 +18,13 @@ ALWAYS = "True"
 LIST_OPERATORS = {"in_segment_list": "", "not_in_segment_list": "not "}
 
 
-def step(condition: Condition, surroundings: Surroundings) -> tuple[Test | None, bool]:
+def step(condition: Condition, shared_context: SharedContext) -> tuple[Test | None, bool]:
     """Turn a condition into an expression.
 
     Returns:
         The test, None when its type or operator is unknown; and whether it depends on nothing but the user.
     """
-    source, operator = source_of(condition, surroundings), OPERATORS.get(condition.operator or "")
+    source, operator = source_of(condition, shared_context), OPERATORS.get(condition.operator or "")
     if source is None or operator is None:
         return None, True
     if condition.type == "user_bucket":
@@ -32,25 +32,25 @@ def step(condition: Condition, surroundings: Surroundings) -> tuple[Test | None,
         if test is not None:
             return test, True
     if condition.operator in LIST_OPERATORS:
-        return _of_list(condition, source, surroundings), False
+        return _of_list(condition, source, shared_context), False
     constants = (("F", source.fetch), ("T", operator.test), ("V", operator.prepare(condition.target)))
     value, price = _value(source)
     return Test(f"{{1}}({value}, {{2}})", constants, price), source.is_steady
 
 
-def _value(source: Source) -> tuple[str, int]:
+def _value(source: ConditionSource) -> tuple[str, int]:
     """Write the user's side, `{0}` being what fetches it; and say how dear it is."""
     return ("{0}(u)", 2) if source.attribute is None else (f"(u.{source.attribute} or {{0}}(u))", 1)
 
 
-def _of_list(condition: Condition, source: Source, surroundings: Surroundings) -> Test:
+def _of_list(condition: Condition, source: ConditionSource, shared_context: SharedContext) -> Test:
     """Look into an ID list without the operator between, which makes texts of units as `members` does."""
-    contains = members(condition.target, surroundings.id_lists)
+    contains = members(condition.target, shared_context.id_lists)
     negation, (value, _) = LIST_OPERATORS[condition.operator or ""], _value(source)
     return Test(f"{negation}{{1}}({value})", (("F", source.fetch), ("V", contains)), price=3)
 
 
-def _of_bucket(condition: Condition, source: Source) -> Test | None:
+def _of_bucket(condition: Condition, source: ConditionSource) -> Test | None:
     """Compare a bucket in place where the target is a number or a list: hashing is dear, the rest need not be."""
     symbol, amount = _SYMBOLS.get(condition.operator or ""), number(condition.target)
     if symbol is not None and amount is not None:

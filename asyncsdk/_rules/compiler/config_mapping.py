@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.compiler.evaluate import MOST_LEVELS, Evaluation, Run, TooDeepError, UnsupportedError
+from asyncsdk._rules.compiler.evaluate import MAX_LEVELS, Evaluation, Run, TooDeepError, UnsupportedError
 from asyncsdk._rules.compiler.linker import Linker
 from asyncsdk._rules.compiler.outcomes import Combined, within
 from asyncsdk._rules.compiler.rules import compile_rules
@@ -39,7 +39,7 @@ def mapped(linker: Linker, kind: str, name: str, salt: str, run: Run) -> Run:
     def run_mapped(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
         for applies, target, results in mappings:
             if applies(user, level, memory):
-                if level >= MOST_LEVELS:
+                if level >= MAX_LEVELS:
                     raise TooDeepError
                 return results[target(user, level + 1, memory),]
         return run(user, level, memory)
@@ -81,7 +81,7 @@ def _rule(linker: Linker, name: str, salt: str, rule_name: str, start_time: int)
         return None
     rule = attrs.evolve(rule, delegate=None, return_value=True)
     run = compile_rules(linker, Spec(name, default=False, rules=(rule,), salt=salt), "gate")
-    clock = linker.surroundings.clock
+    clock = linker.shared_context.clock
     if start_time > clock():
         linker.is_steady = False
 

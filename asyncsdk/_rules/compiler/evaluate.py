@@ -12,8 +12,8 @@ import attrs
 from asyncsdk._model.results import Cause
 from asyncsdk._model.users import User
 
-MOST_LEVELS = 64
-_MOST_REMEMBERED = 500
+MAX_LEVELS = 64
+_MAX_REMEMBERED = 500
 
 PERSISTED = "Persisted"
 """Outcome of an evaluation that a sticky assignment answers."""
@@ -148,7 +148,7 @@ def evaluate(program: Program, user: User) -> Evaluation:
     if memory is None:
         user._memo = False  # noqa: SLF001 -- see above
     elif program.is_steady:
-        if not memory or len(memory) >= _MOST_REMEMBERED:
+        if not memory or len(memory) >= _MAX_REMEMBERED:
             memory = user._memo = {}  # noqa: SLF001 -- see above
         memory[program] = found
     return found

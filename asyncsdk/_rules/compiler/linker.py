@@ -7,7 +7,7 @@ import attrs
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import Evaluation, Program, Run
 from asyncsdk._rules.compiler.outcomes import empty
-from asyncsdk._rules.language.shared_context import Surroundings
+from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.language.specs import Condition, MalformedError, Spec, parse, read_condition, read_spec
 
 SECTIONS = {
@@ -18,15 +18,15 @@ SECTIONS = {
 }
 NEVER_KEPT = ("", "")
 _HEAVY = 100
-_LONGEST_TRAIL = 24
+_MAX_TRAIL = 24
 
 Trail = tuple[tuple[str, str], ...]
 
 
-class Rules(Protocol):
+class SpecSource(Protocol):
     """The ruleset, as far as compiling needs it."""
 
-    surroundings: Surroundings
+    shared_context: SharedContext
     is_inline: bool
 
     def raw(self, section: str, name: str) -> bytes | None:
@@ -50,16 +50,16 @@ class Linker:
         weight: How many evaluations one run may make.
     """
 
-    rules: Rules
+    rules: SpecSource
     trail: Trail
     needs: set[tuple[str, str]] = attrs.Factory(set)
     is_steady: bool = True
     weight: float = 1
 
     @property
-    def surroundings(self) -> Surroundings:
+    def shared_context(self) -> SharedContext:
         """What is the same for all users."""
-        return self.rules.surroundings
+        return self.rules.shared_context
 
     @property
     def is_heavy(self) -> bool:
@@ -97,7 +97,7 @@ class Linker:
 
         A name that is being compiled, or one far down a chain, is looked up when it is first evaluated.
         """
-        if (kind, name) in self.trail or len(self.trail) > _LONGEST_TRAIL:
+        if (kind, name) in self.trail or len(self.trail) > _MAX_TRAIL:
             return self._late(kind, name)
         program = self.rules.program(kind, name, self.trail)
         if program is None:

@@ -9,7 +9,7 @@ from asyncsdk._model.results import Cause
 from asyncsdk._rules.compiler.evaluate import Evaluation, Exposed, merge
 from asyncsdk._rules.language.specs import Rule, Spec
 
-_MOST_COMBINATIONS = 2_000
+_MAX_COMBINATIONS = 2_000
 
 Kind = str
 
@@ -26,7 +26,7 @@ class Combined(dict[tuple[Evaluation, ...], Evaluation]):
 
     def __missing__(self, nested: tuple[Evaluation, ...]) -> Evaluation:
         made = self._make(nested)
-        return self.setdefault(nested, made) if len(self) < _MOST_COMBINATIONS else made
+        return self.setdefault(nested, made) if len(self) < _MAX_COMBINATIONS else made
 
 
 def is_true(value: object) -> bool:

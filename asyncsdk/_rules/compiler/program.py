@@ -8,15 +8,15 @@ from asyncsdk._rules.compiler.bandits import compile_bandit
 from asyncsdk._rules.compiler.config_mapping import mapped
 from asyncsdk._rules.compiler.evaluate import Evaluation, Program, Run, UnsupportedError
 from asyncsdk._rules.compiler.layers import compile_merging
-from asyncsdk._rules.compiler.linker import Linker, Rules, Trail
+from asyncsdk._rules.compiler.linker import Linker, SpecSource, Trail
 from asyncsdk._rules.compiler.rules import compile_rules
-from asyncsdk._rules.language.overrides import Group, find
+from asyncsdk._rules.language.overrides import GroupOverride, find
 from asyncsdk._rules.language.specs import MalformedError, Spec
 
 _HEAVIEST = 10**9
 
 
-def compile_name(rules: Rules, kind: str, name: str, trail: Trail) -> Program | None:
+def compile_name(rules: SpecSource, kind: str, name: str, trail: Trail) -> Program | None:
     """Compile a name of a ruleset.
 
     Args:
@@ -36,7 +36,7 @@ def compile_name(rules: Rules, kind: str, name: str, trail: Trail) -> Program | 
         spec, run = None, _unsupported
     base = outcomes.empty(name, kind, "Unrecognized", spec)
     full = mapped(linker, kind, name, "" if spec is None else spec.salt, run or (lambda _u, _d, _m: base))
-    slots = rules.surroundings.overrides.of(kind, name)
+    slots = rules.shared_context.overrides.of(kind, name)
     if slots:
         full = _overridden(slots, kind, name, spec, full)
     elif run is None and linker.rules.raw("overrides", name) is None:
@@ -90,7 +90,7 @@ def _overridden(slots: Any, kind: str, name: str, spec: Spec | None, run: Run) -
 def _answer(value: Any, kind: str, name: str, spec: Spec | None) -> Evaluation | None:
     """Make what an override answers; None when it names a group that the experiment does not have."""
     group = None
-    if isinstance(value, Group):
+    if isinstance(value, GroupOverride):
         rules = () if spec is None else spec.rules
         rule = next((rule for rule in rules if rule.group_name == value.name), None)
         if rule is None:

@@ -88,9 +88,9 @@ def _steps(linker: Linker, condition: Condition | None) -> Sequence[Test | Neste
         return []
     if condition.type in _GATE_TESTS:
         return [_gate(linker, condition)]
-    if condition.type == "experiment_group" and linker.surroundings.knows_groups:
+    if condition.type == "experiment_group" and linker.shared_context.knows_groups:
         return [_experiment_group(linker, condition)]
-    test, is_steady = step(condition, linker.surroundings)
+    test, is_steady = step(condition, linker.shared_context)
     linker.is_steady &= is_steady
     return [] if test is not None and test.template == ALWAYS else [test]
 

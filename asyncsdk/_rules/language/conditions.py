@@ -11,13 +11,13 @@ import attrs
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.language.buckets import bucketer, user_bucketer
-from asyncsdk._rules.language.shared_context import Surroundings
+from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.language.specs import Condition
 from asyncsdk._rules.language.values import as_object, text
 
 Fetch = Callable[[User], Any]
 _MISSING = object()
-_MOST_AGENTS = 1000
+_MAX_AGENTS = 1000
 
 _ATTRIBUTES = {
     "userid": "user_id",
@@ -42,7 +42,7 @@ _AGENT_PARTS = {
 
 
 @attrs.frozen(eq=False, repr=False)
-class Source:
+class ConditionSource:
     """The user's side of one condition.
 
     Attributes:
@@ -56,7 +56,7 @@ class Source:
     is_steady: bool = True
 
 
-def user_field(field: str | None, surroundings: Surroundings, missing: object = None) -> Fetch:
+def user_field(field: str | None, shared_context: SharedContext, missing: object = None) -> Fetch:
     """Fetch an attribute: top-level, custom, global custom, private, then three aliases; the first that is there.
 
     A None that somebody stored is there. `missing` is what to give when nothing is.
@@ -66,7 +66,7 @@ def user_field(field: str | None, surroundings: Surroundings, missing: object = 
     lowered = field.lower()
     attribute, alias = _ATTRIBUTES.get(lowered), _LATE_ATTRIBUTES.get(lowered)
     keys = (field,) if lowered == field else (field, lowered)
-    everyone = surroundings.global_custom
+    everyone = shared_context.global_custom
 
     def fetch(user: User) -> object:
         if attribute is not None:
@@ -128,16 +128,16 @@ def _nothing(_: User) -> None:
     return None
 
 
-def _of_user(condition: Condition, surroundings: Surroundings) -> Source:
-    fetch = user_field(condition.field, surroundings)
-    return Source(fetch, _ATTRIBUTES.get((condition.field or "").lower()))
+def _of_user(condition: Condition, shared_context: SharedContext) -> ConditionSource:
+    fetch = user_field(condition.field, shared_context)
+    return ConditionSource(fetch, _ATTRIBUTES.get((condition.field or "").lower()))
 
 
-def _of_environment(condition: Condition, surroundings: Surroundings) -> Source:
+def _of_environment(condition: Condition, shared_context: SharedContext) -> ConditionSource:
     field = condition.field
     if field is None:
-        return Source(_nothing)
-    environment = surroundings.environment or {}
+        return ConditionSource(_nothing)
+    environment = shared_context.environment or {}
     default = environment.get(field, environment.get(field.lower()))
 
     def fetch(user: User) -> object:
@@ -145,12 +145,12 @@ def _of_environment(condition: Condition, surroundings: Surroundings) -> Source:
         value = _member(own, (field,)) if own else _MISSING
         return default if value is _MISSING else value
 
-    return Source(fetch)
+    return ConditionSource(fetch)
 
 
-def _of_user_agent(condition: Condition, surroundings: Surroundings) -> Source:
-    direct = user_field(condition.field, surroundings, _MISSING)
-    agent_of = user_field("userAgent", surroundings)
+def _of_user_agent(condition: Condition, shared_context: SharedContext) -> ConditionSource:
+    direct = user_field(condition.field, shared_context, _MISSING)
+    agent_of = user_field("userAgent", shared_context)
     part = _AGENT_PARTS.get((condition.field or "").lower())
     read: dict[str, Any] = {}
 
@@ -164,61 +164,61 @@ def _of_user_agent(condition: Condition, surroundings: Surroundings) -> Source:
         if agent is None:
             return None
         if agent not in read:
-            if len(read) >= _MOST_AGENTS:
+            if len(read) >= _MAX_AGENTS:
                 read.clear()
-            parsed = surroundings.user_agent(agent)
+            parsed = shared_context.user_agent(agent)
             read[agent] = None if parsed is None else getattr(parsed, part)
         return read.get(agent)
 
-    return Source(fetch)
+    return ConditionSource(fetch)
 
 
-def _of_address(condition: Condition, surroundings: Surroundings) -> Source:
+def _of_address(condition: Condition, shared_context: SharedContext) -> ConditionSource:
     if condition.field != "country":
-        return Source(user_field(condition.field, surroundings))
-    direct = user_field(condition.field, surroundings, _MISSING)
-    address_of = user_field("ip", surroundings)
+        return ConditionSource(user_field(condition.field, shared_context))
+    direct = user_field(condition.field, shared_context, _MISSING)
+    address_of = user_field("ip", shared_context)
 
     def fetch(user: User) -> object:
         value = direct(user)
         if value is not _MISSING:
             return value
         address = text(address_of(user))
-        return None if address is None else surroundings.country(address)
+        return None if address is None else shared_context.country(address)
 
-    return Source(fetch)
+    return ConditionSource(fetch)
 
 
-def _of_unit(condition: Condition, _: Surroundings) -> Source:
+def _of_unit(condition: Condition, _: SharedContext) -> ConditionSource:
     fetch = unit_id(condition.id_type)
-    return Source(fetch, "user_id" if fetch is _user_id else None)
+    return ConditionSource(fetch, "user_id" if fetch is _user_id else None)
 
 
-def _now(_: Condition, surroundings: Surroundings) -> Source:
-    clock = surroundings.clock
-    return Source(lambda _: clock(), is_steady=False)
+def _now(_: Condition, shared_context: SharedContext) -> ConditionSource:
+    clock = shared_context.clock
+    return ConditionSource(lambda _: clock(), is_steady=False)
 
 
-SOURCES: dict[str, Callable[[Condition, Surroundings], Source]] = {
+SOURCES: dict[str, Callable[[Condition, SharedContext], ConditionSource]] = {
     "user_field": _of_user,
     "environment_field": _of_environment,
     "ua_based": _of_user_agent,
     "ip_based": _of_address,
     "current_time": _now,
-    "user_bucket": lambda condition, _: Source(bucket(condition.salt, condition.id_type, 1000)),
+    "user_bucket": lambda condition, _: ConditionSource(bucket(condition.salt, condition.id_type, 1000)),
     "unit_id": _of_unit,
-    "target_app": lambda _, surroundings: Source(lambda _: surroundings.app_id),
+    "target_app": lambda _, shared_context: ConditionSource(lambda _: shared_context.app_id),
 }
 _BY_FIELD = frozenset({"user_field", "environment_field", "ua_based", "ip_based"})
 
 
-def source_of(condition: Condition, surroundings: Surroundings) -> Source | None:
+def source_of(condition: Condition, shared_context: SharedContext) -> ConditionSource | None:
     """Give the user's side of a condition, the same one for the same field; None when its type is unknown."""
     make = SOURCES.get(condition.type or "")
     if make is None or condition.type not in _BY_FIELD:
-        return None if make is None else make(condition, surroundings)
+        return None if make is None else make(condition, shared_context)
     key = (condition.type, condition.field)
-    found: Source | None = surroundings.sources.get(key)
+    found: ConditionSource | None = shared_context.sources.get(key)
     if found is None:
-        found = surroundings.sources[key] = make(condition, surroundings)
+        found = shared_context.sources[key] = make(condition, shared_context)
     return found

@@ -14,7 +14,7 @@ from asyncsdk._rules.language.values import as_list, as_object, instant, integer
 
 _DAY_MS = 86_400_000
 _SECONDS_BELOW = 10**10
-_MOST_VERDICTS = 2_000
+_MAX_VERDICTS = 2_000
 
 Test = Callable[[Any, Any], bool]
 
@@ -61,7 +61,7 @@ class _Verdicts(dict[str, bool]):
         self._target, self._accepted = target, accepted
 
     def __missing__(self, value: str) -> bool:
-        if len(self) >= _MOST_VERDICTS:
+        if len(self) >= _MAX_VERDICTS:
             self.clear()
         found = self[value] = _order(_version(value), self._target) in self._accepted
         return found

@@ -12,7 +12,7 @@ Kind = Literal["gate", "config", "experiment", "layer", "parameter_store"]
 
 
 @attrs.frozen
-class Group:
+class GroupOverride:
     """Stands for the value that an experiment gives to one of its groups."""
 
     name: str
@@ -31,7 +31,7 @@ class Overrides:
     _slots: Mapping[tuple[str, str], _Slots] = attrs.Factory(dict)
 
     def set(self, kind: Kind, name: str, value: Any, unit: str | None = None) -> Self:
-        """Answer `value` (or a `Group`) for a name, for one user or custom id, or for everybody."""
+        """Answer `value` (or a `GroupOverride`) for a name, for one user or custom id, or for everybody."""
         slots = {**self._slots.get((kind, name), {}), unit: value}
         return attrs.evolve(self, slots={**self._slots, (kind, name): slots})
 

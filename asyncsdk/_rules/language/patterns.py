@@ -16,12 +16,12 @@ import attrs
 
 Search = Callable[[str], bool]
 
-_MOST_STEPS = 2_000_000
-_MOST_CHARACTERS = 100_000
-_LONGEST_PATTERN = 2_000
+_MAX_STEPS = 2_000_000
+_MAX_CHARACTERS = 100_000
+_MAX_PATTERN = 2_000
 _MANY = 12
 # More are as bad.
-_TOO_MANY, _MOST_REPEATS = _MOST_STEPS + 1, 50
+_TOO_MANY, _MAX_REPEATS = _MAX_STEPS + 1, 50
 
 _PIECE = re.compile(
     r"(?P<escape>\\.)|(?P<set>\[\^?\]?(?:\\.|[^\]\\])*\])|(?P<open>\((?:\?(?:P?<[A-Za-z_]\w*>|[a-zA-Z-]*:|[=!]|<[=!]))?)"
@@ -49,7 +49,7 @@ class _Group:
     def take(self, piece: "_Group") -> None:
         """Let a piece follow."""
         self.ways = min(self.ways * piece.ways, _TOO_MANY)
-        self.repeats = min(self.repeats + piece.repeats, _MOST_REPEATS)
+        self.repeats = min(self.repeats + piece.repeats, _MAX_REPEATS)
 
     def repeated(self, times: range) -> "_Group":
         """Repeat it, as often as one of `times`."""
@@ -58,7 +58,7 @@ class _Group:
 
 def search(target: object) -> Search | None:
     """Compile a pattern; None for one that is invalid, refused, or no text."""
-    if not isinstance(target, str) or len(target) > _LONGEST_PATTERN:
+    if not isinstance(target, str) or len(target) > _MAX_PATTERN:
         return None
     flags = "".join(_FLAGS.findall(target)[:1])
     weighed = _weigh(target)
@@ -77,10 +77,10 @@ def search(target: object) -> Search | None:
 
 def _longest(power: int, ways: int) -> int:
     """Give the longest text whose w n^k / k! steps are few enough; -1 when none is short enough."""
-    steps = _MOST_STEPS // ways
+    steps = _MAX_STEPS // ways
     if power == 0 or steps == 0:
-        return _MOST_CHARACTERS if steps else -1
-    return min(_MOST_CHARACTERS, int((steps * factorial(power)) ** (1 / power)))
+        return _MAX_CHARACTERS if steps else -1
+    return min(_MAX_CHARACTERS, int((steps * factorial(power)) ** (1 / power)))
 
 
 def _weigh(target: str) -> tuple[str, _Group] | None:

@@ -11,7 +11,7 @@ from asyncsdk._rules.language.user_agent import UserAgent, parse
 
 
 @attrs.frozen(kw_only=True)
-class Surroundings:
+class SharedContext:
     """What is the same for all users of a client.
 
     Attributes:

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import orjson
 
-_MOST_PARTS = 5_000
+_MAX_PARTS = 5_000
 
 
 class MalformedError(ValueError):
@@ -142,8 +142,8 @@ def check_size(count: int) -> None:
     Raises:
         MalformedError: It has.
     """
-    if count > _MOST_PARTS:
-        msg = f"it has more than {_MOST_PARTS:,} rules, conditions or groups"
+    if count > _MAX_PARTS:
+        msg = f"it has more than {_MAX_PARTS:,} rules, conditions or groups"
         raise MalformedError(msg)
 
 

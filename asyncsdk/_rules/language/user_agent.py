@@ -7,10 +7,10 @@ import re
 
 import attrs
 
-from asyncsdk._rules.language.user_agent_tokens import Reading, Token, read
+from asyncsdk._rules.language.user_agent_tokens import Token, TokenReading, read
 
 _NO_VERSION = "0.0.0"
-_MOST_BYTES = 1000
+_MAX_BYTES = 1000
 
 
 @attrs.frozen
@@ -25,7 +25,7 @@ class UserAgent:
 
 def parse(agent: str) -> UserAgent | None:
     """Read a user agent; None when it is too long to be read."""
-    if len(agent) > _MOST_BYTES or len(agent.encode("utf-8", "replace")) > _MOST_BYTES:
+    if len(agent) > _MAX_BYTES or len(agent.encode("utf-8", "replace")) > _MAX_BYTES:
         return None
     reading = read(agent)
     os_name, os_version = _find_os(reading)
@@ -47,7 +47,7 @@ _OS_BY_TOKEN = {
 _OS_BY_HINT = (("ios", "iOS"), ("mac", "Mac OS X"), ("win", "Windows"), ("linux", "Linux"))
 
 
-def _find_os(reading: Reading) -> Token:
+def _find_os(reading: TokenReading) -> Token:
     if reading.os is not None:
         return reading.os
     for name, version in reading.tokens:
@@ -65,7 +65,7 @@ _MOBILE_NAMES = {"Firefox": "Firefox Mobile", "Edge": "Edge Mobile", "Opera": "O
 _SAME_NAMES = {"Yahoo! Slurp", "NetFront NX", "axios", "HeadlessChrome"}
 
 
-def _find_browser(reading: Reading) -> Token:
+def _find_browser(reading: TokenReading) -> Token:
     if reading.browser is not None:
         return reading.browser
     seen: dict[str, Token] = {}
@@ -88,7 +88,7 @@ def _browser_by_token(token: Token, hints: set[str]) -> Token | None:
     return ("Yandex Browser", version) if name == "YaBrowser" else None
 
 
-def _browser_by_seen(reading: Reading, seen: dict[str, Token]) -> Token:
+def _browser_by_seen(reading: TokenReading, seen: dict[str, Token]) -> Token:
     hints, android = reading.hints, seen.get("Android")
     if "Chrome" in seen:
         return _chrome(seen["Chrome"][1], hints, android, webview="Version" in seen)

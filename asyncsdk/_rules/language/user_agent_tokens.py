@@ -16,7 +16,7 @@ Token = tuple[str, str | None]
 
 
 @attrs.define(eq=False, repr=False)
-class Reading:
+class TokenReading:
     """The state of reading one user agent, word by word."""
 
     words: list[str]
@@ -62,9 +62,9 @@ class Reading:
             self.has_bot, self.browser = True, (name, version)
 
 
-def read(agent: str) -> Reading:
+def read(agent: str) -> TokenReading:
     """Read all words of a user agent."""
-    reading = Reading([word.strip(TRIMMED) for word in SEPARATORS.split(agent)])
+    reading = TokenReading([word.strip(TRIMMED) for word in SEPARATORS.split(agent)])
     while reading.at < len(reading.words):
         word = reading.word(0)
         if word and not _read_phrase(reading, word):
@@ -76,7 +76,7 @@ def read(agent: str) -> Reading:
 # Phrases: words that mean something by themselves, or with the words after them.
 
 
-def _read_phrase(reading: Reading, word: str) -> bool:
+def _read_phrase(reading: TokenReading, word: str) -> bool:
     for matches, read in _PHRASES:
         if matches(reading, word):
             read(reading)
@@ -84,23 +84,23 @@ def _read_phrase(reading: Reading, word: str) -> bool:
     return False
 
 
-def _says(*wanted: str) -> Callable[[Reading, str], bool]:
+def _says(*wanted: str) -> Callable[[TokenReading, str], bool]:
     first, rest = wanted[0], wanted[1:]
 
-    def matches(reading: Reading, word: str) -> bool:
+    def matches(reading: TokenReading, word: str) -> bool:
         return word == first and all(reading.word(place) == other for place, other in enumerate(rest, 1))
 
     return matches
 
 
-def _starts(prefix: str) -> Callable[[Reading, str], bool]:
+def _starts(prefix: str) -> Callable[[TokenReading, str], bool]:
     return lambda _, word: word.startswith(prefix)
 
 
-def _system(name: str, ahead: int, steps: int, *hints: str) -> Callable[[Reading], None]:
+def _system(name: str, ahead: int, steps: int, *hints: str) -> Callable[[TokenReading], None]:
     """Read a system whose version, if it has one, stands `ahead` words on, and step over `steps` words more."""
 
-    def read(reading: Reading) -> None:
+    def read(reading: TokenReading) -> None:
         reading.hints.update(hints)
         reading.add_os(name, reading.take(ahead))
         reading.at += steps
@@ -108,8 +108,8 @@ def _system(name: str, ahead: int, steps: int, *hints: str) -> Callable[[Reading
     return read
 
 
-def _token(name: str, steps: int = 0, *hints: str) -> Callable[[Reading], None]:
-    def read(reading: Reading) -> None:
+def _token(name: str, steps: int = 0, *hints: str) -> Callable[[TokenReading], None]:
+    def read(reading: TokenReading) -> None:
         reading.hints.update(hints)
         reading.add(name)
         reading.at += steps
@@ -117,23 +117,23 @@ def _token(name: str, steps: int = 0, *hints: str) -> Callable[[Reading], None]:
     return read
 
 
-def _bot(name: str, steps: int = 0) -> Callable[[Reading], None]:
-    def read(reading: Reading) -> None:
+def _bot(name: str, steps: int = 0) -> Callable[[TokenReading], None]:
+    def read(reading: TokenReading) -> None:
         reading.add_bot(name)
         reading.at += steps
 
     return read
 
 
-def _skip(steps: int) -> Callable[[Reading], None]:
-    def read(reading: Reading) -> None:
+def _skip(steps: int) -> Callable[[TokenReading], None]:
+    def read(reading: TokenReading) -> None:
         reading.at += steps
 
     return read
 
 
-def _device(name: str) -> Callable[[Reading], None]:
-    def read(reading: Reading) -> None:
+def _device(name: str) -> Callable[[TokenReading], None]:
+    def read(reading: TokenReading) -> None:
         reading.hints.add("ios")
         parts = reading.word(0).split(name)
         reading.add(name, parts[1].strip(TRIMMED + " ") or None if len(parts) > 1 else None)
@@ -141,12 +141,12 @@ def _device(name: str) -> Callable[[Reading], None]:
     return read
 
 
-def _cpu_os(reading: Reading) -> None:
+def _cpu_os(reading: TokenReading) -> None:
     reading.add("CPU OS", reading.take(2))
     reading.at += 1
 
 
-def _chrome_os(reading: Reading) -> None:
+def _chrome_os(reading: TokenReading) -> None:
     version = reading.take(1)
     if version is None:
         version = reading.take(2)
@@ -154,7 +154,7 @@ def _chrome_os(reading: Reading) -> None:
     reading.add_os("Chrome OS", version)
 
 
-def _windows(reading: Reading) -> None:
+def _windows(reading: TokenReading) -> None:
     reading.hints.add("win")
     if reading.word(1) == "NT":
         version = reading.take(2)
@@ -167,12 +167,12 @@ def _windows(reading: Reading) -> None:
     reading.add_os("Windows", version)
 
 
-def _linux(reading: Reading) -> None:
+def _linux(reading: TokenReading) -> None:
     reading.hints.add("linux")
     reading.add("Linux")
 
 
-_PHRASES: tuple[tuple[Callable[[Reading, str], bool], Callable[[Reading], None]], ...] = (
+_PHRASES: tuple[tuple[Callable[[TokenReading, str], bool], Callable[[TokenReading], None]], ...] = (
     (_starts("AppleTV"), _token("ATV OS X", 1)),
     (_says("like", "Mac", "OS"), _skip(3)),
     (_says("Mac", "OS", "X"), _system("Mac OS X", 3, 2, "mac")),
@@ -209,7 +209,7 @@ _PHRASES: tuple[tuple[Callable[[Reading, str], bool], Callable[[Reading], None]]
 # Tags: `Name/version`.
 
 
-def _read_tag(reading: Reading, word: str) -> None:
+def _read_tag(reading: TokenReading, word: str) -> None:
     parts = _TAG_END.split(word, maxsplit=1)
     tag = parts[0].strip(TRIMMED) or word
     version = (parts[1].strip(TRIMMED) or None) if len(parts) > 1 else None
@@ -225,13 +225,13 @@ def _read_tag(reading: Reading, word: str) -> None:
         reading.add(tag, version)
 
 
-def _kindle(reading: Reading, version: str | None) -> None:
+def _kindle(reading: TokenReading, version: str | None) -> None:
     reading.add_os("Kindle", version)
     reading.add_browser("Kindle", version)
 
 
-def _ios_browser(name: str, *hints: str) -> Callable[[Reading, str | None], None]:
-    def read(reading: Reading, version: str | None) -> None:
+def _ios_browser(name: str, *hints: str) -> Callable[[TokenReading, str | None], None]:
+    def read(reading: TokenReading, version: str | None) -> None:
         reading.hints.update(hints)
         if reading.os is not None and reading.os[0] == "Mac OS X":
             reading.os = ("iOS", None)
@@ -240,19 +240,19 @@ def _ios_browser(name: str, *hints: str) -> Callable[[Reading, str | None], None
     return read
 
 
-def _named(name: str, *hints: str) -> Callable[[Reading, str | None], None]:
-    def read(reading: Reading, version: str | None) -> None:
+def _named(name: str, *hints: str) -> Callable[[TokenReading, str | None], None]:
+    def read(reading: TokenReading, version: str | None) -> None:
         reading.hints.update(hints)
         reading.add(name, version)
 
     return read
 
 
-def _network(reading: Reading, _: str | None) -> None:
+def _network(reading: TokenReading, _: str | None) -> None:
     reading.hints |= {"cfnetwork", "ios"}
 
 
-def _oculus(reading: Reading, _: str | None) -> None:
+def _oculus(reading: TokenReading, _: str | None) -> None:
     reading.os = ("Android", None)
 
 
@@ -267,7 +267,7 @@ _BROWSERS = {
     "Electron": "Electron",
     "IEMobile": "IE Mobile",
 }
-_TAGS: dict[str, Callable[[Reading, str | None], None]] = {
+_TAGS: dict[str, Callable[[TokenReading, str | None], None]] = {
     "Kindle": _kindle,
     "EdgiOS": _ios_browser("Edge Mobile"),
     "CriOS": _ios_browser("Chrome Mobile iOS", "ios"),

@@ -34,7 +34,7 @@ from asyncsdk.examples import aiohttp_shop
 SUMMARY = "a shop, its customers, three local vendors who fail in turn, and the accounts"
 
 # Small requests and short waits, so that a lot happens in little time.
-LIMITS = Limits(events=40, linger=0.1, retry_first=0.2, retry_most=1.0)
+LIMITS = Limits(max_events=40, linger=0.1, retry_initial=0.2, retry_max=1.0)
 WIDEST = 100
 
 

@@ -15,7 +15,7 @@ from asyncsdk.cli.demo.scenario import CONSENT, WHY, Phase, Visit
 from asyncsdk.dev import DevServer
 
 CUSTOMERS_AT_ONCE = 8
-LONGEST_FLUSH = 6.0
+MAX_FLUSH = 6.0
 TICK = 0.1
 TIMEOUT = aiohttp.ClientTimeout(total=8)
 
@@ -66,7 +66,7 @@ class Street:
             for _ in range(CUSTOMERS_AT_ONCE):
                 customers.create_task(self._shop(visits))
         if phase.flush:
-            await self._client.flush(LONGEST_FLUSH)
+            await self._client.flush(MAX_FLUSH)
 
     async def _shop(self, visits: Iterator[Visit]) -> None:
         for visit in visits:

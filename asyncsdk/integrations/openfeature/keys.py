@@ -7,13 +7,13 @@ import attrs
 from openfeature.exception import FlagNotFoundError, ParseError, TargetingKeyMissingError, TypeMismatchError
 from openfeature.flag_evaluation import FlagValueType
 
-from asyncsdk import Answer, DynamicConfig, FeatureGate, Flags, User
+from asyncsdk import DynamicConfig, FeatureGate, Flags, LookupResult, User
 
 T = TypeVar("T")
 Structure = Sequence[FlagValueType] | Mapping[str, FlagValueType]
 
 GATE_FIRST, GATE_LAST = ("gate", "config", "experiment"), ("config", "experiment", "gate")
-_LOOKUPS: Mapping[str, Callable[[Flags, str], Answer]] = {
+_LOOKUPS: Mapping[str, Callable[[Flags, str], LookupResult]] = {
     "gate": Flags.get_gate,
     "config": Flags.get_config,
     "experiment": Flags.get_experiment,
@@ -27,7 +27,7 @@ class Found:
 
     key: str
     kind: str
-    answer: Answer
+    answer: LookupResult
     value: Any
 
     @property
@@ -119,7 +119,7 @@ def _splits(path: str) -> Iterator[tuple[str, str]]:
         end = path.rfind(".", 0, end)
 
 
-def _read(answer: Answer, parameter: str) -> Any:
+def _read(answer: LookupResult, parameter: str) -> Any:
     if isinstance(answer, FeatureGate):
         return answer.value
     if parameter:

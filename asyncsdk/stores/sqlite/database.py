@@ -123,7 +123,7 @@ class Database:
         self._in_wal += _OVERHEAD + sum(len(row.body) for row in rows)
         return list(ids)
 
-    def _bury(self, dead: Sequence[DeadRow], most_bytes: int) -> int:
+    def _bury(self, dead: Sequence[DeadRow], max_bytes: int) -> int:
         """Keep dead letters, and forget the oldest ones if there are too many; give the bytes of all of them."""
         size = self._number("SELECT total(length(body)) FROM dead") if self._buried is None else self._buried
         size += sum(len(row.body) for row in dead)
@@ -131,7 +131,7 @@ class Database:
             "INSERT INTO dead (destination, events, status, reason, body) VALUES (?, ?, ?, ?, ?)",
             ((row.destination, row.events, row.status, row.reason, row.body) for row in dead),
         )
-        while size > most_bytes:
+        while size > max_bytes:
             oldest, its_size = self._connection.execute("SELECT id, length(body) FROM dead ORDER BY id").fetchone()
             self._connection.execute("DELETE FROM dead WHERE id = ?", (oldest,))
             size -= its_size
@@ -152,7 +152,7 @@ class Database:
                     self._connection.execute("INSERT INTO progress VALUES (?, ?)", (number, done))
                 self._next = number + 1
 
-    def read(self, destination: str, after: int, most_bytes: int) -> list[Row]:
+    def read(self, destination: str, after: int, max_bytes: int) -> list[Row]:
         """Give the blocks of a destination that follow number `after`: at least one, if there is one."""
         found: list[Row] = []
         size = 0
@@ -164,7 +164,7 @@ class Database:
         for number, body, done in rows:
             found.append(Row(number, bytes(body), unpack_done(done)))
             size += len(body)
-            if size >= most_bytes:
+            if size >= max_bytes:
                 break
         rows.close()
         return found

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from asyncsdk._model.spooling import Settled
-from asyncsdk.stores.sqlite.file_lock import Claim, database_bytes, open_folder
-from asyncsdk.stores.sqlite.open_file import Opened
+from asyncsdk.stores.sqlite.file_lock import FileLock, database_bytes, open_folder
+from asyncsdk.stores.sqlite.open_file import OpenFile
 from asyncsdk.stores.sqlite.rows import Row
 from asyncsdk.stores.sqlite.settings import SqliteSpool
 
@@ -22,7 +22,7 @@ _MEASURE_EVERY = 0.1
 _NEW = os.O_WRONLY | os.O_CREAT
 
 
-class Room:
+class DiskSpace:
     """Counts what a folder takes: measured now and then, and added up in between.
 
     Attributes:
@@ -37,7 +37,9 @@ class Room:
         self._measured = float("-inf")
         self._laden: set[Path] = set()
 
-    def make(self, incoming: int, own: Opened | None, files: Collection[Opened]) -> tuple[bool, list[tuple[str, Row]]]:
+    def make(
+        self, incoming: int, own: OpenFile | None, files: Collection[OpenFile]
+    ) -> tuple[bool, list[tuple[str, Row]]]:
         """Say whether there is room for so many bytes more, and which blocks had to go for it, and whose they were.
 
         Args:
@@ -67,7 +69,7 @@ class Room:
         settings = self._settings
         return incoming + max(self.used - settings.max_bytes, settings.keep_free - self._free)
 
-    def _drop_oldest(self, own: Opened, incoming: int) -> list[tuple[str, Row]]:
+    def _drop_oldest(self, own: OpenFile, incoming: int) -> list[tuple[str, Row]]:
         gone: list[tuple[str, Row]] = []
         with suppress(sqlite3.Error):
             while self._excess(incoming) > 0 and (oldest := own.database.oldest()) is not None:
@@ -78,7 +80,7 @@ class Room:
                 gone.append(oldest)
         return gone
 
-    def _measure(self, own: Opened | None) -> None:
+    def _measure(self, own: OpenFile | None) -> None:
         folder = self._settings.folder
         self._measured = time.monotonic()
         self.used = database_bytes(folder, None if own is None else own.claim.path)
@@ -94,7 +96,7 @@ class Room:
         except OSError:  # the commit will meet it, too
             self._free = self._settings.keep_free + self._settings.max_bytes
 
-    def has_ballast(self, claim: Claim) -> bool:
+    def has_ballast(self, claim: FileLock) -> bool:
         """Say whether there is ballast beside a file; lay it if there is not, and if the disk has room for it.
 
         Without it nothing may be added to the file: what is left of the disk is needed for deleting.
@@ -112,7 +114,7 @@ class Room:
             self._laden.add(claim.path)
         return True
 
-    def drop_ballast(self, claim: Claim) -> None:
+    def drop_ballast(self, claim: FileLock) -> None:
         """Give its room back."""
         self._laden.discard(claim.path)
         with suppress(OSError):

@@ -23,7 +23,7 @@ _LOCK, _DATABASE, _BALLAST = ".lock", ".db", ".ballast"
 
 
 @attrs.define(eq=False)
-class Claim:
+class FileLock:
     """The right to one file, for as long as it is held.
 
     Attributes:
@@ -62,7 +62,7 @@ def open_folder(folder: Path) -> None:
     folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
 
 
-def make(folder: Path) -> Claim:
+def make(folder: Path) -> FileLock:
     """Claim a new name; the file itself is not made yet, so that nobody else looks for its lock.
 
     Raises:
@@ -76,11 +76,11 @@ def make(folder: Path) -> Claim:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):  # somebody tidied it away before it was held
             if os.fstat(lock).st_ino == lock_path.stat().st_ino:
-                return Claim(path, lock)
+                return FileLock(path, lock)
         os.close(lock)
 
 
-def take(path: Path) -> Claim | None:
+def take(path: Path) -> FileLock | None:
     """Claim a file; None when a living process has it, or when it was deleted meanwhile.
 
     Raises:
@@ -94,7 +94,7 @@ def take(path: Path) -> Claim | None:
     except (BlockingIOError, FileNotFoundError):
         is_it = False
     if is_it:
-        return Claim(path, lock)
+        return FileLock(path, lock)
     os.close(lock)  # somebody has it, or had it and deleted the file
     return None
 

@@ -18,11 +18,11 @@ from asyncsdk._model.spooling import (
 )
 from asyncsdk.stores.sqlite import file_lock as ownership
 from asyncsdk.stores.sqlite.database import Database, UnknownVersionError
-from asyncsdk.stores.sqlite.disk_space import Room
+from asyncsdk.stores.sqlite.disk_space import DiskSpace
 from asyncsdk.stores.sqlite.open_file import (
     DISK_FULL,
     DamagedError,
-    Opened,
+    OpenFile,
     block_of,
     is_damage,
     is_full,
@@ -30,7 +30,7 @@ from asyncsdk.stores.sqlite.open_file import (
     name_of,
     open_file,
 )
-from asyncsdk.stores.sqlite.open_files import Shelf
+from asyncsdk.stores.sqlite.open_files import OpenFiles
 from asyncsdk.stores.sqlite.rows import DeadRow, NewRow, Row
 from asyncsdk.stores.sqlite.settings import SqliteSpool
 
@@ -41,8 +41,8 @@ class SqliteFiles:
     def __init__(self, settings: SqliteSpool) -> None:
         """Remember the settings."""
         self._settings = settings
-        self._shelf = Shelf(settings.folder)
-        self._room = Room(settings)
+        self._shelf = OpenFiles(settings.folder)
+        self._room = DiskSpace(settings)
         self._unburied: list[DeadRow] = []
         self._buried = 0
         # Files with nothing for us, and when they were changed last.
@@ -125,7 +125,7 @@ class SqliteFiles:
                 if number != self._shelf.own and file.is_empty():
                     self._shelf.close(number).delete()
 
-    def _note_in(self, file: Opened) -> None:
+    def _note_in(self, file: OpenFile) -> None:
         try:
             file.commit()
         except sqlite3.Error:
@@ -134,7 +134,7 @@ class SqliteFiles:
 
     # --- reading ----------------------------------------------------------------------------------------------
 
-    def read(self, file: int, destination: str, after: int, most_bytes: int) -> Sequence[StoredBlock]:
+    def read(self, file: int, destination: str, after: int, max_bytes: int) -> Sequence[StoredBlock]:
         """Give the next blocks of a destination. What is damaged is set aside, counted, and never given.
 
         Raises:
@@ -142,7 +142,7 @@ class SqliteFiles:
         """
         while (known := self._shelf.files.get(file)) is not None:
             try:
-                rows = known.database.read(destination, after, most_bytes)
+                rows = known.database.read(destination, after, max_bytes)
             except sqlite3.Error as error:
                 if not is_damage(error):
                     raise SpoolError(name_of(error)) from error
@@ -154,7 +154,7 @@ class SqliteFiles:
             after = rows[-1].id
         return ()
 
-    def _good(self, file: Opened, destination: str, rows: Sequence[Row]) -> Iterator[StoredBlock]:
+    def _good(self, file: OpenFile, destination: str, rows: Sequence[Row]) -> Iterator[StoredBlock]:
         for row in rows:
             try:
                 yield StoredBlock(row.id, row.done, block_of(destination, row.body))
@@ -199,12 +199,12 @@ class SqliteFiles:
         if database is None:
             claim.release()
             return []
-        file = Opened(claim, database)
+        file = OpenFile(claim, database)
         number = self._shelf.add(file)
         wanted = self._take_in(number, file, destinations)
         return [Adopted(number, *file.waiting(wanted))] if wanted else []
 
-    def _take_in(self, number: int, file: Opened, destinations: Sequence[str]) -> Sequence[str]:
+    def _take_in(self, number: int, file: OpenFile, destinations: Sequence[str]) -> Sequence[str]:
         """Take the dead letters of another process's file, and keep it open if it has events for us; say for whom."""
         wanted: Sequence[str] = ()
         try:
@@ -240,7 +240,7 @@ class SqliteFiles:
             raise
         database.forget_dead()
 
-    def _leave(self, claim: ownership.Claim) -> None:
+    def _leave(self, claim: ownership.FileLock) -> None:
         with suppress(OSError):
             self._not_ours[claim.path] = claim.path.stat().st_mtime_ns
         claim.release()

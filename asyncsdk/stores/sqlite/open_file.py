@@ -10,7 +10,7 @@ import attrs
 from asyncsdk._model.blocks import Block, BlockError, unpack
 from asyncsdk._model.spooling import Dropped, Settled
 from asyncsdk.stores.sqlite.database import Database
-from asyncsdk.stores.sqlite.file_lock import Claim
+from asyncsdk.stores.sqlite.file_lock import FileLock
 from asyncsdk.stores.sqlite.rows import DeadRow, NewRow, Row
 
 DISK_FULL, DELETED = "disk full", "its file was deleted"
@@ -26,7 +26,7 @@ _SAMPLE = 100
 
 
 @attrs.define(eq=False)
-class Opened:
+class OpenFile:
     """One open file.
 
     Attributes:
@@ -36,7 +36,7 @@ class Opened:
         wanted: For whom it had events at the latest look; they do not become more. None before the first.
     """
 
-    claim: Claim
+    claim: FileLock
     database: Database
     owed: Settled = Settled()
     wanted: Sequence[str] | None = None
@@ -126,7 +126,7 @@ class Opened:
             share = max(1.0, self.database.span / _SAMPLE)
         return {destination: round(events * share) for destination, events in found.items()}, share == 1.0
 
-    def close(self) -> Claim:
+    def close(self) -> FileLock:
         """Close the database; the right to it is handed back."""
         self.database.close()
         return self.claim
@@ -136,7 +136,7 @@ class DamagedError(Exception):
     """The file is no database, or not whole."""
 
 
-def open_file(claim: Claim) -> Database | None:
+def open_file(claim: FileLock) -> Database | None:
     """Open the file of a claim; None when that is not possible now.
 
     Raises:

@@ -7,12 +7,12 @@ from pathlib import Path
 from asyncsdk._model.spooling import SpoolError
 from asyncsdk.stores.sqlite import file_lock as ownership
 from asyncsdk.stores.sqlite.database import Database
-from asyncsdk.stores.sqlite.open_file import DELETED, DamagedError, Opened, open_file
+from asyncsdk.stores.sqlite.open_file import DELETED, DamagedError, OpenFile, open_file
 from asyncsdk.stores.sqlite.quarantine import set_aside_block, set_aside_file
 from asyncsdk.stores.sqlite.rows import Row
 
 
-class Shelf:
+class OpenFiles:
     """Its own file, and those that it has taken over.
 
     Attributes:
@@ -23,13 +23,13 @@ class Shelf:
 
     def __init__(self, folder: Path) -> None:
         """Begin with none."""
-        self.files: dict[int, Opened] = {}
+        self.files: dict[int, OpenFile] = {}
         self.own = 0
         self.quarantined = 0
         self._folder = folder
         self._last_number = 0
 
-    def own_file(self) -> Opened:
+    def own_file(self) -> OpenFile:
         """Give the file of this process; make it for the first block, or after somebody has deleted it.
 
         Raises:
@@ -48,16 +48,16 @@ class Shelf:
         except BaseException:
             claim.delete()
             raise
-        self.own = self.add(Opened(claim, database))
+        self.own = self.add(OpenFile(claim, database))
         return self.files[self.own]
 
-    def add(self, file: Opened) -> int:
+    def add(self, file: OpenFile) -> int:
         """Give a file its number."""
         self._last_number += 1
         self.files[self._last_number] = file
         return self._last_number
 
-    def close(self, number: int) -> ownership.Claim:
+    def close(self, number: int) -> ownership.FileLock:
         """Close a file; the right to it is handed back."""
         if number == self.own:
             self.own = 0
@@ -76,7 +76,7 @@ class Shelf:
         if database is None:
             claim.release()
         else:
-            self.files[number] = Opened(claim, database, file.owed)
+            self.files[number] = OpenFile(claim, database, file.owed)
 
     def save(self) -> None:
         """Put what is left of files that somebody has deleted into one that is there, at the end."""
@@ -88,12 +88,12 @@ class Shelf:
                 self.own_file().database.take_over(self.files[number].database)
                 self.files[number].database.forget_blocks()
 
-    def set_aside(self, claim: ownership.Claim) -> None:
+    def set_aside(self, claim: ownership.FileLock) -> None:
         """Move a damaged file out of the way."""
         self.quarantined += 1
         set_aside_file(self._folder, claim)
 
-    def set_aside_block(self, file: Opened, row: Row) -> None:
+    def set_aside_block(self, file: OpenFile, row: Row) -> None:
         """Copy a damaged block out of the way."""
         self.quarantined += 1
         set_aside_block(self._folder, file.claim.path, row)

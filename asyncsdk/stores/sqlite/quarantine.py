@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from asyncsdk.stores.sqlite.file_lock import Claim, companions
+from asyncsdk.stores.sqlite.file_lock import FileLock, companions
 from asyncsdk.stores.sqlite.rows import Row
 
 FOLDER = "quarantine"
@@ -20,7 +20,7 @@ def set_aside_block(folder: Path, path: Path, row: Row) -> None:
             file.write(row.body)
 
 
-def set_aside_file(folder: Path, claim: Claim) -> None:
+def set_aside_file(folder: Path, claim: FileLock) -> None:
     """Move a damaged file out of the way, with what SQLite keeps beside it."""
     with suppress(OSError):
         target = _place(folder)

@@ -20,7 +20,7 @@ from asyncsdk._model.bundles import BETWEEN
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.events import Event, Track
 from asyncsdk._model.events import time_ms as moment
-from asyncsdk._model.exposures import Seen
+from asyncsdk._model.exposures import ExposedVariant
 from asyncsdk._model.users import User, text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
@@ -45,8 +45,8 @@ __all__ = ["Amplitude"]
 HTTP_V2, BATCH = "/2/httpapi", "/batch"
 HOSTS = {"US": "https://api2.amplitude.com", "EU": "https://api.eu.amplitude.com"}
 # Amplitude takes 1 MB, on /batch 20 MB; the rest is for the frame.
-LARGEST_EVENT = {HTTP_V2: 990_000, BATCH: 19_990_000}
-MOST_EVENTS = 2000
+MAX_EVENT = {HTTP_V2: 990_000, BATCH: 19_990_000}
+MAX_EVENTS = 2000
 LEAST_ID = 5
 GZIP_FROM = 2048
 # From the page "Device ID and User ID minimum length": refused whatever their length may be.
@@ -141,7 +141,7 @@ class Amplitude:
 
     @_largest.default
     def _find_largest(self) -> int:
-        return LARGEST_EVENT[self.canonical_path]
+        return MAX_EVENT[self.canonical_path]
 
     @_least_id.default
     def _find_least_id(self) -> int:
@@ -154,8 +154,8 @@ class Amplitude:
 
     def __attrs_post_init__(self) -> None:
         """Check the limits against Amplitude's own."""
-        if self.limits.events > MOST_EVENTS or self.limits.bytes > self._largest:
-            msg = f"Amplitude takes {MOST_EVENTS} events and {self._largest} bytes a request on {self.canonical_path}"
+        if self.limits.max_events > MAX_EVENTS or self.limits.max_bytes > self._largest:
+            msg = f"Amplitude takes {MAX_EVENTS} events and {self._largest} bytes a request on {self.canonical_path}"
             raise ConfigurationError(msg)
 
     forwards: ClassVar[bool] = False
@@ -183,7 +183,7 @@ class Amplitude:
         chunk = to_json(message)[:-1]
         return chunk if len(chunk) <= self._largest else _TOO_LARGE
 
-    def exposure(self, user: User, seen: Seen) -> Track:
+    def exposure(self, user: User, seen: ExposedVariant) -> Track:
         """Say that a user was exposed to a variant: Amplitude sets its property `[Experiment] <flag_key>` by that."""
         return Track(user, "$exposure", {"flag_key": seen.name, "variant": seen.variant})
 

@@ -8,7 +8,7 @@ import attrs
 import orjson
 
 from asyncsdk._model.events import Event
-from asyncsdk._model.exposures import Everyone, everyone
+from asyncsdk._model.exposures import SharedUserFields, shared_user_fields
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Limits, ListFile, Overflow, Refusal, Request, Response, Verdict
 from asyncsdk.vendors._settings import (
@@ -44,9 +44,9 @@ def _check_rules(_: object, __: object, rules: object) -> None:
         raise ConfigurationError(msg)
 
 
-def _check_ambiguous(_: object, __: object, ambiguous: object) -> None:
-    if ambiguous not in ("retry", "drop"):
-        msg = "`ambiguous` of Statsig must be 'retry' or 'drop'"
+def _check_ambiguous(_: object, __: object, on_lost_reply: object) -> None:
+    if on_lost_reply not in ("retry", "drop"):
+        msg = "`on_lost_reply` of Statsig must be 'retry' or 'drop'"
         raise ConfigurationError(msg)
 
 
@@ -55,7 +55,7 @@ def _events_url(url: str) -> str:
 
 
 def _own_limits(limits: Limits) -> Limits:
-    return limits.with_events(DEFAULT_EVENTS) if isinstance(limits, Limits) else limits
+    return limits.with_max_events(DEFAULT_EVENTS) if isinstance(limits, Limits) else limits
 
 
 @attrs.frozen
@@ -71,7 +71,7 @@ class Statsig:
         log_event_url: Where events go, the whole address; without a path, Statsig's own is appended.
         message_ids: Send each event's id in its metadata, as `asyncsdk_event_id`: Statsig drops no copies,
             so where events outlive a process somebody else may want to. With a spool they are always sent.
-        ambiguous: What becomes of custom events when the answer is lost, so that they may have arrived: `retry` sends
+        on_lost_reply: What to do with custom events whose answer was lost, so that they may have arrived: `retry` sends
             them again, and Statsig may count them twice; `drop` gives them up (`rejected`; with a spool, a dead
             letter). Exposures are sent again in any case.
         session_id: Names this client in requests; one is made if it is not given.
@@ -95,19 +95,19 @@ class Statsig:
     offline: bool = attrs.field(default=False, kw_only=True)
     log_event_url: str = attrs.field(default=LOG_EVENT_URL, kw_only=True, converter=_events_url, validator=check_url)
     message_ids: bool = attrs.field(default=False, kw_only=True)
-    ambiguous: Literal["retry", "drop"] = attrs.field(default="retry", kw_only=True, validator=_check_ambiguous)
+    on_lost_reply: Literal["retry", "drop"] = attrs.field(default="retry", kw_only=True, validator=_check_ambiguous)
     session_id: str = attrs.field(factory=lambda: str(uuid4()), kw_only=True, repr=False, validator=check_key)
     name: str = attrs.field(default="Statsig", kw_only=True, validator=check_name)
     overflow: Overflow = attrs.field(default="drop", kw_only=True, validator=check_overflow)
     limits: Limits = attrs.field(factory=Limits, kw_only=True, converter=_own_limits, validator=check_limits)
 
     # What events say of every user; made once of the settings above.
-    _everyone: Everyone = attrs.field(init=False, repr=False, eq=False)
+    _everyone: SharedUserFields = attrs.field(init=False, repr=False, eq=False)
 
     @_everyone.default
-    def _find_everyone(self) -> Everyone:
+    def _find_everyone(self) -> SharedUserFields:
         custom = self.rules.global_custom if isinstance(self.rules, Rules) else None
-        return everyone(self.environment, orjson.dumps(custom) if custom else b"")
+        return shared_user_fields(self.environment, orjson.dumps(custom) if custom else b"")
 
     forwards: ClassVar[bool] = False
 
@@ -126,7 +126,7 @@ class Statsig:
 
     def judge(self, response: Response, chunks: Sequence[bytes]) -> Verdict:
         """Go by the status, and by a `success` that is false; Statsig says nothing of single events."""
-        return events.judge(response, chunks, once=self.ambiguous == "drop")
+        return events.judge(response, chunks, once=self.on_lost_reply == "drop")
 
     @property
     def cache_key(self) -> str:

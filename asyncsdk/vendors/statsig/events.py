@@ -26,7 +26,7 @@ from asyncsdk._model.bundles import BETWEEN, number_of
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.events import Event, LogEvent, Page, RawEvent, Screen, Track
 from asyncsdk._model.events import time_ms as moment
-from asyncsdk._model.exposures import Everyone, Exposure
+from asyncsdk._model.exposures import Exposure, SharedUserFields
 from asyncsdk._model.users import User, text_id
 from asyncsdk._version import __version__
 from asyncsdk.vendors._answers import by_status
@@ -50,7 +50,7 @@ _EXPOSURE = _EXPOSURE_START + b'%b","value":null,"metadata":%b,"secondaryExposur
 _EXPOSED = b',"time":%d,"statsigMetadata":%b'
 
 
-def encode(event: Event, time_ms: int, everyone: Everyone) -> bytes | Refusal:
+def encode(event: Event, time_ms: int, everyone: SharedUserFields) -> bytes | Refusal:
     """Make the chunk of an event.
 
     Args:
@@ -76,7 +76,9 @@ def _start(time_ms: int) -> bytes:
     return b'{"time":%d,' % time_ms
 
 
-def encode_with(event: Event, time_ms: int, everyone: Everyone, own: object, message_id: str | None) -> bytes | Refusal:
+def encode_with(
+    event: Event, time_ms: int, everyone: SharedUserFields, own: object, message_id: str | None
+) -> bytes | Refusal:
     """Make the chunk of an event that may say more.
 
     Args:
@@ -159,7 +161,7 @@ def exposure(seen: Exposure, user: User, end: bytes) -> bytes:
     """
     if not seen.start:
         seen.start = _EXPOSURE % (seen.event_name.encode(), seen.metadata, seen.secondary)
-    return b"".join((seen.start, _user(user, seen.everyone), end))
+    return b"".join((seen.start, _user(user, seen.shared_user_fields), end))
 
 
 def exposure_end(time_ms: int, sampling: Mapping[str, Any]) -> bytes:
@@ -167,7 +169,7 @@ def exposure_end(time_ms: int, sampling: Mapping[str, Any]) -> bytes:
     return _EXPOSED % (time_ms, orjson.dumps(sampling) if sampling else b"{}")
 
 
-def _user(user: User, everyone: Everyone) -> bytes:
+def _user(user: User, everyone: SharedUserFields) -> bytes:
     """Give the user as Statsig has it, without private attributes; written once."""
     written = user._written  # noqa: SLF001 -- the slot is for this
     if written is None or written[0] is not everyone:
@@ -177,7 +179,7 @@ def _user(user: User, everyone: Everyone) -> bytes:
     return written[1]
 
 
-def user_fields(user: User, everyone: Everyone) -> Message:  # noqa: C901 -- one line after the other
+def user_fields(user: User, everyone: SharedUserFields) -> Message:  # noqa: C901 -- one line after the other
     """Give what Statsig may know of a user, under its own names."""
     # Written out: asking a table field by field costs three times as much, and a user is written per event.
     fields: Message = {}

@@ -46,7 +46,7 @@ class IdList:
 
 
 @attrs.frozen
-class Plan:
+class DownloadPlan:
     """What a manifest means for the lists that are held.
 
     Attributes:
@@ -80,7 +80,7 @@ def ask_file(file: ListFile, headers: Mapping[str, str]) -> Request:
     return Request(url, path, wanted, b"", method="GET", purpose="id_lists")
 
 
-def plan(manifest: bytes, held: Mapping[str, IdList]) -> Plan:
+def plan(manifest: bytes, held: Mapping[str, IdList]) -> DownloadPlan:
     """Say which files to read from where, and which lists to drop.
 
     Raises:
@@ -95,7 +95,7 @@ def plan(manifest: bytes, held: Mapping[str, IdList]) -> Plan:
         raise BadListError(msg)
     files = [file for name, entry in entries.items() if (file := _file(name, entry)) is not None]
     read = tuple(wanted for file in files if (wanted := _wanted(file, held.get(file.name))) is not None)
-    return Plan(read, tuple(name for name in held if name not in entries))
+    return DownloadPlan(read, tuple(name for name in held if name not in entries))
 
 
 def take(file: ListFile, response: Response, held: IdList | None) -> Generator[None, None, IdList]:

@@ -132,7 +132,7 @@ class Rules:
 
 
 @attrs.frozen
-class Answer:
+class RulesAnswer:
     """What came of a question.
 
     Attributes:
@@ -150,12 +150,12 @@ class Answer:
     retry_after: float | None = None
 
 
-def read(response: Response) -> Answer:
+def read(response: Response) -> RulesAnswer:
     """Say what a response means; a 204, a 304 or an empty body says that there is nothing new."""
     if 200 <= response.status < 300 or response.status == 304:
-        return Answer(response.body or None if response.status != 304 else None)
+        return RulesAnswer(response.body or None if response.status != 304 else None)
     reason = f"status {response.status}" if response.status else response.error or "no answer"
-    return Answer(
+    return RulesAnswer(
         reason=reason,
         soon=response.status not in _NOT_SOON and response.error not in HOPELESS,
         refused=response.status in _REFUSED,

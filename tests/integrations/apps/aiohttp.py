@@ -8,10 +8,10 @@ from typing import Any
 from aiohttp import web
 
 from asyncsdk import Client
-from asyncsdk.integrations.aiohttp import client, flags, setup, user
+from asyncsdk.integrations.aiohttp import get_client, get_flags, get_user, setup
 from integrations.pages import PAGES, Given, Page, socket, stream
 
-ASKS: dict[str, Callable[[web.Request], Any]] = {"client": client, "flags": flags, "user": user}
+ASKS: dict[str, Callable[[web.Request], Any]] = {"client": get_client, "flags": get_flags, "user": get_user}
 
 
 def handler(page: Page, given: Given) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -27,7 +27,7 @@ def handler(page: Page, given: Given) -> Callable[[web.Request], Awaitable[web.R
 def make_app(sdk: Client, given: Given, **options: Any) -> web.Application:
     async def streaming(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
-        parts = stream(flags(request), given["meeting"])
+        parts = stream(get_flags(request), given["meeting"])
         first = await anext(parts)
         await response.prepare(request)
         await response.write(first.encode())
@@ -36,7 +36,7 @@ def make_app(sdk: Client, given: Given, **options: Any) -> web.Application:
         return response
 
     async def websocket(request: web.Request) -> web.WebSocketResponse:
-        read = flags(request)
+        read = get_flags(request)
         response = web.WebSocketResponse()
         await response.prepare(request)
         async for message in response:

@@ -9,13 +9,13 @@ from fastapi import Depends, FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 
 from asyncsdk import Client, Flags
-from asyncsdk.integrations.fastapi import FlagsMiddleware, client, flags, lifespan, user
+from asyncsdk.integrations.fastapi import FlagsMiddleware, get_client, get_flags, get_user, lifespan
 from integrations.asgi import serving
 from integrations.pages import PAGES, Given, Page, socket, stream
 
 __all__ = ["make_app", "serving"]
 
-ASKS: dict[str, Callable[..., Any]] = {"client": client, "flags": flags, "user": user}
+ASKS: dict[str, Callable[..., Any]] = {"client": get_client, "flags": get_flags, "user": get_user}
 
 
 def handler(page: Page, given: Given) -> Callable[..., Awaitable[object]]:
@@ -35,14 +35,14 @@ def handler(page: Page, given: Given) -> Callable[..., Awaitable[object]]:
     return handle
 
 
-async def websocket(connection: WebSocket, flags: Annotated[Flags, Depends(flags)]) -> None:
+async def websocket(connection: WebSocket, flags: Annotated[Flags, Depends(get_flags)]) -> None:
     await connection.accept()
     async for message in connection.iter_text():
         await connection.send_text(socket(flags, message))
 
 
 def make_app(sdk: Client, given: Given, **options: Any) -> FastAPI:
-    async def streaming(flags: Annotated[Flags, Depends(flags)]) -> StreamingResponse:
+    async def streaming(flags: Annotated[Flags, Depends(get_flags)]) -> StreamingResponse:
         return StreamingResponse(stream(flags, given["meeting"]))
 
     app = FastAPI(lifespan=lifespan(sdk))

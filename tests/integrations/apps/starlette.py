@@ -12,13 +12,13 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from asyncsdk import Client
-from asyncsdk.integrations.starlette import FlagsMiddleware, client, flags, lifespan, user
+from asyncsdk.integrations.starlette import FlagsMiddleware, get_client, get_flags, get_user, lifespan
 from integrations.asgi import serving
 from integrations.pages import PAGES, Given, Page, socket, stream
 
 __all__ = ["make_app", "serving"]
 
-ASKS: dict[str, Callable[[Request], Any]] = {"client": client, "flags": flags, "user": user}
+ASKS: dict[str, Callable[[Request], Any]] = {"client": get_client, "flags": get_flags, "user": get_user}
 
 
 def endpoint(page: Page, given: Given) -> Callable[[Request], Awaitable[Response]]:
@@ -32,7 +32,7 @@ def endpoint(page: Page, given: Given) -> Callable[[Request], Awaitable[Response
 
 
 async def websocket(connection: WebSocket) -> None:
-    read = flags(connection)
+    read = get_flags(connection)
     await connection.accept()
     async for message in connection.iter_text():
         await connection.send_text(socket(read, message))
@@ -40,7 +40,7 @@ async def websocket(connection: WebSocket) -> None:
 
 def make_app(sdk: Client, given: Given, **options: Any) -> Starlette:
     async def streaming(request: Request) -> Response:
-        return StreamingResponse(stream(flags(request), given["meeting"]))
+        return StreamingResponse(stream(get_flags(request), given["meeting"]))
 
     return Starlette(
         routes=[

@@ -9,7 +9,7 @@ from openfeature.event import ProviderEvent
 from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import Reason
 
-from asyncsdk import Answer, Client, User
+from asyncsdk import Client, LookupResult, User
 from asyncsdk.dev import DevServer
 from integrations.openfeature.conftest import Heard, gate, ruleset
 
@@ -100,7 +100,7 @@ async def test_what_was_resolved_is_reported_as_an_exposure(
 
 
 async def test_a_flag_is_evaluated_once(flags: OpenFeatureClient, client: Client) -> None:
-    heard: list[tuple[User, Answer]] = []
+    heard: list[tuple[User, LookupResult]] = []
     client.on_evaluation(lambda user, answer: heard.append((user, answer)))
 
     flags.get_string_value("a.b.c", "", ADA)

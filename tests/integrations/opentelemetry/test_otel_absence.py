@@ -12,7 +12,7 @@ from integrations.opentelemetry.conftest import Telemetry
 KEY = "secret-canary-of-a-key"
 EMAIL = "ada@canary.example.com"
 CANARY = "canary-of-something-private"
-LIMITS = Limits(linger=0.01, retry_first=0.01, retry_most=0.02, probe_every=0.02)
+LIMITS = Limits(linger=0.01, retry_initial=0.01, retry_max=0.02, probe_interval=0.02)
 
 
 async def test_no_key_address_or_private_attribute_is_exported(telemetry: Telemetry) -> None:

@@ -52,7 +52,7 @@ async def test_requests_under_way_are_counted(telemetry: Telemetry, server: DevS
 
 async def test_every_event_is_counted_with_its_fate_and_reason(telemetry: Telemetry, server: DevServer) -> None:
     server.script("rudderstack", 400)
-    client = telemetry.of(Client(rudderstack(server, quick(queued_events=2)), amplitude(server)))
+    client = telemetry.of(Client(rudderstack(server, quick(max_queued_events=2)), amplitude(server)))
     async with client:
         await client.track(ADA, "refused")
         await client.flush()
@@ -189,7 +189,7 @@ async def test_crashes_are_counted(telemetry: Telemetry) -> None:
     async def job() -> None:
         raise OSError
 
-    client = telemetry.of(Client()).add_job("mine", job)
+    client = telemetry.of(Client()).add_background_task("mine", job)
     async with client:
         while not client.health().crashes:
             await asyncio.sleep(0)

@@ -11,7 +11,7 @@ from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrument
 from opentelemetry.semconv.attributes import http_attributes, server_attributes, url_attributes
 from opentelemetry.trace import SpanKind, StatusCode, get_tracer
 
-from asyncsdk import Client, Exchange, Rules
+from asyncsdk import Client, RequestInfo, Rules
 from asyncsdk.dev import DevServer, Fault
 from integrations.opentelemetry.conftest import Telemetry
 
@@ -129,7 +129,7 @@ async def test_the_ports_that_are_not_written_are_those_of_the_scheme(telemetry:
     telemetry.of(client)
     [watch] = client._watches
     for url in ("http://plane.example.com/v1/batch", "https://plane.example.com/v1/batch"):
-        end = watch(Exchange("RudderStack", "events", "POST", url))
+        end = watch(RequestInfo("RudderStack", "events", "POST", url))
         assert end is not None
         end()
 
