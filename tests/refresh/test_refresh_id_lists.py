@@ -199,7 +199,7 @@ async def test_three_files_are_read_at_once(vendor: Vendor) -> None:
 
     async with serving(Counting()) as slow:
         manifest(slow, **{f"list_{n}": lines("+ada") for n in range(9)})
-        async with running(made_for(slow), in_flight=20) as made:
+        async with running(made_for(slow), max_in_flight=20) as made:
             assert await made.wait_ready(5)
 
     assert most == 3
