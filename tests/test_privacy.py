@@ -26,7 +26,7 @@ async def test_keys_and_values_are_in_no_log_error_or_repr(caplog: pytest.LogCap
             RudderStack(KEY, server.url, limits=LIMITS),
             Amplitude(KEY, url=f"{server.url}/2/httpapi", limits=LIMITS),
         )
-        client = Client(*destinations, on_delivery=lambda event_id, fate: 1 / 0)
+        client = Client(*destinations, on_delivery=lambda event_id, delivery: 1 / 0)
         client.add_middleware(lambda payload, next: 1 / 0 if payload.extra else next(payload))
         async with client:
             user = User("ada-lovelace", private_attributes={"ssn": PRIVATE}, custom={"plan": PROPERTY})

@@ -20,15 +20,15 @@ class Account:
     dropped: Counter[str] = attrs.field(factory=Counter)
     skipped: Counter[str] = attrs.field(factory=Counter)
 
-    def settle(self, fate: Delivery, count: int = 1) -> None:
+    def settle(self, delivery: Delivery, count: int = 1) -> None:
         """Count events that met `fate`."""
         if not count:
             return
-        counts = getattr(self, fate.status)
+        counts = getattr(self, delivery.status)
         if isinstance(counts, Counter):
-            counts[fate.reason] += count
+            counts[delivery.reason] += count
         else:
-            setattr(self, fate.status, counts + count)
+            setattr(self, delivery.status, counts + count)
 
     def report(self, exposures: "Account | None" = None) -> DestinationReport:
         """Give the counts so far; `pending` is what is left of the accepted ones."""

@@ -15,7 +15,7 @@ Batch = list[Record]
 
 # What is asked of every record of a batch, at no step of Python's for each.
 key_of, also_of, chunk_of = attrgetter("key"), attrgetter("also"), attrgetter("chunk")
-fate_of, story_of, watchers_of = attrgetter("fate"), attrgetter("story"), attrgetter("watchers")
+delivery_of, attempts_of, watchers_of = attrgetter("delivery"), attrgetter("attempts"), attrgetter("watchers")
 exposures_of = attrgetter("exposures")
 
 
@@ -94,9 +94,9 @@ def tied_to(keys: AbstractSet[str], records: Iterable[Record]) -> set[str]:
     return tied
 
 
-def without_fate(records: Iterable[Record]) -> Batch:
+def unsettled(records: Iterable[Record]) -> Batch:
     """Give those that have no fate yet."""
-    return list(filterfalse(fate_of, records))
+    return list(filterfalse(delivery_of, records))
 
 
 def count(records: Iterable[Record]) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from asyncsdk._delivery.batching import (
     sort_out,
     tied_to,
     total,
-    without_fate,
+    unsettled,
 )
 from asyncsdk._delivery.circuit import Circuit
 from asyncsdk._delivery.ledger import Ledger
@@ -147,7 +147,7 @@ class Lane:
         self._pull()
         self._recover()
         records = [record for flight in self._waiting for record in flight.records] + self._pending.all()
-        return without_fate(records)
+        return unsettled(records)
 
     def health(self) -> DestinationHealth:
         """Tell how the lane is doing."""
@@ -280,14 +280,14 @@ class Lane:
         except Exception as error:
             # A bug in a codec costs its batch, and the lane goes on.
             self.last_error = f"crash: {type(error).__name__}"
-            lost = without_fate(flight.parts.popleft())
+            lost = unsettled(flight.parts.popleft())
             logger.exception("%s: %d events dropped: their codec failed", self.destination.name, total(lost))
             self.ledger.settle(lost, "dropped", reason="crash")
         finally:
             self._circuit.returned(flight.generation)
             self._flying.discard(flight)
             for part in flight.parts:
-                part[:] = without_fate(part)
+                part[:] = unsettled(part)
             self._trim(flight)
             if flight.parts:
                 self._waiting.append(flight)
@@ -314,13 +314,13 @@ class Lane:
         """Give each event of the first part its fate, or its place for the next attempt."""
         ledger, part = self.ledger, flight.parts[0]
         outcome = sort_out(part, verdict)
-        unsettled = outcome.resend + outcome.retry + outcome.paused
-        ledger.tell(unsettled, response.status, verdict.reason)
+        remaining = outcome.resend + outcome.retry + outcome.paused
+        ledger.tell(remaining, response.status, verdict.reason)
         ledger.settle(outcome.delivered, "delivered", response.status, answered=True)
         for reason in {reason for _, reason in outcome.rejected}:
             refused = [record for record, why in outcome.rejected if why == reason]
             ledger.settle(refused, "rejected", response.status, reason, answered=True)
-        part[:] = without_fate(part)
+        part[:] = unsettled(part)
         if outcome.paused:
             self._pause(flight, keys_of(outcome.paused), verdict.pause_for)
         if outcome.retry or verdict.unwell:

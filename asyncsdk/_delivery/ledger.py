@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
 from asyncsdk._delivery.accounting import Account
-from asyncsdk._delivery.batching import count, size_of, story_of, total, watchers_of, without_fate
+from asyncsdk._delivery.batching import attempts_of, count, size_of, total, unsettled, watchers_of
 from asyncsdk._model.receipts import Attempt, Delivery, Record, Status
 from asyncsdk._model.reports import DELIBERATE, DestinationReport
 from asyncsdk.vendors._base import Limits
@@ -42,7 +42,7 @@ class Ledger:
         self.retries = 0
         self.on_final: Callable[[str, Delivery], object] | None = None
         self.on_settled: tuple[Callable[[Delivery, int], object], ...] = ()
-        self.on_fates: Callable[[Collection[Record], Status, str], None] | None = None
+        self.on_records_settled: Callable[[Collection[Record], Status, str], None] | None = None
         self._name = name
         self.max_bytes = limits.max_queued_bytes
         self._most_events = limits.max_queued_events
@@ -114,36 +114,36 @@ class Ledger:
         self.held_bytes += size_of(records)
         self.held_events += total(records)
 
-    def settle_unheld(self, fate: Delivery, events: int, exposures: int) -> None:
+    def settle_unheld(self, delivery: Delivery, events: int, exposures: int) -> None:
         """Count a fate of accepted events that were never held."""
         if not events + exposures:
             return
-        self._tell_of_loss(fate)
-        self.account.settle(fate, events)
-        self.exposures.settle(fate, exposures)
+        self._log_loss(delivery)
+        self.account.settle(delivery, events)
+        self.exposures.settle(delivery, exposures)
         for hear in self.on_settled:
-            hear(fate, events + exposures)
+            hear(delivery, events + exposures)
 
-    def turn_away(self, event_id: str, fate: Delivery) -> None:
+    def turn_away(self, event_id: str, delivery: Delivery) -> None:
         """Count an event that is not held at all."""
         self.account.accepted += 1
-        self.account.settle(fate)
-        self._tell_of_loss(fate)
+        self.account.settle(delivery)
+        self._log_loss(delivery)
         if self.on_final is not None:
-            self.on_final(event_id, fate)
+            self.on_final(event_id, delivery)
 
-    def turn_away_exposures(self, fate: Delivery, number: int) -> None:
+    def turn_away_exposures(self, delivery: Delivery, number: int) -> None:
         """Count exposures that are not held at all."""
         self.exposures.accepted += number
-        self.exposures.settle(fate, number)
-        self._tell_of_loss(fate)
+        self.exposures.settle(delivery, number)
+        self._log_loss(delivery)
 
     def tell(self, records: Collection[Record], code: int, reason: str) -> None:
         """Add an answer that settled nothing to the story of each record."""
         attempt = Attempt(int(time.time() * 1000), code, reason)
         self.retries += bool(records)
         for record in records:
-            record.story += (attempt,)
+            record.attempts += (attempt,)
 
     def settle(
         self,
@@ -163,42 +163,42 @@ class Ledger:
             reason: Why.
             answered: The answer that settles them is not in their story.
         """
-        records = without_fate(records)
+        records = unsettled(records)
         if not records:
             return
-        attempts = list(map(len, map(story_of, records)))
-        fates = {
-            number: self._fate(records[attempts.index(number)], status, code, reason, answered=answered)
+        attempts = list(map(len, map(attempts_of, records)))
+        deliveries = {
+            number: self._delivery_for(records[attempts.index(number)], status, code, reason, answered=answered)
             for number in dict.fromkeys(attempts)
         }
-        if len(fates) == 1:
-            (fate,) = fates.values()
+        if len(deliveries) == 1:
+            (delivery,) = deliveries.values()
             for record in records:
-                record.fate = fate
+                record.delivery = delivery
         else:
             for record, number in zip(records, attempts, strict=True):
-                record.fate = fate = fates[number]
+                record.delivery = delivery = deliveries[number]
         for record in list(filter(watchers_of, records)):
-            record.tell()
-        self._tell_of_loss(fate)
+            record.notify_watchers()
+        self._log_loss(delivery)
         events, exposures = count(records)
-        self.account.settle(fate, events)
-        self.exposures.settle(fate, exposures)
+        self.account.settle(delivery, events)
+        self.exposures.settle(delivery, exposures)
         self.held_events -= events + exposures
         self.held_bytes -= size_of(records)
         self._leave_epochs(records)
         self._progress.set()
-        if self.on_fates is not None:
-            self.on_fates(records, status, reason)
+        if self.on_records_settled is not None:
+            self.on_records_settled(records, status, reason)
         for _ in range(min(events + exposures, len(self._room_waiters))):
             self.let_in()
         if self.on_settled or self.on_final is not None:
-            self._announce(records, attempts, fates)
+            self._announce(records, attempts, deliveries)
 
-    def _fate(self, record: Record, status: Status, code: int, reason: str, *, answered: bool) -> Delivery:
-        last = code or (record.story[-1].code if record.story else 0)
+    def _delivery_for(self, record: Record, status: Status, code: int, reason: str, *, answered: bool) -> Delivery:
+        last = code or (record.attempts[-1].code if record.attempts else 0)
         held = max(0.0, time.monotonic() - record.admitted)
-        return Delivery(self._name, status, last, reason, len(record.story) + answered, held)
+        return Delivery(self._name, status, last, reason, len(record.attempts) + answered, held)
 
     def _leave_epochs(self, records: Collection[Record]) -> None:
         """Let flushes know that these have their fates."""
@@ -211,25 +211,25 @@ class Ledger:
                 if not self._unsettled[epoch]:
                     del self._unsettled[epoch]
 
-    def _announce(self, records: Sequence[Record], attempts: Sequence[int], fates: Mapping[int, Delivery]) -> None:
+    def _announce(self, records: Sequence[Record], attempts: Sequence[int], deliveries: Mapping[int, Delivery]) -> None:
         """Call those who want to hear of fates: of each event's, and of how many met one."""
         settled: Counter[int] = Counter()
         for record, tries in zip(records, attempts, strict=True):
             settled[tries] += record.exposures or 1
             if self.on_final is not None and not record.exposures:
-                self.on_final(record.id, fates[tries])
+                self.on_final(record.id, deliveries[tries])
         for tries, number in settled.items():
             for hear in self.on_settled:
-                hear(fates[tries], number)
+                hear(deliveries[tries], number)
 
-    def _tell_of_loss(self, fate: Delivery) -> None:
+    def _log_loss(self, delivery: Delivery) -> None:
         """Log that events are lost, once a minute for each reason; the counts are in the report."""
-        if fate.status not in ("rejected", "dropped") or fate.reason == DELIBERATE:
+        if delivery.status not in ("rejected", "dropped") or delivery.reason == DELIBERATE:
             return
         now = time.monotonic()
-        if now >= self._told.get(fate.reason, float("-inf")) + _TELL_EVERY:
-            self._told[fate.reason] = now
-            logger.warning("%s: events are %s: %s (told once a minute)", self._name, fate.status, fate.reason)
+        if now >= self._told.get(delivery.reason, float("-inf")) + _TELL_EVERY:
+            self._told[delivery.reason] = now
+            logger.warning("%s: events are %s: %s (told once a minute)", self._name, delivery.status, delivery.reason)
 
     def report(self) -> DestinationReport:
         """Give the counts so far."""

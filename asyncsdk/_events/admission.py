@@ -94,20 +94,22 @@ class Admission:
             if isinstance(outcome, Record):
                 if lane.offer(outcome):
                     continue
-                fate = Delivery(lane.destination.name, "dropped", reason="queue full")
-                outcome.close(fate)
+                delivery = Delivery(lane.destination.name, "dropped", reason="queue full")
+                outcome.settle(delivery)
             else:
-                fate = outcome
-            lane.ledger.turn_away(receipt.event_id, fate)
+                delivery = outcome
+            lane.ledger.turn_away(receipt.event_id, delivery)
         return receipt
 
     def turn_away(self, receipt: Receipt, reason: str) -> None:
-        """Drop a prepared event at every destination that it has no fate at yet."""
+        """Drop a prepared event at every destination at which it is not settled yet."""
         for lane, outcome in zip(self.lanes, receipt.outcomes, strict=True):
-            fate = Delivery(lane.destination.name, "dropped", reason=reason) if isinstance(outcome, Record) else outcome
             if isinstance(outcome, Record):
-                outcome.close(fate)
-            lane.ledger.turn_away(receipt.event_id, fate)
+                delivery = Delivery(lane.destination.name, "dropped", reason=reason)
+                outcome.settle(delivery)
+            else:
+                delivery = outcome
+            lane.ledger.turn_away(receipt.event_id, delivery)
 
     async def room(self, receipt: Receipt) -> None:
         """Wait until every lane that is worth waiting for has room for a prepared event, all at the same moment."""
@@ -183,6 +185,6 @@ class Admission:
         return wanted is not False
 
     def _refuse(self, event: Event, message_id: str, now_ms: int, reason: str) -> Receipt:
-        """Give an event that middleware stopped its fate: the same at every destination."""
+        """Give an event that middleware stopped its outcome: the same at every destination."""
         outcomes: list[Record | Delivery] = [Delivery(name, "dropped", reason=reason) for name in self._names]
         return Receipt(message_id, event, now_ms, self._names, outcomes, self._wait)

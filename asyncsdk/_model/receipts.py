@@ -13,7 +13,7 @@ Status = Literal["delivered", "rejected", "dropped", "skipped", "spooled", "aban
 
 @attrs.frozen
 class Delivery:
-    """The final fate of an event at one destination.
+    """The final outcome of an event at one destination.
 
     Attributes:
         destination: The destination's name.
@@ -22,7 +22,7 @@ class Delivery:
         code: HTTP status of the last answer; 0 when there was none.
         reason: Why, in a few words; empty when delivered.
         attempts: Requests that carried it.
-        seconds: How long it was held, from its admission; events that met their fate together share that of the first.
+        seconds: How long it was held, from its admission; events settled together share that of the first.
     """
 
     destination: str
@@ -55,14 +55,14 @@ class Record:
     Attributes:
         key: Whose line it stands in; empty for exposures, which may overtake each other.
         also: The second line that an alias stands in.
-        id: The event's id; empty when nobody is told of fates by id, since it weighs as much as the rest of a record.
+        id: The event's id; empty when no callback needs it, since it weighs as much as the rest of a record.
         chunk: Its bytes, encoded for the destination; a `Bundle` of several exposures.
         admitted: When it was taken, on the monotonic clock.
         exposures: How many exposures it is, which are counted apart: nobody has a receipt for them. 0 for an event.
         epoch: Which flush it falls under: the number of flushes begun before it.
-        story: Requests so far that did not settle it.
-        fate: None while it is pending.
-        watchers: Called once, when the fate is final.
+        attempts: Requests so far that did not settle it.
+        delivery: The final outcome; None while it is pending.
+        watchers: Called once, when the outcome is final.
     """
 
     key: str
@@ -72,8 +72,8 @@ class Record:
     also: str | None = None
     exposures: int = 0
     epoch: int = 0
-    story: tuple[Attempt, ...] = ()
-    fate: Delivery | None = None
+    attempts: tuple[Attempt, ...] = ()
+    delivery: Delivery | None = None
     watchers: tuple[Callable[[], None], ...] = ()
 
     @property
@@ -81,13 +81,13 @@ class Record:
         """All lines it stands in."""
         return (self.key,) if self.also is None else (self.key, self.also)
 
-    def close(self, fate: Delivery) -> None:
-        """Make the fate final, and tell those who wait for it."""
-        self.fate = fate
-        self.tell()
+    def settle(self, delivery: Delivery) -> None:
+        """Record the final outcome and notify the watchers."""
+        self.delivery = delivery
+        self.notify_watchers()
 
-    def tell(self) -> None:
-        """Tell those who wait for the fate, which is final."""
+    def notify_watchers(self) -> None:
+        """Notify the watchers, once, that the outcome is final."""
         watchers, self.watchers = self.watchers, ()
         for watcher in watchers:
             watcher()
@@ -119,21 +119,21 @@ class Receipt:
         return self._settled().__await__()
 
     async def _settled(self) -> dict[str, Delivery]:
-        pending = [o for o in self.outcomes if isinstance(o, Record) and o.fate is None]
+        pending = [o for o in self.outcomes if isinstance(o, Record) and o.delivery is None]
         if pending:
             await self._wait(pending)
-        return {name: fate for name, fate in self.deliveries.items() if fate is not None}
+        return {name: delivery for name, delivery in self.deliveries.items() if delivery is not None}
 
     @property
     def deliveries(self) -> Mapping[str, Delivery | None]:
-        """The fate per destination name as far as it is known; None while it is pending."""
+        """The delivery per destination name; None while it is pending."""
         return {
-            name: outcome.fate if isinstance(outcome, Record) else outcome
+            name: outcome.delivery if isinstance(outcome, Record) else outcome
             for name, outcome in zip(self._names, self.outcomes, strict=True)
         }
 
     def explain(self) -> str:
-        """Tell the event's whole story: what middleware changed, bytes, attempts, answers and fate per vendor."""
+        """Tell the event's whole story: what middleware changed, bytes, attempts, answers and outcome per vendor."""
         lines = [f"{title(self.event)}  id {self.event_id}  {_clock(self.time_ms)}"]
         if self._original is not None:
             lines += [f"  middleware changed {change}" for change in _changes(self._original, self.event)]
@@ -164,14 +164,14 @@ def _chapter(name: str, outcome: Record | Delivery) -> list[str]:
     if isinstance(outcome, Delivery):
         return [f"  {name}: {_ending(outcome)}"]
     lines = [f"  {name}: {len(outcome.chunk):,} bytes"]
-    lines += [f"    {_clock(a.time_ms)}  {a.reason}" for a in outcome.story]
-    return [*lines, f"    {'pending' if outcome.fate is None else _ending(outcome.fate)}"]
+    lines += [f"    {_clock(a.time_ms)}  {a.reason}" for a in outcome.attempts]
+    return [*lines, f"    {'pending' if outcome.delivery is None else _ending(outcome.delivery)}"]
 
 
-def _ending(fate: Delivery) -> str:
-    tries = f", attempt {fate.attempts}" if fate.attempts else ""
-    code = f" ({fate.code})" if fate.code else ""
-    return f"{fate.status}{code}{': ' + fate.reason if fate.reason else ''}{tries}"
+def _ending(delivery: Delivery) -> str:
+    tries = f", attempt {delivery.attempts}" if delivery.attempts else ""
+    code = f" ({delivery.code})" if delivery.code else ""
+    return f"{delivery.status}{code}{': ' + delivery.reason if delivery.reason else ''}{tries}"
 
 
 def _clock(time_ms: int) -> str:

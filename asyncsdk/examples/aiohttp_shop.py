@@ -219,7 +219,7 @@ async def consent(request: web.Request) -> web.Response:
 
 def story_of(receipt: Receipt) -> dict[str, object]:
     """Say what each vendor made of an event so far, and how it came to that."""
-    known = {name: "pending" if fate is None else fate.status for name, fate in receipt.deliveries.items()}
+    known = {name: "pending" if delivery is None else delivery.status for name, delivery in receipt.deliveries.items()}
     return {"vendors": known, "story": receipt.explain()}
 
 

@@ -175,13 +175,13 @@ def _accepted(health: Health) -> Points:
     return [(counts.accepted, own) for counts, own in _accounts(health)]
 
 
-def _fates(health: Health) -> Points:
+def _settled_counts(health: Health) -> Points:
     for counts, own in _accounts(health):
         for status in ("delivered", "spooled", "abandoned"):
-            yield getattr(counts, status), {**own, "asyncsdk.fate": status}
+            yield getattr(counts, status), {**own, "asyncsdk.status": status}
         for status in ("rejected", "dropped", "skipped"):
             for reason, count in getattr(counts, status).items():
-                yield count, {**own, "asyncsdk.fate": status, "asyncsdk.reason": reason}
+                yield count, {**own, "asyncsdk.status": status, "asyncsdk.reason": reason}
 
 
 def _accounts(health: Health) -> Iterator[tuple[DestinationReport, Attributes]]:
@@ -205,7 +205,7 @@ _INSTRUMENTS: tuple[tuple[str, str, str, str, Callable[[Health], Points]], ...] 
     ("gauge", "queue.age", "s", "Age of the oldest event held", _each(lambda found: found.oldest)),
     ("up_down_counter", "requests.active", "{request}", "Posts under way", _each(lambda f: f.requests_in_flight)),
     ("counter", "events.accepted", "{event}", "Events that were given to a destination", _accepted),
-    ("counter", "events.settled", "{event}", "Events that met their fate", _fates),
+    ("counter", "events.settled", "{event}", "Events with a final outcome", _settled_counts),
     ("counter", "retries", "{request}", "Posts that had to be repeated", _each(lambda found: found.retries)),
     ("up_down_counter", "destination.status", "{destination}", "1 for the state that it is in", _states),
     ("gauge", "rules.age", "s", "Seconds since the rules in use were received", _rules("age")),
@@ -236,9 +236,9 @@ def _settled(meter: Meter, own: Attributes) -> Callable[[Delivery, int], None]:
     """Make the function that measures how long deliveries take: once per request, by its first event."""
     lag = _histogram(meter, "asyncsdk.delivery.lag", "From an event's admission until the vendor took it", _LAG_BUCKETS)
 
-    def settled(fate: Delivery, _: int) -> None:
-        if fate.status == "delivered":
-            lag.record(fate.seconds, {**own, "asyncsdk.destination": fate.destination})
+    def settled(delivery: Delivery, _: int) -> None:
+        if delivery.status == "delivered":
+            lag.record(delivery.seconds, {**own, "asyncsdk.destination": delivery.destination})
 
     return settled
 

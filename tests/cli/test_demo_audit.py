@@ -23,7 +23,7 @@ def books(report: DestinationReport = REPORT, **changes: Any) -> Books:
     right = Books(
         given=3,
         verbs={"a": "track", "b": "track", "c": "alias"},
-        fates={"Vendor": [("a", DELIVERED), ("b", DELIVERED), ("c", SKIPPED)]},
+        deliveries={"Vendor": [("a", DELIVERED), ("b", DELIVERED), ("c", SKIPPED)]},
         report=Report({"Vendor": report}, seconds=0.1, complete=True),
         seen={"Vendor": Seen(2, [arrived("a"), arrived("b"), arrived("a", "duplicate")])},
     )
@@ -40,20 +40,20 @@ def test_accounts_that_add_up_have_no_problems() -> None:
         (books(unanswered=["the shop answered 500 to /"]), "the shop answered 500 to /"),
         (books(given=4), "the shop made 4 events, and the client was given 3"),
         (books(given=4), "Vendor: 4 events were given, and the report says 3"),
-        (books(attrs.evolve(REPORT, delivered=3)), "Vendor: the report's fates are 4, not 3"),
+        (books(attrs.evolve(REPORT, delivered=3)), "Vendor: the report's outcomes are 4, not 3"),
         (books(attrs.evolve(REPORT, skipped={}, dropped={"deadline": 1})), "Vendor: 1 events are dropped"),
         (books(attrs.evolve(REPORT, skipped={}, abandoned=1)), "Vendor: 1 events are abandoned"),
         (books(attrs.evolve(REPORT, skipped={}, pending=1)), "Vendor: 1 events are pending"),
         (
-            books(fates={"Vendor": [("a", DELIVERED), ("a", DELIVERED), ("b", SKIPPED), ("c", SKIPPED)]}),
-            "Vendor: 1 events have several fates",
+            books(deliveries={"Vendor": [("a", DELIVERED), ("a", DELIVERED), ("b", SKIPPED), ("c", SKIPPED)]}),
+            "Vendor: 1 events have several outcomes",
         ),
         (
-            books(fates={"Vendor": [("a", DELIVERED), ("b", DELIVERED)]}),
-            "Vendor: 1 events have no fate, or have one without having been given",
+            books(deliveries={"Vendor": [("a", DELIVERED), ("b", DELIVERED)]}),
+            "Vendor: 1 events have no outcome, or have one without having been given",
         ),
         (
-            books(fates={"Vendor": [("a", DELIVERED), ("b", SKIPPED), ("c", SKIPPED)]}),
+            books(deliveries={"Vendor": [("a", DELIVERED), ("b", SKIPPED), ("c", SKIPPED)]}),
             "Vendor: 1 deliveries were announced, and the report says 2",
         ),
         (

@@ -53,15 +53,15 @@ async def run(script: dict[str, list[Fault | None]], users: list[str], limits: d
         for counts in report.destinations.values():
             assert counts.accepted == len(users)
             assert counts.pending == 0
-        await assert_each_event_has_one_fate(receipts, report.destinations)
+        await assert_each_event_has_one_outcome(receipts, report.destinations)
         for vendor in VENDORS:
             assert_ingested_once_and_in_order(server, vendor, users)
 
 
-async def assert_each_event_has_one_fate(receipts: list[Receipt], reports: Any) -> None:
-    fates = [await receipt for receipt in receipts]
+async def assert_each_event_has_one_outcome(receipts: list[Receipt], reports: Any) -> None:
+    deliveries = [await receipt for receipt in receipts]
     for name, counts in reports.items():
-        statuses = Counter(fate[name].status for fate in fates)
+        statuses = Counter(delivery[name].status for delivery in deliveries)
         assert statuses["delivered"] == counts.delivered
         assert statuses["rejected"] == sum(counts.rejected.values())
         assert statuses["dropped"] == sum(counts.dropped.values())
@@ -81,7 +81,7 @@ def assert_ingested_once_and_in_order(server: DevServer, vendor: str, users: lis
 @pytest.mark.timeout(90)
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(scripts, events, st.fixed_dictionaries({"max_events": st.integers(1, 8), "max_in_flight": st.integers(1, 4)}))
-def test_every_event_has_one_fate_and_order_is_kept(
+def test_every_event_has_one_outcome_and_order_is_kept(
     script: dict[str, list[Fault | None]], users: list[str], limits: dict[str, Any]
 ) -> None:
     asyncio.run(run(script, users, limits))

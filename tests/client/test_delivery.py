@@ -36,9 +36,9 @@ async def test_a_busy_vendor_is_asked_again(server: DevServer, status: int) -> N
     async with Client(rudderstack(server)) as client:
         receipt = await client.track(ADA, "a")
 
-        fate = (await receipt)["RudderStack"]
+        delivery = (await receipt)["RudderStack"]
 
-    assert (fate.status, fate.code, fate.attempts) == ("delivered", 200, 3)
+    assert (delivery.status, delivery.code, delivery.attempts) == ("delivered", 200, 3)
     assert len({event.id for event in server.events}) == 1
 
 
@@ -62,17 +62,17 @@ async def test_while_the_rest_of_a_batch_hangs_a_new_event_is_sent(server: DevSe
 async def test_a_broken_connection_is_tried_again(server: DevServer, end: Any) -> None:
     server.script("amplitude", Fault(end=end))
     async with Client(amplitude(server)) as client:
-        fate = (await (await client.track(ADA, "a")))["Amplitude"]
+        delivery = (await (await client.track(ADA, "a")))["Amplitude"]
 
-    assert (fate.status, fate.attempts) == ("delivered", 2)
+    assert (delivery.status, delivery.attempts) == ("delivered", 2)
 
 
 async def test_a_hanging_vendor_is_asked_again_after_the_timeout(server: DevServer) -> None:
     server.script("amplitude", Fault(end="hang"))
     async with Client(amplitude(server, quick(timeout=0.1))) as client:
-        fate = (await (await client.track(ADA, "a")))["Amplitude"]
+        delivery = (await (await client.track(ADA, "a")))["Amplitude"]
 
-    assert (fate.status, fate.attempts) == ("delivered", 2)
+    assert (delivery.status, delivery.attempts) == ("delivered", 2)
 
 
 async def test_a_lost_reply_is_sent_again_under_the_same_id(server: DevServer) -> None:
@@ -86,17 +86,17 @@ async def test_a_lost_reply_is_sent_again_under_the_same_id(server: DevServer) -
 async def test_an_answer_that_breaks_off_counts_by_its_status(server: DevServer) -> None:
     server.script("rudderstack", Fault(end="truncate"))
     async with Client(rudderstack(server)) as client:
-        fate = (await (await client.track(ADA, "a")))["RudderStack"]
+        delivery = (await (await client.track(ADA, "a")))["RudderStack"]
 
-    assert (fate.status, fate.attempts) == ("delivered", 1)
+    assert (delivery.status, delivery.attempts) == ("delivered", 1)
 
 
 async def test_garbage_under_a_200_is_a_delivery(server: DevServer) -> None:
     server.script("amplitude", Fault.garbage())
     async with Client(amplitude(server)) as client:
-        fate = (await (await client.track(ADA, "a")))["Amplitude"]
+        delivery = (await (await client.track(ADA, "a")))["Amplitude"]
 
-    assert (fate.status, fate.attempts) == ("delivered", 1)
+    assert (delivery.status, delivery.attempts) == ("delivered", 1)
 
 
 async def test_retry_after_is_waited_for(server: DevServer) -> None:
@@ -130,10 +130,16 @@ async def test_one_poisoned_event_costs_itself_only(server: DevServer) -> None:
     server.fault("rudderstack", Fault(400, when=holds("poison")))
     async with Client(rudderstack(server)) as client:
         receipts = [await client.track(user, "a") for user in ("u-1", "u-2", "poison", "u-3", "u-4")]
-        fates = [(await receipt)["RudderStack"] for receipt in receipts]
+        deliveries = [(await receipt)["RudderStack"] for receipt in receipts]
 
-    assert [fate.status for fate in fates] == ["delivered", "delivered", "rejected", "delivered", "delivered"]
-    assert fates[2].code == 400
+    assert [delivery.status for delivery in deliveries] == [
+        "delivered",
+        "delivered",
+        "rejected",
+        "delivered",
+        "delivered",
+    ]
+    assert deliveries[2].code == 400
 
 
 async def test_a_batch_that_is_too_large_is_split(server: DevServer) -> None:
@@ -165,10 +171,10 @@ async def test_a_forbidden_batch_is_retried_and_then_bisected(server: DevServer)
     server.fault("amplitude", Fault(403, when=holds("poison")))
     async with Client(amplitude(server)) as client:
         good, bad = await client.track("user-1", "a"), await client.track("poison", "a")
-        fates = (await good)["Amplitude"], (await bad)["Amplitude"]
+        deliveries = (await good)["Amplitude"], (await bad)["Amplitude"]
 
-    assert [fate.status for fate in fates] == ["delivered", "rejected"]
-    assert fates[1].attempts > 3
+    assert [delivery.status for delivery in deliveries] == ["delivered", "rejected"]
+    assert deliveries[1].attempts > 3
 
 
 async def test_only_what_amplitude_names_is_refused(server: DevServer) -> None:
@@ -177,10 +183,10 @@ async def test_only_what_amplitude_names_is_refused(server: DevServer) -> None:
     )
     async with Client(amplitude(server)) as client:
         receipts = [await client.track(f"user-{n}", f"event {n}") for n in range(3)]
-        fates = [(await receipt)["Amplitude"] for receipt in receipts]
+        deliveries = [(await receipt)["Amplitude"] for receipt in receipts]
 
-    assert [fate.status for fate in fates] == ["delivered", "rejected", "delivered"]
-    assert [fate.attempts for fate in fates] == [2, 1, 2]
+    assert [delivery.status for delivery in deliveries] == ["delivered", "rejected", "delivered"]
+    assert [delivery.attempts for delivery in deliveries] == [2, 1, 2]
 
 
 async def test_a_throttled_user_waits_alone(server: DevServer) -> None:
@@ -244,17 +250,17 @@ async def test_a_configuration_error_halts_and_loses_nothing(
 async def test_an_invalid_amplitude_key_halts(server: DevServer) -> None:
     server.script("amplitude", Fault(400, body={"code": 400, "error": "Invalid API key: x"}))
     async with Client(amplitude(server)) as client:
-        fate = (await (await client.track(ADA, "a")))["Amplitude"]
+        delivery = (await (await client.track(ADA, "a")))["Amplitude"]
 
-    assert (fate.status, fate.attempts) == ("delivered", 2)
+    assert (delivery.status, delivery.attempts) == ("delivered", 2)
 
 
 async def test_an_event_past_its_deadline_is_dropped_and_reported(server: DevServer) -> None:
     server.fault("rudderstack", Fault(503))
     async with Client(rudderstack(server, quick(deadline=0.2))) as client:
-        fate = (await (await client.track(ADA, "a")))["RudderStack"]
+        delivery = (await (await client.track(ADA, "a")))["RudderStack"]
 
-        assert (fate.status, fate.reason, fate.code) == ("dropped", "deadline", 503)
+        assert (delivery.status, delivery.reason, delivery.code) == ("dropped", "deadline", 503)
         assert client.health().destinations["RudderStack"].counts.dropped == {"deadline": 1}
 
 
@@ -369,9 +375,9 @@ async def test_an_unreadable_compressed_body_is_sent_plain(server: DevServer) ->
         ),
     )
     async with Client(rudderstack(server)) as client:
-        fate = (await (await client.track(ADA, "a", {"text": "x" * 5000})))["RudderStack"]
+        delivery = (await (await client.track(ADA, "a", {"text": "x" * 5000})))["RudderStack"]
 
-    assert (fate.status, fate.attempts) == ("delivered", 2)
+    assert (delivery.status, delivery.attempts) == ("delivered", 2)
 
 
 async def test_a_worker_that_fails_is_started_again(server: DevServer, caplog: pytest.LogCaptureFixture) -> None:

@@ -73,7 +73,7 @@ async def test_callers_who_gave_up_leave_nothing_behind(server: DevServer) -> No
 
 
 async def test_on_delivery_may_raise_even_a_cancellation(server: DevServer) -> None:
-    def cancelled(event_id: str, fate: Delivery) -> None:
+    def cancelled(event_id: str, delivery: Delivery) -> None:
         raise asyncio.CancelledError
 
     async with Client(rudderstack(server), on_delivery=cancelled) as client:
@@ -184,9 +184,9 @@ async def test_the_books_are_closed_where_warnings_are_errors(server: DevServer)
         warnings.simplefilter("error", ResourceWarning)
         task.cancel()
         await asyncio.wait([task])
-        fate = (await receipt)["RudderStack"]
+        delivery = (await receipt)["RudderStack"]
 
-    assert fate.status == "abandoned"
+    assert delivery.status == "abandoned"
     assert client.health().state == "closed"
     assert isinstance(seen[0], ResourceWarning)
 
@@ -265,9 +265,9 @@ async def test_middleware_that_passes_the_wrong_thing_costs_its_event(
 ) -> None:
     client = Client(rudderstack(server)).add_middleware(lambda payload, next: next(payload.event))  # type: ignore[arg-type] # the slip
     async with client:
-        fate = (await (await client.track(ADA, "a")))["RudderStack"]
+        delivery = (await (await client.track(ADA, "a")))["RudderStack"]
 
-    assert fate.reason == "middleware error"
+    assert delivery.reason == "middleware error"
     assert "`next` takes the Payload" in caplog.text
 
 
@@ -276,9 +276,9 @@ async def test_a_waiting_middleware_is_told_apart_from_one_that_raises_the_same(
         raise InvalidEventError("mine")
 
     async with Client(rudderstack(server)).add_middleware(refuse) as client:
-        fate = (await client.put_nowait(Track(ADA, "a")))["RudderStack"]
+        delivery = (await client.put_nowait(Track(ADA, "a")))["RudderStack"]
 
-    assert fate.reason == "middleware error"
+    assert delivery.reason == "middleware error"
 
 
 async def test_a_destination_that_is_misspelt_is_an_error(server: DevServer) -> None:
@@ -295,7 +295,7 @@ def test_what_is_no_destination_is_told_so(wrong: Any) -> None:
 
 @pytest.mark.parametrize("wrong", [5, redact, "x"])
 def test_callbacks_are_checked_when_they_are_given(wrong: Any) -> None:
-    async def later(event_id: str, fate: Delivery) -> None: ...
+    async def later(event_id: str, delivery: Delivery) -> None: ...
 
     for given in (later, 5):
         with pytest.raises(ConfigurationError, match="plain function"):

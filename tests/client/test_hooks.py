@@ -118,22 +118,22 @@ async def test_a_watcher_that_fails_costs_no_event(
 async def test_settled_events_are_told_once_per_request(server: DevServer) -> None:
     heard: list[tuple[Delivery, int]] = []
     client = Client(rudderstack(server), amplitude(server))
-    client.on_settled(lambda fate, count: heard.append((fate, count)))
+    client.on_settled(lambda delivery, count: heard.append((delivery, count)))
     async with client:
         for _ in range(3):
             await client.track(ADA, "a")
 
-    assert sorted((fate.destination, fate.status, count) for fate, count in heard) == [
+    assert sorted((delivery.destination, delivery.status, count) for delivery, count in heard) == [
         ("Amplitude", "delivered", 3),
         ("RudderStack", "delivered", 3),
     ]
 
 
-async def test_events_that_took_other_ways_to_one_fate_are_told_apart(server: DevServer) -> None:
+async def test_events_with_different_attempts_are_reported_separately(server: DevServer) -> None:
     server.script("rudderstack", 503)
     heard: list[tuple[int, int]] = []
     client = Client(rudderstack(server, quick(linger=0, max_in_flight=1)))
-    client.on_settled(lambda fate, count: heard.append((fate.attempts, count)))
+    client.on_settled(lambda delivery, count: heard.append((delivery.attempts, count)))
     async with client:
         await client.track(ADA, "a")
         await server.requested("rudderstack")
@@ -145,9 +145,9 @@ async def test_events_that_took_other_ways_to_one_fate_are_told_apart(server: De
 async def test_a_delivery_tells_how_long_it_took(server: DevServer) -> None:
     server.script("rudderstack", Fault(delay=0.05))
     async with Client(rudderstack(server)) as client:
-        fates = await (await client.track(ADA, "a"))
+        deliveries = await (await client.track(ADA, "a"))
 
-    assert 0.05 <= fates["RudderStack"].seconds < 5
+    assert 0.05 <= deliveries["RudderStack"].seconds < 5
 
 
 async def test_health_counts_the_requests_that_had_to_be_repeated(server: DevServer) -> None:

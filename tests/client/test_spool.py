@@ -180,18 +180,18 @@ async def test_closing_counts_what_is_on_disk(tmp_path: Path, server: DevServer)
 async def test_nothing_retryable_is_dropped_for_its_age_in_memory(tmp_path: Path, server: DevServer) -> None:
     server.script(None, *[503] * 8)
     async with client(tmp_path, amplitude(server, quick(deadline=0.02))) as one:
-        fates = await (await one.track(ADA, "a"))
+        deliveries = await (await one.track(ADA, "a"))
 
-    assert fates["Amplitude"].status == "delivered"
-    assert fates["Amplitude"].attempts == 9
+    assert deliveries["Amplitude"].status == "delivered"
+    assert deliveries["Amplitude"].attempts == 9
 
 
 async def test_what_is_too_old_becomes_a_dead_letter(tmp_path: Path, server: DevServer) -> None:
     server.fault(None, Fault(503))
     spool = SqliteSpool(tmp_path / "spool", keep_free=0, max_age=0.05)
     async with client(tmp_path, amplitude(server), spool=spool) as one:
-        fates = await (await one.track(ADA, "a"))
-        assert (fates["Amplitude"].status, fates["Amplitude"].reason) == ("dropped", "deadline")
+        deliveries = await (await one.track(ADA, "a"))
+        assert (deliveries["Amplitude"].status, deliveries["Amplitude"].reason) == ("dropped", "deadline")
     health = one.health().spool
 
     assert health is not None
@@ -202,8 +202,8 @@ async def test_what_is_too_old_becomes_a_dead_letter(tmp_path: Path, server: Dev
 async def test_what_a_vendor_refuses_becomes_a_dead_letter(tmp_path: Path, server: DevServer) -> None:
     server.script("rudderstack", 400)
     async with client(tmp_path, rudderstack(server)) as one:
-        fates = await (await one.track(ADA, "a"))
-        assert fates["RudderStack"].status == "rejected"
+        deliveries = await (await one.track(ADA, "a"))
+        assert deliveries["RudderStack"].status == "rejected"
     health = one.health().spool
 
     assert health is not None
@@ -359,8 +359,8 @@ async def test_a_spool_that_drops_the_oldest_counts_them(tmp_path: Path, server:
     server.fault(None, Fault(503))
     spool = SqliteSpool(tmp_path / "spool", keep_free=0, when_full="drop_oldest", max_bytes=1_000_000)
     async with client(tmp_path, amplitude(server, quick(max_queued_events=5)), spool=spool) as one:
-        fates = []
-        one._lanes[0].ledger.on_settled += (lambda fate, count: fates.append((fate.reason, count)),)
+        deliveries = []
+        one._lanes[0].ledger.on_settled += (lambda delivery, count: deliveries.append((delivery.reason, count)),)
         receipts = [await one.track(ADA, str(number), {"text": "x" * 20_000}) for number in range(150)]
         server.clear_faults()
         report = await one.flush(timeout=10)
@@ -369,7 +369,7 @@ async def test_a_spool_that_drops_the_oldest_counts_them(tmp_path: Path, server:
     counts = report.destinations["Amplitude"]
     assert counts.dropped["spool full"] > 50
     assert counts.delivered + counts.dropped["spool full"] == counts.accepted == 150
-    assert reasons.count("spool full") == fates.count(("spool full", 1)) == counts.dropped["spool full"]
+    assert reasons.count("spool full") == deliveries.count(("spool full", 1)) == counts.dropped["spool full"]
     assert names(server, "amplitude") == sorted(names(server, "amplitude"), key=int)
 
 
@@ -494,9 +494,9 @@ async def test_events_that_do_not_wait_are_dropped_when_too_many_gather(
         assert one._spooler is not None
         assert one._spooler._offer_exposures(0, [Record("", "", b"{", 0.0, exposures=1)]) is False
         await one.flush()
-        fates = [(await receipt)["Amplitude"] for receipt in receipts]
+        deliveries = [(await receipt)["Amplitude"] for receipt in receipts]
 
-    assert {fate.reason for fate in fates} == {"", "queue full"}
+    assert {delivery.reason for delivery in deliveries} == {"", "queue full"}
 
 
 async def test_a_refused_exposure_is_counted(tmp_path: Path, server: DevServer) -> None:
@@ -653,11 +653,11 @@ def test_what_is_no_spool_is_refused(spool: Any) -> None:
 
 async def test_deliveries_are_told_by_id(tmp_path: Path, server: DevServer) -> None:
     told: list[tuple[str, Delivery]] = []
-    async with client(tmp_path, amplitude(server), on_delivery=lambda *fate: told.append(fate)) as one:
+    async with client(tmp_path, amplitude(server), on_delivery=lambda *delivery: told.append(delivery)) as one:
         receipt = await one.track(ADA, "a")
         await receipt
 
-    assert [(event_id, fate.status) for event_id, fate in told] == [(receipt.event_id, "delivered")]
+    assert [(event_id, delivery.status) for event_id, delivery in told] == [(receipt.event_id, "delivered")]
 
 
 async def test_an_event_that_may_have_arrived_is_not_sent_to_statsig_again_if_told_so(
@@ -666,7 +666,7 @@ async def test_an_event_that_may_have_arrived_is_not_sent_to_statsig_again_if_to
     server.script("statsig", Fault.lost_reply())
     async with client(tmp_path, statsig(server, on_lost_reply="drop")) as one:
         lost = await (await one.log_event(ADA, "a"))
-        fates = await (await one.log_event(ADA, "b"))
+        deliveries = await (await one.log_event(ADA, "b"))
 
-    assert (lost["Statsig"].status, fates["Statsig"].status) == ("rejected", "delivered")
+    assert (lost["Statsig"].status, deliveries["Statsig"].status) == ("rejected", "delivered")
     assert names(server, "statsig") == ["a", "b"]

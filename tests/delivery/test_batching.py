@@ -39,7 +39,7 @@ def test_halves_keep_the_order() -> None:
 
 def together(number: int) -> Record:
     chunks = [b'{"n":%d' % n for n in range(number)]
-    return Record("", "", Bundle.of(chunks), 1.5, exposures=number, epoch=2, story=(Attempt(0, 400, "no"),))
+    return Record("", "", Bundle.of(chunks), 1.5, exposures=number, epoch=2, attempts=(Attempt(0, 400, "no"),))
 
 
 @given(st.integers(2, 60))
@@ -50,7 +50,7 @@ def test_exposures_that_travel_as_one_are_halved_too(number: int) -> None:
 
     assert [part.chunk for piece in pieces for part in singly(piece)] == [part.chunk for part in singly(whole)]
     assert count(pieces) == (0, number)
-    assert {(piece.admitted, piece.epoch, piece.story) for piece in pieces} == {(1.5, 2, whole.story)}
+    assert {(piece.admitted, piece.epoch, piece.attempts) for piece in pieces} == {(1.5, 2, whole.attempts)}
 
 
 def test_an_event_is_single_already() -> None:

@@ -26,7 +26,7 @@ async def test_a_flush_waits_for_what_was_there_and_for_nothing_that_came_later(
 
     ledger.settle([before], "delivered", 200)
     await flush
-    assert last.fate is None
+    assert last.delivery is None
 
 
 async def test_a_flush_waits_for_exposures_that_travel_as_one() -> None:
@@ -48,7 +48,7 @@ async def test_a_flush_waits_for_exposures_that_travel_as_one() -> None:
 
 def test_exposures_that_travel_as_one_are_told_of_each() -> None:
     ledger, told = Ledger("vendor", Limits()), []
-    ledger.on_settled = (lambda fate, number: told.append((fate.status, number)),)
+    ledger.on_settled = (lambda delivery, number: told.append((delivery.status, number)),)
     exposures, event = Record("", "", b"{", 0.0, exposures=3), record("event")
     ledger.hold_exposures([exposures])
     ledger.hold(event)

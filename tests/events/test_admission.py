@@ -122,14 +122,14 @@ async def test_what_the_caller_changes_later_is_not_sent(server: DevServer) -> N
 async def test_integrations_pick_destinations(server: DevServer) -> None:
     async with Client(rudderstack(server), amplitude(server), statsig(server)) as client:
         receipt = await client.track(ADA, "a", integrations={"All": False, "Amplitude": True})
-        fates = await receipt
+        deliveries = await receipt
 
-    assert {name: fate.status for name, fate in fates.items()} == {
+    assert {name: delivery.status for name, delivery in deliveries.items()} == {
         "RudderStack": "skipped",
         "Amplitude": "delivered",
         "Statsig": "skipped",
     }
-    assert fates["Statsig"].reason == "integrations"
+    assert deliveries["Statsig"].reason == "integrations"
 
 
 async def test_integrations_switch_one_off_or_give_it_fields(server: DevServer) -> None:
@@ -294,12 +294,12 @@ async def test_what_another_thread_put_before_the_end_is_accounted_for(server: D
     thread.start()
     thread.join()
     client._life.state = "closed"
-    fates = await receipts[0]
+    deliveries = await receipts[0]
     client._life.state = "running"
     await client.aclose()
 
-    assert fates["RudderStack"].reason == "closed"
-    assert fates["Amplitude"].reason == "integrations"
+    assert deliveries["RudderStack"].reason == "closed"
+    assert deliveries["Amplitude"].reason == "integrations"
 
 
 def test_a_thread_is_told_when_the_loop_is_gone() -> None:

@@ -59,9 +59,9 @@ async def test_middleware_runs_in_order_around_each_other(server: DevServer) -> 
 async def test_an_event_that_is_not_passed_on_is_dropped_and_counted(server: DevServer) -> None:
     client = Client(rudderstack(server)).add_middleware(lambda payload, next: None)
     async with client:
-        fate = (await (await client.track(ADA, "a")))["RudderStack"]
+        delivery = (await (await client.track(ADA, "a")))["RudderStack"]
 
-        assert (fate.status, fate.reason) == ("dropped", "middleware")
+        assert (delivery.status, delivery.reason) == ("dropped", "middleware")
         assert client.health().destinations["RudderStack"].counts.accepted == 1
 
 
@@ -239,9 +239,9 @@ def renamed(event: Event) -> Event | None:
 async def test_an_edit_changes_events_and_drops_them(server: DevServer) -> None:
     async with Client(rudderstack(server)).add_middleware(map_events(renamed)) as client:
         receipts = [await client.track(ADA, name) for name in ("a", "secret", "odd")]
-        fates = [(await receipt)["RudderStack"] for receipt in receipts]
+        deliveries = [(await receipt)["RudderStack"] for receipt in receipts]
 
-    assert [(fate.status, fate.reason) for fate in fates] == [
+    assert [(delivery.status, delivery.reason) for delivery in deliveries] == [
         ("delivered", ""),
         ("dropped", "middleware"),
         ("dropped", "middleware error"),

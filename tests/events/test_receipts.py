@@ -108,12 +108,12 @@ async def test_a_story_tells_of_times(server: DevServer) -> None:
     assert server.accepted("rudderstack")[0].body["timestamp"] == "2026-01-01T00:00:00.000Z"
 
 
-async def test_on_delivery_hears_of_every_fate(server: DevServer) -> None:
+async def test_on_delivery_is_called_for_every_outcome(server: DevServer) -> None:
     heard: list[tuple[str, str, str]] = []
     client = Client(
         rudderstack(server),
         amplitude(server),
-        on_delivery=lambda event_id, fate: heard.append((event_id, fate.destination, fate.status)),
+        on_delivery=lambda event_id, delivery: heard.append((event_id, delivery.destination, delivery.status)),
     )
     async with client:
         await client.track(ADA, "a", message_id="one")
@@ -128,7 +128,7 @@ async def test_on_delivery_hears_of_every_fate(server: DevServer) -> None:
 
 
 async def test_on_delivery_that_raises_costs_nothing(server: DevServer, caplog: pytest.LogCaptureFixture) -> None:
-    def fail(event_id: str, fate: Delivery) -> None:
+    def fail(event_id: str, delivery: Delivery) -> None:
         raise ValueError
 
     async with Client(rudderstack(server), on_delivery=fail) as client:

@@ -126,7 +126,7 @@ def _named(text: str) -> set[int]:
     return found
 
 
-def fate(status: int) -> str:
+def outcome(status: int) -> str:
     verdict = by_status(Response(status), 1)
     words = {
         "halted": verdict.halt,
@@ -144,7 +144,7 @@ def test_the_status_table_says_what_every_status_means() -> None:
     told = {status: text for cell, text in rows for status in statuses(cell)}
     other = next(text for cell, text in rows if cell == "other")
 
-    wrong = {status for status in range(100, 600) if not told.get(status, other).startswith(fate(status))}
+    wrong = {status for status in range(100, 600) if not told.get(status, other).startswith(outcome(status))}
 
     assert not wrong
 

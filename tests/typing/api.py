@@ -76,9 +76,9 @@ from asyncsdk.stores import FileAssignments, FileCache, MemoryAssignments, Memor
 # --- making a client ------------------------------------------------------------------------------------------
 
 
-def heard(event_id: str, fate: Delivery) -> None:
-    if fate.status == "delivered":
-        assert_type(fate.attempts, int)
+def heard(event_id: str, delivery: Delivery) -> None:
+    if delivery.status == "delivered":
+        assert_type(delivery.attempts, int)
 
 
 destinations: list[Destination] = [

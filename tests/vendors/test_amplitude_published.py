@@ -181,7 +181,7 @@ def answer(case: dict[str, Any]) -> Response:
     return Response(case["status"], headers, text, "" if case["status"] else "connection")
 
 
-def fates(verdict: Verdict, count: int) -> dict[str, list[int]]:
+def outcomes(verdict: Verdict, count: int) -> dict[str, list[int]]:
     """Say it in the words of the table; what is halved is settled by the next answer."""
     named = {*verdict.retry, *verdict.resend, *verdict.reject, *verdict.pause}
     waits = verdict.retry_after is not None
@@ -209,7 +209,7 @@ def test_answers_are_read_as_recommended(vectors: Path) -> None:
         expected = {name: case[name] for name in ("drop", "retry", "retry_throttled", "delivered") if case.get(name)}
         if case.get("bisect") or case.get("split"):
             expected["halve"] = list(range(count))
-        assert fates(verdict, count) == expected, case["name"]
+        assert outcomes(verdict, count) == expected, case["name"]
         assert verdict.retry_after == case.get("retry_after_s", verdict.retry_after), case["name"]
 
 
@@ -235,7 +235,7 @@ def test_answers_are_read_as_the_vendor_s_own_tests_do(vectors: Path) -> None:
     for case, ids in vendor_cases(vectors):
         count = len(ids)
         verdict = AMPLITUDE.judge(answer(case), chunks_of(ids))
-        found = fates(verdict, count)
+        found = outcomes(verdict, count)
         if case["status"] == 100 or "Invalid API key" in str(case.get("body")):
             # Dropped by analytics-go. Nothing was answered, or a person has to act: kept here.
             assert verdict.halt or found == {"retry": list(range(count))}, case
@@ -264,4 +264,4 @@ def test_statuses_are_sorted_as_in_the_published_packages(vectors: Path) -> None
         status = row["input"]
         if row["python"] in kinds and 0 <= status < 600:
             verdict = AMPLITUDE.judge(Response(status), chunks_of([["ada-1", None]]))
-            assert fates(verdict, 1) == {kinds[row["python"]]: [0]}, status
+            assert outcomes(verdict, 1) == {kinds[row["python"]]: [0]}, status

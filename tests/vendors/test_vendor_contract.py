@@ -246,7 +246,7 @@ responses = st.builds(Response, st.sampled_from([0, 200, 400, 413, 429]) | st.in
 
 
 @given(any_destination, responses)
-def test_any_answer_gives_each_event_at_most_one_fate(destination: Any, response: Response) -> None:
+def test_any_answer_gives_each_event_at_most_one_outcome(destination: Any, response: Response) -> None:
     verdict = destination.judge(response, CHUNKS)
 
     named = [*verdict.retry, *verdict.resend, *verdict.reject, *verdict.pause]

@@ -62,11 +62,11 @@ class SpoolReader:
 
     def turn_away(self, record: Record, reason: str) -> None:
         """Count an event, or exposure, that the lane is not given."""
-        record.close(fate := self._dropped(reason))
+        record.settle(delivery := self._dropped(reason))
         if record.exposures:
-            self.lane.ledger.turn_away_exposures(fate, record.exposures)
+            self.lane.ledger.turn_away_exposures(delivery, record.exposures)
         else:
-            self.lane.ledger.turn_away(record.id, fate)
+            self.lane.ledger.turn_away(record.id, delivery)
 
     def lose(self, file: int, row: int, events: int, exposures: int) -> None:
         """Count what was deleted on disk to make room, if it is nowhere else."""
@@ -75,11 +75,11 @@ class SpoolReader:
             return
         source.tally.events -= events
         source.tally.exposures -= exposures
-        fate = self._dropped("spool full")
-        self.lane.ledger.settle_unheld(fate, events, exposures)
+        delivery = self._dropped("spool full")
+        self.lane.ledger.settle_unheld(delivery, events, exposures)
         for key, record in list(self._held.items()):
             if key[:2] == (file, row):
-                record.close(fate)
+                record.settle(delivery)
 
     def inherit(self, file: int) -> None:
         """Take the events of a process that is gone."""
@@ -162,14 +162,14 @@ class SpoolReader:
 
     def count_the_rest(self) -> None:
         """Give what the lane has never had its fate; what was never on disk is the lane's to abandon."""
-        fate = Delivery(self.lane.destination.name, "spooled", reason=_LEFT)
+        delivery = Delivery(self.lane.destination.name, "spooled", reason=_LEFT)
         for source in self.backlog.sources:
             source.tally.add(source.records, -1)
             self.lane.admit(source.records)
-            self.lane.ledger.settle_unheld(fate, source.tally.events, source.tally.exposures)
+            self.lane.ledger.settle_unheld(delivery, source.tally.events, source.tally.exposures)
         self.backlog.sources.clear()
         for record in list(self._held.values()):
-            record.close(fate)
+            record.settle(delivery)
 
     def _dropped(self, reason: str) -> Delivery:
         return Delivery(self.lane.destination.name, "dropped", reason=reason)

@@ -58,7 +58,7 @@ class Spooler:
         self._news = asyncio.Event()
         for feed in self._feeds:
             feed.lane.deadline = spool.max_age
-            feed.lane.ledger.on_fates = partial(self._note_fates, feed)
+            feed.lane.ledger.on_records_settled = partial(self._acknowledge, feed)
 
     def set_apart(self, suffix: str) -> None:
         """Keep events apart from those that go to other addresses under the same names."""
@@ -232,7 +232,7 @@ class Spooler:
 
     # --- fates ------------------------------------------------------------------------------------------------
 
-    def _note_fates(self, feed: SpoolReader, records: Collection[Record], status: Status, reason: str) -> None:
+    def _acknowledge(self, feed: SpoolReader, records: Collection[Record], status: Status, reason: str) -> None:
         """Forget on disk what has its fate; what was given up is kept as a dead letter."""
         if status in ("spooled", "abandoned"):
             return

@@ -56,7 +56,7 @@ class Books:
 
     given: int
     verbs: Mapping[str, str]
-    fates: Mapping[str, Sequence[tuple[str, Delivery]]]
+    deliveries: Mapping[str, Sequence[tuple[str, Delivery]]]
     report: Report
     seen: Mapping[str, Seen]
     unanswered: Sequence[str] = ()
@@ -64,7 +64,7 @@ class Books:
 
     def retried(self, name: str) -> int:
         """Count the events that took a destination more than one attempt."""
-        return sum(fate.attempts > 1 for _, fate in self.fates[name])
+        return sum(delivery.attempts > 1 for _, delivery in self.deliveries[name])
 
     @property
     def exposures(self) -> Sequence[ReceivedEvent]:
@@ -78,8 +78,8 @@ def audit(books: Books) -> list[str]:
     if len(books.verbs) != books.given:
         problems.append(f"the shop made {books.given:,} events, and the client was given {len(books.verbs):,}")
     for name, report in books.report.destinations.items():
-        found = [*_audit_report(books.given, report), *_audit_fates(books.verbs, books.fates[name], report)]
-        found += _audit_arrivals(books.fates[name], books.seen[name])
+        found = [*_audit_report(books.given, report), *_audit_deliveries(books.verbs, books.deliveries[name], report)]
+        found += _audit_arrivals(books.deliveries[name], books.seen[name])
         if report.exposures is not None:
             found += _audit_report(len(books.seen[name].exposures), report.exposures, "exposures")
         problems += [f"{name}: {problem}" for problem in found]
@@ -93,7 +93,7 @@ def _audit_report(given: int, report: DestinationReport, what: str = "events") -
     total = report.delivered + report.spooled + report.abandoned + report.pending
     total += sum(sum(counts.values()) for counts in (report.rejected, report.dropped, report.skipped))
     if total != report.accepted:
-        yield f"the report's fates are {total:,}, not {report.accepted:,}"
+        yield f"the report's outcomes are {total:,}, not {report.accepted:,}"
     for word, count in (
         ("dropped", sum(report.dropped.values())),
         ("abandoned", report.abandoned),
@@ -103,24 +103,24 @@ def _audit_report(given: int, report: DestinationReport, what: str = "events") -
             yield f"{count:,} {what} are {word}"
 
 
-def _audit_fates(
-    verbs: Collection[str], fates: Sequence[tuple[str, Delivery]], report: DestinationReport
+def _audit_deliveries(
+    verbs: Collection[str], deliveries: Sequence[tuple[str, Delivery]], report: DestinationReport
 ) -> Iterator[str]:
     """Check that each event has one fate, and that the announced ones are those of the report."""
-    times = Counter(event_id for event_id, _ in fates)
+    times = Counter(event_id for event_id, _ in deliveries)
     several = sum(count > 1 for count in times.values())
     if several:
-        yield f"{several:,} events have several fates"
+        yield f"{several:,} events have several outcomes"
     if times.keys() != set(verbs):
-        yield f"{len(times.keys() ^ set(verbs)):,} events have no fate, or have one without having been given"
-    delivered = sum(fate.status == "delivered" for _, fate in fates)
+        yield f"{len(times.keys() ^ set(verbs)):,} events have no outcome, or have one without having been given"
+    delivered = sum(delivery.status == "delivered" for _, delivery in deliveries)
     if delivered != report.delivered:
         yield f"{delivered:,} deliveries were announced, and the report says {report.delivered:,}"
 
 
-def _audit_arrivals(fates: Sequence[tuple[str, Delivery]], seen: Seen) -> Iterator[str]:
+def _audit_arrivals(deliveries: Sequence[tuple[str, Delivery]], seen: Seen) -> Iterator[str]:
     """Check what the client says against what arrived, event by event."""
-    kept, said = seen.kept, {event_id for event_id, fate in fates if fate.status == "delivered"}
+    kept, said = seen.kept, {event_id for event_id, delivery in deliveries if delivery.status == "delivered"}
     for problem, count in (
         ("events were delivered, says the client, and never arrived", len(said - kept.keys())),
         ("events arrived, and the client does not say so", len(kept.keys() - said)),

@@ -76,7 +76,7 @@ async def play(phases: Sequence[Phase], progress: Progress) -> tuple[Books, Mapp
     with log_lines("asyncsdk", progress):
         async with DevServer(ruleset=aiohttp_shop.RULESET) as server:
             server.set_id_list("regulars", REGULARS)
-            client = aiohttp_shop.make_client(destinations(server.url), on_delivery=notebook.fate)
+            client = aiohttp_shop.make_client(destinations(server.url), on_delivery=notebook.record_delivery)
             client.add_middleware(notebook.verb).on_ruleset_change(notebook.rules.put_nowait)
             async with serving(aiohttp_shop.create_app(client)) as url, aiohttp.ClientSession(url) as http:
                 progress.say("Customers visit a shop, and the three vendors it reports to have a bad day.\n")
@@ -91,8 +91,8 @@ async def play(phases: Sequence[Phase], progress: Progress) -> tuple[Books, Mapp
     visits = [visit for phase in phases for visit in phase.visits]
     given = sum(visit.events for visit in visits)
     looks = {(visit.user or "", name) for visit in visits for name in visit.looks}
-    fates = {name: notebook.fates.get(name, []) for name in report.destinations}
-    return Books(given, notebook.verbs, fates, report, seen, notebook.unanswered, looks), stories(notebook.answers)
+    deliveries = {name: notebook.deliveries.get(name, []) for name in report.destinations}
+    return Books(given, notebook.verbs, deliveries, report, seen, notebook.unanswered, looks), stories(notebook.answers)
 
 
 def stories(answers: Mapping[str, bytes]) -> Mapping[str, str]:

@@ -47,7 +47,7 @@ class Notebook:
     """
 
     verbs: dict[str, str] = attrs.field(factory=dict)
-    fates: dict[str, list[tuple[str, Delivery]]] = attrs.field(factory=dict)
+    deliveries: dict[str, list[tuple[str, Delivery]]] = attrs.field(factory=dict)
     unanswered: list[str] = attrs.field(factory=list)
     answers: dict[str, bytes] = attrs.field(factory=dict)
     rules: asyncio.Queue[RulesetChange] = attrs.field(factory=asyncio.Queue)
@@ -59,6 +59,6 @@ class Notebook:
         self.verbs[str(event.message_id)] = "track Revenue" if is_revenue else _VERBS[type(event)]
         return pass_on(payload)
 
-    def fate(self, event_id: str, delivery: Delivery) -> None:
+    def record_delivery(self, event_id: str, delivery: Delivery) -> None:
         """Note an event's end at one destination: `on_delivery`."""
-        self.fates.setdefault(delivery.destination, []).append((event_id, delivery))
+        self.deliveries.setdefault(delivery.destination, []).append((event_id, delivery))

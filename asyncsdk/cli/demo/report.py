@@ -29,8 +29,8 @@ def verdict(books: Books, problems: Sequence[str], width: int) -> str:
     *others, last = books.report.destinations
     shown = f" So are {len(books.exposures):,} exposures: everything that customers were shown, and nothing twice."
     text = (
-        f"All {books.given:,} events accounted for: each has exactly one fate at {', '.join(others)} and {last}, and "
-        "those that the client calls delivered are those that arrived, id by id, none missing and none kept twice."
+        f"All {books.given:,} events accounted for: each has exactly one outcome at {', '.join(others)} and {last}, "
+        "and those that the client calls delivered are those that arrived, id by id, none missing and none kept twice."
         f"{shown if books.exposures else ''}"
     )
     return paragraph(text, width, indent="", hang="")
@@ -99,16 +99,16 @@ def _form(events: Sequence[ReceivedEvent]) -> str:
 def _report(books: Books) -> str:
     columns = _columns(books)
     reports = columns.values()
-    fates = [("accepted", ""), ("delivered", "")]
+    outcomes = [("accepted", ""), ("delivered", "")]
     for word in ("rejected", "skipped", "dropped"):
         reasons = {reason for report in reports for reason in getattr(report, word)}
-        fates += [(word, reason) for reason in sorted(reasons)] or [(word, "")]
-    fates += [("spooled", ""), ("abandoned", ""), ("pending", "")]
+        outcomes += [(word, reason) for reason in sorted(reasons)] or [(word, "")]
+    outcomes += [("spooled", ""), ("abandoned", ""), ("pending", "")]
     rows: list[Row] = [
         [f"{word}: {reason}" if reason else word, *(_count(report, word, reason) for report in reports)]
-        for word, reason in fates
+        for word, reason in outcomes
     ]
-    return table(("fate", *columns), rows)
+    return table(("outcome", *columns), rows)
 
 
 def _columns(books: Books) -> Mapping[str, DestinationReport]:

@@ -50,7 +50,7 @@ async def test_requests_under_way_are_counted(telemetry: Telemetry, server: DevS
     assert telemetry.points("asyncsdk.requests.active", "destination") == {"RudderStack": 0}
 
 
-async def test_every_event_is_counted_with_its_fate_and_reason(telemetry: Telemetry, server: DevServer) -> None:
+async def test_every_event_is_counted_with_its_status_and_reason(telemetry: Telemetry, server: DevServer) -> None:
     server.script("rudderstack", 400)
     client = telemetry.of(Client(rudderstack(server, quick(max_queued_events=2)), amplitude(server)))
     async with client:
@@ -61,7 +61,7 @@ async def test_every_event_is_counted_with_its_fate_and_reason(telemetry: Teleme
         await client.track(ADA, "no room")
 
     accepted = telemetry.points("asyncsdk.events.accepted", "destination", "kind")
-    settled = telemetry.points("asyncsdk.events.settled", "destination", "fate", "reason")
+    settled = telemetry.points("asyncsdk.events.settled", "destination", "status", "reason")
     [reason] = client.health().destinations["RudderStack"].counts.rejected
     assert accepted == {("RudderStack", "event"): 4, ("Amplitude", "event"): 4}
     assert {key: value for key, value in settled.items() if value} == {
@@ -80,7 +80,7 @@ async def test_abandoned_events_are_counted_too(telemetry: Telemetry, server: De
     await client.track(ADA, "a")
     await client.aclose(timeout=0)
 
-    assert telemetry.points("asyncsdk.events.settled", "fate")["abandoned"] == 1
+    assert telemetry.points("asyncsdk.events.settled", "status")["abandoned"] == 1
 
 
 async def test_exposures_are_counted_apart(telemetry: Telemetry, server: DevServer) -> None:
@@ -90,7 +90,7 @@ async def test_exposures_are_counted_apart(telemetry: Telemetry, server: DevServ
         await client.check_gate(ADA, "dutch")
 
     assert telemetry.points("asyncsdk.events.accepted", "kind") == {"event": 1, "exposure": 2}
-    settled = telemetry.points("asyncsdk.events.settled", "kind", "fate")
+    settled = telemetry.points("asyncsdk.events.settled", "kind", "status")
     assert (settled["event", "delivered"], settled["exposure", "delivered"]) == (1, 2)
 
 
