@@ -67,7 +67,10 @@ class Limits:
         ConfigurationError: A figure cannot work; it says which.
     """
 
-    _max_events: int | None = attrs.field(default=None, validator=attrs.validators.optional(_check_count))
+    # The alias is what attrs would choose by itself; type checkers other than mypy have to be told.
+    _max_events: int | None = attrs.field(
+        default=None, alias="max_events", validator=attrs.validators.optional(_check_count)
+    )
     max_bytes: int = attrs.field(default=500_000, validator=_check_count)
     linger: float = attrs.field(default=1.0, validator=_check_linger)
     max_in_flight: int = attrs.field(default=4, validator=_check_count)

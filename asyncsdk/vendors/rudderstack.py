@@ -11,7 +11,7 @@ fresh on every attempt (the server derives the time of an event from it).
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 import orjson
@@ -111,7 +111,10 @@ class RudderStack:
     exposures: ExposureScope = attrs.field(default="none", kw_only=True, validator=check_exposures)
     limits: Limits = attrs.field(factory=Limits, kw_only=True, validator=_check_limits)
 
-    forwards: ClassVar[bool] = True
+    @property
+    def forwards(self) -> bool:
+        """Whether the vendor forwards events to destinations of its own: True."""
+        return True
 
     def encode(self, event: Event, message_id: str, time_ms: int) -> bytes | Refusal:
         """Make the message of an event, but for its `sentAt` and closing brace."""

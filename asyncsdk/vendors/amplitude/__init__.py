@@ -10,7 +10,7 @@ What an event becomes is in `events.py`, what an answer means in `answers.py`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import attrs
 import orjson
@@ -158,7 +158,10 @@ class Amplitude:
             msg = f"Amplitude takes {MAX_EVENTS} events and {self._largest} bytes a request on {self.canonical_path}"
             raise ConfigurationError(msg)
 
-    forwards: ClassVar[bool] = False
+    @property
+    def forwards(self) -> bool:
+        """Whether the vendor forwards events to destinations of its own: False."""
+        return False
 
     def encode(self, event: Event, message_id: str, time_ms: int) -> bytes | Refusal:
         """Make Amplitude's event, but for its closing brace."""

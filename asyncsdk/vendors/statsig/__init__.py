@@ -1,7 +1,7 @@
 """Statsig: its event log, and where its rules come from."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 import attrs
@@ -54,10 +54,6 @@ def _events_url(url: str) -> str:
     return with_path(url, events.PATH)
 
 
-def _own_limits(limits: Limits) -> Limits:
-    return limits.with_max_events(DEFAULT_EVENTS) if isinstance(limits, Limits) else limits
-
-
 @attrs.frozen
 class Statsig:
     """Rules from Statsig, and events to it.
@@ -99,7 +95,7 @@ class Statsig:
     session_id: str = attrs.field(factory=lambda: str(uuid4()), kw_only=True, repr=False, validator=check_key)
     name: str = attrs.field(default="Statsig", kw_only=True, validator=check_name)
     overflow: Overflow = attrs.field(default="drop", kw_only=True, validator=check_overflow)
-    limits: Limits = attrs.field(factory=Limits, kw_only=True, converter=_own_limits, validator=check_limits)
+    limits: Limits = attrs.field(factory=Limits, kw_only=True, validator=check_limits)
 
     # What events say of every user; made once of the settings above.
     _everyone: SharedUserFields = attrs.field(init=False, repr=False, eq=False)
@@ -109,7 +105,15 @@ class Statsig:
         custom = self.rules.global_custom if isinstance(self.rules, Rules) else None
         return shared_user_fields(self.environment, orjson.dumps(custom) if custom else b"")
 
-    forwards: ClassVar[bool] = False
+    def __attrs_post_init__(self) -> None:
+        """Apply Statsig's own default of `max_events`."""
+        # Not a converter: pyright would then reject the class as a `Destination`.
+        object.__setattr__(self, "limits", self.limits.with_max_events(DEFAULT_EVENTS))
+
+    @property
+    def forwards(self) -> bool:
+        """Whether the vendor forwards events to destinations of its own: False."""
+        return False
 
     def encode(self, event: Event, message_id: str, time_ms: int) -> bytes | Refusal:
         """Make Statsig's event, but for its closing brace."""
