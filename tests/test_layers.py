@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,34 @@ def test_imports_point_down(path: Path) -> None:
         )
         together = other == mine or any({mine, other} <= friends for friends in TOGETHER)
         assert together or row_of(other) < row_of(mine), f"{path.name} imports {name}, which is not below it"
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def modules_imported_by(path: Path) -> set[str]:
+    """Return every module of the package that a module imports by name, inside functions too."""
+    known = set(map(module_of, MODULES))
+    named: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            # `from package import name`: the module `package.name` if there is one, else `package`.
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                named.add(full if full in known else str(node.module))
+    return named & known
+
+
+def test_no_modules_import_each_other_in_a_cycle() -> None:
+    graph = {module_of(path): modules_imported_by(path) for path in MODULES}
+
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(f"import cycle: {' -> '.join(reversed(error.args[1]))}")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -34,7 +34,9 @@ class Process:
     living: ClassVar[list["Process"]] = []
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        self.files = SqliteFiles(spool(folder, **settings))
+        files = spool(folder, **settings).open()
+        assert isinstance(files, SqliteFiles)
+        self.files = files
         self.living.append(self)
 
     def keep(self, *blocks: NewBlock, dead: Sequence[DeadLetters] = ()) -> Committed:

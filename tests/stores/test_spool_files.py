@@ -17,7 +17,7 @@ from asyncsdk.stores import SqliteSpool
 from asyncsdk.stores.sqlite import disk_space as room
 from asyncsdk.stores.sqlite import file_lock as ownership
 from asyncsdk.stores.sqlite import open_file as opened
-from stores.spools import NOW, Process, block, dead, spool
+from stores.spools import NOW, Process, block, dead
 
 
 @pytest.fixture(autouse=True)
@@ -474,4 +474,8 @@ def test_settling_what_is_unknown_does_nothing(tmp_path: Path) -> None:
     process = Process(tmp_path)
     process.files.commit((), {7: Settled((1,))}, (), NOW)
 
-    assert spool(tmp_path).dead_bytes == 50_000_000
+    assert process.keep(block("a")).rows == [1]
+
+
+def test_dead_letters_get_a_twentieth_of_the_spool(tmp_path: Path) -> None:
+    assert Process(tmp_path, max_bytes=2_000_000).files._quota.dead_bytes == 100_000

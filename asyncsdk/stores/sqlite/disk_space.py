@@ -14,8 +14,8 @@ from pathlib import Path
 from asyncsdk._model.spooling import Settled
 from asyncsdk.stores.sqlite.file_lock import FileLock, database_bytes, open_folder
 from asyncsdk.stores.sqlite.open_file import OpenFile
+from asyncsdk.stores.sqlite.quota import Quota
 from asyncsdk.stores.sqlite.rows import Row
-from asyncsdk.stores.sqlite.settings import SqliteSpool
 
 BALLAST_BYTES = 2 * 1024 * 1024
 _MEASURE_EVERY = 0.1
@@ -29,10 +29,10 @@ class DiskSpace:
         used: Bytes of all databases.
     """
 
-    def __init__(self, settings: SqliteSpool) -> None:
+    def __init__(self, quota: Quota) -> None:
         """Measure nothing yet."""
         self.used = 0
-        self._settings = settings
+        self._quota = quota
         self._free = 0
         self._measured = float("-inf")
         self._laden: set[Path] = set()
@@ -57,7 +57,7 @@ class DiskSpace:
                 with suppress(sqlite3.Error):
                     file.shrink()
             self._measure(own)
-            if self._settings.when_full == "drop_oldest" and own is not None:
+            if self._quota.drops_oldest and own is not None:
                 gone = self._drop_oldest(own, incoming)
         fits = self._excess(incoming) <= 0
         if fits:
@@ -66,8 +66,8 @@ class DiskSpace:
         return fits, gone
 
     def _excess(self, incoming: int) -> int:
-        settings = self._settings
-        return incoming + max(self.used - settings.max_bytes, settings.keep_free - self._free)
+        quota = self._quota
+        return incoming + max(self.used - quota.max_bytes, quota.keep_free - self._free)
 
     def _drop_oldest(self, own: OpenFile, incoming: int) -> list[tuple[str, Row]]:
         gone: list[tuple[str, Row]] = []
@@ -81,7 +81,7 @@ class DiskSpace:
         return gone
 
     def _measure(self, own: OpenFile | None) -> None:
-        folder = self._settings.folder
+        folder = self._quota.folder
         self._measured = time.monotonic()
         self.used = database_bytes(folder, None if own is None else own.claim.path)
         reusable = 0
@@ -94,7 +94,7 @@ class DiskSpace:
             state = os.statvfs(folder)
             self._free = state.f_bavail * state.f_frsize + reusable
         except OSError:  # the commit will meet it, too
-            self._free = self._settings.keep_free + self._settings.max_bytes
+            self._free = self._quota.keep_free + self._quota.max_bytes
 
     def has_ballast(self, claim: FileLock) -> bool:
         """Say whether there is ballast beside a file; lay it if there is not, and if the disk has room for it.

@@ -31,18 +31,18 @@ from asyncsdk.stores.sqlite.open_file import (
     open_file,
 )
 from asyncsdk.stores.sqlite.open_files import OpenFiles
+from asyncsdk.stores.sqlite.quota import Quota
 from asyncsdk.stores.sqlite.rows import DeadRow, NewRow, Row
-from asyncsdk.stores.sqlite.settings import SqliteSpool
 
 
 class SqliteFiles:
     """Satisfies `SpoolFiles`; opens nothing before the first call."""
 
-    def __init__(self, settings: SqliteSpool) -> None:
-        """Remember the settings."""
-        self._settings = settings
-        self._shelf = OpenFiles(settings.folder)
-        self._room = DiskSpace(settings)
+    def __init__(self, quota: Quota) -> None:
+        """Open nothing yet."""
+        self._quota = quota
+        self._shelf = OpenFiles(quota.folder)
+        self._room = DiskSpace(quota)
         self._unburied: list[DeadRow] = []
         self._buried = 0
         # Files with nothing for us, and when they were changed last.
@@ -94,7 +94,7 @@ class SqliteFiles:
                 own.shrink()
             if not self._room.has_ballast(own.claim):
                 raise SpoolError(DISK_FULL)
-        ids = own.commit(rows, self._unburied, self._settings.dead_bytes)
+        ids = own.commit(rows, self._unburied, self._quota.dead_bytes)
         self._unburied.clear()
         return ids
 
@@ -171,10 +171,10 @@ class SqliteFiles:
                 file.shrink()
             if number != self._shelf.own:
                 self._take_in(number, file, destinations)
-        ownership.tidy(self._settings.folder)
+        ownership.tidy(self._quota.folder)
         mine = {file.claim.path for file in self._shelf.files.values()}
         adopted: list[Adopted] = []
-        for path in ownership.found(self._settings.folder):
+        for path in ownership.found(self._quota.folder):
             with suppress(OSError):
                 if path not in mine and self._not_ours.get(path) != path.stat().st_mtime_ns:
                     adopted += self._open(path, destinations)

@@ -7,10 +7,13 @@ import attrs
 
 from asyncsdk._model.spooling import SpoolFiles
 from asyncsdk.errors import ConfigurationError
+from asyncsdk.stores.sqlite.quota import Quota
 
 WhenFull = Literal["drop_newest", "drop_oldest", "reject"]
 
 _LEAST_BYTES = 1_000_000
+# Dead letters may take one twentieth of `max_bytes`.
+_DEAD_LETTER_SHARE = 20
 
 
 def _check_bytes(_: object, attribute: "attrs.Attribute[Any]", size: object) -> None:
@@ -71,12 +74,10 @@ class SqliteSpool:
             return False
 
     def open(self) -> SpoolFiles:
-        """Give the files, for one thread."""
+        """Return the files of the spool, for use by one thread; nothing is opened before the first call."""
         from asyncsdk.stores.sqlite.files import SqliteFiles  # noqa: PLC0415 -- SQLite, which few clients need
 
-        return SqliteFiles(self)
-
-    @property
-    def dead_bytes(self) -> int:
-        """Most bytes of dead letters that are kept: a twentieth."""
-        return self.max_bytes // 20
+        drops_oldest = self.when_full == "drop_oldest"
+        return SqliteFiles(
+            Quota(self.folder, self.max_bytes, self.keep_free, drops_oldest, self.max_bytes // _DEAD_LETTER_SHARE)
+        )
