@@ -16,7 +16,7 @@ from asyncsdk._rules.compiler.evaluate import Evaluation, Program, evaluate
 from asyncsdk._rules.language.buckets import djb2, sha256_name
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.specs import MalformedError, Spec, read_fields, read_spec
-from asyncsdk._rules.language.values import as_object, text
+from asyncsdk._rules.language.values import as_object, as_text
 from asyncsdk._rules.loading import finish
 from asyncsdk._rules.ruleset import Ruleset
 
@@ -149,7 +149,7 @@ def _head(view: ClientView, user: User, sdk_info: Mapping[str, Any], now_ms: int
     }
     private = as_object(user.private_attributes)
     if private:
-        fields["pa_hash"] = str(sum(djb2(f"{key}:{text(value) or ''}") for key, value in private.items()) % 2**32)
+        fields["pa_hash"] = str(sum(djb2(f"{key}:{as_text(value) or ''}") for key, value in private.items()) % 2**32)
     if now_ms:
         fields["generated_at"] = now_ms
     return fields
@@ -167,14 +167,14 @@ def _user(rules: Ruleset, user: User) -> dict[str, Any]:
     try:
         orjson.dumps(fields)
     except TypeError:
-        return {name: written for name, value in fields.items() if (written := text(value)) is not None}
+        return {name: written for name, value in fields.items() if (written := as_text(value)) is not None}
     return fields
 
 
 def _keys(user: User) -> dict[str, Any]:
-    keys: dict[str, Any] = {"userID": text(user.user_id)} if user.user_id else {}
+    keys: dict[str, Any] = {"userID": as_text(user.user_id)} if user.user_id else {}
     ids = as_object(user.custom_ids)
-    return {**keys, "customIDs": {name: text(value) for name, value in ids.items()}} if ids else keys
+    return {**keys, "customIDs": {name: as_text(value) for name, value in ids.items()}} if ids else keys
 
 
 # Which names a client sees.

@@ -18,7 +18,7 @@ def writer(form: Form, spec: Spec, hashed: Callable[[str], str]) -> Callable[[Ev
     prefix = orjson.dumps(name) + b":"
 
     def write(found: Evaluation) -> bytes:
-        written: bytes | None = found.notes.get(hashed)
+        written: bytes | None = found.derived.get(hashed)
         if written is None:
             common = {
                 "name": name,
@@ -27,7 +27,7 @@ def writer(form: Form, spec: Spec, hashed: Callable[[str], str]) -> Callable[[Ev
                 "secondary_exposures": _exposed(found.secondary, hashed),
                 "id_type": found.id_type,
             }
-            written = found.notes[hashed] = prefix + orjson.dumps(common | form(spec, found, hashed))
+            written = found.derived[hashed] = prefix + orjson.dumps(common | form(spec, found, hashed))
         return written
 
     return write

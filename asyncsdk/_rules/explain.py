@@ -10,10 +10,10 @@ import attrs
 import orjson
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.compiler.condition_code import LIST_OPERATORS, members
+from asyncsdk._rules.compiler.condition_code import ID_LIST_OPERATORS, id_list_test
 from asyncsdk._rules.compiler.evaluate import PERSISTED, Evaluation
 from asyncsdk._rules.compiler.linker import Linker
-from asyncsdk._rules.language.conditions import bucket, source_of
+from asyncsdk._rules.language.conditions import source_of, user_bucketer
 from asyncsdk._rules.language.operators import OPERATORS
 from asyncsdk._rules.language.specs import Condition, MalformedError, Rule, Spec
 from asyncsdk._rules.language.values import as_object
@@ -147,7 +147,7 @@ def _rule(linker: Linker, spec: Spec, rule: Rule, user: User, *, rules: Ruleset,
     salt = rule.id if rule.salt is None else rule.salt
     if rule.pass_percentage >= 100:
         return Step(f"rule {label}", holds, tuple(parts))
-    place = bucket(f"{spec.salt}.{salt}", rule.id_type, _WHOLE)(user)
+    place = user_bucketer(f"{spec.salt}.{salt}", rule.id_type, _WHOLE)(user)
     passes = place < rule.pass_percentage * 100.0
     share = Step(f"bucket {place} of 10000, {rule.pass_percentage:g} % pass", passes, (), place)
     return Step(f"rule {label}", holds, (*parts, share))
@@ -168,8 +168,8 @@ def _condition(rules: Ruleset, condition: Condition | None, user: User, *, at: _
         return Step(f"unknown condition {condition.type}, operator {condition.operator}", holds=None)
     value = source.fetch(user)
     target = operator.prepare(condition.target)
-    if condition.operator in LIST_OPERATORS:
-        target = members(condition.target, shared_context.id_lists)
+    if condition.operator in ID_LIST_OPERATORS:
+        target = id_list_test(condition.target, shared_context.id_lists)
     subject = condition.field or condition.type
     shown = "(private)" if _is_private(user, condition.field) else _json(value)
     place = value if condition.type == "user_bucket" else None

@@ -8,7 +8,7 @@ import attrs
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import Evaluation
-from asyncsdk._rules.language.values import as_object, text
+from asyncsdk._rules.language.values import as_object, as_text
 from asyncsdk._rules.ruleset import Ruleset
 
 _SPECIAL_RULES = frozenset({"", "default", "disabled"})
@@ -129,4 +129,4 @@ def _key(user: User) -> Hashable:
 
 def _ids(ids: Any) -> tuple[tuple[str, str], ...]:
     fields = as_object(ids) or {}
-    return tuple(sorted((str(name), text(value) or "") for name, value in fields.items())) if fields else ()
+    return tuple(sorted((str(name), as_text(value) or "") for name, value in fields.items())) if fields else ()

@@ -41,9 +41,9 @@ _Parts = tuple[str, dict[str, str], tuple[Exposed, ...]]
 
 def _kept(rules: Ruleset, found: Evaluation, key: Hashable, make: Callable[[], Exposure]) -> Exposure:
     """Give the exposure that an evaluation already has under this ruleset, or make it."""
-    kept: tuple[object, Exposure] | None = found.notes.get(key)
+    kept: tuple[object, Exposure] | None = found.derived.get(key)
     if kept is None or kept[0] is not rules.stamp:
-        kept = found.notes[key] = (rules.stamp, make())
+        kept = found.derived[key] = (rules.stamp, make())
     return kept[1]
 
 

@@ -7,8 +7,8 @@ import attrs
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import PERSISTED, Evaluation, Program, evaluate
-from asyncsdk._rules.compiler.linker import NEVER_KEPT, SECTIONS, Trail
-from asyncsdk._rules.compiler.program import compile_name, unknown
+from asyncsdk._rules.compiler.linker import NOT_REUSABLE, SECTIONS, Trail
+from asyncsdk._rules.compiler.program import compile_program, unknown_program
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.language.specs import read_fields
 
@@ -93,7 +93,7 @@ class Ruleset:
 
     def find(self, kind: Kind, name: str) -> Program:
         """Give the program of a name, compiled if need be; of an unknown name, one that finds nothing."""
-        return self.program(kind, name) or unknown(kind, name)
+        return self.program(kind, name) or unknown_program(kind, name)
 
     def reason(self, evaluation: Evaluation) -> str:
         """Say why an evaluation came out as it did, such as `Network:Recognized`."""
@@ -134,7 +134,7 @@ class Ruleset:
         table = self.tables()[kind]
         found = table.get(name)
         if found is None:
-            found = compile_name(self, kind, name, trail)
+            found = compile_program(self, kind, name, trail)
             if found is not None:
                 found = table.setdefault(name, found)
         return found
@@ -162,8 +162,8 @@ class Ruleset:
         for kind, table in previous.tables().items():
             mine = self.tables()[kind]
             for place, (name, program) in enumerate(list(table.items())):
-                if NEVER_KEPT not in program.needs and all(
-                    self.raw(*need) == previous.raw(*need) for need in program.needs
+                if NOT_REUSABLE not in program.dependencies and all(
+                    self.raw(*dependency) == previous.raw(*dependency) for dependency in program.dependencies
                 ):
                     mine[name] = program
                 if place % 50 == 49:

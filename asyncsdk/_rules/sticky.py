@@ -17,9 +17,9 @@ from asyncsdk._rules.compiler.evaluate import PERSISTED, Evaluation, Exposed, Ru
 from asyncsdk._rules.compiler.linker import Linker
 from asyncsdk._rules.compiler.rules import compile_rules
 from asyncsdk._rules.exposures import as_json
-from asyncsdk._rules.language.conditions import unit_id
+from asyncsdk._rules.language.conditions import unit_id_fetcher
 from asyncsdk._rules.language.specs import MalformedError, Spec
-from asyncsdk._rules.language.values import as_object, text
+from asyncsdk._rules.language.values import as_object, as_text
 from asyncsdk._rules.ruleset import Ruleset
 
 _USER_ID = "userID"
@@ -60,7 +60,7 @@ class Assigned:
 
 def storage_key(user: User, id_type: str) -> str | None:
     """Give the key under which a unit's assignments are kept, `{unit id}:{id type}`; None for a user without it."""
-    unit = text(unit_id(id_type)(user))
+    unit = as_text(unit_id_fetcher(id_type)(user))
     return f"{unit}:{_USER_ID if id_type.lower() == 'userid' else id_type}" if unit else None
 
 
@@ -95,7 +95,7 @@ def assign(
     if not live.id_type or live.mapped_to is not None or (kind == "experiment" and not _is_known(rules, live.name)):
         return Assigned(live)
     entry = _entry(saved, live.name)
-    experiment = live.name if kind == "experiment" else text((entry or {}).get("config_delegate")) or ""
+    experiment = live.name if kind == "experiment" else as_text((entry or {}).get("config_delegate")) or ""
     runs = _runs(rules, experiment)
     if runs is None:  # nothing is said of that: what answers now counts
         runs = live.is_active is True and (kind == "experiment" or live.allocated_experiment is not None)
@@ -192,13 +192,13 @@ def _restored(live: Evaluation, entry: Mapping[str, Any]) -> Evaluation:
     return attrs.evolve(
         live,
         value=dict(as_object(entry.get("json_value")) or {}),
-        rule_id=text(entry.get("rule_id")) or "",
+        rule_id=as_text(entry.get("rule_id")) or "",
         passed=entry.get("value") is True,
-        group_name=text(entry.get("group_name")),
+        group_name=as_text(entry.get("group_name")),
         outcome=PERSISTED,
         secondary=_read(entry.get("secondary_exposures")),
         undelegated=_read(entry.get("undelegated_secondary_exposures")),
-        allocated_experiment=text(entry.get("config_delegate")),
+        allocated_experiment=as_text(entry.get("config_delegate")),
         explicit_parameters=tuple(map(str, explicit)) if isinstance(explicit, list) else None,
         cause="split",
         is_experiment_group=True,

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from asyncsdk import Rules, Statsig, User
 from asyncsdk._refresh import Refresher
-from asyncsdk._rules.language.buckets import list_entry
+from asyncsdk._rules.language.buckets import id_list_entry
 from asyncsdk.stores import MemoryCache
 from refresh.vendor import Vendor, gate, refresher, rules, running, serving, statsig, until
 
@@ -19,7 +19,7 @@ IN_LIST = {"type": "unit_id", "operator": "in_segment_list", "targetValue": "vip
 
 def lines(*changes: str) -> bytes:
     """Write a file: `+ada` adds, `-ada` removes."""
-    return b"".join(f"{change[0]}{list_entry(change[1:])}\n".encode() for change in changes)
+    return b"".join(f"{change[0]}{id_list_entry(change[1:])}\n".encode() for change in changes)
 
 
 def manifest(vendor: Vendor, **lists: bytes) -> None:

@@ -6,7 +6,7 @@ from types import FrameType
 from typing import Any
 
 
-def steps(work: Callable[[], object], most: int = 5_000_000) -> int:
+def count_calls(work: Callable[[], object], most: int = 5_000_000) -> int:
     """Say how many calls and returns `work` takes, of Python's and of C's functions; past `most` it is stopped."""
     count = 0
 

@@ -14,9 +14,9 @@ import orjson
 from asyncsdk import Client, Limits, Rules, Statsig
 from asyncsdk.dev import DevServer
 from rules.rulesets import (
-    MYSTERY,
-    NOBODY,
+    NEVER,
     PUBLIC,
+    UNKNOWN,
     Json,
     config,
     experiment,
@@ -71,21 +71,21 @@ RULESET = ruleset(
         "n_segment": gate(rule("r", [passes("segment:s")])),
         "n_missing_after_real": gate(rule("r", [passes("g_true"), fails("missing")])),
         ENDLESS: gate(rule("r", [passes(ENDLESS)])),
-        "u_type_first": gate(rule("r", [MYSTERY])),
-        "u_type_after_pass": gate(rule("r", [PUBLIC, MYSTERY])),
+        "u_type_first": gate(rule("r", [UNKNOWN])),
+        "u_type_after_pass": gate(rule("r", [PUBLIC, UNKNOWN])),
         "gmap_from": gate(rule("old", [PUBLIC])),
         "gmap_to": gate(rule("r", [PUBLIC])),
     },
     {
         "map_from": config(rule("old", [PUBLIC], {})),
         "map_to": config(rule("r", [PUBLIC], {"p": 1})),
-        "c_basic": config(rule("r1", [NOBODY], {"p": 1}), rule("r2", [PUBLIC], {"p": 2})),
+        "c_basic": config(rule("r1", [NEVER], {"p": 1}), rule("r2", [PUBLIC], {"p": 2})),
         "c_share": config(rule("half", [PUBLIC], {"p": 1}, 0)),
-        "e_groups": experiment(rule("g1", [NOBODY], {}, **GROUP), rule("g2", [PUBLIC], {"p": "x"}, **GROUP)),
+        "e_groups": experiment(rule("g1", [NEVER], {}, **GROUP), rule("g2", [PUBLIC], {"p": "x"}, **GROUP)),
         "e_company": experiment(rule("g", [PUBLIC], {"p": 1}, idType="companyID", **GROUP), idType="companyID"),
         "e_delegated": experiment(rule("ed", [passes("hold")], {"p": 1}, **GROUP), explicitParameters=["p"]),
         "e_delegated_fallthrough": experiment(
-            rule("never", [NOBODY], {}), defaultValue={"p": 1, "q": 2}, explicitParameters=["p"]
+            rule("never", [NEVER], {}), defaultValue={"p": 1, "q": 2}, explicitParameters=["p"]
         ),
     },
     {

@@ -27,7 +27,7 @@ _WIRE = {
 _COUNTRIES = Countries()
 
 
-def around(**options: Any) -> SharedContext:
+def make_context(**options: Any) -> SharedContext:
     usual = {"clock": lambda: NOW_MS, "random": lambda: 0.5, "country": _COUNTRIES.find}
     return SharedContext(**{**usual, **options})
 
@@ -54,8 +54,8 @@ def condition(
 
 
 PUBLIC = condition("public")
-NOBODY = condition("user_field", "any", ["nobody"], "userID")
-MYSTERY = condition("mystery")
+NEVER = condition("user_field", "any", ["nobody"], "userID")
+UNKNOWN = condition("mystery")
 
 
 def passes(gate: Any) -> Json:
@@ -145,7 +145,7 @@ def _intern(table: Json, one: Any) -> str:
 
 
 def loaded(body: bytes, shared_context: SharedContext | None = None, **options: Any) -> Ruleset:
-    found = load_now(body, shared_context or around(), **options)
+    found = load_now(body, shared_context or make_context(), **options)
     assert found is not None
     return found
 
@@ -156,5 +156,5 @@ def compile_all(rules: Ruleset) -> None:
             rules.program(kind, name)
 
 
-def of_gates(**gates: Json) -> Ruleset:
+def loaded_gates(**gates: Json) -> Ruleset:
     return loaded(ruleset(gates))

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from rules.rulesets import (
-    NOBODY,
+    NEVER,
     PUBLIC,
     condition,
     config,
@@ -80,7 +80,7 @@ WORLD: dict[str, Any] = orjson.loads(
                 defaultValue={"color": "green", "size": 1},
             ),
             "merging": layer(
-                rule("m1", [NOBODY], {"x": 1}),
+                rule("m1", [NEVER], {"x": 1}),
                 rule("m2", [PUBLIC], {}, configDelegate="e0"),
                 rule("m3", [PUBLIC], {"y": 2}),
                 useNewLayerEval=True,

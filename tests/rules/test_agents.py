@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from asyncsdk._model.users import User
 from asyncsdk._rules.language.user_agent import UserAgent, parse
 from rules.agents import AGENTS
-from rules.rulesets import PUBLIC, around, condition, gate, loaded, rule, ruleset
+from rules.rulesets import PUBLIC, condition, gate, loaded, make_context, rule, ruleset
 
 RECORDED = orjson.loads((Path(__file__).parent / "recorded_agents.json").read_bytes())
 
@@ -67,7 +67,8 @@ def test_a_custom_field_comes_before_the_agent() -> None:
 
 def test_another_parser_may_read_agents() -> None:
     rules = loaded(
-        asks("os_name", "hooked", ""), around(user_agent=lambda agent: UserAgent("Hooked") if agent == "a" else None)
+        asks("os_name", "hooked", ""),
+        make_context(user_agent=lambda agent: UserAgent("Hooked") if agent == "a" else None),
     )
 
     assert [rules.gate(User("x", user_agent=agent), "g").value for agent in ("a", "b")] == [True, True]

@@ -9,17 +9,17 @@ from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.explain import explain
 from asyncsdk._rules.json_slicer import walk
 from asyncsdk._rules.language.operators import OPERATORS
-from rules.call_counts import CountedBytes, steps
+from rules.call_counts import CountedBytes, count_calls
 from rules.rulesets import (
     PUBLIC,
     Json,
-    around,
     condition,
     config,
     experiment,
     fails,
     gate,
     loaded,
+    make_context,
     passes,
     rule,
     ruleset,
@@ -59,8 +59,8 @@ GRAPHS = {
 def test_gates_in_gates_do_not_multiply(graph: str) -> None:
     rules = loaded(ruleset(GRAPHS[graph]))
 
-    first = steps(lambda: rules.gate(ADA, "g0"))
-    again = steps(lambda: rules.gate(BOB, "g0"))
+    first = count_calls(lambda: rules.gate(ADA, "g0"))
+    again = count_calls(lambda: rules.gate(BOB, "g0"))
 
     edges = sum(len(spec["rules"][0]["conditions"]) for spec in GRAPHS[graph].values())
     assert first < 400 * (COUNT + edges)
@@ -71,14 +71,14 @@ def test_gates_in_gates_do_not_multiply(graph: str) -> None:
 def test_an_explanation_ends(graph: str) -> None:
     rules = loaded(ruleset(GRAPHS[graph]))
 
-    assert steps(lambda: explain(rules, "gate", ADA, "g0").render()) < 1_500_000
+    assert count_calls(lambda: explain(rules, "gate", ADA, "g0").render()) < 1_500_000
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_a_client_response_ends(graph: str) -> None:
     rules = loaded(ruleset(GRAPHS[graph]))
 
-    assert steps(lambda: client_response(client_view(rules), ADA, {})) < 1_500_000
+    assert count_calls(lambda: client_response(client_view(rules), ADA, {})) < 1_500_000
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
@@ -103,7 +103,7 @@ def test_a_user_of_long_values_is_answered() -> None:
         ]
         rules = loaded(
             ruleset({f"g{n}": gate(rule("r", [one])) for n, one in enumerate(kinds)}),
-            around(id_lists={"list": frozenset()}),
+            make_context(id_lists={"list": frozenset()}),
         )
         one = user({"userID": value, "userAgent": value, "ip": value, "customIDs": {"companyID": value}})
 

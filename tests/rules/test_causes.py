@@ -10,10 +10,9 @@ from asyncsdk._rules import public_results as views
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.sticky import assign
 from rules.rulesets import (
-    MYSTERY,
-    NOBODY,
+    NEVER,
     PUBLIC,
-    around,
+    UNKNOWN,
     condition,
     config,
     experiment,
@@ -21,7 +20,8 @@ from rules.rulesets import (
     gate,
     layer,
     loaded,
-    of_gates,
+    loaded_gates,
+    make_context,
     rule,
     ruleset,
 )
@@ -45,24 +45,24 @@ BANDIT = {
         (gate(rule("all", [PUBLIC])), "static"),
         (gate(), "static"),
         (gate(rule("dutch", [DUTCH])), "targeting_match"),
-        (gate(rule("nobody", [NOBODY]), rule("rest", [PUBLIC])), "targeting_match"),
-        (gate(rule("nobody", [NOBODY])), "default"),
+        (gate(rule("nobody", [NEVER]), rule("rest", [PUBLIC])), "targeting_match"),
+        (gate(rule("nobody", [NEVER])), "default"),
         (gate(rule("half", [PUBLIC], share=50)), "split"),
         (gate(rule("half", [DUTCH], share=50)), "split"),
         (gate(rule("none", [PUBLIC], share=0)), "static"),
         (gate(rule("bucket", [EVERY_BUCKET])), "split"),
         (gate(rule("group", [PUBLIC], isExperimentGroup=True)), "split"),
         (gate(enabled=False), "disabled"),
-        (gate(rule("mystery", [MYSTERY])), ""),
+        (gate(rule("mystery", [UNKNOWN])), ""),
     ],
     ids=lambda value: value if isinstance(value, str) else json.dumps([rule["id"] for rule in value["rules"]]),
 )
 def test_a_gate_says_what_decided(spec: Any, cause: str) -> None:
-    assert of_gates(g=spec).gate(ADA, "g").cause == cause
+    assert loaded_gates(g=spec).gate(ADA, "g").cause == cause
 
 
 def test_nobody_decides_about_an_unknown_name() -> None:
-    assert of_gates().gate(ADA, "g").cause == ""
+    assert loaded_gates().gate(ADA, "g").cause == ""
 
 
 @pytest.mark.parametrize("merges", [False, True])
@@ -71,7 +71,7 @@ def test_nobody_decides_about_an_unknown_name() -> None:
     [
         ([rule("all", [PUBLIC], {"x": 1})], "static"),
         ([rule("dutch", [DUTCH], {"x": 1})], "targeting_match"),
-        ([rule("nobody", [NOBODY], {"x": 1})], "default"),
+        ([rule("nobody", [NEVER], {"x": 1})], "default"),
         ([rule("all", [PUBLIC], configDelegate="groups")], "split"),
         ([rule("all", [PUBLIC], configDelegate="same")], "static"),
         ([rule("dutch", [DUTCH], configDelegate="same")], "targeting_match"),
@@ -87,7 +87,7 @@ def test_a_layer_says_what_decided_in_the_end(rules: list[Any], cause: str, merg
 
 @pytest.mark.parametrize(("target", "cause"), [("same", "targeting_match"), ("none", "default")])
 def test_a_mapping_is_a_rule(target: str, cause: str) -> None:
-    specs = {"c": config(), "same": config(rule("all", [PUBLIC], {})), "none": config(rule("nobody", [NOBODY], {}))}
+    specs = {"c": config(), "same": config(rule("all", [PUBLIC], {})), "none": config(rule("nobody", [NEVER], {}))}
     mapping = {"c": [{"new_config_name": target, "rules": [{"rule_name": "dutch"}]}]}
     rules = loaded(ruleset(None, specs, overrides=mapping, override_rules={"dutch": rule("dutch", [DUTCH])}))
 
@@ -98,25 +98,25 @@ def test_a_mapping_is_a_rule(target: str, cause: str) -> None:
     ("more", "cause"), [({}, "split"), ({"targetingGateName": "g"}, "targeting_match"), ({"enabled": False}, "static")]
 )
 def test_a_bandit_picks_among_those_it_is_for(more: dict[str, Any], cause: str) -> None:
-    rules = loaded(ruleset({"g": gate(rule("nobody", [NOBODY]))}, cmab_configs={"b": BANDIT | more}))
+    rules = loaded(ruleset({"g": gate(rule("nobody", [NEVER]))}, cmab_configs={"b": BANDIT | more}))
 
     assert rules.experiment(ADA, "b").cause == cause
 
 
 def test_an_override_is_the_same_for_everybody() -> None:
-    rules = loaded(ruleset(), around(overrides=Overrides().set("gate", "g", True)))
+    rules = loaded(ruleset(), make_context(overrides=Overrides().set("gate", "g", True)))
 
     assert rules.gate(ADA, "g").cause == "static"
 
 
 def test_a_saved_group_was_split_once() -> None:
-    rules = loaded(ruleset(None, {"e": experiment(rule("nobody", [NOBODY], {}))}))
+    rules = loaded(ruleset(None, {"e": experiment(rule("nobody", [NEVER], {}))}))
     saved = {"e": {"value": True, "json_value": {"color": "red"}, "rule_id": "a"}}
 
     assert assign(rules, "experiment", ADA, rules.experiment(ADA, "e"), saved).evaluation.cause == "split"
 
 
 def test_the_details_of_an_answer_carry_it() -> None:
-    rules = of_gates(g=gate(rule("dutch", [DUTCH])))
+    rules = loaded_gates(g=gate(rule("dutch", [DUTCH])))
 
     assert views.gate(rules, rules.gate(ADA, "g")).details.cause == "targeting_match"

@@ -14,8 +14,8 @@ from asyncsdk._rules.language.specs import MalformedError
 from asyncsdk._rules.loading import load_now
 from asyncsdk._rules.parameters import parameter
 from asyncsdk._rules.sticky import Enforced, assign
-from rules.call_counts import steps
-from rules.rulesets import around, user
+from rules.call_counts import count_calls
+from rules.rulesets import make_context, user
 from rules.sample_project import WORLD
 
 ROUNDS = int(os.environ.get("ASYNCSDK_FUZZ_ROUNDS", "40"))
@@ -74,7 +74,7 @@ def mutate(chance: random.Random, value: Any) -> Any:
 def use(body: bytes) -> None:
     """Ask a body everything, and count what each lookup takes."""
     try:
-        rules = load_now(body, around())
+        rules = load_now(body, make_context())
     except MalformedError:
         return
     if rules is None:
@@ -88,7 +88,7 @@ def use(body: bytes) -> None:
             ("layer", "layer_configs"),
         ):
             for name in list(rules.names(section)):
-                steps(partial(rules.lookup, kind, one, name), _MAX_STEPS)  # type: ignore[arg-type]
+                count_calls(partial(rules.lookup, kind, one, name), _MAX_STEPS)  # type: ignore[arg-type]
                 rules.reason(rules.lookup(kind, one, name))  # type: ignore[arg-type]
                 explain(rules, kind, one, name).render()  # type: ignore[arg-type]
         parameter(rules, one, "store", "a")
@@ -101,7 +101,7 @@ def use(body: bytes) -> None:
 @pytest.fixture(autouse=True, scope="module")
 def table_of_countries() -> None:
     """Read before steps are counted: that is done once in a process."""
-    around().country("24.48.0.1")
+    make_context().country("24.48.0.1")
 
 
 @pytest.mark.timeout(600)

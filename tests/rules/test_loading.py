@@ -13,9 +13,8 @@ from asyncsdk._rules.language.specs import MalformedError
 from asyncsdk._rules.loading import finish, load, load_now, release, supersedes
 from asyncsdk._rules.ruleset import empty_ruleset
 from rules.rulesets import (
-    NOBODY,
+    NEVER,
     PUBLIC,
-    around,
     compile_all,
     condition,
     config,
@@ -23,7 +22,8 @@ from rules.rulesets import (
     gate,
     layer,
     loaded,
-    of_gates,
+    loaded_gates,
+    make_context,
     passes,
     rule,
     ruleset,
@@ -108,12 +108,12 @@ def test_every_cut_of_a_body_is_refused() -> None:
 
     for length in range(len(body)):
         with pytest.raises(MalformedError):
-            load_now(body[:length], around())
+            load_now(body[:length], make_context())
 
 
 def test_a_body_without_updates_is_no_ruleset() -> None:
-    assert load_now(b'{"has_updates":false}', around()) is None
-    assert load_now(b'{"success":true}', around()) is None
+    assert load_now(b'{"has_updates":false}', make_context()) is None
+    assert load_now(b'{"success":true}', make_context()) is None
 
 
 def test_escaped_names_are_read() -> None:
@@ -125,7 +125,7 @@ def test_escaped_names_are_read() -> None:
 def test_a_big_body_is_loaded_in_slices() -> None:
     gates = {f"g{number}": gate(rule("r" * 100, [PUBLIC])) for number in range(1000)}
     slices = 0
-    steps = load(ruleset(gates), around())
+    steps = load(ruleset(gates), make_context())
     while next(steps, steps) is not steps:
         slices += 1
 
@@ -152,7 +152,7 @@ def test_a_slice_that_is_not_json_costs_itself_only() -> None:
 
 
 def test_a_malformed_condition_costs_its_rules_only() -> None:
-    body = orjson.loads(ruleset({"a": gate(rule("r", [NOBODY])), "b": gate(rule("r", [PUBLIC]))}))
+    body = orjson.loads(ruleset({"a": gate(rule("r", [NEVER])), "b": gate(rule("r", [PUBLIC]))}))
     for malformed in (5, {"idType": 5}):
         body["condition_map"]["0"] = malformed
         rules = loaded(orjson.dumps(body))
@@ -165,7 +165,7 @@ def test_what_does_not_decide_may_be_missing_or_odd() -> None:
 
     assert loaded(body).gate(ADA, "g").value is True
     salted = condition("user_bucket", "gte", 0) | {"additionalValues": {"salt": 5}}
-    assert of_gates(g=gate(rule("r", [salted]))).gate(ADA, "g").value is True
+    assert loaded_gates(g=gate(rule("r", [salted]))).gate(ADA, "g").value is True
 
 
 FIRST_FORM: dict[str, Any] = {
@@ -206,12 +206,12 @@ def test_an_unchanged_body_is_the_same_ruleset() -> None:
     body = ruleset({"g": gate()})
     first = loaded(body)
 
-    assert load_now(bytes(bytearray(body)), around(), previous=first) is first
+    assert load_now(bytes(bytearray(body)), make_context(), previous=first) is first
     assert load_now(body + b" ", first.shared_context, previous=first) is not first
 
 
 def test_what_did_not_change_keeps_its_program() -> None:
-    shared_context = around()
+    shared_context = make_context()
     gates = {
         "same": gate(rule("r", [PUBLIC])),
         "base": gate(rule("r", [PUBLIC])),
@@ -236,17 +236,17 @@ def test_what_did_not_change_keeps_its_program() -> None:
 
 
 def test_a_changed_condition_changes_what_uses_it() -> None:
-    shared_context = around()
+    shared_context = make_context()
     first = loaded(ruleset({"g": gate(rule("r", [PUBLIC]))}), shared_context)
     assert first.gate(ADA, "g").value is True
 
-    second = loaded(ruleset({"g": gate(rule("r", [NOBODY]))}), shared_context, previous=first)
+    second = loaded(ruleset({"g": gate(rule("r", [NEVER]))}), shared_context, previous=first)
 
     assert second.gate(ADA, "g").value is False
 
 
 def test_an_added_gate_changes_what_missed_it() -> None:
-    shared_context, looks = around(), gate(rule("r", [passes("new")]))
+    shared_context, looks = make_context(), gate(rule("r", [passes("new")]))
     first = loaded(ruleset({"looks": looks}), shared_context)
     assert first.gate(ADA, "looks").value is False
 
@@ -256,7 +256,7 @@ def test_an_added_gate_changes_what_missed_it() -> None:
 
 
 def test_rules_of_one_form_share_their_code() -> None:
-    rules = of_gates(
+    rules = loaded_gates(
         half=gate(rule("a", [PUBLIC], share=50)),
         some=gate(rule("b", [PUBLIC], share=12.5)),
         all=gate(rule("c", [PUBLIC])),
@@ -273,11 +273,11 @@ def test_other_surroundings_compile_anew() -> None:
     first = loaded(body)
     first.gate(ADA, "g")
 
-    assert loaded(body + b"\n", around(environment={"tier": "x"}), previous=first).gates == {}
+    assert loaded(body + b"\n", make_context(environment={"tier": "x"}), previous=first).gates == {}
 
 
 def test_keeping_many_programs_is_sliced() -> None:
-    shared_context, gates = around(), {f"g{number}": gate() for number in range(120)}
+    shared_context, gates = make_context(), {f"g{number}": gate() for number in range(120)}
     first = loaded(ruleset(gates), shared_context)
     compile_all(first)
 
@@ -314,7 +314,7 @@ def test_a_released_ruleset_still_answers_whoever_holds_it() -> None:
 
 
 def test_without_a_ruleset_every_name_is_unknown() -> None:
-    rules = empty_ruleset(around(), "Uninitialized")
+    rules = empty_ruleset(make_context(), "Uninitialized")
 
     found = rules.gate(ADA, "g")
 
@@ -327,8 +327,8 @@ def test_a_ruleset_knows_whether_it_needs_the_country_table() -> None:
 
     assert loaded(ruleset(asks)).asks_for_countries
     assert loaded(orjson.dumps(inline)).asks_for_countries
-    assert not of_gates(g=gate()).asks_for_countries
-    assert not empty_ruleset(around()).asks_for_countries
+    assert not loaded_gates(g=gate()).asks_for_countries
+    assert not empty_ruleset(make_context()).asks_for_countries
 
 
 def test_reasons_name_source_and_outcome() -> None:
@@ -338,7 +338,7 @@ def test_reasons_name_source_and_outcome() -> None:
 
 
 def test_steps_can_be_run_at_once() -> None:
-    assert finish(load(ruleset(), around())) is not None
+    assert finish(load(ruleset(), make_context())) is not None
 
 
 @pytest.mark.parametrize("broken", [b'{"oops": oops}', b"[]"])

@@ -13,7 +13,7 @@ from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.user_agent import parse
 from asyncsdk._rules.ruleset import Ruleset
 from rules.agents import AGENTS
-from rules.rulesets import PUBLIC, around, condition, experiment, gate, layer, loaded, passes, rule, ruleset, user
+from rules.rulesets import PUBLIC, condition, experiment, gate, layer, loaded, make_context, passes, rule, ruleset, user
 from rules.strategies import EXPERIMENTS, GATES, LAYERS, rulesets, users
 
 pytest.importorskip("statsig_python_core")
@@ -74,7 +74,7 @@ COMPARISONS = {"feature_gates": compare_gate, "dynamic_configs": compare_config,
 @given(rulesets(), four_users)
 def test_generated_rulesets_answer_alike(world: dict[str, Any], people: list[dict[str, Any]]) -> None:
     body = orjson.dumps(world)
-    oracle, rules = Oracle(body, "staging"), loaded(body, around(environment={"tier": "staging"}))
+    oracle, rules = Oracle(body, "staging"), loaded(body, make_context(environment={"tier": "staging"}))
     try:
         for fields in people:
             one, expected = user(fields), oracle.response(fields)
@@ -192,7 +192,7 @@ def test_mappings_bandits_overrides_and_groups_answer_alike(overridden: bool) ->
         oracle.client.override_gate("g", False)
         oracle.client.override_experiment("e", {"p": "over"})
         overrides = overrides.set("gate", "g", False).set("experiment", "e", {"p": "over"})
-    rules = loaded(SPECIAL, around(overrides=overrides))
+    rules = loaded(SPECIAL, make_context(overrides=overrides))
     for fields in ({"userID": f"u{n}", "custom": {"level": n, "plan": "pro" if n % 2 else "free"}} for n in range(30)):
         one, theirs = user(fields), as_core(fields)
         for name in ("g", "old", "looks", "asks"):

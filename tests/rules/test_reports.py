@@ -18,12 +18,11 @@ from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.loading import load_now
 from asyncsdk._rules.ruleset import Ruleset, empty_ruleset
 from rules.rulesets import (
-    MYSTERY,
-    NOBODY,
+    NEVER,
     NOW_MS,
     PUBLIC,
+    UNKNOWN,
     Json,
-    around,
     condition,
     config,
     experiment,
@@ -32,7 +31,8 @@ from rules.rulesets import (
     gate,
     layer,
     loaded,
-    of_gates,
+    loaded_gates,
+    make_context,
     passes,
     rule,
     ruleset,
@@ -144,7 +144,7 @@ def test_a_mapped_exposure_names_both() -> None:
 
 
 def test_before_a_ruleset_an_exposure_says_so() -> None:
-    rules = empty_ruleset(around(), "Uninitialized")
+    rules = empty_ruleset(make_context(), "Uninitialized")
 
     fields = metadata(exposure_of(rules, rules.gate(ADA, "g")))
 
@@ -152,7 +152,7 @@ def test_before_a_ruleset_an_exposure_says_so() -> None:
 
 
 def test_an_endless_gate_is_exposed_by_name() -> None:
-    rules = of_gates(a=gate(rule("r", [passes("a")])))
+    rules = loaded_gates(a=gate(rule("r", [passes("a")])))
 
     assert metadata(exposure_of(rules, rules.gate(ADA, "a")))["gate"] == "a"
 
@@ -204,7 +204,7 @@ def test_other_ids_outcomes_and_parameters_are_other_exposures() -> None:
 
 def test_what_was_looked_at_on_the_way_makes_no_other_exposure() -> None:
     asks = gate(rule("r", [passes("country")]), rule("same", [PUBLIC]))
-    rules = of_gates(country=gate(rule("nl", [field("country", "any", ["NL"])]), rule("be", [NOBODY])), g=asks)
+    rules = loaded_gates(country=gate(rule("nl", [field("country", "any", ["NL"])]), rule("be", [NEVER])), g=asks)
     recent = ExposureWindow()
 
     one, other = rules.gate(User("ada", country="NL"), "g"), rules.gate(User("ada", country="NL"), "g")
@@ -395,17 +395,17 @@ def test_names_are_hashed(hash_name: str, name: str) -> None:
 
 def test_a_client_response_closes_gates_it_cannot_decide() -> None:
     gates = {
-        "g": gate(rule("r", [PUBLIC, MYSTERY])),
+        "g": gate(rule("r", [PUBLIC, UNKNOWN])),
         "asks": gate(rule("r", [condition("experiment_group", "any", [], "e")])),
     }
-    found = response(loaded(ruleset(gates, {"e": experiment(rule("r", [MYSTERY]))})))
+    found = response(loaded(ruleset(gates, {"e": experiment(rule("r", [UNKNOWN]))})))
 
     assert [(one["value"], one["rule_id"]) for one in found["feature_gates"].values()] == [(False, ""), (False, "")]
     assert found["dynamic_configs"]["e"]["value"] == {}
 
 
 def test_an_endless_gate_leaves_the_response() -> None:
-    found = response(of_gates(a=gate(rule("r", [passes("a")])), b=gate(rule("r", [PUBLIC]))))
+    found = response(loaded_gates(a=gate(rule("r", [passes("a")])), b=gate(rule("r", [PUBLIC]))))
 
     assert list(found["feature_gates"]) == ["b"]
 
@@ -417,7 +417,7 @@ def test_a_malformed_spec_leaves_the_response() -> None:
 
 
 def test_no_ruleset_has_no_updates() -> None:
-    found = response(empty_ruleset(around()), User())
+    found = response(empty_ruleset(make_context()), User())
 
     assert (found["has_updates"], found["feature_gates"], found["evaluated_keys"]) == (False, {}, {})
 
@@ -468,7 +468,7 @@ def test_bandits_are_in_the_response() -> None:
 
 
 def test_overrides_are_in_the_response_when_asked_for() -> None:
-    rules = loaded(ruleset(GATES), around(overrides=Overrides().set("gate", "g", False)))
+    rules = loaded(ruleset(GATES), make_context(overrides=Overrides().set("gate", "g", False)))
 
     values = [response(rules, include_overrides=asked)["feature_gates"]["g"]["value"] for asked in (False, True)]
 
@@ -476,7 +476,7 @@ def test_overrides_are_in_the_response_when_asked_for() -> None:
 
 
 def test_a_response_tells_the_environment_and_global_fields() -> None:
-    rules = loaded(ruleset(GATES), around(environment={"tier": "staging"}, global_custom={"app": "x", "a": 0}))
+    rules = loaded(ruleset(GATES), make_context(environment={"tier": "staging"}, global_custom={"app": "x", "a": 0}))
     view = client_view(rules)
 
     first, second = (orjson.loads(client_response(view, User("ada", custom={"a": 1}), {})) for _ in range(2))
@@ -550,12 +550,12 @@ def test_an_explanation_is_a_tree_with_buckets() -> None:
     gates = {
         "staff": gate(rule("mail", [field("email", "str_ends_with_any", ["@example.com"])])),
         "g": gate(
-            rule("first", [NOBODY]),
+            rule("first", [NEVER]),
             rule("half", [passes("staff"), condition("user_bucket", "lt", 900, salt="s")], share=50, groupName="G"),
         ),
     }
 
-    found = explain(of_gates(**gates), "gate", ADA, "g")
+    found = explain(loaded_gates(**gates), "gate", ADA, "g")
 
     assert found.render().splitlines() == [
         "g: open (rule half, Network:Recognized)",
@@ -572,7 +572,7 @@ def test_an_explanation_is_a_tree_with_buckets() -> None:
 
 
 def test_private_attributes_are_not_shown() -> None:
-    rules = of_gates(g=gate(rule("r", [field("Plan", "any", ["gold"])])))
+    rules = loaded_gates(g=gate(rule("r", [field("Plan", "any", ["gold"])])))
 
     text = explain(rules, "gate", User("x", private_attributes={"plan": "gold"}), "g").render()
 
@@ -580,7 +580,7 @@ def test_private_attributes_are_not_shown() -> None:
 
 
 def test_a_long_or_odd_value_is_shortened() -> None:
-    rules = of_gates(g=gate(rule("r", [field("plan", "any", ["x" * 100]), field("odd", "any", [])])))
+    rules = loaded_gates(g=gate(rule("r", [field("plan", "any", ["x" * 100]), field("odd", "any", [])])))
 
     text = explain(rules, "gate", User("x", custom={"odd": {1}}), "g").render()
 
@@ -612,7 +612,7 @@ def test_everything_can_be_explained(name: str, expected: str) -> None:
     gates = {
         "off": gate(enabled=False),
         "absent": gate(rule("r", ["absent"])),  # type: ignore[list-item]
-        "mystery": gate(rule("r", [MYSTERY])),
+        "mystery": gate(rule("r", [UNKNOWN])),
         "broken": gate(enabled="x"),
         "nogate": gate(rule("r", [fails("nobody")])),
         "looks": gate(rule("r", [passes("mystery")])),
@@ -631,7 +631,7 @@ def test_everything_can_be_explained(name: str, expected: str) -> None:
         override_rules={"m": rule("m", [PUBLIC])},
         overrides=mapping,
     )
-    rules = loaded(body, around(overrides=Overrides().set("gate", "over", True)))
+    rules = loaded(body, make_context(overrides=Overrides().set("gate", "over", True)))
 
     assert expected in explain(rules, "gate", ADA, name).render()
 

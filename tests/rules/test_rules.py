@@ -3,13 +3,12 @@
 import pytest
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.language.buckets import bucketer, list_entry
+from asyncsdk._rules.language.buckets import bucketer, id_list_entry
 from rules.rulesets import (
-    MYSTERY,
-    NOBODY,
+    NEVER,
     NOW_MS,
     PUBLIC,
-    around,
+    UNKNOWN,
     condition,
     config,
     experiment,
@@ -18,7 +17,8 @@ from rules.rulesets import (
     gate,
     layer,
     loaded,
-    of_gates,
+    loaded_gates,
+    make_context,
     passes,
     rule,
     ruleset,
@@ -28,7 +28,7 @@ ADA = User("ada", email="ada@example.com", country="NL")
 
 
 def test_the_first_rule_that_matches_decides() -> None:
-    rules = of_gates(g=gate(rule("a", [NOBODY]), rule("b", [PUBLIC], groupName="B"), rule("c", [PUBLIC])))
+    rules = loaded_gates(g=gate(rule("a", [NEVER]), rule("b", [PUBLIC], groupName="B"), rule("c", [PUBLIC])))
 
     found = rules.gate(ADA, "g")
 
@@ -36,7 +36,7 @@ def test_the_first_rule_that_matches_decides() -> None:
 
 
 def test_all_conditions_of_a_rule_must_hold() -> None:
-    rules = of_gates(
+    rules = loaded_gates(
         g=gate(rule("a", [field("email", "str_ends_with_any", ["@example.com"]), field("country", "any", ["be"])]))
     )
 
@@ -45,31 +45,31 @@ def test_all_conditions_of_a_rule_must_hold() -> None:
 
 
 def test_a_rule_without_conditions_matches() -> None:
-    assert of_gates(g=gate(rule("a", []))).gate(ADA, "g").rule_id == "a"
+    assert loaded_gates(g=gate(rule("a", []))).gate(ADA, "g").rule_id == "a"
 
 
 def test_without_a_match_the_default_holds() -> None:
-    rules = of_gates(on=gate(rule("a", [NOBODY]), defaultValue=True), off=gate(enabled=False))
+    rules = loaded_gates(on=gate(rule("a", [NEVER]), defaultValue=True), off=gate(enabled=False))
 
     assert (rules.gate(ADA, "on").value, rules.gate(ADA, "on").rule_id) == (True, "default")
     assert (rules.gate(ADA, "off").value, rules.gate(ADA, "off").rule_id) == (False, "disabled")
 
 
 def test_a_disabled_spec_still_runs_its_holdouts() -> None:
-    rules = of_gates(g=gate(rule("holdout", [PUBLIC], value=False), enabled=False, defaultValue=True))
+    rules = loaded_gates(g=gate(rule("holdout", [PUBLIC], value=False), enabled=False, defaultValue=True))
 
     assert (rules.gate(ADA, "g").value, rules.gate(ADA, "g").rule_id) == (False, "holdout")
 
 
 def test_a_return_value_opens_a_gate_unless_it_is_false() -> None:
-    rules = of_gates(g=gate(rule("a", [PUBLIC], value={})), d=gate(defaultValue={}))
+    rules = loaded_gates(g=gate(rule("a", [PUBLIC], value={})), d=gate(defaultValue={}))
 
     assert rules.gate(ADA, "g").value is True
     assert rules.gate(ADA, "d").value is False
 
 
 def test_a_failed_percentage_ends_with_this_rule_and_the_default() -> None:
-    rules = of_gates(g=gate(rule("a", [PUBLIC], share=0, groupName="G"), rule("b", [PUBLIC])))
+    rules = loaded_gates(g=gate(rule("a", [PUBLIC], share=0, groupName="G"), rule("b", [PUBLIC])))
 
     found = rules.gate(ADA, "g")
 
@@ -78,7 +78,7 @@ def test_a_failed_percentage_ends_with_this_rule_and_the_default() -> None:
 
 @pytest.mark.parametrize(("salt", "hashed"), [(None, "salt.a"), ("", "salt."), ("other", "salt.other")])
 def test_a_percentage_counts_buckets_under_the_rules_salt(salt: str | None, hashed: str) -> None:
-    rules = of_gates(g=gate(rule("a", [PUBLIC], share=33.33, salt=salt)))
+    rules = loaded_gates(g=gate(rule("a", [PUBLIC], share=33.33, salt=salt)))
     bucket = bucketer(hashed, 10_000)
 
     for number in range(200):
@@ -87,7 +87,7 @@ def test_a_percentage_counts_buckets_under_the_rules_salt(salt: str | None, hash
 
 
 def test_a_rule_may_count_by_a_custom_id() -> None:
-    rules = of_gates(g=gate(rule("a", [PUBLIC], share=50, idType="companyID")))
+    rules = loaded_gates(g=gate(rule("a", [PUBLIC], share=50, idType="companyID")))
     bucket = bucketer("salt.", 10_000)
 
     for unit in ("c1", "c2", "c3", "c4"):
@@ -113,7 +113,7 @@ def test_experiment_groups_share_one_hash() -> None:
 def test_a_bucket_condition_compares_like_any_other(operator: str, target: object) -> None:
     from asyncsdk._rules.language.operators import OPERATORS
 
-    rules = of_gates(g=gate(rule("a", [condition("user_bucket", operator, target, salt="s")])))
+    rules = loaded_gates(g=gate(rule("a", [condition("user_bucket", operator, target, salt="s")])))
     bucket, row = bucketer("s", 1000), OPERATORS[operator]
     prepared = row.prepare(target)
 
@@ -123,7 +123,7 @@ def test_a_bucket_condition_compares_like_any_other(operator: str, target: objec
 
 
 def test_a_gate_may_look_at_another() -> None:
-    rules = of_gates(
+    rules = loaded_gates(
         a=gate(rule("ra", [field("country", "any", ["NL"])])),
         b=gate(rule("rb", [passes("a")])),
         c=gate(rule("rc", [fails("a")])),
@@ -137,13 +137,13 @@ def test_a_gate_may_look_at_another() -> None:
 
 
 def test_conditions_do_not_stop_at_the_first_that_fails() -> None:
-    rules = of_gates(a=gate(rule("ra", [PUBLIC])), b=gate(rule("rb", [NOBODY, passes("a")])))
+    rules = loaded_gates(a=gate(rule("ra", [PUBLIC])), b=gate(rule("rb", [NEVER, passes("a")])))
 
     assert rules.gate(ADA, "b").secondary == (("a", "true", "ra"),)
 
 
 def test_exposures_name_each_gate_once() -> None:
-    rules = of_gates(
+    rules = loaded_gates(
         a=gate(rule("ra", [PUBLIC])),
         b=gate(rule("rb", [passes("a")])),
         c=gate(rule("rc", [passes("a"), passes("b"), passes("a")])),
@@ -168,15 +168,15 @@ def test_segments_are_not_exposed_but_what_they_look_at_is() -> None:
 
 @pytest.mark.parametrize("name", ["missing", "", None, 5])
 def test_a_missing_gate_counts_as_closed_and_is_not_exposed(name: object) -> None:
-    rules = of_gates(a=gate(rule("ra", [passes(name)])), b=gate(rule("rb", [fails(name)])))
+    rules = loaded_gates(a=gate(rule("ra", [passes(name)])), b=gate(rule("rb", [fails(name)])))
 
     assert (rules.gate(ADA, "a").value, rules.gate(ADA, "b").value) == (False, True)
     assert rules.gate(ADA, "b").secondary == ()
 
 
 def test_a_cyclic_gate_ends() -> None:
-    rules = of_gates(
-        a=gate(rule("ra", [passes("b")])), b=gate(rule("rb", [fails("a")])), c=gate(rule("rc", [NOBODY, passes("c")]))
+    rules = loaded_gates(
+        a=gate(rule("ra", [passes("b")])), b=gate(rule("rb", [fails("a")])), c=gate(rule("rc", [NEVER, passes("c")]))
     )
 
     for name in "abc":
@@ -186,7 +186,7 @@ def test_a_cyclic_gate_ends() -> None:
 
 
 def test_a_cycle_that_is_not_reached_does_no_harm() -> None:
-    assert of_gates(a=gate(rule("ra", [PUBLIC]), rule("rb", [passes("a")]))).gate(ADA, "a").rule_id == "ra"
+    assert loaded_gates(a=gate(rule("ra", [PUBLIC]), rule("rb", [passes("a")]))).gate(ADA, "a").rule_id == "ra"
 
 
 def test_sixty_four_levels_below_the_top_are_allowed() -> None:
@@ -216,10 +216,10 @@ def test_gates_that_multiply_are_evaluated_once_each() -> None:
 
 
 @pytest.mark.parametrize(
-    "unknown", [MYSTERY, field("email", "mystery", []), condition("user_field", None, "x", "email"), "absent"]
+    "unknown", [UNKNOWN, field("email", "mystery", []), condition("user_field", None, "x", "email"), "absent"]
 )
 def test_a_gate_with_an_unknown_condition_is_closed(unknown: object) -> None:
-    rules = of_gates(g=gate(rule("a", [PUBLIC, unknown]), rule("b", [PUBLIC])))  # type: ignore[list-item]
+    rules = loaded_gates(g=gate(rule("a", [PUBLIC, unknown]), rule("b", [PUBLIC])))  # type: ignore[list-item]
 
     found = rules.gate(ADA, "g")
 
@@ -228,11 +228,11 @@ def test_a_gate_with_an_unknown_condition_is_closed(unknown: object) -> None:
 
 
 def test_an_earlier_match_wins_over_an_unknown_condition() -> None:
-    assert of_gates(g=gate(rule("a", [PUBLIC]), rule("b", [MYSTERY]))).gate(ADA, "g").rule_id == "a"
+    assert loaded_gates(g=gate(rule("a", [PUBLIC]), rule("b", [UNKNOWN]))).gate(ADA, "g").rule_id == "a"
 
 
 def test_an_unsupported_gate_makes_what_looks_at_it_unsupported() -> None:
-    rules = of_gates(a=gate(rule("ra", [MYSTERY])), b=gate(rule("rb", [fails("a")])))
+    rules = loaded_gates(a=gate(rule("ra", [UNKNOWN])), b=gate(rule("rb", [fails("a")])))
 
     assert (rules.gate(ADA, "b").value, rules.gate(ADA, "b").outcome) == (False, "Unsupported")
 
@@ -241,7 +241,7 @@ def test_a_config_gives_its_rules_value() -> None:
     rules = loaded(
         ruleset(
             {},
-            {"c": config(rule("a", [NOBODY], {"n": 1}), defaultValue={"n": 2}), "odd": config(rule("a", [PUBLIC], 5))},
+            {"c": config(rule("a", [NEVER], {"n": 1}), defaultValue={"n": 2}), "odd": config(rule("a", [PUBLIC], 5))},
         )
     )
 
@@ -250,7 +250,7 @@ def test_a_config_gives_its_rules_value() -> None:
 
 
 def test_an_unknown_name_is_unrecognized() -> None:
-    rules = of_gates()
+    rules = loaded_gates()
 
     for found in (rules.gate(ADA, "x"), rules.config(ADA, "x"), rules.experiment(ADA, "x"), rules.layer(ADA, "x")):
         assert (bool(found.value), found.rule_id, rules.reason(found)) == (False, "", "Network:Unrecognized")
@@ -309,7 +309,7 @@ def test_an_absent_experiment_leaves_the_rule_to_the_layer() -> None:
 
 def test_a_layer_cannot_say_more_than_its_experiment() -> None:
     rules = loaded(
-        ruleset({}, {"e": experiment(rule("r", [MYSTERY]))}, {"l": layer(rule("lr", [PUBLIC], configDelegate="e"))})
+        ruleset({}, {"e": experiment(rule("r", [UNKNOWN]))}, {"l": layer(rule("lr", [PUBLIC], configDelegate="e"))})
     )
 
     found = rules.layer(ADA, "l")
@@ -333,7 +333,7 @@ def test_a_condition_may_ask_for_the_group_of_an_experiment() -> None:
     assert rules.gate(ADA, "no").value is True
     assert [one.name for one in rules.layer(ADA, "l").consulted] == ["e"]
     assert (
-        of_gates(g=gate(rule("r", [condition("experiment_group", None, [], "e")]))).gate(ADA, "g").outcome
+        loaded_gates(g=gate(rule("r", [condition("experiment_group", None, [], "e")]))).gate(ADA, "g").outcome
         == "Unsupported"
     )
 
@@ -346,7 +346,7 @@ def test_a_value_that_several_rules_look_at_is_fetched_once() -> None:
             Looked.looks += 1
             return super().__contains__(key)
 
-    rules = of_gates(g=gate(*(rule(f"r{n}", [field("plan", "any", [f"plan {n}"])]) for n in range(3))))
+    rules = loaded_gates(g=gate(*(rule(f"r{n}", [field("plan", "any", [f"plan {n}"])]) for n in range(3))))
 
     found = rules.gate(User("u", custom=Looked(plan="plan 2")), "g")
 
@@ -354,7 +354,7 @@ def test_a_value_that_several_rules_look_at_is_fetched_once() -> None:
 
 
 def test_an_id_list_is_looked_at_as_it_is_now() -> None:
-    entries = {list_entry("ada")}
+    entries = {id_list_entry("ada")}
     lists = {"staff": entries}
     asks = [condition(kind, "in_segment_list", "staff", "userID") for kind in ("unit_id", "user_field")]
     negated = condition("unit_id", "not_in_segment_list", "absent")
@@ -365,7 +365,7 @@ def test_an_id_list_is_looked_at_as_it_is_now() -> None:
                 "odd": gate(rule("r", [condition("unit_id", "in_segment_list", 5)])),
             }
         ),
-        around(id_lists=lists),
+        make_context(id_lists=lists),
     )
 
     assert [rules.gate(ADA, "g").value, rules.gate(ADA, "g").value, rules.gate(User("bob"), "g").value] == [
@@ -381,7 +381,8 @@ def test_an_id_list_is_looked_at_as_it_is_now() -> None:
 def test_time_is_the_clocks() -> None:
     clock = [NOW_MS]
     rules = loaded(
-        ruleset({"g": gate(rule("r", [condition("current_time", "after", NOW_MS)]))}), around(clock=lambda: clock[0])
+        ruleset({"g": gate(rule("r", [condition("current_time", "after", NOW_MS)]))}),
+        make_context(clock=lambda: clock[0]),
     )
 
     before = [rules.gate(ADA, "g").value for _ in range(3)]
@@ -396,7 +397,7 @@ def test_environment_comes_from_the_user_the_options_and_the_ruleset() -> None:
         "none": gate(rule("r", [condition("environment_field", "eq", None)])),
     }
     plain, default = loaded(ruleset(ask)), loaded(ruleset(ask, default_environment="staging"))
-    option = loaded(ruleset(ask, default_environment="x"), around(environment={"tier": "staging"}))
+    option = loaded(ruleset(ask, default_environment="x"), make_context(environment={"tier": "staging"}))
 
     assert [one.gate(ADA, "g").value for one in (plain, default, option)] == [False, True, True]
     assert option.gate(User("x", statsig_environment={"Tier": "production"}), "g").value is False
@@ -413,6 +414,6 @@ def test_a_target_app_is_the_rulesets() -> None:
 
 
 def test_an_unused_rest_of_the_rules_is_not_written() -> None:
-    rules = of_gates(g=gate(rule("a", []), rule("b", [MYSTERY])))
+    rules = loaded_gates(g=gate(rule("a", []), rule("b", [UNKNOWN])))
 
     assert rules.gate(ADA, "g").rule_id == "a"

@@ -11,18 +11,18 @@ from asyncsdk._rules.parameters import parameter
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.sticky import Assigned, Enforced, assign, storage_key, storage_keys
 from rules.rulesets import (
-    MYSTERY,
-    NOBODY,
+    NEVER,
     NOW_MS,
     PUBLIC,
+    UNKNOWN,
     Json,
-    around,
     experiment,
     field,
     gate,
     layer,
     loaded,
-    of_gates,
+    loaded_gates,
+    make_context,
     passes,
     rule,
     ruleset,
@@ -47,7 +47,7 @@ def merging(*rules: Json, configs: Json | None = None) -> Ruleset:
 
 def test_a_merging_layer_takes_parameters_from_every_rule_that_passes() -> None:
     rules = merging(
-        rule("a", [NOBODY], {"q": 1}), rule("b", [passes("g")], {"r": 2, "s": 2}), rule("c", [PUBLIC], {"s": 3})
+        rule("a", [NEVER], {"q": 1}), rule("b", [passes("g")], {"r": 2, "s": 2}), rule("c", [PUBLIC], {"s": 3})
     )
 
     found = rules.layer(ADA, "l")
@@ -75,7 +75,7 @@ def test_a_merging_layer_takes_an_experiment_with_its_exposures() -> None:
 
 
 def test_an_ignored_experiment_leaves_no_exposure() -> None:
-    rules = merging(rule("a", [PUBLIC], {"p": 9}), rule("b", [PUBLIC], {}, configDelegate="e"), rule("c", [NOBODY], {}))
+    rules = merging(rule("a", [PUBLIC], {"p": 9}), rule("b", [PUBLIC], {}, configDelegate="e"), rule("c", [NEVER], {}))
 
     found = rules.layer(ADA, "l")
 
@@ -101,7 +101,7 @@ def test_a_merging_layer_in_a_deep_chain_ends() -> None:
 
 def mapped(**override_rules: Json) -> Ruleset:
     gates = {
-        "old": gate(rule("ro", [NOBODY])),
+        "old": gate(rule("ro", [NEVER])),
         "new": gate(rule("rn", [passes("g")]), version=7),
         "g": gate(rule("rg", [PUBLIC])),
         "looks": gate(rule("rl", [passes("old")])),
@@ -142,8 +142,8 @@ def test_a_mapping_holds_for_nested_gates() -> None:
 @pytest.mark.parametrize(
     "unmet",
     [
-        {"m": rule("m", [NOBODY])},
-        {"m": rule("m", [MYSTERY])},
+        {"m": rule("m", [NEVER])},
+        {"m": rule("m", [UNKNOWN])},
         {"later": rule("m", [PUBLIC])},
         {"m": {"id": 5, "conditions": []}},
         {"m": rule("m", [PUBLIC], share=0)},
@@ -217,7 +217,7 @@ SCORES = {
 
 
 def bandit(random: float = 0.5, **fields: Any) -> Ruleset:
-    return loaded(ruleset(GATES, cmab_configs={"b": {**BANDIT, **fields}}), around(random=lambda: random))
+    return loaded(ruleset(GATES, cmab_configs={"b": {**BANDIT, **fields}}), make_context(random=lambda: random))
 
 
 @pytest.mark.parametrize("fields", [{"enabled": False}, {"groups": []}])
@@ -378,7 +378,7 @@ def sticky(**more: Any) -> Ruleset:
     return loaded(
         ruleset(
             GATES,
-            {"e": {**TEST, **more}, "bad": experiment(rule("r", [MYSTERY])), "broken": {"rules": 5}},
+            {"e": {**TEST, **more}, "bad": experiment(rule("r", [UNKNOWN])), "broken": {"rules": 5}},
             {"l": layer(rule("a", [PUBLIC], configDelegate="e")), "bare": layer(rule("a", [PUBLIC], {"z": 1}))},
         )
     )
@@ -489,7 +489,7 @@ def test_what_overrides_mappings_and_bandits_answer_is_not_sticky() -> None:
         override_rules={"or": rule("or", [PUBLIC])},
         cmab_configs=bandits,
     )
-    rules = loaded(body, around(overrides=Overrides().set("experiment", "f", {"p": "over"})))
+    rules = loaded(body, make_context(overrides=Overrides().set("experiment", "f", {"p": "over"})))
 
     for name in ("e", "f", "b"):
         found = assigned(rules, "experiment", ADA, name, {name: SAVED})
@@ -497,10 +497,10 @@ def test_what_overrides_mappings_and_bandits_answer_is_not_sticky() -> None:
 
 
 OVERRIDDEN = {
-    "wins": [rule("first", [NOBODY]), rule("x:id_override", [field("userID", "any", ["ada"])], {"p": 9})],
+    "wins": [rule("first", [NEVER]), rule("x:id_override", [field("userID", "any", ["ada"])], {"p": 9})],
     "no pass": [rule("x:override", [PUBLIC], {"p": 9}, 0)],
     "false": [rule("x:override", [PUBLIC], False)],
-    "unknown": [rule("x:override", [MYSTERY], {"p": 9})],
+    "unknown": [rule("x:override", [UNKNOWN], {"p": 9})],
     "none": [rule("other", [PUBLIC], {"p": 9})],
 }
 
@@ -524,10 +524,10 @@ def test_an_override_rule_may_win_over_what_was_saved(rules: str, wins: bool) ->
 
 
 @pytest.mark.parametrize(
-    ("targeting", "value"), [([PUBLIC], {"p": 0}), ([NOBODY], {"p": "saved"}), ([MYSTERY], {"p": "saved"})]
+    ("targeting", "value"), [([PUBLIC], {"p": 0}), ([NEVER], {"p": "saved"}), ([UNKNOWN], {"p": "saved"})]
 )
 def test_a_user_who_is_no_longer_targeted_may_lose_it(targeting: list[Json], value: Json) -> None:
-    first = rule("first", [NOBODY]) if targeting != [MYSTERY] else rule("first", [])
+    first = rule("first", [NEVER]) if targeting != [UNKNOWN] else rule("first", [])
     rules = loaded(
         ruleset(
             GATES,
@@ -617,7 +617,7 @@ def test_an_unknown_or_broken_store_has_no_values() -> None:
 
 
 def test_a_store_may_be_overridden() -> None:
-    rules = of_gates()
+    rules = loaded_gates()
     rules = rules.under(attrs.evolve(rules.shared_context, overrides=Overrides().set("parameter_store", "s", {"x": 1})))
 
     assert parameter(rules, ADA, "s", "x").value == 1

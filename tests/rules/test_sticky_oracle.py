@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from asyncsdk._model.users import User
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.sticky import Enforced, Saved, assign, storage_key, storage_keys
-from rules.rulesets import Json, around, loaded, user
+from rules.rulesets import Json, loaded, make_context, user
 from rules.strategies import EXPERIMENTS, LAYERS, rulesets, users
 
 pytest.importorskip("statsig_python_core")
@@ -71,7 +71,7 @@ def test_assignments_answer_and_change_alike(
     ours = {key: dict(unit) for key, unit in theirs.items()}
     for world in (first, then):
         body = orjson.dumps(world)
-        oracle, rules = Oracle(body, "staging", Storage(theirs)), loaded(body, around(environment=environment))
+        oracle, rules = Oracle(body, "staging", Storage(theirs)), loaded(body, make_context(environment=environment))
         try:
             for fields in crowd:
                 one = user(fields)

@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.language.operators import OPERATORS
-from rules.rulesets import around, condition, gate, loaded, of_gates, rule, ruleset
+from rules.rulesets import condition, gate, loaded, loaded_gates, make_context, rule, ruleset
 
 
 def sees(name: str | None, user: User, target: Any = "x", **options: Any) -> bool:
-    rules = loaded(ruleset({"g": gate(rule("r", [condition("user_field", "eq", target, name)]))}), around(**options))
+    rules = loaded(
+        ruleset({"g": gate(rule("r", [condition("user_field", "eq", target, name)]))}), make_context(**options)
+    )
     return rules.gate(user, "g").value is True
 
 
@@ -84,7 +86,7 @@ def test_global_custom_fields_come_after_the_users_own() -> None:
     ],
 )
 def test_a_unit_id_is_the_conditions(id_type: str, user: User, expected: str | None) -> None:
-    rules = of_gates(g=gate(rule("r", [condition("unit_id", "eq", expected, idType=id_type)])))
+    rules = loaded_gates(g=gate(rule("r", [condition("unit_id", "eq", expected, idType=id_type)])))
 
     assert rules.gate(user, "g").value is True
 
@@ -112,7 +114,7 @@ fields = values | st.dictionaries(
     st.sampled_from(["plan", "email", "companyID", "tier"]) | st.text(), values, max_size=3
 )
 OPERANDS = (None, "a", 5, True, [], ["a", 5], {"a": 1})
-EVERYTHING = of_gates(
+EVERYTHING = loaded_gates(
     **{
         f"{kind}:{operator}:{place}": gate(
             rule("r", [condition(kind, operator, target, name, idType=id_type)], share=50, idType=id_type)

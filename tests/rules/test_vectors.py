@@ -11,16 +11,16 @@ from asyncsdk._model.users import User
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.exposures import as_json
-from asyncsdk._rules.language.buckets import bucketer, djb2, list_entry
+from asyncsdk._rules.language.buckets import bucketer, djb2, id_list_entry
 from asyncsdk._rules.language.operators import OPERATORS
 from asyncsdk._rules.language.user_agent import parse
-from asyncsdk._rules.language.values import as_object, instant, integer, number, text
+from asyncsdk._rules.language.values import as_instant, as_integer, as_number, as_object, as_text
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.sticky import Enforced, assign
-from rules.rulesets import Json, around, compile_all, experiment, gate, loaded, ruleset, user
+from rules.rulesets import Json, compile_all, experiment, gate, loaded, make_context, ruleset, user
 
 _KINDS = {"dynamic_config": "config"}
-LISTED = {list_entry(unit) for unit in ("abc", "9", "u", "true", "10")}
+LISTED = {id_list_entry(unit) for unit in ("abc", "9", "u", "true", "10")}
 
 
 def read(path: Path) -> Any:
@@ -40,7 +40,7 @@ def test_every_cell_of_the_operator_matrix(recorded: Path) -> None:
         operator = OPERATORS[row["operator"]]
         target = operator.prepare(row["target"])
         if "segment" in row["operator"] and row["target"] == "list_a":
-            target = lambda unit: list_entry(unit) in LISTED  # noqa: E731
+            target = lambda unit: id_list_entry(unit) in LISTED  # noqa: E731
         for value, expected in zip(matrix["values"], row["results"], strict=True):
             if operator.test(None if value == "__missing__" else value, target) is not bool(expected):
                 wrong.append((row["operator"], row["target"], value))
@@ -78,7 +78,7 @@ def _exposed(found: Evaluation) -> tuple[Any, ...]:
 
 
 def test_whole_client_responses(recorded: Path) -> None:
-    rules = loaded((recorded / "core/eval_proj_dcs.json").read_bytes(), around(environment={"tier": "staging"}))
+    rules = loaded((recorded / "core/eval_proj_dcs.json").read_bytes(), make_context(environment={"tier": "staging"}))
     for case in read(recorded / "expected_gcir_eval_proj.json")["cases"]:
         for hash_name, expected in case["core"].items():
             view = client_view(rules, hash=hash_name)
@@ -101,7 +101,7 @@ def test_the_sdks_own_expectations_of_evaluations(recorded: Path) -> None:
         if key not in rulesets:
             environment = None if case["env"] is None else {"tier": case["env"]}
             body = (recorded / case["ruleset"]).read_bytes()
-            rulesets[key] = loaded(body, around(environment=environment, id_lists=lists))
+            rulesets[key] = loaded(body, make_context(environment=environment, id_lists=lists))
         found = rulesets[key].lookup(case["kind"], user(case["user"]), case["name"])
         if not _agrees(found, case["expect"]):
             wrong.append((case, found))
@@ -134,7 +134,7 @@ def _agrees(found: Evaluation, expected: Json) -> bool:
 
 
 def test_the_sdks_own_expectations_of_values(recorded: Path) -> None:
-    views = {"int": integer, "float": number, "timestamp": instant, "string": text, "object": as_object}
+    views = {"int": as_integer, "float": as_number, "timestamp": as_instant, "string": as_text, "object": as_object}
     for case in expectations(recorded)["dynamic_values"]:
         for name, view in views.items():
             if name in case:
@@ -197,7 +197,7 @@ def test_the_sdks_own_expectations_of_parts(recorded: Path) -> None:
             assert bucketer(salt, 10_000)(unit) == case["mod_10000"]
             assert bucketer(salt, 1000)(unit) == case["mod_1000"]
     assert [str(djb2(case["input"])) for case in known["djb2"]] == [case["djb2"] for case in known["djb2"]]
-    assert [list_entry(case["unit"]) for case in known["id_list_entries"]] == [
+    assert [id_list_entry(case["unit"]) for case in known["id_list_entries"]] == [
         case["list_entry"] for case in known["id_list_entries"]
     ]
 

@@ -9,9 +9,9 @@ from asyncsdk._model.users import User
 from asyncsdk._rules.compiler import outcomes
 from asyncsdk._rules.compiler.evaluate import Evaluation, Run
 from asyncsdk._rules.compiler.linker import Linker
-from asyncsdk._rules.language.conditions import Fetch, bucket, user_field
+from asyncsdk._rules.language.conditions import Fetcher, field_fetcher, user_bucketer
 from asyncsdk._rules.language.specs import MalformedError, Spec, check_size, parse
-from asyncsdk._rules.language.values import number
+from asyncsdk._rules.language.values import as_number
 
 _WHOLE = 10_000
 
@@ -41,7 +41,7 @@ def compile_bandit(linker: Linker, name: str, raw: bytes) -> Run:
     check_size(len(groups))
     spec = Spec(name, fields.get("defaultValue"), salt=str(fields.get("salt", "")), id_type=str(fields.get("idType")))
     version = fields.get("version")
-    base = attrs.evolve(outcomes.of_default(spec, "config"), version=version if isinstance(version, int) else None)
+    base = attrs.evolve(outcomes.default_result(spec, "config"), version=version if isinstance(version, int) else None)
     arms = _arms(linker, fields, base, groups)
     prestart = attrs.evolve(base, rule_id="prestart", passed=False)
     if not enabled or not arms:
@@ -58,7 +58,7 @@ def _arms(linker: Linker, fields: dict[str, Any], base: Evaluation, groups: list
             case {"id": str(identity), "name": str(group_name)}:
                 chosen = attrs.evolve(
                     base,
-                    value=outcomes.as_config(group.get("parameterValues")),
+                    value=outcomes.config_value(group.get("parameterValues")),
                     rule_id=identity,
                     group_name=group_name,
                     cause="split",
@@ -68,7 +68,7 @@ def _arms(linker: Linker, fields: dict[str, Any], base: Evaluation, groups: list
                 entry = scores.get(identity) if isinstance(scores, dict) else None
                 entry = entry if isinstance(entry, dict) else {}
                 explored = attrs.evolve(chosen, rule_id=f"{identity}:explore")
-                weight = 1 / (1 + (number(entry.get("records")) or 0))
+                weight = 1 / (1 + (as_number(entry.get("records")) or 0))
                 arms.append(_Arm(chosen, explored, weight, _score(linker, entry)))
             case _:
                 raise MalformedError(base.name)
@@ -81,30 +81,30 @@ def _score(linker: Linker, entry: dict[str, Any]) -> Callable[[User], float] | N
     words = _fetches(linker, categorical)
     if not numbers and not words:
         return None
-    start = (number(entry.get("intercept")) or 0) + (number(entry.get("alpha")) or 0)
+    start = (as_number(entry.get("intercept")) or 0) + (as_number(entry.get("alpha")) or 0)
 
     def score(user: User) -> float:
         total = start
         for fetch, weight in numbers:
-            total += (number(fetch(user)) or 0) * (number(weight) or 0)
+            total += (as_number(fetch(user)) or 0) * (as_number(weight) or 0)
         for fetch, weights in words:
             value = fetch(user)
             if isinstance(value, str) and isinstance(weights, dict):
-                total += number(weights.get(value)) or 0
+                total += as_number(weights.get(value)) or 0
         return total
 
     return score
 
 
-def _fetches(linker: Linker, weights: Any) -> list[tuple[Fetch, Any]]:
+def _fetches(linker: Linker, weights: Any) -> list[tuple[Fetcher, Any]]:
     fields = weights if isinstance(weights, dict) else {}
-    return [(user_field(field, linker.shared_context), weight) for field, weight in fields.items()]
+    return [(field_fetcher(field, linker.shared_context), weight) for field, weight in fields.items()]
 
 
 def _chooser(linker: Linker, fields: dict[str, Any], spec: Spec, arms: list[_Arm]) -> Callable[[User], Evaluation]:
-    bucket_of = bucket(spec.salt, spec.id_type, _WHOLE)
+    bucket_of = user_bucketer(spec.salt, spec.id_type, _WHOLE)
     random = linker.shared_context.random
-    explores_below = (number(fields.get("sampleRate")) or 0) * _WHOLE
+    explores_below = (as_number(fields.get("sampleRate")) or 0) * _WHOLE
     best = max if fields.get("higherIsBetter") else min
     is_learning = not isinstance(fields.get("config"), dict)
 
@@ -140,7 +140,7 @@ def _targeted(linker: Linker, fields: dict[str, Any], base: Evaluation, choose: 
     outside = attrs.evolve(base, rule_id="inlineTargetingRules", passed=False, cause="targeting_match")
     unseen = () if gate.startswith("segment:") else ((gate, "false", ""),)
     excluded = attrs.evolve(outside, secondary=unseen)
-    results = outcomes.Combined(lambda parts: outcomes.with_nested(parts[0])(parts[1:]))
+    results = outcomes.CombinedResults(lambda parts: outcomes.with_nested(parts[0])(parts[1:]))
 
     def run(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
         if run_gate is None:

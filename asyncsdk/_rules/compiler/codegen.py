@@ -33,7 +33,7 @@ _VALUE = re.compile(r"\(u\.[a-z_]+ or F[0-9]+\(u\)\)|\bF[0-9]+\(u\)")
 
 
 @attrs.define(eq=False, repr=False)
-class Test:
+class ConditionCode:
     """One condition of a rule, ready to be written.
 
     Attributes:
@@ -48,7 +48,7 @@ class Test:
 
 
 @attrs.define(eq=False, repr=False)
-class Nested:
+class NestedCode:
     """A gate or experiment that a condition looks at; the same key is evaluated once.
 
     Attributes:
@@ -63,12 +63,12 @@ class Nested:
     constants: Sequence[tuple[str, Any]] = ()
 
 
-Result = Callable[[bool], Any]
+ResultFactory = Callable[[bool], Any]
 """Makes a result: told whether nested evaluations decide about it too, and then gives a mapping from those."""
 
 
 @attrs.define(eq=False, repr=False)
-class Branch:
+class RuleCode:
     """One rule, ready to be written.
 
     Attributes:
@@ -80,12 +80,12 @@ class Branch:
         delegate: The experiment that decides instead.
     """
 
-    steps: Sequence[Test | Nested | None]
-    passed: Result
-    failed: Result
+    steps: Sequence[ConditionCode | NestedCode | None]
+    passed: ResultFactory
+    failed: ResultFactory
     bucket: Callable[..., int] | None = None
     threshold: float = 0
-    delegate: Nested | None = None
+    delegate: NestedCode | None = None
 
 
 @attrs.define(eq=False, repr=False)
@@ -105,13 +105,13 @@ class _Writer:
             self.constants[known] = value
         return known
 
-    def call(self, nested: Nested, indent: str) -> str:
+    def call(self, nested: NestedCode, indent: str) -> str:
         """Write a nested evaluation, with the check of its level before the first."""
         if not self.nested:
             self.lines.append(f"{indent}if d >= {MAX_LEVELS}: raise TooDeep")
         return f"{self.name('G', nested.run)}(u, d + 1, m)"
 
-    def look_at(self, nested: Nested) -> str:
+    def look_at(self, nested: NestedCode) -> str:
         """Evaluate a nested gate unless that was done; gives its variable."""
         variable = self.nested.get(nested.key)
         if variable is None:
@@ -120,14 +120,14 @@ class _Writer:
             self.lines.append(f"    {variable} = {call}")
         return variable
 
-    def result(self, make: Result, delegate: str | None = None) -> str:
+    def result(self, make: ResultFactory, delegate: str | None = None) -> str:
         """Write a result."""
         keys = [*self.nested.values()] if delegate is None else [delegate, *self.nested.values()]
         name = self.name("R", make(bool(keys)))
         return f"{name}[{', '.join(keys)},]" if keys else name
 
 
-def write(branches: Sequence[Branch], default: Result, *, heavy: bool) -> tuple[str, dict[str, Any]]:
+def generate(branches: Sequence[RuleCode], default: ResultFactory, *, heavy: bool) -> tuple[str, dict[str, Any]]:
     """Write the source of a spec, and the constants that it runs with.
 
     Args:
@@ -168,14 +168,14 @@ def _hash_once(source: str) -> str:
     return source
 
 
-def _write_branch(writer: _Writer, branch: Branch) -> bool:
+def _write_branch(writer: _Writer, branch: RuleCode) -> bool:
     """Write one rule; says whether it is the last one that can be reached."""
     tests: list[tuple[int, str]] = []
     for step in branch.steps:
         if step is None:
             writer.lines.append("    raise Unsupported")
             return True
-        if isinstance(step, Nested):
+        if isinstance(step, NestedCode):
             names = [writer.look_at(step), *(writer.name(letter, value) for letter, value in step.constants)]
             tests.append((0, step.template.format(*names)))
         else:
@@ -189,24 +189,24 @@ def _write_branch(writer: _Writer, branch: Branch) -> bool:
     return not tests
 
 
-def _write_ending(writer: _Writer, branch: Branch, indent: str) -> None:
+def _write_ending(writer: _Writer, branch: RuleCode, indent: str) -> None:
     """Write what a rule answers once its conditions hold."""
     if branch.delegate is not None:
         ending = writer.result(branch.passed, writer.call(branch.delegate, indent))
     elif branch.bucket is None:
         ending = writer.result(branch.passed if branch.threshold > 0 else branch.failed)
     else:
-        passes = f"{writer.name('B', branch.bucket)}(u) < {writer.name('P', shortest(branch.threshold))}"
+        passes = f"{writer.name('B', branch.bucket)}(u) < {writer.name('P', int_if_whole(branch.threshold))}"
         ending = f"{writer.result(branch.passed)} if {passes} else {writer.result(branch.failed)}"
     writer.lines.append(f"{indent}return {ending}")
 
 
-def shortest(amount: float) -> float:
+def int_if_whole(amount: float) -> float:
     """Give a number that buckets are compared with: a whole one as an int, which compares faster."""
     return int(amount) if float(amount).is_integer() else amount
 
 
-def assemble(source: str, constants: dict[str, Any]) -> Run:
+def compile_source(source: str, constants: dict[str, Any]) -> Run:
     """Turn source into a function whose globals are the constants."""
     exec(_code(source), constants)  # noqa: S102 -- no text of a ruleset is in the source
     run: Run = constants.pop("decide")

@@ -8,14 +8,14 @@ import attrs
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import MAX_LEVELS, Evaluation, Run, TooDeepError, UnsupportedError
 from asyncsdk._rules.compiler.linker import Linker
-from asyncsdk._rules.compiler.outcomes import Combined, within
+from asyncsdk._rules.compiler.outcomes import CombinedResults, combine_causes
 from asyncsdk._rules.compiler.rules import compile_rules
 from asyncsdk._rules.language.specs import MalformedError, Spec, check_size, parse, read_rule
 
 _Applies = Callable[[User, int, dict[Any, Evaluation] | None], bool]
 
 
-def mapped(linker: Linker, kind: str, name: str, salt: str, run: Run) -> Run:
+def compile_mapping(linker: Linker, kind: str, name: str, salt: str, run: Run) -> Run:
     """Put the mappings of a name, if it has any, before its own run.
 
     Args:
@@ -29,7 +29,7 @@ def mapped(linker: Linker, kind: str, name: str, salt: str, run: Run) -> Run:
     if raw is None:
         return run
     mappings = [
-        (applies, target, Combined(_renamed(name, new_name)))
+        (applies, target, CombinedResults(_renamed(name, new_name)))
         for new_name, rules in _read(raw, name)
         if (target := linker.run_of(kind, new_name)) is not None
         for rule_name, start_time in rules
@@ -98,7 +98,7 @@ def _rule(linker: Linker, name: str, salt: str, rule_name: str, start_time: int)
 
 def _renamed(name: str, new_name: str) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
     def make(parts: tuple[Evaluation, ...]) -> Evaluation:
-        cause = within("targeting_match", parts[0].cause)
+        cause = combine_causes("targeting_match", parts[0].cause)
         return attrs.evolve(parts[0], name=name, mapped_to=new_name, cause=cause)
 
     return make

@@ -17,7 +17,7 @@ _MAX_REMEMBERED = 500
 
 PERSISTED = "Persisted"
 """Outcome of an evaluation that a sticky assignment answers."""
-NOBODY: tuple[object, set[Hashable]] = (None, set())
+NEVER_EXPOSED: tuple[object, set[Hashable]] = (None, set())
 """Who was exposed to an evaluation, and in which window, when nobody ever was."""
 Exposed = tuple[str, str, str]
 """A secondary exposure: gate, `true` or `false`, rule id."""
@@ -51,7 +51,7 @@ class Evaluation:
         sampling_rate: One in how many exposures is kept where sampling is on; None keeps all.
         forward_all: Exposures are never sampled.
         consulted: Experiments whose group decided a condition, and which are exposed too.
-        notes: What later steps have worked out about this evaluation, by whatever key they choose.
+        derived: What later steps have worked out about this evaluation, by whatever key they choose.
         view: The form a caller gets, and the stamp of the ruleset it was made for; belongs to `views`.
         seen: Who was exposed to it of late, and in which window; belongs to `exposures.Recent`.
         exposure: What an event says of it, and the stamp of the ruleset it was made for; belongs to `exposures`.
@@ -77,9 +77,9 @@ class Evaluation:
     sampling_rate: int | None = None
     forward_all: bool = False
     consulted: tuple["Evaluation", ...] = ()
-    notes: dict[Any, Any] = attrs.field(init=False, factory=dict)
+    derived: dict[Any, Any] = attrs.field(init=False, factory=dict)
     view: tuple[object, Any] | None = attrs.field(init=False, default=None)
-    seen: tuple[object, set[Hashable]] = attrs.field(init=False, default=NOBODY)
+    seen: tuple[object, set[Hashable]] = attrs.field(init=False, default=NEVER_EXPOSED)
     exposure: tuple[object, Any] | None = attrs.field(init=False, default=None)
 
     @property
@@ -87,17 +87,17 @@ class Evaluation:
         """Whether it answers with true or false."""
         return self.value.__class__ is bool
 
-    def exposed(self) -> tuple[Exposed, ...]:
+    def own_exposures(self) -> tuple[Exposed, ...]:
         """Give what a gate adds to the evaluation that looks at it: its own exposures, then itself."""
-        found: tuple[Exposed, ...] | None = self.notes.get("exposed")
+        found: tuple[Exposed, ...] | None = self.derived.get("own_exposures")
         if found is None:
             hidden = not self.rule_id or self.name.startswith("segment:")
             own = () if hidden else ((self.name, "true" if self.value else "false", self.rule_id),)
-            found = self.notes["exposed"] = self.secondary + own if self.is_gate else ()
+            found = self.derived["own_exposures"] = self.secondary + own if self.is_gate else ()
         return found
 
 
-def merge(exposures: Iterable[tuple[Exposed, ...]]) -> tuple[Exposed, ...]:
+def merge_exposures(exposures: Iterable[tuple[Exposed, ...]]) -> tuple[Exposed, ...]:
     """Join exposures, keeping the first of equal ones."""
     return tuple({exposed: None for part in exposures for exposed in part})
 
@@ -115,7 +115,7 @@ class Program:
         run: Evaluates it.
         is_steady: The same user always gets the same answer, so that it may be remembered.
         weight: How many gates and experiments one run may look at; heavy runs remember each of them.
-        needs: What it was compiled from, as (section, name) of the ruleset; names that were absent included.
+        dependencies: What it was compiled from, as (section, name) of the ruleset; names that were absent included.
         unsupported: The answer where a condition is not known.
         too_deep: The answer where gates are nested too deep.
     """
@@ -124,7 +124,7 @@ class Program:
     run: Run
     is_steady: bool
     weight: int
-    needs: frozenset[tuple[str, str]]
+    dependencies: frozenset[tuple[str, str]]
     unsupported: Evaluation
     too_deep: Evaluation
 

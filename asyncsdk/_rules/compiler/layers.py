@@ -9,7 +9,7 @@ import attrs
 from asyncsdk._model.results import Cause
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler import outcomes
-from asyncsdk._rules.compiler.evaluate import Evaluation, Run, merge
+from asyncsdk._rules.compiler.evaluate import Evaluation, Run, merge_exposures
 from asyncsdk._rules.compiler.linker import Linker
 from asyncsdk._rules.compiler.rules import compile_rules
 from asyncsdk._rules.language.specs import Rule, Spec
@@ -29,16 +29,16 @@ class _Merge:
 
     def take(self, parameters: Any, rule_id: str) -> None:
         """Take the parameters that nobody gave yet."""
-        for name, value in outcomes.as_config(parameters).items():
+        for name, value in outcomes.config_value(parameters).items():
             if name not in self.value:
                 self.value[name] = value
                 self.rules[name] = rule_id
 
 
-def compile_merging(linker: Linker, spec: Spec) -> Run:
+def compile_merging_layer(linker: Linker, spec: Spec) -> Run:
     """Compile a layer that merges its rules."""
     rules = [(rule, *_parts(linker, spec, rule)) for rule in spec.rules]
-    results = outcomes.Combined(_merger(spec))
+    results = outcomes.CombinedResults(_merger(spec))
 
     def run(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
         parts: list[Evaluation] = []
@@ -61,12 +61,12 @@ def _parts(linker: Linker, spec: Spec, rule: Rule) -> tuple[Run, Run | None]:
 
 
 def _merger(spec: Spec) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
-    default = outcomes.of_default(spec, "layer")
+    default = outcomes.default_result(spec, "layer")
     by_id = {rule.id: rule for rule in spec.rules}
 
     def make(parts: tuple[Evaluation, ...]) -> Evaluation:
         merged, exposures = _Merge(), []
-        undelegated = merge(part.secondary for part in parts if part.is_gate)
+        undelegated = merge_exposures(part.secondary for part in parts if part.is_gate)
         for part, following in zip_longest(parts, parts[1:]):
             if not part.is_gate:
                 continue
@@ -84,7 +84,7 @@ def _merger(spec: Spec) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
                 merged.passed = True
                 merged.take(by_id[part.rule_id].return_value, part.rule_id)
         merged.take(spec.default, "default")
-        return _result(default, merged, merge(exposures), undelegated)
+        return _result(default, merged, merge_exposures(exposures), undelegated)
 
     return make
 
@@ -109,7 +109,7 @@ def _result(
     return attrs.evolve(
         result,
         group_name=experiment.group_name,
-        cause=outcomes.within(result.cause, experiment.cause),
+        cause=outcomes.combine_causes(result.cause, experiment.cause),
         explicit_parameters=experiment.explicit_parameters,
         allocated_experiment=experiment.name,
     )

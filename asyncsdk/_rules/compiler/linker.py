@@ -6,7 +6,7 @@ import attrs
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import Evaluation, Program, Run
-from asyncsdk._rules.compiler.outcomes import empty
+from asyncsdk._rules.compiler.outcomes import undecided
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.language.specs import Condition, MalformedError, Spec, parse, read_condition, read_spec
 
@@ -16,7 +16,7 @@ SECTIONS = {
     "experiment": "dynamic_configs",
     "layer": "layer_configs",
 }
-NEVER_KEPT = ("", "")
+NOT_REUSABLE = ("", "")
 _HEAVY = 100
 _MAX_TRAIL = 24
 
@@ -45,14 +45,14 @@ class Linker:
     Attributes:
         rules: The ruleset.
         trail: The names whose compiling led here, this one last.
-        needs: What the program is made from, as (section, name).
+        dependencies: What the program is made from, as (section, name).
         is_steady: The answer depends on nothing but the user.
         weight: How many evaluations one run may make.
     """
 
     rules: SpecSource
     trail: Trail
-    needs: set[tuple[str, str]] = attrs.Factory(set)
+    dependencies: set[tuple[str, str]] = attrs.Factory(set)
     is_steady: bool = True
     weight: float = 1
 
@@ -68,7 +68,7 @@ class Linker:
 
     def raw(self, section: str, name: str) -> bytes | None:
         """Give a member of the ruleset and note that it was needed."""
-        self.needs.add((section, name))
+        self.dependencies.add((section, name))
         return self.rules.raw(section, name)
 
     def spec(self, kind: str, name: str) -> Spec | None:
@@ -101,19 +101,19 @@ class Linker:
             return self._late(kind, name)
         program = self.rules.program(kind, name, self.trail)
         if program is None:
-            self.needs |= absent(kind, name)
+            self.dependencies |= members_defining(kind, name)
             return None
-        self.needs |= program.needs
+        self.dependencies |= program.dependencies
         self.is_steady &= program.is_steady
         self.weight += program.weight
         return program.run
 
     def _late(self, kind: str, name: str) -> Run:
         """Look a name up when it is evaluated; one that is absent then answers like one that never matches."""
-        self.needs.add(NEVER_KEPT)
+        self.dependencies.add(NOT_REUSABLE)
         self.is_steady = False
         self.weight = float("inf")
-        rules, nothing = self.rules, empty(name, kind, "Unrecognized")
+        rules, nothing = self.rules, undecided(name, kind, "Unrecognized")
 
         def run(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
             program = rules.program(kind, name)
@@ -122,13 +122,13 @@ class Linker:
         return run
 
 
-def absent(kind: str, name: str) -> frozenset[tuple[str, str]]:
+def members_defining(kind: str, name: str) -> frozenset[tuple[str, str]]:
     """Say where a ruleset may know a name."""
     places = {(SECTIONS[kind], name), ("overrides", name)}
     return frozenset(places | {("cmab_configs", name)} if kind == "experiment" else places)
 
 
-def remembering(key: tuple[str, str], run: Run) -> Run:
+def memoized(key: tuple[str, str], run: Run) -> Run:
     """Make a run that evaluates the same name once per evaluation."""
 
     def remembered(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:

@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 
 from asyncsdk._model.results import Cause
-from asyncsdk._rules.compiler.evaluate import Evaluation, Exposed, merge
+from asyncsdk._rules.compiler.evaluate import Evaluation, Exposed, merge_exposures
 from asyncsdk._rules.language.specs import Rule, Spec
 
 _MAX_COMBINATIONS = 2_000
@@ -14,7 +14,7 @@ _MAX_COMBINATIONS = 2_000
 Kind = str
 
 
-class Combined(dict[tuple[Evaluation, ...], Evaluation]):
+class CombinedResults(dict[tuple[Evaluation, ...], Evaluation]):
     """Results by the nested evaluations that they depend on: made when a combination is first met.
 
     Evaluations are constants, so few combinations exist; past 2,000 of them new ones are no longer kept.
@@ -29,23 +29,23 @@ class Combined(dict[tuple[Evaluation, ...], Evaluation]):
         return self.setdefault(nested, made) if len(self) < _MAX_COMBINATIONS else made
 
 
-def is_true(value: object) -> bool:
+def lets_pass(value: object) -> bool:
     """Say whether a rule's return value lets a user pass: everything does but `false`."""
     return value is not False
 
 
-def as_config(value: object) -> dict[str, Any]:
+def config_value(value: object) -> dict[str, Any]:
     """Give a config's value; what is no object counts as an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def of_rule(spec: Spec, rule: Rule, kind: Kind, cause: Cause, *, passed: bool) -> Evaluation:
+def rule_result(spec: Spec, rule: Rule, kind: Kind, cause: Cause, *, passed: bool) -> Evaluation:
     """Make the result of a rule that matched, for those who pass its percentage or those who do not."""
     value = rule.return_value if passed else spec.default
-    truth = is_true(value) if passed else value is True
+    truth = lets_pass(value) if passed else value is True
     return Evaluation(
         spec.name,
-        truth if kind == "gate" else as_config(value),
+        truth if kind == "gate" else config_value(value),
         rule.id,
         truth,
         rule.group_name,
@@ -60,11 +60,11 @@ def of_rule(spec: Spec, rule: Rule, kind: Kind, cause: Cause, *, passed: bool) -
     )
 
 
-def of_default(spec: Spec, kind: Kind) -> Evaluation:
+def default_result(spec: Spec, kind: Kind) -> Evaluation:
     """Make the result where no rule matches."""
     return Evaluation(
         spec.name,
-        spec.default is True if kind == "gate" else as_config(spec.default),
+        spec.default is True if kind == "gate" else config_value(spec.default),
         "default" if spec.enabled else "disabled",
         passed=spec.default is True,
         id_type=spec.id_type,
@@ -76,7 +76,7 @@ def of_default(spec: Spec, kind: Kind) -> Evaluation:
     )
 
 
-def empty(name: str, kind: Kind, outcome: str, spec: Spec | None = None) -> Evaluation:
+def undecided(name: str, kind: Kind, outcome: str, spec: Spec | None = None) -> Evaluation:
     """Make the result where nothing could be decided."""
     return Evaluation(
         name,
@@ -87,7 +87,7 @@ def empty(name: str, kind: Kind, outcome: str, spec: Spec | None = None) -> Eval
     )
 
 
-def within(outer: Cause, inner: Cause) -> Cause:
+def combine_causes(outer: Cause, inner: Cause) -> Cause:
     """Say what decided where one decision led to another: the inner one, unless that is the same for everybody."""
     return outer if inner == "static" else inner
 
@@ -98,8 +98,8 @@ def with_nested(base: Evaluation) -> Callable[[tuple[Evaluation, ...]], Evaluati
     def make(nested: tuple[Evaluation, ...]) -> Evaluation:
         return attrs.evolve(
             base,
-            secondary=merge((base.secondary, exposures_of(nested))),
-            consulted=consulted_by(nested),
+            secondary=merge_exposures((base.secondary, nested_exposures(nested))),
+            consulted=consulted_experiments(nested),
             forward_all=base.forward_all or _forwards(nested),
         )
 
@@ -111,12 +111,12 @@ def _forwards(nested: Iterable[Evaluation]) -> bool:
     return any(part.forward_all or (part.is_gate and part.sampling_rate is None) for part in nested)
 
 
-def exposures_of(nested: Iterable[Evaluation]) -> tuple[Exposed, ...]:
+def nested_exposures(nested: Iterable[Evaluation]) -> tuple[Exposed, ...]:
     """Join what nested gates expose."""
-    return merge(gate.exposed() for gate in nested)
+    return merge_exposures(gate.own_exposures() for gate in nested)
 
 
-def consulted_by(nested: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
+def consulted_experiments(nested: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
     """Give the experiments whose group was looked at, here or further down, each once."""
     found: dict[Evaluation, None] = {}
     for part in nested:
@@ -128,15 +128,15 @@ def with_delegate(layer: Evaluation) -> Callable[[tuple[Evaluation, ...]], Evalu
     """Make a layer's results out of its experiment's: the value is the experiment's, the version the layer's."""
 
     def make(parts: tuple[Evaluation, ...]) -> Evaluation:
-        experiment, own = parts[0], exposures_of(parts[1:])
+        experiment, own = parts[0], nested_exposures(parts[1:])
         return attrs.evolve(
             experiment,
             name=layer.name,
             id_type=layer.id_type,
             version=layer.version if experiment.mapped_to is None else experiment.version,
-            cause=within(layer.cause, experiment.cause),
-            consulted=tuple(dict.fromkeys((*experiment.consulted, *consulted_by(parts[1:])))),
-            secondary=merge((own, experiment.secondary)),
+            cause=combine_causes(layer.cause, experiment.cause),
+            consulted=tuple(dict.fromkeys((*experiment.consulted, *consulted_experiments(parts[1:])))),
+            secondary=merge_exposures((own, experiment.secondary)),
             undelegated=own,
             forward_all=layer.forward_all or experiment.forward_all or _forwards(parts[1:]),
             allocated_experiment=experiment.name,

@@ -5,18 +5,18 @@ from typing import Any
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler import outcomes
 from asyncsdk._rules.compiler.bandits import compile_bandit
-from asyncsdk._rules.compiler.config_mapping import mapped
+from asyncsdk._rules.compiler.config_mapping import compile_mapping
 from asyncsdk._rules.compiler.evaluate import Evaluation, Program, Run, UnsupportedError
-from asyncsdk._rules.compiler.layers import compile_merging
+from asyncsdk._rules.compiler.layers import compile_merging_layer
 from asyncsdk._rules.compiler.linker import Linker, SpecSource, Trail
 from asyncsdk._rules.compiler.rules import compile_rules
-from asyncsdk._rules.language.overrides import GroupOverride, find
+from asyncsdk._rules.language.overrides import GroupOverride, find_unit
 from asyncsdk._rules.language.specs import MalformedError, Spec
 
 _HEAVIEST = 10**9
 
 
-def compile_name(rules: SpecSource, kind: str, name: str, trail: Trail) -> Program | None:
+def compile_program(rules: SpecSource, kind: str, name: str, trail: Trail) -> Program | None:
     """Compile a name of a ruleset.
 
     Args:
@@ -34,8 +34,8 @@ def compile_name(rules: SpecSource, kind: str, name: str, trail: Trail) -> Progr
         run = _spec_run(linker, kind, name, spec)
     except MalformedError:
         spec, run = None, _unsupported
-    base = outcomes.empty(name, kind, "Unrecognized", spec)
-    full = mapped(linker, kind, name, "" if spec is None else spec.salt, run or (lambda _u, _d, _m: base))
+    base = outcomes.undecided(name, kind, "Unrecognized", spec)
+    full = compile_mapping(linker, kind, name, "" if spec is None else spec.salt, run or (lambda _u, _d, _m: base))
     slots = rules.shared_context.overrides.of(kind, name)
     if slots:
         full = _overridden(slots, kind, name, spec, full)
@@ -46,15 +46,15 @@ def compile_name(rules: SpecSource, kind: str, name: str, trail: Trail) -> Progr
         full,
         linker.is_steady,
         int(min(linker.weight, _HEAVIEST)),
-        frozenset(linker.needs),
-        outcomes.empty(name, kind, "Unsupported", spec),
-        outcomes.empty(name, kind, "Error:Statsig Evaluation Depth Exceeded", spec),
+        frozenset(linker.dependencies),
+        outcomes.undecided(name, kind, "Unsupported", spec),
+        outcomes.undecided(name, kind, "Error:Statsig Evaluation Depth Exceeded", spec),
     )
 
 
-def unknown(kind: str, name: str) -> Program:
+def unknown_program(kind: str, name: str) -> Program:
     """Make the program of a name that neither the ruleset nor an override knows."""
-    nothing = outcomes.empty(name, kind, "Unrecognized")
+    nothing = outcomes.undecided(name, kind, "Unrecognized")
     return Program(name, lambda _u, _d, _m: nothing, False, 0, frozenset(), nothing, nothing)  # noqa: FBT003 -- is_steady
 
 
@@ -65,7 +65,7 @@ def _spec_run(linker: Linker, kind: str, name: str, spec: Spec | None) -> Run | 
     if spec is None:
         return None
     if kind == "layer" and spec.walks_all_rules:
-        return compile_merging(linker, spec)
+        return compile_merging_layer(linker, spec)
     return compile_rules(linker, spec, kind)
 
 
@@ -79,7 +79,7 @@ def _overridden(slots: Any, kind: str, name: str, spec: Spec | None, run: Run) -
 
     def run_overridden(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
         try:
-            answer = answers[find(slots, user)]
+            answer = answers[find_unit(slots, user)]
         except KeyError:
             answer = None
         return run(user, level, memory) if answer is None else answer
@@ -96,7 +96,7 @@ def _answer(value: Any, kind: str, name: str, spec: Spec | None) -> Evaluation |
         if rule is None:
             return None
         value, group = rule.return_value, value.name
-    answer = outcomes.empty(name, kind, "LocalOverride:Recognized")
-    answer.value = value is True if kind == "gate" else outcomes.as_config(value)
+    answer = outcomes.undecided(name, kind, "LocalOverride:Recognized")
+    answer.value = value is True if kind == "gate" else outcomes.config_value(value)
     answer.rule_id, answer.group_name, answer.cause = "override", group, "static"
     return answer

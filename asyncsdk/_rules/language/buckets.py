@@ -16,13 +16,13 @@ from hashlib import sha256
 from struct import Struct
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.language.values import text
+from asyncsdk._rules.language.values import as_text
 
 _FIRST_8 = Struct(">Q").unpack_from
 _NOTHING_HASHED = sha256().copy  # a copy comes faster than a new one
 
 
-def encoded(text: str) -> bytes:
+def to_utf8(text: str) -> bytes:
     """Give UTF-8 that exists for every text: a lone surrogate, which UTF-8 cannot hold, becomes `?`."""
     try:
         return text.encode()
@@ -35,22 +35,22 @@ def bucketer(salt: str, size: int) -> Callable[[object], int]:
 
     The salt is hashed once, here; that spares a quarter of the work where it fills a whole SHA-256 block.
     """
-    salted, encode = sha256(encoded(salt + ".")).copy, str.encode
+    salted, encode = sha256(to_utf8(salt + ".")).copy, str.encode
 
     def bucket(unit: object) -> int:
         state = salted()
         try:
             state.update(encode(unit))  # type: ignore[arg-type]
         except (TypeError, UnicodeEncodeError):
-            state.update(encoded(text(unit) or ""))
+            state.update(to_utf8(as_text(unit) or ""))
         return _FIRST_8(state.digest())[0] % size  # type: ignore[no-any-return]
 
     return bucket
 
 
-def user_bucketer(salt: str, size: int) -> Callable[[User], int]:
+def user_id_bucketer(salt: str, size: int) -> Callable[[User], int]:
     """Make `bucketer` for user ids: the same in one call instead of two, for most buckets are of user ids."""
-    salted, encode, other = sha256(encoded(salt + ".")).copy, str.encode, bucketer(salt, size)
+    salted, encode, other = sha256(to_utf8(salt + ".")).copy, str.encode, bucketer(salt, size)
 
     def bucket(user: User) -> int:
         state = salted()
@@ -63,19 +63,19 @@ def user_bucketer(salt: str, size: int) -> Callable[[User], int]:
     return bucket
 
 
-def list_entry(unit: str) -> str:
+def id_list_entry(unit: str) -> str:
     """Give the form in which an ID list holds a unit id."""
     state = _NOTHING_HASHED()
     try:
         state.update(unit.encode())
     except UnicodeEncodeError:
-        state.update(encoded(unit))
+        state.update(to_utf8(unit))
     return b2a_base64(state.digest())[:8].decode()
 
 
 def sha256_name(name: str) -> str:
     """Hash a name to the base64 of its SHA-256."""
-    return b64encode(sha256(encoded(name)).digest()).decode()
+    return b64encode(sha256(to_utf8(name)).digest()).decode()
 
 
 def djb2(name: str) -> int:

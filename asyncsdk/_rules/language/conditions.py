@@ -10,12 +10,12 @@ from typing import Any
 import attrs
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.language.buckets import bucketer, user_bucketer
+from asyncsdk._rules.language.buckets import bucketer, user_id_bucketer
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.language.specs import Condition
-from asyncsdk._rules.language.values import as_object, text
+from asyncsdk._rules.language.values import as_object, as_text
 
-Fetch = Callable[[User], Any]
+Fetcher = Callable[[User], Any]
 _MISSING = object()
 _MAX_AGENTS = 1000
 
@@ -51,12 +51,12 @@ class ConditionSource:
         is_steady: The value depends on nothing but the user.
     """
 
-    fetch: Fetch
+    fetch: Fetcher
     attribute: str | None = None
     is_steady: bool = True
 
 
-def user_field(field: str | None, shared_context: SharedContext, missing: object = None) -> Fetch:
+def field_fetcher(field: str | None, shared_context: SharedContext, missing: object = None) -> Fetcher:
     """Fetch an attribute: top-level, custom, global custom, private, then three aliases; the first that is there.
 
     A None that somebody stored is there. `missing` is what to give when nothing is.
@@ -75,7 +75,7 @@ def user_field(field: str | None, shared_context: SharedContext, missing: object
                 if value:
                     return value
             elif value is not None:
-                return text(value)
+                return as_text(value)
         for fields in (user.custom, everyone, user.private_attributes):
             if fields:
                 value = _member(fields, keys)
@@ -95,7 +95,7 @@ def _member(fields: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
     return _MISSING
 
 
-def unit_id(id_type: str) -> Fetch:
+def unit_id_fetcher(id_type: str) -> Fetcher:
     """Fetch the id that a rule counts by; "" for a missing user id, None for another missing id."""
     lowered = id_type.lower()
     if lowered == "userid":
@@ -115,11 +115,11 @@ def _user_id(user: User) -> object:
 
 
 @lru_cache(2_000)
-def bucket(salt: str, id_type: str, size: int) -> Callable[[User], int]:
+def user_bucketer(salt: str, id_type: str, size: int) -> Callable[[User], int]:
     """Make the function that puts a user into one of `size` buckets; the same one for the same bucket."""
-    unit = unit_id(id_type)
+    unit = unit_id_fetcher(id_type)
     if unit is _user_id:
-        return user_bucketer(salt, size)
+        return user_id_bucketer(salt, size)
     hashed = bucketer(salt, size)
     return lambda user: hashed(unit(user))
 
@@ -129,7 +129,7 @@ def _nothing(_: User) -> None:
 
 
 def _of_user(condition: Condition, shared_context: SharedContext) -> ConditionSource:
-    fetch = user_field(condition.field, shared_context)
+    fetch = field_fetcher(condition.field, shared_context)
     return ConditionSource(fetch, _ATTRIBUTES.get((condition.field or "").lower()))
 
 
@@ -149,8 +149,8 @@ def _of_environment(condition: Condition, shared_context: SharedContext) -> Cond
 
 
 def _of_user_agent(condition: Condition, shared_context: SharedContext) -> ConditionSource:
-    direct = user_field(condition.field, shared_context, _MISSING)
-    agent_of = user_field("userAgent", shared_context)
+    direct = field_fetcher(condition.field, shared_context, _MISSING)
+    agent_of = field_fetcher("userAgent", shared_context)
     part = _AGENT_PARTS.get((condition.field or "").lower())
     read: dict[str, Any] = {}
 
@@ -160,7 +160,7 @@ def _of_user_agent(condition: Condition, shared_context: SharedContext) -> Condi
             return value
         if part is None:
             return None
-        agent = text(agent_of(user))
+        agent = as_text(agent_of(user))
         if agent is None:
             return None
         if agent not in read:
@@ -175,22 +175,22 @@ def _of_user_agent(condition: Condition, shared_context: SharedContext) -> Condi
 
 def _of_address(condition: Condition, shared_context: SharedContext) -> ConditionSource:
     if condition.field != "country":
-        return ConditionSource(user_field(condition.field, shared_context))
-    direct = user_field(condition.field, shared_context, _MISSING)
-    address_of = user_field("ip", shared_context)
+        return ConditionSource(field_fetcher(condition.field, shared_context))
+    direct = field_fetcher(condition.field, shared_context, _MISSING)
+    address_of = field_fetcher("ip", shared_context)
 
     def fetch(user: User) -> object:
         value = direct(user)
         if value is not _MISSING:
             return value
-        address = text(address_of(user))
+        address = as_text(address_of(user))
         return None if address is None else shared_context.country(address)
 
     return ConditionSource(fetch)
 
 
 def _of_unit(condition: Condition, _: SharedContext) -> ConditionSource:
-    fetch = unit_id(condition.id_type)
+    fetch = unit_id_fetcher(condition.id_type)
     return ConditionSource(fetch, "user_id" if fetch is _user_id else None)
 
 
@@ -205,7 +205,7 @@ SOURCES: dict[str, Callable[[Condition, SharedContext], ConditionSource]] = {
     "ua_based": _of_user_agent,
     "ip_based": _of_address,
     "current_time": _now,
-    "user_bucket": lambda condition, _: ConditionSource(bucket(condition.salt, condition.id_type, 1000)),
+    "user_bucket": lambda condition, _: ConditionSource(user_bucketer(condition.salt, condition.id_type, 1000)),
     "unit_id": _of_unit,
     "target_app": lambda _, shared_context: ConditionSource(lambda _: shared_context.app_id),
 }

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from asyncsdk._rules.language import patterns
-from asyncsdk._rules.language.values import as_list, as_object, instant, integer, number, text
+from asyncsdk._rules.language.values import as_instant, as_integer, as_list, as_number, as_object, as_text
 
 _DAY_MS = 86_400_000
 _SECONDS_BELOW = 10**10
@@ -42,10 +42,10 @@ def _negation(of: Operator) -> Operator:
 
 def _numeric(compare: Callable[[float, float], bool]) -> Operator:
     def test(value: object, target: float | None) -> bool:
-        left = value if value.__class__ is float else number(value)
+        left = value if value.__class__ is float else as_number(value)
         return left is not None and target is not None and compare(left, target)
 
-    return Operator(number, test)
+    return Operator(as_number, test)
 
 
 # Versions: cut at the first "-", compared part by part, a missing part is 0.
@@ -97,7 +97,7 @@ def _versions(*accepted: int) -> Operator:
         return _Verdicts(_version(target), accepted) if isinstance(target, str) else None
 
     def test(value: object, target: _Verdicts | None) -> bool:
-        left = value if value.__class__ is str else text(value)
+        left = value if value.__class__ is str else as_text(value)
         return left is not None and target is not None and target[left]
 
     return Operator(prepare, test)
@@ -116,7 +116,7 @@ def _elements(target: object) -> list[str] | None:
 
 
 def _json(element: object) -> str:
-    return (text([element]) or "[null]")[1:-1]
+    return (as_text([element]) or "[null]")[1:-1]
 
 
 def _lowered_set(target: object) -> frozenset[str]:
@@ -137,35 +137,35 @@ def _lowered(target: object) -> tuple[str, ...]:
 def _is_among(value: object, target: frozenset[str]) -> bool:
     if value.__class__ is str:
         return value.lower() in target
-    return (text(value) or "").lower() in target
+    return (as_text(value) or "").lower() in target
 
 
 def _is_exactly_among(value: object, target: frozenset[str]) -> bool:
-    return (text(value) or "") in target
+    return (as_text(value) or "") in target
 
 
 def _starts(value: object, target: tuple[str, ...]) -> bool:
     if value.__class__ is str:
         return value.lower().startswith(target)
-    return (text(value) or "").lower().startswith(target)
+    return (as_text(value) or "").lower().startswith(target)
 
 
 def _ends(value: object, target: tuple[str, ...]) -> bool:
     if value.__class__ is str:
         return value.lower().endswith(target)
-    return (text(value) or "").lower().endswith(target)
+    return (as_text(value) or "").lower().endswith(target)
 
 
 def _contains(value: object, target: tuple[str, ...]) -> bool:
-    haystack = (value if value.__class__ is str else text(value) or "").lower()
+    haystack = (value if value.__class__ is str else as_text(value) or "").lower()
     for needle in target:  # noqa: SIM110 -- any() with a generator takes twice as long
         if needle in haystack:
             return True
     return False
 
 
-def _matches(value: object, target: patterns.Search | None) -> bool:
-    subject = text(value)
+def _matches(value: object, target: patterns.Matcher | None) -> bool:
+    subject = as_text(value)
     return subject is not None and target is not None and target(subject)
 
 
@@ -176,48 +176,48 @@ def _equality(target: object) -> Callable[[object], bool]:
     if isinstance(target, bool):
         return lambda value: value is target
     if isinstance(target, (int, float)):
-        return _same_number(number(target))
+        return _same_number(as_number(target))
     if isinstance(target, str):
-        return lambda value: text(value) == target
+        return lambda value: as_text(value) == target
     elements, keys = as_list(target), as_object(target)
     if elements is not None:
         texts = [element if isinstance(element, str) else _json(element) for element in elements]
         return lambda value: _texts(value) == texts
     if keys is not None:
-        wanted = {key: text(item) for key, item in keys.items()}
+        wanted = {key: as_text(item) for key, item in keys.items()}
         return lambda value: _text_by_key(value) == wanted
     return lambda value: value is None
 
 
 def _same_number(target: float | None) -> Callable[[object], bool]:
-    return lambda value: target is not None and number(value) == target
+    return lambda value: target is not None and as_number(value) == target
 
 
 def _texts(value: object) -> list[str | None] | None:
     elements = as_list(value)
-    return None if elements is None else [text(element) for element in elements]
+    return None if elements is None else [as_text(element) for element in elements]
 
 
 def _text_by_key(value: object) -> dict[str, str | None] | None:
     keys = as_object(value)
-    return None if keys is None else {key: text(item) for key, item in keys.items()}
+    return None if keys is None else {key: as_text(item) for key, item in keys.items()}
 
 
 # Time: milliseconds; the user's side may be in seconds.
 
 
 def _target_instant(target: object) -> int | None:
-    found = instant(target, bounded=False)
+    found = as_instant(target, bounded=False)
     if found is None:
-        amount = number(target)
+        amount = as_number(target)
         found = int(amount) if amount is not None and abs(amount) < float("inf") else None
     return found
 
 
 def _moment(value: object) -> int | None:
-    found = instant(value)
+    found = as_instant(value)
     if found is None:
-        found = integer(value)
+        found = as_integer(value)
     return found * 1000 if found is not None and abs(found) < _SECONDS_BELOW else found
 
 
@@ -241,7 +241,7 @@ def _lists(compare: Callable[[set[str], frozenset[str]], bool]) -> Operator:
         elements = as_list(value)
         if elements is None or target is None:
             return False
-        return compare({text(element) or "" for element in elements}, target)
+        return compare({as_text(element) or "" for element in elements}, target)
 
     return Operator(lambda target: None if as_list(target) is None else _exact_set(target), test)
 
@@ -251,7 +251,7 @@ def _in_no_list(_: str) -> bool:
 
 
 def _in_list(value: object, members: Callable[[str], bool]) -> bool:
-    subject = text(value)
+    subject = as_text(value)
     return subject is not None and members(subject)
 
 
@@ -280,7 +280,7 @@ OPERATORS: dict[str, Operator] = {
     "str_ends_with_any": Operator(_lowered, _ends),
     "str_contains_any": _CONTAINS,
     "str_contains_none": _negation(_CONTAINS),
-    "str_matches": Operator(patterns.search, _matches),
+    "str_matches": Operator(patterns.compile_pattern, _matches),
     "eq": _EQUAL,
     "neq": _negation(_EQUAL),
     "before": _temporal(lambda left, right: left < right),

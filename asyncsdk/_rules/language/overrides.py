@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 import attrs
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.language.values import as_object, text
+from asyncsdk._rules.language.values import as_object, as_text
 
 Kind = Literal["gate", "config", "experiment", "layer", "parameter_store"]
 
@@ -46,7 +46,7 @@ class Overrides:
         return self._slots.get((kind, name), {})
 
 
-def find(slots: _Slots, user: User) -> str | None:
+def find_unit(slots: _Slots, user: User) -> str | None:
     """Say under which id an override holds for a user: the user id, a custom id, else None for everybody.
 
     Raises:
@@ -62,4 +62,4 @@ def find(slots: _Slots, user: User) -> str | None:
 
 def _units(user: User) -> list[str]:
     ids = as_object(user.custom_ids) or {}
-    return [unit for unit in map(text, (user.user_id, *ids.values())) if unit is not None]
+    return [unit for unit in map(as_text, (user.user_id, *ids.values())) if unit is not None]

@@ -14,7 +14,7 @@ from math import factorial
 
 import attrs
 
-Search = Callable[[str], bool]
+Matcher = Callable[[str], bool]
 
 _MAX_STEPS = 2_000_000
 _MAX_CHARACTERS = 100_000
@@ -56,7 +56,7 @@ class _Group:
         return _Group(sum(self.ways**often for often in times), 0, self.repeats * (times.stop - 1))
 
 
-def search(target: object) -> Search | None:
+def compile_pattern(target: object) -> Matcher | None:
     """Compile a pattern; None for one that is invalid, refused, or no text."""
     if not isinstance(target, str) or len(target) > _MAX_PATTERN:
         return None

@@ -20,7 +20,7 @@ class SharedContext:
         environment: Such as `{"tier": "staging"}`; None takes the ruleset's default tier.
         global_custom: Custom fields of every user; the user's own win.
         knows_groups: Whether `experiment_group` conditions are known; in a client's response they are not.
-        id_lists: Entries of each ID list (`buckets.list_entry`); may change under way, and is looked at per lookup.
+        id_lists: Entries of each ID list (`buckets.id_list_entry`); may change under way, and is looked at per lookup.
         app_id: The app that `target_app` conditions see; a ruleset that names one fills it in.
         overrides: Answers that local overrides give.
         country: Finds the country of an IP address.

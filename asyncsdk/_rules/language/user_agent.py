@@ -7,7 +7,7 @@ import re
 
 import attrs
 
-from asyncsdk._rules.language.user_agent_tokens import Token, TokenReading, read
+from asyncsdk._rules.language.user_agent_tokens import Token, TokenReading, tokenize
 
 _NO_VERSION = "0.0.0"
 _MAX_BYTES = 1000
@@ -27,7 +27,7 @@ def parse(agent: str) -> UserAgent | None:
     """Read a user agent; None when it is too long to be read."""
     if len(agent) > _MAX_BYTES or len(agent.encode("utf-8", "replace")) > _MAX_BYTES:
         return None
-    reading = read(agent)
+    reading = tokenize(agent)
     os_name, os_version = _find_os(reading)
     name, version = _find_browser(reading)
     return UserAgent(os_name, _version(os_name, os_version), name, _version(name, version))

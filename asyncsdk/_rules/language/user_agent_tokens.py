@@ -62,7 +62,7 @@ class TokenReading:
             self.has_bot, self.browser = True, (name, version)
 
 
-def read(agent: str) -> TokenReading:
+def tokenize(agent: str) -> TokenReading:
     """Read all words of a user agent."""
     reading = TokenReading([word.strip(TRIMMED) for word in SEPARATORS.split(agent)])
     while reading.at < len(reading.words):

@@ -26,7 +26,7 @@ _INSTANT = re.compile(
 )
 
 
-def text(value: object) -> str | None:
+def as_text(value: object) -> str | None:
     """See a value as text: numbers in decimals without an exponent, lists as compact JSON; objects have none."""
     if value.__class__ is str:
         return value
@@ -77,7 +77,7 @@ def plain_number(value: float) -> float:
     return int.__int__(value) if isinstance(value, int) else float.__float__(value)
 
 
-def number(value: object) -> float | None:
+def as_number(value: object) -> float | None:
     """See a value as a number. Text counts when it is a plain literal (`1e1`, `+10`, `inf`); bools do not."""
     kind = value.__class__
     if kind is float:
@@ -92,7 +92,7 @@ def number(value: object) -> float | None:
     return None
 
 
-def integer(value: object) -> int | None:
+def as_integer(value: object) -> int | None:
     """See a value as a signed 64-bit integer; 10.0 is one, `"10.0"` is not."""
     if isinstance(value, bool):
         return None
@@ -105,7 +105,7 @@ def integer(value: object) -> int | None:
     return found if found is not None and found in _INT64 else None
 
 
-def instant(value: object, *, bounded: bool = True) -> int | None:
+def as_instant(value: object, *, bounded: bool = True) -> int | None:
     """See text as milliseconds since 1970.
 
     Whole numbers count as they are; otherwise RFC 3339, or `YYYY-MM-DD hh:mm:ss` in UTC.
@@ -117,7 +117,7 @@ def instant(value: object, *, bounded: bool = True) -> int | None:
     """
     if not isinstance(value, str):
         return None
-    whole = integer(value)
+    whole = as_integer(value)
     if whole is not None:
         return whole
     if bounded and not 8 <= len(value) <= 20:
