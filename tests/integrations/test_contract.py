@@ -13,8 +13,8 @@ from asyncsdk import Client, ConfigurationError, User
 from asyncsdk.dev import DevServer, Fault
 from asyncsdk.integrations import current_flags
 from asyncsdk.stores import MemoryAssignments
-from integrations.conftest import FRAMEWORKS, Serve, ask_in_turn, client_of
 from integrations.pages import Given
+from integrations.serving import FRAMEWORKS, Serve, ask_in_turn, client_of
 
 
 def sent(vendors: DevServer) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ from asyncsdk import Flags, Receipt
 from asyncsdk.dev import DevServer
 from asyncsdk.integrations._identity import RequestContext
 from asyncsdk.integrations.aiohttp import from_header
-from integrations.conftest import ask_in_turn, client_of
+from integrations.serving import ask_in_turn, client_of
 
 USERS = [f"user-{number:03}" for number in range(100)]
 AT_ONCE = 200

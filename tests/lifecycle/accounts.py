@@ -1,4 +1,4 @@
-"""What the client's log claims, and what the vendors have: both must agree."""
+"""Compare the counts in the client's log with what the vendors received."""
 
 import re
 from collections import Counter
@@ -14,12 +14,12 @@ _PART = re.compile(rf"({'|'.join(VENDORS)}|{EXPOSURES}):? (accepted [^;\n]*)")
 _COUNT = re.compile(r"([a-z]+) ([\d,]+)")
 
 Claims = Counter[tuple[str, str]]
-"""How many events met a fate at a destination."""
+"""Number of events by destination and outcome."""
 
 
-def claimed(log: str, what: str = "closed in") -> Claims:
-    """Add up what the reports of all processes say."""
-    return sum((_read(line) for line in log.splitlines() if what in line), start=Counter())
+def claimed(log: str, text: str = "closed in") -> Claims:
+    """Add up the counts of every process, from the log lines that contain `text`."""
+    return sum((_read(line) for line in log.splitlines() if text in line), start=Counter())
 
 
 def _read(line: str) -> Claims:
@@ -31,7 +31,7 @@ def _read(line: str) -> Claims:
 
 
 def arrived(vendors: DevServer) -> Claims:
-    """Count what the vendors have; there are no copies."""
+    """Count the events that the vendors accepted, and assert that there are no duplicates."""
     found: Claims = Counter()
     for destination, vendor in VENDORS.items():
         assert not vendors.total(vendor, "duplicate")
@@ -41,15 +41,15 @@ def arrived(vendors: DevServer) -> Claims:
 
 
 def assert_all_arrived(vendors: DevServer, sold: Sequence[Sale]) -> None:
-    """Compare what the shop sold with what the vendors have: all of it, once, and the exposures too."""
+    """Assert that the vendors received the event of every sale, and its exposure, exactly once."""
     for vendor in ("rudderstack", "amplitude"):
         assert Counter(event.id for event in vendors.accepted(vendor)) == Counter(sale.id for sale in sold)
     for kind in ("Bought", "gate_exposure"):
-        there = [event.user for event in vendors.accepted("statsig") if kind in (event.name, event.kind)]
-        assert Counter(there) == Counter(sale.user for sale in sold)
+        users = [event.user for event in vendors.accepted("statsig") if kind in (event.name, event.kind)]
+        assert Counter(users) == Counter(sale.user for sale in sold)
 
 
-def assert_true(claims: Claims, vendors: DevServer) -> None:
-    """Compare what the log says that was delivered with what the vendors have."""
+def assert_claims_hold(claims: Claims, vendors: DevServer) -> None:
+    """Assert that the log's delivered counts are what the vendors received."""
     assert claims
     assert Counter({key: count for key, count in claims.items() if key[1] == "delivered"}) == arrived(vendors)

@@ -1,4 +1,4 @@
-"""The shop in aiohttp.web, which brings a server of its own."""
+"""The shop in aiohttp.web, which has its own server."""
 
 import os
 import socket
@@ -12,10 +12,10 @@ from lifecycle import shop
 
 
 def handler(page: Callable[..., Awaitable[Any]]) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def answer(request: web.Request) -> web.Response:
+    async def handle(request: web.Request) -> web.Response:
         return web.json_response(await page(get_client(request), get_flags(request)))
 
-    return answer
+    return handle
 
 
 async def listen(request: web.Request) -> web.StreamResponse:
@@ -31,5 +31,5 @@ setup(app, shop.make_client(), user=from_header("X-User"))
 app.add_routes([web.get("/listen", listen), *(web.get(f"/{name}", handler(page)) for name, page in shop.PAGES.items())])
 
 if __name__ == "__main__":
-    patience = float(os.environ.get("SHUTDOWN_TIMEOUT", "60"))  # which is aiohttp's own default
-    web.run_app(app, sock=socket.create_server(("127.0.0.1", 0)), access_log=None, shutdown_timeout=patience)
+    timeout = float(os.environ.get("SHUTDOWN_TIMEOUT", "60"))  # 60 s is aiohttp's default
+    web.run_app(app, sock=socket.create_server(("127.0.0.1", 0)), access_log=None, shutdown_timeout=timeout)

@@ -1,6 +1,6 @@
-"""A dev server in this process, and real servers in processes of their own."""
+"""A dev server in this process, and real servers as child processes."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from itertools import count
 from pathlib import Path
@@ -8,14 +8,8 @@ from pathlib import Path
 import pytest
 
 from asyncsdk.dev import DevServer
-from lifecycle.servers import Running, Server, running
-
-Run = Callable[..., AbstractAsyncContextManager[Running]]
-
-
-def rules(*, is_open: bool) -> dict[str, object]:
-    """Make rules with one gate."""
-    return {"has_updates": True, "feature_gates": {"open": {"enabled": True, "defaultValue": is_open, "rules": []}}}
+from lifecycle.rulesets import rules
+from lifecycle.servers import Run, Running, Server, running
 
 
 @pytest.fixture
@@ -26,7 +20,7 @@ async def vendors() -> AsyncIterator[DevServer]:
 
 @pytest.fixture
 def run(vendors: DevServer, tmp_path: Path) -> Run:
-    """Run a server, whose shop's events go to the dev server."""
+    """Start a server whose shop sends its events to the dev server."""
     numbers = count(1)
 
     def start(server: Server, **environ: str) -> AbstractAsyncContextManager[Running]:

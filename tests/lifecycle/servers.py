@@ -1,4 +1,4 @@
-"""Real servers as processes: how each is started, asked, told to end, and ended."""
+"""Real servers as child processes: how each one is started, requested, signalled and ended."""
 
 import asyncio
 import os
@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,43 +16,43 @@ import attrs
 T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
-# Two cores may be shared by many; a test that waits so long has failed.
-PATIENCE = 30.0
+# Generous, since machines that run tests may be loaded; a test that waits this long has failed.
+PATIENCE = 30.0  # seconds
 
 
 @attrs.frozen
 class Server:
-    """How a server is started.
+    """The command that starts a server.
 
     Attributes:
-        command: After `python`.
-        workers: How many processes answer requests.
+        command: Arguments after `python`.
+        workers: Number of processes that answer requests.
     """
 
     command: Sequence[str]
     workers: int = 1
 
-    def given(self, *options: str) -> "Server":
-        """Give it further options."""
+    def with_options(self, *options: str) -> "Server":
+        """Return the same server with further command-line options."""
         return attrs.evolve(self, command=(*self.command, *options))
 
 
 UVICORN = Server(("-m", "uvicorn", "lifecycle.starlette_app:app", "--port", "0", "--no-access-log"))
 GUNICORN = Server(("-m", "gunicorn", "-b", "127.0.0.1:0", "-w", "2", "--no-control-socket"), workers=2)
-UVICORN_WORKER = GUNICORN.given("-k", "uvicorn_worker.UvicornWorker", "lifecycle.starlette_app:app")
+UVICORN_WORKER = GUNICORN.with_options("-k", "uvicorn_worker.UvicornWorker", "lifecycle.starlette_app:app")
 HYPERCORN = Server(("-m", "hypercorn", "lifecycle.starlette_app:app", "-b", "127.0.0.1:0"))
 
-UVICORN_2 = attrs.evolve(UVICORN.given("--workers", "2"), workers=2)
-HYPERCORN_2 = attrs.evolve(HYPERCORN.given("--workers", "2"), workers=2)
+UVICORN_2 = attrs.evolve(UVICORN.with_options("--workers", "2"), workers=2)
+HYPERCORN_2 = attrs.evolve(HYPERCORN.with_options("--workers", "2"), workers=2)
 
 SERVERS = {
-    "uvicorn": UVICORN.given("--loop", "asyncio"),
-    "uvicorn with uvloop": UVICORN.given("--loop", "uvloop"),
-    "uvicorn --workers 4": attrs.evolve(UVICORN.given("--workers", "4"), workers=4),
+    "uvicorn": UVICORN.with_options("--loop", "asyncio"),
+    "uvicorn with uvloop": UVICORN.with_options("--loop", "uvloop"),
+    "uvicorn --workers 4": attrs.evolve(UVICORN.with_options("--workers", "4"), workers=4),
     "gunicorn": UVICORN_WORKER,
-    "gunicorn --preload": UVICORN_WORKER.given("--preload"),
-    "gunicorn -k asgi": GUNICORN.given("-k", "asgi", "lifecycle.starlette_app:app"),
-    "gunicorn -k aiohttp": GUNICORN.given("-k", "aiohttp.GunicornWebWorker", "lifecycle.aiohttp_app:app"),
+    "gunicorn --preload": UVICORN_WORKER.with_options("--preload"),
+    "gunicorn -k asgi": GUNICORN.with_options("-k", "asgi", "lifecycle.starlette_app:app"),
+    "gunicorn -k aiohttp": GUNICORN.with_options("-k", "aiohttp.GunicornWebWorker", "lifecycle.aiohttp_app:app"),
     "hypercorn": HYPERCORN,
     "aiohttp": Server(("-m", "lifecycle.aiohttp_app")),
 }
@@ -60,7 +60,7 @@ SERVERS = {
 
 @attrs.frozen
 class Sale:
-    """What the page `buy` answers, and to whom."""
+    """One response of the page `buy`, and the user who requested it."""
 
     user: str
     id: str
@@ -70,20 +70,20 @@ class Sale:
 
 @attrs.frozen
 class Stream:
-    """Server-sent events, each with the id of an event that was tracked for it."""
+    """An open stream of server-sent events, each carrying the id of an event that the shop tracked for it."""
 
-    answer: aiohttp.ClientResponse
+    response: aiohttp.ClientResponse
     worker: int
 
-    async def hear(self, count: int) -> list[str]:
-        """Give the next ids."""
-        lines = [await self.answer.content.readuntil(b"\n\n") for _ in range(count)]
+    async def read(self, count: int) -> list[str]:
+        """Return the ids of the next events of the stream."""
+        lines = [await self.response.content.readuntil(b"\n\n") for _ in range(count)]
         return [line.decode().removeprefix("data: ").strip() for line in lines]
 
 
 @attrs.define
 class Running:
-    """A server that runs, in a process group of its own."""
+    """A running server, in its own process group."""
 
     server: Server
     process: asyncio.subprocess.Process
@@ -93,11 +93,11 @@ class Running:
 
     @property
     def log(self) -> str:
-        """All that its processes have printed so far."""
+        """Everything that its processes have printed so far."""
         return self.log_file.read_text()
 
     async def logged(self, pattern: str) -> str:
-        """Wait until a pattern is in the log, and give its first group."""
+        """Wait until a pattern occurs in the log, and return its first group."""
 
         def look() -> re.Match[str] | None:
             assert self.process.returncode is None
@@ -106,7 +106,7 @@ class Running:
         return (await until(look))[1]
 
     async def ask(self, page: str, user: str = "ada.lovelace") -> aiohttp.ClientResponse:
-        """Ask for a page, on a connection of its own; again, while no worker takes it."""
+        """Request a page on a new connection, retrying until a worker accepts it."""
         url = await self.logged(r"(http://127\.0\.0\.1:\d+)")
         async with asyncio.timeout(PATIENCE):
             while True:
@@ -115,14 +115,14 @@ class Running:
                 await asyncio.sleep(0.01)
 
     async def sell(self) -> Sale:
-        """Sell something to somebody new."""
+        """Request the page `buy` as a new user."""
         self._customers += 1
         user = f"customer-{self._customers}"
-        async with await self.ask("buy", user) as answer:
-            return Sale(user, **await answer.json())
+        async with await self.ask("buy", user) as response:
+            return Sale(user, **await response.json())
 
     async def sell_until(self, is_enough: Callable[[Sequence[Sale]], bool]) -> list[Sale]:
-        """Sell, to eight at a time, until it is enough."""
+        """Sell to eight users at a time until `is_enough` holds for the sales so far."""
         sold: list[Sale] = []
         async with asyncio.timeout(PATIENCE):
             while not is_enough(sold):
@@ -130,35 +130,38 @@ class Running:
         return sold
 
     async def sell_everywhere(self) -> list[Sale]:
-        """Sell until every worker has sold something."""
+        """Sell until every worker has made a sale."""
         return await self.sell_until(lambda sold: len({sale.worker for sale in sold}) == self.server.workers)
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator["Stream"]:
-        """Listen to a stream of server-sent events."""
-        async with await self.ask("listen") as answer:
-            yield Stream(answer, int(answer.headers["X-Worker"]))
-            answer.close()  # it may have no end to wait for
+        """Open a stream of server-sent events."""
+        async with await self.ask("listen") as response:
+            yield Stream(response, int(response.headers["X-Worker"]))
+            response.close()  # the stream may never end
 
-    def tell(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Send its first process a signal, as Kubernetes does."""
+    def send_signal(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send a signal to its first process, as Kubernetes does."""
         self.process.send_signal(number)
 
-    def tell_all(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Send all its processes a signal, as systemd does."""
+    def send_signal_to_all(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send a signal to all its processes, as systemd does."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
 
     async def ended(self) -> None:
-        """Wait until its first process has ended, and then all the others."""
+        """Wait until all its processes have ended."""
         async with asyncio.timeout(PATIENCE):
             await self.process.wait()
         await until(lambda: not is_group_alive(self.process.pid))
 
 
+Run = Callable[..., AbstractAsyncContextManager[Running]]
+
+
 @asynccontextmanager
 async def running(server: Server, log_file: Path, **environ: str) -> AsyncIterator[Running]:
-    """Run a server; none of its processes is left afterwards."""
+    """Run a server, and kill whatever is left of its process group afterwards."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     environ = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "ASYNCSDK_DEV_SERVER": "", **environ}
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True))
@@ -178,13 +181,13 @@ async def running(server: Server, log_file: Path, **environ: str) -> AsyncIterat
         yield started
     finally:
         await session.close()
-        started.tell_all(signal.SIGKILL)
+        started.send_signal_to_all(signal.SIGKILL)
         await started.ended()
-        sys.stderr.write(started.log)  # which pytest shows when the test fails
+        sys.stderr.write(started.log)  # pytest shows it if the test fails
 
 
 async def until(look: Callable[[], T]) -> T:
-    """Wait until there is something to see."""
+    """Poll until `look` returns a true value, and return it."""
     async with asyncio.timeout(PATIENCE):
         while not (found := look()):
             await asyncio.sleep(0.01)
@@ -192,18 +195,18 @@ async def until(look: Callable[[], T]) -> T:
 
 
 def is_group_alive(group: int) -> bool:
-    """Say whether a process group has any process that runs; one that only nobody has waited for does not."""
+    """Return whether a process group has a running process; zombies do not count."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
         return False
     states = [_state_and_group(path) for path in Path("/proc").glob("[0-9]*/stat")]
-    return not states or any(its == group and state != "Z" for state, its in states)
+    return not states or any(member_of == group and state != "Z" for state, member_of in states)
 
 
 def _state_and_group(path: Path) -> tuple[str, int]:
     try:
         fields = path.read_text().rpartition(")")[2].split()
-    except OSError:  # it has just ended
+    except OSError:  # the process has just ended
         return "Z", 0
     return fields[0], int(fields[2])

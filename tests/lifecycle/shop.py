@@ -1,4 +1,4 @@
-"""What the applications of this folder share: a client as the environment describes it, and what their pages do."""
+"""The part that the shop's applications share: a client configured by the environment, and the pages."""
 
 import asyncio
 import logging
@@ -14,9 +14,9 @@ logging.basicConfig(level=logging.INFO, format="%(name)s %(process)d %(message)s
 
 
 def make_client() -> Client:
-    """Make a client whose queues are emptied by closing and by signals; by time only if `LINGER` says so."""
-    setting = os.environ.get
-    url, limits = os.environ["VENDORS"], Limits(events=1000, linger=float(setting("LINGER", "60")))
+    """Build a client that delivers on close and on signals; after a linger only if `LINGER` sets a short one."""
+    setting, url = os.environ.get, os.environ["VENDORS"]
+    limits = Limits(max_events=1000, linger=float(setting("LINGER", "60")))
     return Client(
         RudderStack("key", url, limits=limits),
         Amplitude("key", url=f"{url}/2/httpapi", limits=limits),
@@ -33,27 +33,27 @@ def make_client() -> Client:
 
 
 async def buy(client: Client, flags: Flags) -> dict[str, Any]:
-    """Read a gate, and sell something."""
+    """Check a gate and track a sale."""
     is_open = flags.check_gate("open")
     receipt = await client.track(flags.user, "Bought", {"price": 5})
-    time.sleep(0.002)  # a worker that is busy leaves the next connection to the others
+    time.sleep(0.002)  # a busy worker leaves the next connection to the others
     return {"id": receipt.event_id, "worker": os.getpid(), "open": is_open}
 
 
 def stream_headers() -> dict[str, str]:
-    """Say who streams."""
+    """Return headers that name the streaming process."""
     return {"Content-Type": "text/event-stream", "X-Worker": str(os.getpid())}
 
 
 async def listen(flags: Flags) -> AsyncIterator[bytes]:
-    """Tell for ever: each server-sent event is the id of an event that was tracked for it."""
+    """Stream server-sent events without end; each carries the id of an event that was tracked for it."""
     while True:
-        yield f"data: {flags.track('Told').event_id}\n\n".encode()
+        yield f"data: {flags.track('Streamed').event_id}\n\n".encode()
         await asyncio.sleep(0.05)
 
 
 async def fork(client: Client, flags: Flags) -> list[int]:
-    """Try to track in a forked child, which ends with 42 if it is told that it cannot."""
+    """Try to track in a forked child, which exits with 42 if that raises `ForkedProcessError`."""
     child = os.fork()
     if not child:
         try:
@@ -65,7 +65,7 @@ async def fork(client: Client, flags: Flags) -> list[int]:
 
 
 async def spawn(client: Client, flags: Flags) -> list[int]:
-    """Start other programs, in both ways."""
+    """Start a program through asyncio and another through `subprocess`."""
     process = await asyncio.create_subprocess_exec("true")
     return [await process.wait(), subprocess.run(["true"], check=False).returncode]
 

@@ -14,10 +14,10 @@ from lifecycle import shop
 
 
 def endpoint(page: Callable[..., Awaitable[Any]]) -> Callable[[Request], Awaitable[JSONResponse]]:
-    async def answer(request: Request) -> JSONResponse:
+    async def handle(request: Request) -> JSONResponse:
         return JSONResponse(await page(get_client(request), get_flags(request)))
 
-    return answer
+    return handle
 
 
 async def listen(request: Request) -> StreamingResponse:

@@ -10,8 +10,7 @@ import pytest
 
 from asyncsdk.dev import DevServer
 from lifecycle.accounts import assert_all_arrived
-from lifecycle.conftest import Run
-from lifecycle.servers import ROOT, SERVERS
+from lifecycle.servers import ROOT, SERVERS, Run
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
@@ -31,7 +30,7 @@ async def test_development_mode_warns_of_nothing(
         vendors.reset()
         async with run(developing, **settings) as shop:
             sold = await shop.sell_everywhere()
-            shop.tell()
+            shop.send_signal()
             await shop.ended()
         assert_all_arrived(vendors, sold)
         assert COMPLAINT.findall(shop.log) == [], shop.log

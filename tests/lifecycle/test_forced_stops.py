@@ -6,14 +6,13 @@ from pathlib import Path
 import pytest
 
 from asyncsdk.dev import DevServer, Fault
-from lifecycle.accounts import VENDORS, assert_all_arrived, assert_true, claimed
-from lifecycle.conftest import Run
-from lifecycle.servers import SERVERS, UVICORN, Server
+from lifecycle.accounts import VENDORS, assert_all_arrived, assert_claims_hold, claimed
+from lifecycle.servers import SERVERS, UVICORN, Run, Server
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
 KILLERS = {
-    name: SERVERS[name].given("--graceful-timeout", "1")
+    name: SERVERS[name].with_options("--graceful-timeout", "1")
     for name in ("gunicorn", "gunicorn --preload", "gunicorn -k asgi")
 }
 
@@ -23,7 +22,7 @@ async def test_a_worker_that_its_server_kills_has_sent_all(server: Server, vendo
     async with run(server, DRAIN="1") as shop:
         sold = await shop.sell_everywhere()
         async with shop.listening() as stream:
-            shop.tell()
+            shop.send_signal()
             await shop.ended()
 
     bought = [event.id for event in vendors.accepted("rudderstack") if event.name == "Bought"]
@@ -36,11 +35,11 @@ async def test_before_a_kill_the_log_has_told_what_is_at_stake(vendors: DevServe
     vendors.fault("rudderstack", Fault(end="hang"))
     async with run(UVICORN, DRAIN="1") as shop:
         sold = await shop.sell_everywhere()
-        shop.tell()
+        shop.send_signal()
         unsent = int(await shop.logged(r"SIGTERM: (\d+) events are unsent"))
         await vendors.received("amplitude", len(sold))
         await vendors.received("statsig", 2 * len(sold))
-        shop.tell_all(signal.SIGKILL)
+        shop.send_signal_to_all(signal.SIGKILL)
 
     assert unsent - len(vendors.accepted()) == len(sold)
     assert not vendors.accepted("rudderstack")
@@ -51,11 +50,11 @@ async def test_what_a_close_gives_up_is_counted(server: Server, vendors: DevServ
     vendors.fault("rudderstack", Fault(end="hang"))
     async with run(server, CLOSE_TIMEOUT="1") as shop:
         sold = await shop.sell_everywhere()
-        shop.tell()
+        shop.send_signal()
         await shop.ended()
 
     claims = claimed(shop.log)
-    assert_true(claims, vendors)
+    assert_claims_hold(claims, vendors)
     assert claims["RudderStack", "accepted"] == claims["RudderStack", "abandoned"] == len(sold)
     assert claims["Amplitude", "delivered"] == len(sold)
 
@@ -64,15 +63,15 @@ async def test_ctrl_c_twice_gives_up_and_counts(vendors: DevServer, run: Run) ->
     async with run(UVICORN) as shop:
         sold = await shop.sell_everywhere()
         async with shop.listening() as stream:
-            told = await stream.hear(3)
-            shop.tell(signal.SIGINT)
+            streamed = await stream.read(3)
+            shop.send_signal(signal.SIGINT)
             await shop.logged("(Waiting for connections to close)")
-            shop.tell(signal.SIGINT)
+            shop.send_signal(signal.SIGINT)
             await shop.ended()
 
     claims = claimed(shop.log)
-    assert_true(claims, vendors)
-    assert claims["RudderStack", "accepted"] >= len(sold) + len(told)
+    assert_claims_hold(claims, vendors)
+    assert claims["RudderStack", "accepted"] >= len(sold) + len(streamed)
     assert claims["RudderStack", "accepted"] == claims["RudderStack", "delivered"] + claims["RudderStack", "abandoned"]
 
 
@@ -81,15 +80,15 @@ async def test_with_a_spool_a_kill_loses_nothing(vendors: DevServer, run: Run, t
         vendors.fault(vendor, Fault(503))
     async with run(UVICORN, SPOOL=str(tmp_path / "spool")) as shop:
         sold = await shop.sell_everywhere()
-        shop.tell()
+        shop.send_signal()
         await shop.logged("(Waiting for application shutdown)")
-        shop.tell_all(signal.SIGKILL)
+        shop.send_signal_to_all(signal.SIGKILL)
         await shop.ended()
     assert not vendors.accepted()
 
     vendors.clear_faults()
     async with run(UVICORN, SPOOL=str(tmp_path / "spool")) as shop:
         sold.append(await shop.sell())
-        shop.tell()
+        shop.send_signal()
         await shop.ended()
     assert_all_arrived(vendors, sold)

@@ -3,9 +3,9 @@
 import pytest
 
 from asyncsdk.dev import DevServer
-from lifecycle.accounts import assert_all_arrived, assert_true, claimed
-from lifecycle.conftest import Run, rules
-from lifecycle.servers import SERVERS
+from lifecycle.accounts import assert_all_arrived, assert_claims_hold, claimed
+from lifecycle.rulesets import rules
+from lifecycle.servers import SERVERS, Run
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
@@ -21,9 +21,9 @@ async def test_other_processes_disturb_nothing(
             assert await answer.json() == exits
         vendors.set_ruleset(rules(is_open=False))
         sold += await shop.sell_until(lambda sales: any(not sale.open for sale in sales))
-        shop.tell()
+        shop.send_signal()
         await shop.ended()
 
     assert sold[0].open
     assert_all_arrived(vendors, sold)
-    assert_true(claimed(shop.log), vendors)
+    assert_claims_hold(claimed(shop.log), vendors)

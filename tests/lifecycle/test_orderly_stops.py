@@ -3,9 +3,8 @@
 import pytest
 
 from asyncsdk.dev import DevServer, Fault
-from lifecycle.accounts import assert_all_arrived, assert_true, claimed
-from lifecycle.conftest import Run
-from lifecycle.servers import HYPERCORN_2, SERVERS, UVICORN_2, UVICORN_WORKER, Server
+from lifecycle.accounts import assert_all_arrived, assert_claims_hold, claimed
+from lifecycle.servers import HYPERCORN_2, SERVERS, UVICORN_2, UVICORN_WORKER, Run, Server
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
@@ -15,27 +14,27 @@ async def test_an_orderly_stop_loses_nothing(server: Server, vendors: DevServer,
     async with run(server) as shop:
         sold = await shop.sell_everywhere()
         assert len(vendors.accepted("rudderstack")) < len(sold)  # there is something left to deliver
-        shop.tell()
+        shop.send_signal()
         await shop.ended()
 
     assert_all_arrived(vendors, sold)
-    assert_true(claimed(shop.log), vendors)
+    assert_claims_hold(claimed(shop.log), vendors)
 
 
 async def test_a_worker_that_is_ended_while_it_closes_closes_first(vendors: DevServer, run: Run) -> None:
     vendors.script("rudderstack", None, Fault(delay=1))
     async with run(HYPERCORN_2, DRAIN="1") as shop:
         sold = await shop.sell_everywhere()
-        shop.tell()
+        shop.send_signal()
         await shop.ended()
 
     assert_all_arrived(vendors, sold)
-    assert_true(claimed(shop.log), vendors)
+    assert_claims_hold(claimed(shop.log), vendors)
 
 
 RECYCLING = {
-    "uvicorn": UVICORN_2.given("--limit-max-requests", "9"),
-    "gunicorn": UVICORN_WORKER.given("--max-requests", "9"),
+    "uvicorn": UVICORN_2.with_options("--limit-max-requests", "9"),
+    "gunicorn": UVICORN_WORKER.with_options("--max-requests", "9"),
 }
 
 
@@ -43,8 +42,8 @@ RECYCLING = {
 async def test_a_worker_that_is_replaced_loses_nothing(server: Server, vendors: DevServer, run: Run) -> None:
     async with run(server) as shop:
         sold = await shop.sell_until(lambda sales: len({sale.worker for sale in sales}) > server.workers)
-        shop.tell()
+        shop.send_signal()
         await shop.ended()
 
     assert_all_arrived(vendors, sold)
-    assert_true(claimed(shop.log), vendors)
+    assert_claims_hold(claimed(shop.log), vendors)

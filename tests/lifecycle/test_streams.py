@@ -6,18 +6,17 @@ from collections.abc import Iterable
 import pytest
 
 from asyncsdk.dev import DevServer
-from lifecycle.accounts import VENDORS, assert_true, claimed
-from lifecycle.conftest import Run
-from lifecycle.servers import HYPERCORN, HYPERCORN_2, SERVERS, UVICORN, Sale, Server, until
+from lifecycle.accounts import VENDORS, assert_claims_hold, claimed
+from lifecycle.servers import HYPERCORN, HYPERCORN_2, SERVERS, UVICORN, Run, Sale, Server, until
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
 SIGNALLED = {name: server for name, server in SERVERS.items() if server is not HYPERCORN}
 
 
-async def all_arrive(vendors: DevServer, sold: Iterable[Sale], told: Iterable[str] = ()) -> None:
+async def all_arrive(vendors: DevServer, sold: Iterable[Sale], streamed: Iterable[str] = ()) -> None:
     """Wait until every event is there, once."""
-    ids = {*(sale.id for sale in sold), *told}
+    ids = {*(sale.id for sale in sold), *streamed}
     for vendor in ("rudderstack", "amplitude"):
         await until(lambda vendor=vendor: {event.id for event in vendors.accepted(vendor)} >= ids)
         assert not vendors.total(vendor, "duplicate")
@@ -28,23 +27,23 @@ async def test_a_listener_keeps_nothing_from_leaving(server: Server, vendors: De
     async with run(server, DRAIN="1") as shop:
         sold = await shop.sell_everywhere()
         async with shop.listening() as stream:
-            told = await stream.hear(3)
-            shop.tell()
-            await all_arrive(vendors, sold, told)
+            streamed = await stream.read(3)
+            shop.send_signal()
+            await all_arrive(vendors, sold, streamed)
             await shop.logged(rf"asyncsdk {stream.worker} (SIGTERM: flushed in)")
-            later = await stream.hear(3)
+            later = await stream.read(3)
             await all_arrive(vendors, sold, later)
-            shop.tell_all(signal.SIGKILL)
+            shop.send_signal_to_all(signal.SIGKILL)
 
     claims = claimed(shop.log, f"asyncsdk {stream.worker} SIGTERM: flushed in")
     here = sum(sale.worker == stream.worker for sale in sold)
     for destination, vendor in VENDORS.items():
-        there = sum(event.name == "Told" for event in vendors.accepted(vendor))
-        assert here + len(told) <= claims[destination, "delivered"] <= here + there
+        there = sum(event.name == "Streamed" for event in vendors.accepted(vendor))
+        assert here + len(streamed) <= claims[destination, "delivered"] <= here + there
 
 
 CUTTING = {
-    "uvicorn --timeout-graceful-shutdown": UVICORN.given("--timeout-graceful-shutdown", "1"),
+    "uvicorn --timeout-graceful-shutdown": UVICORN.with_options("--timeout-graceful-shutdown", "1"),
     "aiohttp with shutdown_timeout": SERVERS["aiohttp"],
 }
 
@@ -54,29 +53,29 @@ async def test_a_server_that_cuts_listeners_off_loses_nothing(server: Server, ve
     async with run(server, SHUTDOWN_TIMEOUT="1") as shop:
         sold = await shop.sell_everywhere()
         async with shop.listening() as stream:
-            told = await stream.hear(3)
-            shop.tell()
+            streamed = await stream.read(3)
+            shop.send_signal()
             await shop.ended()
 
-    await all_arrive(vendors, sold, told)
-    assert_true(claimed(shop.log), vendors)
+    await all_arrive(vendors, sold, streamed)
+    assert_claims_hold(claimed(shop.log), vendors)
 
 
 async def test_a_worker_that_hears_of_no_signal_sends_after_the_linger(vendors: DevServer, run: Run) -> None:
     async with run(HYPERCORN, DRAIN="1", LINGER="0.2") as shop:
         sold = await shop.sell_everywhere()
         async with shop.listening() as stream:
-            shop.tell()
-            told = await stream.hear(3)
-            await all_arrive(vendors, sold, told)
-            shop.tell_all(signal.SIGKILL)
+            shop.send_signal()
+            streamed = await stream.read(3)
+            await all_arrive(vendors, sold, streamed)
+            shop.send_signal_to_all(signal.SIGKILL)
 
 
 async def test_a_signal_to_all_processes_reaches_every_worker(vendors: DevServer, run: Run) -> None:
     async with run(HYPERCORN_2, DRAIN="1") as shop:
         sold = await shop.sell_everywhere()
         async with shop.listening():
-            shop.tell_all()
+            shop.send_signal_to_all()
             await shop.ended()
 
     await all_arrive(vendors, sold)

@@ -12,7 +12,7 @@ from openfeature.flag_evaluation import Reason
 
 from asyncsdk import Amplitude, Client, ConfigurationError, Flags, Rules, Statsig
 from asyncsdk.integrations.openfeature import AsyncSDKProvider
-from integrations.openfeature.conftest import ruleset
+from integrations.openfeature.providers import ruleset
 
 ADA = EvaluationContext("ada", {"country": "NL", "customIDs": {"companyID": "c7"}})
 BOB = EvaluationContext("bob", {"customIDs": {"companyid": "c8"}})

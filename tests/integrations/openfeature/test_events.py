@@ -17,7 +17,7 @@ from openfeature.provider import ProviderStatus
 from asyncsdk import Client
 from asyncsdk.dev import DevServer, Fault
 from asyncsdk.integrations.openfeature import AsyncSDKProvider
-from integrations.openfeature.conftest import Heard, gate, hurried, ruleset, statsig
+from integrations.openfeature.providers import EventRecorder, fast_polling_client, gate, ruleset, statsig
 
 READY, CHANGED, ERROR, STALE = (
     ProviderEvent.PROVIDER_READY,
@@ -32,7 +32,7 @@ Provide = Callable[[AsyncSDKProvider], OpenFeatureClient]
 async def stopped(server: DevServer) -> AsyncIterator[Client]:
     """A client whose source of rules has a bad day; `server.clear_faults()` ends it."""
     server.fault("statsig-rules", Fault(503))
-    async with hurried(statsig(server), start_timeout=0.05) as client:
+    async with fast_polling_client(statsig(server), start_timeout=0.05) as client:
         yield client
 
 
@@ -41,12 +41,12 @@ def status() -> ProviderStatus:
 
 
 async def test_a_provider_with_rules_is_ready_at_once(client: Client) -> None:
-    heard = Heard(READY)
-    await heard.next()  # OpenFeature's own provider was ready before
+    recorder = EventRecorder(READY)
+    await recorder.next()  # OpenFeature's own provider was ready before
     api.set_provider_and_wait(AsyncSDKProvider(client))
 
     assert status() is ProviderStatus.READY
-    assert (await heard.until(READY)).provider_name == "asyncsdk"
+    assert (await recorder.until(READY)).provider_name == "asyncsdk"
     assert api.get_provider_metadata().name == "asyncsdk"
 
 
@@ -59,9 +59,9 @@ async def test_without_rules_it_is_in_error_and_ready_when_they_come(stopped: Cl
     assert caught.value.error_message == "there are no rules yet (status 503)"
     assert (found.value, found.reason, found.error_code) == (False, Reason.ERROR, ErrorCode.PROVIDER_NOT_READY)
 
-    heard = Heard(READY)
+    recorder = EventRecorder(READY)
     server.clear_faults()
-    details = await heard.until(READY)
+    details = await recorder.until(READY)
 
     assert (details.provider_name, details.metadata) == ("asyncsdk", {"source": "Network", "rulesetTime": 1000})
     assert status() is ProviderStatus.READY
@@ -71,34 +71,34 @@ async def test_without_rules_it_is_in_error_and_ready_when_they_come(stopped: Cl
 async def test_rules_that_come_late_may_change_like_others(stopped: Client, server: DevServer) -> None:
     with pytest.raises(ProviderNotReadyError):
         api.set_provider_and_wait(AsyncSDKProvider(stopped))
-    heard = Heard(READY, CHANGED)
+    recorder = EventRecorder(READY, CHANGED)
     server.clear_faults()
-    assert (await heard.next())[0] is READY
+    assert (await recorder.next())[0] is READY
 
     server.set_ruleset(ruleset(2000, feature_gates={}))
 
-    assert (await heard.next())[0] is CHANGED
+    assert (await recorder.next())[0] is CHANGED
 
 
 async def test_a_state_that_lasts_is_told_once(flags: OpenFeatureClient, server: DevServer) -> None:
-    heard = Heard(READY, CHANGED)
-    assert (await heard.next())[0] is READY
+    recorder = EventRecorder(READY, CHANGED)
+    assert (await recorder.next())[0] is READY
     await server.requested("statsig-rules", len(server.requests) + 3)
     server.set_ruleset(ruleset(2000, feature_gates={}))
 
-    assert (await heard.next())[0] is CHANGED
+    assert (await recorder.next())[0] is CHANGED
 
 
 async def test_a_provider_may_be_registered_before_the_client_starts(server: DevServer) -> None:
-    client = hurried(statsig(server))
-    heard = Heard()
+    client = fast_polling_client(statsig(server))
+    recorder = EventRecorder()
     api.set_provider(AsyncSDKProvider(client))
 
-    assert (await heard.until(ERROR)).message == (
+    assert (await recorder.until(ERROR)).message == (
         "Provider initialization failed: there are no rules yet (is the client started?)"
     )
     async with client:
-        await heard.until(READY)
+        await recorder.until(READY)
         assert api.get_client().get_boolean_value("open", False)
 
 
@@ -112,10 +112,10 @@ async def test_registering_never_holds_the_loop(stopped: Client) -> None:
 
 
 async def test_a_change_names_what_is_new_different_and_gone(flags: OpenFeatureClient, server: DevServer) -> None:
-    heard = Heard(CHANGED)
+    recorder = EventRecorder(CHANGED)
     server.set_ruleset(ruleset(2000, feature_gates={"open": gate(), "new": gate()}, layer_configs={}))
 
-    details = await heard.until(CHANGED)
+    details = await recorder.until(CHANGED)
 
     assert details.flags_changed is not None
     assert sorted(details.flags_changed) == ["a.b", "dutch", "half", "layer:page", "new", "odd", "off", "open", "shared"]  # fmt: skip
@@ -124,18 +124,18 @@ async def test_a_change_names_what_is_new_different_and_gone(flags: OpenFeatureC
 
 
 async def test_a_change_that_no_name_explains_says_so(flags: OpenFeatureClient, server: DevServer) -> None:
-    heard = Heard(CHANGED)
+    recorder = EventRecorder(CHANGED)
     server.set_ruleset(ruleset(2000, param_stores={"new": {"parameters": {}}}))
 
-    assert (await heard.until(CHANGED)).flags_changed is None
+    assert (await recorder.until(CHANGED)).flags_changed is None
 
 
 async def test_rules_without_news_are_stale_and_answer(client: Client, server: DevServer, provide: Provide) -> None:
     flags = provide(AsyncSDKProvider(client, stale_after=0.1))
-    heard = Heard(STALE, READY)
+    recorder = EventRecorder(STALE, READY)
     server.fault("statsig-rules", Fault(503))
 
-    stale = await heard.until(STALE)
+    stale = await recorder.until(STALE)
     found = flags.get_boolean_details("open", False)
 
     assert stale.message == "no news of the rules for 0 s: status 503"
@@ -143,7 +143,7 @@ async def test_rules_without_news_are_stale_and_answer(client: Client, server: D
     assert (found.value, found.reason, found.flag_metadata["cause"]) == (True, Reason.STALE, "static")
 
     server.clear_faults()
-    await heard.until(READY)
+    await recorder.until(READY)
 
     assert status() is ProviderStatus.READY
     assert flags.get_boolean_details("open", False).reason is Reason.STATIC
@@ -151,18 +151,18 @@ async def test_rules_without_news_are_stale_and_answer(client: Client, server: D
 
 async def test_a_short_outage_is_not_worth_a_word(client: Client, server: DevServer, provide: Provide) -> None:
     provide(AsyncSDKProvider(client))
-    heard = Heard(STALE, ERROR, CHANGED)
+    recorder = EventRecorder(STALE, ERROR, CHANGED)
     server.script("statsig-rules", 503, 503)
     await server.requested("statsig-rules", len(server.requests) + 3)
     server.set_ruleset(ruleset(2000, feature_gates={}))
 
-    assert (await heard.next())[0] is CHANGED
+    assert (await recorder.next())[0] is CHANGED
 
 
 @pytest.mark.parametrize("code", [401, 403])
 async def test_a_refused_key_without_rules_is_fatal_until_it_is_put_right(server: DevServer, code: int) -> None:
     server.fault("statsig-rules", Fault(code))
-    async with hurried(statsig(server)) as client:
+    async with fast_polling_client(statsig(server)) as client:
         with pytest.raises(ProviderFatalError) as caught:
             api.set_provider_and_wait(AsyncSDKProvider(client))
         found = api.get_client().get_boolean_details("open", False)
@@ -171,30 +171,30 @@ async def test_a_refused_key_without_rules_is_fatal_until_it_is_put_right(server
         assert status() is ProviderStatus.FATAL
         assert (found.value, found.error_code) == (False, ErrorCode.PROVIDER_FATAL)
 
-        heard = Heard(READY)
+        recorder = EventRecorder(READY)
         server.clear_faults()
-        await heard.until(READY)
+        await recorder.until(READY)
         assert status() is ProviderStatus.READY
 
 
 async def test_an_outage_that_turns_out_to_be_a_wrong_key_is_fatal(stopped: Client, server: DevServer) -> None:
     with pytest.raises(ProviderNotReadyError):
         api.set_provider_and_wait(AsyncSDKProvider(stopped))
-    heard = Heard(ERROR)
-    await heard.next()  # the one that it is in already
+    recorder = EventRecorder(ERROR)
+    await recorder.next()  # the one that it is in already
     server.clear_faults()
     server.fault("statsig-rules", Fault(401))
 
-    details = await heard.until(ERROR)
+    details = await recorder.until(ERROR)
 
     assert (details.error_code, status()) == (ErrorCode.PROVIDER_FATAL, ProviderStatus.FATAL)
 
 
 async def test_a_key_that_is_refused_later_leaves_the_rules_in_use(flags: OpenFeatureClient, server: DevServer) -> None:
-    heard = Heard(ERROR, READY)
+    recorder = EventRecorder(ERROR, READY)
     server.fault("statsig-rules", Fault(401))
 
-    details = await heard.until(ERROR)
+    details = await recorder.until(ERROR)
     found = flags.get_boolean_details("open", False)
 
     assert details.message == "the key is refused (status 401); the rules from before still answer"
@@ -202,7 +202,7 @@ async def test_a_key_that_is_refused_later_leaves_the_rules_in_use(flags: OpenFe
     assert (found.value, found.reason) == (True, Reason.STALE)
 
     server.clear_faults()
-    await heard.until(READY)
+    await recorder.until(READY)
     assert flags.get_boolean_details("open", False).reason is Reason.STATIC
 
 
@@ -211,12 +211,12 @@ async def test_a_provider_that_is_replaced_says_no_more_and_leaves_the_client_al
 ) -> None:
     provide(AsyncSDKProvider(client))
     provide(AsyncSDKProvider(client))
-    heard = Heard(CHANGED)
+    recorder = EventRecorder(CHANGED)
 
     server.set_ruleset(ruleset(2000, feature_gates={"new": gate()}))
-    first = await heard.until(CHANGED)
+    first = await recorder.until(CHANGED)
     server.set_ruleset(ruleset(3000, feature_gates={}))
-    second = await heard.until(CHANGED)
+    second = await recorder.until(CHANGED)
 
     assert [details.metadata["rulesetTime"] for details in (first, second)] == [2000, 3000]
     assert client.health().state == "running"
@@ -231,7 +231,7 @@ async def test_a_provider_may_be_registered_again(client: Client, provide: Provi
 
 
 async def test_a_closed_client_still_answers_by_its_last_rules(server: DevServer, provide: Provide) -> None:
-    async with hurried(statsig(server)) as client:
+    async with fast_polling_client(statsig(server)) as client:
         flags = provide(AsyncSDKProvider(client))
 
     assert flags.get_boolean_value("open", False)

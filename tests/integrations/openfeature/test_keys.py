@@ -11,7 +11,7 @@ from openfeature.flag_evaluation import Reason
 
 from asyncsdk import Client, LookupResult, User
 from asyncsdk.dev import DevServer
-from integrations.openfeature.conftest import Heard, gate, ruleset
+from integrations.openfeature.providers import EventRecorder, gate, ruleset
 
 ADA = EvaluationContext("ada", {"country": "NL", "custom_ids": {"companyID": "c7"}})
 ASKS: dict[type, str] = {bool: "boolean", str: "string", int: "integer", float: "float", dict: "object", list: "object"}
@@ -123,10 +123,10 @@ async def test_an_override_of_somebody_else_makes_no_flag(flags: OpenFeatureClie
 
 
 async def test_a_key_follows_the_rules(flags: OpenFeatureClient, server: DevServer) -> None:
-    heard = Heard(ProviderEvent.PROVIDER_CONFIGURATION_CHANGED)
+    recorder = EventRecorder(ProviderEvent.PROVIDER_CONFIGURATION_CHANGED)
     assert flags.get_string_value("prices.name", "", ADA) == "Kaas"
 
     server.set_ruleset(ruleset(time=2000, feature_gates={"prices.name": gate()}, dynamic_configs={}))
-    await heard.next()
+    await recorder.next()
 
     assert details(flags, "prices.name", "").error_code is ErrorCode.TYPE_MISMATCH

@@ -11,7 +11,7 @@ from openfeature.flag_evaluation import Reason
 
 from asyncsdk import Client, Rules, Statsig
 from asyncsdk.integrations.openfeature import AsyncSDKProvider
-from integrations.openfeature.conftest import ruleset
+from integrations.openfeature.providers import ruleset
 
 DEFAULTS: dict[str, Any] = {"boolean": True, "string": "default", "integer": 7, "float": 0.5, "object": {"default": 1}}
 

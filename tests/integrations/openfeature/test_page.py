@@ -10,7 +10,7 @@ from readme.pages import OPENFEATURE, blocks, run, spans, table
 
 from asyncsdk.dev import DevServer
 from asyncsdk.integrations.openfeature import context
-from integrations.openfeature.conftest import config, gate, ruleset
+from integrations.openfeature.providers import config, gate, ruleset
 
 
 async def test_the_lines_of_the_page_run(

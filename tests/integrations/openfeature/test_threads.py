@@ -13,7 +13,7 @@ from openfeature.track import TrackingEventDetails
 
 from asyncsdk.dev import DevServer
 from asyncsdk.integrations.openfeature import AsyncSDKProvider
-from integrations.openfeature.conftest import config, gate, hurried, ruleset, statsig
+from integrations.openfeature.providers import config, fast_polling_client, gate, ruleset, statsig
 
 THREADS, USERS = 8, 40
 ROUNDS = 5
@@ -48,7 +48,7 @@ async def test_threads_see_whole_rules_and_lose_nothing(
 ) -> None:
     server.set_ruleset(rules_of(1))
     users = [f"user-{number}" for number in range(USERS)]
-    async with hurried(statsig(server)) as client:
+    async with fast_polling_client(statsig(server)) as client:
         flags, loop = provide(AsyncSDKProvider(client)), asyncio.get_running_loop()
         with ThreadPoolExecutor(THREADS) as pool:
             working = [loop.run_in_executor(pool, use, flags, user) for user in users]

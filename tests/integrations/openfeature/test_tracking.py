@@ -12,7 +12,7 @@ from openfeature.track import TrackingEventDetails
 from asyncsdk import Amplitude, Client, Limits, RudderStack
 from asyncsdk.dev import DevServer
 from asyncsdk.integrations.openfeature import AsyncSDKProvider
-from integrations.openfeature.conftest import hurried, statsig
+from integrations.openfeature.providers import fast_polling_client, statsig
 
 ADA = EvaluationContext("ada-lovelace", {"ip": "192.0.2.1", "plan": "pro"})
 QUICK = Limits(linger=0.01)
@@ -23,7 +23,7 @@ async def test_an_event_goes_to_every_destination(
 ) -> None:
     rudderstack = RudderStack("write-key", server.url, limits=QUICK)
     amplitude = Amplitude("api-key", url=server.url, limits=QUICK)
-    async with hurried(statsig(server), rudderstack, amplitude) as client:
+    async with fast_polling_client(statsig(server), rudderstack, amplitude) as client:
         flags = provide(AsyncSDKProvider(client))
         flags.track("Item Viewed", ADA, TrackingEventDetails(19.95, {"sku": "A"}))
         await client.flush()
@@ -90,6 +90,6 @@ async def test_what_cannot_be_tracked_is_logged_once_and_never_raised(
 
 
 async def test_tracking_before_the_client_starts_does_no_harm(server: DevServer, caplog: Any) -> None:
-    AsyncSDKProvider(hurried(statsig(server))).track("early", ADA)
+    AsyncSDKProvider(fast_polling_client(statsig(server))).track("early", ADA)
 
     assert "the client is not started" in caplog.text

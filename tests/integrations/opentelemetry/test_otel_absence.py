@@ -7,7 +7,7 @@ from helpers import ruleset
 
 from asyncsdk import Amplitude, Client, Limits, RudderStack, Rules, Statsig, User
 from asyncsdk.dev import DevServer, Fault
-from integrations.opentelemetry.conftest import Telemetry
+from integrations.opentelemetry.telemetry import Telemetry
 
 KEY = "secret-canary-of-a-key"
 EMAIL = "ada@canary.example.com"

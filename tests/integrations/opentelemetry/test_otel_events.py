@@ -12,7 +12,7 @@ from opentelemetry.trace import get_tracer
 
 from asyncsdk import Client, User
 from asyncsdk.integrations.opentelemetry import Evaluations
-from integrations.opentelemetry.conftest import Telemetry
+from integrations.opentelemetry.telemetry import Telemetry
 
 BOB = User("bob")
 

@@ -13,7 +13,7 @@ from opentelemetry.sdk.metrics.export import Gauge, Histogram, Sum
 
 from asyncsdk import Client, ConfigurationError, Rules
 from asyncsdk.dev import DevServer, Fault
-from integrations.opentelemetry.conftest import Telemetry
+from integrations.opentelemetry.telemetry import Telemetry
 
 
 async def retrying(client: Client) -> None:

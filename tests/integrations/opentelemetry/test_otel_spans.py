@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanKind, StatusCode, get_tracer
 
 from asyncsdk import Client, RequestInfo, Rules
 from asyncsdk.dev import DevServer, Fault
-from integrations.opentelemetry.conftest import Telemetry
+from integrations.opentelemetry.telemetry import Telemetry
 
 
 @pytest.fixture

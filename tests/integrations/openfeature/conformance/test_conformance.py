@@ -15,8 +15,8 @@ from openfeature.transaction_context import ContextVarsTransactionContextPropaga
 from pytest_bdd import given, parsers, scenarios, then, when
 
 from asyncsdk.dev import Fault
-from integrations.openfeature.conformance.conftest import Pair, Scene
 from integrations.openfeature.conformance.flags import Flag, ruleset
+from integrations.openfeature.conformance.scenes import Pair, Scene
 
 scenarios("features")
 
@@ -141,14 +141,14 @@ def _name(name: str) -> None:
     assert api.get_provider_metadata().name == name
 
 
-@then(parsers.re(r"(?P<event>PROVIDER_\w+) is heard"))
-def _heard(scene: Scene, event: str) -> None:
-    scene.heard.wait_for(ProviderEvent[event])
+@then(parsers.re(r"(?P<event>PROVIDER_\w+) is emitted"))
+def _emitted(scene: Scene, event: str) -> None:
+    scene.recorder.wait_for(ProviderEvent[event])
 
 
-@then(parsers.re(r'(?P<event>PROVIDER_\w+) is heard of "(?P<key>.+)"'))
-def _heard_of(scene: Scene, event: str, key: str) -> None:
-    assert scene.heard.wait_for(ProviderEvent[event]).flags_changed == [key]
+@then(parsers.re(r'(?P<event>PROVIDER_\w+) is emitted for "(?P<key>.+)"'))
+def _emitted_for(scene: Scene, event: str, key: str) -> None:
+    assert scene.recorder.wait_for(ProviderEvent[event]).flags_changed == [key]
 
 
 # --- who asks -----------------------------------------------------------------------------------------------------

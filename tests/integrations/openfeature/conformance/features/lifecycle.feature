@@ -19,11 +19,11 @@ Feature: A provider's life
 
   Scenario: It is ready when it has rules
     Given a provider with rules
-    Then PROVIDER_READY is heard
+    Then PROVIDER_READY is emitted
 
   Scenario: It says so when it cannot reach its vendor, and gives defaults
     Given a provider whose vendor is unreachable
-    Then PROVIDER_ERROR is heard
+    Then PROVIDER_ERROR is emitted
     When the boolean flag "boolean-flag" is resolved, else false
     Then the value is false
     And the reason is ERROR
@@ -31,7 +31,7 @@ Feature: A provider's life
   Scenario: It becomes ready when the vendor can be reached
     Given a provider without rules
     When the vendor is well again
-    Then PROVIDER_READY is heard
+    Then PROVIDER_READY is emitted
     And the status becomes READY
 
   Scenario: A change is told, and applied
@@ -39,19 +39,19 @@ Feature: A provider's life
     When the string flag "changing-flag" is resolved, else "unset"
     Then the value is "foo"
     When the flag "changing-flag" is changed to "bar"
-    Then PROVIDER_CONFIGURATION_CHANGED is heard of "changing-flag"
+    Then PROVIDER_CONFIGURATION_CHANGED is emitted for "changing-flag"
     When the string flag "changing-flag" is resolved, else "unset"
     Then the value is "bar"
 
   Scenario: It is stale while the vendor is away, and ready again afterwards
     Given a provider whose vendor went away
-    Then PROVIDER_STALE is heard
+    Then PROVIDER_STALE is emitted
     And the status becomes STALE
     When the boolean flag "boolean-flag" is resolved, else false
     Then the value is true
     And the reason is STALE
     When the vendor is well again
-    Then PROVIDER_READY is heard
+    Then PROVIDER_READY is emitted
     And the status becomes READY
 
   Scenario Outline: It may be shut down, twice, whatever its state, and set up again
