@@ -25,7 +25,7 @@ from asyncsdk import User
 from asyncsdk._rules.compiler.codegen import _code
 from asyncsdk._rules.compiler.linker import SECTIONS
 from asyncsdk._rules.language.shared_context import SharedContext
-from asyncsdk._rules.loading import finish, load, release
+from asyncsdk._rules.loading import load, release, run_to_end
 from asyncsdk._rules.ruleset import Ruleset
 
 SIZES = {"0.1 MB": (4, True), "0.5 MB": (22, True), "5 MB": (220, True), "20 MB": (880, True), "tiny": (1000, False)}
@@ -146,9 +146,9 @@ def main() -> None:
         changed = body[:-1] + b',"x":1}'
         runs = {
             "orjson": timed(lambda body=body: orjson.loads(body)),
-            "ours": timed(lambda body=body: finish(load(body, AROUND))),
-            "refresh": timed(lambda rules=rules, changed=changed: finish(load(changed, AROUND, previous=rules))),
-            "unchanged": timed(lambda rules=rules, body=body: finish(load(body, AROUND, previous=rules))),
+            "ours": timed(lambda body=body: run_to_end(load(body, AROUND))),
+            "refresh": timed(lambda rules=rules, changed=changed: run_to_end(load(changed, AROUND, previous=rules))),
+            "unchanged": timed(lambda rules=rules, body=body: run_to_end(load(body, AROUND, previous=rules))),
             "core": timed(core(body)),
             "legacy": timed(legacy(body)),
             "GrowthBook": timed(growthbook(body)),
@@ -158,7 +158,7 @@ def main() -> None:
         freed = max(_slice_times(release(slices(body)[0])))
         compiling = list(_slice_times(_compiling(slices(body)[0])))
         cpu = {name: timing.cpu / 1e6 for name, timing in found.items()}
-        memory = kept(lambda body=body: finish(load(bytes(body), AROUND))) / (len(body) / 1e6)
+        memory = kept(lambda body=body: run_to_end(load(bytes(body), AROUND))) / (len(body) / 1e6)
         rows.append(
             [
                 f"{label} ({len(body):,} B)",

@@ -44,7 +44,7 @@ def refresh(refresher: Refresher, dev_url: str | None, watches: Sequence[Watch])
     from asyncsdk._transport import Transport  # noqa: PLC0415 -- see `load`
 
     if dev_url is not None:
-        refresher.polling.interval = refresher.lists.polling.interval = _DEV_POLL
+        refresher.polling.interval = refresher.id_lists.polling.interval = _DEV_POLL
 
     async def keep_fresh() -> None:
         async with aclosing(Transport(Limits(), dev_url, refresher.name, watches)) as transport:
@@ -82,6 +82,6 @@ def windows(recent: ExposureWindow, seconds: float = EXPOSURE_WINDOW) -> Job:
     async def forget() -> None:
         while True:
             await asyncio.sleep(seconds)
-            recent.forget()
+            recent.reset()
 
     return forget

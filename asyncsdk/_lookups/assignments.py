@@ -17,11 +17,11 @@ from asyncsdk._lifecycle import Lifecycle
 from asyncsdk._model.reports import AssignmentsHealth
 from asyncsdk._model.stores import AssignmentStore
 from asyncsdk._model.users import User
-from asyncsdk._refresh.polling import FailureStreak, attempt
+from asyncsdk._refresh.polling import FailureStreak, call_guarded
 from asyncsdk._retry import waits
 from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk._rules.sticky import Enforced, Entry, assign, storage_key, storage_keys
+from asyncsdk._rules.sticky import Enforcement, Entry, assign, storage_key, storage_keys
 from asyncsdk.errors import ClientClosedError, QueueFullError
 from asyncsdk.vendors.statsig import Statsig
 
@@ -50,7 +50,7 @@ class Assignments:
 
     _life: Lifecycle
     _store: AssignmentStore
-    _enforced: Enforced = Enforced()
+    _enforced: Enforcement = Enforcement()
     unsaved: int = attrs.field(default=0, init=False)
     lost: int = attrs.field(default=0, init=False)
     # By key, the one that was loaded last at the end.
@@ -124,11 +124,11 @@ class Assignments:
         async def read() -> dict[str, Entry]:
             return dict(await self._store.load(key))
 
-        found, fault = await attempt(read, _MAX_LOAD)
+        found, fault = await call_guarded(read, _MAX_LOAD)
         if found is None:
-            self._loading.failed(fault)
+            self._loading.record_failure(fault)
             return False
-        self._loading.went_well()
+        self._loading.record_success()
         for name, entry in {**changes, **self._queue.get(key, {})}.items():
             _put(found, name, entry)
         self._units[key] = found
@@ -144,7 +144,7 @@ class Assignments:
         if name not in changes:
             if self._life.state == "closed" or self.unsaved >= MAX_UNSAVED:
                 self.lost += 1
-                self._saving.failed("too many wait to be saved, or the client is closed; more are lost")
+                self._saving.record_failure("too many wait to be saved, or the client is closed; more are lost")
                 return
             self.unsaved += 1
         self._queue.setdefault(key, changes)[name] = entry
@@ -159,12 +159,12 @@ class Assignments:
             self._hurry.clear()
             fault = await self._save_some()
             if fault:
-                self._saving.failed(fault)
+                self._saving.record_failure(fault)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(next(pauses)):
                         await self._hurry.wait()
             elif not self._queue:
-                self._saving.went_well()
+                self._saving.record_success()
                 pauses = waits(_FIRST_WAIT, _MAX_WAIT)
                 self._due.clear()
                 self._all_saved.set()
@@ -190,7 +190,7 @@ class Assignments:
     async def _save_unit(self, key: str) -> str:
         changes = self._queue[key]
         for name, entry in list(changes.items()):
-            _, fault = await attempt(partial(self._store.save, key, name, entry), _MAX_SAVE)
+            _, fault = await call_guarded(partial(self._store.save, key, name, entry), _MAX_SAVE)
             if fault:
                 self._queue[key] = self._queue.pop(key)  # the others go first, the next time
                 return fault
@@ -207,7 +207,7 @@ def make_assignments(source: Statsig | None, life: Lifecycle) -> Assignments | N
     rules = None if source is None else source.rules
     if rules is None or rules.assignments is None:
         return None
-    return Assignments(life, rules.assignments, Enforced(rules.enforce_overrides, rules.enforce_targeting))
+    return Assignments(life, rules.assignments, Enforcement(rules.enforce_overrides, rules.enforce_targeting))
 
 
 def _set(event: asyncio.Event) -> asyncio.Event:

@@ -18,7 +18,7 @@ from asyncsdk._rules.explain import Explanation
 from asyncsdk._rules.explain import explain as explain_tree
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.shared_context import SharedContext
-from asyncsdk._rules.parameters import Parameter, parameter
+from asyncsdk._rules.parameters import Parameter, evaluate_parameter
 from asyncsdk._rules.ruleset import Kind, Ruleset, empty_ruleset
 
 Told = TypeVar("Told", bound=LookupResult)
@@ -45,7 +45,7 @@ class NoRules:
 
     def use_overrides(self, overrides: Overrides) -> None:
         """Let these overrides answer from now on."""
-        self.rules = self.rules.under(attrs.evolve(self.rules.shared_context, overrides=overrides))
+        self.rules = self.rules.with_context(attrs.evolve(self.rules.shared_context, overrides=overrides))
 
 
 def as_user_or_empty(user: object) -> User:
@@ -119,7 +119,7 @@ class Lookups:
         """Give a parameter store; what a parameter stands for is reported when it is read."""
 
         def find(wanted: str, kinds: Container[type]) -> Any:
-            found = parameter(rules, user, name, wanted, self.find)
+            found = evaluate_parameter(rules, user, name, wanted, self.find)
             if found.value.__class__ not in kinds:
                 return None
             if found.evaluation is not None:

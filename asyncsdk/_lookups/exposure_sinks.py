@@ -14,7 +14,7 @@ from asyncsdk._model.receipts import Delivery, Record, Status
 from asyncsdk._model.users import User, order_key
 from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.exposure_window import ExposureKind, ExposureWindow
-from asyncsdk._rules.exposures import seen
+from asyncsdk._rules.exposures import exposed_variant
 from asyncsdk.vendors._base import TakesExposures
 
 # Exposures that travel as one are at most so much of a request: with more, requests would not become full.
@@ -101,13 +101,13 @@ class ExposureForwarder:
             InvalidEventError: An id is none.
         """
         parameter, by_hand = how
-        shown = seen(found, parameter)
+        shown = exposed_variant(found, parameter)
         told = [one for one in self._viewers if shown is not None and (one.wants_all or shown.in_experiment)]
         if shown is None or not told:
             return
         line = order_key(user)
-        if line and recent.is_new_of(user, found, (f"viewed: {shown.name}", by_hand)):
-            recent.grow(1)
+        if line and recent.is_new_kind(user, found, (f"viewed: {shown.name}", by_hand)):
+            recent.count(1)
             for one in told:
                 self._tell(one, user, shown, line, time_ms)
 

@@ -12,8 +12,8 @@ from asyncsdk._model.exposures import Exposure
 from asyncsdk._model.ids import Ids
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import Evaluation
-from asyncsdk._rules.exposure_window import UNSAMPLED, USUAL, ExposureKind, ExposureWindow
-from asyncsdk._rules.exposures import exposure_of, layer_exposure
+from asyncsdk._rules.exposure_window import AUTOMATIC, UNSAMPLED, ExposureKind, ExposureWindow
+from asyncsdk._rules.exposures import build_exposure, build_layer_exposure
 from asyncsdk._rules.ruleset import Kind, Ruleset
 from asyncsdk.errors import ClientClosedError, QueueFullError
 from asyncsdk.vendors.statsig.events import exposure as write_exposure
@@ -98,18 +98,18 @@ class Exposures:
     def parameter(self, rules: Ruleset, user: User, found: Evaluation, parameter: str) -> None:
         """Report that a user saw a parameter of a layer, if that is due."""
         how = parameter, False
-        if self._is_wanted and self.recent.is_new_of(user, found, how):
-            self.report(rules, user, found, (layer_exposure(rules, found, parameter), how))
+        if self._is_wanted and self.recent.is_new_kind(user, found, how):
+            self.report(rules, user, found, (build_layer_exposure(rules, found, parameter), how))
 
     def manual(self, rules: Ruleset, user: User, kind: Kind, found: Evaluation, parameter: str) -> None:
         """Report that a user saw something because somebody says so; only a layer has a `parameter`."""
         how = parameter if kind == "layer" else "", True
-        if not self._is_wanted or not self.recent.is_new_of(user, found, how):
+        if not self._is_wanted or not self.recent.is_new_kind(user, found, how):
             return
         if kind == "layer":
-            exposure = layer_exposure(rules, found, parameter, manual=True)
+            exposure = build_layer_exposure(rules, found, parameter, manual=True)
         else:
-            exposure = exposure_of(rules, found, manual=True)
+            exposure = build_exposure(rules, found, manual=True)
         self.report(rules, user, found, (exposure, how))
 
     @property
@@ -132,7 +132,7 @@ class Exposures:
 
     def _write(self, sights: Sequence[Sight]) -> None:
         way = self._way
-        self.recent.grow(len(sights))
+        self.recent.count(len(sights))
         before, shown = None, User()
         moment, end = -1, b""
         kept: list[Sight] = []
@@ -150,7 +150,7 @@ class Exposures:
                 elif now_ms != moment:
                     moment, end = now_ms, exposure_end(now_ms, UNSAMPLED)
                 if end and way is not None:
-                    exposure = exposure_of(rules, found) if more is None else more[0]
+                    exposure = build_exposure(rules, found) if more is None else more[0]
                     chunks.append(write_exposure(exposure, shown, end))
                     kept.append(sight)
             except Exception:  # noqa: BLE001 -- a user may hold anything, and costs only this exposure
@@ -165,12 +165,12 @@ class Exposures:
         if found.consulted:
             self._write([(rules, user, one, seen_at, None) for one in found.consulted if self.is_due(user, one)])
         if self._viewed is not None:
-            self._viewed.tell(self.recent, shown, int(seen_at * 1000), found, USUAL if more is None else more[1])
+            self._viewed.tell(self.recent, shown, int(seen_at * 1000), found, AUTOMATIC if more is None else more[1])
 
     def _sampled_end(self, sight: Sight) -> bytes:
         """Give the end of an event, or nothing if the exposure is none that sampling keeps."""
         rules, user, found, seen_at, _ = sight
-        sampling = self.recent.sample(rules, user, found)
+        sampling = self.recent.sampling(rules, user, found)
         return b"" if sampling is None else exposure_end(int(seen_at * 1000), sampling)
 
     def _offer_singly(self, way: ExposureSink, sights: Iterable[Sight], chunks: Iterable[bytes]) -> None:
@@ -183,7 +183,7 @@ class Exposures:
 
     def _unsee(self, sight: Sight) -> None:
         _, user, found, _, more = sight
-        self.recent.unsee(user, found, USUAL if more is None else more[1])
+        self.recent.forget_one(user, found, AUTOMATIC if more is None else more[1])
 
 
 def _never(_: User, __: Evaluation) -> bool:

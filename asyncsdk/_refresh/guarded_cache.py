@@ -5,24 +5,24 @@ from functools import partial
 import attrs
 
 from asyncsdk._model.stores import RulesCache
-from asyncsdk._refresh.polling import FailureStreak, attempt
+from asyncsdk._refresh.polling import FailureStreak, call_guarded
 
-MAX_CALL = 5.0
+MAX_CALL_SECONDS = 5.0
 
 
 @attrs.define(eq=False, repr=False)
-class SafeCache:
+class GuardedCache:
     """A cache that never raises; without one there is nothing in it, and nothing is kept.
 
     Attributes:
-        episode: Its failures.
+        streak: Its failures.
     """
 
     _cache: RulesCache | None
-    episode: FailureStreak = attrs.field(factory=lambda: FailureStreak("rules cache"), init=False)
+    streak: FailureStreak = attrs.field(factory=lambda: FailureStreak("rules cache"), init=False)
 
     @property
-    def is_there(self) -> bool:
+    def is_configured(self) -> bool:
         """Whether there is one."""
         return self._cache is not None
 
@@ -30,21 +30,21 @@ class SafeCache:
         """Give what was saved under `key`; None when nothing was, or the cache fails."""
         if self._cache is None:
             return None
-        body, fault = await attempt(partial(self._cache.load, key), MAX_CALL)
+        body, fault = await call_guarded(partial(self._cache.load, key), MAX_CALL_SECONDS)
         is_fit = body is None or isinstance(body, bytes)
-        self._note(fault if is_fit else f"`load` gives bytes or None, not {type(body).__name__}")
+        self._record(fault if is_fit else f"`load` gives bytes or None, not {type(body).__name__}")
         return body if is_fit else None
 
     async def save(self, key: str, body: bytes) -> bool:
         """Keep `body` under `key`; False when the cache fails."""
         if self._cache is None:
             return True
-        _, fault = await attempt(partial(self._cache.save, key, body), MAX_CALL)
-        self._note(fault)
+        _, fault = await call_guarded(partial(self._cache.save, key, body), MAX_CALL_SECONDS)
+        self._record(fault)
         return not fault
 
-    def _note(self, fault: str) -> None:
+    def _record(self, fault: str) -> None:
         if fault:
-            self.episode.failed(fault)
+            self.streak.record_failure(fault)
         else:
-            self.episode.went_well()
+            self.streak.record_success()

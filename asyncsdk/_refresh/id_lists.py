@@ -7,15 +7,15 @@ saved says how much of the file it is, so that a later process reads on from the
 import asyncio
 from collections.abc import Callable, Iterable
 
-from asyncsdk._refresh.guarded_cache import SafeCache
+from asyncsdk._refresh.guarded_cache import GuardedCache
 from asyncsdk._refresh.polling import CooperativeRunner, FailureStreak, Fetcher, Polling
 from asyncsdk.vendors._base import ListFile
 from asyncsdk.vendors.statsig import Statsig
 from asyncsdk.vendors.statsig.id_lists import BadListError, IdList, plan, restore, snapshot, take
 from asyncsdk.vendors.statsig.ruleset import RulesAnswer, read
 
-_AT_ONCE = 3
-_SAVE_EVERY_MS = 600_000
+_MAX_DOWNLOADS = 3
+_SAVE_INTERVAL_MS = 600_000
 
 
 class IdLists:
@@ -28,33 +28,33 @@ class IdLists:
     """
 
     def __init__(
-        self, source: Statsig, clock: Callable[[], int], pace: CooperativeRunner, cache: SafeCache, interval: float
+        self, source: Statsig, clock: Callable[[], int], runner: CooperativeRunner, cache: GuardedCache, interval: float
     ) -> None:
         """Begin without lists; those of a source without `id_lists` are off."""
         self.entries: dict[str, set[str]] = {}
-        self.first = asyncio.Event()
+        self.first_sync = asyncio.Event()
         self.polling = Polling(FailureStreak("ID lists"), interval)
         self._source = source
         self._clock = clock
-        self._pace = pace
+        self._runner = runner
         self._cache = cache
         self._is_on = source.rules is not None and source.rules.id_lists
         self._held: dict[str, IdList] = {}
         self._saved_ms: dict[str, int] = {}
         if not self._is_on or source.offline:
-            self.first.set()
+            self.first_sync.set()
 
     async def run(self, fetcher: Fetcher) -> None:
         """Keep the lists fresh until cancelled; returns at once when they are off."""
         if not self._is_on:
             return
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.take_cached())
+            group.create_task(self.load_cached())
             while True:
                 answer = await self._sync(fetcher)
                 await asyncio.sleep(self.polling.after(answer))
 
-    async def take_cached(self) -> None:
+    async def load_cached(self) -> None:
         """Begin with what the cache has of lists that the vendor has not given yet."""
         manifest = await self._cache.load(self._source.list_cache_key()) if self._is_on else None
         try:
@@ -63,26 +63,26 @@ class IdLists:
             return
         for file in files:
             body = await self._cache.load(self._source.list_cache_key(file.name))
-            found = await self._pace.finish(restore(body)) if body else None
+            found = await self._runner.run(restore(body)) if body else None
             if found is not None and file.name not in self._held:
-                self._hold(file.name, found)
+                self._set_list(file.name, found)
         if files and all(file.name in self._held for file in files):
-            self.first.set()
+            self.first_sync.set()
 
     async def _save(self, manifest: bytes, names: Iterable[str]) -> None:
         """Save lists that are new or were saved long ago, and then the manifest, which names them."""
         now = self._clock()
-        due = [name for name in names if now - self._saved_ms.get(name, 0) >= _SAVE_EVERY_MS]
-        if not due or not self._cache.is_there:
+        due = [name for name in names if now - self._saved_ms.get(name, 0) >= _SAVE_INTERVAL_MS]
+        if not due or not self._cache.is_configured:
             return
         for name in due:
-            body = await self._pace.finish(snapshot(self._held[name]))
+            body = await self._runner.run(snapshot(self._held[name]))
             if not await self._cache.save(self._source.list_cache_key(name), body):
                 return  # the others would fare no better, and take as long
             self._saved_ms[name] = now
         await self._cache.save(self._source.list_cache_key(), manifest)
 
-    def _hold(self, name: str, found: IdList) -> None:
+    def _set_list(self, name: str, found: IdList) -> None:
         self._held[name], self.entries[name] = found, found.entries
 
     async def _sync(self, fetcher: Fetcher) -> RulesAnswer:
@@ -97,14 +97,14 @@ class IdLists:
             for name in todo.drop:
                 del self._held[name], self.entries[name]
             manifest, answer = answer.body, await self._read_all(fetcher, todo.read)
-            self.first.set()
+            self.first_sync.set()
             await self._save(manifest, [file.name for file in todo.read if file.name in self._held])
-        self.first.set()
+        self.first_sync.set()
         return answer
 
     async def _read_all(self, fetcher: Fetcher, files: tuple[ListFile, ...]) -> RulesAnswer:
         """Read files, a few at once; one that fails costs itself only."""
-        turns = asyncio.Semaphore(_AT_ONCE)
+        turns = asyncio.Semaphore(_MAX_DOWNLOADS)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._read(fetcher, file, turns)) for file in files]
         failures = [answer for answer in (task.result() for task in tasks) if answer.reason]
@@ -123,10 +123,10 @@ class IdLists:
             if answer.reason:
                 return answer
             try:
-                found = await self._pace.finish(take(file, response, self._held.get(file.name)))
+                found = await self._runner.run(take(file, response, self._held.get(file.name)))
             except BadListError as error:
                 return RulesAnswer(reason=str(error), soon=False)
             if not file.start:
                 self._saved_ms.pop(file.name, None)  # another file: what was saved is of no use
-            self._hold(file.name, found)
+            self._set_list(file.name, found)
             return RulesAnswer()

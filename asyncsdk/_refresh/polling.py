@@ -15,11 +15,11 @@ from asyncsdk.vendors.statsig.ruleset import RulesAnswer
 
 logger = logging.getLogger("asyncsdk.rules")
 
-_FIRST_WAIT = 0.4
+_INITIAL_BACKOFF = 0.4
 # Longest that a store takes to end once it is cancelled, before nobody waits for it.
-_TO_END = 0.05
+_CANCEL_GRACE = 0.05
 # A turn on the loop lasts at least this long if there is so much to do: turns cost, too.
-_TURN = 0.0003
+_MIN_SLICE = 0.0003
 
 T = TypeVar("T")
 
@@ -39,20 +39,20 @@ class FailureStreak:
     That a key is refused is a line of its own: somebody has to act.
 
     Attributes:
-        what: What fails, as the log names it.
+        subject: What fails, as the log names it.
         failures: How many in a row.
         total: How many ever.
         last_error: The latest one in a few words; empty when the latest attempt went well.
         refused: The key was refused in one of them.
     """
 
-    what: str
+    subject: str
     failures: int = 0
     total: int = 0
     last_error: str = ""
     refused: bool = False
 
-    def failed(self, reason: str, *, refused: bool = False, has_any: bool = True) -> None:
+    def record_failure(self, reason: str, *, refused: bool = False, has_any: bool = True) -> None:
         """Note a failure.
 
         Args:
@@ -65,19 +65,19 @@ class FailureStreak:
         self.last_error = reason
         outlook = "what is there stays in use" if has_any else "no rules yet: lookups answer their fallbacks"
         if refused and not self.refused:
-            logger.error("%s: %s (is the key right?); %s", self.what, reason, outlook)
+            logger.error("%s: %s (is the key right?); %s", self.subject, reason, outlook)
         elif self.failures == 1:
-            logger.warning("%s: %s; %s", self.what, reason, outlook)
+            logger.warning("%s: %s; %s", self.subject, reason, outlook)
         self.refused |= refused
 
-    def went_well(self) -> None:
+    def record_success(self) -> None:
         """Note a success."""
         if self.failures:
-            logger.info("%s: is well again", self.what)
+            logger.info("%s: is well again", self.subject)
         self.failures, self.last_error, self.refused = 0, "", False
 
 
-async def attempt(call: Callable[[], Awaitable[T]], longest: float) -> tuple[T | None, str]:
+async def call_guarded(call: Callable[[], Awaitable[T]], longest: float) -> tuple[T | None, str]:
     """Call a store, for at most so many seconds; gives what it gave, or in a word what went wrong.
 
     It has a task of its own: one that does not end when it is cancelled is left to itself, and keeps nobody.
@@ -87,20 +87,20 @@ async def attempt(call: Callable[[], Awaitable[T]], longest: float) -> tuple[T |
         return await call()
 
     task = asyncio.create_task(run(), name="asyncsdk store")
-    task.add_done_callback(_heard)
+    task.add_done_callback(_consume_exception)
     try:
         await asyncio.wait([task], timeout=longest)
     finally:
         is_late = task.cancel()
         if is_late:
-            await asyncio.wait([task], timeout=_TO_END)
+            await asyncio.wait([task], timeout=_CANCEL_GRACE)
     if is_late or task.cancelled():
         return None, "TimeoutError" if is_late else "CancelledError"
     error = task.exception()
     return (task.result(), "") if error is None else (None, type(error).__name__)
 
 
-def _heard(task: asyncio.Task[T]) -> None:
+def _consume_exception(task: asyncio.Task[T]) -> None:
     """Take note of how a task ended, which asyncio would complain of otherwise."""
     if not task.cancelled():
         task.exception()
@@ -114,29 +114,29 @@ class Polling:
     back meets no more requests than on a good day.
 
     Attributes:
-        episode: The failures so far.
+        streak: The failures so far.
         interval: Seconds.
     """
 
-    episode: FailureStreak
+    streak: FailureStreak
     interval: float
     _waits: Iterator[float] = attrs.field(init=False, factory=lambda: iter(()))
 
     def after(self, answer: RulesAnswer, *, has_any: bool = True) -> float:
-        """Take an answer in; give the seconds until the next question. `has_any`: as in `FailureStreak.failed`."""
+        """Take an answer in; give the seconds until the next question. `has_any`: as in `record_failure`."""
         pause = self.interval * uniform(0.9, 1.1)  # noqa: S311 -- spreads load, guards nothing
         if not answer.reason:
-            self.episode.went_well()
+            self.streak.record_success()
             return pause
-        if not self.episode.failures:
-            self._waits = waits(min(_FIRST_WAIT, self.interval), 2 * self.interval)
-        self.episode.failed(answer.reason, refused=answer.refused, has_any=has_any)
+        if not self.streak.failures:
+            self._waits = waits(min(_INITIAL_BACKOFF, self.interval), 2 * self.interval)
+        self.streak.record_failure(answer.reason, refused=answer.refused, has_any=has_any)
         if answer.soon:
             pause = next(self._waits)
         return pause if answer.retry_after is None else max(pause, at_least(answer.retry_after))
 
 
-def tell(listeners: Iterable[Callable[[T], object]], news: T) -> None:
+def notify(listeners: Iterable[Callable[[T], object]], news: T) -> None:
     """Call those who want to know; what they raise is logged."""
     for listener in listeners:
         try:
@@ -154,10 +154,10 @@ class CooperativeRunner:
         longest: The longest piece of work that could not be cut, in seconds of CPU time.
     """
 
-    turns: int = 0
-    longest: float = 0.0
+    yields: int = 0
+    max_step_seconds: float = 0.0
 
-    async def finish(self, steps: Generator[None, None, T]) -> T:
+    async def run(self, steps: Generator[None, None, T]) -> T:
         """Run steps to their end, and give what they return."""
         began = time.perf_counter()
         while True:
@@ -168,8 +168,8 @@ class CooperativeRunner:
                 result: T = stop.value
                 return result
             finally:
-                self.longest = max(self.longest, time.thread_time() - piece)
-            if time.perf_counter() - began > _TURN:
-                self.turns += 1
+                self.max_step_seconds = max(self.max_step_seconds, time.thread_time() - piece)
+            if time.perf_counter() - began > _MIN_SLICE:
+                self.yields += 1
                 await asyncio.sleep(0)
                 began = time.perf_counter()

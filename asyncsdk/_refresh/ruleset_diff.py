@@ -8,7 +8,7 @@ from asyncsdk._rules.ruleset import Ruleset
 
 SECTIONS = {"feature_gates": "gate", "dynamic_configs": "config", "layer_configs": "layer"}
 _IS_EXPERIMENT = re.compile(rb'"entity"\s*:\s*"experiment"')
-_LISTS_OF_CONDITIONS = re.compile(rb'"conditions"\s*:\s*\[([^\]]*)\]')
+_CONDITION_LISTS = re.compile(rb'"conditions"\s*:\s*\[([^\]]*)\]')
 _KEYS = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 _NAMES_PER_SLICE = 20
 
@@ -28,7 +28,7 @@ def compare(old: Ruleset, new: Ruleset) -> Generator[None, None, RulesetChange]:
         before, after = old.sections.get(section, {}), new.sections.get(section, {})
         for place, (name, raw) in enumerate(after.items(), 1):
             known = before.get(name)
-            if known != raw or (edited and _uses(raw, edited)):
+            if known != raw or (edited and _refers_to(raw, edited)):
                 (added if known is None else changed).setdefault(_kind(kind, raw), []).append(name)
             if place % _NAMES_PER_SLICE == 0:
                 yield
@@ -37,7 +37,7 @@ def compare(old: Ruleset, new: Ruleset) -> Generator[None, None, RulesetChange]:
                 removed.setdefault(_kind(kind, raw), []).append(name)
             if place % _NAMES_PER_SLICE == 0:
                 yield
-    return RulesetChange(new.source, new.time_ms, _final(added), _final(changed), _final(removed))
+    return RulesetChange(new.source, new.time_ms, _freeze(added), _freeze(changed), _freeze(removed))
 
 
 def _edited_conditions(old: Ruleset, new: Ruleset) -> Generator[None, None, set[bytes]]:
@@ -52,8 +52,8 @@ def _edited_conditions(old: Ruleset, new: Ruleset) -> Generator[None, None, set[
     return edited
 
 
-def _uses(raw: bytes, conditions: set[bytes]) -> bool:
-    lists = _LISTS_OF_CONDITIONS.findall(raw)
+def _refers_to(raw: bytes, conditions: set[bytes]) -> bool:
+    lists = _CONDITION_LISTS.findall(raw)
     return any(not conditions.isdisjoint(_KEYS.findall(listed)) for listed in lists)
 
 
@@ -61,5 +61,5 @@ def _kind(kind: str, raw: bytes) -> str:
     return "experiment" if kind == "config" and _IS_EXPERIMENT.search(raw) else kind
 
 
-def _final(names: dict[str, list[str]]) -> _Names:
+def _freeze(names: dict[str, list[str]]) -> _Names:
     return {kind: tuple(found) for kind, found in names.items()}

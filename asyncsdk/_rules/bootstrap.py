@@ -17,7 +17,7 @@ from asyncsdk._rules.language.buckets import djb2, sha256_name
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.specs import MalformedError, Spec, read_fields, read_spec
 from asyncsdk._rules.language.values import as_object, as_text
-from asyncsdk._rules.loading import finish
+from asyncsdk._rules.loading import run_to_end
 from asyncsdk._rules.ruleset import Ruleset
 
 Hash = Literal["djb2", "sha256", "none"]
@@ -27,7 +27,7 @@ _HASHES: dict[str, Callable[[str], str]] = {
     "sha256": sha256_name,
     "none": lambda name: name,
 }
-_HIDDEN = ("segment", "holdout")
+_HIDDEN_ENTITIES = ("segment", "holdout")
 _REFERENCES = ("gate_name", "config_name", "experiment_name", "layer_name")
 _MAX_VIEWS = 20
 _USER_FIELDS = (
@@ -86,7 +86,7 @@ def client_view(
 ) -> ClientView:
     """Give a ruleset as a client sees it; the first call for a client compiles every name.
 
-    Later versions have the view already, through `carry_views`.
+    Later versions have the view already, through `rebuild_views`.
 
     Args:
         rules: The ruleset.
@@ -100,14 +100,14 @@ def client_view(
     if found is None:
         if len(rules.views) >= _MAX_VIEWS:
             rules.views.clear()
-        found = rules.views[key] = finish(_make_view(rules, key))
+        found = rules.views[key] = run_to_end(_build_view(rules, key))
     return found
 
 
-def carry_views(old: Ruleset, new: Ruleset) -> Iterator[None]:
+def rebuild_views(old: Ruleset, new: Ruleset) -> Iterator[None]:
     """Make the views of an earlier version for a new one, yielding between names, so that no response has to."""
     for key, view in list(old.views.items()):
-        new.views[key] = yield from _make_view(new, key, view)
+        new.views[key] = yield from _build_view(new, key, view)
 
 
 def client_response(view: ClientView, user: User, sdk_info: Mapping[str, Any], now_ms: int = 0) -> bytes:
@@ -145,7 +145,7 @@ def _head(view: ClientView, user: User, sdk_info: Mapping[str, Any], now_ms: int
         "sdkParams": {},
         "sdkInfo": dict(sdk_info),
         "evaluated_keys": _keys(user),
-        **_replay(rules, user, _HASHES[view.hash]),
+        **_session_replay(rules, user, _HASHES[view.hash]),
     }
     private = as_object(user.private_attributes)
     if private:
@@ -196,7 +196,7 @@ def _filtered_app(rules: Ruleset, client_key: str | None, app: str | None) -> tu
     return found, found is not None
 
 
-def _make_view(rules: Ruleset, key: _Key, previous: ClientView | None = None) -> Generator[None, None, ClientView]:
+def _build_view(rules: Ruleset, key: _Key, previous: ClientView | None = None) -> Generator[None, None, ClientView]:
     app_id, filters = _filtered_app(rules, key.client_key, key.app)
     shared_context = attrs.evolve(
         rules.shared_context,
@@ -204,9 +204,9 @@ def _make_view(rules: Ruleset, key: _Key, previous: ClientView | None = None) ->
         knows_groups=False,
         overrides=rules.shared_context.overrides if key.include_overrides else Overrides(),
     )
-    seen = rules.under(shared_context)
+    seen = rules.with_context(shared_context)
     if previous is not None:
-        yield from seen.keep(previous.rules)
+        yield from seen.adopt_programs(previous.rules)
     wanted = app_id if filters else None
     hashed = _HASHES[key.hash]
     gates = yield from _entries(seen, "gate", "feature_gates", wanted, hashed)
@@ -217,7 +217,7 @@ def _make_view(rules: Ruleset, key: _Key, previous: ClientView | None = None) ->
         "dynamic_configs": (*configs, *_bandits(seen, wanted, hashed)),
         "layer_configs": layers,
     }
-    return ClientView(seen, key.hash, shown, _stores(seen, wanted, hashed))
+    return ClientView(seen, key.hash, shown, _write_stores(seen, wanted, hashed))
 
 
 def _entries(
@@ -231,7 +231,7 @@ def _entries(
         except MalformedError:
             continue
         program = rules.program(kind, name)
-        if program is not None and spec.entity not in _HIDDEN and _is_for(spec.target_app_ids, app):
+        if program is not None and spec.entity not in _HIDDEN_ENTITIES and _is_for(spec.target_app_ids, app):
             entries.append(_Entry(program, writer(FORMS[kind], spec, hashed)))
     return tuple(entries)
 
@@ -254,7 +254,7 @@ def _is_for(apps: Any, app: Any) -> bool:
     return apps is not None and not set(apps).isdisjoint(wanted)
 
 
-def _stores(rules: Ruleset, app: Any, hashed: Callable[[str], str]) -> bytes:
+def _write_stores(rules: Ruleset, app: Any, hashed: Callable[[str], str]) -> bytes:
     """Write the parameter stores: what each parameter refers to, by hashed name."""
     written = {}
     for name in rules.names("param_stores"):
@@ -274,7 +274,7 @@ def _hashed_references(parameter: Any, hashed: Callable[[str], str]) -> dict[str
     }
 
 
-def _replay(rules: Ruleset, user: User, hashed: Callable[[str], str]) -> dict[str, Any]:
+def _session_replay(rules: Ruleset, user: User, hashed: Callable[[str], str]) -> dict[str, Any]:
     """Write what the client needs to know about session recording."""
     info = as_object(rules.facts.get("session_replay_info"))
     if info is None:

@@ -20,11 +20,11 @@ from asyncsdk._rules.language.values import as_object
 from asyncsdk._rules.ruleset import Kind, Ruleset
 
 _MARKS = {True: "+", False: "-", None: "?"}
-_DEEPEST = 6
+_MAX_DEPTH = 6
 # What gates look at multiplies from level to level: after so many conditions nothing more is looked into.
-_MAX_SHOWN = 500
-_LONGEST = 60
-_WHOLE = 10_000
+_MAX_CONDITIONS = 500
+_MAX_JSON_LENGTH = 60
+_BUCKETS = 10_000
 
 
 @attrs.frozen
@@ -77,11 +77,11 @@ def explain(rules: Ruleset, kind: Kind, user: User, name: str, found: Evaluation
     """Explain what a lookup answers a user; `found` if it is not what the rules say alone. Never raises."""
     if found is None:
         found = rules.lookup(kind, user, name)
-    return Explanation(name, found, rules.reason(found), tuple(_steps(rules, kind, user, name, found, at=_Place())))
+    return Explanation(name, found, rules.reason(found), tuple(_steps(rules, kind, user, name, found, at=_Level())))
 
 
 @attrs.define(eq=False, repr=False)
-class _Place:
+class _Level:
     """A level of an explanation.
 
     Attributes:
@@ -92,12 +92,16 @@ class _Place:
     depth: int = 0
     shown: list[object] = attrs.Factory(list)
 
-    def inner(self) -> "_Place | None":
+    def inner(self) -> "_Level | None":
         """Go a level deeper; None where no more is shown."""
-        return _Place(self.depth + 1, self.shown) if self.depth < _DEEPEST and len(self.shown) < _MAX_SHOWN else None
+        return (
+            _Level(self.depth + 1, self.shown)
+            if self.depth < _MAX_DEPTH and len(self.shown) < _MAX_CONDITIONS
+            else None
+        )
 
 
-def _steps(rules: Ruleset, kind: Kind, user: User, name: str, found: Evaluation, *, at: _Place) -> list[Step]:
+def _steps(rules: Ruleset, kind: Kind, user: User, name: str, found: Evaluation, *, at: _Level) -> list[Step]:
     if found.rule_id == "override":
         return [Step("a local override answers", holds=True)]
     if found.outcome == PERSISTED:
@@ -113,7 +117,7 @@ def _steps(rules: Ruleset, kind: Kind, user: User, name: str, found: Evaluation,
     return _rules(rules, kind, user, name, at=at)
 
 
-def _rules(rules: Ruleset, kind: Kind, user: User, name: str, *, at: _Place) -> list[Step]:
+def _rules(rules: Ruleset, kind: Kind, user: User, name: str, *, at: _Level) -> list[Step]:
     linker = Linker(rules, ())
     if kind == "experiment" and linker.raw("cmab_configs", name) is not None:
         return [Step("a bandit picks the group", holds=True)]
@@ -132,7 +136,7 @@ def _rules(rules: Ruleset, kind: Kind, user: User, name: str, *, at: _Place) -> 
     return [*steps, Step("no rule matched: the default holds", holds=True)]
 
 
-def _rule(linker: Linker, spec: Spec, rule: Rule, user: User, *, rules: Ruleset, at: _Place) -> Step:
+def _rule(linker: Linker, spec: Spec, rule: Rule, user: User, *, rules: Ruleset, at: _Level) -> Step:
     """Explain one rule. It holds when its conditions do: then it decides, whatever the percentage says."""
     at.shown.extend(rule.conditions)
     parts = [_condition(rules, linker.condition(key), user, at=at) for key in rule.conditions]
@@ -147,13 +151,13 @@ def _rule(linker: Linker, spec: Spec, rule: Rule, user: User, *, rules: Ruleset,
     salt = rule.id if rule.salt is None else rule.salt
     if rule.pass_percentage >= 100:
         return Step(f"rule {label}", holds, tuple(parts))
-    place = user_bucketer(f"{spec.salt}.{salt}", rule.id_type, _WHOLE)(user)
+    place = user_bucketer(f"{spec.salt}.{salt}", rule.id_type, _BUCKETS)(user)
     passes = place < rule.pass_percentage * 100.0
     share = Step(f"bucket {place} of 10000, {rule.pass_percentage:g} % pass", passes, (), place)
     return Step(f"rule {label}", holds, (*parts, share))
 
 
-def _condition(rules: Ruleset, condition: Condition | None, user: User, *, at: _Place) -> Step:
+def _condition(rules: Ruleset, condition: Condition | None, user: User, *, at: _Level) -> Step:
     if condition is None:
         return Step("a condition that the ruleset does not have", holds=None)
     if condition.type == "public":
@@ -177,7 +181,7 @@ def _condition(rules: Ruleset, condition: Condition | None, user: User, *, at: _
     return Step(text, operator.test(value, target), (), place)
 
 
-def _gate(rules: Ruleset, condition: Condition, user: User, *, at: _Place) -> Step:
+def _gate(rules: Ruleset, condition: Condition, user: User, *, at: _Level) -> Step:
     name = condition.target if isinstance(condition.target, str) else ""
     program = rules.program("gate", name)
     if program is None:
@@ -189,7 +193,7 @@ def _gate(rules: Ruleset, condition: Condition, user: User, *, at: _Place) -> St
     return Step(f"{condition.type} {name}", bool(found.value) is (condition.type == "pass_gate"), inner)
 
 
-def _group(rules: Ruleset, condition: Condition, user: User, *, at: _Place) -> Step:
+def _group(rules: Ruleset, condition: Condition, user: User, *, at: _Level) -> Step:
     operator, name = OPERATORS.get(condition.operator or ""), condition.field or ""
     if operator is None:
         return Step(f"unknown operator {condition.operator}", holds=None)
@@ -199,7 +203,7 @@ def _group(rules: Ruleset, condition: Condition, user: User, *, at: _Place) -> S
     return Step(text, holds, tuple(_nested(rules, "experiment", user, name, at=at)))
 
 
-def _nested(rules: Ruleset, kind: Kind, user: User, name: str, *, at: _Place) -> list[Step]:
+def _nested(rules: Ruleset, kind: Kind, user: User, name: str, *, at: _Level) -> list[Step]:
     inner = at.inner()
     if inner is None:
         return [Step("deeper levels are not shown", holds=None)]
@@ -217,4 +221,4 @@ def _json(value: Any) -> str:
         written = orjson.dumps(value).decode()
     except TypeError:
         return "(not JSON)"
-    return written if len(written) <= _LONGEST else written[: _LONGEST - 3] + "..."
+    return written if len(written) <= _MAX_JSON_LENGTH else written[: _MAX_JSON_LENGTH - 3] + "..."

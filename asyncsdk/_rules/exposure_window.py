@@ -15,7 +15,7 @@ _SPECIAL_RULES = frozenset({"", "default", "disabled"})
 
 ExposureKind = tuple[str, bool]
 """How something is told of: the parameter of a layer, else "", and whether somebody reports it by hand."""
-USUAL: ExposureKind = ("", False)
+AUTOMATIC: ExposureKind = ("", False)
 
 UNSAMPLED: Mapping[str, Any] = {}
 """What an exposure says of sampling when there is none."""
@@ -26,10 +26,10 @@ class ExposureWindow:
     """Exposures of the current window.
 
     Attributes:
-        most: How many are remembered; then the window starts anew.
+        max_exposures: How many are remembered; then the window starts anew.
     """
 
-    most: int = 100_000
+    max_exposures: int = 100_000
     _count: int = 0
     _seen: dict[Hashable, set[Hashable]] = attrs.Factory(dict)
     _sampled: set[Hashable] = attrs.Factory(set)
@@ -37,39 +37,39 @@ class ExposureWindow:
     def is_new(self, user: User, found: Evaluation) -> bool:
         """Say whether this exposure is the first of its kind in the window, and remember it.
 
-        It is not counted: the owner calls `grow`. Experiments in `found.consulted` are exposures of their own: ask
+        It is not counted: the owner calls `count`. Experiments in `found.consulted` are exposures of their own: ask
         for each.
         """
         window, seen = found.seen
         if window is not self._seen:
-            seen = self._open(found, USUAL)
+            seen = self._open(found, AUTOMATIC)
             found.seen = (self._seen, seen)
-        try:  # `_add`, written out: every lookup comes this way
+        try:  # `_add_user`, written out: every lookup comes this way
             unit = user.user_id
-            key = unit if unit and not user.custom_ids else _key(user)
+            key = unit if unit and not user.custom_ids else _unit_key(user)
             if key in seen:
                 return False
             seen.add(key)
-        except _NO_KEY:
+        except _UNHASHABLE:
             pass
         return True
 
-    def is_new_of(self, user: User, found: Evaluation, how: ExposureKind) -> bool:
+    def is_new_kind(self, user: User, found: Evaluation, how: ExposureKind) -> bool:
         """Say that of what is told otherwise than usual."""
-        return _add(self._open(found, how), user)
+        return _add_user(self._open(found, how), user)
 
-    def grow(self, number: int) -> None:
+    def count(self, number: int) -> None:
         """Count exposures; a full window is followed by a new one."""
         self._count += number
-        if self._count >= self.most:
-            self.forget()
+        if self._count >= self.max_exposures:
+            self.reset()
 
-    def unsee(self, user: User, found: Evaluation, how: ExposureKind) -> None:
+    def forget_one(self, user: User, found: Evaluation, how: ExposureKind) -> None:
         """Forget one exposure, which could not be queued: it is new again."""
-        with suppress(*_NO_KEY):
-            self._open(found, how).discard(_key(user))
+        with suppress(*_UNHASHABLE):
+            self._open(found, how).discard(_unit_key(user))
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Start a new window: what is exposed again is new again. The owner calls this every minute."""
         self._seen, self._sampled, self._count = {}, set(), 0
 
@@ -80,7 +80,7 @@ class ExposureWindow:
         seen = self._seen.get(key)
         return self._seen.setdefault(key, set()) if seen is None else seen
 
-    def sample(self, rules: Ruleset, user: User, found: Evaluation) -> Mapping[str, Any] | None:
+    def sampling(self, rules: Ruleset, user: User, found: Evaluation) -> Mapping[str, Any] | None:
         """Say whether the sampling that a ruleset asks for (`samples_exposures`) keeps an exposure.
 
         The first of each rule in a window is kept, and so is whatever passed a gate that is never sampled.
@@ -95,7 +95,7 @@ class ExposureWindow:
         if not rate or rate < 0 or key not in self._sampled:
             self._sampled.add(key)
             return UNSAMPLED
-        keeps = hash((*key, _key(user))) % rate == 0
+        keeps = hash((*key, _unit_key(user))) % rate == 0
         logged = "logged" if keeps else "dropped"
         if not keeps and mode == "on":
             return None
@@ -103,30 +103,30 @@ class ExposureWindow:
 
 
 # What ids raise that are none, and no keys either: a lookup never raises, and reports such users each time.
-_NO_KEY = (TypeError, ValueError)
+_UNHASHABLE = (TypeError, ValueError)
 
 
-def _add(seen: set[Hashable], user: User) -> bool:
+def _add_user(seen: set[Hashable], user: User) -> bool:
     """Add a user; False when they were there."""
     try:
-        key = _key(user)
+        key = _unit_key(user)
         if key in seen:
             return False
         seen.add(key)
-    except _NO_KEY:
+    except _UNHASHABLE:
         pass
     return True
 
 
-def _key(user: User) -> Hashable:
+def _unit_key(user: User) -> Hashable:
     unit, ids = user.user_id, user.custom_ids
     if unit and not ids:
         return unit
     # Visitors are told apart as on the wire, where this is their `stableID`.
     visitor = None if unit else user.device_id or user.anonymous_id
-    return unit, _ids(ids), visitor
+    return unit, _custom_ids_key(ids), visitor
 
 
-def _ids(ids: Any) -> tuple[tuple[str, str], ...]:
+def _custom_ids_key(ids: Any) -> tuple[tuple[str, str], ...]:
     fields = as_object(ids) or {}
     return tuple(sorted((str(name), as_text(value) or "") for name, value in fields.items())) if fields else ()

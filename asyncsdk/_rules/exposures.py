@@ -14,23 +14,23 @@ from asyncsdk._rules.ruleset import Ruleset
 _BOOLS = {True: "true", False: "false"}
 
 
-def exposure_of(rules: Ruleset, found: Evaluation, *, manual: bool = False) -> Exposure:
+def build_exposure(rules: Ruleset, found: Evaluation, *, manual: bool = False) -> Exposure:
     """Say that a user saw a gate, a dynamic config or an experiment."""
     kept: tuple[object, Exposure] | None = found.exposure
     if kept is not None and kept[0] is rules.stamp and not manual:
         return kept[1]
-    parts = _of_gate if found.is_gate else _of_config
+    parts = _gate_parts if found.is_gate else _config_parts
     if manual:
-        return _kept(rules, found, ("exposure", "", True), lambda: _made(rules, found, parts, "", _MANUAL))
-    kept = found.exposure = (rules.stamp, _made(rules, found, parts, "", _AUTOMATIC))
+        return _cached(rules, found, ("exposure", "", True), lambda: _build(rules, found, parts, "", _MANUAL))
+    kept = found.exposure = (rules.stamp, _build(rules, found, parts, "", _AUTOMATIC))
     return kept[1]
 
 
-def layer_exposure(rules: Ruleset, found: Evaluation, parameter: str, *, manual: bool = False) -> Exposure:
+def build_layer_exposure(rules: Ruleset, found: Evaluation, parameter: str, *, manual: bool = False) -> Exposure:
     """Say that a user saw a parameter of a layer."""
     more = _MANUAL if manual else _AUTOMATIC
     key = ("exposure", parameter, manual)
-    return _kept(rules, found, key, lambda: _made(rules, found, _of_parameter, parameter, more))
+    return _cached(rules, found, key, lambda: _build(rules, found, _parameter_parts, parameter, more))
 
 
 _AUTOMATIC: Mapping[str, str] = {}
@@ -39,7 +39,7 @@ _Parts = tuple[str, dict[str, str], tuple[Exposed, ...]]
 """An event's name, its own metadata, and the secondary exposures."""
 
 
-def _kept(rules: Ruleset, found: Evaluation, key: Hashable, make: Callable[[], Exposure]) -> Exposure:
+def _cached(rules: Ruleset, found: Evaluation, key: Hashable, make: Callable[[], Exposure]) -> Exposure:
     """Give the exposure that an evaluation already has under this ruleset, or make it."""
     kept: tuple[object, Exposure] | None = found.derived.get(key)
     if kept is None or kept[0] is not rules.stamp:
@@ -47,7 +47,7 @@ def _kept(rules: Ruleset, found: Evaluation, key: Hashable, make: Callable[[], E
     return kept[1]
 
 
-def _made(
+def _build(
     rules: Ruleset,
     found: Evaluation,
     parts: Callable[[Evaluation, str], _Parts],
@@ -55,23 +55,23 @@ def _made(
     more: Mapping[str, str],
 ) -> Exposure:
     event_name, own, secondary = parts(found, parameter)
-    metadata = orjson.dumps({**own, **_common(rules, found), **more})
+    metadata = orjson.dumps({**own, **_common_fields(rules, found), **more})
     tier = (rules.shared_context.environment or {}).get("tier")
     custom = orjson.dumps(fields) if (fields := rules.shared_context.global_custom) else b""
-    return Exposure(event_name, metadata, orjson.dumps(as_json(secondary)), shared_user_fields(tier, custom))
+    return Exposure(event_name, metadata, orjson.dumps(exposures_to_json(secondary)), shared_user_fields(tier, custom))
 
 
-def _of_gate(found: Evaluation, _: str) -> _Parts:
+def _gate_parts(found: Evaluation, _: str) -> _Parts:
     own = {"gate": found.name, "gateValue": _BOOLS[bool(found.value)], "ruleID": found.rule_id}
     return "statsig::gate_exposure", own, found.secondary
 
 
-def _of_config(found: Evaluation, _: str) -> _Parts:
+def _config_parts(found: Evaluation, _: str) -> _Parts:
     own = {"config": found.name, "ruleID": found.rule_id, "rulePassed": _BOOLS[found.passed]}
     return "statsig::config_exposure", own, found.secondary
 
 
-def _of_parameter(found: Evaluation, parameter: str) -> _Parts:
+def _parameter_parts(found: Evaluation, parameter: str) -> _Parts:
     """The experiment's exposures belong only to the parameters that it owns; the others have the layer's own."""
     is_explicit = parameter in (found.explicit_parameters or ())
     undelegated = found.secondary if found.undelegated is None else found.undelegated
@@ -85,7 +85,7 @@ def _of_parameter(found: Evaluation, parameter: str) -> _Parts:
     return "statsig::layer_exposure", own, found.secondary if is_explicit else undelegated
 
 
-def seen(found: Evaluation, parameter: str = "") -> ExposedVariant | None:
+def exposed_variant(found: Evaluation, parameter: str = "") -> ExposedVariant | None:
     """Say in anybody's words what a user saw; None when nothing could decide it."""
     if not found.rule_id:
         return None
@@ -102,12 +102,12 @@ def seen(found: Evaluation, parameter: str = "") -> ExposedVariant | None:
     return ExposedVariant(name, variant, rule_id, in_experiment)
 
 
-def as_json(exposed: tuple[Exposed, ...]) -> list[dict[str, str]]:
+def exposures_to_json(exposed: tuple[Exposed, ...]) -> list[dict[str, str]]:
     """Write secondary exposures as the wire has them."""
     return [{"gate": gate, "gateValue": value, "ruleID": rule_id} for gate, value, rule_id in exposed]
 
 
-def _common(rules: Ruleset, found: Evaluation) -> dict[str, str]:
+def _common_fields(rules: Ruleset, found: Evaluation) -> dict[str, str]:
     fields = {"reason": rules.reason(found)}
     if rules.time_ms:
         fields |= {"lcut": str(rules.time_ms), "receivedAt": str(rules.received_at_ms)}

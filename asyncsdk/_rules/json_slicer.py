@@ -11,25 +11,25 @@ from collections.abc import Generator, Iterator
 from asyncsdk._rules.language.specs import MalformedError
 
 # What is between the quotes of a text, without a choice per character.
-_TEXT = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
-_MEMBER = re.compile(rb'\s*"(%b)"\s*:\s*' % _TEXT, re.DOTALL)
+_STRING = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
+_MEMBER = re.compile(rb'\s*"(%b)"\s*:\s*' % _STRING, re.DOTALL)
 _OBJECT_MEMBER = re.compile(_MEMBER.pattern + rb"(?=\{)", re.DOTALL)
 _OBJECT_ELEMENT = re.compile(rb"()\s*(?=\{)")
-_NEXT = re.compile(rb"\s*([,}\]])")
+_SEPARATOR = re.compile(rb"\s*([,}\]])")
 _SPACE = re.compile(rb"\s*")
-_SCALAR = re.compile(rb'"%b"|[^\s,{}\[\]"]++' % _TEXT, re.DOTALL)
-_UP_TO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"%b"[^"{}\[\]]*+)*+([{}\[\]])' % _TEXT, re.DOTALL)
+_SCALAR = re.compile(rb'"%b"|[^\s,{}\[\]"]++' % _STRING, re.DOTALL)
+_UP_TO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"%b"[^"{}\[\]]*+)*+([{}\[\]])' % _STRING, re.DOTALL)
 _CLOSING = {b"{": b"}", b"[": b"]"}
 _NOT_SKELETON = bytes(set(range(256)) - set(b'"\\{}'))
-_PROVEN_AT_ONCE = 8_000
+_GUESS_BYTES = 8_000
 # A brace in a text can lead the count astray, as far as the end of the body.
 _MAX_CLOSINGS = 200
 
-Slice = tuple[str, bytes, int, int]
+Member = tuple[str, bytes, int, int]
 """Section, raw key, and where the value starts and ends."""
 
 
-def walk(raw: bytes, sections: frozenset[str]) -> Iterator[Slice]:
+def iter_members(raw: bytes, sections: frozenset[str]) -> Iterator[Member]:
     """Give each member of the sections of an object, and each other member of the object itself (section "").
 
     A section may be an object or a list; elements of a list have the key b"". The pieces come in the order of the
@@ -38,7 +38,7 @@ def walk(raw: bytes, sections: frozenset[str]) -> Iterator[Slice]:
     Raises:
         MalformedError: The body is no JSON object.
     """
-    at, last = _opening(raw, 0, b"{", b"}")
+    at, last = _enter(raw, 0, b"{", b"}")
     while not last:
         member = _MEMBER.match(raw, at)
         if member is None:
@@ -49,25 +49,25 @@ def walk(raw: bytes, sections: frozenset[str]) -> Iterator[Slice]:
         else:
             end = value_end(raw, start)
             yield "", member[1], start, end
-        at, last = _step(raw, end, b"}")
+        at, last = _skip_separator(raw, end, b"}")
     if raw[at:].strip():
         raise _malformed(at)
 
 
-def _members(raw: bytes, start: int, section: str) -> Generator[Slice, None, int]:
+def _members(raw: bytes, start: int, section: str) -> Generator[Member, None, int]:
     """Give each member of an object or a list; returns the place after it."""
     opening = raw[start : start + 1]
     closing = _CLOSING[opening]
     pattern, fast = (_MEMBER, _OBJECT_MEMBER) if opening == b"{" else (_SPACE, _OBJECT_ELEMENT)
-    at, last = _opening(raw, start, opening, closing)
+    at, last = _enter(raw, start, opening, closing)
     slow_until = 0
     while not last:
-        if at >= slow_until and (some := _guess(raw, at, fast)):
+        if at >= slow_until and (some := _guess_objects(raw, at, fast)):
             until = some[-1][2]
-            if _is_proven(raw, at, until):
+            if _has_plain_strings(raw, at, until):
                 for name, begin, end in some:
                     yield section, name, begin, end
-                at, last = _step(raw, until, closing)
+                at, last = _skip_separator(raw, until, closing)
                 continue
             slow_until = until
         key = pattern.match(raw, at)
@@ -75,17 +75,17 @@ def _members(raw: bytes, start: int, section: str) -> Generator[Slice, None, int
             raise _malformed(at)
         end = value_end(raw, key.end())
         yield section, key[1] if opening == b"{" else b"", key.end(), end
-        at, last = _step(raw, end, closing)
+        at, last = _skip_separator(raw, end, closing)
     return at
 
 
-def _guess(raw: bytes, at: int, pattern: re.Pattern[bytes]) -> list[tuple[bytes, int, int]]:
+def _guess_objects(raw: bytes, at: int, pattern: re.Pattern[bytes]) -> list[tuple[bytes, int, int]]:
     """Find objects that follow each other as if texts held no braces; gives raw key, start and end of each."""
     found: list[tuple[bytes, int, int]] = []
-    until, match = at + _PROVEN_AT_ONCE, pattern.match
+    until, match = at + _GUESS_BYTES, pattern.match
     while at < until and (key := match(raw, at)) is not None:
         start = key.end()
-        end = _balanced(raw, start)
+        end = _find_closing_brace(raw, start)
         if end < 0:
             break
         found.append((key[1], start, end))
@@ -95,7 +95,7 @@ def _guess(raw: bytes, at: int, pattern: re.Pattern[bytes]) -> list[tuple[bytes,
     return found
 
 
-def _is_proven(raw: bytes, start: int, end: int) -> bool:
+def _has_plain_strings(raw: bytes, start: int, end: int) -> bool:
     """Say whether no text holds a brace or an escape: it leaves a pair of quotes then, and nothing between them."""
     return b'"' not in raw[start:end].translate(None, _NOT_SKELETON).replace(b'""', b"")
 
@@ -108,17 +108,17 @@ def value_end(raw: bytes, start: int) -> int:
     """
     first = raw[start : start + 1]
     if first == b"{":
-        end = _balanced(raw, start)
-        return end if end > 0 and _is_proven(raw, start, end) else _scanned(raw, start)
+        end = _find_closing_brace(raw, start)
+        return end if end > 0 and _has_plain_strings(raw, start, end) else _scan_to_end(raw, start)
     if first == b"[":
-        return _scanned(raw, start)
+        return _scan_to_end(raw, start)
     scalar = _SCALAR.match(raw, start)
     if scalar is None:
         raise _malformed(start)
     return scalar.end()
 
 
-def _balanced(raw: bytes, start: int) -> int:
+def _find_closing_brace(raw: bytes, start: int) -> int:
     """Find the closing brace as if texts held none; -1 when it is not near, or nowhere."""
     find, count = raw.find, raw.count
     at, depth = start, 0
@@ -133,7 +133,7 @@ def _balanced(raw: bytes, start: int) -> int:
     return -1
 
 
-def _scanned(raw: bytes, start: int) -> int:
+def _scan_to_end(raw: bytes, start: int) -> int:
     """Find the end of an object or array bracket by bracket, passing over texts."""
     at, depth = start, 0
     while (found := _UP_TO_BRACKET.match(raw, at)) is not None:
@@ -144,21 +144,21 @@ def _scanned(raw: bytes, start: int) -> int:
     raise _malformed(start)
 
 
-def _opening(raw: bytes, start: int, opening: bytes, closing: bytes) -> tuple[int, bool]:
+def _enter(raw: bytes, start: int, opening: bytes, closing: bytes) -> tuple[int, bool]:
     """Step into an object or list; says whether it is empty."""
     at = start + len(raw[start : start + 64]) - len(raw[start : start + 64].lstrip())
     if raw[at : at + 1] != opening:
         raise _malformed(at)
-    mark = _NEXT.match(raw, at + 1)
+    mark = _SEPARATOR.match(raw, at + 1)
     return (mark.end(), True) if mark is not None and mark[1] == closing else (at + 1, False)
 
 
-def _step(raw: bytes, end: int, closing: bytes) -> tuple[int, bool]:
+def _skip_separator(raw: bytes, end: int, closing: bytes) -> tuple[int, bool]:
     """Step over what follows a value: a comma, or the end; in compact JSON it follows at once."""
     following = raw[end : end + 1]
     if following in (b",", closing):
         return end + 1, following == closing
-    mark = _NEXT.match(raw, end)
+    mark = _SEPARATOR.match(raw, end)
     if mark is None or mark[1] not in (b",", closing):
         raise _malformed(end)
     return mark.end(), mark[1] == closing

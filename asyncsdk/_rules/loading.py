@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import attrs
 
 from asyncsdk._rules.compiler.linker import SECTIONS
-from asyncsdk._rules.json_slicer import walk
+from asyncsdk._rules.json_slicer import iter_members
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.language.specs import MalformedError, parse
 from asyncsdk._rules.ruleset import Ruleset
@@ -17,11 +17,11 @@ _SECTIONS = frozenset(
 )
 _SLICE_BYTES = 48_000
 _MEMBER_BYTES = 700
-_CHUNK = 65_536
-_FREED_AT_ONCE = 300
-_COUNTRIES = "(countries)"
-_FIRST_FORM = "(first form)"
-_ASKS_FOR_COUNTRIES = b'"ip_based"'
+_CHUNK_BYTES = 65_536
+_ITEMS_PER_STEP = 300
+_NEEDS_COUNTRIES = "(countries)"
+_IS_FIRST_FORM = "(first form)"
+_IP_CONDITION = b'"ip_based"'
 
 Result = TypeVar("Result")
 
@@ -52,30 +52,30 @@ def load(
     fingerprint = yield from _fingerprint(body)
     if previous is not None and previous.fingerprint == fingerprint:
         return previous
-    sections, facts = yield from _cut(body)
+    sections, facts = yield from _split_sections(body)
     if facts.get("has_updates") is not True:
         return None
     ruleset = Ruleset(
         sections,
         facts,
-        _completed(shared_context, facts),
-        is_inline=_FIRST_FORM in facts,
-        asks_for_countries=_COUNTRIES in facts,
+        _with_defaults(shared_context, facts),
+        is_inline=_IS_FIRST_FORM in facts,
+        asks_for_countries=_NEEDS_COUNTRIES in facts,
         source=source,
         received_at_ms=received_at_ms,
         fingerprint=fingerprint,
     )
     if previous is not None:
-        yield from ruleset.keep(previous)
+        yield from ruleset.adopt_programs(previous)
     return ruleset
 
 
 def load_now(body: bytes, shared_context: SharedContext, **options: Any) -> Ruleset | None:
     """Do what `load` does in one go."""
-    return finish(load(body, shared_context, **options))
+    return run_to_end(load(body, shared_context, **options))
 
 
-def finish(steps: Generator[None, None, Result]) -> Result:
+def run_to_end(steps: Generator[None, None, Result]) -> Result:
     """Run steps to their end."""
     while True:
         try:
@@ -106,17 +106,17 @@ def release(*rulesets: Ruleset) -> Iterator[None]:
     held: list[Any] = []
     for part in parts:
         items = chain(part.keys(), part.values())
-        while some := list(islice(items, _FREED_AT_ONCE)):
+        while some := list(islice(items, _ITEMS_PER_STEP)):
             held += some
             yield
     # The mappings go first, and then, a few at a time, what only `held` still keeps.
     del rulesets, ruleset, parts, part, items, some
     while held:
-        del held[-_FREED_AT_ONCE:]
+        del held[-_ITEMS_PER_STEP:]
         yield
 
 
-def _completed(shared_context: SharedContext, facts: Mapping[str, Any]) -> SharedContext:
+def _with_defaults(shared_context: SharedContext, facts: Mapping[str, Any]) -> SharedContext:
     """Fill in what the ruleset itself says: its default tier and its app."""
     tier = facts.get("default_environment")
     environment = shared_context.environment
@@ -127,46 +127,46 @@ def _completed(shared_context: SharedContext, facts: Mapping[str, Any]) -> Share
 
 def _fingerprint(body: bytes) -> Generator[None, None, tuple[int, ...]]:
     hashes = [len(body)]
-    for start in range(0, len(body), _CHUNK):
+    for start in range(0, len(body), _CHUNK_BYTES):
         # A copy: hashing a view of a part hashes the whole first.
-        hashes.append(hash(body[start : start + _CHUNK]))
+        hashes.append(hash(body[start : start + _CHUNK_BYTES]))
         yield
     return tuple(hashes)
 
 
-def _cut(body: bytes) -> Generator[None, None, tuple[dict[str, dict[str, bytes]], dict[str, Any]]]:
+def _split_sections(body: bytes) -> Generator[None, None, tuple[dict[str, dict[str, bytes]], dict[str, Any]]]:
     """Cut a body into its sections, and parse the rest. Marks among the facts are in brackets."""
     sections: dict[str, dict[str, bytes]] = {section: {} for section in _SECTIONS}
     facts: dict[str, Any] = {}
     spent = searched = end = 0
-    for section, key, start, end in walk(body, _SECTIONS):
+    for section, key, start, end in iter_members(body, _SECTIONS):
         piece = body[start:end]
         if not section:
-            facts[_text(key)] = parse(piece, "a field")
+            facts[_decode_key(key)] = parse(piece, "a field")
         elif key or piece[:1] != b"{":
-            sections[section][_text(key)] = piece
+            sections[section][_decode_key(key)] = piece
         else:
-            facts[_FIRST_FORM] = True
-            sections[section][_name_of(piece)] = piece
+            facts[_IS_FIRST_FORM] = True
+            sections[section][_spec_name(piece)] = piece
         spent += end - start + _MEMBER_BYTES
         if spent > _SLICE_BYTES:
-            facts |= _found_in(body, searched, end)
+            facts |= _scan_for_countries(body, searched, end)
             spent, searched = 0, end
             yield
-    return sections, facts | _found_in(body, searched, end)
+    return sections, facts | _scan_for_countries(body, searched, end)
 
 
-def _found_in(body: bytes, start: int, end: int) -> dict[str, Any]:
+def _scan_for_countries(body: bytes, start: int, end: int) -> dict[str, Any]:
     """Say what a part of a body, of whole members, asks for."""
-    return {_COUNTRIES: True} if body.find(_ASKS_FOR_COUNTRIES, start, end) >= 0 else {}
+    return {_NEEDS_COUNTRIES: True} if body.find(_IP_CONDITION, start, end) >= 0 else {}
 
 
-def _text(key: bytes) -> str:
+def _decode_key(key: bytes) -> str:
     """Give a raw key as text."""
     return key.decode("utf-8", "replace") if b"\\" not in key else str(parse(b'"' + key + b'"', "a name"))
 
 
-def _name_of(piece: bytes) -> str:
+def _spec_name(piece: bytes) -> str:
     """Give the name inside a spec of the first form, "" when it has none or is not JSON."""
     try:
         fields = parse(piece, "a spec")

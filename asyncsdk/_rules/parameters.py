@@ -38,9 +38,9 @@ class Parameter:
     name: str = ""
 
 
-def parameter(rules: Ruleset, user: User, store: str, name: str, lookup: Lookup = Ruleset.lookup) -> Parameter:
+def evaluate_parameter(rules: Ruleset, user: User, store: str, name: str, lookup: Lookup = Ruleset.lookup) -> Parameter:
     """Give a parameter of a store, by looking up what it stands for. Never raises: an unknown one has no value."""
-    for value in _overridden(rules, store):
+    for value in _override_of(rules, store):
         return Parameter(value.get(name))
     fields = as_object(_parameters(rules, store).get(name)) or {}
     reference = fields.get("ref_type")
@@ -62,6 +62,6 @@ def _parameters(rules: Ruleset, store: str) -> Mapping[str, Any]:
     return as_object(read_fields(rules.raw("param_stores", store), store).get("parameters")) or {}
 
 
-def _overridden(rules: Ruleset, store: str) -> list[Mapping[str, Any]]:
+def _override_of(rules: Ruleset, store: str) -> list[Mapping[str, Any]]:
     value = as_object(rules.shared_context.overrides.of("parameter_store", store).get(None))
     return [] if value is None else [value]

@@ -148,14 +148,14 @@ class Ruleset:
             "layer": self.layers,
         }
 
-    def warm(self, previous: "Ruleset") -> Iterator[None]:
+    def precompile(self, previous: "Ruleset") -> Iterator[None]:
         """Compile what an earlier ruleset had compiled, yielding after each name, so that no lookup has to."""
         for kind, table in previous.tables().items():
             for name in list(table):
                 self.program(kind, name)
                 yield
 
-    def keep(self, previous: "Ruleset") -> Iterator[None]:
+    def adopt_programs(self, previous: "Ruleset") -> Iterator[None]:
         """Take over what an earlier ruleset compiled from the same bytes; yields between slices."""
         if previous.shared_context != self.shared_context or previous.is_inline != self.is_inline:
             return
@@ -169,7 +169,7 @@ class Ruleset:
                 if place % 50 == 49:
                     yield
 
-    def under(self, shared_context: SharedContext) -> "Ruleset":
+    def with_context(self, shared_context: SharedContext) -> "Ruleset":
         """Give the same rules under other shared_context; nothing is parsed again until it is asked for."""
         return attrs.evolve(self, shared_context=shared_context)
 

@@ -16,7 +16,7 @@ from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import PERSISTED, Evaluation, Exposed, Run, TooDeepError, UnsupportedError
 from asyncsdk._rules.compiler.linker import Linker
 from asyncsdk._rules.compiler.rules import compile_rules
-from asyncsdk._rules.exposures import as_json
+from asyncsdk._rules.exposures import exposures_to_json
 from asyncsdk._rules.language.conditions import unit_id_fetcher
 from asyncsdk._rules.language.specs import MalformedError, Spec
 from asyncsdk._rules.language.values import as_object, as_text
@@ -26,12 +26,12 @@ _USER_ID = "userID"
 
 Entry = Mapping[str, Any]
 """One assignment, as Statsig's SDKs write it."""
-Saved = Mapping[str, Entry]
+SavedAssignments = Mapping[str, Entry]
 """Assignments of one unit, by name of the experiment or layer."""
 
 
 @attrs.frozen(eq=False, repr=False)
-class Enforced:
+class Enforcement:
     """What wins over an assignment.
 
     Attributes:
@@ -44,7 +44,7 @@ class Enforced:
 
 
 @attrs.frozen(eq=False, repr=False)
-class Assigned:
+class AssignmentResult:
     """What a lookup with sticky assignments answers, and what it changes.
 
     Attributes:
@@ -77,10 +77,10 @@ def assign(
     kind: Literal["experiment", "layer"],
     user: User,
     live: Evaluation,
-    saved: Saved,
+    saved: SavedAssignments,
     *,
-    enforced: Enforced = Enforced(),
-) -> Assigned:
+    enforced: Enforcement = Enforcement(),
+) -> AssignmentResult:
     """Say what an experiment or layer answers a user who may already be in a group. Never raises.
 
     Args:
@@ -93,24 +93,26 @@ def assign(
     """
     # An answer of local overrides has no id type; a bandit has no spec.
     if not live.id_type or live.mapped_to is not None or (kind == "experiment" and not _is_known(rules, live.name)):
-        return Assigned(live)
-    entry = _entry(saved, live.name)
+        return AssignmentResult(live)
+    entry = _read_entry(saved, live.name)
     experiment = live.name if kind == "experiment" else as_text((entry or {}).get("config_delegate")) or ""
-    runs = _runs(rules, experiment)
+    runs = _is_active(rules, experiment)
     if runs is None:  # nothing is said of that: what answers now counts
         runs = live.is_active is True and (kind == "experiment" or live.allocated_experiment is not None)
     if not runs:
-        return Assigned(live, deletes=live.name in saved)
+        return AssignmentResult(live, deletes=live.name in saved)
     if entry is None:
-        return Assigned(live, save=_written(rules, live) if live.is_experiment_group and live.is_active else None)
+        return AssignmentResult(
+            live, save=_to_entry(rules, live) if live.is_experiment_group and live.is_active else None
+        )
     if enforced.overrides and _matches(rules, experiment, _is_override, user):
-        return Assigned(live)
+        return AssignmentResult(live)
     if enforced.targeting and _matches(rules, experiment, _is_targeting, user):
-        return Assigned(live)
-    return Assigned(_restored(live, entry))
+        return AssignmentResult(live)
+    return AssignmentResult(_from_entry(live, entry))
 
 
-def _entry(saved: Saved, name: str) -> Entry | None:
+def _read_entry(saved: SavedAssignments, name: str) -> Entry | None:
     """Read what is saved under a name; what cannot be an answer counts as absent."""
     entry = as_object(saved.get(name))
     value = None if entry is None else entry.get("json_value")
@@ -129,13 +131,13 @@ def _is_known(rules: Ruleset, experiment: str) -> bool:
     return rules.raw("dynamic_configs", experiment) is not None
 
 
-def _runs(rules: Ruleset, experiment: str) -> bool | None:
+def _is_active(rules: Ruleset, experiment: str) -> bool | None:
     """Say whether an experiment is active; None when the rules do not."""
     if not _is_known(rules, experiment):
         return None
     key = ("runs", experiment)
     if key not in rules.notes:
-        spec = _spec(rules, experiment)
+        spec = _read_spec(rules, experiment)
         rules.notes[key] = None if spec is None else spec.is_active
     said: bool | None = rules.notes[key]
     return said
@@ -148,27 +150,27 @@ def _matches(rules: Ruleset, experiment: str, is_wanted: Callable[[str], bool], 
     key = (is_wanted, experiment)
     run: Run | None = rules.notes.get(key)
     if run is None:
-        run = rules.notes[key] = _compiled(rules, experiment, is_wanted)
+        run = rules.notes[key] = _compile_rules(rules, experiment, is_wanted)
     try:
         return run(user, 0, None).passed
     except (UnsupportedError, TooDeepError, RecursionError):
         return False
 
 
-def _compiled(rules: Ruleset, experiment: str, is_wanted: Callable[[str], bool]) -> Run:
-    spec = _spec(rules, experiment) or Spec(experiment)
+def _compile_rules(rules: Ruleset, experiment: str, is_wanted: Callable[[str], bool]) -> Run:
+    spec = _read_spec(rules, experiment) or Spec(experiment)
     some = tuple(rule for rule in spec.rules if is_wanted(rule.id))
     return compile_rules(Linker(rules, ()), attrs.evolve(spec, rules=some), "experiment")
 
 
-def _spec(rules: Ruleset, experiment: str) -> Spec | None:
+def _read_spec(rules: Ruleset, experiment: str) -> Spec | None:
     try:
         return Linker(rules, ()).spec("experiment", experiment)
     except MalformedError:
         return None
 
 
-def _written(rules: Ruleset, found: Evaluation) -> dict[str, Any]:
+def _to_entry(rules: Ruleset, found: Evaluation) -> dict[str, Any]:
     """Write an assignment as Statsig's SDKs do."""
     undelegated = found.secondary if found.undelegated is None else found.undelegated
     explicit = found.explicit_parameters
@@ -177,8 +179,8 @@ def _written(rules: Ruleset, found: Evaluation) -> dict[str, Any]:
         "json_value": found.value,
         "rule_id": found.rule_id,
         "group_name": found.group_name,
-        "secondary_exposures": as_json(found.secondary),
-        "undelegated_secondary_exposures": as_json(undelegated),
+        "secondary_exposures": exposures_to_json(found.secondary),
+        "undelegated_secondary_exposures": exposures_to_json(undelegated),
         "config_delegate": found.allocated_experiment,
         "explicit_parameters": None if explicit is None else list(explicit),
         "time": rules.time_ms,
@@ -186,7 +188,7 @@ def _written(rules: Ruleset, found: Evaluation) -> dict[str, Any]:
     }
 
 
-def _restored(live: Evaluation, entry: Mapping[str, Any]) -> Evaluation:
+def _from_entry(live: Evaluation, entry: Mapping[str, Any]) -> Evaluation:
     version = entry.get("config_version", entry.get("configVersion"))
     explicit = entry.get("explicit_parameters")
     return attrs.evolve(
@@ -196,8 +198,8 @@ def _restored(live: Evaluation, entry: Mapping[str, Any]) -> Evaluation:
         passed=entry.get("value") is True,
         group_name=as_text(entry.get("group_name")),
         outcome=PERSISTED,
-        secondary=_read(entry.get("secondary_exposures")),
-        undelegated=_read(entry.get("undelegated_secondary_exposures")),
+        secondary=_read_exposures(entry.get("secondary_exposures")),
+        undelegated=_read_exposures(entry.get("undelegated_secondary_exposures")),
         allocated_experiment=as_text(entry.get("config_delegate")),
         explicit_parameters=tuple(map(str, explicit)) if isinstance(explicit, list) else None,
         cause="split",
@@ -207,7 +209,7 @@ def _restored(live: Evaluation, entry: Mapping[str, Any]) -> Evaluation:
     )
 
 
-def _read(exposures: Any) -> tuple[Exposed, ...]:
+def _read_exposures(exposures: Any) -> tuple[Exposed, ...]:
     found = []
     for exposure in exposures if isinstance(exposures, list) else ():
         match exposure:

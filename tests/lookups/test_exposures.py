@@ -106,7 +106,7 @@ async def test_visitors_who_are_not_signed_in_are_reported_each(server: DevServe
 async def test_after_a_window_it_is_reported_again(server: DevServer) -> None:
     async with Client(statsig(server)) as client:
         await client.check_gate(ADA, "open")
-        client._exposures.recent.forget()
+        client._exposures.recent.reset()
         await client.check_gate(ADA, "open")
 
     assert len(exposures(server)) == 2
@@ -267,7 +267,7 @@ async def test_a_spool_keeps_each_exposure_by_itself(server: DevServer, tmp_path
 
 async def test_a_window_is_as_long_when_another_vendor_may_be_told(server: DevServer) -> None:
     async with Client(statsig(server), RudderStack("k", server.url, exposures="experiments")) as client:
-        client._exposures.recent.most = 4
+        client._exposures.recent.max_exposures = 4
         for user in ("ada", "bob", "cy", "ada"):  # RudderStack is told of none
             await client.check_gate(user, "open")
             client.health()
@@ -297,7 +297,7 @@ async def test_ids_of_any_kind_are_answered_and_reported(server: DevServer) -> N
 
 async def test_a_full_window_is_followed_by_a_new_one(server: DevServer) -> None:
     async with Client(statsig(server)) as client:
-        client._exposures.recent.most = 3
+        client._exposures.recent.max_exposures = 3
         for user in ("ada", "bob", "ada", "cy", "dan"):
             await client.check_gate(user, "open")
         client.health()

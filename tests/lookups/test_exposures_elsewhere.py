@@ -132,7 +132,7 @@ async def test_each_is_told_once_per_window_and_again_by_hand(server: DevServer)
             layer.get_number("size")
         assert len(await server.received("rudderstack", 1)) == 1
         client.log_exposure(ADA, "page", "color")
-        client._exposures.recent.forget()
+        client._exposures.recent.reset()
         layer.get_string("color")
         await client.flush()
 

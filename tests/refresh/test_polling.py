@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from asyncsdk._refresh.polling import FailureStreak, Polling, attempt
+from asyncsdk._refresh.polling import FailureStreak, Polling, call_guarded
 from asyncsdk.vendors.statsig.ruleset import RulesAnswer
 
 WELL = RulesAnswer()
@@ -78,14 +78,14 @@ def test_an_interval_that_was_changed_holds_from_then_on() -> None:
 
 
 def test_an_episode_counts_its_failures_and_all_of_them() -> None:
-    episode = FailureStreak("rules")
+    streak = FailureStreak("rules")
     for _ in range(2):
-        episode.failed("status 503")
-        episode.failed("status 500")
-        assert (episode.failures, episode.last_error) == (2, "status 500")
-        episode.went_well()
+        streak.record_failure("status 503")
+        streak.record_failure("status 500")
+        assert (streak.failures, streak.last_error) == (2, "status 500")
+        streak.record_success()
 
-    assert (episode.failures, episode.total, episode.last_error) == (0, 4, "")
+    assert (streak.failures, streak.total, streak.last_error) == (0, 4, "")
 
 
 class Endless:
@@ -105,13 +105,13 @@ class Endless:
 async def test_a_call_that_does_not_end_is_waited_for_so_long() -> None:
     call = Endless()
 
-    assert await attempt(call, 0.01) == (None, "TimeoutError")
+    assert await call_guarded(call, 0.01) == (None, "TimeoutError")
     call.go_on.set()
 
 
 async def test_a_call_that_does_not_end_lets_its_caller_be_cancelled() -> None:
     call = Endless()
-    calling = asyncio.create_task(attempt(call, 60))
+    calling = asyncio.create_task(call_guarded(call, 60))
     await call.began.wait()
 
     calling.cancel()
@@ -133,6 +133,6 @@ async def test_a_call_is_over_when_its_caller_is_cancelled() -> None:
 
     with suppress(TimeoutError):
         async with asyncio.timeout(0.01):
-            await attempt(call, 60)
+            await call_guarded(call, 60)
 
     assert ended

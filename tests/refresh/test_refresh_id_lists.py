@@ -68,12 +68,12 @@ async def test_what_is_added_to_a_file_is_read_from_there(vendor: Vendor) -> Non
     manifest(vendor, vips=lines("+ada"))
     async with running(made_for(vendor)) as made:
         await made.wait_ready(5)
-        entries = made.lists.entries["vips"]
+        entries = made.id_lists.entries["vips"]
         manifest(vendor, vips=lines("+ada", "+bob", "-ada"))
         await until(lambda: is_vip(made, "bob"))
 
         assert not is_vip(made, "ada")
-        assert made.lists.entries["vips"] is entries
+        assert made.id_lists.entries["vips"] is entries
     asked = vendor.asked_for("/list/")
     assert [request.headers["Range"] for request in asked] == ["bytes=0-", "bytes=10-"]
     assert [request.headers["statsig-id-list-file-size"] for request in asked] == ["10", "30"]
@@ -99,7 +99,7 @@ async def test_a_list_that_is_no_more_is_dropped(vendor: Vendor) -> None:
         manifest(vendor, others=lines("+eve"))
 
         await until(lambda: not is_vip(made, "ada"))
-        assert list(made.lists.entries) == ["others"]
+        assert list(made.id_lists.entries) == ["others"]
 
 
 async def test_a_server_that_ignores_ranges_sends_the_whole_list(vendor: Vendor) -> None:
@@ -134,7 +134,7 @@ async def test_a_list_that_cannot_be_read_costs_itself_only(vendor: Vendor, bad:
         assert await made.wait_ready(5)
 
         assert is_vip(made, "ada")
-        assert set(made.lists.entries) == {"vips", "last"}
+        assert set(made.id_lists.entries) == {"vips", "last"}
         assert made.health().last_error.startswith("1 of 3 files: ")
 
 
@@ -203,7 +203,7 @@ async def test_three_files_are_read_at_once(vendor: Vendor) -> None:
             assert await made.wait_ready(5)
 
     assert most == 3
-    assert len(made.lists.entries) == 9
+    assert len(made.id_lists.entries) == 9
 
 
 # --- kept over a restart ------------------------------------------------------------------------------------------
@@ -304,7 +304,7 @@ async def test_damage_to_what_is_kept_is_as_if_it_were_not(vendor: Vendor, damag
     async with running(made_for(vendor, cache=cache)) as made:
         assert not await made.wait_ready(0.1)
         assert not is_vip(made, "ada")
-        assert ("others" in made.lists.entries) is (damage != "manifest")
+        assert ("others" in made.id_lists.entries) is (damage != "manifest")
         manifest(vendor, vips=lines("+ada"))
         assert await made.wait_ready(5)
 

@@ -293,7 +293,7 @@ async def test_without_any_source_nobody_waits(source: Statsig) -> None:
 def test_the_intervals_are_those_of_the_settings() -> None:
     made = Refresher(Statsig("secret-key", rules=Rules(poll_interval=30, id_lists_interval=90)))
 
-    assert (made.polling.interval, made.lists.polling.interval) == (30, 90)
+    assert (made.polling.interval, made.id_lists.polling.interval) == (30, 90)
 
 
 # --- shared_context -------------------------------------------------------------------------------------------------
@@ -316,7 +316,7 @@ async def test_overrides_that_come_while_rules_are_loaded_hold_too(vendor: Vendo
     vendor.body = rules(1, gate("gate"), *[gate(f"gate-{n}") for n in range(4000)])  # takes many turns
     made = refresher(statsig(vendor))
     async with running(made):
-        await until(made._installing.locked)
+        await until(made._install_lock.locked)
         made.use_overrides(Overrides().set("gate", "gate", value=False))
         await until(lambda: made.is_ready)
 

@@ -115,18 +115,18 @@ async def test_a_big_body_is_installed_in_many_turns() -> None:
     counting.cancel()
 
     assert len(body) > 5_000_000
-    assert turns >= made.pace.turns > 50
-    assert 0 < made.pace.longest < 1
+    assert turns >= made.runner.yields > 50
+    assert 0 < made.runner.max_step_seconds < 1
 
 
 async def test_the_same_body_again_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     made = refresher(statsig())
     body = rules(1, *[gate(f"gate-{number}") for number in range(2000)])
     await made._install(body, "Network")
-    parsed = made.pace.turns
+    parsed = made.runner.yields
 
     assert not await made._install(bytes(bytearray(body)), "Network")
-    assert made.pace.turns - parsed <= parsed / 4
+    assert made.runner.yields - parsed <= parsed / 4
 
 
 async def test_what_was_asked_for_is_compiled_when_new_rules_are_in_use() -> None:
@@ -145,7 +145,7 @@ async def test_a_client_s_view_is_there_when_new_rules_are_in_use() -> None:
     same = [gate(f"gate-{number}") for number in range(100)]
     await made._install(rules(1, *same), "Network")
     before = client_view(made.rules, hash="none", client_key="client-key")
-    made.pace.turns = 0
+    made.runner.yields = 0
 
     await made._install(rules(2, *same, *[gate(f"new-{number}") for number in range(100)]), "Network")
 
@@ -153,7 +153,7 @@ async def test_a_client_s_view_is_there_when_new_rules_are_in_use() -> None:
     after = client_view(made.rules, hash="none", client_key="client-key")
     assert after.rules.gates["gate-1"] is before.rules.gates["gate-1"]
     assert orjson.loads(client_response(after, ADA, {}))["feature_gates"]["new-99"]["value"] is True
-    assert made.pace.turns > 10
+    assert made.runner.yields > 10
 
 
 async def test_small_work_takes_no_turn() -> None:
@@ -161,11 +161,11 @@ async def test_small_work_takes_no_turn() -> None:
         yield
         return "done"
 
-    paces = [CooperativeRunner() for _ in range(20)]  # a busy machine may stop one of them in the middle
-    for pace in paces:
-        assert await pace.finish(steps()) == "done"
+    runners = [CooperativeRunner() for _ in range(20)]  # a busy machine may stop one of them in the middle
+    for runner in runners:
+        assert await runner.run(steps()) == "done"
 
-    assert min(pace.turns for pace in paces) == 0
+    assert min(runner.yields for runner in runners) == 0
 
 
 async def test_a_bug_costs_an_attempt_and_no_rules() -> None:

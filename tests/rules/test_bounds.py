@@ -7,7 +7,7 @@ import pytest
 
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.explain import explain
-from asyncsdk._rules.json_slicer import walk
+from asyncsdk._rules.json_slicer import iter_members
 from asyncsdk._rules.language.operators import OPERATORS
 from rules.call_counts import CountedBytes, count_calls
 from rules.rulesets import (
@@ -154,7 +154,7 @@ def test_braces_in_texts_do_not_multiply_the_search_for_members(text: str) -> No
     def searches(count: int) -> int:
         body = orjson.dumps({"s": {f"m{n}": {"text": text, "inner": {"n": n}} for n in range(count)}})
         CountedBytes.searches = 0
-        assert len(list(walk(CountedBytes(body), frozenset({"s"})))) == count
+        assert len(list(iter_members(CountedBytes(body), frozenset({"s"})))) == count
         return CountedBytes.searches
 
     assert searches(2_000) < 3 * searches(1_000)

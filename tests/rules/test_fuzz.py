@@ -12,8 +12,8 @@ from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.explain import explain
 from asyncsdk._rules.language.specs import MalformedError
 from asyncsdk._rules.loading import load_now
-from asyncsdk._rules.parameters import parameter
-from asyncsdk._rules.sticky import Enforced, assign
+from asyncsdk._rules.parameters import evaluate_parameter
+from asyncsdk._rules.sticky import Enforcement, assign
 from rules.call_counts import count_calls
 from rules.rulesets import make_context, user
 from rules.sample_project import WORLD
@@ -91,10 +91,10 @@ def use(body: bytes) -> None:
                 count_calls(partial(rules.lookup, kind, one, name), _MAX_STEPS)  # type: ignore[arg-type]
                 rules.reason(rules.lookup(kind, one, name))  # type: ignore[arg-type]
                 explain(rules, kind, one, name).render()  # type: ignore[arg-type]
-        parameter(rules, one, "store", "a")
+        evaluate_parameter(rules, one, "store", "a")
         for kind, name in (("experiment", "e0"), ("layer", "l0")):
             live = rules.lookup(kind, one, name)  # type: ignore[arg-type]
-            assign(rules, kind, one, live, {name: {}}, enforced=Enforced(overrides=True, targeting=True))  # type: ignore[arg-type]
+            assign(rules, kind, one, live, {name: {}}, enforced=Enforcement(overrides=True, targeting=True))  # type: ignore[arg-type]
         orjson.loads(client_response(client_view(rules, client_key="k"), one, {}))
 
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.json_slicer import walk
+from asyncsdk._rules.json_slicer import iter_members
 from asyncsdk._rules.language.specs import MalformedError
-from asyncsdk._rules.loading import finish, load, load_now, release, supersedes
+from asyncsdk._rules.loading import load, load_now, release, run_to_end, supersedes
 from asyncsdk._rules.ruleset import empty_ruleset
 from rules.rulesets import (
     NEVER,
@@ -44,7 +44,7 @@ def test_slices_are_what_a_parser_finds(section: dict[str, Any], rest: dict[str,
     raw = orjson.dumps(body, option=orjson.OPT_INDENT_2 if indented else None)
 
     found: dict[str, Any] = {"s": {}}
-    for name, key, start, end in walk(raw, frozenset({"s"})):
+    for name, key, start, end in iter_members(raw, frozenset({"s"})):
         target = found["s"] if name else found
         target[orjson.loads(b'"' + key + b'"')] = orjson.loads(raw[start:end])
 
@@ -56,7 +56,7 @@ def test_members_are_found_whatever_company_they_are_in(some: list[dict[str, Any
     section = {f"m{place}": {**member, "pad": "x" * padding} for place, member in enumerate(some * 8)}
     raw = orjson.dumps({"s": section, "l": list(section.values())})
 
-    found = [orjson.loads(raw[start:end]) for _, _, start, end in walk(raw, frozenset({"s", "l"}))]
+    found = [orjson.loads(raw[start:end]) for _, _, start, end in iter_members(raw, frozenset({"s", "l"}))]
 
     assert found == [*section.values(), *section.values()]
 
@@ -65,7 +65,7 @@ def test_members_are_found_whatever_company_they_are_in(some: list[dict[str, Any
 def test_a_section_may_be_a_list(section: list[Any]) -> None:
     raw = orjson.dumps({"s": section})
 
-    assert [orjson.loads(raw[start:end]) for _, _, start, end in walk(raw, frozenset({"s"}))] == section
+    assert [orjson.loads(raw[start:end]) for _, _, start, end in iter_members(raw, frozenset({"s"}))] == section
 
 
 @pytest.mark.parametrize(
@@ -95,12 +95,12 @@ def test_a_section_may_be_a_list(section: list[Any]) -> None:
 )
 def test_a_broken_body_is_refused(raw: bytes) -> None:
     with pytest.raises(MalformedError):
-        list(walk(raw, frozenset({"s"})))
+        list(iter_members(raw, frozenset({"s"})))
 
 
 @pytest.mark.parametrize("raw", [b"{}", b'{"s":{}}', b'{"s":[]}', b" { } ", b'{"s": {"a" : { } } }'])
 def test_empty_objects_are_fine(raw: bytes) -> None:
-    assert len(list(walk(raw, frozenset({"s"})))) <= 1
+    assert len(list(iter_members(raw, frozenset({"s"})))) <= 1
 
 
 def test_every_cut_of_a_body_is_refused() -> None:
@@ -281,7 +281,7 @@ def test_keeping_many_programs_is_sliced() -> None:
     first = loaded(ruleset(gates), shared_context)
     compile_all(first)
 
-    assert len(list(loaded(ruleset(gates), shared_context).keep(first))) == 2
+    assert len(list(loaded(ruleset(gates), shared_context).adopt_programs(first))) == 2
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def test_reasons_name_source_and_outcome() -> None:
 
 
 def test_steps_can_be_run_at_once() -> None:
-    assert finish(load(ruleset(), make_context())) is not None
+    assert run_to_end(load(ruleset(), make_context())) is not None
 
 
 @pytest.mark.parametrize("broken", [b'{"oops": oops}', b"[]"])

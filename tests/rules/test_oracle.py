@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asyncsdk._rules.compiler.evaluate import Evaluation
-from asyncsdk._rules.exposures import as_json
+from asyncsdk._rules.exposures import exposures_to_json
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.user_agent import parse
 from asyncsdk._rules.ruleset import Ruleset
@@ -25,18 +25,18 @@ four_users = st.lists(users(), min_size=4, max_size=4)
 
 
 def undelegated(found: Evaluation) -> Any:
-    return as_json(found.secondary if found.undelegated is None else found.undelegated)
+    return exposures_to_json(found.secondary if found.undelegated is None else found.undelegated)
 
 
 def compare_gate(rules: Ruleset, one: Any, name: str, entry: Any) -> None:
     found = rules.gate(one, name)
-    ours = (found.value, found.rule_id, as_json(found.secondary), found.id_type)
+    ours = (found.value, found.rule_id, exposures_to_json(found.secondary), found.id_type)
     assert ours == (entry["value"], entry["rule_id"], entry["secondary_exposures"], entry["id_type"]), name
 
 
 def compare_config(rules: Ruleset, one: Any, name: str, entry: Any) -> None:
     found = rules.experiment(one, name)
-    ours = (found.value, found.rule_id, as_json(found.secondary), found.id_type)
+    ours = (found.value, found.rule_id, exposures_to_json(found.secondary), found.id_type)
     assert ours == (entry["value"], entry["rule_id"], entry["secondary_exposures"], entry["id_type"]), name
     assert entry.get("passed", found.passed) == found.passed
     if "is_user_in_experiment" in entry:
@@ -58,7 +58,7 @@ def compare_layer(rules: Ruleset, one: Any, name: str, entry: Any) -> None:
     assert ours == tuple(entry.get(key) for key in keys), name
     assert list(found.explicit_parameters or ()) == entry["explicit_parameters"]
     for mine, theirs in (
-        (as_json(found.secondary), entry["secondary_exposures"]),
+        (exposures_to_json(found.secondary), entry["secondary_exposures"]),
         (undelegated(found), entry["undelegated_secondary_exposures"]),
     ):
         if found.parameter_rules is None:

@@ -11,8 +11,8 @@ from asyncsdk._model.users import User
 from asyncsdk._rules import public_results as views
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.explain import explain
-from asyncsdk._rules.exposure_window import USUAL, ExposureWindow
-from asyncsdk._rules.exposures import exposure_of, layer_exposure
+from asyncsdk._rules.exposure_window import AUTOMATIC, ExposureWindow
+from asyncsdk._rules.exposures import build_exposure, build_layer_exposure
 from asyncsdk._rules.language.buckets import djb2
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.loading import load_now
@@ -78,7 +78,7 @@ COMMON = {"reason": "Network:Recognized", "lcut": "1700000000000", "receivedAt":
 def test_a_gates_exposure() -> None:
     rules = project()
 
-    found = exposure_of(rules, rules.gate(ADA, "looks"))
+    found = build_exposure(rules, rules.gate(ADA, "looks"))
 
     assert found.event_name == "statsig::gate_exposure"
     assert metadata(found) == {"gate": "looks", "gateValue": "true", "ruleID": "rl", "configVersion": "3", **COMMON}
@@ -88,7 +88,7 @@ def test_a_gates_exposure() -> None:
 def test_a_configs_exposure() -> None:
     rules = project()
 
-    found = exposure_of(rules, rules.config(ADA, "c"), manual=True)
+    found = build_exposure(rules, rules.config(ADA, "c"), manual=True)
 
     assert found.event_name == "statsig::config_exposure"
     expected = {
@@ -109,7 +109,7 @@ def test_a_layers_exposure_is_its_experiments_only_for_the_parameters_it_owns(
 ) -> None:
     rules = project()
 
-    found = layer_exposure(rules, rules.layer(ADA, "l"), parameter)
+    found = build_layer_exposure(rules, rules.layer(ADA, "l"), parameter)
 
     fields = metadata(found)
     assert (fields["config"], fields["ruleID"], fields["parameterName"]) == ("l", "re", parameter)
@@ -124,13 +124,13 @@ def test_a_merging_layers_exposure_names_the_parameters_rule() -> None:
     rules = project()
     found = rules.layer(ADA, "m")
 
-    assert [metadata(layer_exposure(rules, found, name))["ruleID"] for name in ("q", "z")] == ["rm", "default"]
+    assert [metadata(build_layer_exposure(rules, found, name))["ruleID"] for name in ("q", "z")] == ["rm", "default"]
 
 
 def test_a_layer_without_nested_gates_has_one_list_of_exposures() -> None:
     rules = loaded(ruleset({}, {}, {"l": layer(rule("r", [PUBLIC], {"a": 1}))}))
 
-    assert layer_exposure(rules, rules.layer(ADA, "l"), "a").secondary == b"[]"
+    assert build_layer_exposure(rules, rules.layer(ADA, "l"), "a").secondary == b"[]"
 
 
 def test_a_mapped_exposure_names_both() -> None:
@@ -138,7 +138,7 @@ def test_a_mapped_exposure_names_both() -> None:
     gates = {"g": gate(), "looks": gate(rule("rl", [PUBLIC]))}
     rules = loaded(ruleset(gates, override_rules={"m": rule("m", [PUBLIC])}, overrides=overrides))
 
-    fields = metadata(exposure_of(rules, rules.gate(ADA, "g")))
+    fields = metadata(build_exposure(rules, rules.gate(ADA, "g")))
 
     assert (fields["gate"], fields["overrideConfigName"]) == ("g", "looks")
 
@@ -146,7 +146,7 @@ def test_a_mapped_exposure_names_both() -> None:
 def test_before_a_ruleset_an_exposure_says_so() -> None:
     rules = empty_ruleset(make_context(), "Uninitialized")
 
-    fields = metadata(exposure_of(rules, rules.gate(ADA, "g")))
+    fields = metadata(build_exposure(rules, rules.gate(ADA, "g")))
 
     assert fields == {"gate": "g", "gateValue": "false", "ruleID": "", "reason": "Uninitialized"}
 
@@ -154,7 +154,7 @@ def test_before_a_ruleset_an_exposure_says_so() -> None:
 def test_an_endless_gate_is_exposed_by_name() -> None:
     rules = loaded_gates(a=gate(rule("r", [passes("a")])))
 
-    assert metadata(exposure_of(rules, rules.gate(ADA, "a")))["gate"] == "a"
+    assert metadata(build_exposure(rules, rules.gate(ADA, "a")))["gate"] == "a"
 
 
 def test_an_exposure_is_made_once_per_ruleset() -> None:
@@ -164,9 +164,9 @@ def test_an_exposure_is_made_once_per_ruleset() -> None:
     second = load_now(body + b" ", first.shared_context, previous=first, source="Bootstrap")
     assert second is not None
 
-    assert exposure_of(first, found) is exposure_of(first, found)
+    assert build_exposure(first, found) is build_exposure(first, found)
     assert second.gate(ADA, "g") is found
-    assert metadata(exposure_of(second, found))["reason"] == "Bootstrap:Recognized"
+    assert metadata(build_exposure(second, found))["reason"] == "Bootstrap:Recognized"
 
 
 # De-duplication and sampling.
@@ -177,7 +177,7 @@ def test_the_same_exposure_is_new_once_per_window() -> None:
     found = rules.gate(ADA, "g")
 
     first = [recent.is_new(ADA, found), recent.is_new(User("ada"), found), recent.is_new(User("bob"), found)]
-    recent.forget()
+    recent.reset()
 
     assert (first, recent.is_new(ADA, found)) == ([True, False, True], True)
 
@@ -187,8 +187,8 @@ def test_a_manual_exposure_is_no_repetition() -> None:
 
     assert [
         recent.is_new(ADA, found),
-        recent.is_new_of(ADA, found, ("", True)),
-        recent.is_new_of(ADA, found, ("", True)),
+        recent.is_new_kind(ADA, found, ("", True)),
+        recent.is_new_kind(ADA, found, ("", True)),
     ] == [True, True, False]
 
 
@@ -196,10 +196,10 @@ def test_other_ids_outcomes_and_parameters_are_other_exposures() -> None:
     rules, recent = project(), ExposureWindow()
     found = rules.layer(ADA, "l")
 
-    assert recent.is_new_of(ADA, found, ("p", False))
-    assert recent.is_new_of(ADA, found, ("q", False))
-    assert recent.is_new_of(User("ada", custom_ids={"companyID": 5}), found, ("p", False))
-    assert not recent.is_new_of(User("ada", custom_ids={"companyID": "5"}), found, ("p", False))
+    assert recent.is_new_kind(ADA, found, ("p", False))
+    assert recent.is_new_kind(ADA, found, ("q", False))
+    assert recent.is_new_kind(User("ada", custom_ids={"companyID": 5}), found, ("p", False))
+    assert not recent.is_new_kind(User("ada", custom_ids={"companyID": "5"}), found, ("p", False))
 
 
 def test_what_was_looked_at_on_the_way_makes_no_other_exposure() -> None:
@@ -221,10 +221,10 @@ def test_unknown_names_are_not_merged() -> None:
 def test_an_exposure_that_could_not_be_queued_is_new_again() -> None:
     rules, recent = project(), ExposureWindow()
     found = rules.gate(ADA, "g")
-    recent.unsee(ADA, found, USUAL)
+    recent.forget_one(ADA, found, AUTOMATIC)
 
     first = recent.is_new(ADA, found)
-    recent.unsee(ADA, found, USUAL)
+    recent.forget_one(ADA, found, AUTOMATIC)
 
     assert (first, recent.is_new(ADA, found)) == (True, True)
 
@@ -232,20 +232,20 @@ def test_an_exposure_that_could_not_be_queued_is_new_again() -> None:
 def test_an_id_that_is_no_key_is_new_each_time() -> None:
     found, recent, odd = project().gate(ADA, "g"), ExposureWindow(), User(["ada"])  # type: ignore[arg-type] # that is the test
 
-    recent.unsee(odd, found, USUAL)
+    recent.forget_one(odd, found, AUTOMATIC)
 
     assert recent.is_new(odd, found)
     assert recent.is_new(odd, found)
-    assert recent.is_new_of(odd, found, ("p", False))
+    assert recent.is_new_kind(odd, found, ("p", False))
 
 
 def test_a_full_window_starts_anew() -> None:
-    found, recent = project().gate(ADA, "g"), ExposureWindow(most=2)
+    found, recent = project().gate(ADA, "g"), ExposureWindow(max_exposures=2)
 
     assert recent.is_new(ADA, found)
-    recent.grow(1)
+    recent.count(1)
     assert not recent.is_new(ADA, found)
-    recent.grow(1)
+    recent.count(1)
     assert recent.is_new(ADA, found)
 
 
@@ -253,7 +253,7 @@ def sampled(mode: str, user: User, **spec: Any) -> list[Any]:
     gates = {"g": gate(rule("r", [PUBLIC], samplingRate=10), **spec)}
     rules = loaded(ruleset(gates, sdk_configs={"sampling_mode": mode}))
     recent, found = ExposureWindow(), rules.gate(user, "g")
-    return [recent.sample(rules, User(str(number)), found) for number in range(500)]
+    return [recent.sampling(rules, User(str(number)), found) for number in range(500)]
 
 
 def test_sampling_keeps_the_first_and_some_of_the_rest() -> None:
@@ -269,9 +269,9 @@ def test_sampling_tells_visitors_apart() -> None:
     gates = {"g": gate(rule("r", [PUBLIC], samplingRate=10))}
     rules, recent = loaded(ruleset(gates, sdk_configs={"sampling_mode": "on"})), ExposureWindow()
     found = rules.gate(ADA, "g")
-    recent.sample(rules, ADA, found)
+    recent.sampling(rules, ADA, found)
 
-    kept = [recent.sample(rules, User(anonymous_id=str(number)), found) is not None for number in range(500)]
+    kept = [recent.sampling(rules, User(anonymous_id=str(number)), found) is not None for number in range(500)]
 
     assert set(kept) == {True, False}
 
@@ -292,10 +292,10 @@ def test_default_rules_have_a_rate_of_their_own() -> None:
     rules = loaded(ruleset(gates, sdk_configs={"sampling_mode": "on", "special_case_sampling_rate": 5}))
     recent = ExposureWindow()
 
-    kept = [recent.sample(rules, User(str(number)), rules.gate(ADA, "g")) is not None for number in range(200)]
+    kept = [recent.sampling(rules, User(str(number)), rules.gate(ADA, "g")) is not None for number in range(200)]
 
     assert 5 < sum(kept) < 120
-    assert all(recent.sample(rules, User(str(number)), rules.gate(ADA, "plain")) == {} for number in range(50))
+    assert all(recent.sampling(rules, User(str(number)), rules.gate(ADA, "plain")) == {} for number in range(50))
 
 
 def test_what_passed_a_gate_without_a_rate_is_not_sampled() -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.language.overrides import GroupOverride, Overrides
-from asyncsdk._rules.parameters import parameter
+from asyncsdk._rules.parameters import evaluate_parameter
 from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk._rules.sticky import Assigned, Enforced, assign, storage_key, storage_keys
+from asyncsdk._rules.sticky import AssignmentResult, Enforcement, assign, storage_key, storage_keys
 from rules.rulesets import (
     NEVER,
     NOW_MS,
@@ -282,7 +282,7 @@ def test_a_bandit_with_an_endless_gate_ends() -> None:
 def overridden(overrides: Overrides) -> Ruleset:
     gates = {**GATES, "looks": gate(rule("r", [passes("g")]))}
     rules = loaded(ruleset(gates, {"e": TEST}, {"l": layer(rule("a", [PUBLIC], configDelegate="e"))}))
-    return rules.under(attrs.evolve(rules.shared_context, overrides=overrides))
+    return rules.with_context(attrs.evolve(rules.shared_context, overrides=overrides))
 
 
 def test_an_override_answers_instead_of_the_rules() -> None:
@@ -352,7 +352,7 @@ def test_overrides_can_be_taken_back() -> None:
 
 def test_an_endless_gate_may_hold_overridden_names() -> None:
     rules = loaded(ruleset({"a": gate(rule("r", [passes("b")])), "b": gate(rule("r", [passes("a")]))}))
-    rules = rules.under(attrs.evolve(rules.shared_context, overrides=Overrides().set("gate", "a", True, "ada")))
+    rules = rules.with_context(attrs.evolve(rules.shared_context, overrides=Overrides().set("gate", "a", True, "ada")))
 
     assert rules.gate(ADA, "b").value is True
     assert rules.gate(User("bob"), "b").outcome.endswith("Depth Exceeded")
@@ -384,8 +384,8 @@ def sticky(**more: Any) -> Ruleset:
     )
 
 
-def assigned(rules: Ruleset, kind: Any, one: User, name: str, saved: Any, **enforced: bool) -> Assigned:
-    return assign(rules, kind, one, rules.lookup(kind, one, name), saved, enforced=Enforced(**enforced))
+def assigned(rules: Ruleset, kind: Any, one: User, name: str, saved: Any, **enforced: bool) -> AssignmentResult:
+    return assign(rules, kind, one, rules.lookup(kind, one, name), saved, enforced=Enforcement(**enforced))
 
 
 def test_a_first_assignment_is_to_be_saved() -> None:
@@ -603,7 +603,7 @@ def test_a_parameter_is_what_it_refers_to(name: str, value: Any, kind: Any) -> N
     layers = {"l": layer(rule("a", [PUBLIC], configDelegate="e"))}
     rules = loaded(ruleset(GATES, {"e": TEST}, layers, param_stores={"s": {"parameters": STORE}}))
 
-    found = parameter(rules, ADA, "s", name)
+    found = evaluate_parameter(rules, ADA, "s", name)
 
     assert (found.value, found.kind) == (value, kind)
     assert (found.evaluation is None) is (kind is None)
@@ -613,11 +613,13 @@ def test_an_unknown_or_broken_store_has_no_values() -> None:
     body = ruleset(param_stores={"a": 5, "b": {"parameters": 5}, "c": "BROKEN"}).replace(b'"BROKEN"', b"broken")
     rules = loaded(body)
 
-    assert [parameter(rules, ADA, name, "x").value for name in ("a", "b", "c", "d")] == [None] * 4
+    assert [evaluate_parameter(rules, ADA, name, "x").value for name in ("a", "b", "c", "d")] == [None] * 4
 
 
 def test_a_store_may_be_overridden() -> None:
     rules = loaded_gates()
-    rules = rules.under(attrs.evolve(rules.shared_context, overrides=Overrides().set("parameter_store", "s", {"x": 1})))
+    rules = rules.with_context(
+        attrs.evolve(rules.shared_context, overrides=Overrides().set("parameter_store", "s", {"x": 1}))
+    )
 
-    assert parameter(rules, ADA, "s", "x").value == 1
+    assert evaluate_parameter(rules, ADA, "s", "x").value == 1

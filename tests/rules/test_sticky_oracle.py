@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk._rules.sticky import Enforced, Saved, assign, storage_key, storage_keys
+from asyncsdk._rules.sticky import Enforcement, SavedAssignments, assign, storage_key, storage_keys
 from rules.rulesets import Json, loaded, make_context, user
 from rules.strategies import EXPERIMENTS, LAYERS, rulesets, users
 
@@ -62,9 +62,9 @@ people = st.lists(
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-@given(worlds(), worlds(), people, saved_before, st.builds(Enforced, st.booleans(), st.booleans()))
+@given(worlds(), worlds(), people, saved_before, st.builds(Enforcement, st.booleans(), st.booleans()))
 def test_assignments_answer_and_change_alike(
-    first: Json, then: Json, crowd: list[Json], saved: Unit, enforced: Enforced
+    first: Json, then: Json, crowd: list[Json], saved: Unit, enforced: Enforcement
 ) -> None:
     environment = {"tier": "staging"}
     theirs: dict[str, Unit] = {key: dict(saved) for fields in crowd for key in storage_keys(user(fields))}
@@ -92,7 +92,7 @@ def test_assignments_answer_and_change_alike(
             oracle.close()
 
 
-def look_up(rules: Ruleset, kind: Any, one: User, name: str, *, kept: Unit | None, enforced: Enforced) -> Any:
+def look_up(rules: Ruleset, kind: Any, one: User, name: str, *, kept: Unit | None, enforced: Enforcement) -> Any:
     """Look a name up, and do to the store what is to be done."""
     shown = rules.lookup(kind, one, name)
     if kept is not None:
@@ -105,7 +105,7 @@ def look_up(rules: Ruleset, kind: Any, one: User, name: str, *, kept: Unit | Non
     return shown.value, shown.rule_id, shown.group_name, shown.version, rules.reason(shown) == "Persisted"
 
 
-def ask(oracle: Oracle, kind: str, fields: Json, name: str, *, kept: Saved, enforced: Enforced) -> Any:
+def ask(oracle: Oracle, kind: str, fields: Json, name: str, *, kept: SavedAssignments, enforced: Enforcement) -> Any:
     """Do the same there, where the caller hands the unit's assignments over."""
     options: Any = {
         "user_persisted_values": kept,

@@ -10,13 +10,13 @@ from asyncsdk import Client, Rules, Statsig
 from asyncsdk._model.users import User
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.compiler.evaluate import Evaluation
-from asyncsdk._rules.exposures import as_json
+from asyncsdk._rules.exposures import exposures_to_json
 from asyncsdk._rules.language.buckets import bucketer, djb2, id_list_entry
 from asyncsdk._rules.language.operators import OPERATORS
 from asyncsdk._rules.language.user_agent import parse
 from asyncsdk._rules.language.values import as_instant, as_integer, as_number, as_object, as_text
 from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk._rules.sticky import Enforced, assign
+from asyncsdk._rules.sticky import Enforcement, assign
 from rules.rulesets import Json, compile_all, experiment, gate, loaded, make_context, ruleset, user
 
 _KINDS = {"dynamic_config": "config"}
@@ -73,8 +73,8 @@ def _shown(found: Evaluation) -> tuple[Any, ...]:
 
 
 def _exposed(found: Evaluation) -> tuple[Any, ...]:
-    own = as_json(found.secondary)
-    return own, [own, own if found.undelegated is None else as_json(found.undelegated)]
+    own = exposures_to_json(found.secondary)
+    return own, [own, own if found.undelegated is None else exposures_to_json(found.undelegated)]
 
 
 def test_whole_client_responses(recorded: Path) -> None:
@@ -116,7 +116,7 @@ def _lists(recorded: Path) -> dict[str, set[str]]:
 
 
 def _agrees(found: Evaluation, expected: Json) -> bool:
-    secondary = as_json(found.secondary)
+    secondary = exposures_to_json(found.secondary)
     shown = {
         "value": found.value,
         "rule_id": found.rule_id,
@@ -127,7 +127,7 @@ def _agrees(found: Evaluation, expected: Json) -> bool:
         "explicit": list(found.explicit_parameters or ()),
         "secondary": secondary,
         "secondary_first": next(iter(secondary), None),
-        "undelegated": as_json(found.secondary if found.undelegated is None else found.undelegated),
+        "undelegated": exposures_to_json(found.secondary if found.undelegated is None else found.undelegated),
         "param": [expected["param"][0], found.value.get(expected["param"][0])] if "param" in expected else None,
     }
     return expected == {key: shown[key] for key in expected}
@@ -227,7 +227,7 @@ def test_the_sdks_own_sticky_cases(recorded: Path) -> None:
     for case in known["cases"]:
         one, enforced = user(case["user"]), {key.removeprefix("enforce_"): on for key, on in case["options"].items()}
         live, saved = rules.experiment(one, name), {name: known["sticky_values"]}
-        found = assign(rules, "experiment", one, live, saved, enforced=Enforced(**enforced)).evaluation
+        found = assign(rules, "experiment", one, live, saved, enforced=Enforcement(**enforced)).evaluation
         expected = case["expect"]
         assert found.group_name == expected["group"]
         assert found.rule_id == expected.get("rule_id", found.rule_id)

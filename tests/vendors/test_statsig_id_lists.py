@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsdk._rules.loading import finish
+from asyncsdk._rules.loading import run_to_end
 from asyncsdk.vendors._base import ListFile, Response
 from asyncsdk.vendors.statsig.id_lists import BadListError, IdList, plan, restore, snapshot, take
 
@@ -25,7 +25,7 @@ def planned(entry: Any, **lists: IdList) -> tuple[ListFile, ...]:
 
 
 def taken(body: bytes, status: int = 206, file: ListFile = FILE, before: IdList | None = None) -> IdList:
-    return finish(take(file, Response(status, body=body), before))
+    return run_to_end(take(file, Response(status, body=body), before))
 
 
 # --- manifests ----------------------------------------------------------------------------------------------------
@@ -172,13 +172,13 @@ def test_a_list_that_is_kept_comes_back_as_it_was(entries: set[str]) -> None:
     entries = {entry for entry in entries if entry}
     before = held(57, "generation", 9, *entries)
 
-    after = finish(restore(finish(snapshot(before))))
+    after = run_to_end(restore(run_to_end(snapshot(before))))
 
     assert after == before
 
 
 def test_a_kept_list_is_a_file_that_any_reader_takes() -> None:
-    kept = finish(snapshot(held(57, "g", 5, "abcdefgh", "12345678")))
+    kept = run_to_end(snapshot(held(57, "g", 5, "abcdefgh", "12345678")))
 
     assert taken(kept, file=attrs.evolve(FILE, start=0)).entries == {"abcdefgh", "12345678"}
 
@@ -188,9 +188,9 @@ def test_keeping_many_entries_is_sliced() -> None:
     steps = snapshot(many)
 
     assert len(list(steps)) == 5
-    assert len(list(restore(finish(snapshot(many))))) > 3
+    assert len(list(restore(run_to_end(snapshot(many))))) > 3
 
 
 @pytest.mark.parametrize("body", [b"", b"junk", b"+abcdefgh\n", b"+abcdefgh\n# 5", b"# {}", b'# {"fileID":1}', b"# {"])
 def test_what_does_not_say_how_much_it_is_of_which_file_is_not_taken(body: bytes) -> None:
-    assert finish(restore(body)) is None
+    assert run_to_end(restore(body)) is None
