@@ -15,8 +15,8 @@ from asyncsdk._client.arguments import check_destinations, dev_server, seconds
 from asyncsdk._client.hooks import HookVerbs, guarded
 from asyncsdk._client.signals import SignalDrain
 from asyncsdk._delivery.lane import Lane
-from asyncsdk._delivery.ledger import until_final
-from asyncsdk._delivery.spool.setting import DEV_SUFFIX, SpoolLike, durable, make_spooler
+from asyncsdk._delivery.ledger import wait_final
+from asyncsdk._delivery.spool.setting import DEV_SUFFIX, SpoolLike, create_spooler, with_message_ids
 from asyncsdk._events.admission import Admission
 from asyncsdk._events.verbs import EventVerbs
 from asyncsdk._lifecycle import Job, Lifecycle, warn_forgotten
@@ -75,7 +75,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
     ) -> None:
         check_destinations(destinations)
         _jobs.load()
-        destinations = destinations if spool is None else durable(destinations)
+        destinations = destinations if spool is None else with_message_ids(destinations)
         on_final = None if on_delivery is None else guarded(on_delivery, "on_delivery")
         self._lanes = [Lane(destination) for destination in destinations]
         self._admission = Admission(self._lanes, self._until_final, tells_by_id=on_delivery is not None)
@@ -87,10 +87,10 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         self._holder: RulesHolder = self._refresher or NoRules()
         self._awaits_rules = self._takes_detour = False
         self._overrides = Overrides()
-        self._spooler = make_spooler(spool, self._lanes)
+        self._spooler = create_spooler(spool, self._lanes)
         self._admission.may_wait |= self._spooler is not None
         lane = next((lane for lane in self._lanes if lane.destination is source and not source.offline), None)
-        way = attrgetter("offer_exposures") if self._spooler is None else self._spooler.way_of_exposures
+        way = attrgetter("offer_exposures") if self._spooler is None else self._spooler.exposure_intake
         self._exposures = Exposures(
             self._life,
             self._lanes,
@@ -254,7 +254,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             self._life.call_soon(partial(self._commit_from_thread, receipt))
             return receipt
         if self._spooler is not None:
-            return self._spooler.put(receipt)
+            return self._spooler.put_nowait(receipt)
         self._admission.check_room(receipt)
         return self._admission.commit(receipt)
 
@@ -272,7 +272,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             receipt = admission.prepare(event)
         if admission.may_wait:
             if self._spooler is not None:
-                return await self._spooler.take(receipt)
+                return await self._spooler.put(receipt)
             await admission.room(receipt)
             life.check_admission()
         if admission.may_raise:
@@ -283,14 +283,14 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         if self._life.state == "closed":
             self._admission.turn_away(receipt, "closed")
         elif self._spooler is not None:
-            self._spooler.put(receipt)
+            self._spooler.put_nowait(receipt)
         else:
             self._admission.commit(receipt)
 
     async def _until_final(self, records: Sequence[Record]) -> None:
         """Return when all of `records` have a fate."""
         self._life.check_loop()
-        await until_final(records)
+        await wait_final(records)
 
     # --- rules: the lookups are in LookupVerbs, the hooks in HookVerbs ----------------------------------------
 
@@ -317,8 +317,8 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             jobs.append(("sticky assignments", self._assignments.run))
         last = None
         if self._spooler is not None:
-            self._spooler.set_apart(DEV_SUFFIX if dev_url else "")
-            self._spooler.look()  # before the first event: what was left from before goes first
+            self._spooler.set_label_suffix(DEV_SUFFIX if dev_url else "")
+            self._spooler.scan()  # before the first event: what was left from before goes first
             jobs.append(("spool", _jobs.adoption(self._spooler)))
             last = _jobs.last_commit(self._spooler, self._stop_intake)
         self._life.start(jobs + self._own_jobs, self._ended, last)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 
 from asyncsdk._delivery.lane import Lane
-from asyncsdk._delivery.spool.spooler import LOOK_EVERY, Spooler
+from asyncsdk._delivery.spool.spooler import SCAN_INTERVAL, Spooler
 from asyncsdk._lifecycle import Job
 from asyncsdk._model.reports import Watch
 from asyncsdk._refresh import Refresher
@@ -58,8 +58,8 @@ def adoption(spooler: Spooler) -> Job:
 
     async def adopt() -> None:
         while True:
-            spooler.look()
-            await asyncio.sleep(LOOK_EVERY)
+            spooler.scan()
+            await asyncio.sleep(SCAN_INTERVAL)
 
     return adopt
 

@@ -20,7 +20,7 @@ exposures_of = attrgetter("exposures")
 
 
 @attrs.frozen(eq=False, repr=False)
-class Sorted:
+class SortedBatch:
     """A batch, sorted by what its verdict says. Every record is in exactly one of these.
 
     Attributes:
@@ -38,11 +38,11 @@ class Sorted:
     paused: Batch
 
 
-def sort_out(batch: Sequence[Record], verdict: Verdict) -> Sorted:
+def sort_out(batch: Sequence[Record], verdict: Verdict) -> SortedBatch:
     """Deal the records of a batch out by what `verdict` says of their positions."""
     if not (verdict.reject or verdict.resend or verdict.retry or verdict.pause):
-        return Sorted(list(batch), [], [], [], [])
-    sorted_ = Sorted([], [], [], [], [])
+        return SortedBatch(list(batch), [], [], [], [])
+    sorted_ = SortedBatch([], [], [], [], [])
     piles = (
         (frozenset(verdict.pause), sorted_.paused),
         (frozenset(verdict.retry), sorted_.retry),
@@ -57,7 +57,7 @@ def sort_out(batch: Sequence[Record], verdict: Verdict) -> Sorted:
     return sorted_
 
 
-def halves(batch: Sequence[Record]) -> tuple[Batch, Batch]:
+def halve(batch: Sequence[Record]) -> tuple[Batch, Batch]:
     """Cut a batch of two or more in the middle, or one of exposures that travel as one."""
     middle = len(batch) // 2
     if middle:
@@ -68,7 +68,7 @@ def halves(batch: Sequence[Record]) -> tuple[Batch, Batch]:
     return [_part_of(record, chunks[:middle])], [_part_of(record, chunks[middle:])]
 
 
-def singly(record: Record) -> Batch:
+def split_exposures(record: Record) -> Batch:
     """Take exposures that travel as one apart; anything else is one already."""
     return [_part_of(record, [part]) for part in parts_of(record.chunk)] if record.exposures > 1 else [record]
 
@@ -85,7 +85,7 @@ def keys_of(records: Collection[Record]) -> set[str]:
     return keys
 
 
-def tied_to(keys: AbstractSet[str], records: Iterable[Record]) -> set[str]:
+def linked_keys(keys: AbstractSet[str], records: Iterable[Record]) -> set[str]:
     """Add to `keys` those that aliases among the records tie to them, however many stand between."""
     pairs = [(record.key, record.also) for record in records if record.also is not None]
     tied = set(keys)
@@ -110,7 +110,7 @@ def total(records: Iterable[Record]) -> int:
     return sum(count(records))
 
 
-def ends_of(records: Iterable[Record]) -> list[int]:
+def running_totals(records: Iterable[Record]) -> list[int]:
     """Count the events and exposures up to each record, and with it."""
     return list(accumulate(exposures or 1 for exposures in map(exposures_of, records)))
 

@@ -22,9 +22,9 @@ class Circuit:
     state: Literal["closed", "open", "probing"] = "closed"
     halted: bool = False
     generation: int = 0
-    until: float = 0.0
+    probe_at: float = 0.0
     _floor: float = 0.0
-    _hurried: float = float("-inf")
+    _skipped_at: float = float("-inf")
     _closing_at: float | None = None
     _limit: int = attrs.field(init=False)
     _waits: Iterator[float] = attrs.field(init=False)
@@ -38,9 +38,9 @@ class Circuit:
         if self.state == "closed":
             return in_flight < self._limit
         # Requests of before the failure may still be under way: the probe does not wait for them.
-        return self.state == "open" and now >= self.until
+        return self.state == "open" and now >= self.probe_at
 
-    def leave(self) -> int:
+    def begin_request(self) -> int:
         """Note that a request leaves; give the generation to report its answer under."""
         if self.state == "open":
             self.state = "probing"
@@ -67,7 +67,7 @@ class Circuit:
             self._open(now + self._wait(now))
         elif news and self._floor > now:  # a late answer of before the failure: what it asks for holds all the same
             self._open(self._floor)
-        self.until = max(self.until, self._floor)
+        self.probe_at = max(self.probe_at, self._floor)
         return news
 
     def returned(self, generation: int) -> None:
@@ -83,7 +83,7 @@ class Circuit:
             self._open(now + self._limits.probe_interval)
         return news
 
-    def hurry(self, now: float, closing_at: float | None = None) -> None:
+    def skip_wait(self, now: float, closing_at: float | None = None) -> None:
         """Cut a wait short, for a flush; what the vendor asked for is kept to.
 
         Many flushes are not many requests: a halted vendor is asked before its time only when the client closes, any
@@ -95,14 +95,14 @@ class Circuit:
         """
         if closing_at is not None:
             self._closing_at = closing_at
-        is_due = now >= self._hurried + self._limits.retry_initial and not self.halted
+        is_due = now >= self._skipped_at + self._limits.retry_initial and not self.halted
         if self.state == "open" and (closing_at is not None or is_due):
-            self._hurried = now
-            self.until = max(now, self._floor)
+            self._skipped_at = now
+            self.probe_at = max(now, self._floor)
 
-    def is_hopeless(self, until: float) -> bool:
+    def is_blocked_until(self, until: float) -> bool:
         """Say whether no request may leave before `until`."""
-        return self.state == "open" and self.until > until
+        return self.state == "open" and self.probe_at > until
 
     def _wait(self, now: float) -> float:
         wait = next(self._waits)
@@ -111,7 +111,7 @@ class Circuit:
         return min(wait, max((self._closing_at - now) / 2, self._limits.retry_initial))
 
     def _open(self, until: float) -> None:
-        self.state, self.until = "open", until
+        self.state, self.probe_at = "open", until
         self.generation += 1
 
     def _start_over(self) -> None:

@@ -17,11 +17,11 @@ from typing import Literal, Protocol
 from asyncsdk._delivery.batching import (
     Batch,
     chunk_of,
-    halves,
+    halve,
     keys_of,
+    linked_keys,
     size_of,
     sort_out,
-    tied_to,
     total,
     unsettled,
 )
@@ -122,31 +122,31 @@ class Lane:
             closing_at: The client closes then: return early when nothing more can be sent before that.
         """
         self._flushes += 1
-        self._circuit.hurry(time.monotonic(), closing_at)
+        self._circuit.skip_wait(time.monotonic(), closing_at)
         self._wake.set()
         try:
-            await self.ledger.settled(lambda: closing_at is not None and self.is_hopeless(closing_at))
+            await self.ledger.wait_settled(lambda: closing_at is not None and self.is_blocked_until(closing_at))
         finally:
             self._flushes -= 1
 
-    def is_hopeless(self, until: float) -> bool:
+    def is_blocked_until(self, until: float) -> bool:
         """Say whether nothing more can be sent before `until`."""
-        return not self._flying and self._circuit.is_hopeless(until)
+        return not self._flying and self._circuit.is_blocked_until(until)
 
     def abandon(self) -> int:
         """Give up everything that has no fate yet, once the worker has ended; say how much it was."""
-        left = self.left()
+        left = self.remaining()
         self._pending.remove()
         self._waiting.clear()
         self.ledger.settle(left, "abandoned", reason="closed before it was delivered")
-        self.ledger.let_all_in()
+        self.ledger.wake_room_waiters()
         return total(left)
 
-    def left(self) -> Batch:
+    def remaining(self) -> Batch:
         """Give everything that has no fate yet, once the worker has ended."""
         self._pull()
         self._recover()
-        records = [record for flight in self._waiting for record in flight.records] + self._pending.all()
+        records = [record for flight in self._waiting for record in flight.records] + self._pending.all_records()
         return unsettled(records)
 
     def health(self) -> DestinationHealth:
@@ -159,7 +159,7 @@ class Lane:
             queued_bytes=self.ledger.held_bytes,
             requests_in_flight=len(self._flying),
             last_error=self.last_error,
-            retry_in=max(0.0, circuit.until - time.monotonic()) if circuit.state == "open" else 0.0,
+            retry_in=max(0.0, circuit.probe_at - time.monotonic()) if circuit.state == "open" else 0.0,
             counts=self.ledger.report(),
             retries=self.ledger.retries,
             oldest=self._oldest(time.monotonic()),
@@ -168,7 +168,7 @@ class Lane:
     def _oldest(self, now: float) -> float:
         """Say how long the oldest event has been held. Copies what it walks: others may ask from their threads."""
         flights = [*list(self._flying), *list(self._waiting)]
-        held = [self._open[:1], self._pending.first(), *(part for flight in flights for part in list(flight.parts))]
+        held = [self._open[:1], self._pending.heads(), *(part for flight in flights for part in list(flight.parts))]
         return max((now - record.admitted for records in held for record in records), default=0.0)
 
     # --- the worker -------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ class Lane:
                 self._sweep(now)
                 while (flight := self._next(now)) is not None:
                     self._flying.add(flight)
-                    flight.generation = self._circuit.leave()
+                    flight.generation = self._circuit.begin_request()
                     flights.create_task(self._send(flight, sender))
                 alarm = loop.call_later(self._until_next_look(now), self._wake.set)
                 try:
@@ -207,14 +207,14 @@ class Lane:
             if flight.not_before <= now:
                 return self._waiting.pop(position)
         while self._is_due(now):
-            if (taken := self._pending.take(self._limits.max_events, self._target_bytes)) is not None:
+            if (taken := self._pending.next_batch(self._limits.max_events, self._target_bytes)) is not None:
                 return taken
         return None
 
     def _is_due(self, now: float) -> bool:
         """Say whether what is queued should wait no longer for company."""
         ready, arrived = self._pending.ready, self._pull()
-        if self._pending.may_move:
+        if self._pending.needs_recheck:
             return True
         if not ready:
             return False
@@ -239,7 +239,7 @@ class Lane:
         times = [self._next_sweep]
         if not self._circuit.allows(len(self._flying), now):
             if self._circuit.state == "open":
-                times.append(self._circuit.until)
+                times.append(self._circuit.probe_at)
         else:
             times += [flight.not_before for flight in self._waiting]
             ready, held = self._pending.ready, self.ledger.held_events
@@ -291,7 +291,7 @@ class Lane:
             self._trim(flight)
             if flight.parts:
                 self._waiting.append(flight)
-            self.ledger.stir()
+            self.ledger.wake_flushes()
             self._wake.set()
 
     async def _attempt(self, flight: InFlight, sender: Sender) -> bool:
@@ -303,7 +303,7 @@ class Lane:
         verdict = self.destination.judge(response, chunks)
         self.last_error = verdict.reason or self.last_error
         if verdict.halt:
-            self.ledger.tell(part, response.status, verdict.reason)
+            self.ledger.record_attempt(part, response.status, verdict.reason)
             self._halt(flight, verdict)
             return False
         if verdict.halve:
@@ -315,7 +315,7 @@ class Lane:
         ledger, part = self.ledger, flight.parts[0]
         outcome = sort_out(part, verdict)
         remaining = outcome.resend + outcome.retry + outcome.paused
-        ledger.tell(remaining, response.status, verdict.reason)
+        ledger.record_attempt(remaining, response.status, verdict.reason)
         ledger.settle(outcome.delivered, "delivered", response.status, answered=True)
         for reason in {reason for _, reason in outcome.rejected}:
             refused = [record for record, why in outcome.rejected if why == reason]
@@ -335,15 +335,15 @@ class Lane:
         part = flight.parts[0]
         if flight.refusals < verdict.patience:
             flight.refusals += 1
-            self.ledger.tell(part, response.status, verdict.reason)
+            self.ledger.record_attempt(part, response.status, verdict.reason)
             self._fail(flight, verdict)
             return False
         flight.parts.popleft()
         if total(part) == 1:
             self.ledger.settle(part, "rejected", response.status, verdict.reason, answered=True)
         else:
-            self.ledger.tell(part, response.status, verdict.reason)
-            pieces = halves(part)
+            self.ledger.record_attempt(part, response.status, verdict.reason)
+            pieces = halve(part)
             self.ledger.held_bytes += sum(map(size_of, pieces)) - size_of(part)
             flight.parts.extendleft(reversed(pieces))
         self._succeed(flight)
@@ -375,7 +375,7 @@ class Lane:
 
     def _pause(self, flight: InFlight, keys: set[str], seconds: float) -> None:
         """Let everything of `keys`, and what aliases tie to them, wait in a flight of its own; the rest goes on."""
-        keys = tied_to(keys, flight.records)
+        keys = linked_keys(keys, flight.records)
         apart: deque[Batch] = deque()
         for part in flight.parts:
             apart.append([record for record in part if not keys.isdisjoint(record.keys)])

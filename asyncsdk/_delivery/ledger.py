@@ -15,7 +15,7 @@ from asyncsdk.vendors._base import Limits
 
 logger = logging.getLogger("asyncsdk.delivery")
 
-_TELL_EVERY = 60.0
+_LOG_INTERVAL = 60.0
 
 
 class Ledger:
@@ -45,20 +45,20 @@ class Ledger:
         self.on_records_settled: Callable[[Collection[Record], Status, str], None] | None = None
         self._name = name
         self.max_bytes = limits.max_queued_bytes
-        self._most_events = limits.max_queued_events
+        self._max_events = limits.max_queued_events
         # Events without a fate by the flush they fall under, for flushes that have begun: one waits for all epochs up
         # to its own.
         self._epoch = 0
-        self._unsettled: dict[int, int] = {}
+        self._open_by_epoch: dict[int, int] = {}
         self._progress = asyncio.Event()
-        self._told: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
         self._room_waiters: deque[asyncio.Future[None]] = deque()
 
     def has_room(self, size: int, number: int = 1) -> bool:
         """Say whether so many more events of `size` bytes in all may be held."""
-        return self.held_events + number <= self._most_events and self.held_bytes + size <= self.max_bytes
+        return self.held_events + number <= self._max_events and self.held_bytes + size <= self.max_bytes
 
-    async def room(self, size: int) -> None:
+    async def wait_for_room(self, size: int) -> None:
         """Wait until `has_room(size)`, first come, first served. The caller checks again: others may be quicker."""
         queue_up = self._room_waiters.append
         while not self.has_room(size):
@@ -69,18 +69,18 @@ class Ledger:
                 await turn
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
-                    self.let_in()  # the turn was given, and is not used: hand it on
+                    self.wake_room_waiter()  # the turn was given, and is not used: hand it on
                 else:
                     with suppress(ValueError):  # it was passed over already
                         self._room_waiters.remove(turn)
                 raise
-        self.let_in()  # there may be room for the next one too, and this one may not use its own
+        self.wake_room_waiter()  # there may be room for the next one too, and this one may not use its own
 
     def hold(self, record: Record) -> bool:
         """Take an event in, if there is room."""
         held_bytes = self.held_bytes + len(record.chunk)
         # `has_room`, written out: every event comes this way.
-        if self.held_events >= self._most_events or held_bytes > self.max_bytes:
+        if self.held_events >= self._max_events or held_bytes > self.max_bytes:
             return False
         if self._epoch:
             record.epoch = self._epoch
@@ -101,7 +101,7 @@ class Ledger:
         self.held_bytes += size
         return True
 
-    def accept(self, records: Collection[Record]) -> None:
+    def count_accepted(self, records: Collection[Record]) -> None:
         """Count events that are on disk, and not held yet."""
         events, exposures = count(records)
         self.account.accepted += events
@@ -124,7 +124,7 @@ class Ledger:
         for hear in self.on_settled:
             hear(delivery, events + exposures)
 
-    def turn_away(self, event_id: str, delivery: Delivery) -> None:
+    def count_refused(self, event_id: str, delivery: Delivery) -> None:
         """Count an event that is not held at all."""
         self.account.accepted += 1
         self.account.settle(delivery)
@@ -132,13 +132,13 @@ class Ledger:
         if self.on_final is not None:
             self.on_final(event_id, delivery)
 
-    def turn_away_exposures(self, delivery: Delivery, number: int) -> None:
+    def count_refused_exposures(self, delivery: Delivery, number: int) -> None:
         """Count exposures that are not held at all."""
         self.exposures.accepted += number
         self.exposures.settle(delivery, number)
         self._log_loss(delivery)
 
-    def tell(self, records: Collection[Record], code: int, reason: str) -> None:
+    def record_attempt(self, records: Collection[Record], code: int, reason: str) -> None:
         """Add an answer that settled nothing to the story of each record."""
         attempt = Attempt(int(time.time() * 1000), code, reason)
         self.retries += bool(records)
@@ -186,32 +186,34 @@ class Ledger:
         self.exposures.settle(delivery, exposures)
         self.held_events -= events + exposures
         self.held_bytes -= size_of(records)
-        self._leave_epochs(records)
+        self._update_epochs(records)
         self._progress.set()
         if self.on_records_settled is not None:
             self.on_records_settled(records, status, reason)
         for _ in range(min(events + exposures, len(self._room_waiters))):
-            self.let_in()
+            self.wake_room_waiter()
         if self.on_settled or self.on_final is not None:
-            self._announce(records, attempts, deliveries)
+            self._notify_listeners(records, attempts, deliveries)
 
     def _delivery_for(self, record: Record, status: Status, code: int, reason: str, *, answered: bool) -> Delivery:
         last = code or (record.attempts[-1].code if record.attempts else 0)
         held = max(0.0, time.monotonic() - record.admitted)
         return Delivery(self._name, status, last, reason, len(record.attempts) + answered, held)
 
-    def _leave_epochs(self, records: Collection[Record]) -> None:
+    def _update_epochs(self, records: Collection[Record]) -> None:
         """Let flushes know that these have their fates."""
-        if not self._unsettled:
+        if not self._open_by_epoch:
             return
         for record in records:
             epoch = record.epoch
             if epoch < self._epoch:
-                self._unsettled[epoch] -= record.exposures or 1
-                if not self._unsettled[epoch]:
-                    del self._unsettled[epoch]
+                self._open_by_epoch[epoch] -= record.exposures or 1
+                if not self._open_by_epoch[epoch]:
+                    del self._open_by_epoch[epoch]
 
-    def _announce(self, records: Sequence[Record], attempts: Sequence[int], deliveries: Mapping[int, Delivery]) -> None:
+    def _notify_listeners(
+        self, records: Sequence[Record], attempts: Sequence[int], deliveries: Mapping[int, Delivery]
+    ) -> None:
         """Call those who want to hear of fates: of each event's, and of how many met one."""
         settled: Counter[int] = Counter()
         for record, tries in zip(records, attempts, strict=True):
@@ -227,31 +229,31 @@ class Ledger:
         if delivery.status not in ("rejected", "dropped") or delivery.reason == DELIBERATE:
             return
         now = time.monotonic()
-        if now >= self._told.get(delivery.reason, float("-inf")) + _TELL_EVERY:
-            self._told[delivery.reason] = now
+        if now >= self._logged_at.get(delivery.reason, float("-inf")) + _LOG_INTERVAL:
+            self._logged_at[delivery.reason] = now
             logger.warning("%s: events are %s: %s (told once a minute)", self._name, delivery.status, delivery.reason)
 
     def report(self) -> DestinationReport:
         """Give the counts so far."""
         return self.account.report(self.exposures if self.exposures.accepted else None)
 
-    def stir(self) -> None:
+    def wake_flushes(self) -> None:
         """Let those who wait for fates look again."""
         self._progress.set()
 
-    async def settled(self, is_hopeless: Callable[[], bool]) -> None:
+    async def wait_settled(self, should_give_up: Callable[[], bool]) -> None:
         """Return when everything that is held now has a fate, or when it is hopeless to wait for that."""
-        epoch, unsettled = self._epoch, self._unsettled
+        epoch, unsettled = self._epoch, self._open_by_epoch
         self._epoch += 1
         if new := self.held_events - sum(unsettled.values()):
             unsettled[epoch] = new
         while unsettled and next(iter(unsettled)) <= epoch:
-            if is_hopeless():
+            if should_give_up():
                 return
             self._progress.clear()
             await self._progress.wait()
 
-    def let_in(self) -> None:
+    def wake_room_waiter(self) -> None:
         """Give the first one who waits for room a turn."""
         while self._room_waiters:
             turn = self._room_waiters.popleft()
@@ -259,13 +261,13 @@ class Ledger:
                 turn.set_result(None)
                 return
 
-    def let_all_in(self) -> None:
+    def wake_room_waiters(self) -> None:
         """Wake everybody who waits for room, because the lane closes."""
         while self._room_waiters:
-            self.let_in()
+            self.wake_room_waiter()
 
 
-async def until_final(records: Collection[Record]) -> None:
+async def wait_final(records: Collection[Record]) -> None:
     """Return when all of `records` have a fate; none of them has one yet."""
     left = len(records)
     done = asyncio.get_running_loop().create_future()

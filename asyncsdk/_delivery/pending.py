@@ -13,7 +13,7 @@ from itertools import accumulate, islice, repeat, starmap
 
 import attrs
 
-from asyncsdk._delivery.batching import Batch, chunk_of, ends_of, exposures_of, keys_of
+from asyncsdk._delivery.batching import Batch, chunk_of, exposures_of, keys_of, running_totals
 from asyncsdk._model.receipts import Record
 
 
@@ -52,61 +52,61 @@ class Pending:
     """
 
     ready: deque[Record] = attrs.field(factory=deque)
-    _lines: dict[str, deque[Record]] = attrs.field(factory=dict)
-    _held: set[str] = attrs.field(factory=set)
+    _queues: dict[str, deque[Record]] = attrs.field(factory=dict)
+    _busy_keys: set[str] = attrs.field(factory=set)
     # Keys whose line may move: an ordered set.
-    _moving: dict[str, None] = attrs.field(factory=dict)
+    _recheck: dict[str, None] = attrs.field(factory=dict)
 
     @property
-    def may_move(self) -> bool:
+    def needs_recheck(self) -> bool:
         """Whether somebody who stood in line may be free to go."""
-        return bool(self._moving)
+        return bool(self._recheck)
 
-    def first(self) -> Batch:
+    def heads(self) -> Batch:
         """Give those that nobody of their line was before: the oldest is among them."""
-        return [record for line in [self.ready, *list(self._lines.values())] for record in list(line)[:1]]
+        return [record for line in [self.ready, *list(self._queues.values())] for record in list(line)[:1]]
 
-    def take(self, max_events: int, max_bytes: int) -> InFlight | None:
+    def next_batch(self, max_events: int, max_bytes: int) -> InFlight | None:
         """Take the next batch of events whose keys are free, and hold those keys; None when none is free.
 
         Those who stood in line go first. An event that is larger than a batch goes alone.
         """
-        if not self._moving and (flight := self._take_front(max_events, max_bytes)) is not None:
+        if not self._recheck and (flight := self._front_batch(max_events, max_bytes)) is not None:
             return flight
         batch: Batch = []
         number = size = 0
-        for record in self._free():
+        for record in self._eligible():
             number += record.exposures or 1
             size += len(record.chunk)
             if batch and (number > max_events or size > max_bytes):
                 break
-            self._leave(record)
+            self._dequeue(record)
             batch.append(record)
         keys = keys_of(batch)
-        self._held |= keys
+        self._busy_keys |= keys
         return InFlight(deque([batch]), keys) if batch else None
 
     def release(self, keys: AbstractSet[str]) -> None:
         """Let keys go: whoever stands in their lines may move."""
-        self._held -= keys
-        for key in self._lines.keys() & keys:
-            self._moving[key] = None
+        self._busy_keys -= keys
+        for key in self._queues.keys() & keys:
+            self._recheck[key] = None
 
-    def all(self) -> Batch:
+    def all_records(self) -> Batch:
         """Give all of them, wherever they stand."""
-        in_line = {id(record): record for line in self._lines.values() for record in line}
+        in_line = {id(record): record for line in self._queues.values() for record in line}
         return [*self.ready, *in_line.values()]
 
     def remove(self, before: float = float("inf")) -> Batch:
         """Take out every event admitted before a point in time (all, by default), wherever it stands."""
         late = [record for record in self.ready if record.admitted < before]
         self.ready = deque(record for record in self.ready if record.admitted >= before)
-        in_line = {id(r): r for line in self._lines.values() for r in line if r.admitted < before}
+        in_line = {id(r): r for line in self._queues.values() for r in line if r.admitted < before}
         for record in in_line.values():
-            self._leave(record)
+            self._dequeue(record)
         return late + list(in_line.values())
 
-    def _take_front(self, max_events: int, max_bytes: int) -> InFlight | None:
+    def _front_batch(self, max_events: int, max_bytes: int) -> InFlight | None:
         """Take the first of the ready ones in one go: the usual case, in which nobody of them has to wait."""
         front = list(islice(self.ready, max_events))
         if not front:
@@ -114,24 +114,24 @@ class Pending:
         sizes = list(accumulate(map(len, map(chunk_of, front))))
         most = bisect_right(sizes, max_bytes)
         if any(map(exposures_of, front)):
-            most = min(most, bisect_right(ends_of(front), max_events))
+            most = min(most, bisect_right(running_totals(front), max_events))
         count = max(1, most)
         keys = keys_of(front[:count])
-        if not (keys.isdisjoint(self._held) and self._lines.keys().isdisjoint(keys)):
+        if not (keys.isdisjoint(self._busy_keys) and self._queues.keys().isdisjoint(keys)):
             return None
-        self._held |= keys
+        self._busy_keys |= keys
         return InFlight(deque([list(starmap(self.ready.popleft, repeat((), count)))]), keys)
 
-    def _free(self) -> Iterator[Record]:
+    def _eligible(self) -> Iterator[Record]:
         """Yield who may go next, if the one before has left; those who may not are queued up on the way."""
-        held, lines, ready = self._held, self._lines, self.ready
-        while self._moving:
-            key = next(iter(self._moving))
+        held, lines, ready = self._busy_keys, self._queues, self.ready
+        while self._recheck:
+            key = next(iter(self._recheck))
             line = lines.get(key)
             if line and all(k not in held and lines[k][0] is line[0] for k in line[0].keys):
                 yield line[0]
             else:
-                del self._moving[key]
+                del self._recheck[key]
         while ready:
             record = ready[0]
             key, also = record.key, record.also
@@ -142,14 +142,14 @@ class Pending:
             else:
                 yield record
 
-    def _leave(self, record: Record) -> None:
+    def _dequeue(self, record: Record) -> None:
         """Take one out of its lines, or of the front of the ready ones."""
-        if record.key not in self._lines:
+        if record.key not in self._queues:
             self.ready.popleft()
             return
         for key in record.keys:
-            line = self._lines[key]
+            line = self._queues[key]
             line.remove(record)
-            self._moving[key] = None
+            self._recheck[key] = None
             if not line:
-                del self._lines[key]
+                del self._queues[key]

@@ -98,7 +98,7 @@ class Admission:
                 outcome.settle(delivery)
             else:
                 delivery = outcome
-            lane.ledger.turn_away(receipt.event_id, delivery)
+            lane.ledger.count_refused(receipt.event_id, delivery)
         return receipt
 
     def turn_away(self, receipt: Receipt, reason: str) -> None:
@@ -109,13 +109,13 @@ class Admission:
                 outcome.settle(delivery)
             else:
                 delivery = outcome
-            lane.ledger.turn_away(receipt.event_id, delivery)
+            lane.ledger.count_refused(receipt.event_id, delivery)
 
     async def room(self, receipt: Receipt) -> None:
         """Wait until every lane that is worth waiting for has room for a prepared event, all at the same moment."""
         while (full := self.lane_to_wait_for(receipt)) is not None:
             lane, size = full
-            await lane.ledger.room(size)
+            await lane.ledger.wait_for_room(size)
 
     def lane_to_wait_for(self, receipt: Receipt) -> tuple[Lane, int] | None:
         """Give a full lane that is worth waiting for, and the bytes that it needs room for."""

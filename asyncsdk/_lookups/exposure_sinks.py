@@ -51,7 +51,7 @@ class ExposureSink:
 
     def turn_away(self, reason: str, status: Status = "dropped") -> None:
         """Count one exposure that is not queued."""
-        self.lane.ledger.turn_away_exposures(Delivery(self.lane.destination.name, status, reason=reason), 1)
+        self.lane.ledger.count_refused_exposures(Delivery(self.lane.destination.name, status, reason=reason), 1)
 
 
 @attrs.frozen

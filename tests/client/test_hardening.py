@@ -193,16 +193,16 @@ async def test_the_books_are_closed_where_warnings_are_errors(server: DevServer)
 
 def test_a_late_answer_of_before_a_failure_is_heeded_too() -> None:
     circuit = Circuit(Limits(retry_initial=1.0))
-    early = circuit.leave()
-    circuit.failed(circuit.leave(), 100.0, None)
-    circuit.answered(circuit.leave())
+    early = circuit.begin_request()
+    circuit.failed(circuit.begin_request(), 100.0, None)
+    circuit.answered(circuit.begin_request())
 
     circuit.failed(early, 102.0, 30.0)
-    assert circuit.until >= 132.0
-    circuit.hurry(200.0, 205.0)
-    circuit.answered(circuit.leave())
+    assert circuit.probe_at >= 132.0
+    circuit.skip_wait(200.0, 205.0)
+    circuit.answered(circuit.begin_request())
     assert circuit.halt(early, 300.0)
-    assert circuit.until == 600.0
+    assert circuit.probe_at == 600.0
 
 
 async def test_a_flush_of_nothing_is_complete_whatever_its_timeout(server: DevServer) -> None:
@@ -358,7 +358,7 @@ async def test_a_turn_that_passes_over_a_caller_who_gave_up_reaches_the_next(ser
         first, second = (asyncio.create_task(client.track(ADA, name)) for name in ("b", "c"))
         await asyncio.sleep(0)
         first.cancel()
-        client._lanes[0].ledger.let_in()
+        client._lanes[0].ledger.wake_room_waiter()
         await asyncio.wait([first])
         flush = asyncio.create_task(client.flush())
         await second

@@ -397,7 +397,7 @@ async def test_a_spool_that_can_be_written_again_is_used_again(
         await one.track(ADA, "a")
         (tmp_path / "spool").unlink()
         assert one._spooler is not None
-        one._spooler._try_again_at = 0.0
+        one._spooler._retry_at = 0.0
         await one.track(ADA, "b")
         health = one.health().spool
 
@@ -418,7 +418,7 @@ async def test_a_folder_that_somebody_deletes_is_missed_and_made_again(
         await one.track(ADA, "g")
         missed = one.health().spool
         assert one._spooler is not None
-        one._spooler._try_again_at = 0.0
+        one._spooler._retry_at = 0.0
         await one.track(ADA, "h")
         again = one.health().spool
         files = databases(tmp_path)
@@ -456,7 +456,7 @@ async def test_what_only_memory_holds_overtakes_nothing_on_disk(
         for number in range(25):
             await one.track(ADA, str(number))
         assert one._spooler is not None
-        one._spooler._try_again_at = float("inf")
+        one._spooler._retry_at = float("inf")
         for number in range(25, 45):
             await one.track(ADA, str(number))
         server.clear_faults()
@@ -473,7 +473,7 @@ async def test_what_only_memory_holds_is_abandoned_at_the_end(tmp_path: Path, se
         for number in range(15):
             await one.track(ADA, str(number))
         assert one._spooler is not None
-        one._spooler._try_again_at = float("inf")
+        one._spooler._retry_at = float("inf")
         await one.track(ADA, "15")
         await one.track(ADA, "16")
         closing = asyncio.create_task(one.aclose(timeout=0))
@@ -504,7 +504,7 @@ async def test_a_refused_exposure_is_counted(tmp_path: Path, server: DevServer) 
     async with client(tmp_path, statsig(server), spool=spool) as one:
         lane = one._lanes[0]
         assert one._spooler is not None
-        one._spooler.way_of_exposures(lane)([Record("", "", b"{", 0.0, exposures=1)])
+        one._spooler.exposure_intake(lane)([Record("", "", b"{", 0.0, exposures=1)])
         await one.flush()
         exposures = lane.ledger.report().exposures
 
@@ -546,7 +546,7 @@ async def test_a_spool_that_cannot_be_read_is_tried_again(tmp_path: Path, server
         await asyncio.sleep(0.05)
         spool.is_well = True
         assert one._spooler is not None
-        one._spooler.look()
+        one._spooler.scan()
         await asyncio.gather(*receipts)
         await server.received("amplitude", 7)
 

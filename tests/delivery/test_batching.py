@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsdk._delivery.batching import count, halves, singly, sort_out
+from asyncsdk._delivery.batching import count, halve, sort_out, split_exposures
 from asyncsdk._model.bundles import Bundle
 from asyncsdk._model.receipts import Attempt, Record
 from asyncsdk.vendors._base import Verdict
@@ -32,7 +32,7 @@ def test_every_event_lies_on_exactly_one_pile(
 
 
 def test_halves_keep_the_order() -> None:
-    first, second = halves(batch(5))
+    first, second = halve(batch(5))
 
     assert [record.id for record in first + second] == ["0", "1", "2", "3", "4"]
 
@@ -46,9 +46,11 @@ def together(number: int) -> Record:
 def test_exposures_that_travel_as_one_are_halved_too(number: int) -> None:
     whole = together(number)
 
-    pieces = [record for half in halves([whole]) for record in half]
+    pieces = [record for half in halve([whole]) for record in half]
 
-    assert [part.chunk for piece in pieces for part in singly(piece)] == [part.chunk for part in singly(whole)]
+    assert [part.chunk for piece in pieces for part in split_exposures(piece)] == [
+        part.chunk for part in split_exposures(whole)
+    ]
     assert count(pieces) == (0, number)
     assert {(piece.admitted, piece.epoch, piece.attempts) for piece in pieces} == {(1.5, 2, whole.attempts)}
 
@@ -56,5 +58,5 @@ def test_exposures_that_travel_as_one_are_halved_too(number: int) -> None:
 def test_an_event_is_single_already() -> None:
     (event,) = batch(1)
 
-    assert singly(event) == [event]
-    assert [one.exposures for one in singly(together(3))] == [1, 1, 1]
+    assert split_exposures(event) == [event]
+    assert [one.exposures for one in split_exposures(together(3))] == [1, 1, 1]

@@ -14,7 +14,7 @@ def circuit(in_flight: int = 4) -> Circuit:
 
 def opened(at: float = 100.0, retry_after: float | None = None) -> Circuit:
     it = circuit()
-    it.failed(it.leave(), at, retry_after)
+    it.failed(it.begin_request(), at, retry_after)
     return it
 
 
@@ -26,20 +26,20 @@ def test_a_closed_circuit_allows_up_to_its_limit() -> None:
 def test_a_failure_opens_it_for_at_most_the_first_wait() -> None:
     it = opened()
 
-    assert 100.0 <= it.until <= 101.0
-    assert it.allows(0, it.until)
+    assert 100.0 <= it.probe_at <= 101.0
+    assert it.allows(0, it.probe_at)
 
 
 def test_only_one_probe_leaves() -> None:
     it = opened()
-    it.leave()
+    it.begin_request()
 
     assert not it.allows(0, 1000.0)
 
 
 def test_an_answered_probe_closes_it_and_the_limit_grows_back() -> None:
     it = opened()
-    assert it.answered(it.leave())
+    assert it.answered(it.begin_request())
 
     limits = []
     for _ in range(3):
@@ -50,78 +50,78 @@ def test_an_answered_probe_closes_it_and_the_limit_grows_back() -> None:
 
 def test_failures_that_left_together_count_as_one() -> None:
     it = circuit()
-    generations = [it.leave() for _ in range(4)]
+    generations = [it.begin_request() for _ in range(4)]
     news = [it.failed(generation, 100.0, None) for generation in generations]
 
     assert news == [True, False, False, False]
-    assert it.until <= 101.0
+    assert it.probe_at <= 101.0
 
 
 def test_an_answer_from_before_the_failure_does_not_close_it() -> None:
     it = circuit()
-    early = it.leave()
-    it.failed(it.leave(), 100.0, None)
+    early = it.begin_request()
+    it.failed(it.begin_request(), 100.0, None)
 
     assert not it.answered(early)
     assert it.state == "open"
 
 
 def test_retry_after_is_a_floor() -> None:
-    assert 130.0 <= opened(retry_after=30.0).until <= 136.0
+    assert 130.0 <= opened(retry_after=30.0).probe_at <= 136.0
 
 
-def test_hurry_cuts_a_wait_short() -> None:
+def test_skipping_the_wait_cuts_it_short() -> None:
     it = opened()
-    it.hurry(100.0)
+    it.skip_wait(100.0)
 
     assert it.allows(0, 100.0)
 
 
-def test_hurry_keeps_to_what_the_vendor_asked_for() -> None:
+def test_skipping_the_wait_respects_retry_after() -> None:
     it = opened(retry_after=30.0)
-    it.hurry(100.0)
+    it.skip_wait(100.0)
 
-    assert it.until >= 130.0
+    assert it.probe_at >= 130.0
 
 
 @given(st.integers(0, 20))
 def test_while_the_client_closes_no_wait_takes_more_than_half_of_what_is_left(failures: int) -> None:
     it = opened()
     for _ in range(failures):  # the waits have grown to a minute
-        it.failed(it.leave(), 100.0, None)
-    it.hurry(100.0, 105.0)
-    it.failed(it.leave(), 101.0, None)
+        it.failed(it.begin_request(), 100.0, None)
+    it.skip_wait(100.0, 105.0)
+    it.failed(it.begin_request(), 101.0, None)
 
-    assert it.until <= 103.0
-    assert not it.is_hopeless(105.0)
+    assert it.probe_at <= 103.0
+    assert not it.is_blocked_until(105.0)
 
 
 def test_a_halt_is_news_once_and_probed_at_long_intervals() -> None:
     it = circuit()
-    assert it.halt(it.leave(), 100.0)
-    assert it.until == 400.0
-    assert not it.halt(it.leave(), 400.0)
+    assert it.halt(it.begin_request(), 100.0)
+    assert it.probe_at == 400.0
+    assert not it.halt(it.begin_request(), 400.0)
 
-    it.answered(it.leave())
+    it.answered(it.begin_request())
     assert not it.halted
 
 
 def test_a_halt_of_a_request_that_left_earlier_changes_no_wait() -> None:
     it = circuit()
-    early = it.leave()
-    it.failed(it.leave(), 100.0, None)
-    until = it.until
+    early = it.begin_request()
+    it.failed(it.begin_request(), 100.0, None)
+    until = it.probe_at
 
     assert it.halt(early, 100.0)
-    assert it.until == until
+    assert it.probe_at == until
 
 
 def test_a_probe_that_comes_back_without_an_answer_goes_out_again() -> None:
     it = opened()
-    generation = it.leave()
+    generation = it.begin_request()
     it.returned(generation)
 
-    assert it.allows(0, it.until)
+    assert it.allows(0, it.probe_at)
 
 
 @pytest.mark.parametrize("failures", [1, 3, 10])
@@ -130,8 +130,8 @@ def test_waits_double_up_to_the_cap(failures: int) -> None:
     for _ in range(200):
         it = circuit()
         for _ in range(failures):
-            it.failed(it.leave(), 0.0, None)
-        longest = max(longest, it.until)
+            it.failed(it.begin_request(), 0.0, None)
+        longest = max(longest, it.probe_at)
 
     bound = min(8.0, 2.0 ** (failures - 1))
     assert bound * 0.8 < longest <= bound

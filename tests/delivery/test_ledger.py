@@ -15,7 +15,7 @@ async def test_a_flush_waits_for_what_was_there_and_for_nothing_that_came_later(
     ledger = Ledger("vendor", Limits())
     before, later, last = record("before"), record("later"), record("last")
     ledger.hold(before)
-    flush = asyncio.create_task(ledger.settled(lambda: False))
+    flush = asyncio.create_task(ledger.wait_settled(lambda: False))
     await asyncio.sleep(0)
 
     ledger.hold(later)
@@ -34,7 +34,7 @@ async def test_a_flush_waits_for_exposures_that_travel_as_one() -> None:
     exposures, event = Record("", "", b"{", 0.0, exposures=3), record("event")
     ledger.hold_exposures([exposures])
     ledger.hold(event)
-    flush = asyncio.create_task(ledger.settled(lambda: False))
+    flush = asyncio.create_task(ledger.wait_settled(lambda: False))
     await asyncio.sleep(0)
 
     ledger.settle([exposures], "delivered", 200)

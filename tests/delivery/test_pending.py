@@ -21,7 +21,7 @@ def pending(*records: Record) -> Pending:
 
 
 def taken(queue: Pending, max_events: int, max_bytes: int) -> list[Record]:
-    flight = queue.take(max_events, max_bytes)
+    flight = queue.next_batch(max_events, max_bytes)
     return [] if flight is None else flight.records
 
 
@@ -48,8 +48,8 @@ def test_exposures_that_travel_as_one_count_each_behind_those_who_waited() -> No
     queue = pending(record("a", 1))
     first = taken(queue, 10, PLENTY)
     queue.ready.extend([record("a", 2), *(Record("", "", b"x", 0.0, exposures=4) for _ in range(4))])
-    assert not queue.may_move
-    queue.take(1, PLENTY)
+    assert not queue.needs_recheck
+    queue.next_batch(1, PLENTY)
     queue.release(keys_of(first))
 
     assert [r.exposures for r in taken(queue, 9, PLENTY)] == [0, 4, 4]

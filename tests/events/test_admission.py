@@ -226,7 +226,7 @@ async def test_a_turn_that_is_not_used_is_handed_on(server: DevServer) -> None:
         first, second = (asyncio.create_task(client.track(ADA, name)) for name in ("b", "c"))
         await asyncio.sleep(0)
         ledger = client._lanes[0].ledger
-        ledger.let_in()  # the turn is given, and its owner is cancelled before using it
+        ledger.wake_room_waiter()  # the turn is given, and its owner is cancelled before using it
         first.cancel()
         await asyncio.wait([first])
         flush = asyncio.create_task(client.flush())

@@ -25,13 +25,13 @@ class Mutant:
 
 MUTANTS = {
     "acknowledge before the vendor has answered": Mutant(
-        "_delivery/spooler.py",
-        "feed.let_in(records, result.file, row)\n",
-        "feed.let_in(records, result.file, row)\n                self._settled.note(records)\n",
+        "_delivery/spool/spooler.py",
+        "reader.accept_block(records, result.file, row)\n",
+        "reader.accept_block(records, result.file, row)\n                self._pending_acks.add(records)\n",
         "client/test_spool.py",
     ),
     "acknowledge what the vendor did not take": Mutant(
-        "_delivery/spooler.py", '("spooled", "abandoned")', '("abandoned",)', "client/test_spool.py"
+        "_delivery/spool/spooler.py", '("spooled", "abandoned")', '("abandoned",)', "client/test_spool.py"
     ),
     "do not sync each commit": Mutant(
         "stores/sqlite/database.py",
@@ -46,7 +46,7 @@ MUTANTS = {
         "stores/test_spool_files.py",
     ),
     "let one caller's cancellation reach the others": Mutant(
-        "_delivery/spooler.py",
+        "_delivery/spool/spooler.py",
         "waiter = asyncio.get_running_loop().create_future()",
         "waiter = (self._open.waiters or [asyncio.get_running_loop().create_future()])[0]",
         "client/test_spool.py",
@@ -61,16 +61,19 @@ MUTANTS = {
         "model/test_model_blocks.py",
     ),
     "let new events overtake those on disk": Mutant(
-        "_delivery/feed.py", "if self.backlog or self._is_closing or", "if self._is_closing or", "client/test_spool.py"
+        "_delivery/spool/reader.py",
+        "if self.backlog or self._is_closing or",
+        "if self._is_closing or",
+        "client/test_spool.py",
     ),
     "send settled records again": Mutant(
-        "_delivery/places.py", "if not done >> position & 1", "", "delivery/test_places.py"
+        "_delivery/spool/positions.py", "if not done >> position & 1", "", "delivery/test_positions.py"
     ),
     "send a vendor's events to the dev server": Mutant(
-        "_spooling.py", 'DEV_SUFFIX = " (dev server)"', 'DEV_SUFFIX = ""', "client/test_spool.py"
+        "_delivery/spool/setting.py", 'DEV_SUFFIX = " (dev server)"', 'DEV_SUFFIX = ""', "client/test_spool.py"
     ),
     "forget dead letters": Mutant(
-        "_delivery/spooler.py", 'if status != "delivered":', 'if status == "spooled":', "client/test_spool.py"
+        "_delivery/spool/spooler.py", 'if status != "delivered":', 'if status == "spooled":', "client/test_spool.py"
     ),
     "sync a failed file once more": Mutant(
         "stores/sqlite/files.py",

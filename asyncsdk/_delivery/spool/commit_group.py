@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from asyncsdk._delivery.spool.positions import SpooledRecord, blocks_of
+from asyncsdk._delivery.spool.positions import SpooledRecord, split_blocks
 from asyncsdk._delivery.spool.reader import SpoolReader
 
 Parts = Sequence[tuple[SpoolReader, Sequence[SpooledRecord]]]
@@ -31,10 +31,10 @@ class CommitGroup:
         self.records[number].append(record)
         self.bytes += len(record.chunk)
 
-    def parts(self, feeds: Sequence[SpoolReader]) -> Parts:
+    def parts(self, readers: Sequence[SpoolReader]) -> Parts:
         """Cut it into blocks."""
-        pairs = [(feed, records) for feed, records in zip(feeds, self.records, strict=True) if records]
-        return [(feed, part) for feed, records in pairs for part in blocks_of(records)]
+        pairs = [(reader, records) for reader, records in zip(readers, self.records, strict=True) if records]
+        return [(reader, part) for reader, records in pairs for part in split_blocks(records)]
 
     def release(self, most: int, *, has_room: bool) -> None:
         """Let those go on who have waited longest."""

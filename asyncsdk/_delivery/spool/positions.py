@@ -28,7 +28,7 @@ class BlockRef:
 
     file: int
     row: int
-    left: int
+    unsettled: int
     done: int = 0
 
 
@@ -41,22 +41,22 @@ class SpooledRecord(Record):
         position: Where it stands in that block.
     """
 
-    place: BlockRef | None = None
+    block: BlockRef | None = None
     position: int = 0
 
 
-def spooled(record: Record, event_id: str) -> SpooledRecord:
+def to_spooled(record: Record, event_id: str) -> SpooledRecord:
     """Make the spooled form of a record."""
     return SpooledRecord(record.key, event_id, record.chunk, record.admitted, record.also, record.exposures)
 
 
-def restored(kept: Kept, admitted: float, place: BlockRef, position: int) -> SpooledRecord:
+def from_stored(kept: Kept, admitted: float, place: BlockRef, position: int) -> SpooledRecord:
     """Make a record of what was read."""
     key, also, event_id, chunk, is_exposure = kept
     return SpooledRecord(key, event_id, chunk, admitted, also, is_exposure, 0, (), None, (), place, position)
 
 
-def blocks_of(records: Sequence[SpooledRecord]) -> Iterator[Sequence[SpooledRecord]]:
+def split_blocks(records: Sequence[SpooledRecord]) -> Iterator[Sequence[SpooledRecord]]:
     """Cut records into blocks."""
     start = size = 0
     for number, record in enumerate(records):
@@ -77,15 +77,15 @@ class PendingAcks:
     def __bool__(self) -> bool:
         return bool(self._touched)
 
-    def note(self, records: Collection[Record]) -> None:
+    def add(self, records: Collection[Record]) -> None:
         """Note that records have their fate; those that are on no disk do not matter."""
         for record in records:
-            if isinstance(record, SpooledRecord) and (place := record.place) is not None:
+            if isinstance(record, SpooledRecord) and (place := record.block) is not None:
                 place.done |= 1 << record.position
-                place.left -= 1
+                place.unsettled -= 1
                 self._touched.add(place)
 
-    def take(self) -> dict[int, Settled]:
+    def drain(self) -> dict[int, Settled]:
         """Give what was noted, by file, and forget it."""
         touched, self._touched = self._touched, set()
         by_file: dict[int, list[BlockRef]] = {}
@@ -93,8 +93,8 @@ class PendingAcks:
             by_file.setdefault(place.file, []).append(place)
         return {
             file: Settled(
-                [place.row for place in places if not place.left],
-                [(place.row, place.done) for place in places if place.left],
+                [place.row for place in places if not place.unsettled],
+                [(place.row, place.done) for place in places if place.unsettled],
             )
             for file, places in by_file.items()
         }
@@ -143,57 +143,57 @@ class Backlog:
     """What a lane has yet to take from disk, in the order in which it was accepted.
 
     Attributes:
-        sources: Stretches, oldest first; while there are any, new events join at the end, and overtake nobody.
+        ranges: Stretches, oldest first; while there are any, new events join at the end, and overtake nobody.
         reading: Whether blocks are being read.
     """
 
-    sources: deque[BlockRange] = attrs.field(factory=deque)
+    ranges: deque[BlockRange] = attrs.field(factory=deque)
     reading: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.sources)
+        return bool(self.ranges)
 
     @property
-    def own(self) -> int:
+    def own_count(self) -> int:
         """How many events and exposures of this process there are."""
-        return sum(source.tally.events + source.tally.exposures for source in self.sources)
+        return sum(source.tally.events + source.tally.exposures for source in self.ranges)
 
-    def join(self, file: int, row: int, records: Sequence[SpooledRecord]) -> None:
+    def append_block(self, file: int, row: int, records: Sequence[SpooledRecord]) -> None:
         """Add a block of this process at the end."""
-        if self.sources and self.sources[-1].file == file and not self.sources[-1].is_foreign:
-            self.sources[-1].last = row
+        if self.ranges and self.ranges[-1].file == file and not self.ranges[-1].is_foreign:
+            self.ranges[-1].last = row
         else:
-            self.sources.append(BlockRange(file, row - 1, row))
-        self.sources[-1].tally.add(records)
+            self.ranges.append(BlockRange(file, row - 1, row))
+        self.ranges[-1].tally.add(records)
 
-    def join_unkept(self, record: SpooledRecord) -> None:
+    def append_unstored(self, record: SpooledRecord) -> None:
         """Add a record that could not be put on disk, at the end."""
-        if not (self.sources and self.sources[-1].records):
-            self.sources.append(BlockRange(last=0))
-        self.sources[-1].records.append(record)
-        self.sources[-1].tally.add([record])
+        if not (self.ranges and self.ranges[-1].records):
+            self.ranges.append(BlockRange(last=0))
+        self.ranges[-1].records.append(record)
+        self.ranges[-1].tally.add([record])
 
-    def inherit(self, file: int) -> None:
+    def append_file(self, file: int) -> None:
         """Add a file of a process that is gone, at the end."""
-        self.sources.append(BlockRange(file))
+        self.ranges.append(BlockRange(file))
 
-    def took(self, row: int | None) -> Tally:
+    def advance(self, row: int | None) -> Tally:
         """Note the last block that was read of the first source, None when there was none left; give what is lost."""
-        source = self.sources[0]
+        source = self.ranges[0]
         if row is not None:
             source.after = row
         if row is None or (source.last is not None and row >= source.last):
-            self.sources.popleft()
+            self.ranges.popleft()
             return source.tally
         return Tally()
 
-    def source_of(self, file: int, row: int) -> BlockRange | None:
+    def find_range(self, file: int, row: int) -> BlockRange | None:
         """Give the stretch in which a block of this process waits to be taken; None when it is in none."""
-        found = (s for s in self.sources if s.file == file and s.last is not None and s.after < row <= s.last)
+        found = (s for s in self.ranges if s.file == file and s.last is not None and s.after < row <= s.last)
         return next(found, None)
 
 
-def unsettled(done: int, count: int) -> Iterator[int]:
+def unsettled_positions(done: int, count: int) -> Iterator[int]:
     """Yield the positions of a block that have no fate yet."""
     return (position for position in range(count) if not done >> position & 1)
 

@@ -19,14 +19,14 @@ SpoolLike = str | os.PathLike[str] | Spool | None
 DEV_SUFFIX = " (dev server)"
 
 
-def durable(destinations: Sequence[Destination]) -> tuple[Destination, ...]:
+def with_message_ids(destinations: Sequence[Destination]) -> tuple[Destination, ...]:
     """Let events carry their ids where the vendor asks for none: a copy can then be told from its original."""
     return tuple(
         attrs.evolve(given, message_ids=True) if isinstance(given, Statsig) else given for given in destinations
     )
 
 
-def make_spooler(spool: SpoolLike, lanes: Sequence[Lane]) -> Spooler | None:
+def create_spooler(spool: SpoolLike, lanes: Sequence[Lane]) -> Spooler | None:
     """Make what stands between admission and `lanes`; None without a spool.
 
     Raises:

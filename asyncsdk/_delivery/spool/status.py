@@ -22,7 +22,7 @@ class SpoolStatus:
         self._last_error = ""
         self._is_full = False
 
-    def note(self, error: str, *, is_full: bool) -> None:
+    def record(self, error: str, *, is_full: bool) -> None:
         """Log when the spool begins to fail or to be full, and when it is well again."""
         if error and not self._last_error:
             logger.error("the spool cannot be written (%s): events are kept in memory only until it can", error)
