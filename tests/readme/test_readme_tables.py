@@ -1,14 +1,16 @@
 """The tables and pictures of the pages agree with the code."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 import orjson
 import pytest
 
+import asyncsdk
 from asyncsdk import (
     Alias,
     Amplitude,
@@ -21,18 +23,34 @@ from asyncsdk import (
     RawEvent,
     Revenue,
     RudderStack,
+    Rules,
     Screen,
     Statsig,
     Track,
     User,
 )
 from asyncsdk._model.exposures import ExposedVariant
+from asyncsdk._model.receipts import Status
 from asyncsdk._model.results import Details
 from asyncsdk._refresh.refresher import BOOTSTRAP, CACHE, NETWORK, NO_VALUES, UNINITIALIZED
 from asyncsdk._rules.compiler.evaluate import PERSISTED
 from asyncsdk.vendors._answers import by_status
 from asyncsdk.vendors._base import Destination, Refusal, Response
-from readme.pages import MAP, PAGES, README, ROOT, VENDORS, section, spans, table
+from readme.pages import (
+    CLIENT,
+    HOME,
+    MAP,
+    PAGES,
+    README,
+    ROOT,
+    RULES,
+    VENDORS,
+    links,
+    section,
+    spans,
+    table,
+)
+from readme.pages import EVENTS as EVENTS_PAGE
 
 DESTINATIONS: dict[str, Destination] = {
     "RudderStack": RudderStack("key", "https://plane.example.com"),
@@ -218,7 +236,7 @@ def test_every_promise_names_a_test_that_exists() -> None:
     assert len(promises) >= 9
     for promise, shown_by in promises:
         assert spans(shown_by), promise
-        assert [name for name in spans(shown_by) if not (ROOT / name).is_file()] == []
+        assert [name for name in spans(shown_by) if not (ROOT / "tests" / name).is_file()] == []
 
 
 def test_the_layout_names_what_exists() -> None:
@@ -236,9 +254,58 @@ def test_the_layout_names_what_exists() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
-        file, _, anchor = target.partition("#")
-        linked = page.parent / file if file else page
-        assert linked.exists(), target
-        titles = re.findall(r"^#+ (.+)$", linked.read_text(), re.MULTILINE)
+    for linked, anchor in links(page):
+        assert linked.exists(), linked
+        titles = re.findall(r"^#+ (.+)$", linked.read_text(), re.MULTILINE) if anchor else []
         assert not anchor or anchor in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_each_link_of_the_readme_works_on_pypi() -> None:
+    assert not [link for link in re.findall(r"\]\(([^)]+)\)", README.read_text()) if not link.startswith("https:")]
+
+
+def test_links_from_the_readme_lead_to_every_page() -> None:
+    reached, ahead = set[Path](), [README]
+    while ahead:
+        page = ahead.pop().resolve()
+        if page in PAGES and page not in reached:
+            reached.add(page)
+            ahead += [linked for linked, _ in links(page)]
+
+    assert reached == set(PAGES)
+
+
+def test_the_readme_links_to_the_home_that_the_package_names() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert project["urls"]["Homepage"] + "/blob/main/" == HOME
+
+
+def test_the_table_of_rules_has_every_setting_and_its_default() -> None:
+    rows = table(RULES, "Rules")
+    defaults = {name: default for first, default, _ in rows for name in spans(first)}
+    also_named = {name for *_, text in rows for name in re.findall(r"`(id_lists_\w+)`", text)}
+    settings = {field.alias: field.default for field in attrs.fields(Rules)}
+
+    assert defaults.keys() | also_named == settings.keys()
+    for name, default in defaults.items():
+        if name not in ("specs_url", "global_custom"):
+            assert default == f"{settings[name]:g}" if name == "poll_interval" else str(settings[name])
+
+
+def test_the_table_of_errors_has_every_public_error() -> None:
+    public = {name for name in asyncsdk.__all__ if isinstance(getattr(asyncsdk, name), type)}
+    errors = {name for name in public if issubclass(getattr(asyncsdk, name), asyncsdk.AsyncSDKError)}
+
+    assert {spans(row[0])[0] for row in table(CLIENT, "Errors")} == errors - {"AsyncSDKError"}
+
+
+def test_the_table_of_statuses_has_every_status() -> None:
+    assert [spans(row[0])[0] for row in table(EVENTS_PAGE, "Receipts")] == list(get_args(Status))
+
+
+def test_the_readme_is_short_and_narrow() -> None:
+    lines = README.read_text().splitlines()
+
+    assert len(lines) <= 150
+    assert [line for line in lines if len(line) > 160] == []
