@@ -7,7 +7,7 @@ from operator import attrgetter
 
 import attrs
 
-from asyncsdk._model.bundles import parts_of, together
+from asyncsdk._model.bundles import join_chunks, split_bundle
 from asyncsdk._model.receipts import Record
 from asyncsdk.vendors._base import Verdict
 
@@ -63,18 +63,18 @@ def halve(batch: Sequence[Record]) -> tuple[Batch, Batch]:
     if middle:
         return list(batch[:middle]), list(batch[middle:])
     (record,) = batch
-    chunks = parts_of(record.chunk)
+    chunks = split_bundle(record.chunk)
     middle = len(chunks) // 2
     return [_part_of(record, chunks[:middle])], [_part_of(record, chunks[middle:])]
 
 
 def split_exposures(record: Record) -> Batch:
     """Take exposures that travel as one apart; anything else is one already."""
-    return [_part_of(record, [part]) for part in parts_of(record.chunk)] if record.exposures > 1 else [record]
+    return [_part_of(record, [part]) for part in split_bundle(record.chunk)] if record.exposures > 1 else [record]
 
 
 def _part_of(record: Record, chunks: Sequence[bytes]) -> Record:
-    return attrs.evolve(record, chunk=together(chunks), exposures=len(chunks))
+    return attrs.evolve(record, chunk=join_chunks(chunks), exposures=len(chunks))
 
 
 def keys_of(records: Collection[Record]) -> set[str]:

@@ -323,8 +323,8 @@ class Lane:
         part[:] = unsettled(part)
         if outcome.paused:
             self._pause(flight, keys_of(outcome.paused), verdict.pause_for)
-        if outcome.retry or verdict.unwell:
-            flight.plain = flight.plain or verdict.plain
+        if outcome.retry or verdict.backoff:
+            flight.plain = flight.plain or verdict.uncompressed
             self._fail(flight, verdict)
             return False
         self._succeed(flight)
@@ -333,7 +333,7 @@ class Lane:
     def _halve(self, flight: InFlight, response: Response, verdict: Verdict) -> bool:
         """Look for the event that is to blame; when it is found, reject it."""
         part = flight.parts[0]
-        if flight.refusals < verdict.patience:
+        if flight.refusals < verdict.halve_after:
             flight.refusals += 1
             self.ledger.record_attempt(part, response.status, verdict.reason)
             self._fail(flight, verdict)

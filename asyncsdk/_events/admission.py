@@ -10,7 +10,7 @@ from typing import Any
 
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._events.pipeline import Passed, Pipeline
-from asyncsdk._model.events import Alias, Event, check
+from asyncsdk._model.events import Alias, Event, validate_event
 from asyncsdk._model.ids import Ids
 from asyncsdk._model.receipts import Delivery, Receipt, Record
 from asyncsdk._model.users import text_id
@@ -60,7 +60,7 @@ class Admission:
         Raises:
             InvalidEventError: No vendor could take the event, or an async middleware waits for something.
         """
-        key = check(event)
+        key = validate_event(event)
         message_id, now_ms = self._stamp(event), self._now_ms
         if not self.pipeline.functions:
             return self._encode(event, key, message_id, now_ms)
@@ -68,7 +68,7 @@ class Admission:
 
     async def prepare_async(self, event: Event) -> Receipt:
         """Do the same with middleware that may wait."""
-        key = check(event)
+        key = validate_event(event)
         message_id, now_ms = self._stamp(event), self._now_ms
         return self._encode_passed(key, message_id, now_ms, await self.pipeline.run_async(event, message_id))
 
@@ -142,7 +142,7 @@ class Admission:
         if passed is original:
             return self._encode(original, key, message_id, now_ms)
         try:
-            return self._encode(passed, check(passed), str(passed.message_id or message_id), now_ms, original)
+            return self._encode(passed, validate_event(passed), str(passed.message_id or message_id), now_ms, original)
         except Exception as error:  # noqa: BLE001 -- what middleware made of it may be anything
             self._encode(original, "", "", now_ms)  # raises if it was the caller's own event that could not be sent
             return self._refuse(original, message_id, now_ms, self.pipeline.failed(error))

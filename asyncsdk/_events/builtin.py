@@ -10,7 +10,7 @@ import attrs
 
 from asyncsdk._events.middleware import Middleware, Next, Payload
 from asyncsdk._model.amplitude import Identify, Revenue
-from asyncsdk._model.users import User, order_key
+from asyncsdk._model.users import User, ordering_key
 from asyncsdk.errors import ConfigurationError
 
 _USER_TEXTS = ("email", "ip", "user_agent", "country", "locale", "app_version")
@@ -31,7 +31,7 @@ class Redact:
             if isinstance(value, Mapping):
                 changes[field] = self.clean(value)
             elif isinstance(value, Identify):
-                changes[field] = value.changed(self.clean)
+                changes[field] = value.map_properties(self.clean)
             elif isinstance(value, Revenue):
                 changes[field] = attrs.evolve(value, properties=self.clean(value.properties))
         return next(attrs.evolve(payload, event=attrs.evolve(payload.event, **changes)))
@@ -85,7 +85,7 @@ def sample(rate: float, *, salt: str = "") -> Middleware:
         raise ConfigurationError(msg)
 
     def sampled(payload: Payload, next: Next) -> Awaitable[None] | None:
-        digest = hashlib.sha256(f"{salt}:{order_key(payload.event.user)}".encode("utf-8", "replace")).digest()
+        digest = hashlib.sha256(f"{salt}:{ordering_key(payload.event.user)}".encode("utf-8", "replace")).digest()
         if int.from_bytes(digest[:8]) < rate * 2**64:
             return next(payload)
         return None

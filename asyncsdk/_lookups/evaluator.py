@@ -179,7 +179,7 @@ class WatchedLookups(Lookups):
     def layer(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Layer:
         """Evaluate a layer; the watchers' own reading of it is no exposure."""
         answer = super().layer(rules, user, name, exposure)
-        self._tell(user, answer.telling(None))
+        self._tell(user, answer.with_on_read(None))
         return answer
 
     def _read_through(

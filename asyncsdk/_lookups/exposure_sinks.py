@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 import attrs
 
 from asyncsdk._delivery.lane import Lane
-from asyncsdk._model.bundles import bundled, number_of
+from asyncsdk._model.bundles import bundle_chunks, count_events
 from asyncsdk._model.events import Event
 from asyncsdk._model.exposures import ExposedVariant
 from asyncsdk._model.ids import Ids
 from asyncsdk._model.receipts import Delivery, Record, Status
-from asyncsdk._model.users import User, order_key
+from asyncsdk._model.users import User, ordering_key
 from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.exposure_window import ExposureKind, ExposureWindow
 from asyncsdk._rules.exposures import exposed_variant
@@ -40,7 +40,7 @@ class ExposureSink:
         """Make as few records of exposures as go well with a lane's requests; they stand in nobody's line."""
         limits, now = self.lane.destination.limits, time.monotonic()
         most, max_bytes = max(1, limits.max_events // _PART), max(1, limits.max_bytes // _PART)
-        return [Record("", "", one, now, None, number_of([one])) for one in bundled(chunks, most, max_bytes)]
+        return [Record("", "", one, now, None, count_events([one])) for one in bundle_chunks(chunks, most, max_bytes)]
 
     def offer(self, record: Record) -> bool:
         """Queue an exposure, or count it if there is no room."""
@@ -75,7 +75,7 @@ def forwarding_rules(lanes: Sequence[Lane], put_into: Callable[[Lane], Enqueue])
         destination = lane.destination
         if isinstance(destination, TakesExposures) and destination.exposures != "none":
             yield ForwardingRule(
-                ExposureSink(lane, put_into(lane)), destination.exposures == "all", destination.exposure
+                ExposureSink(lane, put_into(lane)), destination.exposures == "all", destination.exposure_event
             )
 
 
@@ -105,7 +105,7 @@ class ExposureForwarder:
         told = [one for one in self._viewers if shown is not None and (one.wants_all or shown.in_experiment)]
         if shown is None or not told:
             return
-        line = order_key(user)
+        line = ordering_key(user)
         if line and recent.is_new_kind(user, found, (f"viewed: {shown.name}", by_hand)):
             recent.count(1)
             for one in told:

@@ -16,8 +16,8 @@ from asyncsdk._rules.exposure_window import AUTOMATIC, UNSAMPLED, ExposureKind, 
 from asyncsdk._rules.exposures import build_exposure, build_layer_exposure
 from asyncsdk._rules.ruleset import Kind, Ruleset
 from asyncsdk.errors import ClientClosedError, QueueFullError
-from asyncsdk.vendors.statsig.events import exposure as write_exposure
-from asyncsdk.vendors.statsig.events import exposure_end
+from asyncsdk.vendors.statsig.events import encode_exposure as write_exposure
+from asyncsdk.vendors.statsig.events import encode_exposure_end
 
 # Exposures wait so long to be written, in seconds, or until there are so many.
 _MOMENT, _MOST = 0.005, 500
@@ -148,7 +148,7 @@ class Exposures:
                 if rules.samples_exposures:
                     moment, end = -1, self._sampled_end(sight)
                 elif now_ms != moment:
-                    moment, end = now_ms, exposure_end(now_ms, UNSAMPLED)
+                    moment, end = now_ms, encode_exposure_end(now_ms, UNSAMPLED)
                 if end and way is not None:
                     exposure = build_exposure(rules, found) if more is None else more[0]
                     chunks.append(write_exposure(exposure, shown, end))
@@ -171,7 +171,7 @@ class Exposures:
         """Give the end of an event, or nothing if the exposure is none that sampling keeps."""
         rules, user, found, seen_at, _ = sight
         sampling = self.recent.sampling(rules, user, found)
-        return b"" if sampling is None else exposure_end(int(seen_at * 1000), sampling)
+        return b"" if sampling is None else encode_exposure_end(int(seen_at * 1000), sampling)
 
     def _offer_singly(self, way: ExposureSink, sights: Iterable[Sight], chunks: Iterable[bytes]) -> None:
         """Queue as many exposures as there is room for; the others are new again the next time."""

@@ -21,7 +21,7 @@ import attrs
 import orjson
 
 from asyncsdk._model.encoding import to_json
-from asyncsdk._model.validation import refuse
+from asyncsdk._model.validation import raise_invalid
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 
 MAX_LEVELS = 40
@@ -54,7 +54,7 @@ class Identify:
     def add(self, name: str, value: float | Decimal) -> Self:
         """Add a number, below 0 to subtract; a property that is absent counts as 0."""
         if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-            refuse(name, "a number", value)
+            raise_invalid(name, "a number", value)
         return self._use("$add", name, value)
 
     def append(self, name: str, value: Any) -> Self:
@@ -108,7 +108,7 @@ class Identify:
             if operation in _GROUP_OPERATIONS
         }
 
-    def changed(self, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> "Identify":
+    def map_properties(self, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> "Identify":
         """Make a builder of the same operations, with `change` applied to the properties of each."""
         other = Identify()
         other._cleared = self._cleared
@@ -142,7 +142,7 @@ class Identify:
 
 def _copy_object(value: Any) -> dict[str, Any] | None:
     if value is not None and not isinstance(value, Mapping):
-        refuse("properties", "an object (a mapping)", value)
+        raise_invalid("properties", "an object (a mapping)", value)
     copied: dict[str, Any] | None = orjson.loads(to_json(value, "properties"))
     return copied
 
@@ -178,15 +178,15 @@ class Revenue:
 
     def __attrs_post_init__(self) -> None:
         """Check the numbers and texts."""
-        _amount("price", self.price)
+        _check_amount("price", self.price)
         if self.revenue is not None:
-            _amount("revenue", self.revenue)
+            _check_amount("revenue", self.revenue)
         if isinstance(self.quantity, bool) or not isinstance(self.quantity, int) or self.quantity <= 0:
-            refuse("quantity", "a whole number above 0", self.quantity)
+            raise_invalid("quantity", "a whole number above 0", self.quantity)
         for name in ("product_id", "revenue_type", "receipt", "receipt_sig", "currency"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
-                refuse(name, "text", value)
+                raise_invalid(name, "text", value)
 
     @property
     def event_type(self) -> str:
@@ -201,7 +201,7 @@ class Revenue:
     @property
     def event_properties(self) -> dict[str, Any]:
         """The event's properties in Amplitude's form; its own `$` names win over those of `properties`."""
-        return dict(self.properties or {}) | _present(
+        return dict(self.properties or {}) | _without_none(
             {
                 "$productId": self.product_id,
                 "$quantity": self.quantity,
@@ -216,7 +216,7 @@ class Revenue:
 
     def plain_properties(self) -> dict[str, Any]:
         """Give the properties under RudderStack's e-commerce names, for the other vendors; no receipt."""
-        return dict(self.properties or {}) | _present(
+        return dict(self.properties or {}) | _without_none(
             {
                 "product_id": self.product_id,
                 "quantity": self.quantity,
@@ -245,7 +245,7 @@ class Plan:
 
     def fields(self) -> dict[str, str]:
         """Give what is present, under Amplitude's names."""
-        return _present(
+        return _without_none(
             {
                 "branch": self.branch,
                 "source": self.source,
@@ -264,10 +264,10 @@ class IngestionMetadata:
 
     def fields(self) -> dict[str, str]:
         """Give what is present, under Amplitude's names."""
-        return _present({"source_name": self.source_name, "source_version": self.source_version})
+        return _without_none({"source_name": self.source_name, "source_version": self.source_version})
 
 
-def _present(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -284,7 +284,7 @@ def _copy(name: object, value: Any) -> Any:
 def _check_value(value: Any, name: str, path: str, level: int) -> None:
     """Refuse null, a list in a list, and objects that are too deep or too large."""
     if value is None:
-        refuse(path, "text, a number, a boolean, an object or a list of these", value)
+        raise_invalid(path, "text, a number, a boolean, an object or a list of these", value)
     if level > MAX_LEVELS:
         msg = f"`{name}` has more than {MAX_LEVELS} levels"
         raise InvalidEventError(msg)
@@ -302,6 +302,6 @@ def _check_value(value: Any, name: str, path: str, level: int) -> None:
             _check_value(item, name, f"{path}[{number}]", level + 1)
 
 
-def _amount(field: str, value: object) -> None:
+def _check_amount(field: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not math.isfinite(value):
-        refuse(field, "a finite number", value)
+        raise_invalid(field, "a finite number", value)

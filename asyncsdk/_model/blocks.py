@@ -28,7 +28,7 @@ class BlockError(Exception):
     """What was read is no block, or is damaged."""
 
 
-class Kept(NamedTuple):
+class StoredRecord(NamedTuple):
     """One record as it is kept; the fields are those of `Record`."""
 
     key: str
@@ -50,10 +50,10 @@ class Block:
 
     destination: str
     time_ms: int
-    records: Sequence[Kept]
+    records: Sequence[StoredRecord]
 
 
-def pack(destination: str, time_ms: int, records: Iterable[Record]) -> bytearray:
+def pack_block(destination: str, time_ms: int, records: Iterable[Record]) -> bytearray:
     """Write a block."""
     lengths: list[int] = []
     kinds = bytearray()
@@ -78,7 +78,7 @@ def pack(destination: str, time_ms: int, records: Iterable[Record]) -> bytearray
     return block
 
 
-def unpack(data: bytes) -> Block:
+def unpack_block(data: bytes) -> Block:
     """Read a block.
 
     Raises:
@@ -95,7 +95,7 @@ def unpack(data: bytes) -> Block:
     lengths = struct.unpack_from(f"<{4 * count}I", data, at)
     kinds = data[at + 16 * count : at + 17 * count]
     at += 17 * count
-    records: list[Kept] = []
+    records: list[StoredRecord] = []
     each = iter(lengths)
     # Whoever waits for the thread or the loop waits for this, too: it runs once for each event that is read.
     for of_key, of_also, of_id, of_chunk, kind in zip(each, each, each, each, kinds, strict=True):
@@ -107,17 +107,17 @@ def unpack(data: bytes) -> Block:
         chunk_at = id_at + of_id
         event_id = data[id_at:chunk_at].decode("utf-8", "surrogatepass") if of_id else ""
         at = chunk_at + of_chunk
-        records.append(Kept(key, also, event_id, data[chunk_at:at], kind == _EXPOSURE))
+        records.append(StoredRecord(key, also, event_id, data[chunk_at:at], kind == _EXPOSURE))
     return Block(destination, time_ms, records)
 
 
-def pack_done(done: int) -> bytes:
+def pack_settled(done: int) -> bytes:
     """Write which positions of a block are settled: a bit each."""
     bits = done.to_bytes((done.bit_length() + 7) // 8, "little")
     return _CHECKSUM.pack(zlib.crc32(bits)) + bits
 
 
-def unpack_done(data: bytes | None) -> int:
+def unpack_settled(data: bytes | None) -> int:
     """Read which positions of a block are settled; if that is damaged, none: they are sent again, under their ids."""
     if data is None or len(data) < _CHECKSUM.size:
         return 0

@@ -34,13 +34,13 @@ from typing import Any
 
 import orjson
 
-from asyncsdk._model.validation import named
+from asyncsdk._model.validation import describe_type
 from asyncsdk.errors import InvalidEventError
 
 # What orjson takes.
 MAX_LEVELS = 254
 _OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
-_LEAST_INT, _MAX_INT = -(2**63), 2**64 - 1
+_MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
 
 
 def to_json(value: object, what: str = "event") -> bytes:
@@ -57,14 +57,14 @@ def to_json(value: object, what: str = "event") -> bytes:
             value.
     """
     try:
-        return orjson.dumps(value, _encode_odd, _OPTIONS)
+        return orjson.dumps(value, _encode_unknown, _OPTIONS)
     except TypeError:
-        return orjson.dumps(_plain(value, what, 0), _encode_odd, _OPTIONS)
+        return orjson.dumps(_normalise(value, what, 0), _encode_unknown, _OPTIONS)
 
 
-def _encode_odd(value: object) -> object:
+def _encode_unknown(value: object) -> object:
     """Give orjson a plain form of one value that it does not know."""
-    for kind, convert in _ODD:
+    for kind, convert in _CONVERTERS:
         if isinstance(value, kind):
             return convert(value)
     if is_dataclass(value) and not isinstance(value, type):
@@ -73,44 +73,46 @@ def _encode_odd(value: object) -> object:
     raise TypeError
 
 
-def _plain(value: Any, path: str, level: int) -> Any:
+def _normalise(value: Any, path: str, level: int) -> Any:
     """Copy `value` with everything odd replaced, or say where it cannot be."""
     if level >= MAX_LEVELS and isinstance(value, Mapping | list | tuple):
         msg = f"`{path.split('[', 1)[0]}` has a cycle, or more than {MAX_LEVELS} levels"
         raise InvalidEventError(msg)
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, int) and not _LEAST_INT <= value <= _MAX_INT:
+    if isinstance(value, int) and not _MIN_INT <= value <= _MAX_INT:
         return _digits(value, path)
     if isinstance(value, Mapping):
-        return {_key(key, path): _plain(item, f"{path}[{key!r}]", level + 1) for key, item in value.items()}
+        return {
+            _normalise_key(key, path): _normalise(item, f"{path}[{key!r}]", level + 1) for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [_plain(item, f"{path}[{n}]", level + 1) for n, item in enumerate(value)]
+        return [_normalise(item, f"{path}[{n}]", level + 1) for n, item in enumerate(value)]
     try:
-        orjson.dumps(value, _encode_odd, _OPTIONS)
+        orjson.dumps(value, _encode_unknown, _OPTIONS)
     except TypeError:
-        return _plain(_convert(value, path), path, level + 1)
+        return _normalise(_convert(value, path), path, level + 1)
     return value
 
 
 def _convert(value: object, path: str) -> object:
     try:
-        return _encode_odd(value)
+        return _encode_unknown(value)
     except (TypeError, ValueError):
-        msg = f"`{path}` is {named(value)}, which has no form in JSON: convert it first"
+        msg = f"`{path}` is {describe_type(value)}, which has no form in JSON: convert it first"
         raise InvalidEventError(msg) from None
 
 
-def _key(key: object, path: str) -> str:
+def _normalise_key(key: object, path: str) -> str:
     if isinstance(key, str):
-        return str(_plain(key, path, 0))
+        return str(_normalise(key, path, 0))
     if key is None or isinstance(key, bool):
         return orjson.dumps(key).decode()
     if isinstance(key, Integral):
         return _digits(key, path)
     if isinstance(key, Real):
         return orjson.dumps(float(key)).decode()
-    msg = f"a key of `{path}` is {named(key)}: keys are text"
+    msg = f"a key of `{path}` is {describe_type(key)}: keys are text"
     raise InvalidEventError(msg)
 
 
@@ -122,12 +124,12 @@ def _digits(value: Integral | int, path: str) -> str:
         raise InvalidEventError(msg) from None
 
 
-def _number(value: Decimal) -> float | None:
+def _finite_float(value: Decimal) -> float | None:
     return float(value) if value.is_finite() and math.isfinite(float(value)) else None
 
 
-_ODD: tuple[tuple[Any, Callable[[Any], object]], ...] = (
-    (Decimal, _number),
+_CONVERTERS: tuple[tuple[Any, Callable[[Any], object]], ...] = (
+    (Decimal, _finite_float),
     (Enum, lambda value: value.value),
     (Integral, int),
     (Real, float),

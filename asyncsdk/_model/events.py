@@ -20,8 +20,8 @@ from typing import Any, TypedDict, Unpack
 import attrs
 
 from asyncsdk._model.amplitude import Identify, Revenue
-from asyncsdk._model.users import User, as_user, line_of, text_id
-from asyncsdk._model.validation import named, refuse
+from asyncsdk._model.users import User, as_user, text_id, validate_user
+from asyncsdk._model.validation import describe_type, raise_invalid
 from asyncsdk.errors import InvalidEventError
 
 Properties = Mapping[str, Any]
@@ -188,7 +188,7 @@ def raw_event(fields: object, **options: Unpack[Options]) -> RawEvent:
     return RawEvent(fields, **options)
 
 
-def check(event: Event) -> str:
+def validate_event(event: Event) -> str:
     """Refuse what no vendor could take: no id, no name, a wrong type; give the order key of what they could.
 
     Raises:
@@ -197,19 +197,19 @@ def check(event: Event) -> str:
     checks = _CHECKS.get(type(event))
     if checks is None:
         names = ", ".join(kind.__name__ for kind in _CHECKS)
-        msg = f"an event is one of {names}, not {named(event)}"
+        msg = f"an event is one of {names}, not {describe_type(event)}"
         raise InvalidEventError(msg)
     user = event.user
-    key = user._line or line_of(user)  # noqa: SLF001 -- as `line_of` does, without a call for a user seen before
+    key = user._ordering_key or validate_user(user)  # noqa: SLF001 -- as `validate_user` does, without a call for a user seen before
     checks(event)
     if event.context is not None:
-        _object(event.context, "context")
+        _check_object(event.context, "context")
     if event.integrations is not None:
-        _integrations(event.integrations)
+        _check_integrations(event.integrations)
     if event.timestamp is not None:
-        _timestamp(event.timestamp)
+        _check_timestamp(event.timestamp)
     if event.message_id is not None and not text_id(event.message_id, "message_id"):
-        refuse("message_id", "text that is not blank", event.message_id)
+        raise_invalid("message_id", "text that is not blank", event.message_id)
     return key
 
 
@@ -221,87 +221,87 @@ def title(event: Event) -> str:
     return verb if name is None else f"{verb} {name!r}"
 
 
-def time_ms(timestamp: datetime) -> int:
+def to_epoch_ms(timestamp: datetime) -> int:
     """Give a point in time as whole milliseconds since 1970, rounded down; a datetime without zone is UTC."""
     if timestamp.tzinfo is None:
         timestamp = timestamp.replace(tzinfo=UTC)
     return (timestamp - _EPOCH) // _MILLISECOND
 
 
-def _track(event: Track) -> None:
+def _check_track(event: Track) -> None:
     if not (event.name and isinstance(event.name, str)) and not isinstance(event.name, Revenue):
-        refuse("event", "a name that is not empty, or a Revenue", event.name)
+        raise_invalid("event", "a name that is not empty, or a Revenue", event.name)
     if event.properties is not None:
-        _object(event.properties, "properties")
+        _check_object(event.properties, "properties")
 
 
-def _identify(event: IdentifyEvent) -> None:
+def _check_identify(event: IdentifyEvent) -> None:
     if event.traits is not None and not isinstance(event.traits, Identify):
-        _object(event.traits, "traits")
+        _check_object(event.traits, "traits")
 
 
-def _page(event: Page | Screen) -> None:
+def _check_page(event: Page | Screen) -> None:
     for field in ("name", "category"):
         value = getattr(event, field)
         if value is not None and not isinstance(value, str):
-            refuse(field, "text", value)
+            raise_invalid(field, "text", value)
     if event.properties is not None:
-        _object(event.properties, "properties")
+        _check_object(event.properties, "properties")
 
 
-def _group(event: Group) -> None:
+def _check_group(event: Group) -> None:
     if not text_id(event.group_id, "group_id"):
-        refuse("group_id", "an id that is not blank", event.group_id)
+        raise_invalid("group_id", "an id that is not blank", event.group_id)
     if event.group_type is not None and not (event.group_type and isinstance(event.group_type, str)):
-        refuse("group_type", "a name that is not empty", event.group_type)
+        raise_invalid("group_type", "a name that is not empty", event.group_type)
     if isinstance(event.traits, Identify):
         event.traits.check_for_group()
     elif event.traits is not None:
-        _object(event.traits, "traits")
+        _check_object(event.traits, "traits")
 
 
-def _alias(event: Alias) -> None:
+def _check_alias(event: Alias) -> None:
     if not text_id(event.previous_id, "previous_id"):
-        refuse("previous_id", "an id that is not blank", event.previous_id)
+        raise_invalid("previous_id", "an id that is not blank", event.previous_id)
     if not text_id(event.user.user_id, "user_id"):
-        refuse(
+        raise_invalid(
             "user_id",
             "the user's new id (an anonymous or device id is not enough for alias)",
             event.user.user_id,
         )
 
 
-def _log_event(event: LogEvent) -> None:
+def _check_log_event(event: LogEvent) -> None:
     if not (event.name and isinstance(event.name, str)):
-        refuse("event", "text that is not empty", event.name)
+        raise_invalid("event", "text that is not empty", event.name)
     if event.value is not None and (isinstance(event.value, bool) or not isinstance(event.value, str | int | float)):
-        refuse("value", "text or a number", event.value)
+        raise_invalid("value", "text or a number", event.value)
     if event.metadata is not None:
-        _object(event.metadata, "metadata")
+        _check_object(event.metadata, "metadata")
 
 
-def _raw(event: RawEvent) -> None:
-    _object(event.fields, "event")
+def _check_raw(event: RawEvent) -> None:
+    _check_object(event.fields, "event")
     name = event.fields.get("event_type")
     if not (isinstance(name, str) and name.strip()):
-        refuse("event_type", "a name that is not blank", name)
+        raise_invalid("event_type", "a name that is not blank", name)
     for field in ("event_properties", "user_properties", "groups", "group_properties"):
         if event.fields.get(field) is not None:
-            _object(event.fields[field], field)
+            _check_object(event.fields[field], field)
     time = event.fields.get("time")
     if time is not None and (isinstance(time, bool) or not isinstance(time, int) or time not in _TIMES_MS):
-        refuse("time", "whole milliseconds since 1970, before the year 10000", time)
+        raise_invalid("time", "whole milliseconds since 1970, before the year 10000", time)
 
 
 _CHECKS: dict[type, Callable[[Any], None]] = {
-    IdentifyEvent: _identify,
-    Track: _track,
-    Page: _page,
-    Screen: _page,
-    Group: _group,
-    Alias: _alias,
-    LogEvent: _log_event,
-    RawEvent: _raw,
+    IdentifyEvent: _check_identify,
+    Track: _check_track,
+    Page: _check_page,
+    Screen: _check_page,
+    Group: _check_group,
+    Alias: _check_alias,
+    LogEvent: _check_log_event,
+    RawEvent: _check_raw,
 }
 
 
@@ -317,21 +317,21 @@ _VERBS: dict[type, str] = {
 }
 
 
-def _object(value: object, field: str) -> None:
+def _check_object(value: object, field: str) -> None:
     if type(value) is not dict and not isinstance(value, Mapping):
-        refuse(field, "an object (a mapping)", value)
+        raise_invalid(field, "an object (a mapping)", value)
 
 
-def _timestamp(value: object) -> None:
-    if not isinstance(value, datetime) or time_ms(value) not in _TIMES_MS:
-        refuse("timestamp", "a datetime of the years 1 to 9999 in UTC", value)
+def _check_timestamp(value: object) -> None:
+    if not isinstance(value, datetime) or to_epoch_ms(value) not in _TIMES_MS:
+        raise_invalid("timestamp", "a datetime of the years 1 to 9999 in UTC", value)
 
 
-def _integrations(value: Properties) -> None:
-    _object(value, "integrations")
+def _check_integrations(value: Properties) -> None:
+    _check_object(value, "integrations")
     for name, wanted in value.items():
         if name != "All" and isinstance(name, str) and name.lower() == "all":
             msg = f"`integrations` names {name!r}; all destinations together are spelt 'All'"
             raise InvalidEventError(msg)
         if not isinstance(wanted, bool | Mapping) or (name == "All" and not isinstance(wanted, bool)):
-            refuse(f"integrations[{name!r}]", "True, False or (except for All) an object", wanted)
+            raise_invalid(f"integrations[{name!r}]", "True, False or (except for All) an object", wanted)

@@ -134,15 +134,15 @@ class Receipt:
 
     def explain(self) -> str:
         """Tell the event's whole story: what middleware changed, bytes, attempts, answers and outcome per vendor."""
-        lines = [f"{title(self.event)}  id {self.event_id}  {_clock(self.time_ms)}"]
+        lines = [f"{title(self.event)}  id {self.event_id}  {_format_time(self.time_ms)}"]
         if self._original is not None:
-            lines += [f"  middleware changed {change}" for change in _changes(self._original, self.event)]
+            lines += [f"  middleware changed {change}" for change in _changed_fields(self._original, self.event)]
         for name, outcome in zip(self._names, self.outcomes, strict=True):
-            lines += _chapter(name, outcome)
+            lines += _explain_outcome(name, outcome)
         return "\n".join(lines)
 
 
-def _changes(before: Event, after: Event) -> list[str]:
+def _changed_fields(before: Event, after: Event) -> list[str]:
     """Name the fields that differ; values stay out of a text that may be pasted anywhere."""
     if type(before) is not type(after):
         return [f"{title(before)} into {title(after)}"]
@@ -160,21 +160,21 @@ def _changes(before: Event, after: Event) -> list[str]:
     return changed
 
 
-def _chapter(name: str, outcome: Record | Delivery) -> list[str]:
+def _explain_outcome(name: str, outcome: Record | Delivery) -> list[str]:
     if isinstance(outcome, Delivery):
-        return [f"  {name}: {_ending(outcome)}"]
+        return [f"  {name}: {_describe_delivery(outcome)}"]
     lines = [f"  {name}: {len(outcome.chunk):,} bytes"]
-    lines += [f"    {_clock(a.time_ms)}  {a.reason}" for a in outcome.attempts]
-    return [*lines, f"    {'pending' if outcome.delivery is None else _ending(outcome.delivery)}"]
+    lines += [f"    {_format_time(a.time_ms)}  {a.reason}" for a in outcome.attempts]
+    return [*lines, f"    {'pending' if outcome.delivery is None else _describe_delivery(outcome.delivery)}"]
 
 
-def _ending(delivery: Delivery) -> str:
+def _describe_delivery(delivery: Delivery) -> str:
     tries = f", attempt {delivery.attempts}" if delivery.attempts else ""
     code = f" ({delivery.code})" if delivery.code else ""
     return f"{delivery.status}{code}{': ' + delivery.reason if delivery.reason else ''}{tries}"
 
 
-def _clock(time_ms: int) -> str:
+def _format_time(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{time_ms % 1000:03d}Z"
 
 

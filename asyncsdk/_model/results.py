@@ -15,8 +15,8 @@ Cause = Literal["", "static", "targeting_match", "split", "default", "disabled"]
 # Values come out of JSON, so these are all the types there are.
 _TEXT, _NUMBER, _BOOL = frozenset({str}), frozenset({int, float}), frozenset({bool})
 _ARRAY, _OBJECT = frozenset({list}), frozenset({dict})
-_ANYTHING = _TEXT | _NUMBER | _BOOL | _ARRAY | _OBJECT
-_LIKE: tuple[tuple[Any, Container[type]], ...] = (
+_ANY_TYPE = _TEXT | _NUMBER | _BOOL | _ARRAY | _OBJECT
+_TYPES_OF_FALLBACK: tuple[tuple[Any, Container[type]], ...] = (
     (bool, _BOOL),
     ((int, float), _NUMBER),
     (str, _TEXT),
@@ -89,7 +89,7 @@ class Parameters:
     def get(self, name: str, fallback: Fallback) -> Any | Fallback: ...
     def get(self, name: str, fallback: Any = None) -> Any:
         """Give a parameter of any type; with a fallback, only one of the fallback's JSON type."""
-        value = self._read(name, _ANYTHING if fallback is None else _like(fallback), None)
+        value = self._read(name, _ANY_TYPE if fallback is None else _accepted_types(fallback), None)
         return fallback if value is None else _copy(value)
 
     @overload
@@ -191,7 +191,7 @@ class Experiment(Parameters):
         return value if value.__class__ in kinds else fallback
 
 
-def _unread(_: str) -> None:
+def _ignore_read(_: str) -> None:
     """Report nothing."""
 
 
@@ -210,7 +210,7 @@ class Layer(Parameters):
 
     name: str
     _value: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
-    _on_read: Callable[[str], None] = attrs.field(default=_unread, repr=False, eq=False)
+    _on_read: Callable[[str], None] = attrs.field(default=_ignore_read, repr=False, eq=False)
     rule_id: str = ""
     id_type: str = ""
     group: str | None = None
@@ -222,12 +222,12 @@ class Layer(Parameters):
         """All parameters, as a copy, without reporting anything."""
         return _copy(self._value)  # type: ignore[no-any-return]
 
-    def telling(self, on_read: Callable[[str], None] | None) -> "Layer":
+    def with_on_read(self, on_read: Callable[[str], None] | None) -> "Layer":
         """Give the same answer, of which `on_read` is told what is read; None tells nobody."""
         return Layer(
             self.name,
             self._value,
-            on_read or _unread,
+            on_read or _ignore_read,
             self.rule_id,
             self.id_type,
             self.group,
@@ -243,7 +243,7 @@ class Layer(Parameters):
         return value
 
 
-def _found_nothing(_: str, __: Container[type]) -> Any:
+def _find_nothing(_: str, __: Container[type]) -> Any:
     """Know no parameter."""
 
 
@@ -258,7 +258,7 @@ class ParameterStore(Parameters):
     """
 
     name: str
-    _find: Callable[[str, Container[type]], Any] = attrs.field(default=_found_nothing, repr=False, eq=False)
+    _find: Callable[[str, Container[type]], Any] = attrs.field(default=_find_nothing, repr=False, eq=False)
 
     def _read(self, name: str, kinds: Container[type], fallback: Any) -> Any:
         value = self._find(name, kinds)
@@ -269,9 +269,9 @@ LookupResult = FeatureGate | DynamicConfig | Experiment | Layer
 """What a lookup of a name answers."""
 
 
-def _like(fallback: Any) -> Container[type]:
+def _accepted_types(fallback: Any) -> Container[type]:
     """Give the types of a fallback's JSON type; one that JSON does not know accepts anything."""
-    return next((kinds for known, kinds in _LIKE if isinstance(fallback, known)), _ANYTHING)
+    return next((kinds for known, kinds in _TYPES_OF_FALLBACK if isinstance(fallback, known)), _ANY_TYPE)
 
 
 def _copy(value: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import attrs
 
-from asyncsdk._model.validation import refuse
+from asyncsdk._model.validation import raise_invalid
 from asyncsdk.errors import InvalidEventError
 
 
@@ -50,9 +50,9 @@ class User:
     # What the rules say to the user; None: never asked, False: once, which is not worth remembering.
     _memo: dict[Any, Any] | Literal[False] | None = attrs.field(default=None, init=False, repr=False, eq=False)
     # The user in a vendor's JSON, and what that says of every user; None: not written yet.
-    _written: tuple[object, bytes] | None = attrs.field(default=None, init=False, repr=False, eq=False)
+    _encoded: tuple[object, bytes] | None = attrs.field(default=None, init=False, repr=False, eq=False)
     # Whose line their events stand in, once it is known that the fields are what they should be.
-    _line: str | None = attrs.field(default=None, init=False, repr=False, eq=False)
+    _ordering_key: str | None = attrs.field(default=None, init=False, repr=False, eq=False)
 
     def with_defaults(
         self,
@@ -78,7 +78,7 @@ class User:
         user.anonymous_id = anonymous_id if self.anonymous_id is None else self.anonymous_id
         user.device_id = self.device_id
         user.statsig_environment = self.statsig_environment
-        user._memo = user._written = user._line = None  # noqa: SLF001 -- what every new one has
+        user._memo = user._encoded = user._ordering_key = None  # noqa: SLF001 -- what every new one has
         return user
 
 
@@ -86,7 +86,7 @@ UserLike = User | str | int
 """A user, or the `user_id` of one."""
 
 
-def line_of(user: User) -> str:
+def validate_user(user: User) -> str:
     """Say whose line the events of a user stand in, and refuse a user that no vendor could take.
 
     The user remembers the answer (`_line`), so that it is not asked for again.
@@ -96,7 +96,7 @@ def line_of(user: User) -> str:
     """
     unit = user.user_id
     # The usual id is printable and no blank; it is taken without a call.
-    line = unit if type(unit) is str and unit.isprintable() and unit.strip() else order_key(user)
+    line = unit if type(unit) is str and unit.isprintable() and unit.strip() else ordering_key(user)
     if not line:
         msg = (
             "the user needs a user_id, an anonymous_id or a device_id that is not blank "
@@ -117,11 +117,11 @@ def line_of(user: User) -> str:
         or (user.statsig_environment is not None and type(user.statsig_environment) is not dict)
     ):
         _check_fields(user)
-    user._line = line  # noqa: SLF001 -- the slot is for this
+    user._ordering_key = line  # noqa: SLF001 -- the slot is for this
     return line
 
 
-def order_key(user: User) -> str | None:
+def ordering_key(user: User) -> str | None:
     """Give the user's id, else the device's, else the visitor's: what keeps the order of events; None without any."""
     return (
         text_id(user.user_id, "user_id")
@@ -134,11 +134,11 @@ def _check_fields(user: User) -> None:
     for field in ("email", "ip", "user_agent", "country", "locale", "app_version"):
         value = getattr(user, field)
         if value is not None and not isinstance(value, str):
-            refuse(f"user.{field}", "text", value)
+            raise_invalid(f"user.{field}", "text", value)
     for field in ("custom", "custom_ids", "private_attributes", "statsig_environment"):
         value = getattr(user, field)
         if value is not None and not isinstance(value, Mapping):
-            refuse(f"user.{field}", "an object (a mapping)", value)
+            raise_invalid(f"user.{field}", "an object (a mapping)", value)
 
 
 def as_user(user: User | str | int) -> User:
@@ -155,9 +155,9 @@ def as_user(user: User | str | int) -> User:
         known.email = known.ip = known.user_agent = known.country = known.locale = known.app_version = None
         known.custom = known.custom_ids = known.private_attributes = known.statsig_environment = None
         known.anonymous_id = known.device_id = None
-        known._memo = known._written = None  # noqa: SLF001 -- what every new one has
+        known._memo = known._encoded = None  # noqa: SLF001 -- what every new one has
         # An id has no fields that could be wrong.
-        known._line = user if user.isprintable() and user.strip() else None  # noqa: SLF001 -- see above
+        known._ordering_key = user if user.isprintable() and user.strip() else None  # noqa: SLF001 -- see above
         return known
     if isinstance(user, User):
         return user

@@ -7,23 +7,23 @@ from typing import NoReturn
 from asyncsdk.errors import InvalidEventError
 
 
-def refuse(field: str, expected: str, value: object) -> NoReturn:
+def raise_invalid(field: str, expected: str, value: object) -> NoReturn:
     """Say what `field` must be, and what `value` is instead.
 
     Raises:
         InvalidEventError: Always.
     """
-    msg = f"`{field}` must be {expected}{_fault(value)}"
+    msg = f"`{field}` must be {expected}{_describe_fault(value)}"
     raise InvalidEventError(msg)
 
 
-def named(value: object) -> str:
+def describe_type(value: object) -> str:
     """Name the type of a value, with its article."""
     name = type(value).__name__
     return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
 
 
-def _fault(value: object) -> str:
+def _describe_fault(value: object) -> str:
     if value is None:
         return ", not None"
     if isinstance(value, str) and not any(letter.isprintable() and not letter.isspace() for letter in value):

@@ -11,8 +11,8 @@ from asyncsdk._refresh.guarded_cache import GuardedCache
 from asyncsdk._refresh.polling import CooperativeRunner, FailureStreak, Fetcher, Polling
 from asyncsdk.vendors._base import ListFile
 from asyncsdk.vendors.statsig import Statsig
-from asyncsdk.vendors.statsig.id_lists import BadListError, IdList, plan, restore, snapshot, take
-from asyncsdk.vendors.statsig.ruleset import RulesAnswer, read
+from asyncsdk.vendors.statsig.id_lists import BadListError, IdList, apply_file, plan_downloads, restore, snapshot
+from asyncsdk.vendors.statsig.ruleset import RulesAnswer, read_response
 
 _MAX_DOWNLOADS = 3
 _SAVE_INTERVAL_MS = 600_000
@@ -58,7 +58,7 @@ class IdLists:
         """Begin with what the cache has of lists that the vendor has not given yet."""
         manifest = await self._cache.load(self._source.list_cache_key()) if self._is_on else None
         try:
-            files = plan(manifest, {}).read if manifest else ()
+            files = plan_downloads(manifest, {}).read if manifest else ()
         except BadListError:
             return
         for file in files:
@@ -86,12 +86,12 @@ class IdLists:
         self._held[name], self.entries[name] = found, found.entries
 
     async def _sync(self, fetcher: Fetcher) -> RulesAnswer:
-        answer = read(await fetcher.fetch(self._source.ask_lists(self._clock())))
+        answer = read_response(await fetcher.fetch(self._source.build_manifest_request(self._clock())))
         if answer.reason:
             return answer
         if answer.body is not None:
             try:
-                todo = plan(answer.body, self._held)
+                todo = plan_downloads(answer.body, self._held)
             except BadListError as error:
                 return RulesAnswer(reason=str(error))
             for name in todo.drop:
@@ -112,20 +112,20 @@ class IdLists:
             return RulesAnswer()
         return RulesAnswer(
             reason=f"{len(failures)} of {len(files)} files: {failures[0].reason}",
-            soon=any(answer.soon for answer in failures),
+            retry_soon=any(answer.retry_soon for answer in failures),
             retry_after=max((answer.retry_after or 0.0 for answer in failures), default=0.0) or None,
         )
 
     async def _read(self, fetcher: Fetcher, file: ListFile, turns: asyncio.Semaphore) -> RulesAnswer:
         async with turns:
-            response = await fetcher.fetch(self._source.ask_list(file, self._clock()))
-            answer = read(response)
+            response = await fetcher.fetch(self._source.build_list_request(file, self._clock()))
+            answer = read_response(response)
             if answer.reason:
                 return answer
             try:
-                found = await self._runner.run(take(file, response, self._held.get(file.name)))
+                found = await self._runner.run(apply_file(file, response, self._held.get(file.name)))
             except BadListError as error:
-                return RulesAnswer(reason=str(error), soon=False)
+                return RulesAnswer(reason=str(error), retry_soon=False)
             if not file.start:
                 self._saved_ms.pop(file.name, None)  # another file: what was saved is of no use
             self._set_list(file.name, found)

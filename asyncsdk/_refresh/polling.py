@@ -131,7 +131,7 @@ class Polling:
         if not self.streak.failures:
             self._waits = waits(min(_INITIAL_BACKOFF, self.interval), 2 * self.interval)
         self.streak.record_failure(answer.reason, refused=answer.refused, has_any=has_any)
-        if answer.soon:
+        if answer.retry_soon:
             pause = next(self._waits)
         return pause if answer.retry_after is None else max(pause, at_least(answer.retry_after))
 

@@ -23,7 +23,7 @@ from asyncsdk._rules.loading import load, release, supersedes
 from asyncsdk._rules.ruleset import Ruleset, empty_ruleset
 from asyncsdk.stores.file import WatchedFile
 from asyncsdk.vendors.statsig import Rules, Statsig
-from asyncsdk.vendors.statsig.ruleset import RulesAnswer, read
+from asyncsdk.vendors.statsig.ruleset import RulesAnswer, read_response
 
 NETWORK, BOOTSTRAP, CACHE = "Network", "Bootstrap", "Adapter(DataStore)"
 UNINITIALIZED, NO_VALUES = "Uninitialized", "NoValues"
@@ -167,10 +167,10 @@ class Refresher:
             answer = await self._fetch_rules(fetcher)
             failures = self.polling.streak.failures + 1
             if answer.reason and self._settings.bypasses(failures, is_first=not self.rules.sections):
-                bypass = await self._fetch_rules(fetcher, of_vendor=True)
+                bypass = await self._fetch_rules(fetcher, bypass_proxy=True)
                 answer = answer if bypass.reason else bypass
             self._record_no_values()
-            if cached.done() and not (answer.reason and answer.soon):
+            if cached.done() and not (answer.reason and answer.retry_soon):
                 self._first_attempt_done.set()
             pause = self.polling.after(answer, has_any=bool(self.rules.sections))
             self._is_key_refused = answer.refused
@@ -178,11 +178,13 @@ class Refresher:
                 notify(self._observers, self.health())
             await asyncio.sleep(pause)
 
-    async def _fetch_rules(self, fetcher: Fetcher, *, of_vendor: bool = False) -> RulesAnswer:
+    async def _fetch_rules(self, fetcher: Fetcher, *, bypass_proxy: bool = False) -> RulesAnswer:
         """Ask once, and take what comes; a body that is no ruleset is a failure like any other."""
         rules = self.rules
-        request = self._source.ask_rules(rules.time_ms, rules.checksum, self._clock(), of_vendor=of_vendor)
-        answer = read(await fetcher.fetch(request))
+        request = self._source.build_rules_request(
+            rules.time_ms, rules.checksum, self._clock(), bypass_proxy=bypass_proxy
+        )
+        answer = read_response(await fetcher.fetch(request))
         if answer.body is not None:
             try:
                 is_new = await self._install(answer.body, NETWORK)

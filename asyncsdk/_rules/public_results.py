@@ -55,7 +55,7 @@ def layer(rules: Ruleset, found: Evaluation, on_read: Callable[[str], None] | No
             details=_details(rules, found),
         )
         kept = found.view = (rules.stamp, made)
-    return kept[1] if on_read is None else kept[1].telling(on_read)
+    return kept[1] if on_read is None else kept[1].with_on_read(on_read)
 
 
 def _details(rules: Ruleset, found: Evaluation) -> Details:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from asyncsdk._model.blocks import BlockError, unpack
+from asyncsdk._model.blocks import BlockError, unpack_block
 from asyncsdk.stores.sqlite import file_lock as ownership
 from asyncsdk.stores.sqlite.database import Database
 from asyncsdk.stores.sqlite.rows import NewRow
@@ -117,7 +117,7 @@ def _dead_letters(database: Database) -> Iterator[SpooledEvent]:
 
 def _events(body: bytes, status: str, reason: str, done: int = 0) -> Iterator[SpooledEvent]:
     try:
-        block = unpack(body)
+        block = unpack_block(body)
     except BlockError:
         return
     for position, kept in enumerate(block.records):

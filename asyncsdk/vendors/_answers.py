@@ -10,12 +10,12 @@ MAX_RETRY_AFTER = 3600.0
 # A wrong path, a wrong key, a source switched off, a redirect: a person has to act.
 _HALTS = frozenset({401, 404, *range(300, 400)})
 # No answer, and there will be none: the certificate is refused, or nothing can be sent to this address with this key.
-HOPELESS = frozenset({"certificate", "request"})
+PERMANENT_ERRORS = frozenset({"certificate", "request"})
 # The vendor is unwell, busy, or was not reached. 501 and 505 will not get better.
 _RETRIES = frozenset({408, 425, 429, 499, *range(500, 600)} - {501, 505})
 
 
-def by_status(response: Response, count: int) -> Verdict:
+def judge_by_status(response: Response, count: int) -> Verdict:
     """Say what the status means for `count` events; a 403 is retried, then its culprit is looked for.
 
     The status table is `README.md`'s, "What an answer means".
@@ -24,14 +24,14 @@ def by_status(response: Response, count: int) -> Verdict:
     if 200 <= status < 300:
         return Verdict()
     reason = f"status {status}" if status else response.error or "no answer"
-    if response.error in HOPELESS or status in _HALTS:
+    if response.error in PERMANENT_ERRORS or status in _HALTS:
         return Verdict(halt=True, reason=reason)
     if status < 200 or status in _RETRIES:
         return Verdict(retry=range(count), retry_after=retry_after(response.headers), reason=reason)
     if status in (400, 413):
         return Verdict(halve=True, too_large=status == 413, reason=reason)
     if status == 403:
-        return Verdict(halve=True, patience=3, reason=reason)
+        return Verdict(halve=True, halve_after=3, reason=reason)
     return Verdict(reject=dict.fromkeys(range(count), reason), reason=reason)
 
 

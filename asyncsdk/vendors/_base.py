@@ -19,7 +19,7 @@ from asyncsdk.errors import ConfigurationError
 Overflow = Literal["drop", "wait", "raise"]
 ExposureScope = Literal["none", "experiments", "all"]
 
-DEFAULT_EVENTS = 100
+DEFAULT_MAX_EVENTS = 100
 # 30 years, far beyond any use: sums with more could overflow.
 _MAX_SECONDS = 1e9
 
@@ -31,18 +31,18 @@ def _check_count(_: object, attribute: "attrs.Attribute[Any]", count: object) ->
 
 
 def _check_seconds(_: object, attribute: "attrs.Attribute[Any]", seconds: object) -> None:
-    if not _is_time(seconds) or seconds == 0:
+    if not _is_seconds(seconds) or seconds == 0:
         msg = f"`{attribute.name}` of Limits must be a number of seconds above 0, and at most a billion"
         raise ConfigurationError(msg)
 
 
 def _check_linger(_: object, attribute: "attrs.Attribute[Any]", seconds: object) -> None:
-    if not _is_time(seconds):
+    if not _is_seconds(seconds):
         msg = f"`{attribute.name}` of Limits must be a number of seconds, 0 or more, and at most a billion"
         raise ConfigurationError(msg)
 
 
-def _is_time(seconds: object) -> bool:
+def _is_seconds(seconds: object) -> bool:
     return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds <= _MAX_SECONDS
 
 
@@ -85,7 +85,7 @@ class Limits:
     @property
     def max_events(self) -> int:
         """Most events in one request."""
-        return DEFAULT_EVENTS if self._max_events is None else self._max_events
+        return DEFAULT_MAX_EVENTS if self._max_events is None else self._max_events
 
     def with_max_events(self, default: int) -> Self:
         """Fill in a vendor's own default of `max_events`, unless one was given."""
@@ -179,11 +179,11 @@ class Verdict:
     pause: Collection[int] = ()
     pause_for: float = 0.0
     halve: bool = False
-    patience: int = 0
+    halve_after: int = 0
     too_large: bool = False
     halt: bool = False
-    unwell: bool = False
-    plain: bool = False
+    backoff: bool = False
+    uncompressed: bool = False
     retry_after: float | None = None
     reason: str = ""
 
@@ -250,7 +250,7 @@ class TakesExposures(Protocol):
         """Whether it is told of `none`, of the groups of `experiments` that run, or of `all`, gates and configs too."""
         ...
 
-    def exposure(self, user: User, seen: ExposedVariant) -> Event:
+    def exposure_event(self, user: User, seen: ExposedVariant) -> Event:
         """Give the event that says what a user saw; `encode` takes it."""
         ...
 
@@ -279,21 +279,21 @@ class ListFile:
 class RulesSource(Protocol):
     """Where rules come from, by asking again and again; `Statsig`."""
 
-    def ask_rules(self, time_ms: int, checksum: str, now_ms: int, *, of_vendor: bool = False) -> Request:
+    def build_rules_request(self, time_ms: int, checksum: str, now_ms: int, *, bypass_proxy: bool = False) -> Request:
         """Ask for the rules.
 
         Args:
             time_ms: Of the rules that are held, so that only newer ones are sent; 0 when there are none.
             checksum: Of the rules that are held, "" when there is none.
             now_ms: Now, in milliseconds since 1970.
-            of_vendor: Ask the vendor itself, whatever address was set.
+            bypass_proxy: Ask the vendor itself, whatever address was set.
         """
         ...
 
-    def ask_lists(self, now_ms: int) -> Request:
+    def build_manifest_request(self, now_ms: int) -> Request:
         """Ask which ID lists there are."""
         ...
 
-    def ask_list(self, file: ListFile, now_ms: int) -> Request:
+    def build_list_request(self, file: ListFile, now_ms: int) -> Request:
         """Ask for the bytes of an ID list from `file.start` on."""
         ...

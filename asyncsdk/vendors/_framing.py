@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 
-def framed(head: bytes, chunks: Sequence[bytes], between: bytes, tail: bytes) -> bytes:
+def frame_body(head: bytes, chunks: Sequence[bytes], between: bytes, tail: bytes) -> bytes:
     """Join one or more chunks between `head` and `tail`, in one copy.
 
     A format string copies them once more, into memory that is new each time: 400 kB then take 0.2 ms, not 0.01.

@@ -8,10 +8,10 @@ import attrs
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Limits
 
-_FORM = "http(s)://host[:port][/path], with a port of 1 to 65535, without user, password, fragment or white space"
+_URL_FORM = "http(s)://host[:port][/path], with a port of 1 to 65535, without user, password, fragment or white space"
 
 
-def stripped(text: str) -> str:
+def strip_ends(text: str) -> str:
     """Take white space off the ends of a key or address: a secret that is mounted as a file ends with a newline."""
     return text.strip() if isinstance(text, str) else text
 
@@ -40,15 +40,15 @@ def check_name(instance: object, attribute: "attrs.Attribute[Any]", name: object
 def check_url(instance: object, attribute: "attrs.Attribute[Any]", url: object) -> None:
     """Refuse what is no http(s) URL, and one with credentials in it, which would end in logs."""
     try:
-        good = isinstance(url, str) and url.isprintable() and " " not in url and _is_address(urlsplit(url))
+        good = isinstance(url, str) and url.isprintable() and " " not in url and _is_valid_address(urlsplit(url))
     except ValueError:
         good = False
     if not good:
-        msg = f"`{attribute.name}` of {type(instance).__name__} must be {_FORM}"
+        msg = f"`{attribute.name}` of {type(instance).__name__} must be {_URL_FORM}"
         raise ConfigurationError(msg)
 
 
-def _is_address(parts: SplitResult) -> bool:
+def _is_valid_address(parts: SplitResult) -> bool:
     """Say whether a request can be sent there; raises ValueError for a port or host that cannot be read."""
     host, port = parts.hostname, parts.port
     if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc or parts.fragment:
@@ -60,7 +60,7 @@ def with_path(url: str, path: str) -> str:
     """Append `path` to an address that has none; any other path is kept, since a proxy may have its own."""
     if not isinstance(url, str):
         return url
-    address, mark, query = stripped(url).partition("?")
+    address, mark, query = strip_ends(url).partition("?")
     bare = address.rstrip("/")
     return (address if "/" in bare.partition("://")[2] else bare + path) + mark + query
 

@@ -28,15 +28,15 @@ from asyncsdk._model.events import (
     RawEvent,
     Screen,
     Track,
+    to_epoch_ms,
 )
-from asyncsdk._model.events import time_ms as moment
 from asyncsdk._model.exposures import ExposedVariant
 from asyncsdk._model.users import User, text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
-from asyncsdk.vendors._answers import by_status
+from asyncsdk.vendors._answers import judge_by_status
 from asyncsdk.vendors._base import ExposureScope, Limits, Overflow, Refusal, Request, Response, Verdict
-from asyncsdk.vendors._framing import framed
+from asyncsdk.vendors._framing import frame_body
 from asyncsdk.vendors._settings import (
     check_exposures,
     check_key,
@@ -44,7 +44,7 @@ from asyncsdk.vendors._settings import (
     check_name,
     check_overflow,
     check_url,
-    stripped,
+    strip_ends,
 )
 from asyncsdk.vendors._times import iso
 
@@ -64,7 +64,7 @@ def _full_url(url: str) -> str:
     """Accept a data plane's URL with or without `/v1/batch`, and keep a proxy's prefix."""
     if not isinstance(url, str):
         return url
-    url = stripped(url).rstrip("/")
+    url = strip_ends(url).rstrip("/")
     return url if url.endswith(PATH) else url + PATH
 
 
@@ -103,7 +103,7 @@ class RudderStack:
         ConfigurationError: A setting cannot work.
     """
 
-    write_key: str = attrs.field(repr=False, converter=stripped, validator=check_key)
+    write_key: str = attrs.field(repr=False, converter=strip_ends, validator=check_key)
     url: str = attrs.field(converter=_full_url, validator=_check_url)
     name: str = attrs.field(default="RudderStack", kw_only=True, validator=check_name)
     overflow: Overflow = attrs.field(default="drop", kw_only=True, validator=check_overflow)
@@ -129,7 +129,7 @@ class RudderStack:
             "context": _context(user, event.context),
         }
         # An id that is the user's line was looked at already.
-        user_id = user.user_id if user.user_id is user._line else text_id(user.user_id, "user_id")  # noqa: SLF001
+        user_id = user.user_id if user.user_id is user._ordering_key else text_id(user.user_id, "user_id")  # noqa: SLF001
         if user_id:
             message["userId"] = user_id
         if user.anonymous_id is not None or user_id is None:
@@ -137,7 +137,7 @@ class RudderStack:
             if anonymous_id or (user_id is None and (anonymous_id := text_id(user.device_id, "device_id"))):
                 message["anonymousId"] = anonymous_id
         if event.timestamp is not None:
-            message["timestamp"] = iso(moment(event.timestamp))
+            message["timestamp"] = iso(to_epoch_ms(event.timestamp))
         refusal = fill(message, event)
         if refusal is not None:
             return refusal
@@ -145,7 +145,7 @@ class RudderStack:
         chunk = to_json(message)[:-1]
         return chunk if len(chunk) <= MAX_EVENT else _TOO_LARGE
 
-    def exposure(self, user: User, seen: ExposedVariant) -> Track:
+    def exposure_event(self, user: User, seen: ExposedVariant) -> Track:
         """Say that a user viewed an experiment, in the words of the A/B testing spec that warehouses and tools know."""
         viewed = {
             "experiment_id": seen.name,
@@ -158,7 +158,7 @@ class RudderStack:
     def frame(self, chunks: Sequence[bytes], now_ms: int) -> Request:
         """Put the events into one body, each with the time of this attempt."""
         sent_at = b',"sentAt":"%b"}' % iso(now_ms).encode()
-        body = framed(b'{"batch":[', chunks, sent_at + b",", b"%b]%b" % (sent_at, sent_at))
+        body = frame_body(b'{"batch":[', chunks, sent_at + b",", b"%b]%b" % (sent_at, sent_at))
         credentials = b64encode(f"{self.write_key}:".encode()).decode()
         headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
         return Request(self.url, PATH, headers, body, 1024 if self.gzip else None, events=len(chunks))
@@ -167,8 +167,8 @@ class RudderStack:
         """Go by the status; the gateway stores a request whole or not at all, and names no events."""
         if response.status == 500 and b"failed to read body" in response.body:
             # The gateway could not decompress: a proxy on the way may have touched the body.
-            return Verdict(retry=range(len(chunks)), plain=True, reason="status 500: body unreadable")
-        return by_status(response, len(chunks))
+            return Verdict(retry=range(len(chunks)), uncompressed=True, reason="status 500: body unreadable")
+        return judge_by_status(response, len(chunks))
 
 
 def _context(user: User, given: Mapping[str, Any] | None) -> Message | orjson.Fragment:

@@ -147,11 +147,13 @@ def test_what_is_read_of_a_builder_does_not_change_it() -> None:
 def test_properties_can_be_changed_in_a_copy_of_the_builder() -> None:
     identify = Identify().set("email", "a@b.c").set("plan", "pro").add("visits", 1)
 
-    changed = identify.changed(lambda properties: {name: properties[name] for name in properties if name != "email"})
+    changed = identify.map_properties(
+        lambda properties: {name: properties[name] for name in properties if name != "email"}
+    )
 
     assert changed.user_properties == {"$set": {"plan": "pro"}, "$add": {"visits": 1}}
     assert identify.user_properties["$set"] == {"email": "a@b.c", "plan": "pro"}
-    assert Identify().clear_all().changed(dict).user_properties == {"$clearAll": "-"}
+    assert Identify().clear_all().map_properties(dict).user_properties == {"$clearAll": "-"}
 
 
 def test_values_with_a_form_in_json_are_given_it() -> None:

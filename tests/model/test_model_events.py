@@ -19,12 +19,12 @@ from asyncsdk._model.events import (
     RawEvent,
     Screen,
     Track,
-    check,
     raw_event,
-    time_ms,
     title,
+    to_epoch_ms,
+    validate_event,
 )
-from asyncsdk._model.users import User, order_key
+from asyncsdk._model.users import User, ordering_key
 from asyncsdk.errors import InvalidEventError
 
 ADA = User("ada-1")
@@ -62,7 +62,7 @@ ADA = User("ada-1")
     ids=str,
 )
 def test_a_good_event_is_accepted(event: Any) -> None:
-    check(event)
+    validate_event(event)
 
 
 A_TIME = "whole milliseconds since 1970, before the year 10000"
@@ -139,7 +139,7 @@ NOT_MADE = (
 )
 def test_an_event_that_no_vendor_could_take_is_refused_with_the_reason(event: Any, message: str) -> None:
     with pytest.raises(InvalidEventError) as caught:
-        check(event)
+        validate_event(event)
 
     assert str(caught.value) == message
 
@@ -165,7 +165,7 @@ def test_what_is_neither_a_user_nor_an_id_is_refused(user: Any) -> None:
 
 def test_a_refusal_never_shows_the_value() -> None:
     with pytest.raises(InvalidEventError) as caught:
-        check(Track(ADA, "x", "4111 1111 1111 1111"))
+        validate_event(Track(ADA, "x", "4111 1111 1111 1111"))
 
     assert "4111" not in str(caught.value)
 
@@ -183,7 +183,7 @@ def test_a_refusal_never_shows_the_value() -> None:
     ids=str,
 )
 def test_events_stand_in_line_by_user_then_device_then_visitor(user: User, key: str | None) -> None:
-    assert order_key(user) == key
+    assert ordering_key(user) == key
 
 
 def test_an_amplitude_form_event_belongs_to_the_user_that_its_fields_name() -> None:
@@ -198,7 +198,7 @@ def test_an_amplitude_form_event_belongs_to_the_user_that_its_fields_name() -> N
 def test_an_amplitude_form_event_finds_its_user_by_itself() -> None:
     event = RawEvent({"event_type": "e", "user_id": "abcde", "ip": "1.2.3.4"})
 
-    check(event)
+    validate_event(event)
 
     assert event.user == User("abcde", ip="1.2.3.4")
     assert RawEvent(event.fields, ADA).user == ADA
@@ -217,20 +217,20 @@ class Text(str):
 @pytest.mark.parametrize("value", [7, b"x", ["x"]])
 def test_a_user_s_text_is_text(field: str, value: Any) -> None:
     with pytest.raises(InvalidEventError, match=f"`user.{field}` must be text"):
-        check(Track(User("u", **{field: value}), "x"))
+        validate_event(Track(User("u", **{field: value}), "x"))
 
 
 @pytest.mark.parametrize("field", OBJECTS)
 @pytest.mark.parametrize("value", [7, "x", [("a", 1)]])
 def test_a_user_s_object_is_an_object(field: str, value: Any) -> None:
     with pytest.raises(InvalidEventError, match=rf"`user.{field}` must be an object \(a mapping\)"):
-        check(Track(User("u", **{field: value}), "x"))
+        validate_event(Track(User("u", **{field: value}), "x"))
 
 
 def test_a_user_s_fields_may_be_of_any_kind_of_text_and_mapping() -> None:
     texts, objects = dict.fromkeys(TEXTS, Text("x")), dict.fromkeys(OBJECTS, MappingProxyType({"a": "b"}))
 
-    check(Track(User("u", **texts, **objects), "x"))
+    validate_event(Track(User("u", **texts, **objects), "x"))
 
 
 def test_an_amplitude_form_event_must_be_an_object() -> None:
@@ -256,17 +256,19 @@ def test_an_event_is_titled_by_its_verb_and_name(event: Any, name: str) -> None:
 
 def test_a_time_without_zone_is_utc() -> None:
     assert (
-        time_ms(datetime.fromisoformat("2026-01-01")) == time_ms(datetime(2026, 1, 1, tzinfo=UTC)) == 1_767_225_600_000
+        to_epoch_ms(datetime.fromisoformat("2026-01-01"))
+        == to_epoch_ms(datetime(2026, 1, 1, tzinfo=UTC))
+        == 1_767_225_600_000
     )
 
 
 def test_a_time_is_rounded_down_to_the_millisecond() -> None:
-    assert time_ms(datetime(1970, 1, 1, 0, 0, 0, 1_999, tzinfo=UTC)) == 1
-    assert time_ms(datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)) == -1
+    assert to_epoch_ms(datetime(1970, 1, 1, 0, 0, 0, 1_999, tzinfo=UTC)) == 1
+    assert to_epoch_ms(datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)) == -1
 
 
 @given(st.integers(0, 4_000_000_000_000), st.integers(-12, 14))
 def test_a_time_survives_the_way_through_any_zone(moment: int, hours: int) -> None:
     there = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=moment)
 
-    assert time_ms(there.astimezone(timezone(timedelta(hours=hours)))) == moment
+    assert to_epoch_ms(there.astimezone(timezone(timedelta(hours=hours)))) == moment

@@ -75,7 +75,7 @@ def test_a_user_of_a_class_of_ones_own_is_a_user() -> None:
 
 def test_users_with_equal_fields_are_equal_whatever_was_remembered_of_them() -> None:
     one, other = User("u1", email="a@b.c"), User("u1", email="a@b.c")
-    one._memo, one._written = {"anything": 1}, ("us", b"{}")
+    one._memo, one._encoded = {"anything": 1}, ("us", b"{}")
 
     assert one == other
 
@@ -92,11 +92,11 @@ def test_a_user_is_filled_in_only_where_nothing_was_said() -> None:
 
 def test_what_was_remembered_of_a_user_is_not_remembered_of_one_that_is_filled_in() -> None:
     user = User("u1")
-    user._memo, user._written, user._line = {"anything": 1}, ("us", b"{}"), "u1"
+    user._memo, user._encoded, user._ordering_key = {"anything": 1}, ("us", b"{}"), "u1"
 
     filled = user.with_defaults()
 
-    assert (filled, filled._memo, filled._written, filled._line) == (user, None, None, None)
+    assert (filled, filled._memo, filled._encoded, filled._ordering_key) == (user, None, None, None)
 
 
 def _pickled(user: User) -> object:
@@ -114,7 +114,7 @@ def test_a_user_can_be_copied(clone: object) -> None:
 def test_an_id_becomes_the_user_that_the_class_makes_of_it() -> None:
     made, called = as_user("ada"), User("ada")
 
-    assert [getattr(made, field.name) for field in attrs.fields(User) if field.name != "_line"] == [
-        getattr(called, field.name) for field in attrs.fields(User) if field.name != "_line"
+    assert [getattr(made, field.name) for field in attrs.fields(User) if field.name != "_ordering_key"] == [
+        getattr(called, field.name) for field in attrs.fields(User) if field.name != "_ordering_key"
     ]
-    assert (made._line, as_user(" ")._line) == ("ada", None)
+    assert (made._ordering_key, as_user(" ")._ordering_key) == ("ada", None)

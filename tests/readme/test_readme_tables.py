@@ -34,7 +34,7 @@ from asyncsdk._model.receipts import Status
 from asyncsdk._model.results import Details
 from asyncsdk._refresh.refresher import BOOTSTRAP, CACHE, NETWORK, NO_VALUES, UNINITIALIZED
 from asyncsdk._rules.compiler.evaluate import PERSISTED
-from asyncsdk.vendors._answers import by_status
+from asyncsdk.vendors._answers import judge_by_status
 from asyncsdk.vendors._base import Destination, Refusal, Response
 from readme.pages import (
     CLIENT,
@@ -119,7 +119,7 @@ def test_the_mapping_table_says_what_is_sent(verb: str, vendor: str) -> None:
 
 @pytest.mark.parametrize("vendor", ["RudderStack", "Amplitude"])
 def test_the_table_of_exposures_names_what_is_sent(vendor: str) -> None:
-    event = DESTINATIONS[vendor].exposure(ADA, ExposedVariant("button", "Test", "rule-1"))  # type: ignore[attr-defined] # both do
+    event = DESTINATIONS[vendor].exposure_event(ADA, ExposedVariant("button", "Test", "rule-1"))  # type: ignore[attr-defined] # both do
     message = encoded(vendor, event)
     assert isinstance(message, dict)
     rows = [row[1:][("RudderStack", "Amplitude").index(vendor)] for row in table(VENDORS, "Exposures")]
@@ -145,10 +145,10 @@ def _named(text: str) -> set[int]:
 
 
 def outcome(status: int) -> str:
-    verdict = by_status(Response(status), 1)
+    verdict = judge_by_status(Response(status), 1)
     words = {
         "halted": verdict.halt,
-        "halved, after": verdict.halve and verdict.patience,
+        "halved, after": verdict.halve and verdict.halve_after,
         "halved, and": verdict.halve and verdict.too_large,
         "halved": verdict.halve,
         "retried": verdict.retry,

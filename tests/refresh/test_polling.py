@@ -10,7 +10,7 @@ from asyncsdk.vendors.statsig.ruleset import RulesAnswer
 
 WELL = RulesAnswer()
 BUSY = RulesAnswer(reason="status 503")
-REFUSED = RulesAnswer(reason="status 403", soon=False)
+REFUSED = RulesAnswer(reason="status 403", retry_soon=False)
 
 
 def polling(interval: float = 10.0) -> Polling:
@@ -61,13 +61,13 @@ def test_a_refusal_waits_for_the_next_poll() -> None:
 @pytest.mark.parametrize("soon", [True, False])
 def test_nobody_is_asked_sooner_than_it_wants(soon: bool) -> None:
     steady = polling()
-    busy = RulesAnswer(reason="status 429", soon=soon, retry_after=100)
+    busy = RulesAnswer(reason="status 429", retry_soon=soon, retry_after=100)
 
     assert all(100 <= steady.after(busy) <= 120 for _ in range(100))
 
 
 def test_a_short_retry_after_makes_nothing_faster() -> None:
-    assert polling().after(RulesAnswer(reason="status 429", soon=False, retry_after=1)) >= 9
+    assert polling().after(RulesAnswer(reason="status 429", retry_soon=False, retry_after=1)) >= 9
 
 
 def test_an_interval_that_was_changed_holds_from_then_on() -> None:

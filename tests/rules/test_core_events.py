@@ -66,8 +66,18 @@ def test_the_recorded_requests_ask_alike(vectors: Path) -> None:
     file = ListFile("company_id_list", "http://127.0.0.1/list/company_id_list", "g", 1, 270)
     lists = Rules(id_lists_url="http://127.0.0.1/v1/get_id_lists/secret-wire.json")
     statsig = Statsig("secret-wire", rules=lists)
-    first, again = statsig.ask_rules(0, "", 1), statsig.ask_rules(1767981029384, "8506699639233708000", 1)
-    ours = [first, statsig.ask_lists(1), statsig.ask_list(file, 1), again, statsig.ask_lists(1), again]
+    first, again = (
+        statsig.build_rules_request(0, "", 1),
+        statsig.build_rules_request(1767981029384, "8506699639233708000", 1),
+    )
+    ours = [
+        first,
+        statsig.build_manifest_request(1),
+        statsig.build_list_request(file, 1),
+        again,
+        statsig.build_manifest_request(1),
+        again,
+    ]
 
     for mine, theirs in zip([*ours, statsig.frame([b"{"], 1)], recorded[:7], strict=True):
         assert (mine.method, _question(mine.canonical_path)) == (theirs["method"], _question(theirs["path"]))

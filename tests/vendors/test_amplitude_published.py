@@ -191,7 +191,7 @@ def outcomes(verdict: Verdict, count: int) -> dict[str, list[int]]:
         "retry_throttled": sorted({*verdict.pause, *(verdict.retry if waits else ())}),
     }
     if verdict.halve:
-        found["drop" if count == 1 else "retry" if verdict.patience else "halve"] = list(range(count))
+        found["drop" if count == 1 else "retry" if verdict.halve_after else "halve"] = list(range(count))
     elif not verdict.halt:
         found["delivered"] = sorted(set(range(count)) - named)
     return {name: positions for name, positions in found.items() if positions}

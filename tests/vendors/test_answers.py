@@ -6,50 +6,50 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsdk.vendors._answers import by_status, retry_after
+from asyncsdk.vendors._answers import judge_by_status, retry_after
 from asyncsdk.vendors._base import Response, Verdict
 from asyncsdk.vendors._times import iso
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 def test_success_delivers_everything(status: int) -> None:
-    assert by_status(Response(status), 3) == Verdict()
+    assert judge_by_status(Response(status), 3) == Verdict()
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304, 401, 404])
 def test_what_a_person_must_put_right_halts_the_destination(status: int) -> None:
-    assert by_status(Response(status), 3) == Verdict(halt=True, reason=f"status {status}")
+    assert judge_by_status(Response(status), 3) == Verdict(halt=True, reason=f"status {status}")
 
 
 @pytest.mark.parametrize("status", [100, 103, 408, 425, 429, 499, 500, 502, 503, 504, 507, 520, 522, 524, 599])
 def test_a_vendor_that_is_unwell_is_asked_again(status: int) -> None:
-    assert by_status(Response(status), 3) == Verdict(retry=range(3), reason=f"status {status}")
+    assert judge_by_status(Response(status), 3) == Verdict(retry=range(3), reason=f"status {status}")
 
 
 @pytest.mark.parametrize("status", [402, 405, 406, 409, 410, 414, 415, 422, 431, 451, 501, 505])
 def test_what_will_not_get_better_is_rejected(status: int) -> None:
     reason = f"status {status}"
 
-    assert by_status(Response(status), 2) == Verdict(reject={0: reason, 1: reason}, reason=reason)
+    assert judge_by_status(Response(status), 2) == Verdict(reject={0: reason, 1: reason}, reason=reason)
 
 
 def test_a_bad_request_and_a_large_one_are_halved() -> None:
-    assert by_status(Response(400), 3) == Verdict(halve=True, reason="status 400")
-    assert by_status(Response(413), 3) == Verdict(halve=True, too_large=True, reason="status 413")
+    assert judge_by_status(Response(400), 3) == Verdict(halve=True, reason="status 400")
+    assert judge_by_status(Response(413), 3) == Verdict(halve=True, too_large=True, reason="status 413")
 
 
 def test_a_firewall_s_refusal_is_retried_before_its_culprit_is_looked_for() -> None:
-    assert by_status(Response(403), 3) == Verdict(halve=True, patience=3, reason="status 403")
+    assert judge_by_status(Response(403), 3) == Verdict(halve=True, halve_after=3, reason="status 403")
 
 
 @pytest.mark.parametrize(("error", "reason"), [("timeout", "timeout"), ("connection", "connection"), ("", "no answer")])
 def test_without_an_answer_everything_is_sent_again(error: str, reason: str) -> None:
-    assert by_status(Response(0, error=error), 3) == Verdict(retry=range(3), reason=reason)
+    assert judge_by_status(Response(0, error=error), 3) == Verdict(retry=range(3), reason=reason)
 
 
 @pytest.mark.parametrize("error", ["certificate", "request"])
 def test_what_no_second_attempt_would_change_halts_the_destination(error: str) -> None:
-    assert by_status(Response(0, error=error), 3) == Verdict(halt=True, reason=error)
+    assert judge_by_status(Response(0, error=error), 3) == Verdict(halt=True, reason=error)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_retry_after_is_read_in_both_forms_and_capped(headers: dict[str, str], s
 
 
 def test_retry_after_is_the_least_wait() -> None:
-    assert by_status(Response(503, {"retry-after": "7"}), 1).retry_after == 7.0
+    assert judge_by_status(Response(503, {"retry-after": "7"}), 1).retry_after == 7.0
 
 
 @given(st.integers(-62_135_596_800_000, 253_402_300_799_999))

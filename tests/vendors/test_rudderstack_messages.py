@@ -22,8 +22,8 @@ from asyncsdk._model.events import (
     Page,
     Screen,
     Track,
-    check,
     raw_event,
+    validate_event,
 )
 from asyncsdk._model.users import User
 from asyncsdk._version import __version__
@@ -122,7 +122,7 @@ def accepted(call: str, given: dict[str, Any]) -> Event | None:
     """Make an event, or nothing where we are stricter: see the tests of the model."""
     made = ours(call, given)
     try:
-        check(made)
+        validate_event(made)
     except InvalidEventError:
         return None
     return made
@@ -296,7 +296,7 @@ def test_compression_can_be_switched_off(gzip: bool, gzip_from: int | None) -> N
 def test_a_body_that_could_not_be_read_is_sent_again_uncompressed() -> None:
     verdict = RUDDERSTACK.judge(Response(500, {}, b"failed to read body from request\n"), [b"{"] * 2)
 
-    assert verdict == Verdict(retry=range(2), plain=True, reason="status 500: body unreadable")
+    assert verdict == Verdict(retry=range(2), uncompressed=True, reason="status 500: body unreadable")
 
 
 @pytest.mark.parametrize(

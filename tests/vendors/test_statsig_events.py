@@ -277,7 +277,7 @@ def test_only_a_server_secret_key_is_accepted_and_never_shown(key: Any) -> None:
 def test_a_success_that_says_no_is_retried_and_then_halved() -> None:
     verdict = STATSIG.judge(Response(202, {}, b'{"success":false,"error":"x"}'), [b"{"] * 3)
 
-    assert verdict == Verdict(halve=True, patience=5, reason="success: false")
+    assert verdict == Verdict(halve=True, halve_after=5, reason="success: false")
 
 
 @pytest.mark.parametrize("body", [b"", b"ok", b'{"success":true}', b'{"success":null}', b"[false]", b"{}"])
@@ -290,7 +290,7 @@ def test_any_other_success_is_one(body: bytes) -> None:
     [
         (400, Verdict(halve=True, reason="status 400")),
         (401, Verdict(halt=True, reason="status 401")),
-        (403, Verdict(halve=True, patience=3, reason="status 403")),
+        (403, Verdict(halve=True, halve_after=3, reason="status 403")),
         (413, Verdict(halve=True, too_large=True, reason="status 413")),
         (429, Verdict(retry=range(2), reason="status 429")),
         (522, Verdict(retry=range(2), reason="status 522")),
@@ -300,7 +300,9 @@ def test_the_event_log_s_statuses_mean_what_they_say(status: int, verdict: Verdi
     assert STATSIG.judge(Response(status, {}, b'{"success":false}'), [b"{"] * 2) == verdict
 
 
-EXPOSURE = events.exposure(Exposure("statsig::gate_exposure", b"{}", b"[]"), User("ada"), events.exposure_end(1, {}))
+EXPOSURE = events.encode_exposure(
+    Exposure("statsig::gate_exposure", b"{}", b"[]"), User("ada"), events.encode_exposure_end(1, {})
+)
 CUSTOM = b'{"time":1,"eventName":"bought","user":{}'
 
 
@@ -309,7 +311,7 @@ def test_events_that_may_have_arrived_are_given_up_if_told_to(error: str) -> Non
     verdict = Statsig("secret-key", on_lost_reply="drop").judge(Response(0, error=error), [CUSTOM, EXPOSURE, CUSTOM])
 
     assert verdict.reject == dict.fromkeys([0, 2], f"may have arrived: {error}")
-    assert (list(verdict.retry), verdict.unwell) == ([1], True)
+    assert (list(verdict.retry), verdict.backoff) == ([1], True)
 
 
 @pytest.mark.parametrize(

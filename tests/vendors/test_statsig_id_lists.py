@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from asyncsdk._rules.loading import run_to_end
 from asyncsdk.vendors._base import ListFile, Response
-from asyncsdk.vendors.statsig.id_lists import BadListError, IdList, plan, restore, snapshot, take
+from asyncsdk.vendors.statsig.id_lists import BadListError, IdList, apply_file, plan_downloads, restore, snapshot
 
 FILE = ListFile("vips", "https://lists.example.com/vips", "g", 5, 20)
 ENTRY = {"name": "vips", "url": FILE.url, "fileID": "g", "creationTime": 5, "size": 20}
@@ -21,11 +21,11 @@ def held(size: int = 20, generation: str = "g", created: int = 5, *entries: str)
 
 
 def planned(entry: Any, **lists: IdList) -> tuple[ListFile, ...]:
-    return plan(orjson.dumps({"vips": entry}), lists).read
+    return plan_downloads(orjson.dumps({"vips": entry}), lists).read
 
 
 def taken(body: bytes, status: int = 206, file: ListFile = FILE, before: IdList | None = None) -> IdList:
-    return run_to_end(take(file, Response(status, body=body), before))
+    return run_to_end(apply_file(file, Response(status, body=body), before))
 
 
 # --- manifests ----------------------------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ def test_what_is_read_of_a_file(before: IdList | None, start: int | None) -> Non
 
 
 def test_lists_that_the_manifest_does_not_name_are_dropped() -> None:
-    assert plan(b"{}", {"vips": held(), "others": held()}).drop == ("vips", "others")
+    assert plan_downloads(b"{}", {"vips": held(), "others": held()}).drop == ("vips", "others")
 
 
 @pytest.mark.parametrize(
@@ -69,14 +69,16 @@ def test_lists_that_the_manifest_does_not_name_are_dropped() -> None:
 def test_an_entry_that_lacks_something_is_left_alone(entry: Any) -> None:
     manifest = orjson.dumps({"vips": entry})
 
-    assert plan(manifest, {"vips": held(1)}) == plan(orjson.dumps({"vips": None}), {"vips": held(1)})
-    assert plan(manifest, {}).read == ()
+    assert plan_downloads(manifest, {"vips": held(1)}) == plan_downloads(
+        orjson.dumps({"vips": None}), {"vips": held(1)}
+    )
+    assert plan_downloads(manifest, {}).read == ()
 
 
 @pytest.mark.parametrize("manifest", [b"", b"junk", b"[]", b"null", b"7"])
 def test_what_is_no_manifest_is_refused(manifest: bytes) -> None:
     with pytest.raises(BadListError):
-        plan(manifest, {})
+        plan_downloads(manifest, {})
 
 
 # --- files --------------------------------------------------------------------------------------------------------
@@ -140,7 +142,7 @@ def test_an_empty_file_is_an_empty_list() -> None:
 
 def test_a_big_file_is_taken_in_slices() -> None:
     body = b"".join(b"+%08d\n" % number for number in range(20_000))
-    steps = take(FILE, Response(200, body=body), None)
+    steps = apply_file(FILE, Response(200, body=body), None)
 
     assert sum(1 for _ in steps) > 10
 

@@ -14,7 +14,7 @@ from asyncsdk.errors import ConfigurationError
 from asyncsdk.stores.memory import MemoryCache
 from asyncsdk.vendors._base import ListFile, Refusal, Response, RulesSource
 from asyncsdk.vendors.statsig import Rules, Statsig
-from asyncsdk.vendors.statsig.ruleset import RulesAnswer, read
+from asyncsdk.vendors.statsig.ruleset import RulesAnswer, read_response
 
 NOW = 1_700_000_000_000
 STATSIG = Statsig("secret-key", session_id="session-1")
@@ -27,7 +27,7 @@ FILE = ListFile("vips", "https://lists.example.com/vips?sig=1", "g", 1, 270, sta
 def test_statsig_is_a_source_of_rules() -> None:
     source: RulesSource = STATSIG
 
-    assert source.ask_rules(0, "", NOW).method == "GET"
+    assert source.build_rules_request(0, "", NOW).method == "GET"
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_statsig_is_a_source_of_rules() -> None:
     [(0, "", ""), (7, "", "?sinceTime=7"), (7, "a b&c", "?sinceTime=7&checksum=a+b%26c"), (0, "9", "?checksum=9")],
 )
 def test_rules_are_asked_for_at_statsigs_own_address(time_ms: int, checksum: str, query: str) -> None:
-    asked = STATSIG.ask_rules(time_ms, checksum, NOW)
+    asked = STATSIG.build_rules_request(time_ms, checksum, NOW)
 
     assert asked.url == f"https://api.statsigcdn.com/v2/download_config_specs/secret-key.json{query}"
     assert asked.canonical_path == f"/v2/download_config_specs/secret-key.json{query}"
@@ -44,7 +44,7 @@ def test_rules_are_asked_for_at_statsigs_own_address(time_ms: int, checksum: str
 
 @pytest.mark.parametrize("base", ["https://proxy.example.com/v1/specs", "https://proxy.example.com/v1/specs/"])
 def test_a_proxy_is_asked_in_its_place(base: str) -> None:
-    asked = Statsig("secret-key", rules=Rules(specs_url=base)).ask_rules(0, "", NOW)
+    asked = Statsig("secret-key", rules=Rules(specs_url=base)).build_rules_request(0, "", NOW)
 
     assert asked.url == "https://proxy.example.com/v1/specs/secret-key.json"
     assert asked.canonical_path == "/v2/download_config_specs/secret-key.json"
@@ -53,11 +53,15 @@ def test_a_proxy_is_asked_in_its_place(base: str) -> None:
 def test_statsig_itself_is_asked_past_a_proxy() -> None:
     proxied = Statsig("secret-key", rules=Rules(specs_url="https://proxy.example.com"))
 
-    assert proxied.ask_rules(0, "", NOW, of_vendor=True).url == STATSIG.ask_rules(0, "", NOW).url
+    assert proxied.build_rules_request(0, "", NOW, bypass_proxy=True).url == STATSIG.build_rules_request(0, "", NOW).url
 
 
 def test_every_question_says_who_asks() -> None:
-    for asked in (STATSIG.ask_rules(0, "", NOW), STATSIG.ask_lists(NOW), STATSIG.ask_list(FILE, NOW)):
+    for asked in (
+        STATSIG.build_rules_request(0, "", NOW),
+        STATSIG.build_manifest_request(NOW),
+        STATSIG.build_list_request(FILE, NOW),
+    ):
         assert asked.headers["STATSIG-API-KEY"] == "secret-key"
         assert asked.headers["STATSIG-CLIENT-TIME"] == str(NOW)
         assert asked.headers["STATSIG-SERVER-SESSION-ID"] == "session-1"
@@ -67,13 +71,15 @@ def test_every_question_says_who_asks() -> None:
 def test_a_key_with_odd_characters_stays_one_part_of_the_path() -> None:
     odd = Statsig("secret-a/b?c")
 
-    assert odd.ask_rules(0, "", NOW).url.endswith("/secret-a%2Fb%3Fc.json")
-    assert odd.ask_lists(NOW).url.endswith("/secret-a%2Fb%3Fc.json")
+    assert odd.build_rules_request(0, "", NOW).url.endswith("/secret-a%2Fb%3Fc.json")
+    assert odd.build_manifest_request(NOW).url.endswith("/secret-a%2Fb%3Fc.json")
 
 
 def test_the_manifest_is_got_from_statsig_and_posted_for_elsewhere() -> None:
-    own = STATSIG.ask_lists(NOW)
-    other = Statsig("secret-key", rules=Rules(id_lists_url="https://proxy.example.com/lists")).ask_lists(NOW)
+    own = STATSIG.build_manifest_request(NOW)
+    other = Statsig("secret-key", rules=Rules(id_lists_url="https://proxy.example.com/lists")).build_manifest_request(
+        NOW
+    )
 
     assert (own.method, own.url) == ("GET", "https://api.statsigcdn.com/v1/get_id_lists/secret-key.json")
     assert (other.method, other.url, other.body) == ("POST", "https://proxy.example.com/lists", b"")
@@ -81,7 +87,7 @@ def test_the_manifest_is_got_from_statsig_and_posted_for_elsewhere() -> None:
 
 
 def test_a_file_is_asked_for_from_a_byte_on() -> None:
-    asked = STATSIG.ask_list(FILE, NOW)
+    asked = STATSIG.build_list_request(FILE, NOW)
 
     assert (asked.url, asked.canonical_path) == (FILE.url, "/vips?sig=1")
     assert asked.headers["Range"] == "bytes=10-"
@@ -91,7 +97,7 @@ def test_a_file_is_asked_for_from_a_byte_on() -> None:
 
 @pytest.mark.parametrize(("url", "asked"), [("/a", "/a?range=10-"), ("/a?b=c", "/a?b=c&range=10-")])
 def test_statsigs_own_files_take_the_range_in_the_query(url: str, asked: str) -> None:
-    request = STATSIG.ask_list(attrs.evolve(FILE, url=f"https://api.statsigcdn.com{url}"), NOW)
+    request = STATSIG.build_list_request(attrs.evolve(FILE, url=f"https://api.statsigcdn.com{url}"), NOW)
 
     assert (request.url, request.canonical_path) == (f"https://api.statsigcdn.com{asked}", asked)
     assert "Range" not in request.headers
@@ -100,8 +106,8 @@ def test_statsigs_own_files_take_the_range_in_the_query(url: str, asked: str) ->
 def test_without_rules_the_questions_are_still_statsigs_own() -> None:
     events_only = Statsig("secret-key", rules=None)
 
-    assert events_only.ask_rules(0, "", NOW).url == STATSIG.ask_rules(0, "", NOW).url
-    assert events_only.ask_lists(NOW).url == STATSIG.ask_lists(NOW).url
+    assert events_only.build_rules_request(0, "", NOW).url == STATSIG.build_rules_request(0, "", NOW).url
+    assert events_only.build_manifest_request(NOW).url == STATSIG.build_manifest_request(NOW).url
 
 
 def test_the_cache_is_told_no_key_and_shares_the_name_with_statsigs_own_packages() -> None:
@@ -124,29 +130,29 @@ def test_the_cache_is_told_no_key_and_shares_the_name_with_statsigs_own_packages
         (Response(304, body=b"x"), RulesAnswer()),
         (Response(503), RulesAnswer(reason="status 503")),
         (Response(500, {"retry-after": "7"}), RulesAnswer(reason="status 500", retry_after=7)),
-        (Response(429, {"retry-after": "7"}), RulesAnswer(reason="status 429", soon=False, retry_after=7)),
+        (Response(429, {"retry-after": "7"}), RulesAnswer(reason="status 429", retry_soon=False, retry_after=7)),
         (Response(0, error="timeout"), RulesAnswer(reason="timeout")),
-        (Response(0, error="certificate"), RulesAnswer(reason="certificate", soon=False)),
+        (Response(0, error="certificate"), RulesAnswer(reason="certificate", retry_soon=False)),
         (Response(0), RulesAnswer(reason="no answer")),
     ],
 )
 def test_an_answer_has_rules_or_nothing_new_or_a_reason(response: Response, answer: RulesAnswer) -> None:
-    assert read(response) == answer
+    assert read_response(response) == answer
 
 
 @pytest.mark.parametrize("status", [301, 302, 400, 401, 403, 404, 405, 413, 429, 501])
 def test_what_asking_again_does_not_help_waits_for_the_next_poll(status: int) -> None:
-    assert not read(Response(status)).soon
+    assert not read_response(Response(status)).retry_soon
 
 
 @pytest.mark.parametrize(("status", "refused"), [(401, True), (403, True), (400, False), (404, False), (503, False)])
 def test_a_key_that_is_wrong_is_told_from_other_trouble(status: int, refused: bool) -> None:
-    assert read(Response(status)).refused is refused
+    assert read_response(Response(status)).refused is refused
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 522])
 def test_what_may_pass_is_asked_again_soon(status: int) -> None:
-    assert read(Response(status)).soon
+    assert read_response(Response(status)).retry_soon
 
 
 @pytest.mark.parametrize(

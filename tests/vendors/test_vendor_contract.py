@@ -47,7 +47,7 @@ def test_an_exposure_names_what_was_seen_and_by_whom(destination: Any) -> None:
     if isinstance(destination, TakesExposures):
         assert destination.exposures == "none"  # unless it is asked for
         chunk = destination.encode(
-            destination.exposure(ADA, ExposedVariant("button", "Test", "rule-1")), MESSAGE_ID, NOW_MS
+            destination.exposure_event(ADA, ExposedVariant("button", "Test", "rule-1")), MESSAGE_ID, NOW_MS
         )  # type: ignore[attr-defined] # it is a destination
         assert all(word in chunk for word in (b'"button"', b'"Test"', str(ADA.user_id).encode()))
     else:

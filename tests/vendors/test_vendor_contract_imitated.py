@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from asyncsdk._model.events import Event, check
+from asyncsdk._model.events import Event, validate_event
 from asyncsdk.dev.amplitude import AmplitudeServer
 from asyncsdk.dev.messages import IncomingRequest as Received
 from asyncsdk.dev.rudderstack import RudderStackServer
@@ -50,6 +50,6 @@ def test_every_kind_of_event_is_accepted(kind: type, server: type) -> None:
 @every_vendor
 @given(given_event=events)
 def test_any_event_that_passes_the_checks_is_accepted(kind: type, server: type, given_event: Event) -> None:
-    check(given_event)
+    validate_event(given_event)
 
     assert set(verdicts(kind, server, [given_event])) <= {"accepted"}

@@ -7,7 +7,7 @@ from itertools import islice
 import attrs
 
 from asyncsdk._delivery.batching import count
-from asyncsdk._model.blocks import Kept
+from asyncsdk._model.blocks import StoredRecord
 from asyncsdk._model.receipts import Record
 from asyncsdk._model.spooling import Settled
 
@@ -50,7 +50,7 @@ def to_spooled(record: Record, event_id: str) -> SpooledRecord:
     return SpooledRecord(record.key, event_id, record.chunk, record.admitted, record.also, record.exposures)
 
 
-def from_stored(kept: Kept, admitted: float, place: BlockRef, position: int) -> SpooledRecord:
+def from_stored(kept: StoredRecord, admitted: float, place: BlockRef, position: int) -> SpooledRecord:
     """Make a record of what was read."""
     key, also, event_id, chunk, is_exposure = kept
     return SpooledRecord(key, event_id, chunk, admitted, also, is_exposure, 0, (), None, (), place, position)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from asyncsdk._model.blocks import pack_done, unpack_done
+from asyncsdk._model.blocks import pack_settled, unpack_settled
 from asyncsdk._model.spooling import Settled
 from asyncsdk.stores.sqlite.rows import DeadRow, NewRow, Row
 
@@ -115,7 +115,7 @@ class Database:
             if settled.progress:
                 executemany(
                     "INSERT OR REPLACE INTO progress VALUES (?, ?)",
-                    ((number, pack_done(done)) for number, done in settled.progress),
+                    ((number, pack_settled(done)) for number, done in settled.progress),
                 )
             if dead:
                 buried = self._bury(dead, dead_bytes)
@@ -162,7 +162,7 @@ class Database:
             (after, destination),
         )
         for number, body, done in rows:
-            found.append(Row(number, bytes(body), unpack_done(done)))
+            found.append(Row(number, bytes(body), unpack_settled(done)))
             size += len(body)
             if size >= max_bytes:
                 break
@@ -174,7 +174,7 @@ class Database:
         found = self._connection.execute(
             "SELECT destination, id, body, done FROM block LEFT JOIN progress ON block = id ORDER BY id LIMIT 1"
         ).fetchone()
-        return None if found is None else (found[0], Row(found[1], bytes(found[2]), unpack_done(found[3])))
+        return None if found is None else (found[0], Row(found[1], bytes(found[2]), unpack_settled(found[3])))
 
     def has(self, destination: str) -> bool:
         """Say whether there are events for a destination."""
@@ -185,7 +185,7 @@ class Database:
         rows = self._connection.execute(
             "SELECT destination, events, done FROM block LEFT JOIN progress ON block = id ORDER BY id LIMIT ?", (most,)
         )
-        return [(destination, events, unpack_done(done)) for destination, events, done in rows]
+        return [(destination, events, unpack_settled(done)) for destination, events, done in rows]
 
     @property
     def span(self) -> int:
@@ -195,7 +195,7 @@ class Database:
     def blocks(self) -> Iterator[Row]:
         """Give all blocks, oldest first."""
         rows = self._connection.execute("SELECT id, body, done FROM block LEFT JOIN progress ON block = id ORDER BY id")
-        return (Row(number, bytes(body), unpack_done(done)) for number, body, done in rows)
+        return (Row(number, bytes(body), unpack_settled(done)) for number, body, done in rows)
 
     def forget_blocks(self) -> None:
         """Delete all blocks, and leave nothing of them in the file."""

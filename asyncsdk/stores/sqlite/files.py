@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from asyncsdk._model.blocks import BlockError, pack
+from asyncsdk._model.blocks import BlockError, pack_block
 from asyncsdk._model.spooling import (
     Adopted,
     Committed,
@@ -57,10 +57,13 @@ class SqliteFiles:
         for number in settled.keys() & self._shelf.files.keys():
             self._shelf.files[number].owe(settled[number])
         for letters in dead:
-            body, count = bytes(pack(letters.destination, now_ms, letters.records)), len(letters.records)
+            body, count = bytes(pack_block(letters.destination, now_ms, letters.records)), len(letters.records)
             self._unburied.append(DeadRow(letters.destination, count, letters.status, letters.reason, body))
             self._buried += count
-        rows = [NewRow(new.destination, len(new.records), pack(new.destination, now_ms, new.records)) for new in blocks]
+        rows = [
+            NewRow(new.destination, len(new.records), pack_block(new.destination, now_ms, new.records))
+            for new in blocks
+        ]
         fits, gone = self._room.make(
             sum(len(row.body) for row in rows), self._shelf.files.get(self._shelf.own), self._shelf.files.values()
         )

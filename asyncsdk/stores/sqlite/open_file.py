@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import attrs
 
-from asyncsdk._model.blocks import Block, BlockError, unpack
+from asyncsdk._model.blocks import Block, BlockError, unpack_block
 from asyncsdk._model.spooling import Dropped, Settled
 from asyncsdk.stores.sqlite.database import Database
 from asyncsdk.stores.sqlite.file_lock import FileLock
@@ -179,7 +179,7 @@ def block_of(destination: str, body: bytes) -> Block:
     Raises:
         BlockError: It is damaged, or another's.
     """
-    block = unpack(body)
+    block = unpack_block(body)
     if block.destination != destination:
         raise BlockError
     return block
@@ -188,7 +188,7 @@ def block_of(destination: str, body: bytes) -> Block:
 def loss_of(file: int, destination: str, row: Row) -> Dropped:
     """Count what goes with a block."""
     try:
-        records = unpack(row.body).records
+        records = unpack_block(row.body).records
     except BlockError:
         return Dropped(file, row.id, destination, 0)
     left = [kept.is_exposure for position, kept in enumerate(records) if not row.done >> position & 1]

@@ -16,16 +16,15 @@ import attrs
 import orjson
 
 from asyncsdk._model.amplitude import IngestionMetadata, Plan
-from asyncsdk._model.bundles import BETWEEN
+from asyncsdk._model.bundles import SEPARATOR
 from asyncsdk._model.encoding import to_json
-from asyncsdk._model.events import Event, Track
-from asyncsdk._model.events import time_ms as moment
+from asyncsdk._model.events import Event, Track, to_epoch_ms
 from asyncsdk._model.exposures import ExposedVariant
 from asyncsdk._model.users import User, text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import ExposureScope, Limits, Overflow, Refusal, Request, Response, Verdict
-from asyncsdk.vendors._framing import framed
+from asyncsdk.vendors._framing import frame_body
 from asyncsdk.vendors._settings import (
     check_exposures,
     check_key,
@@ -33,7 +32,7 @@ from asyncsdk.vendors._settings import (
     check_name,
     check_overflow,
     check_url,
-    stripped,
+    strip_ends,
     with_path,
 )
 from asyncsdk.vendors._times import iso
@@ -47,7 +46,7 @@ HOSTS = {"US": "https://api2.amplitude.com", "EU": "https://api.eu.amplitude.com
 # Amplitude takes 1 MB, on /batch 20 MB; the rest is for the frame.
 MAX_EVENT = {HTTP_V2: 990_000, BATCH: 19_990_000}
 MAX_EVENTS = 2000
-LEAST_ID = 5
+MIN_ID_LENGTH = 5
 GZIP_FROM = 2048
 # From the page "Device ID and User ID minimum length": refused whatever their length may be.
 REFUSED_IDS = frozenset(
@@ -56,14 +55,14 @@ REFUSED_IDS = frozenset(
 _LIBRARY = f"asyncsdk/{__version__}"
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
 _TOO_SHORT = Refusal("rejected", "id too short")
-_REFUSED = Refusal("rejected", "id refused by Amplitude")
+_ID_REFUSED = Refusal("rejected", "id refused by Amplitude")
 _NO_ID = Refusal("rejected", "no id")
 _NO_SUCH_CALL = Refusal("skipped", "no such call")
 _OPT_OUT = Refusal("skipped", "opt-out")
 _TOO_LARGE = Refusal("rejected", "too large")
 
 
-def _check_least_id(_: object, __: object, length: Any) -> None:
+def _check_min_id_length(_: object, __: object, length: Any) -> None:
     if length is not None and (isinstance(length, bool) or not isinstance(length, int) or length < 1):
         msg = "`min_id_length` must be a whole number above 0"
         raise ConfigurationError(msg)
@@ -103,16 +102,16 @@ class Amplitude:
         ConfigurationError: A setting cannot work.
     """
 
-    api_key: str = attrs.field(repr=False, converter=stripped, validator=check_key)
+    api_key: str = attrs.field(repr=False, converter=strip_ends, validator=check_key)
     zone: Literal["US", "EU"] = attrs.field(default="US", kw_only=True, validator=_check_zone)
     url: str | None = attrs.field(
         default=None,
         kw_only=True,
-        converter=attrs.converters.optional(stripped),
+        converter=attrs.converters.optional(strip_ends),
         validator=attrs.validators.optional(check_url),
     )
     use_batch: bool = attrs.field(default=False, kw_only=True)
-    min_id_length: int | None = attrs.field(default=None, kw_only=True, validator=_check_least_id)
+    min_id_length: int | None = attrs.field(default=None, kw_only=True, validator=_check_min_id_length)
     plan: Plan | None = attrs.field(default=None, kw_only=True)
     ingestion_metadata: IngestionMetadata | None = attrs.field(default=None, kw_only=True)
     opt_out: bool = attrs.field(default=False, kw_only=True)
@@ -145,7 +144,7 @@ class Amplitude:
 
     @_least_id.default
     def _find_least_id(self) -> int:
-        return LEAST_ID if self.min_id_length is None else self.min_id_length
+        return MIN_ID_LENGTH if self.min_id_length is None else self.min_id_length
 
     @_defaults.default
     def _find_defaults(self) -> dict[str, dict[str, str]]:
@@ -169,7 +168,7 @@ class Amplitude:
         if self.opt_out or fill is None:
             return _OPT_OUT if self.opt_out else _NO_SUCH_CALL
         message: Message = {
-            "time": time_ms if event.timestamp is None else moment(event.timestamp),
+            "time": time_ms if event.timestamp is None else to_epoch_ms(event.timestamp),
             "insert_id": message_id,
         }
         add_user(message, event.user)
@@ -186,7 +185,7 @@ class Amplitude:
         chunk = to_json(message)[:-1]
         return chunk if len(chunk) <= self._largest else _TOO_LARGE
 
-    def exposure(self, user: User, seen: ExposedVariant) -> Track:
+    def exposure_event(self, user: User, seen: ExposedVariant) -> Track:
         """Say that a user was exposed to a variant: Amplitude sets its property `[Experiment] <flag_key>` by that."""
         return Track(user, "$exposure", {"flag_key": seen.name, "variant": seen.variant})
 
@@ -196,8 +195,8 @@ class Amplitude:
         if self.min_id_length is not None:
             rest["options"] = {"min_id_length": self.min_id_length}
         key = orjson.dumps(self.api_key)
-        body = framed(b'{"api_key":%b,"events":[' % key, chunks, BETWEEN, b"}]," + orjson.dumps(rest)[1:])
-        compress = self._address in _OWN_ADDRESSES if self.gzip is None else self.gzip
+        body = frame_body(b'{"api_key":%b,"events":[' % key, chunks, SEPARATOR, b"}]," + orjson.dumps(rest)[1:])
+        compress = self._address in _AMPLITUDE_URLS if self.gzip is None else self.gzip
         gzip_from = GZIP_FROM if compress else None
         return Request(self._address, self.canonical_path, _HEADERS, body, gzip_from, events=len(chunks))
 
@@ -223,7 +222,7 @@ class Amplitude:
         if len(value) < self._least_id:
             return _TOO_SHORT
         # A device id of zeros is what a phone gives that was told not to.
-        return _REFUSED if value in REFUSED_IDS or (value[0] in "0-" and not value.strip("0-")) else None
+        return _ID_REFUSED if value in REFUSED_IDS or (value[0] in "0-" and not value.strip("0-")) else None
 
     def _add_defaults(self, message: Message) -> None:
         """Fill in the plan and the ingestion metadata, key by key; the event's own win."""
@@ -232,4 +231,4 @@ class Amplitude:
             message[name] = fields | dict(own) if isinstance(own, Mapping) else fields if own is None else own
 
 
-_OWN_ADDRESSES = tuple(host + path for host in HOSTS.values() for path in (HTTP_V2, BATCH))
+_AMPLITUDE_URLS = tuple(host + path for host in HOSTS.values() for path in (HTTP_V2, BATCH))

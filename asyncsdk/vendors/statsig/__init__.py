@@ -17,7 +17,7 @@ from asyncsdk.vendors._settings import (
     check_name,
     check_overflow,
     check_url,
-    stripped,
+    strip_ends,
     with_path,
 )
 from asyncsdk.vendors.statsig import events, id_lists, ruleset
@@ -26,7 +26,7 @@ from asyncsdk.vendors.statsig.ruleset import Rules
 
 __all__ = ["Rules", "Statsig"]
 
-DEFAULT_EVENTS = 2000
+DEFAULT_MAX_EVENTS = 2000
 LOG_EVENT_URL = "https://statsigapi.net" + events.PATH
 _OFFLINE = Refusal("skipped", "offline")
 
@@ -44,7 +44,7 @@ def _check_rules(_: object, __: object, rules: object) -> None:
         raise ConfigurationError(msg)
 
 
-def _check_ambiguous(_: object, __: object, on_lost_reply: object) -> None:
+def _check_on_lost_reply(_: object, __: object, on_lost_reply: object) -> None:
     if on_lost_reply not in ("retry", "drop"):
         msg = "`on_lost_reply` of Statsig must be 'retry' or 'drop'"
         raise ConfigurationError(msg)
@@ -80,35 +80,35 @@ class Statsig:
         ConfigurationError: A setting cannot work.
     """
 
-    secret_key: str = attrs.field(repr=False, converter=stripped, validator=_check_secret)
+    secret_key: str = attrs.field(repr=False, converter=strip_ends, validator=_check_secret)
     environment: str | None = attrs.field(
         default=None,
         kw_only=True,
-        converter=attrs.converters.optional(stripped),
+        converter=attrs.converters.optional(strip_ends),
         validator=attrs.validators.optional(check_key),
     )
     rules: Rules | None = attrs.field(factory=Rules, kw_only=True, validator=_check_rules)
     offline: bool = attrs.field(default=False, kw_only=True)
     log_event_url: str = attrs.field(default=LOG_EVENT_URL, kw_only=True, converter=_events_url, validator=check_url)
     message_ids: bool = attrs.field(default=False, kw_only=True)
-    on_lost_reply: Literal["retry", "drop"] = attrs.field(default="retry", kw_only=True, validator=_check_ambiguous)
+    on_lost_reply: Literal["retry", "drop"] = attrs.field(default="retry", kw_only=True, validator=_check_on_lost_reply)
     session_id: str = attrs.field(factory=lambda: str(uuid4()), kw_only=True, repr=False, validator=check_key)
     name: str = attrs.field(default="Statsig", kw_only=True, validator=check_name)
     overflow: Overflow = attrs.field(default="drop", kw_only=True, validator=check_overflow)
     limits: Limits = attrs.field(factory=Limits, kw_only=True, validator=check_limits)
 
     # What events say of every user; made once of the settings above.
-    _everyone: SharedUserFields = attrs.field(init=False, repr=False, eq=False)
+    _shared_fields: SharedUserFields = attrs.field(init=False, repr=False, eq=False)
 
-    @_everyone.default
-    def _find_everyone(self) -> SharedUserFields:
+    @_shared_fields.default
+    def _default_shared_fields(self) -> SharedUserFields:
         custom = self.rules.global_custom if isinstance(self.rules, Rules) else None
         return shared_user_fields(self.environment, orjson.dumps(custom) if custom else b"")
 
     def __attrs_post_init__(self) -> None:
         """Apply Statsig's own default of `max_events`."""
         # Not a converter: pyright would then reject the class as a `Destination`.
-        object.__setattr__(self, "limits", self.limits.with_max_events(DEFAULT_EVENTS))
+        object.__setattr__(self, "limits", self.limits.with_max_events(DEFAULT_MAX_EVENTS))
 
     @property
     def forwards(self) -> bool:
@@ -120,9 +120,9 @@ class Statsig:
         if self.offline:
             return _OFFLINE
         if event.integrations is None and not self.message_ids:
-            return events.encode(event, time_ms, self._everyone)
+            return events.encode(event, time_ms, self._shared_fields)
         own = None if event.integrations is None else event.integrations.get(self.name)
-        return events.encode_with(event, time_ms, self._everyone, own, message_id if self.message_ids else None)
+        return events.encode_any(event, time_ms, self._shared_fields, own, message_id if self.message_ids else None)
 
     def frame(self, chunks: Sequence[bytes], now_ms: int) -> Request:
         """Put the events into one body."""
@@ -141,19 +141,19 @@ class Statsig:
         """The name under which an ID list is cached; without a name, that of the manifest."""
         return ruleset.cache_key(self.secret_key, id_lists.PATH if name is None else f"id_list::{name}")
 
-    def ask_rules(self, time_ms: int, checksum: str, now_ms: int, *, of_vendor: bool = False) -> Request:
+    def build_rules_request(self, time_ms: int, checksum: str, now_ms: int, *, bypass_proxy: bool = False) -> Request:
         """Ask for rules newer than those that are held."""
-        base = ruleset.CDN + ruleset.PATH if of_vendor or self.rules is None else self.rules.specs_url
-        return ruleset.ask(base, self.secret_key, self._headers(now_ms), time_ms, checksum)
+        base = ruleset.CDN + ruleset.PATH if bypass_proxy or self.rules is None else self.rules.specs_url
+        return ruleset.build_request(base, self.secret_key, self._headers(now_ms), time_ms, checksum)
 
-    def ask_lists(self, now_ms: int) -> Request:
+    def build_manifest_request(self, now_ms: int) -> Request:
         """Ask which ID lists there are."""
         url = None if self.rules is None else self.rules.id_lists_url
-        return id_lists.ask_manifest(url, self.secret_key, self._headers(now_ms))
+        return id_lists.build_manifest_request(url, self.secret_key, self._headers(now_ms))
 
-    def ask_list(self, file: ListFile, now_ms: int) -> Request:
+    def build_list_request(self, file: ListFile, now_ms: int) -> Request:
         """Ask for the bytes of an ID list from `file.start` on."""
-        return id_lists.ask_file(file, self._headers(now_ms))
+        return id_lists.build_file_request(file, self._headers(now_ms))
 
     def _headers(self, now_ms: int) -> dict[str, str]:
         return common_headers(self.secret_key, self.session_id, now_ms)

@@ -22,23 +22,22 @@ from typing import Any
 import orjson
 
 from asyncsdk._model.amplitude import Revenue
-from asyncsdk._model.bundles import BETWEEN, number_of
+from asyncsdk._model.bundles import SEPARATOR, count_events
 from asyncsdk._model.encoding import to_json
-from asyncsdk._model.events import Event, LogEvent, Page, RawEvent, Screen, Track
-from asyncsdk._model.events import time_ms as moment
+from asyncsdk._model.events import Event, LogEvent, Page, RawEvent, Screen, Track, to_epoch_ms
 from asyncsdk._model.exposures import Exposure, SharedUserFields
 from asyncsdk._model.users import User, text_id
 from asyncsdk._version import __version__
-from asyncsdk.vendors._answers import by_status
+from asyncsdk.vendors._answers import judge_by_status
 from asyncsdk.vendors._base import Refusal, Request, Response, Verdict
-from asyncsdk.vendors._framing import framed
+from asyncsdk.vendors._framing import frame_body
 from asyncsdk.vendors.statsig.headers import SDK_TYPE, common_headers
 
 PATH = "/v1/log_event"
 GZIP_FROM = 1024
 EVENT_ID = "asyncsdk_event_id"
 # As often as statsig-python-core tries a batch before it gives up; then we look for the culprit.
-PATIENCE = 5
+MAX_REFUSAL_RETRIES = 5
 _NO_SUCH_CALL = Refusal("skipped", "no such call")
 
 Message = dict[str, Any]
@@ -47,16 +46,16 @@ _MAY_HAVE_ARRIVED = frozenset({"timeout", "connection lost"})
 # Other events begin with their time.
 _EXPOSURE_START = b'{"eventName":"'
 _EXPOSURE = _EXPOSURE_START + b'%b","value":null,"metadata":%b,"secondaryExposures":%b,"user":'
-_EXPOSED = b',"time":%d,"statsigMetadata":%b'
+_EXPOSURE_END = b',"time":%d,"statsigMetadata":%b'
 
 
-def encode(event: Event, time_ms: int, everyone: SharedUserFields) -> bytes | Refusal:
+def encode(event: Event, time_ms: int, shared: SharedUserFields) -> bytes | Refusal:
     """Make the chunk of an event.
 
     Args:
         event: Already checked.
         time_ms: When it was given to the client, if it has no timestamp.
-        everyone: What is said of every user.
+        shared: What is said of every user.
 
     Raises:
         InvalidEventError: A value in it has no form in JSON.
@@ -65,10 +64,10 @@ def encode(event: Event, time_ms: int, everyone: SharedUserFields) -> bytes | Re
         name, properties = event.name, event.properties
         if type(name) is str and properties is not None and "value" not in properties and "revenue" not in properties:
             # The usual event, at two thirds of what a dictionary of all its parts would cost.
-            start = _start(time_ms if event.timestamp is None else moment(event.timestamp))
+            start = _start(time_ms if event.timestamp is None else to_epoch_ms(event.timestamp))
             said = to_json({"eventName": name, "metadata": properties})[1:-1]
-            return b"".join((start, said, b',"user":', _user(event.user, everyone)))
-    return encode_with(event, time_ms, everyone, None, None)
+            return b"".join((start, said, b',"user":', _encode_user(event.user, shared)))
+    return encode_any(event, time_ms, shared, None, None)
 
 
 @lru_cache(maxsize=2)
@@ -76,15 +75,15 @@ def _start(time_ms: int) -> bytes:
     return b'{"time":%d,' % time_ms
 
 
-def encode_with(
-    event: Event, time_ms: int, everyone: SharedUserFields, own: object, message_id: str | None
+def encode_any(
+    event: Event, time_ms: int, shared: SharedUserFields, own: object, message_id: str | None
 ) -> bytes | Refusal:
     """Make the chunk of an event that may say more.
 
     Args:
         event: See `encode`; so are the next two.
         time_ms: When.
-        everyone: What.
+        shared: What.
         own: What `integrations` says of Statsig; the fields of an object replace those of the event.
         message_id: What to put into the metadata as its id; None puts nothing.
 
@@ -94,11 +93,11 @@ def encode_with(
     fill = _MESSAGES.get(type(event))
     if fill is None:
         return _NO_SUCH_CALL
-    message: Message = {"time": time_ms if event.timestamp is None else moment(event.timestamp)}
+    message: Message = {"time": time_ms if event.timestamp is None else to_epoch_ms(event.timestamp)}
     refusal = fill(message, event)
     if refusal is not None:
         return refusal
-    message["user"] = orjson.Fragment(_user(event.user, everyone))
+    message["user"] = orjson.Fragment(_encode_user(event.user, shared))
     if own is not None and isinstance(own, Mapping):
         message.update(own)
     if message_id is not None:
@@ -111,13 +110,13 @@ def encode_with(
 def frame(chunks: Sequence[bytes], now_ms: int, url: str, secret_key: str, session_id: str) -> Request:
     """Make the request that carries `chunks`."""
     metadata = {"sdkType": SDK_TYPE, "sdkVersion": __version__, "sessionID": session_id}
-    events = number_of(chunks)
+    events = count_events(chunks)
     headers = {
         "Content-Type": "application/json",
         **common_headers(secret_key, session_id, now_ms),
         "STATSIG-EVENT-COUNT": str(events),
     }
-    body = framed(b'{"events":[', chunks, BETWEEN, b'}],"statsigMetadata":%b}' % orjson.dumps(metadata))
+    body = frame_body(b'{"events":[', chunks, SEPARATOR, b'}],"statsigMetadata":%b}' % orjson.dumps(metadata))
     return Request(url, PATH, headers, body, GZIP_FROM, events=events)
 
 
@@ -134,13 +133,13 @@ def judge(response: Response, chunks: Sequence[bytes], *, once: bool = False) ->
         custom = [position for position, chunk in enumerate(chunks) if not chunk.startswith(_EXPOSURE_START)]
         again = sorted(set(range(count)).difference(custom))
         reject = dict.fromkeys(custom, f"may have arrived: {response.error}")
-        return Verdict(reject=reject, retry=again, unwell=True, reason=response.error)
-    if 200 <= response.status < 300 and _says_no(response.body):
-        return Verdict(halve=True, patience=PATIENCE, reason="success: false")
-    return by_status(response, count)
+        return Verdict(reject=reject, retry=again, backoff=True, reason=response.error)
+    if 200 <= response.status < 300 and _is_unsuccessful(response.body):
+        return Verdict(halve=True, halve_after=MAX_REFUSAL_RETRIES, reason="success: false")
+    return judge_by_status(response, count)
 
 
-def _says_no(body: bytes) -> bool:
+def _is_unsuccessful(body: bytes) -> bool:
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -148,38 +147,38 @@ def _says_no(body: bytes) -> bool:
     return isinstance(answer, dict) and answer.get("success") is False
 
 
-def exposure(seen: Exposure, user: User, end: bytes) -> bytes:
+def encode_exposure(seen: Exposure, user: User, end: bytes) -> bytes:
     """Make the chunk of an exposure.
 
     Args:
         seen: What was seen.
         user: Who saw it.
-        end: What `exposure_end` gives; the same for all exposures of a moment.
+        end: What `encode_exposure_end` gives; the same for all exposures of a moment.
 
     Raises:
         InvalidEventError: The user has no form in JSON.
     """
     if not seen.start:
         seen.start = _EXPOSURE % (seen.event_name.encode(), seen.metadata, seen.secondary)
-    return b"".join((seen.start, _user(user, seen.shared_user_fields), end))
+    return b"".join((seen.start, _encode_user(user, seen.shared_user_fields), end))
 
 
-def exposure_end(time_ms: int, sampling: Mapping[str, Any]) -> bytes:
+def encode_exposure_end(time_ms: int, sampling: Mapping[str, Any]) -> bytes:
     """Say when something was seen, and what sampling says of that event; usually nothing."""
-    return _EXPOSED % (time_ms, orjson.dumps(sampling) if sampling else b"{}")
+    return _EXPOSURE_END % (time_ms, orjson.dumps(sampling) if sampling else b"{}")
 
 
-def _user(user: User, everyone: SharedUserFields) -> bytes:
+def _encode_user(user: User, shared: SharedUserFields) -> bytes:
     """Give the user as Statsig has it, without private attributes; written once."""
-    written = user._written  # noqa: SLF001 -- the slot is for this
-    if written is None or written[0] is not everyone:
+    written = user._encoded  # noqa: SLF001 -- the slot is for this
+    if written is None or written[0] is not shared:
         # A slice is a copy of the exact size, see above.
-        text = to_json(user_fields(user, everyone), "user")[:-1] + b"}"
-        written = user._written = (everyone, text)  # noqa: SLF001 -- see above
+        text = to_json(user_fields(user, shared), "user")[:-1] + b"}"
+        written = user._encoded = (shared, text)  # noqa: SLF001 -- see above
     return written[1]
 
 
-def user_fields(user: User, everyone: SharedUserFields) -> Message:  # noqa: C901 -- one line after the other
+def user_fields(user: User, shared: SharedUserFields) -> Message:  # noqa: C901 -- one line after the other
     """Give what Statsig may know of a user, under its own names."""
     # Written out: asking a table field by field costs three times as much, and a user is written per event.
     fields: Message = {}
@@ -195,21 +194,21 @@ def user_fields(user: User, everyone: SharedUserFields) -> Message:  # noqa: C90
         fields["locale"] = user.locale
     if user.app_version is not None:
         fields["appVersion"] = user.app_version
-    if everyone.custom:
-        fields["custom"] = {**orjson.loads(everyone.custom), **(user.custom or {})}
+    if shared.custom:
+        fields["custom"] = {**orjson.loads(shared.custom), **(user.custom or {})}
     elif user.custom is not None:
         fields["custom"] = user.custom
     if user.statsig_environment is not None:
         fields["statsigEnvironment"] = user.statsig_environment
     # An id that is the user's line was looked at already.
-    user_id = user.user_id if user.user_id is user._line else text_id(user.user_id, "user_id")  # noqa: SLF001
+    user_id = user.user_id if user.user_id is user._ordering_key else text_id(user.user_id, "user_id")  # noqa: SLF001
     if user_id:
         fields["userID"] = user_id
     has_no_device = user.device_id is None and user.anonymous_id is None
     if custom_ids := user.custom_ids if has_no_device else _with_device(user, user.custom_ids):
         fields["customIDs"] = custom_ids
-    if everyone.tier is not None and user.statsig_environment is None:
-        fields["statsigEnvironment"] = {"tier": everyone.tier}
+    if shared.tier is not None and user.statsig_environment is None:
+        fields["statsigEnvironment"] = {"tier": shared.tier}
     return fields
 
 

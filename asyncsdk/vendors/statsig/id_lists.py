@@ -19,7 +19,7 @@ CDN = "https://api.statsigcdn.com"
 PATH = "/v1/get_id_lists"
 _SLICE_BYTES = 12_000
 _SLICE_ENTRIES = 1_000
-_PLACE = b"# "
+_TRAILER_MARK = b"# "
 _MARKS = b"+-"
 _SCHEMES = ("https://", "http://")
 
@@ -58,7 +58,7 @@ class DownloadPlan:
     drop: tuple[str, ...]
 
 
-def ask_manifest(url: str | None, secret_key: str, headers: Mapping[str, str]) -> Request:
+def build_manifest_request(url: str | None, secret_key: str, headers: Mapping[str, str]) -> Request:
     """Ask for the manifest: of Statsig's own address with a GET, of any other with an empty POST, as it wants it."""
     key = quote(secret_key, safe="")
     path = f"{PATH}/{key}.json"
@@ -68,7 +68,7 @@ def ask_manifest(url: str | None, secret_key: str, headers: Mapping[str, str]) -
     return Request(address, path, wanted, b"", method=method, purpose="id_lists", secret=key)
 
 
-def ask_file(file: ListFile, headers: Mapping[str, str]) -> Request:
+def build_file_request(file: ListFile, headers: Mapping[str, str]) -> Request:
     """Ask for a file from a byte on, uncompressed, so that bytes can be counted."""
     url = file.url
     wanted = {**headers, "Accept-Encoding": "identity"}
@@ -80,7 +80,7 @@ def ask_file(file: ListFile, headers: Mapping[str, str]) -> Request:
     return Request(url, path, wanted, b"", method="GET", purpose="id_lists")
 
 
-def plan(manifest: bytes, held: Mapping[str, IdList]) -> DownloadPlan:
+def plan_downloads(manifest: bytes, held: Mapping[str, IdList]) -> DownloadPlan:
     """Say which files to read from where, and which lists to drop.
 
     Raises:
@@ -93,12 +93,12 @@ def plan(manifest: bytes, held: Mapping[str, IdList]) -> DownloadPlan:
     if not isinstance(entries, dict):
         msg = "the manifest of ID lists is no JSON object"
         raise BadListError(msg)
-    files = [file for name, entry in entries.items() if (file := _file(name, entry)) is not None]
-    read = tuple(wanted for file in files if (wanted := _wanted(file, held.get(file.name))) is not None)
+    files = [file for name, entry in entries.items() if (file := _parse_entry(name, entry)) is not None]
+    read = tuple(wanted for file in files if (wanted := _next_read(file, held.get(file.name))) is not None)
     return DownloadPlan(read, tuple(name for name in held if name not in entries))
 
 
-def take(file: ListFile, response: Response, held: IdList | None) -> Generator[None, None, IdList]:
+def apply_file(file: ListFile, response: Response, held: IdList | None) -> Generator[None, None, IdList]:
     """Give the list that a file's bytes make of the one that is held; yields between slices.
 
     Bytes that continue the list are added to it in place; a whole file makes a new one.
@@ -131,12 +131,12 @@ def snapshot(held: IdList) -> Generator[None, None, bytes]:
         lines.append(("+" + "\n+".join(some) + "\n").encode("latin-1"))
         yield
     place = {"fileID": held.generation, "creationTime": held.created_ms, "size": held.size}
-    return b"".join((*lines, _PLACE, orjson.dumps(place)))
+    return b"".join((*lines, _TRAILER_MARK, orjson.dumps(place)))
 
 
 def restore(body: bytes) -> Generator[None, None, IdList | None]:
     """Read a list that was kept; None when it does not say how much of which file it is. Yields between slices."""
-    lines, _, place = body.rpartition(_PLACE)
+    lines, _, place = body.rpartition(_TRAILER_MARK)
     try:
         match orjson.loads(place):
             case {"fileID": str(generation), "creationTime": int(created), "size": int(size)}:
@@ -169,7 +169,7 @@ def _apply(lines: str, entries: set[str]) -> None:
             entries.discard(entry)
 
 
-def _file(name: str, entry: Any) -> ListFile | None:
+def _parse_entry(name: str, entry: Any) -> ListFile | None:
     """Read an entry of the manifest; None when something is missing."""
     match entry:
         case {"url": str(url), "fileID": str(generation), "creationTime": int(created), "size": int(size)}:
@@ -177,7 +177,7 @@ def _file(name: str, entry: Any) -> ListFile | None:
     return None
 
 
-def _wanted(file: ListFile, held: IdList | None) -> ListFile | None:
+def _next_read(file: ListFile, held: IdList | None) -> ListFile | None:
     """Say from where to read a file; None when nothing is new."""
     if held is None or file.generation != held.generation or file.created_ms > held.created_ms:
         return file

@@ -19,21 +19,21 @@ import orjson
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.stores import AssignmentStore, RulesCache
 from asyncsdk.errors import ConfigurationError, InvalidEventError
-from asyncsdk.vendors._answers import HOPELESS, retry_after
+from asyncsdk.vendors._answers import PERMANENT_ERRORS, retry_after
 from asyncsdk.vendors._base import Request, Response
-from asyncsdk.vendors._settings import check_url, stripped
+from asyncsdk.vendors._settings import check_url, strip_ends
 
 CDN = "https://api.statsigcdn.com"
 PATH = "/v2/download_config_specs"
-_LEAST_INTERVAL = 1.0
+_MIN_INTERVAL = 1.0
 # A person has to act, or asking again would not help: wait for the next poll.
-_NOT_SOON = frozenset({400, 401, 403, 404, 405, 413, 429, 501, *range(300, 400)})
-_REFUSED = frozenset({401, 403})
+_NO_QUICK_RETRY = frozenset({400, 401, 403, 404, 405, 413, 429, 501, *range(300, 400)})
+_KEY_REFUSED = frozenset({401, 403})
 # A proxy that fails is bypassed at once in the beginning, and now and then later on.
-_BYPASS_EVERY = 5
+_BYPASS_INTERVAL = 5
 
 
-def _body(bootstrap: bytes | str | Mapping[str, Any] | PathLike[str] | None) -> bytes | Path | None:
+def _to_body(bootstrap: bytes | str | Mapping[str, Any] | PathLike[str] | None) -> bytes | Path | None:
     """Bring rules that were given into one form."""
     match bootstrap:
         case None | bytes():
@@ -41,21 +41,21 @@ def _body(bootstrap: bytes | str | Mapping[str, Any] | PathLike[str] | None) -> 
         case PathLike():
             return Path(bootstrap)
         case Mapping():
-            return _written(bootstrap)
+            return _encode_bootstrap(bootstrap)
         case str() if bootstrap.lstrip().startswith("{"):
             return bootstrap.encode("utf-8", "replace")
     msg = "`bootstrap` of Rules is JSON text, a mapping, or a path: pathlib.Path('rules.json')"
     raise ConfigurationError(msg)
 
 
-def _written(bootstrap: Mapping[str, Any]) -> bytes:
+def _encode_bootstrap(bootstrap: Mapping[str, Any]) -> bytes:
     try:
         return bytes(memoryview(to_json(bootstrap, "bootstrap")))
     except InvalidEventError as error:
         raise ConfigurationError(str(error)) from error
 
 
-def _plain(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+def _to_plain_json(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Copy the custom fields of all users, as JSON has them: events will carry them."""
     if not isinstance(fields, Mapping):
         msg = "`global_custom` of Rules is a mapping"
@@ -68,8 +68,8 @@ def _plain(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _check_interval(instance: object, attribute: "attrs.Attribute[Any]", seconds: object) -> None:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not _LEAST_INTERVAL <= seconds < inf:
-        msg = f"`{attribute.name}` of {type(instance).__name__} is at least {_LEAST_INTERVAL} s"
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not _MIN_INTERVAL <= seconds < inf:
+        msg = f"`{attribute.name}` of {type(instance).__name__} is at least {_MIN_INTERVAL} s"
         raise ConfigurationError(msg)
 
 
@@ -105,16 +105,16 @@ class Rules:
         ConfigurationError: A setting cannot work.
     """
 
-    specs_url: str = attrs.field(default=CDN + PATH, converter=stripped, validator=check_url)
+    specs_url: str = attrs.field(default=CDN + PATH, converter=strip_ends, validator=check_url)
     fallback: bool = False
     poll_interval: float = attrs.field(default=10.0, validator=_check_interval)
     id_lists: bool = False
     id_lists_url: str | None = attrs.field(
-        default=None, converter=attrs.converters.optional(stripped), validator=attrs.validators.optional(check_url)
+        default=None, converter=attrs.converters.optional(strip_ends), validator=attrs.validators.optional(check_url)
     )
     id_lists_interval: float = attrs.field(default=60.0, validator=_check_interval)
-    bootstrap: bytes | Path | None = attrs.field(default=None, converter=_body, repr=False)
-    global_custom: Mapping[str, Any] = attrs.field(factory=dict, converter=_plain, repr=False)
+    bootstrap: bytes | Path | None = attrs.field(default=None, converter=_to_body, repr=False)
+    global_custom: Mapping[str, Any] = attrs.field(factory=dict, converter=_to_plain_json, repr=False)
     cache: RulesCache | None = attrs.field(default=None, validator=_check_store)
     assignments: AssignmentStore | None = attrs.field(default=None, validator=_check_store)
     enforce_overrides: bool = False
@@ -128,7 +128,7 @@ class Rules:
             is_first: There are no rules yet.
         """
         is_custom = self.specs_url.rstrip("/") != CDN + PATH
-        return self.fallback and is_custom and (is_first or failures % _BYPASS_EVERY == 0)
+        return self.fallback and is_custom and (is_first or failures % _BYPASS_INTERVAL == 0)
 
 
 @attrs.frozen
@@ -138,32 +138,32 @@ class RulesAnswer:
     Attributes:
         body: What was sent; None when there is nothing new.
         reason: Why there is no answer, in a few words; "" when there is one.
-        soon: Without an answer: asking again soon may help.
+        retry_soon: Without an answer: asking again soon may help.
         refused: Without an answer: the key is wrong.
         retry_after: Least seconds to wait; None leaves it to the asker.
     """
 
     body: bytes | None = attrs.field(default=None, repr=False)
     reason: str = ""
-    soon: bool = True
+    retry_soon: bool = True
     refused: bool = False
     retry_after: float | None = None
 
 
-def read(response: Response) -> RulesAnswer:
+def read_response(response: Response) -> RulesAnswer:
     """Say what a response means; a 204, a 304 or an empty body says that there is nothing new."""
     if 200 <= response.status < 300 or response.status == 304:
         return RulesAnswer(response.body or None if response.status != 304 else None)
     reason = f"status {response.status}" if response.status else response.error or "no answer"
     return RulesAnswer(
         reason=reason,
-        soon=response.status not in _NOT_SOON and response.error not in HOPELESS,
-        refused=response.status in _REFUSED,
+        retry_soon=response.status not in _NO_QUICK_RETRY and response.error not in PERMANENT_ERRORS,
+        refused=response.status in _KEY_REFUSED,
         retry_after=retry_after(response.headers),
     )
 
 
-def ask(base: str, secret_key: str, headers: Mapping[str, str], time_ms: int, checksum: str) -> Request:
+def build_request(base: str, secret_key: str, headers: Mapping[str, str], time_ms: int, checksum: str) -> Request:
     """Ask `base` for rules newer than those of `time_ms`."""
     known = ({"sinceTime": str(time_ms)} if time_ms > 0 else {}) | ({"checksum": checksum} if checksum else {})
     key = quote(secret_key, safe="")
