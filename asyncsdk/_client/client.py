@@ -78,7 +78,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         destinations = destinations if spool is None else with_message_ids(destinations)
         on_final = None if on_delivery is None else guarded(on_delivery, "on_delivery")
         self._lanes = [Lane(destination) for destination in destinations]
-        self._admission = Admission(self._lanes, self._until_final, tells_by_id=on_delivery is not None)
+        self._admission = Admission(self._lanes, self._until_final, keep_ids=on_delivery is not None)
         self._life = Lifecycle()
         self._start_timeout = start_timeout
         self._close_timeout = seconds(close_timeout)
@@ -273,7 +273,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         if admission.may_wait:
             if self._spooler is not None:
                 return await self._spooler.put(receipt)
-            await admission.room(receipt)
+            await admission.wait_for_room(receipt)
             life.check_admission()
         if admission.may_raise:
             admission.check_room(receipt)
@@ -281,7 +281,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
 
     def _commit_from_thread(self, receipt: Receipt) -> None:
         if self._life.state == "closed":
-            self._admission.turn_away(receipt, "closed")
+            self._admission.drop(receipt, "closed")
         elif self._spooler is not None:
             self._spooler.put_nowait(receipt)
         else:

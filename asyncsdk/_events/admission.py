@@ -1,7 +1,33 @@
-"""The way in: check, stamp, middleware, encode, and then into every lane, or into none.
+"""Admission: validate, stamp, run middleware, encode, then enqueue on every lane or on none.
 
-All of it runs in the caller's own call, so what is wrong with an event is raised there, and what the caller does to its
-objects afterwards changes nothing.
+An event is admitted in two halves:
+
+1. `prepare` turns it into a `Receipt` with one outcome per lane: a `Record` (the encoded bytes, to be enqueued) or a
+   `Delivery` (already final: skipped, rejected or dropped). Nothing is enqueued or counted yet: a faulty event raises
+   here and leaves no trace.
+2. `commit` enqueues the records on their lanes and counts the deliveries.
+
+In between, the caller (`Client`) deals with full lanes, by the destination's `overflow`:
+
+| overflow | method          | a full lane                                                                       |
+|----------|-----------------|-----------------------------------------------------------------------------------|
+| "raise"  | `check_room`    | raises `QueueFullError`: no lane gets the event                                   |
+| "wait"   | `wait_for_room` | suspends the caller until there is room; `put_nowait` raises, as above            |
+| "drop"   | `commit`        | drops the event there, with the reason "queue full"; the other lanes still get it |
+
+With a spool, `Spooler.take` and `put` replace this second half.
+
+Invariants:
+
+* Between `check_room` or `wait_for_room` and `commit` there is no `await`, so the room that was found is still there.
+* The bytes are encoded during `prepare`: the caller may change its objects as soon as the verb returns.
+* `prepare` may be called from any thread; everything else runs on the client's loop.
+
+Example, for a client with Statsig and RudderStack:
+
+    receipt = admission.prepare(Track("ada", "Signed Up", integrations={"Statsig": False}))
+    receipt.outcomes  # [Delivery("Statsig", "skipped", reason="integrations"), Record(key="ada", chunk=b"...")]
+    admission.commit(receipt)  # counts the first, enqueues the second
 """
 
 import time
@@ -17,48 +43,50 @@ from asyncsdk._model.users import text_id
 from asyncsdk.errors import InvalidEventError, QueueFullError
 from asyncsdk.vendors._base import Destination
 
-# Events that arrive together share the numbers that say when: two objects less to hold for each.
-_MOMENT = 0.0005
+# Seconds for which a reading of the clocks is used again. Events of one burst then share the same two number objects,
+# which saves memory per queued event.
+_CLOCK_RESOLUTION = 0.0005
 
 
 class Admission:
-    """What an event goes through before it is queued.
+    """Turns events into records, and enqueues these on the lanes.
 
     Attributes:
         lanes: One per destination.
         pipeline: The middleware that events pass through.
-        ids: Where ids come from; another one in each process.
-        may_raise: Whether a full lane makes an awaited verb raise.
-        may_wait: Whether one makes it wait, or a spool does.
+        ids: The source of event ids.
+        may_raise: Whether a full lane can make an awaited verb raise.
+        may_wait: Whether a full lane, or a spool, can make an awaited verb wait.
     """
 
     def __init__(
-        self, lanes: Sequence[Lane], wait: Callable[[Sequence[Record]], Awaitable[None]], *, tells_by_id: bool = False
+        self, lanes: Sequence[Lane], wait: Callable[[Sequence[Record]], Awaitable[None]], *, keep_ids: bool = False
     ) -> None:
-        """Prepare the way into `lanes`.
+        """Create the admission to `lanes`.
 
         Args:
             lanes: One per destination.
-            wait: Lets receipts wait until records have their fates.
-            tells_by_id: Records keep their ids, because somebody is told of fates by them.
+            wait: Called by an awaited receipt; returns when the outcome of all given records is final.
+            keep_ids: Whether records keep their event's id, because outcomes are reported by it (`on_delivery`). An id
+                weighs as much as the rest of a record.
         """
         self.lanes = tuple(lanes)
         self.pipeline = Pipeline()
         self.ids = Ids()
         self._now, self._now_ms = 0.0, 0
         self._wait = wait
-        self._tells_by_id = tells_by_id
+        self._keep_ids = keep_ids
         self._names = tuple(lane.destination.name for lane in lanes)
-        self._folded = {name.casefold(): name for name in self._names}
+        self._names_by_casefold = {name.casefold(): name for name in self._names}
         self.may_wait = any(lane.destination.overflow == "wait" for lane in lanes)
         self.may_raise = any(lane.destination.overflow == "raise" for lane in lanes)
         self._always_drops = all(lane.destination.overflow == "drop" for lane in lanes)
 
     def prepare(self, event: Event) -> Receipt:
-        """Check, stamp and encode an event; nothing is queued or counted yet.
+        """Validate, stamp and encode an event. Nothing is enqueued or counted yet.
 
         Raises:
-            InvalidEventError: No vendor could take the event, or an async middleware waits for something.
+            InvalidEventError: No vendor could accept the event, or an async middleware waits for something.
         """
         key = validate_event(event)
         message_id, now_ms = self._stamp(event), self._now_ms
@@ -67,16 +95,16 @@ class Admission:
         return self._encode_passed(key, message_id, now_ms, self.pipeline.run(event, message_id))
 
     async def prepare_async(self, event: Event) -> Receipt:
-        """Do the same with middleware that may wait."""
+        """Like `prepare`, for a pipeline whose middleware may have to be awaited."""
         key = validate_event(event)
         message_id, now_ms = self._stamp(event), self._now_ms
         return self._encode_passed(key, message_id, now_ms, await self.pipeline.run_async(event, message_id))
 
     def check_room(self, receipt: Receipt) -> None:
-        """Refuse a prepared event for all lanes if one of those that would not drop it is full.
+        """Reject a prepared event at every lane if a lane with another `overflow` than "drop" is full.
 
         Raises:
-            QueueFullError: It says which one.
+            QueueFullError: It names the destination.
         """
         if self._always_drops:
             return
@@ -88,9 +116,9 @@ class Admission:
                 raise QueueFullError(msg)
 
     def commit(self, receipt: Receipt) -> Receipt:
-        """Put a prepared event into every lane that takes it; a full one drops it."""
-        # `strict=True` would cost as much as all of the loop.
-        for lane, outcome in zip(self.lanes, receipt.outcomes):  # noqa: B905 -- one was made of the other
+        """Enqueue a prepared event on its lanes; a full lane drops it."""
+        # `strict=True` would cost as much as the rest of the loop.
+        for lane, outcome in zip(self.lanes, receipt.outcomes):  # noqa: B905 -- `_encode` makes one per lane
             if isinstance(outcome, Record):
                 if lane.offer(outcome):
                     continue
@@ -101,8 +129,8 @@ class Admission:
             lane.ledger.count_refused(receipt.event_id, delivery)
         return receipt
 
-    def turn_away(self, receipt: Receipt, reason: str) -> None:
-        """Drop a prepared event at every destination at which it is not settled yet."""
+    def drop(self, receipt: Receipt, reason: str) -> None:
+        """Drop a prepared event at every destination where its outcome is not final yet, and count it everywhere."""
         for lane, outcome in zip(self.lanes, receipt.outcomes, strict=True):
             if isinstance(outcome, Record):
                 delivery = Delivery(lane.destination.name, "dropped", reason=reason)
@@ -111,14 +139,15 @@ class Admission:
                 delivery = outcome
             lane.ledger.count_refused(receipt.event_id, delivery)
 
-    async def room(self, receipt: Receipt) -> None:
-        """Wait until every lane that is worth waiting for has room for a prepared event, all at the same moment."""
-        while (full := self.lane_to_wait_for(receipt)) is not None:
+    async def wait_for_room(self, receipt: Receipt) -> None:
+        """Wait until all lanes with `overflow="wait"` have room for a prepared event at the same moment."""
+        # While this waits for one lane, another may fill up: only a pass that finds no full lane ends the loop.
+        while (full := self._find_full_lane(receipt)) is not None:
             lane, size = full
             await lane.ledger.wait_for_room(size)
 
-    def lane_to_wait_for(self, receipt: Receipt) -> tuple[Lane, int] | None:
-        """Give a full lane that is worth waiting for, and the bytes that it needs room for."""
+    def _find_full_lane(self, receipt: Receipt) -> tuple[Lane, int] | None:
+        """Return a full lane with `overflow="wait"`, and the bytes that it needs room for."""
         for lane, outcome in zip(self.lanes, receipt.outcomes, strict=True):
             if isinstance(outcome, Record) and lane.destination.overflow == "wait":
                 size = len(outcome.chunk)
@@ -127,31 +156,35 @@ class Admission:
         return None
 
     def _stamp(self, event: Event) -> str:
-        """Look at the clock, and give the event's id."""
+        """Read the clocks into `_now` (monotonic) and `_now_ms` (since 1970), and return the event's id."""
         now = time.monotonic()
-        if now > self._now + _MOMENT:
+        if now > self._now + _CLOCK_RESOLUTION:
             self._now, self._now_ms = now, int(time.time() * 1000)
         given = event.message_id
         return next(self.ids.texts) if given is None else str(given)
 
-    def _encode_passed(self, key: str, message_id: str, now_ms: int, outcome: Passed) -> Receipt:
-        """Encode what came out of the middleware, if anything did; `key` is that of the original."""
-        original, passed, reason = outcome
+    def _encode_passed(self, key: str, message_id: str, now_ms: int, result: Passed) -> Receipt:
+        """Encode what came out of the middleware; `key`, the ordering key, is that of the original event."""
+        original, passed, reason = result
+        # 1. Dropped, or a function failed.
         if passed is None:
-            return self._refuse(original, message_id, now_ms, reason)
+            return self._drop_everywhere(original, message_id, now_ms, reason)
+        # 2. Unchanged: it is validated already.
         if passed is original:
             return self._encode(original, key, message_id, now_ms)
+        # 3. Replaced: validated like a new event, since a function may have changed anything, the user included.
         try:
             return self._encode(passed, validate_event(passed), str(passed.message_id or message_id), now_ms, original)
-        except Exception as error:  # noqa: BLE001 -- what middleware made of it may be anything
-            self._encode(original, "", "", now_ms)  # raises if it was the caller's own event that could not be sent
-            return self._refuse(original, message_id, now_ms, self.pipeline.failed(error))
+        except Exception as error:  # noqa: BLE001 -- middleware may return an object of any shape
+            # If the original cannot be encoded either, the mistake is the caller's: that raises here.
+            self._encode(original, "", "", now_ms)
+            return self._drop_everywhere(original, message_id, now_ms, self.pipeline.failed(error))
 
     def _encode(self, event: Event, key: str, message_id: str, now_ms: int, original: Event | None = None) -> Receipt:
-        """Make the records of an event, one per lane, or the reason why there is none."""
+        """Build one outcome per lane: the record to enqueue, or a delivery with the reason why there is none."""
         also = text_id(event.previous_id, "previous_id") if type(event) is Alias else None
         admitted, integrations = self._now, event.integrations
-        record_id = message_id if self._tells_by_id else ""
+        record_id = message_id if self._keep_ids else ""
         if integrations is not None:
             self._check_spelling(integrations)
         outcomes: list[Record | Delivery] = []
@@ -165,26 +198,31 @@ class Admission:
                 outcomes.append(Delivery(destination.name, chunk.status, reason=chunk.reason))
             elif len(chunk) <= lane.ledger.max_bytes:
                 outcomes.append(Record(key, record_id, chunk, admitted, also))
-            else:
+            else:  # it would not fit even into an empty queue
                 outcomes.append(Delivery(destination.name, "rejected", reason="too large"))
         return Receipt(message_id, event, now_ms, self._names, outcomes, self._wait, original)
 
     def _check_spelling(self, integrations: Mapping[str, Any]) -> None:
-        """Refuse a name that is one of this client's destinations but for its case: it would withhold nothing."""
+        """Reject a name that differs from one of this client's destinations only in case: it would withhold nothing.
+
+        Raises:
+            InvalidEventError: It names both spellings.
+        """
         for name in integrations:
-            if name not in self._names and name.casefold() in self._folded:
-                known = self._folded[name.casefold()]
+            if name not in self._names and name.casefold() in self._names_by_casefold:
+                known = self._names_by_casefold[name.casefold()]
                 msg = f"`integrations` names {name!r}, but this client's destination is spelt {known!r}"
                 raise InvalidEventError(msg)
 
     def _is_wanted(self, destination: Destination, integrations: Mapping[str, Any]) -> bool:
-        """Say whether `integrations` picks a destination: by its name, or by one that stands behind it."""
+        """Return whether `integrations` selects a destination: by its own name, or by one that it forwards to."""
         wanted = integrations.get(destination.name, integrations.get("All", True))
         if wanted is False and destination.forwards and integrations.get(destination.name) is not False:
+            # Switched off by "All" only. Names that are not ours are destinations behind this one (RudderStack's).
             return any(on is not False for name, on in integrations.items() if name not in (*self._names, "All"))
         return wanted is not False
 
-    def _refuse(self, event: Event, message_id: str, now_ms: int, reason: str) -> Receipt:
-        """Give an event that middleware stopped its outcome: the same at every destination."""
+    def _drop_everywhere(self, event: Event, message_id: str, now_ms: int, reason: str) -> Receipt:
+        """Build the receipt of an event that middleware dropped: the same outcome at every destination."""
         outcomes: list[Record | Delivery] = [Delivery(name, "dropped", reason=reason) for name in self._names]
         return Receipt(message_id, event, now_ms, self._names, outcomes, self._wait)

@@ -13,18 +13,24 @@ from asyncsdk._model.amplitude import Identify, Revenue
 from asyncsdk._model.users import User, ordering_key
 from asyncsdk.errors import ConfigurationError
 
+# The fields of a user that hold text and may be redacted. The ids are not among them: no vendor takes an event without.
 _USER_TEXTS = ("email", "ip", "user_agent", "country", "locale", "app_version")
 
 
 @attrs.frozen
 class Redact:
-    """Middleware that replaces values by name, at any depth: made by `redact`."""
+    """Middleware that replaces values by key, at any depth; built by `redact`.
+
+    Attributes:
+        names: The keys, and the fields of the user. Case-sensitive.
+        replacement: Replaces each value.
+    """
 
     names: frozenset[str]
     replacement: str
 
     def __call__(self, payload: Payload, next: Next) -> Awaitable[None]:
-        """Pass the event on without what is named."""
+        """Pass on a copy of the event in which the named values are replaced."""
         changes: dict[str, Any] = {"user": self.clean_user(payload.event.user)}
         for field in ("name", "traits", "properties", "metadata", "context", "fields", "integrations"):
             value = getattr(payload.event, field, None)
@@ -32,20 +38,23 @@ class Redact:
                 changes[field] = self.clean(value)
             elif isinstance(value, Identify):
                 changes[field] = value.map_properties(self.clean)
-            elif isinstance(value, Revenue):
+            elif isinstance(value, Revenue):  # the `name` of a `Track`
                 changes[field] = attrs.evolve(value, properties=self.clean(value.properties))
         return next(attrs.evolve(payload, event=attrs.evolve(payload.event, **changes)))
 
     def clean_user(self, user: User) -> User:
-        """Copy a user with every named field replaced, for what is sent without passing middleware: exposures."""
-        fields: dict[str, Any] = {"custom": self.clean(user.custom), "custom_ids": self.clean(user.custom_ids)}
+        """Return a copy of a user in which the named values are replaced. Exposures use this directly."""
+        changes: dict[str, Any] = {"custom": self.clean(user.custom), "custom_ids": self.clean(user.custom_ids)}
         for name in _USER_TEXTS:
             if name in self.names and getattr(user, name) is not None:
-                fields[name] = self.replacement
-        return attrs.evolve(user, **fields)
+                changes[name] = self.replacement
+        return attrs.evolve(user, **changes)
 
     def clean(self, value: Any) -> Any:
-        """Copy `value` with every named key's value replaced, in whatever holds keys when it is written as JSON."""
+        """Return a copy of `value` in which the named keys' values are replaced.
+
+        It looks into everything that becomes an object or a list in JSON: mappings, dataclasses, sequences and sets.
+        """
         if is_dataclass(value) and not isinstance(value, type):
             return self.clean({field.name: getattr(value, field.name) for field in fields(value)})
         if isinstance(value, Mapping):
@@ -56,13 +65,17 @@ class Redact:
 
 
 def redact(*names: str, replacement: str = "[redacted]") -> Redact:
-    """Make a middleware that replaces the values of these keys wherever an event may hold them, at any depth.
+    """Build a middleware that replaces the values of these keys wherever an event has them, at any depth.
 
-    That includes the fields of its user (`email`, `ip`, ...), and the users of exposures. Names are case-sensitive; ids
-    are not redacted.
+    This includes the users of events and exposures: their text fields (`email`, `ip`, ...), `custom` and `custom_ids`.
+    `user_id`, `device_id` and `anonymous_id` are not redacted.
+
+    Args:
+        *names: Keys and fields, such as `"iban"`; case-sensitive. At least one.
+        replacement: Replaces each value.
 
     Raises:
-        ConfigurationError: No name was given.
+        ConfigurationError: No name is given, or one is not a string.
     """
     if not names or not all(isinstance(name, str) for name in names):
         msg = 'redact takes the names of keys: redact("password", "iban")'
@@ -71,20 +84,23 @@ def redact(*names: str, replacement: str = "[redacted]") -> Redact:
 
 
 def sample(rate: float, *, salt: str = "") -> Middleware:
-    """Make a middleware that passes on the events of this share of the users, and always of the same ones.
+    """Build a middleware that passes on the events of a share of the users, always the same ones.
+
+    A user is known by its `user_id`, else its `device_id`, else its `anonymous_id`. Exposures are not sampled.
 
     Args:
-        rate: 0.0 (nobody) to 1.0 (everybody).
-        salt: Another one picks other users.
+        rate: The share of users, from 0.0 (none) to 1.0 (all).
+        salt: Selects which users; clients with the same salt keep the same ones.
 
     Raises:
-        ConfigurationError: The rate is out of range.
+        ConfigurationError: `rate` is out of range.
     """
     if not 0 <= rate <= 1:
         msg = f"sample takes a rate from 0 to 1, not {rate}"
         raise ConfigurationError(msg)
 
     def sampled(payload: Payload, next: Next) -> Awaitable[None] | None:
+        # A hash of the user's id, as a number from 0 to 2**64: the same in every process, unlike `hash`.
         digest = hashlib.sha256(f"{salt}:{ordering_key(payload.event.user)}".encode("utf-8", "replace")).digest()
         if int.from_bytes(digest[:8]) < rate * 2**64:
             return next(payload)

@@ -1,4 +1,23 @@
-"""Functions of the user's between an event verb and the queues."""
+"""Middleware: the user's functions between an event verb and the queues.
+
+A middleware is called with a `Payload` and with `next`, the rest of the chain. It passes the event on by calling
+`next(payload)`, with the same payload or another one; if it does not call `next`, the event is dropped.
+
+    async def add_tenant(payload, next):
+        await next(attrs.evolve(payload, event=attrs.evolve(payload.event, context={"tenant": "t-1"})))
+
+Sync and async functions mix in one chain, which is the hard part of this file. Calling `next` calls the following
+middleware immediately. A sync one has then run; an async one has only returned a coroutine, which has to be awaited:
+
+1. The calling function is async and awaits what `next` returned (`_NextResult`): the coroutine runs there.
+2. The calling function is sync, or it is async and does not await: the coroutine stays in `_Chain.unawaited`, and `run`
+   awaits it after the first middleware has returned.
+
+Invariant: a coroutine that `next` returned is in `_Chain.unawaited` until it is awaited, which happens once. Those left
+over when the chain fails are closed, so that Python does not warn of coroutines that were never awaited.
+
+A pipeline whose functions were all built by `map_events` needs none of this: `run_maps` calls them one after another.
+"""
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from inspect import isawaitable, iscoroutine
@@ -12,11 +31,11 @@ from asyncsdk.errors import AsyncSDKError, ConfigurationError, InvalidEventError
 
 @attrs.define
 class Payload:
-    """What a middleware is given and passes on.
+    """An event on its way through the middleware.
 
     Attributes:
-        event: The event; a value: pass on another (`attrs.evolve`) instead of changing it.
-        extra: What the caller gave as `extra=`; never sent.
+        event: The event. It is a value: pass on a copy (`attrs.evolve`) instead of changing it.
+        extra: The caller's `extra=`; empty if there was none. Never sent.
     """
 
     event: Event
@@ -24,108 +43,123 @@ class Payload:
 
 
 class MiddlewareWaitsError(InvalidEventError):
-    """Raised when an async middleware waits for something where nobody can wait for it."""
+    """Raised when an async middleware waits for something during a call that cannot wait."""
 
 
 Next = Callable[[Payload], Awaitable[None]]
 Middleware = Callable[[Payload, Next], Awaitable[None] | None]
 
 
-class _Rest:
-    """What `next(payload)` returns: awaiting it is for async middleware; the rest of the chain runs either way."""
+class _NextResult:
+    """The awaitable that `next(payload)` returns. The rest of the chain runs whether or not it is awaited."""
 
-    def __init__(self, step: Awaitable[None] | None, loose: list[Awaitable[None]]) -> None:
+    def __init__(self, step: Awaitable[None] | None, unawaited: list[Awaitable[None]]) -> None:
         self._step = step
-        self._loose = loose
+        self._unawaited = unawaited
 
     def __await__(self) -> Generator[Any, Any, None]:
-        step, loose = self._step, self._loose
-        if step is not None and step in loose:
-            loose.remove(step)
+        step, unawaited = self._step, self._unawaited
+        if step is not None and step in unawaited:
+            unawaited.remove(step)
             yield from step.__await__()
 
 
-_NOTHING_LEFT = _Rest(None, [])
+# What `next` returns when everything after it was sync, and has run.
+_FINISHED = _NextResult(None, [])
 
 
 class _Chain:
-    """One event's way through the middleware."""
+    """The run of one event through the middleware.
+
+    Attributes:
+        result: The payload that came out; None until it has passed every function.
+        unawaited: Coroutines of async middleware that no middleware has awaited yet.
+    """
 
     def __init__(self, middleware: tuple[Middleware, ...]) -> None:
         self._middleware = middleware
-        self.passed: Payload | None = None
-        # Steps that a sync middleware started by calling `next` and could not await.
-        self.loose: list[Awaitable[None]] = []
+        self.result: Payload | None = None
+        self.unawaited: list[Awaitable[None]] = []
 
-    def step(self, position: int, payload: Payload) -> Awaitable[None] | None:
-        """Call the middleware at `position`, or note that the payload came through."""
+    def call(self, position: int, payload: Payload) -> Awaitable[None] | None:
+        """Call the middleware at `position`; after the last one, store the payload as the result.
+
+        Returns:
+            What has to be awaited for the middleware to finish; None if it has finished.
+        """
         if position == len(self._middleware):
-            self.passed = payload
+            self.result = payload
             return None
         called = False
 
-        def go_on(payload: Payload) -> _Rest:
+        def call_next(payload: Payload) -> _NextResult:
             nonlocal called
             if not isinstance(payload, Payload):
-                msg = f"`next` takes the Payload, or another one, not {type(payload).__name__}"
+                msg = f"`next` takes a Payload, not {type(payload).__name__}"
                 raise TypeError(msg)
             if called:
                 msg = "a middleware called `next` twice for one event"
                 raise AsyncSDKError(msg)
             called = True
-            rest = self.step(position + 1, payload)
-            if rest is None:
-                return _NOTHING_LEFT
-            self.loose.append(rest)
-            return _Rest(rest, self.loose)
+            step = self.call(position + 1, payload)
+            if step is None:
+                return _FINISHED
+            self.unawaited.append(step)
+            return _NextResult(step, self.unawaited)
 
-        step = self._middleware[position](payload, go_on)
-        return step if step is not None and step is not _NOTHING_LEFT and isawaitable(step) else None
+        # A sync middleware may return what `next` gave it; that is awaited like the coroutine of an async one.
+        step = self._middleware[position](payload, call_next)
+        return step if step is not None and step is not _FINISHED and isawaitable(step) else None
 
 
 async def run(middleware: tuple[Middleware, ...], payload: Payload) -> Payload | None:
-    """Lead `payload` through the middleware; None when one of them did not pass it on."""
+    """Pass `payload` through the middleware.
+
+    Returns:
+        The payload that came out; None if a middleware did not pass it on.
+    """
     chain = _Chain(middleware)
     try:
-        step = chain.step(0, payload)
+        step = chain.call(0, payload)
         if step is not None:
             await step
-        while chain.loose:
-            await chain.loose.pop(0)
+        while chain.unawaited:  # an awaited step may add more
+            await chain.unawaited.pop(0)
     finally:
-        for step in filter(iscoroutine, chain.loose):
+        for step in filter(iscoroutine, chain.unawaited):
             step.close()
-    return chain.passed
+    return chain.result
 
 
-def run_at_once(middleware: tuple[Middleware, ...], payload: Payload) -> Payload | None:
-    """Do the same without a loop to wait on.
+def run_sync(middleware: tuple[Middleware, ...], payload: Payload) -> Payload | None:
+    """Like `run`, for a call that cannot wait: the chain has to finish without suspending.
 
     Raises:
         MiddlewareWaitsError: An async middleware waited for something.
     """
-    journey: Coroutine[Any, Any, Payload | None] = run(middleware, payload)
+    coroutine: Coroutine[Any, Any, Payload | None] = run(middleware, payload)
+    # No event loop is involved: the first `send` runs the coroutine to its end, or to its first suspension.
     try:
-        journey.send(None)
+        coroutine.send(None)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return] # a coroutine's value is untyped there
-    journey.close()
+    coroutine.close()
     msg = "an async middleware waits for something, which put_nowait cannot: use `await client.track(...)` and the like"
     raise MiddlewareWaitsError(msg)
 
 
 @attrs.frozen
 class EventMap:
-    """Middleware of a plain function: built by `map_events`, at a tenth of the cost of any other middleware.
+    """Middleware built by `map_events` from a function of an event, at a tenth of the cost of any other middleware.
 
     Attributes:
-        function: Gives the event, or another; None drops it.
+        function: Returns the event it was given, or another one; None drops the event.
     """
 
     function: Callable[[Event], Event | None]
 
     def __call__(self, payload: Payload, next: Next) -> Awaitable[None] | None:
-        """Pass on what the function gives."""
+        """Pass on what the function returns. Used when the pipeline has other middleware as well."""
         event = self.function(payload.event)
         if event is None:
             return None
@@ -133,22 +167,30 @@ class EventMap:
 
 
 def map_events(function: Callable[[Event], Event | None]) -> EventMap:
-    """Make a middleware of a function that gives the event it is given, or another (`attrs.evolve`); None drops it.
+    """Build a middleware from a plain function of an event.
+
+    Args:
+        function: Returns the event it was given, or another one (`attrs.evolve`); None drops the event. It is not
+            awaited.
 
     Raises:
-        ConfigurationError: It cannot be called.
+        ConfigurationError: `function` is not callable.
     """
     if not callable(function):
-        msg = "edit takes a function that is given an event and gives one: edit(lambda event: ...)"
+        msg = "map_events takes a function that is given an event and returns one: map_events(lambda event: ...)"
         raise ConfigurationError(msg)
     return EventMap(function)
 
 
-def run_maps(edits: tuple[EventMap, ...], event: Event) -> Event | None:
-    """Lead an event through edits; None when one of them drops it."""
-    for one in edits:
-        edited = one.function(event)
-        if edited is None:
+def run_maps(maps: tuple[EventMap, ...], event: Event) -> Event | None:
+    """Pass an event through `maps`.
+
+    Returns:
+        The event that came out; None if one of them dropped it.
+    """
+    for one in maps:
+        mapped = one.function(event)
+        if mapped is None:
             return None
-        event = edited
+        event = mapped
     return event

@@ -1,4 +1,4 @@
-"""The event verbs, awaited. They only build the event: admission does the rest."""
+"""The event verbs, awaited. They only build the event; `Client._take` admits it."""
 
 from typing import Unpack, overload
 
@@ -21,24 +21,26 @@ from asyncsdk._model.users import User, UserLike
 
 
 class EventVerbs:
-    """What may be said of a user. `user` is a `User`, or an id.
+    """The event verbs. `user` is a `User` or a `user_id`.
 
-    Awaiting a verb means that the event is admitted: checked, encoded and queued. It returns a `Receipt`; awaiting that
-    one waits for the event's fate. All verbs take these keywords:
+    Awaiting a verb admits the event: it is validated, encoded and enqueued (with a spool: on disk). The verb returns a
+    `Receipt`; awaiting the receipt waits until the event's outcome is final at every destination. All verbs take these
+    keywords (`**options`):
 
-        context: RudderStack's `context` object, merged over what is known.
-        timestamp: When it happened, if not now; a datetime without zone is UTC.
-        integrations: Which destinations take it, by name; an object instead of True adds that vendor's own fields.
-        message_id: Your own id for it; None makes one.
-        extra: Anything, for middleware; never sent.
+        context: RudderStack's `context` object, merged over what the client fills in. None adds nothing.
+        timestamp: When the event happened; a datetime without a zone is UTC. None means now.
+        integrations: Which destinations get the event, by name: `{"All": False, "Amplitude": True}`. An object instead
+            of True adds that vendor's own fields. None means all.
+        message_id: Your own id for the event, the same each time you send it. None generates one.
+        extra: Anything, for middleware; never sent. None passes an empty mapping.
 
-    and raise:
-
-        InvalidEventError: No vendor could take it: no id, no name, a wrong type, a value without a form in JSON.
-        QueueFullError: A destination with `overflow="raise"` is full.
-        ClientClosedError: The client was not started, or is closed.
+    Raises (all verbs):
+        InvalidEventError: No vendor could accept the event: no id, no name, a wrong type, or a value that JSON cannot
+            represent. It names the field.
+        QueueFullError: The queue of a destination with `overflow="raise"` is full, or a spool that rejects events is.
+        ClientClosedError: The client is not started, or it is closed.
         WrongEventLoopError: The client runs on another event loop.
-        ForkedProcessError: It was started in the parent of this process.
+        ForkedProcessError: The client was started in the parent process.
     """
 
     async def _take(self, event: Event) -> Receipt:
@@ -47,13 +49,33 @@ class EventVerbs:
     async def identify(
         self, user: UserLike, traits: Properties | Identify | None = None, **options: Unpack[Options]
     ) -> Receipt:
-        """Say who a user is: `traits` as an object, or as Amplitude's `Identify` operations."""
+        """Record who a user is.
+
+        Args:
+            user: The user, or a `user_id`.
+            traits: What is known of the user, as an object or as Amplitude's `Identify` operations. None sends no
+                traits.
+            **options: The keywords that all verbs take.
+
+        Returns:
+            The receipt of the admitted event.
+        """
         return await self._take(IdentifyEvent(user, traits, **options))
 
     async def track(
         self, user: UserLike, event: str | Revenue, properties: Properties | None = None, **options: Unpack[Options]
     ) -> Receipt:
-        """Say what a user did: `event` is its name, or a `Revenue`."""
+        """Record what a user did.
+
+        Args:
+            user: The user, or a `user_id`.
+            event: The event's name, not empty; or a `Revenue`.
+            properties: Details of the event. None sends no properties.
+            **options: The keywords that all verbs take.
+
+        Returns:
+            The receipt of the admitted event.
+        """
         return await self._take(Track(user, event, properties, **options))
 
     async def page(
@@ -65,7 +87,18 @@ class EventVerbs:
         category: str | None = None,
         **options: Unpack[Options],
     ) -> Receipt:
-        """Say which page of a site a user saw."""
+        """Record that a user saw a page of a website.
+
+        Args:
+            user: The user, or a `user_id`.
+            name: The page's name. None leaves it out.
+            properties: Details, such as `{"url": ...}`. None sends no properties.
+            category: The page's category. None leaves it out.
+            **options: The keywords that all verbs take.
+
+        Returns:
+            The receipt of the admitted event.
+        """
         return await self._take(Page(user, name, properties, category=category, **options))
 
     async def screen(
@@ -77,7 +110,18 @@ class EventVerbs:
         category: str | None = None,
         **options: Unpack[Options],
     ) -> Receipt:
-        """Say which screen of an app a user saw."""
+        """Record that a user saw a screen of an app.
+
+        Args:
+            user: The user, or a `user_id`.
+            name: The screen's name. None leaves it out.
+            properties: Details of the event. None sends no properties.
+            category: The screen's category. None leaves it out.
+            **options: The keywords that all verbs take.
+
+        Returns:
+            The receipt of the admitted event.
+        """
         return await self._take(Screen(user, name, properties, category=category, **options))
 
     async def group(
@@ -89,11 +133,33 @@ class EventVerbs:
         group_type: str | None = None,
         **options: Unpack[Options],
     ) -> Receipt:
-        """Say which company, project or team a user belongs to; `group_type` is Amplitude's kind of group."""
+        """Record that a user belongs to a company, project or team.
+
+        Args:
+            user: The user, or a `user_id`.
+            group_id: The group's id, not blank.
+            traits: What is known of the group, as an object or as Amplitude's `Identify` operations that groups have
+                (`set`, `set_once`, `add`, `append`, `prepend`, `unset`). None sends no traits.
+            group_type: Amplitude's kind of group, such as `"company"`. None takes the destination's `group_type`.
+            **options: The keywords that all verbs take.
+
+        Returns:
+            The receipt of the admitted event.
+        """
         return await self._take(Group(user, group_id, traits, group_type=group_type, **options))
 
     async def alias(self, previous_id: str | int, user: UserLike, **options: Unpack[Options]) -> Receipt:
-        """Say which id a user had before: the old one comes first."""
+        """Record that a user had another id before. The old id comes first.
+
+        Args:
+            previous_id: The old id, not blank.
+            user: The user, or the new `user_id`. A `User` needs a `user_id` here: an anonymous or device id is not
+                enough.
+            **options: The keywords that all verbs take.
+
+        Returns:
+            The receipt of the admitted event.
+        """
         return await self._take(Alias(previous_id, user, **options))
 
     @overload
@@ -117,7 +183,19 @@ class EventVerbs:
         metadata: Properties | None = None,
         **options: Unpack[Options],
     ) -> Receipt:
-        """Log an event in Statsig's form (user, name, value, metadata) or in Amplitude's (one object of its fields)."""
+        """Log an event in Statsig's form (user, name, value, metadata), or in Amplitude's (one object of its fields).
+
+        Args:
+            user: The user, or a `user_id`. Alone, a mapping with Amplitude's fields: `event_type`, and `user_id` or
+                `device_id`.
+            event: The event's name, not empty. None only if `user` is that mapping.
+            value: Statsig's value of the event, text or a number. None leaves it out.
+            metadata: Details of the event. None sends no metadata.
+            **options: The keywords that all verbs take.
+
+        Returns:
+            The receipt of the admitted event.
+        """
         if event is None and not isinstance(user, User | str | int):
             return await self._take(raw_event(user, **options))
         return await self._take(LogEvent(user, event, value, metadata, **options))  # type: ignore[arg-type] # checked at admission

@@ -1,4 +1,4 @@
-"""The way in: what is refused at the call, what waits, what is dropped, and who gets what."""
+"""Admission: what raises at the call, what waits, what is dropped, and which destinations get an event."""
 
 import asyncio
 import threading
@@ -33,29 +33,29 @@ MISTAKES: dict[str, tuple[Callable[[Client], Any], str]] = {
     "boolean id": (lambda c: c.track(True, "a"), "user"),
     "no event name": (lambda c: c.track(ADA, ""), "event"),
     "name of another type": (lambda c: c.track(ADA, 5), "event"),
-    "properties that are no object": (lambda c: c.track(ADA, "a", [1]), "properties"),
-    "traits that are no object": (lambda c: c.identify(ADA, "x"), "traits"),
+    "properties that are not an object": (lambda c: c.track(ADA, "a", [1]), "properties"),
+    "traits that are not an object": (lambda c: c.identify(ADA, "x"), "traits"),
     "page name of another type": (lambda c: c.page(ADA, 5), "name"),
     "category of another type": (lambda c: c.screen(ADA, "a", category=5), "category"),
     "no group": (lambda c: c.group(ADA, ""), "group_id"),
     "no earlier id": (lambda c: c.alias("", ADA), "previous_id"),
     "alias of an anonymous user": (lambda c: c.alias("old", User(anonymous_id="x")), "user_id"),
     "value of another type": (lambda c: c.log_event(ADA, "a", []), "value"),
-    "metadata that is no object": (lambda c: c.log_event(ADA, "a", 1, 2), "metadata"),
+    "metadata that is not an object": (lambda c: c.log_event(ADA, "a", 1, 2), "metadata"),
     "no event type": (lambda c: c.log_event({"user_id": "u"}), "event_type"),
-    "time in text": (lambda c: c.log_event({"user_id": "u", "event_type": "a", "time": "now"}), "time"),
-    "no name and no object": (lambda c: c.log_event(5), "event"),
-    "context that is no object": (lambda c: c.track(ADA, "a", context=5), "context"),
-    "integrations that are no object": (lambda c: c.track(ADA, "a", integrations=True), "integrations"),
-    "an integration that is a text": (lambda c: c.track(ADA, "a", integrations={"All": "true"}), "All"),
-    "timestamp in text": (lambda c: c.track(ADA, "a", timestamp="2026-01-01"), "timestamp"),
+    "time as text": (lambda c: c.log_event({"user_id": "u", "event_type": "a", "time": "now"}), "time"),
+    "neither a user nor an object": (lambda c: c.log_event(5), "event"),
+    "context that is not an object": (lambda c: c.track(ADA, "a", context=5), "context"),
+    "integrations that are not an object": (lambda c: c.track(ADA, "a", integrations=True), "integrations"),
+    "an integration that is text": (lambda c: c.track(ADA, "a", integrations={"All": "true"}), "All"),
+    "timestamp as text": (lambda c: c.track(ADA, "a", timestamp="2026-01-01"), "timestamp"),
     "blank message id": (lambda c: c.track(ADA, "a", message_id=" "), "message_id"),
-    "a value without a form in JSON": (lambda c: c.track(ADA, "a", {"x": {"y": object()}}), r"\['x'\]\['y'\]"),
+    "a value that JSON cannot represent": (lambda c: c.track(ADA, "a", {"x": {"y": object()}}), r"\['x'\]\['y'\]"),
 }
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-async def test_a_mistake_raises_at_the_call_and_queues_nothing(server: DevServer, mistake: str) -> None:
+async def test_a_mistake_raises_at_the_call_and_enqueues_nothing(server: DevServer, mistake: str) -> None:
     make, field = MISTAKES[mistake]
     async with Client(rudderstack(server), amplitude(server)) as client:
         with pytest.raises(InvalidEventError, match=field):
@@ -64,13 +64,13 @@ async def test_a_mistake_raises_at_the_call_and_queues_nothing(server: DevServer
         assert client.health().destinations["RudderStack"].counts.accepted == 0
 
 
-async def test_put_nowait_wants_an_event(server: DevServer) -> None:
+async def test_put_nowait_takes_an_event(server: DevServer) -> None:
     async with Client(rudderstack(server)) as client:
         with pytest.raises(InvalidEventError, match="an event is"):
-            client.put_nowait({"event": "a"})  # type: ignore[arg-type] # that is the test
+            client.put_nowait({"event": "a"})  # type: ignore[arg-type] # the mistake under test
 
 
-async def test_every_verb_reaches_the_vendors_that_have_it(server: DevServer) -> None:
+async def test_every_verb_reaches_the_vendors_that_support_it(server: DevServer) -> None:
     async with Client(rudderstack(server), amplitude(server), statsig(server)) as client:
         await client.identify(ADA, {"plan": "Free"})
         await client.track(ADA, "Item Viewed", {"revenue": 19.95})
@@ -108,7 +108,7 @@ async def test_put_nowait_takes_every_class_of_event(server: DevServer) -> None:
     assert server.total("rudderstack") == 4
 
 
-async def test_what_the_caller_changes_later_is_not_sent(server: DevServer) -> None:
+async def test_changes_that_the_caller_makes_later_are_not_sent(server: DevServer) -> None:
     properties = {"list": [1]}
     async with Client(rudderstack(server)) as client:
         await client.track(ADA, "a", properties)
@@ -119,7 +119,7 @@ async def test_what_the_caller_changes_later_is_not_sent(server: DevServer) -> N
     assert server.accepted("rudderstack")[0].body["properties"] == {"list": [1]}
 
 
-async def test_integrations_pick_destinations(server: DevServer) -> None:
+async def test_integrations_select_destinations(server: DevServer) -> None:
     async with Client(rudderstack(server), amplitude(server), statsig(server)) as client:
         receipt = await client.track(ADA, "a", integrations={"All": False, "Amplitude": True})
         deliveries = await receipt
@@ -141,7 +141,7 @@ async def test_integrations_switch_one_off_or_give_it_fields(server: DevServer) 
     assert server.accepted("amplitude")[0].body["session_id"] == 1
 
 
-async def test_names_that_are_not_ours_are_rudderstacks_own_destinations(server: DevServer) -> None:
+async def test_unknown_integrations_are_rudderstacks_own_destinations(server: DevServer) -> None:
     async with Client(rudderstack(server), amplitude(server)) as client:
         await client.track(ADA, "a", integrations={"All": False, "Google Analytics": True})
         await client.flush()
@@ -155,12 +155,12 @@ async def test_a_full_queue_drops_the_incoming_event_and_counts_it(server: DevSe
     async with Client(rudderstack(server, quick(max_queued_events=2)), amplitude(server)) as client:
         receipts = [await client.track(ADA, "a") for _ in range(3)]
 
-        assert receipts[2].deliveries["RudderStack"].reason == "queue full"  # type: ignore[union-attr] # it has a fate
+        assert receipts[2].deliveries["RudderStack"].reason == "queue full"  # type: ignore[union-attr] # it is final
         assert client.health().destinations["RudderStack"].counts.dropped == {"queue full": 1}
         await client.aclose(timeout=0.1)
 
 
-async def test_a_queue_is_full_by_bytes_too(server: DevServer) -> None:
+async def test_a_queue_can_be_full_by_bytes(server: DevServer) -> None:
     async with Client(rudderstack(server, quick(max_queued_bytes=1000, linger=60))) as client:
         await client.track(ADA, "a", {"text": "x" * 400})
         await client.track(ADA, "b", {"text": "x" * 400})
@@ -168,7 +168,7 @@ async def test_a_queue_is_full_by_bytes_too(server: DevServer) -> None:
         assert client.health().destinations["RudderStack"].counts.dropped == {"queue full": 1}
 
 
-async def test_a_full_queue_may_raise_and_then_nobody_gets_the_event(server: DevServer) -> None:
+async def test_a_full_queue_may_raise_and_then_no_destination_gets_the_event(server: DevServer) -> None:
     full = rudderstack(server, quick(max_queued_events=1, linger=60), overflow="raise")
     async with Client(full, amplitude(server)) as client:
         await client.track(ADA, "a")
@@ -188,7 +188,7 @@ async def test_a_full_queue_may_make_the_caller_wait(server: DevServer) -> None:
     assert [event.name for event in server.accepted("rudderstack")] == [f"event {n}" for n in range(5)]
 
 
-async def test_who_waits_for_room_gets_in_first_come_first_served(server: DevServer) -> None:
+async def test_callers_that_wait_for_room_get_it_in_order(server: DevServer) -> None:
     async with Client(rudderstack(server, quick(max_queued_events=1, max_events=1), overflow="wait")) as client:
         waiting = [asyncio.create_task(client.track(f"user-{n}", f"event {n}")) for n in range(10)]
         await asyncio.gather(*waiting)
@@ -220,13 +220,13 @@ async def test_closing_ends_a_wait_for_room(server: DevServer) -> None:
     assert report.destinations["RudderStack"].accepted == 1
 
 
-async def test_a_turn_that_is_not_used_is_handed_on(server: DevServer) -> None:
+async def test_a_cancelled_waiter_passes_its_turn_on(server: DevServer) -> None:
     async with Client(rudderstack(server, quick(max_queued_events=1, linger=60), overflow="wait")) as client:
         await client.track(ADA, "a")
         first, second = (asyncio.create_task(client.track(ADA, name)) for name in ("b", "c"))
         await asyncio.sleep(0)
         ledger = client._lanes[0].ledger
-        ledger.wake_room_waiter()  # the turn is given, and its owner is cancelled before using it
+        ledger.wake_room_waiter()  # gives `first` its turn, which is cancelled before it uses it
         first.cancel()
         await asyncio.wait([first])
         flush = asyncio.create_task(client.flush())
@@ -256,7 +256,7 @@ async def test_a_mistake_in_another_thread_raises_there(server: DevServer) -> No
             await asyncio.to_thread(client.put_nowait, Track(ADA, ""))
 
 
-async def test_a_full_queue_drops_what_comes_from_another_thread(server: DevServer) -> None:
+async def test_a_full_queue_drops_events_of_another_thread(server: DevServer) -> None:
     async with Client(rudderstack(server, quick(max_queued_events=1, linger=60), overflow="raise")) as client:
         await client.track(ADA, "a")
         receipt = await asyncio.to_thread(client.put_nowait, Track(ADA, "b"))
@@ -264,7 +264,7 @@ async def test_a_full_queue_drops_what_comes_from_another_thread(server: DevServ
         assert (await receipt)["RudderStack"].reason == "queue full"
 
 
-async def test_threads_cannot_pile_up_events_before_a_loop_that_is_held(server: DevServer) -> None:
+async def test_threads_cannot_queue_events_without_bound_for_a_blocked_loop(server: DevServer) -> None:
     refused: list[QueueFullError] = []
 
     def work() -> None:
@@ -278,14 +278,14 @@ async def test_threads_cannot_pile_up_events_before_a_loop_that_is_held(server: 
     async with Client(rudderstack(server)) as client:
         thread = threading.Thread(target=work)
         thread.start()
-        thread.join()  # this is what holds the loop
+        thread.join()  # this blocks the loop
         report = await client.flush()
 
     assert "held" in str(refused[0])
     assert report.destinations["RudderStack"].delivered == 10_000
 
 
-async def test_what_another_thread_put_before_the_end_is_accounted_for(server: DevServer) -> None:
+async def test_an_event_of_another_thread_is_counted_when_the_client_closes(server: DevServer) -> None:
     client = Client(rudderstack(server), amplitude(server))
     await client.start()
     receipts: list[Receipt] = []
@@ -302,7 +302,7 @@ async def test_what_another_thread_put_before_the_end_is_accounted_for(server: D
     assert deliveries["Amplitude"].reason == "integrations"
 
 
-def test_a_thread_is_told_when_the_loop_is_gone() -> None:
+def test_put_nowait_of_a_thread_raises_when_the_loop_is_closed() -> None:
     async def run() -> Client:
         client = Client()
         await client.start()
@@ -317,12 +317,12 @@ def test_a_thread_is_told_when_the_loop_is_gone() -> None:
     client._life.state = "closed"
 
 
-async def test_a_receipt_is_awaited_on_its_own_loop(server: DevServer) -> None:
+async def test_a_receipt_can_only_be_awaited_on_its_own_loop(server: DevServer) -> None:
     async with Client(rudderstack(server, quick(linger=60))) as client:
         receipt = await client.track(ADA, "a")
 
-        async def elsewhere() -> None:
+        async def on_another_loop() -> None:
             await receipt
 
         with pytest.raises(WrongEventLoopError):
-            await asyncio.to_thread(asyncio.run, elsewhere())
+            await asyncio.to_thread(asyncio.run, on_another_loop())

@@ -1,4 +1,4 @@
-"""Functions of the user's between a verb and the queues."""
+"""Middleware: the user's functions between an event verb and the queues."""
 
 import asyncio
 from typing import Any
@@ -28,7 +28,7 @@ def bodies(server: DevServer) -> list[dict[str, Any]]:
     return [event.body for event in server.accepted("rudderstack")]
 
 
-async def test_middleware_runs_in_order_around_each_other(server: DevServer) -> None:
+async def test_middleware_runs_in_order_and_nested(server: DevServer) -> None:
     seen: list[str] = []
 
     async def first(payload: Payload, next: Next) -> None:
@@ -65,7 +65,7 @@ async def test_an_event_that_is_not_passed_on_is_dropped_and_counted(server: Dev
         assert client.health().destinations["RudderStack"].counts.accepted == 1
 
 
-async def test_another_payload_is_honoured(server: DevServer) -> None:
+async def test_a_replaced_payload_is_sent(server: DevServer) -> None:
     def rename(payload: Payload, next: Next) -> None:
         next(Payload(attrs.evolve(payload.event, name="renamed"), payload.extra))
 
@@ -77,14 +77,14 @@ async def test_another_payload_is_honoured(server: DevServer) -> None:
     assert "middleware changed name" in receipt.explain()
 
 
-async def test_extra_is_seen_and_never_sent(server: DevServer) -> None:
+async def test_middleware_sees_extra_which_is_never_sent(server: DevServer) -> None:
     seen: list[Any] = []
 
-    def look(payload: Payload, next: Next) -> None:
+    def inspect(payload: Payload, next: Next) -> None:
         seen.append(payload.extra["tenant"])
         next(payload)
 
-    async with Client(rudderstack(server)).add_middleware(look) as client:
+    async with Client(rudderstack(server)).add_middleware(inspect) as client:
         await client.track(ADA, "a", extra={"tenant": "t-1"})
 
     assert seen == ["t-1"]
@@ -94,18 +94,18 @@ async def test_extra_is_seen_and_never_sent(server: DevServer) -> None:
 async def test_the_id_is_stamped_before_middleware(server: DevServer) -> None:
     seen: list[str | None] = []
 
-    def look(payload: Payload, next: Next) -> None:
+    def inspect(payload: Payload, next: Next) -> None:
         seen.append(payload.event.message_id)
         next(payload)
 
-    async with Client(rudderstack(server)).add_middleware(look) as client:
+    async with Client(rudderstack(server)).add_middleware(inspect) as client:
         receipt = await client.track(ADA, "a")
 
     assert seen == [receipt.event_id] == [bodies(server)[0]["messageId"]]
 
 
 @pytest.mark.parametrize("is_async", [True, False])
-async def test_middleware_that_raises_costs_its_own_event_only(
+async def test_middleware_that_raises_drops_only_its_own_event(
     server: DevServer, caplog: pytest.LogCaptureFixture, is_async: bool
 ) -> None:
     def fail(payload: Payload, next: Next) -> Any:
@@ -119,23 +119,23 @@ async def test_middleware_that_raises_costs_its_own_event_only(
 
     async with Client(rudderstack(server)).add_middleware(fail_later if is_async else fail) as client:
         bad, good = await client.track(ADA, "bad"), await client.track(ADA, "good")
-        at_once = client.put_nowait(Track(ADA, "bad"))
+        without_waiting = client.put_nowait(Track(ADA, "bad"))
 
         assert (await bad)["RudderStack"].reason == "middleware error"
         assert (await good)["RudderStack"].status == "delivered"
-        assert (await at_once)["RudderStack"].reason == "middleware error"
+        assert (await without_waiting)["RudderStack"].reason == "middleware error"
     assert "a middleware failed" in caplog.text
 
 
 async def test_an_event_that_middleware_made_invalid_is_dropped(server: DevServer) -> None:
-    def spoil(payload: Payload, next: Next) -> None:
+    def invalidate(payload: Payload, next: Next) -> None:
         next(Payload(attrs.evolve(payload.event, name=""), payload.extra))
 
-    async with Client(rudderstack(server)).add_middleware(spoil) as client:
+    async with Client(rudderstack(server)).add_middleware(invalidate) as client:
         assert (await (await client.track(ADA, "a")))["RudderStack"].reason == "middleware error"
 
 
-async def test_a_mistake_of_the_callers_raises_beside_middleware_too(server: DevServer) -> None:
+async def test_an_invalid_event_raises_at_the_call_with_middleware_too(server: DevServer) -> None:
     async with Client(rudderstack(server)).add_middleware(redact("password")) as client:
         with pytest.raises(InvalidEventError, match="odd"):
             await client.track(ADA, "a", {"odd": object()})
@@ -174,7 +174,7 @@ async def test_put_nowait_raises_when_middleware_waits(server: DevServer) -> Non
         assert client.health().destinations["RudderStack"].counts.accepted == 0
 
 
-async def test_a_sync_middleware_may_stand_before_an_async_one(server: DevServer) -> None:
+async def test_a_sync_middleware_may_come_before_an_async_one(server: DevServer) -> None:
     def pass_on(payload: Payload, next: Next) -> None:
         next(payload)
 
@@ -188,7 +188,7 @@ async def test_a_sync_middleware_may_stand_before_an_async_one(server: DevServer
     assert server.total("rudderstack") == 1
 
 
-async def test_a_sync_middleware_may_return_what_next_gave_it(server: DevServer) -> None:
+async def test_a_sync_middleware_may_return_the_result_of_next(server: DevServer) -> None:
     def pass_on(payload: Payload, next: Next) -> Any:
         return next(payload)
 
@@ -203,7 +203,7 @@ async def test_a_sync_middleware_may_return_what_next_gave_it(server: DevServer)
     assert server.total("rudderstack") == 1
 
 
-async def test_what_a_failing_middleware_left_behind_is_closed(server: DevServer) -> None:
+async def test_coroutines_left_over_by_a_failing_middleware_are_closed(server: DevServer) -> None:
     async def never_run(payload: Payload, next: Next) -> None:
         await next(payload)
 
@@ -215,7 +215,7 @@ async def test_what_a_failing_middleware_left_behind_is_closed(server: DevServer
         assert (await (await client.track(ADA, "a")))["RudderStack"].reason == "middleware error"
 
 
-async def test_middleware_may_track_itself(server: DevServer) -> None:
+async def test_middleware_may_track_events_itself(server: DevServer) -> None:
     client = Client(rudderstack(server))
 
     async def audit(payload: Payload, next: Next) -> None:
@@ -230,13 +230,13 @@ async def test_middleware_may_track_itself(server: DevServer) -> None:
 
 
 def renamed(event: Event) -> Event | None:
-    """Drop secrets, fail on odd things, and rename the rest."""
+    """Drop events named "secret", fail on those named "odd", and rename the rest."""
     if not isinstance(event, Track) or event.name == "odd":
         raise TypeError
     return None if event.name == "secret" else attrs.evolve(event, name=f"{event.name}!")
 
 
-async def test_an_edit_changes_events_and_drops_them(server: DevServer) -> None:
+async def test_a_map_changes_events_and_drops_them(server: DevServer) -> None:
     async with Client(rudderstack(server)).add_middleware(map_events(renamed)) as client:
         receipts = [await client.track(ADA, name) for name in ("a", "secret", "odd")]
         deliveries = [(await receipt)["RudderStack"] for receipt in receipts]
@@ -250,22 +250,22 @@ async def test_an_edit_changes_events_and_drops_them(server: DevServer) -> None:
     assert "middleware changed name" in receipts[0].explain()
 
 
-async def test_an_edit_that_makes_an_event_invalid_costs_that_event(server: DevServer) -> None:
+async def test_a_map_that_makes_an_event_invalid_drops_only_that_event(server: DevServer) -> None:
     broken = map_events(lambda event: Track(event.user, "b", {"k": object()}))
 
     async with Client(rudderstack(server)).add_middleware(broken) as client:
         assert (await (await client.track(ADA, "a")))["RudderStack"].reason == "middleware error"
         with pytest.raises(InvalidEventError):
-            await client.track(ADA, "a", {"own mistake": object()})
+            await client.track(ADA, "a", {"the caller's mistake": object()})
 
 
-async def test_edits_stand_in_line_with_other_middleware(server: DevServer) -> None:
-    async def cry(payload: Payload, next: Next) -> None:
+async def test_maps_run_in_order_with_other_middleware(server: DevServer) -> None:
+    async def shout(payload: Payload, next: Next) -> None:
         assert isinstance(payload.event, Track)
         await next(Payload(attrs.evolve(payload.event, name=str(payload.event.name).upper()), payload.extra))
 
     keep = map_events(lambda event: event)
-    client = Client(rudderstack(server)).add_middleware(map_events(renamed)).add_middleware(cry)
+    client = Client(rudderstack(server)).add_middleware(map_events(renamed)).add_middleware(shout)
     async with client.add_middleware(keep).add_middleware(map_events(renamed)).add_middleware(keep):
         await client.track(ADA, "a")
         await client.track(ADA, "secret")
@@ -273,7 +273,7 @@ async def test_edits_stand_in_line_with_other_middleware(server: DevServer) -> N
     assert [body["event"] for body in bodies(server)] == ["A!!"]
 
 
-async def test_an_event_that_an_edit_drops_meets_no_other(server: DevServer) -> None:
+async def test_an_event_that_a_map_drops_reaches_no_other_map(server: DevServer) -> None:
     client = (
         Client(rudderstack(server)).add_middleware(map_events(lambda event: None)).add_middleware(map_events(renamed))
     )
@@ -281,14 +281,14 @@ async def test_an_event_that_an_edit_drops_meets_no_other(server: DevServer) -> 
         assert (await (await client.track(ADA, "odd")))["RudderStack"].reason == "middleware"
 
 
-def test_edit_wants_a_function() -> None:
+def test_map_events_takes_a_function() -> None:
     with pytest.raises(ConfigurationError, match="a function that is given an event"):
         map_events("drop")  # type: ignore[arg-type]
 
 
-def test_middleware_is_a_function() -> None:
+def test_add_middleware_takes_a_function() -> None:
     with pytest.raises(ConfigurationError, match="function"):
-        Client().add_middleware("redact")  # type: ignore[arg-type] # that is the test
+        Client().add_middleware("redact")  # type: ignore[arg-type] # the mistake under test
 
 
 async def test_redact_replaces_values_at_any_depth(server: DevServer) -> None:
@@ -310,7 +310,7 @@ async def test_redact_reaches_a_vendors_own_fields_and_a_revenue(server: DevServ
     assert "NL91" not in str(bodies(server))
 
 
-def test_redact_wants_names() -> None:
+def test_redact_takes_names() -> None:
     with pytest.raises(ConfigurationError, match="names of keys"):
         redact()
 
@@ -329,7 +329,7 @@ async def test_sample_keeps_or_drops_all_events_of_a_user(server: DevServer) -> 
 
 
 @pytest.mark.parametrize(("rate", "kept"), [(0.0, 0), (1.0, 5)])
-async def test_sample_knows_all_and_none(server: DevServer, rate: float, kept: int) -> None:
+async def test_sample_can_keep_all_or_none(server: DevServer, rate: float, kept: int) -> None:
     async with Client(rudderstack(server)).add_middleware(sample(rate)) as client:
         for n in range(5):
             await client.track(f"user-{n}", "a")
@@ -337,6 +337,6 @@ async def test_sample_knows_all_and_none(server: DevServer, rate: float, kept: i
     assert server.total("rudderstack") == kept
 
 
-def test_sample_wants_a_share() -> None:
+def test_sample_takes_a_rate_from_0_to_1() -> None:
     with pytest.raises(ConfigurationError, match="0 to 1"):
         sample(1.5)

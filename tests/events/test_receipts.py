@@ -1,4 +1,4 @@
-"""What became of an event, told to whoever asks."""
+"""Receipts, `on_delivery`, health and reports: how an event's outcome is reported."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from asyncsdk import Client, Delivery, IdentifyEvent, Next, Payload, Revenue, Tr
 from asyncsdk.dev import DevServer, Fault
 
 
-async def test_a_receipt_may_be_awaited_twice_and_by_many(server: DevServer) -> None:
+async def test_a_receipt_may_be_awaited_several_times_at_once(server: DevServer) -> None:
     async with Client(rudderstack(server)) as client:
         receipt = await client.track(ADA, "a")
 
@@ -22,7 +22,7 @@ async def test_a_receipt_may_be_awaited_twice_and_by_many(server: DevServer) -> 
         assert first == second == await receipt == {"RudderStack": Delivery("RudderStack", "delivered", 200, "", 1)}
 
 
-async def test_a_receipt_that_nobody_waits_for_any_more_is_harmless(server: DevServer) -> None:
+async def test_a_cancelled_wait_for_a_receipt_does_no_harm(server: DevServer) -> None:
     async with Client(rudderstack(server), amplitude(server)) as client:
         receipt = await client.track(ADA, "a")
 
@@ -36,7 +36,7 @@ async def test_a_receipt_that_nobody_waits_for_any_more_is_harmless(server: DevS
         assert (await receipt)["RudderStack"].status == "delivered"
 
 
-async def test_a_receipt_tells_the_events_whole_story(server: DevServer) -> None:
+async def test_explain_shows_everything_that_happened_to_an_event(server: DevServer) -> None:
     def enrich(payload: Payload, next: Next) -> None:
         event = payload.event
         assert isinstance(event, Track)
@@ -50,16 +50,16 @@ async def test_a_receipt_tells_the_events_whole_story(server: DevServer) -> None
         assert "pending" in receipt.explain()
         await receipt
 
-    story = receipt.explain()
-    assert story.startswith(f"track 'Item Viewed'  id {receipt.event_id}  20")
-    assert "middleware changed properties['plan']" in story
-    assert "middleware changed properties['old']" in story
-    assert "status 503" in story
-    assert "delivered (200), attempt 2" in story
-    assert "bytes" in story
+    text = receipt.explain()
+    assert text.startswith(f"track 'Item Viewed'  id {receipt.event_id}  20")
+    assert "middleware changed properties['plan']" in text
+    assert "middleware changed properties['old']" in text
+    assert "status 503" in text
+    assert "delivered (200), attempt 2" in text
+    assert "bytes" in text
 
 
-async def test_a_story_names_what_was_refused_or_not_wanted(server: DevServer) -> None:
+async def test_explain_names_what_was_rejected_or_skipped(server: DevServer) -> None:
     async with Client(amplitude(server), statsig(server)) as client:
         receipt = await client.identify("ada", {"plan": "Free"})
 
@@ -69,7 +69,7 @@ async def test_a_story_names_what_was_refused_or_not_wanted(server: DevServer) -
     ]
 
 
-async def test_a_story_holds_no_values_of_the_users(server: DevServer) -> None:
+async def test_explain_contains_no_values_of_properties(server: DevServer) -> None:
     def redacted(payload: Payload, next: Next) -> None:
         next(Payload(Track(ADA, "a", {"card": "none"}), payload.extra))
 
@@ -79,7 +79,7 @@ async def test_a_story_holds_no_values_of_the_users(server: DevServer) -> None:
     assert "4111" not in receipt.explain() + repr(receipt)
 
 
-async def test_a_story_tells_when_middleware_changed_the_kind_or_nothing(server: DevServer) -> None:
+async def test_explain_shows_when_middleware_changed_the_kind_or_nothing(server: DevServer) -> None:
     def swap(payload: Payload, next: Next) -> None:
         is_track = isinstance(payload.event, Track)
         next(Payload(IdentifyEvent(ADA) if is_track else payload.event, payload.extra))
@@ -91,7 +91,7 @@ async def test_a_story_tells_when_middleware_changed_the_kind_or_nothing(server:
     assert "middleware" not in same.explain()
 
 
-async def test_a_story_is_named_for_its_verb_and_event(server: DevServer) -> None:
+async def test_explain_begins_with_the_verb_and_the_event_name(server: DevServer) -> None:
     async with Client(rudderstack(server)) as client:
         revenue = await client.track(ADA, Revenue(4.99))
         raw = await client.log_event({"event_type": "Signed Up", "user_id": "user-1"})
@@ -100,7 +100,7 @@ async def test_a_story_is_named_for_its_verb_and_event(server: DevServer) -> Non
     assert raw.explain().startswith("log_event 'Signed Up'  id")
 
 
-async def test_a_story_tells_of_times(server: DevServer) -> None:
+async def test_explain_shows_the_callers_own_id(server: DevServer) -> None:
     async with Client(rudderstack(server)) as client:
         receipt = await client.track(ADA, "a", timestamp=datetime(2026, 1, 1, tzinfo=UTC), message_id="my-id")
 
@@ -108,18 +108,18 @@ async def test_a_story_tells_of_times(server: DevServer) -> None:
     assert server.accepted("rudderstack")[0].body["timestamp"] == "2026-01-01T00:00:00.000Z"
 
 
-async def test_on_delivery_is_called_for_every_outcome(server: DevServer) -> None:
-    heard: list[tuple[str, str, str]] = []
+async def test_on_delivery_is_called_with_every_outcome(server: DevServer) -> None:
+    outcomes: list[tuple[str, str, str]] = []
     client = Client(
         rudderstack(server),
         amplitude(server),
-        on_delivery=lambda event_id, delivery: heard.append((event_id, delivery.destination, delivery.status)),
+        on_delivery=lambda event_id, delivery: outcomes.append((event_id, delivery.destination, delivery.status)),
     )
     async with client:
         await client.track(ADA, "a", message_id="one")
         await client.alias("old", ADA, message_id="two")
 
-    assert sorted(heard) == [
+    assert sorted(outcomes) == [
         ("one", "Amplitude", "delivered"),
         ("one", "RudderStack", "delivered"),
         ("two", "Amplitude", "skipped"),
@@ -127,7 +127,7 @@ async def test_on_delivery_is_called_for_every_outcome(server: DevServer) -> Non
     ]
 
 
-async def test_on_delivery_that_raises_costs_nothing(server: DevServer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_on_delivery_that_raises_does_no_harm(server: DevServer, caplog: pytest.LogCaptureFixture) -> None:
     def fail(event_id: str, delivery: Delivery) -> None:
         raise ValueError
 
@@ -139,7 +139,7 @@ async def test_on_delivery_that_raises_costs_nothing(server: DevServer, caplog: 
     assert "on_delivery failed" in caplog.text
 
 
-async def test_health_tells_how_each_destination_is(server: DevServer) -> None:
+async def test_health_describes_each_destination(server: DevServer) -> None:
     server.script("rudderstack", Fault(503, retry_after=60))
     client = Client(rudderstack(server), amplitude(server))
     async with client:
@@ -149,12 +149,12 @@ async def test_health_tells_how_each_destination_is(server: DevServer) -> None:
             await asyncio.sleep(0)
         health = client.health()
 
-        ill, well = health.destinations["RudderStack"], health.destinations["Amplitude"]
+        failing, healthy = health.destinations["RudderStack"], health.destinations["Amplitude"]
         assert (health.state, health.crashes) == ("running", 0)
-        assert (ill.state, ill.queued_events, ill.last_error) == ("retrying", 1, "status 503")
-        assert ill.queued_bytes > 100
-        assert ill.retry_in > 50
-        assert (well.state, well.retry_in) == ("ok", 0.0)
+        assert (failing.state, failing.queued_events, failing.last_error) == ("retrying", 1, "status 503")
+        assert failing.queued_bytes > 100
+        assert failing.retry_in > 50
+        assert (healthy.state, healthy.retry_in) == ("ok", 0.0)
         await client.aclose(timeout=0.1)
 
 
