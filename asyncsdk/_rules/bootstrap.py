@@ -1,7 +1,14 @@
-"""The client-initialize response: everything about one user, in the form that browser and mobile SDKs start from.
+"""Builds the client-initialize response: all evaluations for one user, from which browser and mobile SDKs start.
 
-Nothing is exposed by it. Names are hashed, segments and holdouts left out. An entry depends on an evaluation only, so
-each is written once and kept with it; a response is a join of such pieces.
+Building it reports no exposures. Names are hashed; segments and holdouts are omitted.
+
+A response is built in two steps:
+
+1. `client_view`, once per ruleset and client: select the names that the client may see, compile them, and prepare a
+   writer for each. A refresh builds the views before the new ruleset is used (`rebuild_views`), so that only the very
+   first response of a client pays for it.
+2. `client_response`, once per user: evaluate each name and join the entries. The bytes of an entry are cached on
+   the evaluation (`bootstrap_entries.py`), so little is encoded per user.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -11,7 +18,7 @@ import attrs
 import orjson
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.bootstrap_entries import FORMS, config_form, writer
+from asyncsdk._rules.bootstrap_entries import FIELDS_BY_KIND, config_fields, entry_writer
 from asyncsdk._rules.compiler.evaluate import Evaluation, Program, evaluate
 from asyncsdk._rules.language.buckets import djb2, sha256_name
 from asyncsdk._rules.language.overrides import Overrides
@@ -19,6 +26,7 @@ from asyncsdk._rules.language.specs import MalformedError, Spec, read_fields, re
 from asyncsdk._rules.language.values import as_object, as_text
 from asyncsdk._rules.loading import run_to_end
 from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk._rules.session_replay import session_replay_fields
 
 Hash = Literal["djb2", "sha256", "none"]
 
@@ -27,9 +35,11 @@ _HASHES: dict[str, Callable[[str], str]] = {
     "sha256": sha256_name,
     "none": lambda name: name,
 }
+# Names of both kinds describe how a project is organised, not what a client should do.
 _HIDDEN_ENTITIES = ("segment", "holdout")
 _REFERENCES = ("gate_name", "config_name", "experiment_name", "layer_name")
 _MAX_VIEWS = 20
+"""Maximum number of views of a ruleset, each with its own programs. At the limit all are dropped."""
 _USER_FIELDS = (
     ("userID", "user_id"),
     ("email", "email"),
@@ -44,7 +54,7 @@ _USER_FIELDS = (
 
 @attrs.frozen(eq=False, repr=False)
 class _Entry:
-    """One name of a response: its program, and how its evaluation is written."""
+    """One name of a response: its program, and the function that encodes its evaluation."""
 
     program: Program
     write: Callable[[Evaluation], bytes]
@@ -52,23 +62,23 @@ class _Entry:
 
 @attrs.frozen(eq=False, repr=False)
 class ClientView:
-    """A ruleset as one client key sees it, with names in one hash: made once, used for every user.
+    """A ruleset as one client key sees it, with one name hash. Built once, used for every user.
 
     Attributes:
         rules: The rules under the client's app.
         hash: How names are hashed.
-        parts: The entries of each section.
-        stores: The parameter stores, written.
+        sections: The entries of each section.
+        stores: The parameter stores, encoded.
     """
 
     rules: Ruleset
     hash: Hash
-    parts: Mapping[str, tuple[_Entry, ...]]
+    sections: Mapping[str, tuple[_Entry, ...]]
     stores: bytes
 
 
-class _Key(NamedTuple):
-    """What a view is kept by."""
+class _ViewKey(NamedTuple):
+    """The key of a view in `Ruleset.views`: the arguments of `client_view`."""
 
     hash: Hash
     client_key: str | None
@@ -84,68 +94,69 @@ def client_view(
     app: str | None = None,
     include_overrides: bool = False,
 ) -> ClientView:
-    """Give a ruleset as a client sees it; the first call for a client compiles every name.
+    """Return a ruleset as a client sees it. The first call for a client compiles every name.
 
-    Later versions have the view already, through `rebuild_views`.
+    Later versions of the ruleset come with the view, through `rebuild_views`.
 
     Args:
         rules: The ruleset.
         hash: How names are hashed.
-        client_key: The client's SDK key, which names its app where the ruleset has a table of them.
-        app: The client's app, which decides over the key.
-        include_overrides: Let local overrides answer, too.
+        client_key: The client's SDK key; the ruleset maps it to an app. None uses the app of the ruleset.
+        app: The client's app; takes precedence over `client_key`.
+        include_overrides: Whether local overrides apply.
     """
-    key = _Key(hash, client_key, app, include_overrides)
-    found: ClientView | None = rules.views.get(key)
-    if found is None:
+    key = _ViewKey(hash, client_key, app, include_overrides)
+    view: ClientView | None = rules.views.get(key)
+    if view is None:
         if len(rules.views) >= _MAX_VIEWS:
             rules.views.clear()
-        found = rules.views[key] = run_to_end(_build_view(rules, key))
-    return found
+        view = rules.views[key] = run_to_end(_build_view(rules, key))
+    return view
 
 
 def rebuild_views(old: Ruleset, new: Ruleset) -> Iterator[None]:
-    """Make the views of an earlier version for a new one, yielding between names, so that no response has to."""
+    """Build the views of `old` for `new`, yielding between names, so that no response has to build them."""
     for key, view in list(old.views.items()):
         new.views[key] = yield from _build_view(new, key, view)
 
 
 def client_response(view: ClientView, user: User, sdk_info: Mapping[str, Any], now_ms: int = 0) -> bytes:
-    """Write the response for a user.
+    """Return the response for a user, as JSON.
 
-    A gate that looks at itself without end is left out.
+    Names whose evaluation is nested too deeply, such as a gate that refers to itself, are omitted.
 
     Args:
-        view: What the client sees.
-        user: The user; private attributes are evaluated, never written.
+        view: The client's view of the ruleset.
+        user: The user. Private attributes are evaluated but never written.
         sdk_info: `sdkInfo` of the response.
-        now_ms: Milliseconds since 1970, `generated_at` of the response; 0 leaves it out.
+        now_ms: `generated_at` of the response, in milliseconds since 1970; 0 omits it.
     """
     rules = view.rules
     parts = [b'{"has_updates":', b"true" if rules.facts else b"false"]
-    for section, entries in view.parts.items():
-        written = b",".join(
+    for section, entries in view.sections.items():
+        encoded = b",".join(
             [
-                entry.write(found)
+                entry.write(evaluation)
                 for entry in entries
-                if (found := evaluate(entry.program, user)) is not entry.program.too_deep
+                if (evaluation := evaluate(entry.program, user)) is not entry.program.too_deep
             ]
         )
-        parts += (b',"', section.encode(), b'":{', written, b"}")
-    parts += (b',"param_stores":', view.stores, b",", orjson.dumps(_head(view, user, sdk_info, now_ms))[1:])
+        parts += (b',"', section.encode(), b'":{', encoded, b"}")
+    # The trailing fields lose their opening brace: they continue the object that `parts` began.
+    parts += (b',"param_stores":', view.stores, b",", orjson.dumps(_trailing_fields(view, user, sdk_info, now_ms))[1:])
     return b"".join(parts)
 
 
-def _head(view: ClientView, user: User, sdk_info: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
+def _trailing_fields(view: ClientView, user: User, sdk_info: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
     rules = view.rules
     fields: dict[str, Any] = {
         "time": rules.time_ms,
         "hash_used": view.hash,
-        "user": _user(rules, user),
+        "user": _user_fields(rules, user),
         "sdkParams": {},
         "sdkInfo": dict(sdk_info),
-        "evaluated_keys": _keys(user),
-        **_session_replay(rules, user, _HASHES[view.hash]),
+        "evaluated_keys": _evaluated_keys(user),
+        **session_replay_fields(rules, user, _HASHES[view.hash]),
     }
     private = as_object(user.private_attributes)
     if private:
@@ -155,8 +166,8 @@ def _head(view: ClientView, user: User, sdk_info: Mapping[str, Any], now_ms: int
     return fields
 
 
-def _user(rules: Ruleset, user: User) -> dict[str, Any]:
-    """Give a user as logged: what is set, no private attributes, the environment filled in."""
+def _user_fields(rules: Ruleset, user: User) -> dict[str, Any]:
+    """Return the user as logged: the fields that are set, the environment, no private attributes."""
     fields = {name: value for name, attribute in _USER_FIELDS if (value := getattr(user, attribute)) is not None}
     custom = {**rules.shared_context.global_custom, **(as_object(user.custom) or {})}
     environment = as_object(user.statsig_environment) or rules.shared_context.environment
@@ -166,62 +177,66 @@ def _user(rules: Ruleset, user: User) -> dict[str, Any]:
         fields["statsigEnvironment"] = dict(environment)
     try:
         orjson.dumps(fields)
-    except TypeError:
-        return {name: written for name, value in fields.items() if (written := as_text(value)) is not None}
+    except TypeError:  # a field that JSON does not have: keep what can be written as text
+        return {name: value_text for name, value in fields.items() if (value_text := as_text(value)) is not None}
     return fields
 
 
-def _keys(user: User) -> dict[str, Any]:
+def _evaluated_keys(user: User) -> dict[str, Any]:
     keys: dict[str, Any] = {"userID": as_text(user.user_id)} if user.user_id else {}
     ids = as_object(user.custom_ids)
     return {**keys, "customIDs": {name: as_text(value) for name, value in ids.items()}} if ids else keys
 
 
-# Which names a client sees.
+# Which names a client sees
 
 
-def _filtered_app(rules: Ruleset, client_key: str | None, app: str | None) -> tuple[Any, bool]:
-    """Find the app whose specs alone are shown; the second half says whether there is one."""
-    if app is not None:
+def _resolve_app(rules: Ruleset, client_key: str | None, app: str | None) -> tuple[Any, bool]:
+    """Return the app of a client, and whether the response is filtered by it.
+
+    Cases: 1. an explicit app; 2. no key: the app of the ruleset; 3. the key's app in the table of hashed keys, else in
+    the table of plain keys, else the app of the ruleset. Without an app nothing is filtered.
+    """
+    if app is not None:  # case 1
         return app, True
-    if client_key is None:
+    if client_key is None:  # case 2
         return rules.facts.get("app_id"), False
-    hashed, plain = rules.facts.get("hashed_sdk_keys_to_app_ids"), rules.facts.get("sdk_keys_to_app_ids")
-    if isinstance(hashed, dict):
-        found = hashed.get(str(djb2(client_key)))
-    elif isinstance(plain, dict):
-        found = plain.get(client_key)
+    hashed_keys, plain_keys = rules.facts.get("hashed_sdk_keys_to_app_ids"), rules.facts.get("sdk_keys_to_app_ids")
+    if isinstance(hashed_keys, dict):
+        found = hashed_keys.get(str(djb2(client_key)))
+    elif isinstance(plain_keys, dict):
+        found = plain_keys.get(client_key)
     else:
         found = rules.facts.get("app_id")
     return found, found is not None
 
 
-def _build_view(rules: Ruleset, key: _Key, previous: ClientView | None = None) -> Generator[None, None, ClientView]:
-    app_id, filters = _filtered_app(rules, key.client_key, key.app)
+def _build_view(rules: Ruleset, key: _ViewKey, previous: ClientView | None = None) -> Generator[None, None, ClientView]:
+    app_id, filters = _resolve_app(rules, key.client_key, key.app)
     shared_context = attrs.evolve(
         rules.shared_context,
         app_id=app_id,
         knows_groups=False,
         overrides=rules.shared_context.overrides if key.include_overrides else Overrides(),
     )
-    seen = rules.with_context(shared_context)
+    client_rules = rules.with_context(shared_context)
     if previous is not None:
-        yield from seen.adopt_programs(previous.rules)
-    wanted = app_id if filters else None
-    hashed = _HASHES[key.hash]
-    gates = yield from _entries(seen, "gate", "feature_gates", wanted, hashed)
-    configs = yield from _entries(seen, "experiment", "dynamic_configs", wanted, hashed)
-    layers = yield from _entries(seen, "layer", "layer_configs", wanted, hashed)
-    shown = {
+        yield from client_rules.adopt_programs(previous.rules)
+    wanted = app_id if filters else None  # None shows every app
+    hash_name = _HASHES[key.hash]
+    gates = yield from _build_entries(client_rules, "gate", "feature_gates", wanted, hash_name)
+    configs = yield from _build_entries(client_rules, "experiment", "dynamic_configs", wanted, hash_name)
+    layers = yield from _build_entries(client_rules, "layer", "layer_configs", wanted, hash_name)
+    sections = {
         "feature_gates": gates,
-        "dynamic_configs": (*configs, *_bandits(seen, wanted, hashed)),
+        "dynamic_configs": (*configs, *_bandit_entries(client_rules, wanted, hash_name)),
         "layer_configs": layers,
     }
-    return ClientView(seen, key.hash, shown, _write_stores(seen, wanted, hashed))
+    return ClientView(client_rules, key.hash, sections, _write_stores(client_rules, wanted, hash_name))
 
 
-def _entries(
-    rules: Ruleset, kind: str, section: str, app: Any, hashed: Callable[[str], str]
+def _build_entries(
+    rules: Ruleset, kind: str, section: str, app: Any, hash_name: Callable[[str], str]
 ) -> Generator[None, None, tuple[_Entry, ...]]:
     entries = []
     for name in rules.names(section):
@@ -231,77 +246,46 @@ def _entries(
         except MalformedError:
             continue
         program = rules.program(kind, name)
-        if program is not None and spec.entity not in _HIDDEN_ENTITIES and _is_for(spec.target_app_ids, app):
-            entries.append(_Entry(program, writer(FORMS[kind], spec, hashed)))
+        if program is not None and spec.entity not in _HIDDEN_ENTITIES and _is_visible_to(spec.target_app_ids, app):
+            entries.append(_Entry(program, entry_writer(FIELDS_BY_KIND[kind], spec, hash_name)))
     return tuple(entries)
 
 
-def _bandits(rules: Ruleset, app: Any, hashed: Callable[[str], str]) -> list[_Entry]:
+def _bandit_entries(rules: Ruleset, app: Any, hash_name: Callable[[str], str]) -> list[_Entry]:
     entries = []
     for name in rules.names("cmab_configs"):
         program = rules.program("experiment", name)
         apps = read_fields(rules.raw("cmab_configs", name), name).get("targetAppIDs")
-        if program is not None and rules.raw("dynamic_configs", name) is None and _is_for(apps, app):
+        if program is not None and rules.raw("dynamic_configs", name) is None and _is_visible_to(apps, app):
             spec = Spec(name, entity="autotune", id_type=program.unsupported.id_type)
-            entries.append(_Entry(program, writer(config_form, spec, hashed)))
+            entries.append(_Entry(program, entry_writer(config_fields, spec, hash_name)))
     return entries
 
 
-def _is_for(apps: Any, app: Any) -> bool:
+def _is_visible_to(apps: Any, app: Any) -> bool:
+    """Return whether a spec for `apps` is part of a response for `app`: one app, a list of them, or None for all."""
     if app is None:
         return True
     wanted = app if isinstance(app, list) else [app]
     return apps is not None and not set(apps).isdisjoint(wanted)
 
 
-def _write_stores(rules: Ruleset, app: Any, hashed: Callable[[str], str]) -> bytes:
-    """Write the parameter stores: what each parameter refers to, by hashed name."""
-    written = {}
+def _write_stores(rules: Ruleset, app: Any, hash_name: Callable[[str], str]) -> bytes:
+    """Encode the parameter stores, with the names that parameters refer to hashed."""
+    stores = {}
     for name in rules.names("param_stores"):
         store = read_fields(rules.raw("param_stores", name), name)
         parameters = as_object(store.get("parameters"))
-        if parameters is not None and _is_for(store.get("targetAppIDs"), app):
-            written[hashed(name)] = {
-                key: {"name": key, **_hashed_references(value, hashed)} for key, value in parameters.items()
+        if parameters is not None and _is_visible_to(store.get("targetAppIDs"), app):
+            stores[hash_name(name)] = {
+                key: {"name": key, **_hash_references(value, hash_name)} for key, value in parameters.items()
             }
-    return orjson.dumps(written)
+    return orjson.dumps(stores)
 
 
-def _hashed_references(parameter: Any, hashed: Callable[[str], str]) -> dict[str, Any]:
+def _hash_references(parameter: Any, hash_name: Callable[[str], str]) -> dict[str, Any]:
     fields = as_object(parameter) or {}
     return {
-        key: hashed(value) if key in _REFERENCES and isinstance(value, str) else value for key, value in fields.items()
+        key: hash_name(value) if key in _REFERENCES and isinstance(value, str) else value
+        for key, value in fields.items()
     }
-
-
-def _session_replay(rules: Ruleset, user: User, hashed: Callable[[str], str]) -> dict[str, Any]:
-    """Write what the client needs to know about session recording."""
-    info = as_object(rules.facts.get("session_replay_info"))
-    if info is None:
-        return {}
-    rate, blocked, gate = info.get("sampling_rate"), info.get("recording_blocked"), info.get("targeting_gate")
-    passes = rules.gate(user, gate).value is True if isinstance(gate, str) else None
-    is_drawn = not isinstance(rate, (int, float)) or rules.shared_context.random() <= rate
-    fields: dict[str, Any] = {"can_record_session": not blocked and passes is not False and is_drawn}
-    if rate is not None:
-        fields["session_recording_rate"] = rate
-    if blocked is not None:
-        fields["recording_blocked"] = blocked
-    if passes is not None:
-        fields["passes_session_recording_targeting"] = passes
-    for name in ("session_recording_event_triggers", "session_recording_exposure_triggers"):
-        triggers = as_object(info.get(name))
-        if triggers is not None:
-            rename = hashed if "exposure" in name else str
-            fields[name] = {rename(key): _trigger(rules, value) for key, value in triggers.items()}
-    if info.get("session_recording_privacy_settings") is not None:
-        fields["session_recording_privacy_settings"] = info["session_recording_privacy_settings"]
-    return fields
-
-
-def _trigger(rules: Ruleset, trigger: Any) -> dict[str, Any]:
-    fields = dict(as_object(trigger) or {})
-    rate = fields.pop("sampling_rate", None)
-    if isinstance(rate, (int, float)):
-        fields["passes_sampling"] = rules.shared_context.random() <= rate
-    return fields

@@ -1,4 +1,8 @@
-"""How an evaluation is written in a client-initialize response."""
+"""Writes one evaluation as an entry of a client-initialize response.
+
+An entry depends on the evaluation and the hash function only. It is encoded once and cached in `evaluation.derived`
+under that function, so that most responses are a join of cached bytes.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,46 +13,58 @@ from asyncsdk._rules.compiler.evaluate import Evaluation, Exposed
 from asyncsdk._rules.language.specs import Spec
 
 _DEVICE_IDS = ("stableid",)
+"""ID types, in lower case, that identify a device instead of a user."""
 
-Form = Callable[[Spec, Evaluation, Callable[[str], str]], dict[str, Any]]
+EntryFields = Callable[[Spec, Evaluation, Callable[[str], str]], dict[str, Any]]
+"""(spec, evaluation, hash function) to the fields that only this kind of entry has."""
 
 
-def writer(form: Form, spec: Spec, hashed: Callable[[str], str]) -> Callable[[Evaluation], bytes]:
-    name = hashed(spec.name)
+def entry_writer(fields_of: EntryFields, spec: Spec, hash_name: Callable[[str], str]) -> Callable[[Evaluation], bytes]:
+    """Return a function that encodes an evaluation of `spec` as `"name":{...}`.
+
+    Args:
+        fields_of: Returns the fields that only this kind of entry has.
+        spec: The spec of the entry.
+        hash_name: Hashes a name. It is also the cache key, so views with the same hash share their entries.
+    """
+    name = hash_name(spec.name)
     prefix = orjson.dumps(name) + b":"
 
-    def write(found: Evaluation) -> bytes:
-        written: bytes | None = found.derived.get(hashed)
-        if written is None:
+    def write(evaluation: Evaluation) -> bytes:
+        encoded: bytes | None = evaluation.derived.get(hash_name)
+        if encoded is None:
             common = {
                 "name": name,
-                "value": found.value,
-                "rule_id": found.rule_id,
-                "secondary_exposures": _exposed(found.secondary, hashed),
-                "id_type": found.id_type,
+                "value": evaluation.value,
+                "rule_id": evaluation.rule_id,
+                "secondary_exposures": _secondary_exposures(evaluation.secondary, hash_name),
+                "id_type": evaluation.id_type,
             }
-            written = found.derived[hashed] = prefix + orjson.dumps(common | form(spec, found, hashed))
-        return written
+            encoded = evaluation.derived[hash_name] = prefix + orjson.dumps(
+                common | fields_of(spec, evaluation, hash_name)
+            )
+        return encoded
 
     return write
 
 
-def _exposed(exposed: tuple[Exposed, ...], hashed: Callable[[str], str]) -> list[dict[str, str]]:
-    return [{"gate": hashed(gate), "gateValue": value, "ruleID": rule_id} for gate, value, rule_id in exposed]
+def _secondary_exposures(exposed: tuple[Exposed, ...], hash_name: Callable[[str], str]) -> list[dict[str, str]]:
+    return [{"gate": hash_name(gate), "gateValue": value, "ruleID": rule_id} for gate, value, rule_id in exposed]
 
 
-def _gate(_spec: Spec, _found: Evaluation, _hashed: Callable[[str], str]) -> dict[str, Any]:
+def _gate_fields(_spec: Spec, _found: Evaluation, _hash_name: Callable[[str], str]) -> dict[str, Any]:
     return {}
 
 
-def config_form(spec: Spec, found: Evaluation, _hashed: Callable[[str], str]) -> dict[str, Any]:
-    fields: dict[str, Any] = {"group": found.rule_id, "is_device_based": found.id_type.lower() in _DEVICE_IDS}
+def config_fields(spec: Spec, evaluation: Evaluation, _hash_name: Callable[[str], str]) -> dict[str, Any]:
+    """Return the fields of a dynamic config, an experiment or a bandit (entity `autotune`)."""
+    fields: dict[str, Any] = {"group": evaluation.rule_id, "is_device_based": evaluation.id_type.lower() in _DEVICE_IDS}
     if spec.entity not in ("experiment", "autotune"):
-        return fields | {"passed": found.passed}
-    if found.group_name is not None:
-        fields["group_name"] = found.group_name
+        return fields | {"passed": evaluation.passed}
+    if evaluation.group_name is not None:
+        fields["group_name"] = evaluation.group_name
     if spec.entity == "experiment":
-        fields["is_user_in_experiment"] = found.is_experiment_group
+        fields["is_user_in_experiment"] = evaluation.is_experiment_group
         fields["is_experiment_active"] = bool(spec.is_active)
     if spec.has_shared_params:
         fields["is_in_layer"] = True
@@ -57,23 +73,24 @@ def config_form(spec: Spec, found: Evaluation, _hashed: Callable[[str], str]) ->
     return fields
 
 
-def _layer(_spec: Spec, found: Evaluation, hashed: Callable[[str], str]) -> dict[str, Any]:
-    undelegated = found.secondary if found.undelegated is None else found.undelegated
+def _layer_fields(_spec: Spec, evaluation: Evaluation, hash_name: Callable[[str], str]) -> dict[str, Any]:
+    # Exposures of the layer's own rules, reported for parameters that the experiment does not own.
+    undelegated = evaluation.secondary if evaluation.undelegated is None else evaluation.undelegated
     fields: dict[str, Any] = {
-        "group": found.rule_id,
-        "is_device_based": found.id_type.lower() in _DEVICE_IDS,
-        "undelegated_secondary_exposures": _exposed(undelegated, hashed),
-        "explicit_parameters": found.explicit_parameters or (),
+        "group": evaluation.rule_id,
+        "is_device_based": evaluation.id_type.lower() in _DEVICE_IDS,
+        "undelegated_secondary_exposures": _secondary_exposures(undelegated, hash_name),
+        "explicit_parameters": evaluation.explicit_parameters or (),
     }
-    if found.group_name is not None:
-        fields["group_name"] = found.group_name
-    if found.allocated_experiment is not None:
-        fields["allocated_experiment_name"] = hashed(found.allocated_experiment)
-        fields["is_user_in_experiment"] = found.is_experiment_group
-        fields["is_experiment_active"] = bool(found.is_active)
-    if found.parameter_rules is not None:
-        fields["parameter_rule_ids"] = found.parameter_rules
+    if evaluation.group_name is not None:
+        fields["group_name"] = evaluation.group_name
+    if evaluation.allocated_experiment is not None:
+        fields["allocated_experiment_name"] = hash_name(evaluation.allocated_experiment)
+        fields["is_user_in_experiment"] = evaluation.is_experiment_group
+        fields["is_experiment_active"] = bool(evaluation.is_active)
+    if evaluation.parameter_rules is not None:
+        fields["parameter_rule_ids"] = evaluation.parameter_rules
     return fields
 
 
-FORMS: dict[str, Form] = {"gate": _gate, "experiment": config_form, "layer": _layer}
+FIELDS_BY_KIND: dict[str, EntryFields] = {"gate": _gate_fields, "experiment": config_fields, "layer": _layer_fields}

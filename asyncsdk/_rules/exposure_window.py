@@ -1,4 +1,31 @@
-"""Which evaluations are worth an exposure event: the first of a user and an outcome in each window."""
+"""Deduplicates exposures: an event is due for the first exposure of a unit to an outcome in each window.
+
+A client has one `ExposureWindow`. Its state is two tables, and both live until the window ends:
+
+* `_exposed`: outcome -> the units that were exposed to it. An outcome is the name, the rule, what it decided, and the
+  `ExposureKind`; which gates were visited on the way makes no difference.
+* `_sampled`: the (name, rule) pairs that have had their first, always kept exposure, where a ruleset asks for sampling.
+
+The window ends when its owner calls `reset` (once a minute), or when `max_exposures` were counted. Then both tables are
+replaced by new ones and every exposure is due again.
+
+Invariants:
+
+1. A unit is in a set of `_exposed` if and only if its exposure was reported as due in this window and was not taken
+   back by `forget_one`.
+2. `evaluation.seen` caches (table, set) for automatic exposures. The cached set is used only while its table *is*
+   `_exposed`, so a new window invalidates every cache by replacing one object.
+3. Only this class changes the tables. Any thread may ask (`is_new`, `is_new_kind`); sets and dicts make each single
+   change atomic. Two threads that ask at the same instant may both get True; the cost is one duplicate event.
+   `count`, `reset` and `forget_one` are for the owner.
+
+Example:
+    window = ExposureWindow()
+    window.is_new(ada, evaluation)  # True: report it
+    window.is_new(ada, evaluation)  # False: already reported in this window
+    window.reset()
+    window.is_new(ada, evaluation)  # True
+"""
 
 from collections.abc import Hashable, Mapping
 from contextlib import suppress
@@ -12,89 +39,100 @@ from asyncsdk._rules.language.values import as_object, as_text
 from asyncsdk._rules.ruleset import Ruleset
 
 _SPECIAL_RULES = frozenset({"", "default", "disabled"})
+"""Rules for which `special_case_sampling_rate` of the project replaces the rate of the rule."""
 
 ExposureKind = tuple[str, bool]
-"""How something is told of: the parameter of a layer, else "", and whether somebody reports it by hand."""
+"""The parameter of a layer, else "", and whether the exposure was logged manually. Each kind is deduplicated alone."""
 AUTOMATIC: ExposureKind = ("", False)
+"""The kind of an ordinary lookup."""
 
 UNSAMPLED: Mapping[str, Any] = {}
-"""What an exposure says of sampling when there is none."""
+"""Sampling metadata of an exposure that was not sampled."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class ExposureWindow:
-    """Exposures of the current window.
+    """The exposures of the current window.
 
     Attributes:
-        max_exposures: How many are remembered; then the window starts anew.
+        max_exposures: Maximum number of exposures in a window; reaching it starts a new one. It bounds the memory.
     """
 
     max_exposures: int = 100_000
     _count: int = 0
-    _seen: dict[Hashable, set[Hashable]] = attrs.Factory(dict)
+    _exposed: dict[Hashable, set[Hashable]] = attrs.Factory(dict)
     _sampled: set[Hashable] = attrs.Factory(set)
 
-    def is_new(self, user: User, found: Evaluation) -> bool:
-        """Say whether this exposure is the first of its kind in the window, and remember it.
+    def __repr__(self) -> str:
+        return f"<ExposureWindow {self._count} of {self.max_exposures} exposures, {len(self._exposed)} outcomes>"
 
-        It is not counted: the owner calls `count`. Experiments in `found.consulted` are exposures of their own: ask
-        for each.
+    def is_new(self, user: User, evaluation: Evaluation) -> bool:
+        """Return whether an automatic exposure is the first of its outcome and unit in the window, and record it.
+
+        It is not counted: the owner calls `count`. The experiments in `evaluation.consulted` have exposures of their
+        own: ask for each.
         """
-        window, seen = found.seen
-        if window is not self._seen:
-            seen = self._open(found, AUTOMATIC)
-            found.seen = (self._seen, seen)
-        try:  # `_add_user`, written out: every lookup comes this way
+        window, units = evaluation.seen
+        if window is not self._exposed:
+            units = self._units_of(evaluation, AUTOMATIC)
+            evaluation.seen = (self._exposed, units)
+        # `_add_unit` and the common case of `_unit_key`, inlined: every lookup runs this, and calls cost more than it.
+        try:
             unit = user.user_id
             key = unit if unit and not user.custom_ids else _unit_key(user)
-            if key in seen:
+            if key in units:
                 return False
-            seen.add(key)
+            units.add(key)
         except _UNHASHABLE:
             pass
         return True
 
-    def is_new_kind(self, user: User, found: Evaluation, how: ExposureKind) -> bool:
-        """Say that of what is told otherwise than usual."""
-        return _add_user(self._open(found, how), user)
+    def is_new_kind(self, user: User, evaluation: Evaluation, kind: ExposureKind) -> bool:
+        """Return what `is_new` returns, for an exposure of any kind: a layer parameter or a manual one."""
+        return _add_unit(self._units_of(evaluation, kind), user)
 
     def count(self, number: int) -> None:
-        """Count exposures; a full window is followed by a new one."""
+        """Count `number` exposures as reported, and start a new window if this one is full."""
         self._count += number
         if self._count >= self.max_exposures:
             self.reset()
 
-    def forget_one(self, user: User, found: Evaluation, how: ExposureKind) -> None:
-        """Forget one exposure, which could not be queued: it is new again."""
+    def forget_one(self, user: User, evaluation: Evaluation, kind: ExposureKind) -> None:
+        """Forget an exposure that could not be enqueued, so that the next one is due."""
         with suppress(*_UNHASHABLE):
-            self._open(found, how).discard(_unit_key(user))
+            self._units_of(evaluation, kind).discard(_unit_key(user))
 
     def reset(self) -> None:
-        """Start a new window: what is exposed again is new again. The owner calls this every minute."""
-        self._seen, self._sampled, self._count = {}, set(), 0
+        """Start a new window, in which every exposure is due again. The owner calls this every minute."""
+        self._exposed, self._sampled, self._count = {}, set(), 0
 
-    def _open(self, found: Evaluation, how: ExposureKind) -> set[Hashable]:
-        """Find the users of an outcome; evaluations that differ only in what was looked at on the way share them."""
-        outcome = found.value if found.is_gate else found.allocated_experiment
-        key = (found.name, found.is_gate, found.rule_id, outcome, found.passed, how)
-        seen = self._seen.get(key)
-        return self._seen.setdefault(key, set()) if seen is None else seen
+    def _units_of(self, evaluation: Evaluation, kind: ExposureKind) -> set[Hashable]:
+        """Return the units exposed to an outcome. Evaluations that differ only in the gates they visited share it."""
+        outcome = evaluation.value if evaluation.is_gate else evaluation.allocated_experiment
+        key = (evaluation.name, evaluation.is_gate, evaluation.rule_id, outcome, evaluation.passed, kind)
+        units = self._exposed.get(key)
+        # `setdefault`, not an assignment: another thread may have added the set since the line above.
+        return self._exposed.setdefault(key, set()) if units is None else units
 
-    def sampling(self, rules: Ruleset, user: User, found: Evaluation) -> Mapping[str, Any] | None:
-        """Say whether the sampling that a ruleset asks for (`samples_exposures`) keeps an exposure.
+    def sampling(self, rules: Ruleset, user: User, evaluation: Evaluation) -> Mapping[str, Any] | None:
+        """Decide whether the sampling that a ruleset asks for (`samples_exposures`) keeps an exposure.
 
-        The first of each rule in a window is kept, and so is whatever passed a gate that is never sampled.
+        Returns:
+            The sampling metadata of the event, empty where nothing was sampled; None if the exposure is dropped.
         """
-        if not rules.samples_exposures or found.forward_all:
+        # 1. No sampling: the ruleset does not ask for it, or the gate forwards everything.
+        if not rules.samples_exposures or evaluation.forward_all:
             return UNSAMPLED
         settings: Any = rules.facts["sdk_configs"]
         mode = settings["sampling_mode"]
-        rate = settings.get("special_case_sampling_rate") if found.rule_id in _SPECIAL_RULES else None
-        rate = rate if isinstance(rate, int) and rate > 0 else found.sampling_rate
-        key = (found.name, found.rule_id)
+        rate = settings.get("special_case_sampling_rate") if evaluation.rule_id in _SPECIAL_RULES else None
+        rate = rate if isinstance(rate, int) and rate > 0 else evaluation.sampling_rate
+        # 2. No rate, or the first exposure of this rule in the window: keep it.
+        key = (evaluation.name, evaluation.rule_id)
         if not rate or rate < 0 or key not in self._sampled:
             self._sampled.add(key)
             return UNSAMPLED
+        # 3. Keep one unit in `rate`. In `shadow` mode dropped ones are sent, too, with the decision in the metadata.
         keeps = hash((*key, _unit_key(user))) % rate == 0
         logged = "logged" if keeps else "dropped"
         if not keeps and mode == "on":
@@ -102,17 +140,17 @@ class ExposureWindow:
         return {"samplingRate": rate, "samplingMode": mode, "shadowLogged": logged}
 
 
-# What ids raise that are none, and no keys either: a lookup never raises, and reports such users each time.
 _UNHASHABLE = (TypeError, ValueError)
+"""Raised for ids of a wrong type. A lookup never raises, so exposures of such users are always due."""
 
 
-def _add_user(seen: set[Hashable], user: User) -> bool:
-    """Add a user; False when they were there."""
+def _add_unit(units: set[Hashable], user: User) -> bool:
+    """Add the user's unit; return False if it was there already."""
     try:
         key = _unit_key(user)
-        if key in seen:
+        if key in units:
             return False
-        seen.add(key)
+        units.add(key)
     except _UNHASHABLE:
         pass
     return True
@@ -122,9 +160,9 @@ def _unit_key(user: User) -> Hashable:
     unit, ids = user.user_id, user.custom_ids
     if unit and not ids:
         return unit
-    # Visitors are told apart as on the wire, where this is their `stableID`.
-    visitor = None if unit else user.device_id or user.anonymous_id
-    return unit, _custom_ids_key(ids), visitor
+    # Anonymous users are distinguished by what the wire format calls their `stableID`.
+    stable_id = None if unit else user.device_id or user.anonymous_id
+    return unit, _custom_ids_key(ids), stable_id
 
 
 def _custom_ids_key(ids: Any) -> tuple[tuple[str, str], ...]:

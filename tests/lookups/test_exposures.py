@@ -284,7 +284,7 @@ async def test_lookups_that_cannot_be_reported_are_not_remembered(server: DevSer
         await client.check_gate(f"user-{number}", "open")
 
     assert len(exposures(server)) == 1
-    assert sum(map(len, client._exposures.recent._seen.values())) == 1
+    assert sum(map(len, client._exposures.recent._exposed.values())) == 1
 
 
 async def test_ids_of_any_kind_are_answered_and_reported(server: DevServer) -> None:
