@@ -85,9 +85,9 @@ def bare_ms(inside: str, group: int, commits: int) -> list[float]:
         rows = [NewRow("RudderStack", group, body)] * -(-group // 230)
         for _ in range(commits):
             began = time.perf_counter()
-            database.keep(rows)
+            database.insert(rows)
             times.append((time.perf_counter() - began) * 1000)
-            database.move_on()
+            database.checkpoint_if_due()
         database.close()
     times.sort()
     return [times[len(times) // 2], times[int(len(times) * 0.99)]]

@@ -216,7 +216,7 @@ class Refresher:
 
     async def _load_bootstrap_file(self, file: WatchedFile) -> None:
         try:
-            body = await file.news()
+            body = await file.read_if_changed()
         except OSError as error:
             self._bootstrap.record_failure(
                 f"file cannot be read: {type(error).__name__}", has_any=bool(self.rules.sections)

@@ -1,6 +1,9 @@
-"""Where things are kept: the last good rules, sticky assignments, and events that must outlive the process."""
+"""Stores: the last good ruleset, sticky assignments, and events that must outlive the process.
 
-from asyncsdk.stores._base import AssignmentStore, RulesCache
+`RulesCache`, `AssignmentStore`, `Spool` and `SpoolFiles` are protocols; the other classes implement them.
+"""
+
+from asyncsdk.stores._base import AssignmentStore, RulesCache, Spool, SpoolFiles
 from asyncsdk.stores.file import FileAssignments, FileCache
 from asyncsdk.stores.memory import MemoryAssignments, MemoryCache
 from asyncsdk.stores.sqlite import SqliteSpool
@@ -12,5 +15,7 @@ __all__ = [
     "MemoryAssignments",
     "MemoryCache",
     "RulesCache",
+    "Spool",
+    "SpoolFiles",
     "SqliteSpool",
 ]

@@ -1,8 +1,7 @@
-"""The seam to a store: one narrow Protocol per thing that is kept.
+"""The protocols of stores and spools, for the modules beside this one.
 
-A store is one file beside this one, with one class per Protocol that it satisfies. It may raise whatever it likes:
-whoever uses it counts that, logs it once and goes on without it. The contract test in `tests/stores` picks every store
-up by itself.
+A store is one module here, with one class for each protocol that it satisfies. The contract test in `tests/stores`
+finds it without being told.
 """
 
 from asyncsdk._model.spooling import Spool, SpoolFiles

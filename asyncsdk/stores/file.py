@@ -1,4 +1,8 @@
-"""Stores in a folder of this machine. Files appear whole or not at all, and only their owner may read them."""
+"""Stores in a local folder.
+
+A file is written under another name, synced and renamed, so it appears whole or not at all. Only its owner may read it.
+File names are hashes of the keys, because keys may hold secrets, user ids, and characters that no file system accepts.
+"""
 
 import asyncio
 import os
@@ -15,27 +19,27 @@ import orjson
 from asyncsdk._threads import in_thread
 
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 @attrs.frozen
 class FileCache:
-    """Keeps rules in a folder, a file each, for the next start.
+    """Keeps rulesets in a folder, one file each, for the next start.
 
-    Several processes may share the folder; who writes last wins.
+    Several processes may share the folder; the last write wins.
 
     Attributes:
-        folder: Made when it is first needed, for its owner only.
+        folder: Created when it is first needed, accessible to its owner only.
     """
 
     folder: Path = attrs.field(converter=Path)
 
     async def load(self, key: str) -> bytes | None:
-        """Give what was saved under `key`; None when nothing was."""
+        """Return what was saved under `key`; None if nothing was."""
         return await in_thread(lambda: _read(self._path(key)))
 
     async def save(self, key: str, body: bytes) -> None:
-        """Replace what is kept under `key`."""
+        """Save `body` under `key`, replacing what was there."""
         await in_thread(lambda: _replace(self._path(key), body))
 
     def _path(self, key: str) -> Path:
@@ -44,23 +48,24 @@ class FileCache:
 
 @attrs.frozen
 class FileAssignments:
-    """Keeps sticky assignments in a folder, a file per unit.
+    """Keeps sticky assignments in a folder, one file per unit.
 
-    Processes that share the folder may overwrite each other's assignments of one unit.
+    Several processes may share the folder, but if two save assignments of the same unit at once, one may be lost.
 
     Attributes:
-        folder: Made when it is first needed, for its owner only.
+        folder: Created when it is first needed, accessible to its owner only.
     """
 
     folder: Path = attrs.field(converter=Path)
+    # A save reads the unit's file and rewrites it, so saves take turns.
     _writing: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False, repr=False, eq=False)
 
     async def load(self, key: str) -> Mapping[str, Mapping[str, Any]]:
-        """Give a unit's assignments, by name; empty when there are none."""
+        """Return a unit's assignments by name; empty if there are none."""
         return await in_thread(lambda: _assignments(self._path(key)))
 
     async def save(self, key: str, name: str, assignment: Mapping[str, Any] | None) -> None:
-        """Keep one assignment of a unit; None deletes it."""
+        """Save one assignment of a unit; None deletes it."""
         async with self._writing:
             await in_thread(lambda: _change(self._path(key), name, assignment))
 
@@ -71,34 +76,34 @@ class FileAssignments:
 
 @attrs.define(eq=False, repr=False)
 class WatchedFile:
-    """A file that is read again when it changes.
+    """A file that is read again when its modification time or size changes.
 
     Attributes:
-        path: Which.
+        path: The file.
     """
 
     path: Path
-    _seen: tuple[int, int] | None = attrs.field(default=None, init=False)
+    _last_state: tuple[int, int] | None = attrs.field(default=None, init=False)
 
-    async def news(self) -> bytes | None:
-        """Give what the file has, if it changed since the last call; else None.
+    async def read_if_changed(self) -> bytes | None:
+        """Return the content of the file if it changed since the last call, else None.
 
         Raises:
-            OSError: It cannot be read.
+            OSError: The file cannot be read. The next call that succeeds returns its content, changed or not.
         """
-        return await in_thread(self._look)
+        return await in_thread(self._read_if_changed)
 
-    def _look(self) -> bytes | None:
-        seen, self._seen = self._seen, None
-        state = self.path.stat()
-        now = (state.st_mtime_ns, state.st_size)
-        body = self.path.read_bytes() if now != seen else None
-        self._seen = now
+    def _read_if_changed(self) -> bytes | None:
+        last, self._last_state = self._last_state, None
+        stat = self.path.stat()
+        state = (stat.st_mtime_ns, stat.st_size)
+        body = self.path.read_bytes() if state != last else None
+        self._last_state = state
         return body
 
 
 def _file_name(key: str) -> str:
-    """Give a name that any file system takes, and that tells nothing."""
+    """Return a file name that is valid everywhere and does not reveal the key."""
     return sha256(key.encode("utf-8", "replace")).hexdigest()[:40]
 
 
@@ -110,23 +115,23 @@ def _read(path: Path) -> bytes | None:
 
 
 def _replace(path: Path, body: bytes) -> None:
-    """Write a file beside `path`, of mode 0600, and move it there once it is on disk."""
+    """Write a new file of mode 0600 beside `path`, sync it, and rename it to `path`."""
     path.parent.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
-    written = path.with_name(f".new-{uuid4().hex}")
+    temporary = path.with_name(f".new-{uuid4().hex}")
     try:
-        with os.fdopen(os.open(written, _NEW, _FILE_MODE), "wb") as file:
+        with os.fdopen(os.open(temporary, _CREATE, _FILE_MODE), "wb") as file:
             file.write(body)
             file.flush()
             os.fsync(file.fileno())
-        written.replace(path)
+        temporary.replace(path)
     except BaseException:
         with suppress(OSError):
-            written.unlink()
+            temporary.unlink()
         raise
 
 
 def _assignments(path: Path) -> dict[str, dict[str, Any]]:
-    """Read a unit's file; one that is damaged counts as empty, and is replaced by the next save."""
+    """Read a unit's file. A damaged file counts as empty; the next save replaces it."""
     try:
         found = orjson.loads(_read(path) or b"{}")
     except orjson.JSONDecodeError:
@@ -141,7 +146,8 @@ def _change(path: Path, name: str, assignment: Mapping[str, Any] | None) -> None
     elif found.pop(name, None) is None:
         return
     if found:
-        path.parents[1].mkdir(_FOLDER_MODE, parents=True, exist_ok=True)  # a parent made along with another is open
+        # Created first, because `mkdir(parents=True)` applies the mode to the last folder only, not to its parents.
+        path.parents[1].mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
         _replace(path, orjson.dumps(found))
     else:
         path.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
-"""Looks into a spool's folder from outside, beside running programs: for the command `asyncsdk spool`.
+"""Reads and edits the files of a spool from outside, beside running programs: for the command `asyncsdk spool`.
 
-A file whose process runs is read from a copy, and never changed; of any other, the lock is taken first.
+Each function takes a file's lock first. A file whose lock is held belongs to a running process: it is read from a copy,
+and never changed.
 """
 
 import shutil
@@ -13,11 +14,11 @@ from pathlib import Path
 import attrs
 
 from asyncsdk._model.blocks import BlockError, unpack_block
-from asyncsdk.stores.sqlite import file_lock as ownership
+from asyncsdk.stores.sqlite import file_lock
 from asyncsdk.stores.sqlite.database import Database
 from asyncsdk.stores.sqlite.rows import NewRow
 
-_TRIES = 20
+_MAX_COPIES = 20
 
 
 @attrs.frozen
@@ -25,11 +26,11 @@ class SpoolFile:
     """One file of a spool.
 
     Attributes:
-        name: Of the file.
-        in_use: Whether its process runs.
-        bytes: Its size.
-        waiting: Events and exposures that have no fate yet, by destination.
-        dead: Dead letters, by destination.
+        name: File name.
+        in_use: Whether a running process has it.
+        bytes: Size of the database.
+        waiting: Number of events and exposures without an outcome, by destination.
+        dead: Number of dead letters, by destination.
     """
 
     name: str
@@ -44,12 +45,12 @@ class SpooledEvent:
     """One event of a spool.
 
     Attributes:
-        destination: Whose it is.
+        destination: Label of its destination.
         id: Its id; empty for an exposure.
-        time_ms: When it was put on disk, in milliseconds since 1970.
-        body: As the vendor would get it: JSON.
-        status: `waiting`; of a dead letter, its fate.
-        reason: Why it is dead.
+        time_ms: When it was stored, in milliseconds since 1970.
+        body: JSON, as the vendor gets it.
+        status: `waiting`, or the outcome of a dead letter.
+        reason: Why it is a dead letter; empty for one that waits.
     """
 
     destination: str
@@ -61,48 +62,67 @@ class SpooledEvent:
 
 
 def list_files(folder: Path) -> Iterator[SpoolFile]:
-    """Tell what is in each file, oldest first."""
-    for path in ownership.found(folder):
-        with _opened(path) as (database, in_use):
+    """Yield each file with its counts, oldest first."""
+    for path in file_lock.list_databases(folder):
+        with _open_or_copy(path) as (database, in_use):
             waiting, dead = Counter[str](), Counter[str]()
             for destination, events, done in database.counts():
                 waiting[destination] += events - done.bit_count()
-            for row in database.dead():
+            for row in database.dead_letters():
                 dead[row.destination] += row.events
             yield SpoolFile(path.name, in_use, path.stat().st_size, waiting, dead)
 
 
 def list_events(folder: Path, *, dead: bool = False) -> Iterator[SpooledEvent]:
-    """Give the events that wait, or the dead letters; oldest first in each file. What is damaged is left out."""
-    for path in ownership.found(folder):
-        with _opened(path) as (database, _):
-            yield from _dead_letters(database) if dead else _waiting(database)
-
-
-def replay(folder: Path, tell: Callable[[int], None]) -> int:
-    """Let dead letters wait for delivery again, in a file for the next program that looks; give their number.
-
-    Dead letters of a program that runs stay where they are.
+    """Yield events, in each file oldest first; damaged blocks are skipped.
 
     Args:
         folder: The spool's.
-        tell: Called with how many more are done.
+        dead: Whether to yield the dead letters instead of the waiting events.
     """
-    return sum(_change(path, lambda database: _revive(folder, database, tell)) for path in ownership.found(folder))
+    for path in file_lock.list_databases(folder):
+        with _open_or_copy(path) as (database, _):
+            yield from _dead_letters(database) if dead else _waiting(database)
+
+
+def replay(folder: Path, on_progress: Callable[[int], None]) -> int:
+    """Turn dead letters into waiting events, for the next program that adopts files of this folder.
+
+    Dead letters in the files of running programs are not changed.
+
+    Args:
+        folder: The spool's.
+        on_progress: Called with the number of events of each step.
+
+    Returns:
+        The number of events.
+    """
+    return sum(
+        _edit(path, lambda database: _requeue(folder, database, on_progress))
+        for path in file_lock.list_databases(folder)
+    )
 
 
 def purge(folder: Path, *, everything: bool = False) -> int:
-    """Delete dead letters, or all events, of programs that do not run; give their number."""
+    """Delete dead letters, and overwrite their content. Files of running programs are not changed.
 
-    def empty(database: Database) -> int:
-        events = sum(row.events for row in database.dead())
-        database.forget_dead()
+    Args:
+        folder: The spool's.
+        everything: Whether to delete waiting events, too.
+
+    Returns:
+        The number of events deleted.
+    """
+
+    def erase(database: Database) -> int:
+        events = sum(row.events for row in database.dead_letters())
+        database.erase_dead_letters()
         if everything:
             events += sum(count - done.bit_count() for _, count, done in database.counts())
-            database.forget_blocks()
+            database.erase_blocks()
         return events
 
-    return sum(_change(path, empty) for path in ownership.found(folder))
+    return sum(_edit(path, erase) for path in file_lock.list_databases(folder))
 
 
 def _waiting(database: Database) -> Iterator[SpooledEvent]:
@@ -111,7 +131,7 @@ def _waiting(database: Database) -> Iterator[SpooledEvent]:
 
 
 def _dead_letters(database: Database) -> Iterator[SpooledEvent]:
-    for row in database.dead():
+    for row in database.dead_letters():
         yield from _events(row.body, row.status, row.reason)
 
 
@@ -122,72 +142,81 @@ def _events(body: bytes, status: str, reason: str, done: int = 0) -> Iterator[Sp
         return
     for position, kept in enumerate(block.records):
         if not done >> position & 1:
+            # A chunk has no closing brace, so that `Destination.frame` can add fields to it.
             yield SpooledEvent(block.destination, kept.id, block.time_ms, kept.chunk + b"}", status, reason)
 
 
-def _revive(folder: Path, database: Database, tell: Callable[[int], None]) -> int:
-    letters = database.dead()
+def _requeue(folder: Path, database: Database, on_progress: Callable[[int], None]) -> int:
+    """Copy the dead letters of a file into a new file as waiting blocks, then erase them here.
+
+    In this order, a crash in between leaves copies with the same ids, and loses nothing.
+    """
+    letters = database.dead_letters()
     if not letters:
         return 0
-    claim = ownership.make(folder)
-    fresh = Database(claim.path)
+    lock = file_lock.create(folder)
+    target = Database(lock.path)
     try:
         for row in letters:
-            fresh.keep([NewRow(row.destination, row.events, row.body)])
-            tell(row.events)
+            target.insert([NewRow(row.destination, row.events, row.body)])
+            on_progress(row.events)
     finally:
-        fresh.close()
-        claim.release()
-    database.forget_dead()
+        target.close()
+        lock.release()
+    database.erase_dead_letters()
     return sum(row.events for row in letters)
 
 
-def _change(path: Path, work: Callable[[Database], int]) -> int:
-    """Do something to a file that nobody uses; one that is empty then is deleted."""
-    claim = ownership.take(path)
-    if claim is None:
+def _edit(path: Path, change: Callable[[Database], int]) -> int:
+    """Apply a change to a file that is not in use, and delete the file if it is empty then."""
+    lock = file_lock.acquire(path)
+    if lock is None:
         return 0
     is_empty = False
     try:
         database = Database(path)
         try:
-            events = work(database)
+            events = change(database)
             is_empty = database.is_empty
         finally:
             database.close()
     finally:
         if is_empty:
-            claim.delete()
+            lock.delete()
         else:
-            claim.release()
+            lock.release()
     return events
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Database, bool]]:
-    """Open a file, or a copy of one that is in use; say whether it is."""
-    claim = ownership.take(path)
-    if claim is not None:
+def _open_or_copy(path: Path) -> Iterator[tuple[Database, bool]]:
+    """Open a file, or a copy of a file in use; yields the database and whether the file is in use."""
+    lock = file_lock.acquire(path)
+    if lock is not None:
         database = Database(path)
         try:
             yield database, False
         finally:
             database.close()
-            claim.release()
+            lock.release()
         return
     with tempfile.TemporaryDirectory() as folder:
-        database = Database(_copied(path, Path(folder)))
+        database = Database(_copy(path, Path(folder)))
         try:
             yield database, True
         finally:
             database.close()
 
 
-def _copied(path: Path, folder: Path) -> Path:
-    """Copy a file with its WAL; the copies fit together if the file itself did not change meanwhile."""
-    for _ in range(_TRIES):
+def _copy(path: Path, folder: Path) -> Path:
+    """Copy a database with its WAL.
+
+    A checkpoint during the copy moves pages from the WAL to the database, so that the two copies may not match. It
+    changes the database's modification time: the copy is repeated until that stays the same, at most 20 times.
+    """
+    for _ in range(_MAX_COPIES):
         before = path.stat().st_mtime_ns
-        for source in [path, *filter(Path.exists, ownership.companions(path))]:
+        for source in [path, *filter(Path.exists, file_lock.companions(path))]:
             shutil.copyfile(source, folder / source.name)
         if path.stat().st_mtime_ns == before:
             break

@@ -1,4 +1,4 @@
-"""Stores that forget everything with the process: for tests, and to share among the clients of one."""
+"""Stores in memory, which end with the process: for tests, and to share between the clients of one process."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,16 +8,16 @@ import attrs
 
 @attrs.define
 class MemoryCache:
-    """Keeps rules in memory."""
+    """Keeps rulesets in memory."""
 
     _bodies: dict[str, bytes] = attrs.field(factory=dict, init=False, repr=False)
 
     async def load(self, key: str) -> bytes | None:
-        """Give what was saved under `key`; None when nothing was."""
+        """Return what was saved under `key`; None if nothing was."""
         return self._bodies.get(key)
 
     async def save(self, key: str, body: bytes) -> None:
-        """Keep `body` under `key`."""
+        """Save `body` under `key`."""
         self._bodies[key] = body
 
 
@@ -28,11 +28,11 @@ class MemoryAssignments:
     _units: dict[str, dict[str, Mapping[str, Any]]] = attrs.field(factory=dict, init=False, repr=False)
 
     async def load(self, key: str) -> Mapping[str, Mapping[str, Any]]:
-        """Give a unit's assignments, by name; empty when there are none."""
+        """Return a unit's assignments by name; empty if there are none."""
         return dict(self._units.get(key, {}))
 
     async def save(self, key: str, name: str, assignment: Mapping[str, Any] | None) -> None:
-        """Keep one assignment of a unit; None deletes it."""
+        """Save one assignment of a unit; None deletes it."""
         unit = self._units.setdefault(key, {})
         if assignment is not None:
             unit[name] = assignment

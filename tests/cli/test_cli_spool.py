@@ -73,9 +73,9 @@ def test_a_copy_is_made_again_when_the_file_changes_meanwhile(in_use: Path, monk
 
     assert [event.id for event in inspection.list_events(in_use)] == ["a", "b"]
     assert len(copied) > 3
-    monkeypatch.setattr(inspection, "_TRIES", 0)
+    monkeypatch.setattr(inspection, "_MAX_COPIES", 0)
     with pytest.raises(FileNotFoundError):
-        list(inspection.list_files(in_use / "nothing")) or inspection._copied(in_use / "no.db", in_use).stat()
+        list(inspection.list_files(in_use / "nothing")) or inspection._copy(in_use / "no.db", in_use).stat()
 
 
 def test_a_file_in_use_is_never_changed(in_use: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,7 +170,9 @@ def test_what_is_purged_is_not_in_the_file_any_more(tmp_path: Path) -> None:
 def test_damaged_blocks_are_left_out(left: Path) -> None:
     process = Process(left.parent)
     [adopted] = process.adopt()
-    process.files._shelf.files[adopted.file].database._connection.execute("UPDATE block SET body = x'00' WHERE id = 1")
+    process.files._open_files.by_number[adopted.file].database._connection.execute(
+        "UPDATE block SET body = x'00' WHERE id = 1"
+    )
     process.die()
 
     assert [event.id for event in inspection.list_events(left)] == ["c"]

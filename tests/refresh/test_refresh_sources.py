@@ -80,8 +80,8 @@ async def test_a_file_that_stays_the_same_is_taken_once(tmp_path: Path) -> None:
     looks: list[bytes | None] = []
 
     class Looked(WatchedFile):
-        async def news(self) -> bytes | None:
-            looks.append(await super().news())
+        async def read_if_changed(self) -> bytes | None:
+            looks.append(await super().read_if_changed())
             return looks[-1]
 
     file = tmp_path / "rules.json"

@@ -68,9 +68,9 @@ class Process:
         return [name for adopted in self.adopt(destination) for name in self.read(adopted.file, destination)]
 
     def die(self) -> None:
-        for file in self.files._shelf.files.values():
+        for file in self.files._open_files.by_number.values():
             file.close().release()
-        self.files._shelf.files.clear()
+        self.files._open_files.by_number.clear()
 
     @classmethod
     def end_all(cls) -> None:

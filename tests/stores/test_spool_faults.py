@@ -22,7 +22,7 @@ def _no_process_outlives_its_test() -> Iterator[None]:
 
 @pytest.fixture
 def _blocks_move_to_their_place_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "_MOVE_FROM", 300_000)
+    monkeypatch.setattr(database, "_CHECKPOINT_FROM_BYTES", 300_000)
 
 
 def work(process: Process, promised: list[str], on_promise: Callable[[str], None], rounds: int = 12) -> None:
@@ -249,7 +249,7 @@ def test_dead_letters_stay_where_they_are_until_they_are_safe_elsewhere(tmp_path
         process.die()
         second = Process(tmp_path)
         assert second.find() == [str(n) for n in range(8)]
-        assert second.files._shelf.files[second.files._shelf.own].database.dead()[0].events == 1
+        assert second.files._open_files.by_number[second.files._open_files.own].database.dead_letters()[0].events == 1
         second.die()
 
 
@@ -258,7 +258,7 @@ def test_closing_a_file_that_cannot_be_read_leaves_it(tmp_path: Path) -> None:
     with watched() as disk:
         process = Process(tmp_path)
         process.adopt()
-        for file in process.files._shelf.files.values():
+        for file in process.files._open_files.by_number.values():
             file.database._connection.execute("PRAGMA shrink_memory")
         disk.refuse = lambda kind, path: IOERR_READ if kind == "read" else OK
         process.files.close()

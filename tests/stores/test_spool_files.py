@@ -14,9 +14,7 @@ import pytest
 from asyncsdk import ConfigurationError
 from asyncsdk._model.spooling import Settled, SpoolError
 from asyncsdk.stores import SqliteSpool
-from asyncsdk.stores.sqlite import disk_space as room
-from asyncsdk.stores.sqlite import file_lock as ownership
-from asyncsdk.stores.sqlite import open_file as opened
+from asyncsdk.stores.sqlite import disk_space, file_lock, open_file
 from stores.spools import NOW, Process, block, dead
 
 
@@ -166,7 +164,7 @@ def test_a_lock_without_a_file_is_tidied_away(tmp_path: Path) -> None:
     path.touch()
     taker = Process(tmp_path)
     path.unlink()
-    taker.files._open(path, ["Amplitude"])
+    taker.files._adopt_file(path, ["Amplitude"])
 
     assert [p.suffix for p in (tmp_path / "spool").iterdir() if p.suffix == ".lock"] == []
 
@@ -181,29 +179,29 @@ def test_a_lock_whose_file_was_never_made_is_tidied_away(tmp_path: Path) -> None
 
 
 def test_a_lock_that_somebody_holds_stays(tmp_path: Path) -> None:
-    claim = ownership.make(tmp_path)
-    ownership.tidy(tmp_path)
+    lock = file_lock.create(tmp_path)
+    file_lock.delete_orphans(tmp_path)
 
-    assert list(tmp_path.glob("*.lock")) == [claim.path.with_suffix(".lock")]
-    claim.release()
+    assert list(tmp_path.glob("*.lock")) == [lock.path.with_suffix(".lock")]
+    lock.release()
 
 
 def test_a_name_that_is_tidied_away_before_it_is_held_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock, tidied = fcntl.flock, list[Path]()
+    flock, tidied = fcntl.flock, list[Path]()
 
     def slow(file: int, how: int) -> None:
         if not tidied:
             tidied.extend(tmp_path.glob("*.lock"))
             tidied[0].unlink()
-        lock(file, how)
+        flock(file, how)
 
     monkeypatch.setattr(fcntl, "flock", slow)
-    claim = ownership.make(tmp_path)
-    claim.release()
+    lock = file_lock.create(tmp_path)
+    lock.release()
 
-    assert [path.stem for path in tmp_path.glob("*.lock")] == [claim.path.stem] != [tidied[0].stem]
+    assert [path.stem for path in tmp_path.glob("*.lock")] == [lock.path.stem] != [tidied[0].stem]
 
 
 def test_closing_deletes_what_is_empty_and_leaves_the_rest(tmp_path: Path) -> None:
@@ -241,15 +239,15 @@ def test_a_folder_that_cannot_be_made_is_a_reason(tmp_path: Path) -> None:
 
 def test_a_lock_that_was_deleted_meanwhile_is_nobodys(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [path] = databases(left)
-    lock = fcntl.flock
+    flock = fcntl.flock
 
     def slow(file: int, how: int) -> None:
         path.with_suffix(".lock").unlink()
-        lock(file, how)
+        flock(file, how)
 
     monkeypatch.setattr(fcntl, "flock", slow)
 
-    assert ownership.take(path) is None
+    assert file_lock.acquire(path) is None
 
 
 # --- dead letters -------------------------------------------------------------------------------------------------
@@ -321,7 +319,7 @@ def test_room_that_was_given_back_is_used_again(tmp_path: Path) -> None:
     process = Process(tmp_path, max_bytes=1_000_000)
     kept = [one for one in fill(process) if one.rows[0] is not None]
     process.settle(kept[0].file, *(one.rows[0] or 0 for one in kept))
-    process.files._room._measured = float("-inf")
+    process.files._disk_space._measured = float("-inf")
 
     assert process.keep(block("again")).rows[0] is not None
 
@@ -342,7 +340,7 @@ def test_a_file_shrinks_when_it_is_drained(tmp_path: Path) -> None:
     process = Process(tmp_path)
     kept = process.keep(*(block(str(n), size=20_000) for n in range(1500)))
     [path] = databases(tmp_path)
-    process.files._shelf.files[1].database.checkpoint()
+    process.files._open_files.by_number[1].database.truncate_wal()
     before = path.stat().st_size
     process.settle(kept.file, *(row for row in kept.rows if row))
     process.adopt()
@@ -360,20 +358,20 @@ def test_nothing_is_added_without_ballast(tmp_path: Path, monkeypatch: pytest.Mo
     process = Process(tmp_path)
     process.keep(block("a"))
     [ballast] = (tmp_path / "spool").glob("*.ballast")
-    assert ballast.stat().st_size == room.BALLAST_BYTES
-    process.files._room.drop_ballast(process.files._shelf.files[1].claim)
+    assert ballast.stat().st_size == disk_space.BALLAST_BYTES
+    process.files._disk_space.drop_ballast(process.files._open_files.by_number[1].lock)
     ballast.mkdir()
 
     with pytest.raises(SpoolError, match="disk full"):
         process.keep(block("b"))
-    monkeypatch.setattr(opened.OpenFile, "shrink", lambda _: ballast.rmdir())
+    monkeypatch.setattr(open_file.OpenFile, "shrink", lambda _: ballast.rmdir())
     assert process.keep(block("c")).rows == [2]
 
 
 def test_what_damaged_blocks_hold_cannot_be_counted_when_they_go(tmp_path: Path) -> None:
     process = Process(tmp_path, max_bytes=1_000_000, when_full="drop_oldest")
     process.keep(block("a", size=20_000))
-    process.files._shelf.files[1].database._connection.execute("UPDATE block SET body = zeroblob(20000)")
+    process.files._open_files.by_number[1].database._connection.execute("UPDATE block SET body = zeroblob(20000)")
     dropped = [row for one in fill(process) for row in one.dropped]
 
     assert [row.events for row in dropped[:3]] == [0, 1, 1]

@@ -216,23 +216,23 @@ async def test_a_watched_file_is_given_when_it_changed(tmp_path: Path) -> None:
     path.write_bytes(b"one")
     file = WatchedFile(path)
 
-    assert await file.news() == b"one"
-    assert await file.news() is None
+    assert await file.read_if_changed() == b"one"
+    assert await file.read_if_changed() is None
     path.write_bytes(b"two!")
-    assert await file.news() == b"two!"
+    assert await file.read_if_changed() == b"two!"
     path.write_bytes(b"tri!")
     os.utime(path, ns=(1, 1))
-    assert await file.news() == b"tri!"
+    assert await file.read_if_changed() == b"tri!"
 
 
 async def test_a_watched_file_that_is_gone_is_given_again_when_it_is_back(tmp_path: Path) -> None:
     path, away = tmp_path / "rules.json", tmp_path / "away"
     path.write_bytes(b"one")
     file = WatchedFile(path)
-    await file.news()
+    await file.read_if_changed()
     path.rename(away)
     with pytest.raises(FileNotFoundError):
-        await file.news()
+        await file.read_if_changed()
     away.rename(path)
 
-    assert await file.news() == b"one"
+    assert await file.read_if_changed() == b"one"

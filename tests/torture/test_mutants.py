@@ -77,7 +77,7 @@ MUTANTS = {
     ),
     "sync a failed file once more": Mutant(
         "stores/sqlite/files.py",
-        "            self._shelf.retire()\n",
+        "            self._open_files.retire()\n",
         "            pass\n",
         "stores/test_spool_faults.py",
     ),

@@ -1,7 +1,23 @@
 """One file of a spool: an SQLite database with a single connection, used by a single thread.
 
-A commit is on disk when it returns (WAL, `synchronous=FULL`: one fsync). The file is locked exclusively, so there is
-never a second connection, which the defect of SQLite 3.7 to 3.51.2 in resetting the WAL would need.
+Tables. `block` has a row for each block of undelivered records. `progress` has a row for each block that is partly
+settled: a bit per record, with a checksum. `dead` has the dead letters. A block whose records are all settled is
+deleted from both of the first two.
+
+Invariants:
+
+1. A commit is on disk when it returns: WAL mode with `synchronous=FULL` costs one fsync for each commit.
+2. The new blocks, settlements and dead letters of one commit share a transaction: all of them are stored, or none.
+3. The file has one connection, because its lock is exclusive. The WAL-reset bug of SQLite 3.7 to 3.51.2 needs a
+   second connection to the same file, so it cannot occur here.
+4. Block ids grow, and are never reused while the file is open. What is cached here (the next id, the size of the dead
+   letters) changes only after COMMIT.
+
+Example: `commit([row], ...)` stores block 1. `commit((), Settled(progress=[(1, 0b01)]), ...)` records that its first
+record is settled. `commit((), Settled(finished=[1]), ...)` deletes it.
+
+Two chores are kept out of commits, because a caller waits for those: moving pages from the WAL to the database
+(`checkpoint_if_due`), and returning free pages to the file system (`vacuum_step`).
 """
 
 import os
@@ -16,11 +32,13 @@ from asyncsdk.stores.sqlite.rows import DeadRow, NewRow, Row
 
 VERSION = 1
 _PAGE = 16_384
-# So much waits in the WAL for its place in the file, as far as can be told; with 8 MB, a commit has to move it.
-_MOVE_FROM, _CHECKPOINT_PAGES, _WAL_BYTES = 2 * 1024 * 1024, 500, 8 * 1024 * 1024
-# What a commit writes besides blocks: pages of tables and of the list of free ones.
+# The background checkpoints once about 2 MB are in the WAL. At 500 pages (8 MB) SQLite would checkpoint inside a
+# commit, while callers wait for it.
+_CHECKPOINT_FROM_BYTES, _CHECKPOINT_PAGES, _WAL_BYTES = 2 * 1024 * 1024, 500, 8 * 1024 * 1024
+# Estimate of what a commit writes to the WAL besides its blocks: pages of the tables and of the free list.
 _OVERHEAD = 4 * _PAGE
-# Free pages that are worth giving back, and how many at once: with more, SQLite's cache would spill into the WAL.
+# Fewer free pages than this are not worth a vacuum. More than 96 at once would overflow SQLite's page cache into the
+# WAL.
 _VACUUM_FROM, _VACUUM_PAGES = 32, 96
 
 _SETTINGS = (
@@ -28,11 +46,11 @@ _SETTINGS = (
     "PRAGMA auto_vacuum=INCREMENTAL",
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
-    "PRAGMA fullfsync=1",  # macOS: an fsync that the drive cannot put off
+    "PRAGMA fullfsync=1",  # macOS: a plain fsync leaves data in the drive's cache
     f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}",
     f"PRAGMA journal_size_limit={_WAL_BYTES}",
     "PRAGMA trusted_schema=OFF",
-    "PRAGMA secure_delete=OFF",  # distributions build it in, and each block would be written twice more, as zeros
+    "PRAGMA secure_delete=OFF",  # some distributions compile it in; it would write each block twice more, as zeros
     "PRAGMA temp_store=MEMORY",
 )
 _SCHEMA = (
@@ -44,68 +62,76 @@ _SCHEMA = (
 
 
 class UnknownVersionError(Exception):
-    """The file was made by another version, and is none of ours to touch."""
+    """The file was written by another version of this package and must not be changed."""
 
 
 class Database:
-    """One open file. What it raises is SQLite's: `sqlite3.Error`."""
+    """One open file. Its methods raise `sqlite3.Error`."""
 
     def __init__(self, path: Path) -> None:
-        """Open a file, or make it; what its process had committed is there again.
+        """Open a file, or create it; SQLite recovers from the WAL what an earlier process had committed.
 
         Raises:
-            UnknownVersionError: Another version made it.
+            UnknownVersionError: Another version of this package created it.
         """
         self.path = path
-        self._in_wal = 0
-        # Bytes of the dead letters; None while nobody has asked: to count them takes a look at each.
-        self._buried: int | None = None
+        self._next_id = 0
+        self._wal_bytes = 0
+        # Size of all dead letters; None until it is first needed, because measuring it reads each row.
+        self._dead_letter_bytes: int | None = None
         path.touch(mode=0o600)
         self._inode = path.stat().st_ino
         self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, cached_statements=32)
         try:
             self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            version = self._number("PRAGMA user_version")
+            version = self._fetch_int("PRAGMA user_version")
             if version not in (0, VERSION):
                 raise UnknownVersionError  # noqa: TRY301 -- the connection must be closed
             for setting in _SETTINGS:
                 self._connection.execute(setting)
             if version == 0:
-                self._make()
-            self._next = 1 + self._number("SELECT max(id) FROM block")
+                self._create_tables()
+            self._next_id = 1 + self._fetch_int("SELECT max(id) FROM block")
         except BaseException:
             self.close()
             raise
 
-    def _make(self) -> None:
+    def __repr__(self) -> str:
+        # From memory only: a query would fail in another thread, and could block in a debugger.
+        return f"<Database {self.path.name}: next block {self._next_id}, about {self._wal_bytes:,} bytes in the WAL>"
+
+    def _create_tables(self) -> None:
         with self._transaction():
             for statement in _SCHEMA:
                 self._connection.execute(statement)
+        # Syncing a file does not sync its name: without this, a power cut could remove the whole file.
         folder = os.open(self.path.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)  # or the file might be gone after a power cut, however well it was synced
+            os.fsync(folder)
         finally:
             os.close(folder)
 
     @property
-    def is_gone(self) -> bool:
-        """Whether somebody has deleted the file; what is in it can be read for as long as it is open."""
+    def is_deleted(self) -> bool:
+        """Whether the file was deleted or replaced; its content can be read until it is closed."""
         try:
             return self.path.stat().st_ino != self._inode
         except OSError:
             return True
 
+    # --- writing ----------------------------------------------------------------------------------------------
+
     def commit(self, rows: Sequence[NewRow], settled: Settled, dead: Sequence[DeadRow], dead_bytes: int) -> list[int]:
-        """Keep blocks, settle others, and file dead letters: all of it or nothing; give the numbers of the blocks.
+        """Store blocks, settlements and dead letters in one transaction, and return the ids of the blocks.
 
         Args:
-            rows: Blocks to keep.
-            settled: Blocks to forget, and progress of others.
-            dead: Dead letters to keep.
-            dead_bytes: The oldest dead letters are forgotten when there are more bytes of them.
+            rows: Blocks to store.
+            settled: Blocks to delete, and the progress of others.
+            dead: Dead letters to store.
+            dead_bytes: Maximum size of all dead letters; the oldest are deleted until they fit.
         """
         execute, executemany = self._connection.execute, self._connection.executemany
-        ids, buried = range(self._next, self._next + len(rows)), self._buried
+        ids, dead_letter_bytes = range(self._next_id, self._next_id + len(rows)), self._dead_letter_bytes
         with self._transaction():
             for number, row in zip(ids, rows, strict=True):
                 execute("INSERT INTO block VALUES (?, ?, ?, ?)", (number, row.destination, row.events, row.body))
@@ -118,14 +144,17 @@ class Database:
                     ((number, pack_settled(done)) for number, done in settled.progress),
                 )
             if dead:
-                buried = self._bury(dead, dead_bytes)
-        self._next, self._buried = ids.stop, buried
-        self._in_wal += _OVERHEAD + sum(len(row.body) for row in rows)
+                dead_letter_bytes = self._insert_dead_letters(dead, dead_bytes)
+        # Only now: a transaction that was rolled back must leave the cached values as they were.
+        self._next_id, self._dead_letter_bytes = ids.stop, dead_letter_bytes
+        self._wal_bytes += _OVERHEAD + sum(len(row.body) for row in rows)
         return list(ids)
 
-    def _bury(self, dead: Sequence[DeadRow], max_bytes: int) -> int:
-        """Keep dead letters, and forget the oldest ones if there are too many; give the bytes of all of them."""
-        size = self._number("SELECT total(length(body)) FROM dead") if self._buried is None else self._buried
+    def _insert_dead_letters(self, dead: Sequence[DeadRow], max_bytes: int) -> int:
+        """Store dead letters, delete the oldest while they exceed `max_bytes`, and return the size of the rest."""
+        size = self._dead_letter_bytes
+        if size is None:
+            size = self._fetch_int("SELECT total(length(body)) FROM dead")
         size += sum(len(row.body) for row in dead)
         self._connection.executemany(
             "INSERT INTO dead (destination, events, status, reason, body) VALUES (?, ?, ?, ?, ?)",
@@ -137,23 +166,43 @@ class Database:
             size -= its_size
         return size
 
-    def keep(self, rows: Sequence[NewRow]) -> list[int]:
-        """Keep blocks, and nothing else."""
+    def insert(self, rows: Sequence[NewRow]) -> list[int]:
+        """Store blocks, and return their ids."""
         return self.commit(rows, Settled(), (), 0)
 
-    def take_over(self, other: "Database") -> None:
-        """Keep all blocks of another file, with what is settled of them."""
+    def copy_blocks_from(self, other: "Database") -> None:
+        """Store all blocks of another file, with their progress, under new ids."""
         query = "SELECT destination, events, body, done FROM block LEFT JOIN progress ON block = id ORDER BY id"
-        rows = other._connection.execute(query)  # noqa: SLF001 -- of the same kind
+        rows = other._connection.execute(query)  # noqa: SLF001 -- of the same class
         with self._transaction():
-            for number, (destination, events, body, done) in enumerate(rows, self._next):
+            for number, (destination, events, body, done) in enumerate(rows, self._next_id):
                 self._connection.execute("INSERT INTO block VALUES (?, ?, ?, ?)", (number, destination, events, body))
                 if done is not None:
                     self._connection.execute("INSERT INTO progress VALUES (?, ?)", (number, done))
-                self._next = number + 1
+                self._next_id = number + 1
+
+    def erase_blocks(self) -> None:
+        """Delete all blocks, and overwrite their content in the file."""
+        with self._secure_delete(), self._transaction():
+            self._connection.execute("DELETE FROM block")
+            self._connection.execute("DELETE FROM progress")
+
+    def erase_dead_letters(self) -> None:
+        """Delete all dead letters, and overwrite their content in the file."""
+        self._dead_letter_bytes = None
+        with self._secure_delete():
+            self._connection.execute("DELETE FROM dead")
+
+    # --- reading ----------------------------------------------------------------------------------------------
 
     def read(self, destination: str, after: int, max_bytes: int) -> list[Row]:
-        """Give the blocks of a destination that follow number `after`: at least one, if there is one."""
+        """Return the blocks of a destination that follow block `after`: at least one, if there is one.
+
+        Args:
+            destination: Label of the destination.
+            after: Id of a block; 0 starts with the oldest.
+            max_bytes: Stops after the block that reaches this size.
+        """
         found: list[Row] = []
         size = 0
         rows = self._connection.execute(
@@ -169,88 +218,83 @@ class Database:
         rows.close()
         return found
 
-    def oldest(self) -> tuple[str, Row] | None:
-        """Give the oldest block, and whose it is; None when there is none."""
+    def oldest_block(self) -> tuple[str, Row] | None:
+        """Return the oldest block and its destination; None if there are no blocks."""
         found = self._connection.execute(
             "SELECT destination, id, body, done FROM block LEFT JOIN progress ON block = id ORDER BY id LIMIT 1"
         ).fetchone()
         return None if found is None else (found[0], Row(found[1], bytes(found[2]), unpack_settled(found[3])))
 
-    def has(self, destination: str) -> bool:
-        """Say whether there are events for a destination."""
-        return bool(self._number("SELECT EXISTS (SELECT 1 FROM block WHERE destination = ?)", destination))
+    def has_blocks_for(self, destination: str) -> bool:
+        """Return whether there are blocks for a destination."""
+        return bool(self._fetch_int("SELECT EXISTS (SELECT 1 FROM block WHERE destination = ?)", destination))
 
-    def counts(self, most: int = -1) -> list[tuple[str, int, int]]:
-        """Give destination, number of records and settled positions of all blocks, or of the oldest ones."""
+    def counts(self, limit: int = -1) -> list[tuple[str, int, int]]:
+        """Return destination, number of records and settled positions of each block.
+
+        Args:
+            limit: Maximum number of blocks, oldest first; -1 returns all.
+        """
         rows = self._connection.execute(
-            "SELECT destination, events, done FROM block LEFT JOIN progress ON block = id ORDER BY id LIMIT ?", (most,)
+            "SELECT destination, events, done FROM block LEFT JOIN progress ON block = id ORDER BY id LIMIT ?", (limit,)
         )
         return [(destination, events, unpack_settled(done)) for destination, events, done in rows]
 
     @property
-    def span(self) -> int:
-        """Most blocks that there can be."""
-        return self._number("SELECT 1 + (SELECT max(id) FROM block) - (SELECT min(id) FROM block)")
+    def id_span(self) -> int:
+        """Upper bound of the number of blocks: the range of their ids, which is much cheaper than counting them."""
+        return self._fetch_int("SELECT 1 + (SELECT max(id) FROM block) - (SELECT min(id) FROM block)")
 
     def blocks(self) -> Iterator[Row]:
-        """Give all blocks, oldest first."""
+        """Return all blocks, oldest first."""
         rows = self._connection.execute("SELECT id, body, done FROM block LEFT JOIN progress ON block = id ORDER BY id")
         return (Row(number, bytes(body), unpack_settled(done)) for number, body, done in rows)
 
-    def forget_blocks(self) -> None:
-        """Delete all blocks, and leave nothing of them in the file."""
-        with self._erasing(), self._transaction():
-            self._connection.execute("DELETE FROM block")
-            self._connection.execute("DELETE FROM progress")
-
-    def dead(self) -> list[DeadRow]:
-        """Give the dead letters, oldest first."""
+    def dead_letters(self) -> list[DeadRow]:
+        """Return the dead letters, oldest first."""
         rows = self._connection.execute("SELECT destination, events, status, reason, body FROM dead ORDER BY id")
         return [DeadRow(*row) for row in rows]
 
-    def forget_dead(self) -> None:
-        """Delete all dead letters, and leave nothing of them in the file."""
-        self._buried = None
-        with self._erasing():
-            self._connection.execute("DELETE FROM dead")
-
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing in it: no block and no dead letter."""
-        return not self._number("SELECT EXISTS (SELECT 1 FROM block) OR EXISTS (SELECT 1 FROM dead)")
+        """Whether there are neither blocks nor dead letters."""
+        return not self._fetch_int("SELECT EXISTS (SELECT 1 FROM block) OR EXISTS (SELECT 1 FROM dead)")
 
     @property
     def used_and_free_bytes(self) -> tuple[int, int]:
-        """Bytes that are in use, and bytes of the file that are used for nothing, and will be again."""
-        free = self._number("PRAGMA freelist_count")
-        return _PAGE * (self._number("PRAGMA page_count") - free), _PAGE * free
+        """Bytes of the pages in use, and of the free pages that the file keeps for later blocks."""
+        free = self._fetch_int("PRAGMA freelist_count")
+        return _PAGE * (self._fetch_int("PRAGMA page_count") - free), _PAGE * free
 
-    def tidy(self) -> bool:
-        """Give some free pages back to the file system, if there are many; False when there are not."""
-        if self._number("PRAGMA freelist_count") < _VACUUM_FROM:
+    # --- maintenance ------------------------------------------------------------------------------------------
+
+    def vacuum_step(self) -> bool:
+        """Return some free pages to the file system; False if there are too few to be worth it."""
+        if self._fetch_int("PRAGMA freelist_count") < _VACUUM_FROM:
             return False
-        # A script is run to its end; of a single statement, Python 3.11 would take the first step only: one page.
+        # As a script, because that runs to its end: of a single statement, Python 3.11 executes only the first step,
+        # which is one page.
         self._connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
         return True
 
-    def move_on(self) -> None:
-        """Move what is in the WAL to its place, if it is much: a commit would have to, otherwise."""
-        if self._in_wal >= _MOVE_FROM:
-            self._in_wal = 0
+    def checkpoint_if_due(self) -> None:
+        """Move the WAL into the database once it has grown, so that no commit has to."""
+        if self._wal_bytes >= _CHECKPOINT_FROM_BYTES:
+            self._wal_bytes = 0
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
-    def checkpoint(self) -> None:
-        """Move what is in the WAL to its place, and give the WAL's bytes back."""
-        self._in_wal = 0
+    def truncate_wal(self) -> None:
+        """Move the WAL into the database, and return the WAL's bytes to the file system."""
+        self._wal_bytes = 0
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:
-        """Close the connection; what could not be written stays in the WAL."""
+        """Close the connection; pages that cannot be moved into the database stay in the WAL."""
         with suppress(sqlite3.Error):
             self._connection.close()
 
     @contextmanager
-    def _erasing(self) -> Iterator[None]:
+    def _secure_delete(self) -> Iterator[None]:
         self._connection.execute("PRAGMA secure_delete=ON").fetchall()
         try:
             yield
@@ -268,6 +312,6 @@ class Database:
                 self._connection.execute("ROLLBACK")
             raise
 
-    def _number(self, query: str, *values: str) -> int:
+    def _fetch_int(self, query: str, *values: str) -> int:
         row: tuple[int | float | None] = self._connection.execute(query, values).fetchone()
         return int(row[0] or 0)

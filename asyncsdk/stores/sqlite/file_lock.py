@@ -1,6 +1,18 @@
-"""Whose file is whose: a lock beside each, held for as long as its process lives.
+"""Which process owns which file: beside each database is a lock file, locked for as long as its process lives.
 
-The kernel lets go of the lock when the process is gone, however it went; then another one takes the file over.
+A database `host-pid-random.db` has up to five companions with the same stem: `.lock`, `.ballast` and SQLite's `-wal`,
+`-shm` and `-journal`. The lock is an flock(2): the kernel releases it when the process ends, even by SIGKILL, and
+another process may then take the file over. A child that was forked shares the lock until it ends, too.
+
+Invariants:
+
+1. A database is opened, changed or deleted only by the process that holds its lock.
+2. The lock file is created before its database, and deleted after everything else that belongs to it.
+3. A lock counts only if its file is still the one at its path. Between `open` and `flock` another process may have
+   deleted that file, and a lock on a deleted file protects nothing: `create` and `acquire` compare inodes.
+
+Example: process A creates `a.lock`, locks it, creates `a.db`, and is killed. Process B finds `a.db`, acquires
+`a.lock`, delivers the events, deletes `a.db` and then `a.lock`.
 """
 
 import errno
@@ -22,28 +34,32 @@ _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
 _LOCK, _DATABASE, _BALLAST = ".lock", ".db", ".ballast"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class FileLock:
-    """The right to one file, for as long as it is held.
+    """The exclusive right to one database, held until `release` or `delete`.
 
     Attributes:
         path: The database.
     """
 
     path: Path
-    _lock: int
+    _descriptor: int
+
+    def __repr__(self) -> str:
+        return f"<FileLock {self.path.with_suffix(_LOCK).name}: descriptor {self._descriptor}>"
 
     @property
     def ballast(self) -> Path:
-        """A file that takes up room, to be deleted when room is needed to delete anything else."""
+        """The database's ballast file: see `disk_space`."""
         return self.path.with_suffix(_BALLAST)
 
     def release(self) -> None:
-        """Let go of the file, and leave it to whoever comes."""
-        os.close(self._lock)
+        """Release the lock, and leave the file to another process."""
+        os.close(self._descriptor)
 
     def delete(self) -> None:
-        """Delete the file with all that belongs to it; the lock goes last, so that nobody finds half of it."""
+        """Delete the database and all its companions, and release the lock."""
+        # The lock file goes last: until then no other process can open what is left.
         for path in (self.ballast, *companions(self.path), self.path, self.path.with_suffix(_LOCK)):
             with suppress(OSError):
                 path.unlink()
@@ -51,19 +67,19 @@ class FileLock:
 
 
 def open_folder(folder: Path) -> None:
-    """Make the folder, for its owner only.
+    """Create the folder if it does not exist, accessible to its owner only.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: It cannot be created.
     """
     if fcntl is None:  # pragma: no cover -- Windows
-        msg = "a spool needs file locks as POSIX has them"
+        msg = "a spool needs POSIX file locks"
         raise OSError(errno.ENOTSUP, msg)
     folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
 
 
-def make(folder: Path) -> FileLock:
-    """Claim a new name; the file itself is not made yet, so that nobody else looks for its lock.
+def create(folder: Path) -> FileLock:
+    """Lock a new file name; the caller creates the database.
 
     Raises:
         OSError: The folder cannot be written to.
@@ -72,70 +88,76 @@ def make(folder: Path) -> FileLock:
     while True:
         path = folder / f"{_safe(platform.node())}-{os.getpid()}-{uuid4().hex[:12]}{_DATABASE}"
         lock_path = path.with_suffix(_LOCK)
-        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with suppress(FileNotFoundError):  # somebody tidied it away before it was held
-            if os.fstat(lock).st_ino == lock_path.stat().st_ino:
-                return FileLock(path, lock)
-        os.close(lock)
+        descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # `delete_orphans` of another process may have deleted the lock file before it was locked: try another name.
+        with suppress(FileNotFoundError):
+            if os.fstat(descriptor).st_ino == lock_path.stat().st_ino:
+                return FileLock(path, descriptor)
+        os.close(descriptor)
 
 
-def take(path: Path) -> FileLock | None:
-    """Claim a file; None when a living process has it, or when it was deleted meanwhile.
+def acquire(path: Path) -> FileLock | None:
+    """Lock an existing database; None if a living process has it, or if it has just been deleted.
 
     Raises:
-        OSError: Its lock cannot be opened.
+        OSError: Its lock file cannot be opened.
     """
     lock_path = path.with_suffix(_LOCK)
-    lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+    descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_it = os.fstat(lock).st_ino == lock_path.stat().st_ino
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_current = os.fstat(descriptor).st_ino == lock_path.stat().st_ino
     except (BlockingIOError, FileNotFoundError):
-        is_it = False
-    if is_it:
-        return FileLock(path, lock)
-    os.close(lock)  # somebody has it, or had it and deleted the file
+        is_current = False
+    if is_current:
+        return FileLock(path, descriptor)
+    os.close(descriptor)
     return None
 
 
-def tidy(folder: Path) -> None:
-    """Delete what was left by processes that were killed before they had made their file, or while they deleted it."""
-    for path in _inside(folder):
+def delete_orphans(folder: Path) -> None:
+    """Delete lock files without a database: their process was killed while it created or deleted its file."""
+    for path in _entries(folder):
         database = path.with_suffix(_DATABASE)
         if path.suffix == _LOCK and not database.exists():
             with suppress(OSError):
-                claim = take(database)
-                if claim is not None:
-                    claim.delete()
+                lock = acquire(database)
+                if lock is not None:
+                    lock.delete()
 
 
-def found(folder: Path) -> list[Path]:
-    """Give the databases of a folder, oldest first."""
+def list_databases(folder: Path) -> list[Path]:
+    """Return the databases of a folder, by the time of their last change, oldest first."""
     dated: list[tuple[int, Path]] = []
-    for path in _inside(folder):
+    for path in _entries(folder):
         with suppress(OSError):
             if path.suffix == _DATABASE:
                 dated.append((path.stat().st_mtime_ns, path))
     return [path for _, path in sorted(dated)]
 
 
-def database_bytes(folder: Path, but: Path | None) -> int:
-    """Count the bytes of the databases of a folder, without `but`."""
+def database_bytes(folder: Path, exclude: Path | None) -> int:
+    """Return the size of all databases of a folder.
+
+    Args:
+        folder: The spool's.
+        exclude: A database to leave out; None counts all.
+    """
     size = 0
-    for path in _inside(folder):
+    for path in _entries(folder):
         with suppress(OSError):
-            if path.suffix == _DATABASE and path != but:
+            if path.suffix == _DATABASE and path != exclude:
                 size += path.stat().st_size
     return size
 
 
 def companions(path: Path) -> tuple[Path, ...]:
-    """Give the files that SQLite keeps beside a database."""
+    """Return the paths of the files that SQLite may keep beside a database."""
     return tuple(path.with_name(path.name + ending) for ending in ("-wal", "-shm", "-journal"))
 
 
-def _inside(folder: Path) -> Iterator[Path]:
+def _entries(folder: Path) -> Iterator[Path]:
     with suppress(OSError):
         yield from folder.iterdir()
 

@@ -1,4 +1,33 @@
-"""All files of a spool that this process has: its own, and those of processes that are gone."""
+"""The files of a spool as the client's spool thread uses them: `SqliteFiles`, which satisfies `SpoolFiles`.
+
+Each process writes new blocks to a file of its own, and drains files that it adopts from processes that have ended.
+
+Invariants:
+
+1. One thread calls everything here; only `__repr__` may be called from others.
+2. When `commit` returns, the blocks that it reports are on disk.
+3. An acknowledgement is stored together with the dead letters of its commit, or after them, never before. A record
+   that was given up stays a waiting record until it is a dead letter: a crash in between may send it once more, but
+   cannot lose it.
+4. Dead letters of an adopted file are erased there only after they are stored in the own file.
+5. What is damaged is quarantined and counted, and never delivered.
+
+What `adopt` does with a file that it finds (the numbers stand in the code, too):
+
+1. A living process has its lock: skip it.
+2. It was deleted a moment ago: delete its lock file.
+3. It is damaged: quarantine it.
+4. Another version of this package wrote it: skip it until it changes.
+5. It cannot be opened or read now: release it, and try again at the next call.
+6. It is empty: delete it.
+7. It has nothing for our destinations: skip it until it changes.
+8. Otherwise: keep it open and report its events.
+
+Files that are open are checked again at each call, because draining turns case 8 into case 6 or 7.
+
+Example: process A commits 3 events and is killed. Process B calls `adopt(["Amplitude"])`, gets file number 1 with 3
+events, reads them, and commits `{1: Settled(finished=[1])}` after delivery; the file is empty then, and deleted.
+"""
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,19 +45,20 @@ from asyncsdk._model.spooling import (
     StoredBlock,
     Usage,
 )
-from asyncsdk.stores.sqlite import file_lock as ownership
+from asyncsdk.stores.sqlite import file_lock
 from asyncsdk.stores.sqlite.database import Database, UnknownVersionError
 from asyncsdk.stores.sqlite.disk_space import DiskSpace
+from asyncsdk.stores.sqlite.file_lock import FileLock
 from asyncsdk.stores.sqlite.open_file import (
     DISK_FULL,
     DamagedError,
     OpenFile,
-    block_of,
+    count_dropped,
+    describe_error,
     is_damage,
-    is_full,
-    loss_of,
-    name_of,
-    open_file,
+    is_disk_full,
+    open_database,
+    unpack_for,
 )
 from asyncsdk.stores.sqlite.open_files import OpenFiles
 from asyncsdk.stores.sqlite.quota import Quota
@@ -36,234 +66,250 @@ from asyncsdk.stores.sqlite.rows import DeadRow, NewRow, Row
 
 
 class SqliteFiles:
-    """Satisfies `SpoolFiles`; opens nothing before the first call."""
+    """The files of a spool; opens nothing before the first call."""
 
     def __init__(self, quota: Quota) -> None:
-        """Open nothing yet."""
+        """Take the quota; the first call opens files."""
         self._quota = quota
-        self._shelf = OpenFiles(quota.folder)
-        self._room = DiskSpace(quota)
-        self._unburied: list[DeadRow] = []
-        self._buried = 0
-        # Files with nothing for us, and when they were changed last.
-        self._not_ours: dict[Path, int] = {}
+        self._open_files = OpenFiles(quota.folder)
+        self._disk_space = DiskSpace(quota)
+        self._pending_dead_letters: list[DeadRow] = []
+        self._dead_letter_count = 0
+        # Files that `adopt` skips until they change, with the time of their last change.
+        self._skipped: dict[Path, int] = {}
 
-    # --- keeping ----------------------------------------------------------------------------------------------
+    def __repr__(self) -> str:
+        open_files, pending = len(self._open_files.by_number), len(self._pending_dead_letters)
+        return (
+            f"<SqliteFiles: {open_files} open, {pending} dead letters to store, {self._disk_space.used:,} bytes used>"
+        )
+
+    # --- committing -------------------------------------------------------------------------------------------
 
     def commit(
         self, blocks: Sequence[NewBlock], settled: Mapping[int, Settled], dead: Sequence[DeadLetters], now_ms: int
     ) -> Committed:
-        """Keep blocks and note what became of others, in one transaction per file: one for most commits."""
-        for number in settled.keys() & self._shelf.files.keys():
-            self._shelf.files[number].owe(settled[number])
+        """Store blocks, dead letters and acknowledgements, in one transaction per file: one for most commits.
+
+        See `SpoolFiles.commit`.
+        """
+        files = self._open_files
+        for number in settled.keys() & files.by_number.keys():
+            files.by_number[number].queue_acks(settled[number])
         for letters in dead:
             body, count = bytes(pack_block(letters.destination, now_ms, letters.records)), len(letters.records)
-            self._unburied.append(DeadRow(letters.destination, count, letters.status, letters.reason, body))
-            self._buried += count
+            self._pending_dead_letters.append(DeadRow(letters.destination, count, letters.status, letters.reason, body))
+            self._dead_letter_count += count
         rows = [
             NewRow(new.destination, len(new.records), pack_block(new.destination, now_ms, new.records))
             for new in blocks
         ]
-        fits, gone = self._room.make(
-            sum(len(row.body) for row in rows), self._shelf.files.get(self._shelf.own), self._shelf.files.values()
+        fits, deleted = self._disk_space.reserve(
+            sum(len(row.body) for row in rows), files.by_number.get(files.own), files.by_number.values()
         )
-        dropped = [loss_of(self._shelf.own, destination, row) for destination, row in gone]
-        kept: list[int | None] = [None] * len(rows)
+        dropped = [count_dropped(files.own, destination, row) for destination, row in deleted]
+        ids: list[int | None] = [None] * len(rows)
         try:
             if rows and fits:
-                kept = list(self._keep(rows))
-            elif self._unburied:
-                self._keep(())
+                ids = list(self._commit_with_retry(rows))
+            elif self._pending_dead_letters:
+                self._commit_with_retry(())
         finally:
-            self._note_settled()
-        return Committed(self._shelf.own, kept, dropped, Usage(self._room.used, self._shelf.quarantined, self._buried))
+            self._commit_acks()
+        usage = Usage(self._disk_space.used, files.quarantined, self._dead_letter_count)
+        return Committed(files.own, ids, dropped, usage)
 
-    def _keep(self, rows: Sequence[NewRow]) -> list[int]:
-        """Commit to the own file; if that fails once, remedy it and try again."""
+    def _commit_with_retry(self, rows: Sequence[NewRow]) -> list[int]:
+        """Commit to the own file; after an error, recover from it and try once more."""
         try:
             return self._commit_own(rows)
         except (sqlite3.Error, OSError) as error:
-            self._remedy(error)
+            self._recover(error)
         try:
             return self._commit_own(rows)
         except (sqlite3.Error, OSError) as error:
-            self._remedy(error)
-            raise SpoolError(name_of(error)) from error
+            self._recover(error)
+            raise SpoolError(describe_error(error)) from error
 
     def _commit_own(self, rows: Sequence[NewRow]) -> list[int]:
-        own = self._shelf.own_file()
-        if rows and not self._room.has_ballast(own.claim):
+        own = self._open_files.own_file()
+        if rows and not self._disk_space.ensure_ballast(own.lock):
             with suppress(sqlite3.Error):
                 own.shrink()
-            if not self._room.has_ballast(own.claim):
+            if not self._disk_space.ensure_ballast(own.lock):
                 raise SpoolError(DISK_FULL)
-        ids = own.commit(rows, self._unburied, self._quota.dead_bytes)
-        self._unburied.clear()
+        ids = own.commit(rows, self._pending_dead_letters, self._quota.dead_bytes)
+        self._pending_dead_letters.clear()
         return ids
 
-    def _remedy(self, error: sqlite3.Error | OSError) -> None:
-        """Make the next attempt likelier: give up the ballast of a full disk, the file of a failing one.
+    def _recover(self, error: sqlite3.Error | OSError) -> None:
+        """Improve the chances of the next attempt.
 
-        After a failed fsync nobody knows what is on disk: the data is written once more, to another file, and what
-        the failed one has is read from disk again.
+        1. The disk is full: give up the ballast, which is enough to delete settled blocks and to shrink the file.
+        2. Anything else, such as a failed fsync: what is on disk is unknown, and a second fsync may report success
+           without having written. The next attempt writes to a new file, and the failed one is read from disk again.
         """
-        file = self._shelf.files.get(self._shelf.own)
-        if file is None:
+        own = self._open_files.by_number.get(self._open_files.own)
+        if own is None:
             return
-        if is_full(error):
-            self._room.drop_ballast(file.claim)
-            self._note_settled()
+        if is_disk_full(error):
+            self._disk_space.drop_ballast(own.lock)
+            self._commit_acks()
             with suppress(sqlite3.Error):
-                file.shrink()
+                own.shrink()
         else:
-            self._shelf.retire()
+            self._open_files.retire()
 
-    def _note_settled(self) -> None:
-        """Tell each file what became of its blocks, once dead letters are safe; one that is empty then is deleted."""
-        for number, file in list(self._shelf.files.items()):
-            if self._unburied or not file.owes:
+    def _commit_acks(self) -> None:
+        """Store the pending acknowledgements of every file, and delete adopted files that are empty then."""
+        for number, file in list(self._open_files.by_number.items()):
+            if self._pending_dead_letters or not file.has_pending_acks:
                 continue
-            with suppress(sqlite3.Error):  # it stays owed
-                self._note_in(file)
-                if number != self._shelf.own and file.is_empty():
-                    self._shelf.close(number).delete()
+            with suppress(sqlite3.Error):  # they stay pending
+                self._commit_acks_of(file)
+                if number != self._open_files.own and file.is_empty():
+                    self._open_files.close(number).delete()
 
-    def _note_in(self, file: OpenFile) -> None:
+    def _commit_acks_of(self, file: OpenFile) -> None:
         try:
             file.commit()
         except sqlite3.Error:
-            self._room.drop_ballast(file.claim)
-            file.note_bit_by_bit()
+            # The usual cause is a full disk: the ballast gives enough space for small transactions.
+            self._disk_space.drop_ballast(file.lock)
+            file.commit_acks_in_steps()
 
     # --- reading ----------------------------------------------------------------------------------------------
 
     def read(self, file: int, destination: str, after: int, max_bytes: int) -> Sequence[StoredBlock]:
-        """Give the next blocks of a destination. What is damaged is set aside, counted, and never given.
+        """Return the next intact blocks of a destination; damaged ones are quarantined and skipped.
 
-        Raises:
-            SpoolError: It cannot be read now.
+        See `SpoolFiles.read`.
         """
-        while (known := self._shelf.files.get(file)) is not None:
+        while (opened := self._open_files.by_number.get(file)) is not None:
             try:
-                rows = known.database.read(destination, after, max_bytes)
+                rows = opened.database.read(destination, after, max_bytes)
             except sqlite3.Error as error:
                 if not is_damage(error):
-                    raise SpoolError(name_of(error)) from error
-                self._shelf.set_aside(self._shelf.close(file))
+                    raise SpoolError(describe_error(error)) from error
+                self._open_files.quarantine(self._open_files.close(file))
                 return ()
-            good = list(self._good(known, destination, rows))
-            if good or not rows:
-                return good
+            intact = list(self._intact_blocks(opened, destination, rows))
+            # An empty result would mean that there are no more blocks: if all of these are damaged, read on.
+            if intact or not rows:
+                return intact
             after = rows[-1].id
         return ()
 
-    def _good(self, file: OpenFile, destination: str, rows: Sequence[Row]) -> Iterator[StoredBlock]:
+    def _intact_blocks(self, file: OpenFile, destination: str, rows: Sequence[Row]) -> Iterator[StoredBlock]:
         for row in rows:
             try:
-                yield StoredBlock(row.id, row.done, block_of(destination, row.body))
+                yield StoredBlock(row.id, row.done, unpack_for(destination, row.body))
             except BlockError:
-                self._shelf.set_aside_block(file, row)
-                file.owe(Settled((row.id,)))
+                self._open_files.quarantine_block(file, row)
+                file.queue_acks(Settled((row.id,)))
 
-    # --- files of processes that are gone ---------------------------------------------------------------------
+    # --- adopting ---------------------------------------------------------------------------------------------
 
     def adopt(self, destinations: Sequence[str]) -> Sequence[Adopted]:
-        """Take over what processes that are gone have left; files with nothing for us are left to others."""
-        for number, file in list(self._shelf.files.items()):
+        """Take over files of processes that have ended, and check again those that are open.
+
+        See `SpoolFiles.adopt`.
+        """
+        for number, file in list(self._open_files.by_number.items()):
             with suppress(sqlite3.Error):
                 file.shrink()
-            if number != self._shelf.own:
-                self._take_in(number, file, destinations)
-        ownership.tidy(self._quota.folder)
-        mine = {file.claim.path for file in self._shelf.files.values()}
+            if number != self._open_files.own:
+                self._check_adopted(number, file, destinations)
+        file_lock.delete_orphans(self._quota.folder)
+        ours = {file.lock.path for file in self._open_files.by_number.values()}
         adopted: list[Adopted] = []
-        for path in ownership.found(self._quota.folder):
+        for path in file_lock.list_databases(self._quota.folder):
             with suppress(OSError):
-                if path not in mine and self._not_ours.get(path) != path.stat().st_mtime_ns:
-                    adopted += self._open(path, destinations)
+                if path not in ours and self._skipped.get(path) != path.stat().st_mtime_ns:
+                    adopted += self._adopt_file(path, destinations)
         return adopted
 
-    def _open(self, path: Path, destinations: Sequence[str]) -> list[Adopted]:
-        """Open a file, if its process is gone."""
-        claim = ownership.take(path)
-        if claim is None:
+    def _adopt_file(self, path: Path, destinations: Sequence[str]) -> list[Adopted]:
+        """Adopt one file, if its process has ended; the cases are those of this module's docstring."""
+        lock = file_lock.acquire(path)
+        if lock is None:  # 1
             return []
-        if not path.exists():
-            claim.delete()
+        if not path.exists():  # 2
+            lock.delete()
             return []
         try:
-            database = open_file(claim)
-        except DamagedError:
-            self._shelf.set_aside(claim)
+            database = open_database(lock)
+        except DamagedError:  # 3
+            self._open_files.quarantine(lock)
             return []
-        except UnknownVersionError:
-            self._leave(claim)
+        except UnknownVersionError:  # 4
+            self._skip(lock)
             return []
-        if database is None:
-            claim.release()
+        if database is None:  # 5
+            lock.release()
             return []
-        file = OpenFile(claim, database)
-        number = self._shelf.add(file)
-        wanted = self._take_in(number, file, destinations)
-        return [Adopted(number, *file.waiting(wanted))] if wanted else []
+        file = OpenFile(lock, database)
+        number = self._open_files.add(file)
+        wanted = self._check_adopted(number, file, destinations)
+        return [Adopted(number, *file.count_waiting(wanted))] if wanted else []
 
-    def _take_in(self, number: int, file: OpenFile, destinations: Sequence[str]) -> Sequence[str]:
-        """Take the dead letters of another process's file, and keep it open if it has events for us; say for whom."""
+    def _check_adopted(self, number: int, file: OpenFile, destinations: Sequence[str]) -> Sequence[str]:
+        """Move the dead letters of an adopted file, close it if it has no events for us, and return for whom it has."""
         wanted: Sequence[str] = ()
         try:
-            self._take_dead_letters(file.database)
-            # Where there are none for one of them, all of the file is looked through.
-            asked = destinations if file.wanted is None else file.wanted
-            wanted = file.wanted = [name for name in asked if file.database.has(name)]
+            self._move_dead_letters(file.database)
+            # Only destinations that had blocks before: for any other one, the query would scan the whole file.
+            candidates = destinations if file.destinations is None else file.destinations
+            wanted = file.destinations = [name for name in candidates if file.database.has_blocks_for(name)]
             is_empty = file.database.is_empty
-        except SpoolError:
-            self._shelf.close(number).release()
+        except SpoolError:  # 5: its dead letters cannot be stored now
+            self._open_files.close(number).release()
         except sqlite3.Error as error:
-            claim = self._shelf.close(number)
-            if is_damage(error):
-                self._shelf.set_aside(claim)
-            else:
-                claim.release()
+            lock = self._open_files.close(number)
+            if is_damage(error):  # 3
+                self._open_files.quarantine(lock)
+            else:  # 5
+                lock.release()
         else:
-            if is_empty:
-                self._shelf.close(number).delete()
-            elif not wanted:
-                self._leave(self._shelf.close(number))
+            if is_empty:  # 6
+                self._open_files.close(number).delete()
+            elif not wanted:  # 7
+                self._skip(self._open_files.close(number))
         return wanted
 
-    def _take_dead_letters(self, database: Database) -> None:
-        letters = database.dead()
+    def _move_dead_letters(self, database: Database) -> None:
+        letters = database.dead_letters()
         if not letters:
             return
-        self._unburied += letters
+        self._pending_dead_letters += letters
         try:
-            self._keep(())
+            self._commit_with_retry(())
         except SpoolError:
-            del self._unburied[-len(letters) :]  # they are still where they were
+            del self._pending_dead_letters[-len(letters) :]  # they are still in the adopted file
             raise
-        database.forget_dead()
+        database.erase_dead_letters()
 
-    def _leave(self, claim: ownership.FileLock) -> None:
+    def _skip(self, lock: FileLock) -> None:
         with suppress(OSError):
-            self._not_ours[claim.path] = claim.path.stat().st_mtime_ns
-        claim.release()
+            self._skipped[lock.path] = lock.path.stat().st_mtime_ns
+        lock.release()
 
-    # --- the end ----------------------------------------------------------------------------------------------
+    # --- maintenance and closing ------------------------------------------------------------------------------
 
     def tidy(self) -> None:
-        """Do a little of what nobody waits for."""
-        for number, file in self._shelf.files.items():
-            file.tidy(gives_back=number == self._shelf.own)
+        """Run one slice of background maintenance."""
+        for number, file in self._open_files.by_number.items():
+            file.tidy(should_shrink=number == self._open_files.own)
 
     def close(self) -> None:
-        """Delete what is empty, and leave the rest to whoever comes."""
-        self._note_settled()
-        self._shelf.save()
-        for number, file in list(self._shelf.files.items()):
-            self._room.drop_ballast(file.claim)
+        """Store pending acknowledgements, delete empty files, and leave the others to the next process."""
+        self._commit_acks()
+        self._open_files.copy_deleted()
+        for number, file in list(self._open_files.by_number.items()):
+            self._disk_space.drop_ballast(file.lock)
             is_empty = file.is_empty()
-            claim = self._shelf.close(number)
+            lock = self._open_files.close(number)
             if is_empty:
-                claim.delete()
+                lock.delete()
             else:
-                claim.release()
+                lock.release()

@@ -1,4 +1,19 @@
-"""A database that this process has the right to, and what it has yet to be told."""
+"""One open file of a spool: its lock, its database, and the acknowledgements that are not in it yet.
+
+An acknowledgement (`Settled`) says which records of a block have an outcome. It takes two steps:
+
+1. `queue_acks` adds it to `pending_acks`, in memory. A block that is finished has no more progress.
+2. `commit` stores all pending acknowledgements, in the same transaction as new blocks; only then are they cleared.
+
+A commit that fails therefore loses no acknowledgement, and a process that is killed between the two steps delivers the
+records once more, under the same ids. On a disk that is too full for one large transaction, `commit_acks_in_steps`
+stores them in small ones.
+
+Example: after `queue_acks(Settled(progress=[(1, 0b01)]))` and `queue_acks(Settled(finished=[1]))`, what is pending is
+`Settled(finished=(1,))`.
+
+The functions at the end classify SQLite's errors: a full disk, damage, or anything else, which is retried later.
+"""
 
 import sqlite3
 import time
@@ -13,138 +28,156 @@ from asyncsdk.stores.sqlite.database import Database
 from asyncsdk.stores.sqlite.file_lock import FileLock
 from asyncsdk.stores.sqlite.rows import DeadRow, NewRow, Row
 
-DISK_FULL, DELETED = "disk full", "its file was deleted"
-# A file gives pages back a few at a time, this many seconds apart: 6 MB a second. The oldest blocks stand in front, so
-# what follows them has to be written again for that.
-_TIDY_EVERY = 0.25
-# Blocks that are deleted at once when room is short.
-_FEW = 16
-# Some 16 MB.
+DISK_FULL, FILE_DELETED = "disk full", "its file was deleted"
+# Seconds between two vacuum steps, which limits them to 6 MB a second. The pages of the oldest blocks are at the front
+# of the file, so each step has to move pages from its end.
+_VACUUM_INTERVAL = 0.25
+# Blocks that are acknowledged in one transaction while the disk is full.
+_STEP_BLOCKS = 16
+# Vacuum steps in one `shrink`: about 16 MB.
 _SHRINK_STEPS = 10
-# Blocks by which the size of a larger file is judged.
-_SAMPLE = 100
+# In a larger file, the events of this many blocks are counted and extrapolated.
+_SAMPLE_BLOCKS = 100
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class OpenFile:
     """One open file.
 
     Attributes:
-        claim: The right to it.
+        lock: The right to it.
         database: Its content.
-        owed: What became of its blocks, and is not noted in it yet.
-        wanted: For whom it had events at the latest look; they do not become more. None before the first.
+        pending_acks: What became of its blocks and is not stored yet.
+        destinations: Destinations for which it had blocks at the latest check. An adopted file gets no new blocks, so
+            this only shrinks. None before the first check.
     """
 
-    claim: FileLock
+    lock: FileLock
     database: Database
-    owed: Settled = Settled()
-    wanted: Sequence[str] | None = None
-    _tidied: float = 0.0
-    _has_freed: bool = False
+    pending_acks: Settled = Settled()
+    destinations: Sequence[str] | None = None
+    _vacuumed_at: float = 0.0
+    _has_freed_pages: bool = False
 
-    def owe(self, news: Settled) -> None:
-        """Remember what became of blocks."""
-        finished = (*self.owed.finished, *news.finished)
-        progress = {**dict(self.owed.progress), **dict(news.progress)}
+    def __repr__(self) -> str:
+        acks = f"{len(self.pending_acks.finished)} finished and {len(self.pending_acks.progress)} partly settled blocks"
+        return f"<OpenFile {self.lock.path.name}: {acks} to acknowledge>"
+
+    def queue_acks(self, settled: Settled) -> None:
+        """Add acknowledgements to those that the next commit stores."""
+        finished = (*self.pending_acks.finished, *settled.finished)
+        progress = {**dict(self.pending_acks.progress), **dict(settled.progress)}
         for row in finished:
             progress.pop(row, None)
-        self.owed = Settled(finished, tuple(progress.items()))
+        self.pending_acks = Settled(finished, tuple(progress.items()))
 
     def commit(self, rows: Sequence[NewRow] = (), dead: Sequence[DeadRow] = (), dead_bytes: int = 0) -> list[int]:
-        """Keep blocks and dead letters, and note what is owed: all of it or nothing.
-
-        Raises:
-            sqlite3.Error: Nothing was done, as far as can be known.
-        """
-        ids = self.database.commit(rows, self.owed, dead, dead_bytes)
-        self._has_freed |= bool(self.owed.finished)
-        self.owed = Settled()
-        return ids
-
-    def tidy(self, *, gives_back: bool) -> None:
-        """Do a little of what nobody waits for.
+        """Store blocks, dead letters and the pending acknowledgements, all in one transaction.
 
         Args:
-            gives_back: The file is to become smaller; one that will be deleted when it is empty need not.
+            rows: Blocks to store.
+            dead: Dead letters to store.
+            dead_bytes: Maximum size of all dead letters of the file.
+
+        Returns:
+            The ids of the blocks.
+
+        Raises:
+            sqlite3.Error: Nothing was stored, unless the error was a failed sync, which leaves that unknown.
+        """
+        ids = self.database.commit(rows, self.pending_acks, dead, dead_bytes)
+        self._has_freed_pages |= bool(self.pending_acks.finished)
+        self.pending_acks = Settled()
+        return ids
+
+    def tidy(self, *, should_shrink: bool) -> None:
+        """Run one slice of background maintenance; errors are left to the next slice.
+
+        Args:
+            should_shrink: Whether to return free pages to the file system. An adopted file is deleted when it is
+                empty, so shrinking it before would be wasted work.
         """
         now = time.monotonic()
-        with suppress(sqlite3.Error):  # the next one may do it
-            self.database.move_on()
-            if gives_back and self._has_freed and now > self._tidied + _TIDY_EVERY:
-                self._tidied, self._has_freed = now, self.database.tidy()
+        with suppress(sqlite3.Error):
+            self.database.checkpoint_if_due()
+            if should_shrink and self._has_freed_pages and now > self._vacuumed_at + _VACUUM_INTERVAL:
+                self._vacuumed_at, self._has_freed_pages = now, self.database.vacuum_step()
 
-    def note_bit_by_bit(self) -> None:
-        """Note what is owed in transactions that need little room, and give that back after each.
+    def commit_acks_in_steps(self) -> None:
+        """Store the pending acknowledgements in small transactions, returning the space of the WAL after each.
 
         Raises:
-            sqlite3.Error: Not even that is possible; what was not noted is still owed.
+            sqlite3.Error: The disk is too full even for that; acknowledgements that were not stored stay pending.
         """
-        self.database.checkpoint()
-        while self.owes:
-            finished, progress = self.owed.finished, self.owed.progress
-            part = Settled(finished[:_FEW], () if finished else progress[:_FEW])
-            self.database.commit((), part, (), 0)
-            self.owed = Settled(finished[_FEW:], progress if finished else progress[_FEW:])
-            self.database.checkpoint()
+        self.database.truncate_wal()
+        while self.has_pending_acks:
+            finished, progress = self.pending_acks.finished, self.pending_acks.progress
+            # Finished blocks first, because deleting them frees pages.
+            step = Settled(finished[:_STEP_BLOCKS], () if finished else progress[:_STEP_BLOCKS])
+            self.database.commit((), step, (), 0)
+            self.pending_acks = Settled(finished[_STEP_BLOCKS:], progress if finished else progress[_STEP_BLOCKS:])
+            self.database.truncate_wal()
 
     def shrink(self) -> None:
-        """Give to the file system what can be given.
+        """Return the space of the WAL and up to 16 MB of free pages to the file system.
 
         Raises:
-            sqlite3.Error: Not even that is possible.
+            sqlite3.Error: The disk is too full even for that.
         """
-        self.database.checkpoint()
+        self.database.truncate_wal()
         for _ in range(_SHRINK_STEPS):
-            if not self.database.tidy():
+            if not self.database.vacuum_step():
                 break
-            self.database.checkpoint()
+            self.database.truncate_wal()
 
     @property
-    def owes(self) -> bool:
-        """Whether there is something to be noted."""
-        return bool(self.owed.finished or self.owed.progress)
+    def has_pending_acks(self) -> bool:
+        """Whether there are acknowledgements to store."""
+        return bool(self.pending_acks.finished or self.pending_acks.progress)
 
     def is_empty(self) -> bool:
-        """Say whether there is surely nothing in it."""
+        """Return whether the database is known to be empty; False if it cannot be read now."""
         try:
             return self.database.is_empty
         except sqlite3.Error:
             return False
 
-    def waiting(self, destinations: Sequence[str]) -> tuple[dict[str, int], bool]:
-        """Say what waits for each of these destinations, and whether it was counted.
+    def count_waiting(self, destinations: Sequence[str]) -> tuple[dict[str, int], bool]:
+        """Count the events that wait for each of these destinations.
 
-        Of a large file it is judged by the oldest blocks: the first delivery waits for it. 0 where that is not
-        possible now.
+        Adopting a file must not read all of it, since the first delivery waits for that: in a large file, the oldest
+        100 blocks are counted and extrapolated.
+
+        Returns:
+            The counts by destination, 0 where the database cannot be read now, and whether they are exact.
         """
-        found, share = dict.fromkeys(destinations, 0), 1.0
+        found, scale = dict.fromkeys(destinations, 0), 1.0
         with suppress(sqlite3.Error):
-            for destination, events, done in self.database.counts(_SAMPLE):
+            for destination, events, done in self.database.counts(_SAMPLE_BLOCKS):
                 if destination in found:
                     found[destination] += events - done.bit_count()
-            share = max(1.0, self.database.span / _SAMPLE)
-        return {destination: round(events * share) for destination, events in found.items()}, share == 1.0
+            scale = max(1.0, self.database.id_span / _SAMPLE_BLOCKS)
+        return {destination: round(events * scale) for destination, events in found.items()}, scale == 1.0
 
     def close(self) -> FileLock:
-        """Close the database; the right to it is handed back."""
+        """Close the database, and return its lock for the caller to release."""
         self.database.close()
-        return self.claim
+        return self.lock
 
 
 class DamagedError(Exception):
-    """The file is no database, or not whole."""
+    """The file is not a database, or it is damaged."""
 
 
-def open_file(claim: FileLock) -> Database | None:
-    """Open the file of a claim; None when that is not possible now.
+def open_database(lock: FileLock) -> Database | None:
+    """Open the database of a lock; None if it cannot be opened now.
 
     Raises:
-        DamagedError: It never will be.
-        UnknownVersionError: Another version made it, and is to read it.
+        DamagedError: It can never be opened.
+        UnknownVersionError: Another version of this package created it.
     """
     try:
-        return Database(claim.path)
+        return Database(lock.path)
     except sqlite3.Error as error:
         if is_damage(error):
             raise DamagedError from error
@@ -152,32 +185,32 @@ def open_file(claim: FileLock) -> Database | None:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Say whether an error means that a file is no database, not whole, or that its tables are not ours."""
-    return code_of(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+    """Return whether an error means that a file is not a database, is damaged, or has unexpected tables."""
+    return result_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 
-def is_full(error: Exception) -> bool:
-    """Say whether an error means that the disk is full."""
-    return isinstance(error, sqlite3.Error) and code_of(error) == sqlite3.SQLITE_FULL
+def is_disk_full(error: Exception) -> bool:
+    """Return whether an error means that the disk is full."""
+    return isinstance(error, sqlite3.Error) and result_code(error) == sqlite3.SQLITE_FULL
 
 
-def code_of(error: sqlite3.Error) -> int:
-    """Give SQLite's primary result code; 0 when there is none."""
+def result_code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code; 0 if the error has none."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
-def name_of(error: sqlite3.Error | OSError) -> str:
-    """Name a failure in a few words that hold no path."""
+def describe_error(error: sqlite3.Error | OSError) -> str:
+    """Return a short description of an error, without any path."""
     if isinstance(error, sqlite3.Error):
-        return DISK_FULL if is_full(error) else str(error)
+        return DISK_FULL if is_disk_full(error) else str(error)
     return error.strerror or type(error).__name__
 
 
-def block_of(destination: str, body: bytes) -> Block:
-    """Read a block of a destination.
+def unpack_for(destination: str, body: bytes) -> Block:
+    """Unpack a block of a destination.
 
     Raises:
-        BlockError: It is damaged, or another's.
+        BlockError: It is damaged, or it belongs to another destination.
     """
     block = unpack_block(body)
     if block.destination != destination:
@@ -185,8 +218,8 @@ def block_of(destination: str, body: bytes) -> Block:
     return block
 
 
-def loss_of(file: int, destination: str, row: Row) -> Dropped:
-    """Count what goes with a block."""
+def count_dropped(file: int, destination: str, row: Row) -> Dropped:
+    """Count the unsettled records of a block that was deleted; 0 if it is damaged."""
     try:
         records = unpack_block(row.body).records
     except BlockError:

@@ -1,99 +1,122 @@
-"""The files that this process has open, by the numbers under which a client knows them."""
+"""The files that this process has open, by the numbers under which the client knows them.
+
+Numbers start at 1 and are never reused, so an acknowledgement that arrives after its file was closed cannot reach
+another file. At most one file is the own file, to which new blocks go (`own`; 0 if there is none). The others were
+adopted from processes that have ended, or are own files that failed: both are only drained.
+
+How the own file changes:
+
+1. `own_file` creates it for the first block.
+2. `own_file` detects that it was deleted, raises once, and creates another at the next call.
+3. `retire` demotes it after an I/O error; the next call of `own_file` creates another.
+4. `close` closes it, at the end or because it is damaged.
+"""
 
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
 from asyncsdk._model.spooling import SpoolError
-from asyncsdk.stores.sqlite import file_lock as ownership
+from asyncsdk.stores.sqlite import file_lock
 from asyncsdk.stores.sqlite.database import Database
-from asyncsdk.stores.sqlite.open_file import DELETED, DamagedError, OpenFile, open_file
-from asyncsdk.stores.sqlite.quarantine import set_aside_block, set_aside_file
+from asyncsdk.stores.sqlite.file_lock import FileLock
+from asyncsdk.stores.sqlite.open_file import FILE_DELETED, DamagedError, OpenFile, open_database
+from asyncsdk.stores.sqlite.quarantine import quarantine_block, quarantine_file
 from asyncsdk.stores.sqlite.rows import Row
 
 
 class OpenFiles:
-    """Its own file, and those that it has taken over.
+    """The own file of this process, and the files that are being drained.
 
     Attributes:
-        files: By number; no number is used again.
-        own: Number of the file that new blocks go to; 0 while there is none.
-        quarantined: Damaged blocks and files that were set aside.
+        by_number: The open files.
+        own: Number of the own file; 0 if there is none.
+        quarantined: How many damaged blocks and files were quarantined.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Begin with none."""
-        self.files: dict[int, OpenFile] = {}
+        """Start without any files."""
+        self.by_number: dict[int, OpenFile] = {}
         self.own = 0
         self.quarantined = 0
         self._folder = folder
         self._last_number = 0
 
+    def __repr__(self) -> str:
+        return f"<OpenFiles: {len(self.by_number)} open, own is {self.own}, {self.quarantined} quarantined>"
+
     def own_file(self) -> OpenFile:
-        """Give the file of this process; make it for the first block, or after somebody has deleted it.
+        """Return the own file; create it for the first block, or if the earlier one was deleted.
 
         Raises:
-            SpoolError: It was deleted since the last call: nobody is to take what was in it for safe.
-            sqlite3.Error: It cannot be made now.
+            SpoolError: The own file was deleted since the last call. This is reported once, because its blocks are
+                no longer safe on disk; the next call creates another file.
+            sqlite3.Error: It cannot be created now.
             OSError: The folder cannot be written to.
         """
         if self.own:
-            if not self.files[self.own].database.is_gone:
-                return self.files[self.own]
+            if not self.by_number[self.own].database.is_deleted:
+                return self.by_number[self.own]
             self.own = 0
-            raise SpoolError(DELETED)
-        claim = ownership.make(self._folder)
+            raise SpoolError(FILE_DELETED)
+        lock = file_lock.create(self._folder)
         try:
-            database = Database(claim.path)
+            database = Database(lock.path)
         except BaseException:
-            claim.delete()
+            lock.delete()
             raise
-        self.own = self.add(OpenFile(claim, database))
-        return self.files[self.own]
+        self.own = self.add(OpenFile(lock, database))
+        return self.by_number[self.own]
 
     def add(self, file: OpenFile) -> int:
-        """Give a file its number."""
+        """Add an open file, and return its number."""
         self._last_number += 1
-        self.files[self._last_number] = file
+        self.by_number[self._last_number] = file
         return self._last_number
 
-    def close(self, number: int) -> ownership.FileLock:
-        """Close a file; the right to it is handed back."""
+    def close(self, number: int) -> FileLock:
+        """Close a file, and return its lock for the caller to release."""
         if number == self.own:
             self.own = 0
-        return self.files.pop(number).close()
+        return self.by_number.pop(number).close()
 
     def retire(self) -> None:
-        """Read what the own file has from disk again, and let new blocks go to another."""
+        """Reopen the own file for draining only; new blocks go to another file.
+
+        After a failed sync, SQLite's cache may hold pages that never reached the disk, so the file is closed and read
+        from disk again. It keeps its number and its pending acknowledgements.
+        """
         number, self.own = self.own, 0
-        file = self.files.pop(number)
-        claim = file.close()
+        file = self.by_number.pop(number)
+        lock = file.close()
         try:
-            database = open_file(claim)
+            database = open_database(lock)
         except DamagedError:
-            self.set_aside(claim)
+            self.quarantine(lock)
             return
         if database is None:
-            claim.release()
+            lock.release()
         else:
-            self.files[number] = OpenFile(claim, database, file.owed)
+            self.by_number[number] = OpenFile(lock, database, file.pending_acks)
 
-    def save(self) -> None:
-        """Put what is left of files that somebody has deleted into one that is there, at the end."""
-        gone = [number for number, file in self.files.items() if file.database.is_gone and not file.is_empty()]
-        if self.own in gone:
+    def copy_deleted(self) -> None:
+        """Copy the blocks of files that were deleted into one that exists, before they are closed for good."""
+        deleted = [
+            number for number, file in self.by_number.items() if file.database.is_deleted and not file.is_empty()
+        ]
+        if self.own in deleted:
             self.own = 0
-        for number in gone:
+        for number in deleted:
             with suppress(sqlite3.Error, OSError, SpoolError):
-                self.own_file().database.take_over(self.files[number].database)
-                self.files[number].database.forget_blocks()
+                self.own_file().database.copy_blocks_from(self.by_number[number].database)
+                self.by_number[number].database.erase_blocks()
 
-    def set_aside(self, claim: ownership.FileLock) -> None:
-        """Move a damaged file out of the way."""
+    def quarantine(self, lock: FileLock) -> None:
+        """Move a damaged file to the quarantine, and count it."""
         self.quarantined += 1
-        set_aside_file(self._folder, claim)
+        quarantine_file(self._folder, lock)
 
-    def set_aside_block(self, file: OpenFile, row: Row) -> None:
-        """Copy a damaged block out of the way."""
+    def quarantine_block(self, file: OpenFile, row: Row) -> None:
+        """Copy a damaged block to the quarantine, and count it."""
         self.quarantined += 1
-        set_aside_block(self._folder, file.claim.path, row)
+        quarantine_block(self._folder, file.lock.path, row)

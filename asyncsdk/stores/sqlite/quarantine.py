@@ -1,4 +1,8 @@
-"""Where damaged things go: out of the way, whole, for a person to look at."""
+"""The folder `quarantine`: damaged blocks and files, kept whole for a person to examine, and never read again.
+
+A damaged block is copied (its row is deleted later, like that of a settled block). A damaged file is moved, together
+with what SQLite keeps beside it. Neither may fail: if the disk has no space for a copy, the damage is only counted.
+"""
 
 import os
 from contextlib import suppress
@@ -9,31 +13,32 @@ from asyncsdk.stores.sqlite.rows import Row
 
 FOLDER = "quarantine"
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
-def set_aside_block(folder: Path, path: Path, row: Row) -> None:
-    """Copy a damaged block of the file `path`; without room for that, it is only counted."""
+def quarantine_block(folder: Path, path: Path, row: Row) -> None:
+    """Copy a damaged block of the database `path` to the quarantine of the spool in `folder`."""
     with suppress(OSError):
-        target = _place(folder) / f"{path.stem}-{row.id}.block"
-        with os.fdopen(os.open(target, _NEW, _FILE_MODE), "wb") as file:
+        target = _make_folder(folder) / f"{path.stem}-{row.id}.block"
+        with os.fdopen(os.open(target, _CREATE, _FILE_MODE), "wb") as file:
             file.write(row.body)
 
 
-def set_aside_file(folder: Path, claim: FileLock) -> None:
-    """Move a damaged file out of the way, with what SQLite keeps beside it."""
+def quarantine_file(folder: Path, lock: FileLock) -> None:
+    """Move a damaged database to the quarantine of the spool in `folder`, and release its lock."""
     with suppress(OSError):
-        target = _place(folder)
-        for path in (claim.path, *companions(claim.path)):
+        target = _make_folder(folder)
+        for path in (lock.path, *companions(lock.path)):
             with suppress(FileNotFoundError):
                 path.rename(target / path.name)
-    if claim.path.exists():  # it could not be moved; nobody should try again and again
-        claim.release()
+    if lock.path.exists():
+        # It could not be moved, and `delete` would destroy it.
+        lock.release()
     else:
-        claim.delete()
+        lock.delete()
 
 
-def _place(folder: Path) -> Path:
-    place = folder / FOLDER
-    place.mkdir(_FOLDER_MODE, exist_ok=True)
-    return place
+def _make_folder(folder: Path) -> Path:
+    quarantine = folder / FOLDER
+    quarantine.mkdir(_FOLDER_MODE, exist_ok=True)
+    return quarantine

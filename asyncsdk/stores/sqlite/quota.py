@@ -1,4 +1,4 @@
-"""What the files of a spool may take from the disk."""
+"""The limits of a spool folder, as its files need to know them."""
 
 from pathlib import Path
 
@@ -7,16 +7,14 @@ import attrs
 
 @attrs.frozen
 class Quota:
-    """The limits of one spool folder, in bytes.
-
-    `SqliteSpool.open()` makes one from the user's settings, so that the files need to know nothing of them.
+    """How much of the disk one spool folder may use; `SqliteSpool.open()` derives it from the user's settings.
 
     Attributes:
-        folder: Where the files are; created when it is first needed.
-        max_bytes: Maximum size of all databases of the folder together.
-        keep_free: Free bytes of the disk to leave to other programs.
-        drops_oldest: Whether a full spool deletes its oldest blocks for new ones; if not, it refuses the new ones.
-        dead_bytes: Maximum size of the dead letters that one file keeps.
+        folder: The folder of the files; created when it is first needed.
+        max_bytes: Maximum size of all databases in the folder together, in bytes.
+        keep_free: Bytes of the disk to leave to other programs.
+        drops_oldest: Whether a full spool deletes its oldest blocks to make space; if not, it refuses new ones.
+        dead_bytes: Maximum size of the dead letters in one file, in bytes.
     """
 
     folder: Path

@@ -1,16 +1,16 @@
-"""What the tables of a file hold."""
+"""The rows of a file's tables. A body is a packed block: `asyncsdk._model.blocks.unpack_block` reads it."""
 
 import attrs
 
 
 @attrs.frozen
 class Row:
-    """A block in a file.
+    """A stored block.
 
     Attributes:
-        id: Its number, which grows; no other block of the file ever has it.
+        id: Its number. Ids grow, and are not reused while the file is open.
         body: The packed block.
-        done: Which of its records are settled, a bit each.
+        done: Settled positions of its records, one bit each.
     """
 
     id: int
@@ -20,14 +20,14 @@ class Row:
 
 @attrs.frozen
 class DeadRow:
-    """Records that were given up, for one reason.
+    """Dead letters: records that were given up together, for one reason.
 
     Attributes:
-        destination: Whose they are.
-        events: How many.
-        status: Their fate.
-        reason: Why.
-        body: The packed block of them.
+        destination: Label of the destination that did not get them.
+        events: Number of records.
+        status: Their outcome, such as `rejected` or `dropped`.
+        reason: Why, in a few words.
+        body: The packed block of these records.
     """
 
     destination: str
@@ -39,11 +39,11 @@ class DeadRow:
 
 @attrs.frozen
 class NewRow:
-    """A block to keep.
+    """A block to be stored.
 
     Attributes:
-        destination: Whose it is.
-        events: How many records.
+        destination: Label of its destination.
+        events: Number of records.
         body: The packed block.
     """
 

@@ -1,4 +1,4 @@
-"""What a spool may use, and what follows when that is used up."""
+"""The user's settings of a spool: `SqliteSpool`. They import no SQLite; opening the spool does."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -11,15 +11,15 @@ from asyncsdk.stores.sqlite.quota import Quota
 
 WhenFull = Literal["drop_newest", "drop_oldest", "reject"]
 
-_LEAST_BYTES = 1_000_000
+_MIN_BYTES = 1_000_000
 # Dead letters may take one twentieth of `max_bytes`.
 _DEAD_LETTER_SHARE = 20
 
 
 def _check_bytes(_: object, attribute: "attrs.Attribute[Any]", size: object) -> None:
-    least = _LEAST_BYTES if attribute.name == "max_bytes" else 0
-    if isinstance(size, bool) or not isinstance(size, int) or size < least:
-        msg = f"`{attribute.name}` of SqliteSpool must be a whole number of bytes, at least {least:,}"
+    minimum = _MIN_BYTES if attribute.name == "max_bytes" else 0
+    if isinstance(size, bool) or not isinstance(size, int) or size < minimum:
+        msg = f"`{attribute.name}` of SqliteSpool must be a whole number of bytes, at least {minimum:,}"
         raise ConfigurationError(msg)
 
 
@@ -37,22 +37,23 @@ def _check_policy(_: object, attribute: "attrs.Attribute[Any]", policy: object) 
 
 @attrs.frozen
 class SqliteSpool:
-    """Keeps accepted events in a folder until every vendor has them; `Client(..., spool="folder")` makes one.
+    """Stores accepted events in a folder until every vendor has them; `Client(..., spool="folder")` creates one.
 
-    Any number of processes of one machine may share the folder: each has a file of its own, and takes over those of
-    processes that are gone. Not for network file systems, whose locks and syncs cannot be relied on.
+    Any number of processes on one machine may share the folder. Each writes to a file of its own, and takes over the
+    files of processes that have ended. Network file systems are not supported: their locks and syncs are unreliable.
 
     Attributes:
-        folder: Made when it is first needed, for its owner only.
-        max_bytes: Most that all databases of the folder may take; each process's WAL, some 8 MB, comes on top.
-        when_full: What happens then: the incoming event is dropped and counted (`drop_newest`), the oldest ones are
-            (`drop_oldest`), or the verb raises `QueueFullError` (`reject`).
-        max_age: Longest that an event is tried, in seconds; after that it is a dead letter. Three days, well within
-            the seven for which Amplitude knows copies by their ids.
-        keep_free: Bytes of the disk that are left to others: with less free than that, the spool counts as full.
+        folder: Created when it is first needed, accessible to its owner only.
+        max_bytes: Maximum size of all databases in the folder together, in bytes, at least 1 MB. The WAL of each
+            process, about 8 MB, is not counted.
+        when_full: What happens to events when the spool is full: `drop_newest` drops and counts the incoming event,
+            `drop_oldest` drops and counts the oldest ones instead, `reject` raises `QueueFullError` from the verb.
+        max_age: Maximum time for which an event is retried, in seconds; after that it becomes a dead letter. The
+            default of three days is well within the seven for which Amplitude recognises duplicates by their ids.
+        keep_free: Bytes of the disk to leave to other programs: if less is free, the spool counts as full.
 
     Raises:
-        ConfigurationError: A setting cannot work.
+        ConfigurationError: A setting is invalid.
     """
 
     folder: Path = attrs.field(converter=Path)
@@ -63,11 +64,11 @@ class SqliteSpool:
 
     @property
     def rejects(self) -> bool:
-        """Whether a verb raises when the spool is full."""
+        """Whether a verb raises `QueueFullError` when the spool is full."""
         return self.when_full == "reject"
 
     def may_have_events(self) -> bool:
-        """Say whether there are any files."""
+        """Return whether the folder contains any databases."""
         try:
             return any(path.suffix == ".db" for path in self.folder.iterdir())
         except OSError:
