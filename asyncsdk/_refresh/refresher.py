@@ -255,7 +255,7 @@ class Refresher:
             new = await self.runner.run(steps)
             if new is None or new is old or not _should_replace(new, old):
                 return False
-            if new.asks_for_countries:
+            if new.needs_countries:
                 await self.runner.run(_as_generator(self._countries.load()))
             await self.runner.run(_as_generator(new.precompile(old)))
             await self.runner.run(_as_generator(rebuild_views(old, new)))

@@ -1,8 +1,25 @@
-"""Find the members of a JSON object without parsing them.
+"""Finds the members of a JSON object without parsing them.
 
-JSON values delimit themselves, so a big body can be cut into raw slices at a fraction of the price of a parse, and
-each slice parsed when somebody asks for it. The fast way counts braces, some members at a time, and then proves that no
-text among them held a brace (which would have been counted); where one did, a scanner that knows texts takes over.
+JSON values are self-delimiting, so a large body can be cut into raw slices for a fraction of the cost of parsing it,
+and each slice can be parsed when it is first used.
+
+Theory of operation. `iter_members` walks the body once, member by member. Nearly all of it is objects in sections, and
+an object ends where as many braces were closed as opened, provided that braces in strings are not counted. There are
+two ways to find that end:
+
+1. *Guess and prove* (fast: `bytes.find` and `bytes.count` do the work). `_guess_objects` finds the ends of the next
+   objects, some `_GUESS_BYTES` of them, as if no string held a brace. `_has_plain_strings` then proves the guess for
+   all of them at once: delete every byte that is not a quote, a backslash or a brace; if each string is an empty pair
+   of quotes now, no string held a brace, and every brace was counted rightly. If the proof fails, the members of that
+   guess are tried again one by one.
+2. *Scan* (slow: a match of a regular expression per bracket). `_scan_to_end` skips strings properly. It is used for a
+   single object whose own proof fails, and for lists.
+
+Invariants: a slice is never reported before its end is proven or scanned; malformed JSON raises `MalformedError` or
+gives a slice that does not parse, never an endless loop, as each step moves forward.
+
+Example: `iter_members(b'{"time":1,"gates":{"a":{"x":"}"}}}', frozenset({"gates"}))` yields ("", b"time", 8, 9) and
+("gates", b"a", 23, 32). The guess for `a` ends at the brace in the string; the proof rejects it, and the scan finds 32.
 """
 
 import re
@@ -10,7 +27,7 @@ from collections.abc import Generator, Iterator
 
 from asyncsdk._rules.language.specs import MalformedError
 
-# What is between the quotes of a text, without a choice per character.
+# The inside of a string. Possessive quantifiers: no backtracking on a string that does not end.
 _STRING = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
 _MEMBER = re.compile(rb'\s*"(%b)"\s*:\s*' % _STRING, re.DOTALL)
 _OBJECT_MEMBER = re.compile(_MEMBER.pattern + rb"(?=\{)", re.DOTALL)
@@ -22,21 +39,25 @@ _UP_TO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"%b"[^"{}\[\]]*+)*+([{}\[\]])' % _
 _CLOSING = {b"{": b"}", b"[": b"]"}
 _NOT_SKELETON = bytes(set(range(256)) - set(b'"\\{}'))
 _GUESS_BYTES = 8_000
-# A brace in a text can lead the count astray, as far as the end of the body.
+"""Bytes of objects that are guessed, and then proven, at once: the proof has a fixed cost."""
 _MAX_CLOSINGS = 200
+"""Closing braces after which a guess gives up. An opening brace in a string would take it to the end of the body."""
 
 Member = tuple[str, bytes, int, int]
-"""Section, raw key, and where the value starts and ends."""
+"""Section, raw key without quotes, and the start and end of the value in the body."""
 
 
 def iter_members(raw: bytes, sections: frozenset[str]) -> Iterator[Member]:
-    """Give each member of the sections of an object, and each other member of the object itself (section "").
+    """Yield the members of each section of an object, and the other members of the object itself (section "").
 
-    A section may be an object or a list; elements of a list have the key b"". The pieces come in the order of the
-    body, each found when it is asked for.
+    Members come in the order of the body, and each is found when it is requested.
+
+    Args:
+        raw: JSON of an object.
+        sections: Keys of the object whose values (objects or lists) are cut further. List elements have the key b"".
 
     Raises:
-        MalformedError: The body is no JSON object.
+        MalformedError: The body is not a JSON object.
     """
     at, last = _enter(raw, 0, b"{", b"}")
     while not last:
@@ -55,21 +76,23 @@ def iter_members(raw: bytes, sections: frozenset[str]) -> Iterator[Member]:
 
 
 def _members(raw: bytes, start: int, section: str) -> Generator[Member, None, int]:
-    """Give each member of an object or a list; returns the place after it."""
+    """Yield the members of an object or a list; return the position after it."""
     opening = raw[start : start + 1]
     closing = _CLOSING[opening]
     pattern, fast = (_MEMBER, _OBJECT_MEMBER) if opening == b"{" else (_SPACE, _OBJECT_ELEMENT)
     at, last = _enter(raw, start, opening, closing)
     slow_until = 0
     while not last:
-        if at >= slow_until and (some := _guess_objects(raw, at, fast)):
-            until = some[-1][2]
+        # 1. Several members at once, unless this position is within a guess that failed.
+        if at >= slow_until and (guessed := _guess_objects(raw, at, fast)):
+            until = guessed[-1][2]
             if _has_plain_strings(raw, at, until):
-                for name, begin, end in some:
+                for name, begin, end in guessed:
                     yield section, name, begin, end
                 at, last = _skip_separator(raw, until, closing)
                 continue
             slow_until = until
+        # 2. One member, proven alone or scanned.
         key = pattern.match(raw, at)
         if key is None:
             raise _malformed(at)
@@ -80,7 +103,7 @@ def _members(raw: bytes, start: int, section: str) -> Generator[Member, None, in
 
 
 def _guess_objects(raw: bytes, at: int, pattern: re.Pattern[bytes]) -> list[tuple[bytes, int, int]]:
-    """Find objects that follow each other as if texts held no braces; gives raw key, start and end of each."""
+    """Return raw key, start and end of consecutive objects, found as if no string held a brace. Unproven."""
     found: list[tuple[bytes, int, int]] = []
     until, match = at + _GUESS_BYTES, pattern.match
     while at < until and (key := match(raw, at)) is not None:
@@ -96,12 +119,12 @@ def _guess_objects(raw: bytes, at: int, pattern: re.Pattern[bytes]) -> list[tupl
 
 
 def _has_plain_strings(raw: bytes, start: int, end: int) -> bool:
-    """Say whether no text holds a brace or an escape: it leaves a pair of quotes then, and nothing between them."""
+    """Return whether no string holds a brace or an escape: only an empty pair of quotes is left of each then."""
     return b'"' not in raw[start:end].translate(None, _NOT_SKELETON).replace(b'""', b"")
 
 
 def value_end(raw: bytes, start: int) -> int:
-    """Find the place after the value that begins at `start`.
+    """Return the position after the value that begins at `start`.
 
     Raises:
         MalformedError: The value does not end.
@@ -119,7 +142,7 @@ def value_end(raw: bytes, start: int) -> int:
 
 
 def _find_closing_brace(raw: bytes, start: int) -> int:
-    """Find the closing brace as if texts held none; -1 when it is not near, or nowhere."""
+    """Return the position after the closing brace, found as if no string held one; -1 if it is too far or missing."""
     find, count = raw.find, raw.count
     at, depth = start, 0
     for _ in range(_MAX_CLOSINGS):
@@ -134,7 +157,7 @@ def _find_closing_brace(raw: bytes, start: int) -> int:
 
 
 def _scan_to_end(raw: bytes, start: int) -> int:
-    """Find the end of an object or array bracket by bracket, passing over texts."""
+    """Return the position after an object or array, found bracket by bracket, skipping strings."""
     at, depth = start, 0
     while (found := _UP_TO_BRACKET.match(raw, at)) is not None:
         at = found.end()
@@ -145,7 +168,7 @@ def _scan_to_end(raw: bytes, start: int) -> int:
 
 
 def _enter(raw: bytes, start: int, opening: bytes, closing: bytes) -> tuple[int, bool]:
-    """Step into an object or list; says whether it is empty."""
+    """Return the position after the opening bracket and False, or, if it is empty, after the closing one and True."""
     at = start + len(raw[start : start + 64]) - len(raw[start : start + 64].lstrip())
     if raw[at : at + 1] != opening:
         raise _malformed(at)
@@ -154,7 +177,8 @@ def _enter(raw: bytes, start: int, opening: bytes, closing: bytes) -> tuple[int,
 
 
 def _skip_separator(raw: bytes, end: int, closing: bytes) -> tuple[int, bool]:
-    """Step over what follows a value: a comma, or the end; in compact JSON it follows at once."""
+    """Return the position after the comma or closing bracket that follows a value, and whether it was the bracket."""
+    # Without a regular expression first: in compact JSON the separator follows at once.
     following = raw[end : end + 1]
     if following in (b",", closing):
         return end + 1, following == closing
@@ -164,5 +188,5 @@ def _skip_separator(raw: bytes, end: int, closing: bytes) -> tuple[int, bool]:
     return mark.end(), mark[1] == closing
 
 
-def _malformed(place: int) -> MalformedError:
-    return MalformedError(f"the ruleset is not JSON at byte {place}")
+def _malformed(position: int) -> MalformedError:
+    return MalformedError(f"the ruleset is not JSON at byte {position}")

@@ -1,4 +1,20 @@
-"""A ruleset body to a ruleset, in slices: a generator that yields between pieces of work of at most some 0.3 ms."""
+"""Turns the body of a download into a `Ruleset`, and frees rulesets, in steps of at most about 0.3 ms.
+
+A body of some megabytes would block the event loop for tens of milliseconds if it were parsed at once. The functions
+here are generators that yield after each step instead; `CooperativeRunner` runs them on the loop, and `run_to_end`
+runs them without one. `load` has three phases:
+
+1. Fingerprint the body. The same body as before ends here: a proxy that ignores `sinceTime` sends it on every poll.
+2. Cut it into raw slices by section and name, and parse only the small top-level fields ("facts").
+3. Adopt the compiled programs of the previous ruleset whose slices did not change.
+
+Nothing that is shared is changed before `load` returns, so a caller may stop at any yield.
+
+Example:
+    steps = load(body, context, previous=current)
+    for _ in steps:       # what `run_to_end` and `CooperativeRunner.run` do; they also return the result
+        ...               # other work
+"""
 
 from collections.abc import Generator, Iterator, Mapping
 from itertools import chain, islice
@@ -15,13 +31,19 @@ from asyncsdk._rules.ruleset import Ruleset
 _SECTIONS = frozenset(
     (*SECTIONS.values(), "condition_map", "param_stores", "cmab_configs", "override_rules", "overrides")
 )
-_SLICE_BYTES = 48_000
+# A step of cutting ends after `_STEP_BYTES` of body, where each member counts `_MEMBER_BYTES` more than its length.
+_STEP_BYTES = 48_000
 _MEMBER_BYTES = 700
 _CHUNK_BYTES = 65_536
+"""Bytes hashed in one step."""
 _ITEMS_PER_STEP = 300
+"""Objects freed in one step."""
+
+# Findings of the cut, kept among the facts. The parentheses keep them apart from fields of the body.
 _NEEDS_COUNTRIES = "(countries)"
-_IS_FIRST_FORM = "(first form)"
+_IS_V1 = "(v1)"
 _IP_CONDITION = b'"ip_based"'
+"""Type of a condition that derives the country from the IP address, as the body has it."""
 
 Result = TypeVar("Result")
 
@@ -34,20 +56,20 @@ def load(
     received_at_ms: int = 0,
     previous: Ruleset | None = None,
 ) -> Generator[None, None, Ruleset | None]:
-    """Turn a body into a ruleset, yielding between slices of at most some 0.3 ms.
+    """Build a ruleset from a body, yielding between steps of at most about 0.3 ms.
 
     Args:
-        body: JSON as downloaded, of either form.
-        shared_context: What evaluations know besides.
-        source: Where the body came from.
-        received_at_ms: When it arrived.
-        previous: The ruleset in use: what did not change keeps its compiled form.
+        body: JSON as downloaded, in either format (v1 or v2).
+        shared_context: Context of all evaluations; the body may supply a default environment and an app.
+        source: Origin of the body, as in evaluation reasons.
+        received_at_ms: When it was received, in milliseconds since 1970.
+        previous: The ruleset in use, from which unchanged programs are adopted; None if there is none.
 
     Returns:
-        The ruleset; `previous` when the body is the same; None when it says that there is nothing new.
+        The ruleset; `previous` itself if the body is the same; None if the body says that nothing is new.
 
     Raises:
-        MalformedError: The body is no ruleset. One malformed spec in it is no reason.
+        MalformedError: The body is not a ruleset. A malformed spec inside does not raise; it affects its own name only.
     """
     fingerprint = yield from _fingerprint(body)
     if previous is not None and previous.fingerprint == fingerprint:
@@ -59,8 +81,8 @@ def load(
         sections,
         facts,
         _with_defaults(shared_context, facts),
-        is_inline=_IS_FIRST_FORM in facts,
-        asks_for_countries=_NEEDS_COUNTRIES in facts,
+        is_inline=_IS_V1 in facts,
+        needs_countries=_NEEDS_COUNTRIES in facts,
         source=source,
         received_at_ms=received_at_ms,
         fingerprint=fingerprint,
@@ -71,12 +93,12 @@ def load(
 
 
 def load_now(body: bytes, shared_context: SharedContext, **options: Any) -> Ruleset | None:
-    """Do what `load` does in one go."""
+    """Build a ruleset from a body without yielding. Takes the arguments of `load`."""
     return run_to_end(load(body, shared_context, **options))
 
 
 def run_to_end(steps: Generator[None, None, Result]) -> Result:
-    """Run steps to their end."""
+    """Run a generator to its end without yielding, and return its result."""
     while True:
         try:
             next(steps)
@@ -86,7 +108,8 @@ def run_to_end(steps: Generator[None, None, Result]) -> Result:
 
 
 def supersedes(new: Ruleset, current: Ruleset) -> bool:
-    """Say whether a ruleset is to replace the one in use: not when it is older, or says that it is the same."""
+    """Return whether a ruleset should replace the one in use."""
+    # 1. The current one has no time: anything is better. 2. Older: no. 3. The same checksum: no; without one, yes.
     if not current.time_ms:
         return True
     if new.time_ms < current.time_ms:
@@ -95,29 +118,31 @@ def supersedes(new: Ruleset, current: Ruleset) -> bool:
 
 
 def release(*rulesets: Ruleset) -> Iterator[None]:
-    """Let go of rulesets bit by bit: freeing a big one at once would hold the loop.
+    """Free rulesets in steps: freeing a large one at once would block the event loop.
 
-    Whoever still holds one of them keeps all of it.
+    The caller must drop its own references before it runs the steps: while a reference to a ruleset exists, nothing of
+    it is freed.
     """
     parts: list[Mapping[str, Any]] = []
     for ruleset in rulesets:
         parts += (*ruleset.sections.values(), *ruleset.tables().values())
         parts += (table for view in ruleset.views.values() for table in view.rules.tables().values())
-    held: list[Any] = []
+    contents: list[Any] = []
     for part in parts:
         items = chain(part.keys(), part.values())
-        while some := list(islice(items, _ITEMS_PER_STEP)):
-            held += some
+        while batch := list(islice(items, _ITEMS_PER_STEP)):
+            contents += batch
             yield
-    # The mappings go first, and then, a few at a time, what only `held` still keeps.
-    del rulesets, ruleset, parts, part, items, some
-    while held:
-        del held[-_ITEMS_PER_STEP:]
+    # Freeing the mappings is cheap now, because `contents` still refers to all that is in them. It is freed last, a
+    # few objects at a time.
+    del rulesets, ruleset, parts, part, items, batch
+    while contents:
+        del contents[-_ITEMS_PER_STEP:]
         yield
 
 
 def _with_defaults(shared_context: SharedContext, facts: Mapping[str, Any]) -> SharedContext:
-    """Fill in what the ruleset itself says: its default tier and its app."""
+    """Return the context with what the ruleset supplies: its app, and its default tier unless the client has one."""
     tier = facts.get("default_environment")
     environment = shared_context.environment
     if environment is None and isinstance(tier, str):
@@ -128,28 +153,29 @@ def _with_defaults(shared_context: SharedContext, facts: Mapping[str, Any]) -> S
 def _fingerprint(body: bytes) -> Generator[None, None, tuple[int, ...]]:
     hashes = [len(body)]
     for start in range(0, len(body), _CHUNK_BYTES):
-        # A copy: hashing a view of a part hashes the whole first.
+        # A copy of the chunk: hashing a memoryview of it would hash the whole body first.
         hashes.append(hash(body[start : start + _CHUNK_BYTES]))
         yield
     return tuple(hashes)
 
 
 def _split_sections(body: bytes) -> Generator[None, None, tuple[dict[str, dict[str, bytes]], dict[str, Any]]]:
-    """Cut a body into its sections, and parse the rest. Marks among the facts are in brackets."""
+    """Return the raw members of each section by name, and the facts: all other fields, parsed. Yields between steps."""
     sections: dict[str, dict[str, bytes]] = {section: {} for section in _SECTIONS}
     facts: dict[str, Any] = {}
     spent = searched = end = 0
     for section, key, start, end in iter_members(body, _SECTIONS):
         piece = body[start:end]
+        # Cases: 1. a top-level field; 2. a member of an object, or not a spec at all; 3. a spec in a list (v1).
         if not section:
             facts[_decode_key(key)] = parse(piece, "a field")
         elif key or piece[:1] != b"{":
             sections[section][_decode_key(key)] = piece
         else:
-            facts[_IS_FIRST_FORM] = True
+            facts[_IS_V1] = True
             sections[section][_spec_name(piece)] = piece
         spent += end - start + _MEMBER_BYTES
-        if spent > _SLICE_BYTES:
+        if spent > _STEP_BYTES:
             facts |= _scan_for_countries(body, searched, end)
             spent, searched = 0, end
             yield
@@ -157,17 +183,17 @@ def _split_sections(body: bytes) -> Generator[None, None, tuple[dict[str, dict[s
 
 
 def _scan_for_countries(body: bytes, start: int, end: int) -> dict[str, Any]:
-    """Say what a part of a body, of whole members, asks for."""
+    """Return the fact that a country condition is in a part of the body; empty if there is none."""
     return {_NEEDS_COUNTRIES: True} if body.find(_IP_CONDITION, start, end) >= 0 else {}
 
 
 def _decode_key(key: bytes) -> str:
-    """Give a raw key as text."""
+    """Return a raw key as text."""
     return key.decode("utf-8", "replace") if b"\\" not in key else str(parse(b'"' + key + b'"', "a name"))
 
 
 def _spec_name(piece: bytes) -> str:
-    """Give the name inside a spec of the first form, "" when it has none or is not JSON."""
+    """Return the name inside a spec of v1; "" if it has none or is not JSON."""
     try:
         fields = parse(piece, "a spec")
     except MalformedError:

@@ -1,4 +1,24 @@
-"""One version of the rules: raw slices of JSON, each compiled when it is first asked for."""
+"""One version of the rules: raw slices of JSON, each compiled on first use.
+
+A service uses a part of a project's names only, so loading cuts the JSON into slices without parsing them
+(`loading.py`). A name goes through these states, and only forward:
+
+1. *raw*: `sections` has its bytes, nothing is parsed;
+2. *compiled*: its table (`gates`, `configs`, `experiments`, `layers`) has its program. The first lookup does this, or a
+   refresh, before the ruleset is used: `adopt_programs` takes programs over whose bytes did not change, `precompile`
+   compiles the remaining names that were in use.
+
+Invariants:
+
+1. `sections`, `facts` and `shared_context` never change. A new version of the rules, or another context, is a new
+   `Ruleset`; a lookup reads the attribute that holds the current one once, and sees one version throughout.
+2. The tables only grow, by `setdefault`: two threads that compile a name at once end up with one program. No lock.
+3. A program depends on its `dependencies`, as bytes, and on the shared context, on nothing else. That is what makes
+   adopting it safe.
+
+Example: with `{"feature_gates": {"new_page": b'{...}'}}` in `sections`, the first `rules.gate(user, "new_page")`
+compiles the gate; each later call is a dict lookup and a run of the program.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -15,59 +35,68 @@ from asyncsdk._rules.language.specs import read_fields
 Kind = Literal["gate", "config", "experiment", "layer"]
 KINDS: tuple[Kind, ...] = ("config", "experiment", "layer", "gate")
 Sections = Mapping[str, Mapping[str, bytes]]
+"""Raw JSON by section and name."""
+_ADOPTED_PER_STEP = 50
+"""Programs compared in one step of `adopt_programs`."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Ruleset:
-    """One version of the rules. Replaced whole, never changed; its programs are compiled as they are asked for.
+    """One version of the rules. Its content never changes; programs are added as they are compiled.
 
     Attributes:
         sections: Raw JSON of each spec, condition, parameter store and bandit, by section and name.
         facts: The small top-level fields, parsed, such as `sdk_configs`.
-        shared_context: What evaluations know besides.
-        is_inline: It is of the first form (v1): lists of specs with conditions inside.
-        source: Where it came from, as evaluation reasons name it: `Network`, `Bootstrap`, `Adapter(DataStore)`.
-        received_at_ms: When it arrived.
-        asks_for_countries: A condition derives the country of an address: load the table in good time.
-        fingerprint: Tells whether another body is the same.
-        stamp: Marks what was derived from this ruleset and must not outlive it; holds nothing.
-        views: The same rules under other shared_context, by whatever key their maker chooses.
-        notes: What later steps have worked out about these rules, by whatever key they choose.
-        samples_exposures: Whether they ask for exposures to be sampled.
+        shared_context: Context of all evaluations: environment, ID lists, overrides, clock.
+        is_inline: Whether it has the older format (v1): lists of specs with their conditions inside.
+        source: Origin, as in evaluation reasons: `Network`, `Bootstrap` or `Adapter(DataStore)` (the cache).
+        received_at_ms: When it was received, in milliseconds since 1970.
+        needs_countries: Whether a condition derives the country from the IP address, which needs a large table.
+        fingerprint: Compares equal for the same body.
+        gates: Compiled gates by name; `configs`, `experiments` and `layers` likewise.
+        stamp: Identity of this ruleset. A cache holds it in place of the ruleset, which could not be freed otherwise.
+        views: The same rules in other contexts, by keys of the owner (`bootstrap.py`).
+        derived: Results that other modules derived from these rules, by keys of their own.
+        samples_exposures: Whether the project asks for sampling of exposures.
     """
 
-    sections: Sections = attrs.field(repr=False)
-    facts: Mapping[str, Any] = attrs.field(repr=False)
-    shared_context: SharedContext = attrs.field(repr=False)
+    sections: Sections
+    facts: Mapping[str, Any]
+    shared_context: SharedContext
     is_inline: bool = False
     source: str = "NoValues"
     received_at_ms: int = 0
-    asks_for_countries: bool = False
-    fingerprint: tuple[int, ...] = attrs.field(default=(), repr=False)
-    gates: dict[str, Program] = attrs.field(init=False, factory=dict, repr=False)
-    configs: dict[str, Program] = attrs.field(init=False, factory=dict, repr=False)
-    experiments: dict[str, Program] = attrs.field(init=False, factory=dict, repr=False)
-    layers: dict[str, Program] = attrs.field(init=False, factory=dict, repr=False)
-    stamp: object = attrs.field(init=False, factory=object, repr=False)
-    views: dict[Any, Any] = attrs.field(init=False, factory=dict, repr=False)
-    _kinds: dict[str, tuple[Kind, ...]] = attrs.field(init=False, factory=dict, repr=False)
-    notes: dict[Any, Any] = attrs.field(init=False, factory=dict, repr=False)
-    samples_exposures: bool = attrs.field(init=False, repr=False)
+    needs_countries: bool = False
+    fingerprint: tuple[int, ...] = ()
+    gates: dict[str, Program] = attrs.field(init=False, factory=dict)
+    configs: dict[str, Program] = attrs.field(init=False, factory=dict)
+    experiments: dict[str, Program] = attrs.field(init=False, factory=dict)
+    layers: dict[str, Program] = attrs.field(init=False, factory=dict)
+    stamp: object = attrs.field(init=False, factory=object)
+    views: dict[Any, Any] = attrs.field(init=False, factory=dict)
+    _kinds: dict[str, tuple[Kind, ...]] = attrs.field(init=False, factory=dict)
+    derived: dict[Any, Any] = attrs.field(init=False, factory=dict)
+    samples_exposures: bool = attrs.field(init=False)
 
     @samples_exposures.default
     def _find_sampling(self) -> bool:
         settings = self.facts.get("sdk_configs")
         return isinstance(settings, dict) and settings.get("sampling_mode") in ("on", "shadow")
 
+    def __repr__(self) -> str:
+        names = sum(len(self.sections.get(section, ())) for section in {*SECTIONS.values()})
+        compiled = sum(len(table) for table in self.tables().values())
+        return f"<Ruleset {self.source}, {names} names, {compiled} compiled, time_ms={self.time_ms}>"
+
     @property
     def time_ms(self) -> int:
-        """When the project was last changed (`lcut`), 0 when unknown."""
+        """When the project was last changed (`lcut`), in milliseconds since 1970; 0 if unknown."""
         time = self.facts.get("time")
         return time if isinstance(time, int) else 0
 
     @property
     def checksum(self) -> str:
-        """The server's name for this version, "" when unknown."""
+        """The vendor's identifier of this version; "" if unknown."""
         checksum = self.facts.get("checksum")
         return checksum if isinstance(checksum, str) else ""
 
@@ -88,49 +117,58 @@ class Ruleset:
         return evaluate(self.layers.get(name) or self.find("layer", name), user)
 
     def lookup(self, kind: Kind, user: User, name: str) -> Evaluation:
-        """Evaluate a name of a kind that is only known now. Never raises."""
+        """Evaluate a name whose kind is a variable. Never raises."""
         return evaluate(self.find(kind, name), user)
 
     def find(self, kind: Kind, name: str) -> Program:
-        """Give the program of a name, compiled if need be; of an unknown name, one that finds nothing."""
+        """Return the program of a name, compiling it on first use; for an unknown name, a program that says so."""
         return self.program(kind, name) or unknown_program(kind, name)
 
     def reason(self, evaluation: Evaluation) -> str:
-        """Say why an evaluation came out as it did, such as `Network:Recognized`."""
+        """Return the reason of an evaluation, such as `Network:Recognized`."""
         if not self.sections:
             return self.source
+        # An outcome that is not a single word is a whole reason already, such as `LocalOverride:Recognized`.
         outcome = evaluation.outcome
         return f"{self.source}:{outcome}" if outcome.isalpha() and outcome != PERSISTED else outcome
 
     def names(self, section: str) -> Iterator[str]:
-        """Give the names in a section."""
+        """Return the names in a section."""
         return iter(self.sections.get(section, ()))
 
     def kinds_of(self, name: str) -> tuple[Kind, ...]:
-        """Say what is known by a name, local overrides included, in the order of `KINDS`."""
+        """Return the kinds that have this name, local overrides included, in the order of `KINDS`."""
         kinds = self._kinds.get(name)
         if kinds is None:
-            kinds = tuple(kind for kind in KINDS if self._knows(kind, name))
-            if kinds:  # unknown names have no bound
+            kinds = tuple(kind for kind in KINDS if self._has(kind, name))
+            if kinds:  # not cached for unknown names: their number is unbounded
                 self._kinds[name] = kinds
         return kinds
 
-    def _knows(self, kind: Kind, name: str) -> bool:
+    def _has(self, kind: Kind, name: str) -> bool:
         raw = self.raw(SECTIONS[kind], name)
+        # Configs and experiments share a section; the entity tells them apart.
         if kind in ("config", "experiment") and raw is not None:
             entity = read_fields(raw, name).get("entity")
             raw = raw if (entity == "experiment") is (kind == "experiment") else None
+        # A bandit is looked up as an experiment, but has a section of its own.
         if kind == "experiment" and raw is None:
             raw = self.raw("cmab_configs", name)
         return raw is not None or bool(self.shared_context.overrides.of(kind, name))
 
     def raw(self, section: str, name: str) -> bytes | None:
-        """Give the JSON of one member of a section."""
+        """Return the JSON of one member of a section; None if there is none."""
         found = self.sections.get(section)
         return None if found is None else found.get(name)
 
     def program(self, kind: str, name: str, trail: Trail = ()) -> Program | None:
-        """Give the program of a name, compiled if need be; None when the ruleset has no such name."""
+        """Return the program of a name, compiling it on first use; None if the ruleset has no such name.
+
+        Args:
+            kind: `gate`, `config`, `experiment` or `layer`.
+            name: The name.
+            trail: The names being compiled that led to this one; its length bounds the recursion.
+        """
         table = self.tables()[kind]
         found = table.get(name)
         if found is None:
@@ -140,7 +178,7 @@ class Ruleset:
         return found
 
     def tables(self) -> dict[str, dict[str, Program]]:
-        """Give what is compiled so far, by kind and name."""
+        """Return the compiled programs, by kind and name."""
         return {
             "gate": self.gates,
             "config": self.configs,
@@ -149,31 +187,31 @@ class Ruleset:
         }
 
     def precompile(self, previous: "Ruleset") -> Iterator[None]:
-        """Compile what an earlier ruleset had compiled, yielding after each name, so that no lookup has to."""
+        """Compile the names that an earlier ruleset has compiled, so that no lookup has to. Yields after each name."""
         for kind, table in previous.tables().items():
             for name in list(table):
                 self.program(kind, name)
                 yield
 
     def adopt_programs(self, previous: "Ruleset") -> Iterator[None]:
-        """Take over what an earlier ruleset compiled from the same bytes; yields between slices."""
+        """Take over the programs that an earlier ruleset compiled from the same bytes. Yields between slices."""
         if previous.shared_context != self.shared_context or previous.is_inline != self.is_inline:
             return
         for kind, table in previous.tables().items():
-            mine = self.tables()[kind]
-            for place, (name, program) in enumerate(list(table.items())):
+            own_table = self.tables()[kind]
+            for position, (name, program) in enumerate(list(table.items()), 1):
                 if NOT_REUSABLE not in program.dependencies and all(
                     self.raw(*dependency) == previous.raw(*dependency) for dependency in program.dependencies
                 ):
-                    mine[name] = program
-                if place % 50 == 49:
+                    own_table[name] = program
+                if position % _ADOPTED_PER_STEP == 0:
                     yield
 
     def with_context(self, shared_context: SharedContext) -> "Ruleset":
-        """Give the same rules under other shared_context; nothing is parsed again until it is asked for."""
+        """Return the same rules with another context. Nothing is compiled in it yet."""
         return attrs.evolve(self, shared_context=shared_context)
 
 
 def empty_ruleset(shared_context: SharedContext, source: str = "NoValues") -> Ruleset:
-    """Give a ruleset that knows no name; `source` is the whole reason of its evaluations."""
+    """Return a ruleset without names; `source` is the whole reason of its evaluations."""
     return Ruleset({}, {}, shared_context, source=source)

@@ -136,10 +136,10 @@ def _is_active(rules: Ruleset, experiment: str) -> bool | None:
     if not _is_known(rules, experiment):
         return None
     key = ("runs", experiment)
-    if key not in rules.notes:
+    if key not in rules.derived:
         spec = _read_spec(rules, experiment)
-        rules.notes[key] = None if spec is None else spec.is_active
-    said: bool | None = rules.notes[key]
+        rules.derived[key] = None if spec is None else spec.is_active
+    said: bool | None = rules.derived[key]
     return said
 
 
@@ -148,9 +148,9 @@ def _matches(rules: Ruleset, experiment: str, is_wanted: Callable[[str], bool], 
     if not _is_known(rules, experiment):
         return False
     key = (is_wanted, experiment)
-    run: Run | None = rules.notes.get(key)
+    run: Run | None = rules.derived.get(key)
     if run is None:
-        run = rules.notes[key] = _compile_rules(rules, experiment, is_wanted)
+        run = rules.derived[key] = _compile_rules(rules, experiment, is_wanted)
     try:
         return run(user, 0, None).passed
     except (UnsupportedError, TooDeepError, RecursionError):

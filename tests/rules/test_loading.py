@@ -325,10 +325,10 @@ def test_a_ruleset_knows_whether_it_needs_the_country_table() -> None:
     asks = {"g": gate(rule("r", [condition("ip_based", "any", ["CA"], "country")]))}
     inline = {"has_updates": True, "feature_gates": [{**asks["g"], "name": "g"}]}
 
-    assert loaded(ruleset(asks)).asks_for_countries
-    assert loaded(orjson.dumps(inline)).asks_for_countries
-    assert not loaded_gates(g=gate()).asks_for_countries
-    assert not empty_ruleset(make_context()).asks_for_countries
+    assert loaded(ruleset(asks)).needs_countries
+    assert loaded(orjson.dumps(inline)).needs_countries
+    assert not loaded_gates(g=gate()).needs_countries
+    assert not empty_ruleset(make_context()).needs_countries
 
 
 def test_reasons_name_source_and_outcome() -> None:
