@@ -1,4 +1,21 @@
-"""A client's state, its one task, the process and loop that it belongs to, and calls from other threads."""
+"""A client's state, its one task, the event loop and process it belongs to, and calls from other threads.
+
+The states, and the only moves between them. Everything that changes the state is in this file:
+
+    new ──start──> running ──begin_drain──> draining
+     │                │                        │
+     └──close_intake──┴──────close_intake──────┴──> closed
+
+    state      event verbs   lookups                            tasks
+    new        raise         fallbacks, or the bootstrap         none
+    running    admit         current rules                       running
+    draining   admit         current rules                      running; lanes do not linger
+    closed     raise         the last rules                      ending, or ended
+
+Two rules hold in every state. (1) Only `_move` writes the state, and only along `_MOVES`; `closed` is final, and closing
+a closed client does nothing. (2) `_home`, the loop on which events are admitted without further checks, is set if and
+only if the state admits events, so that the hot path compares one attribute.
+"""
 
 import asyncio
 import contextvars
@@ -6,7 +23,7 @@ import logging
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Literal
 
 from asyncsdk._threads import is_being_cancelled
@@ -22,58 +39,89 @@ logger = logging.getLogger("asyncsdk")
 Job = Callable[[], Coroutine[Any, Any, None]]
 Jobs = Sequence[tuple[str, Job]]
 State = Literal["new", "running", "draining", "closed"]
-# A job that fails at once, again and again, is started again at most this often.
+
+_MOVES: Mapping[State, frozenset[State]] = {
+    "new": frozenset({"running", "closed"}),
+    "running": frozenset({"draining", "closed"}),
+    "draining": frozenset({"closed"}),
+    "closed": frozenset(),
+}
+_ADMITTING = frozenset({"running", "draining"})
+# Minimum pause before a crashed job is restarted, in seconds, so that one that fails at once does not spin.
 _RESTART_PAUSE = 1.0
-_TAKING = ("running", "draining")
-# Calls of other threads that may wait for a loop that is held.
+# Maximum number of calls from other threads that wait for a blocked loop.
 _MAX_CALLS = 10_000
 
 
 class Lifecycle:
-    """Where a client is in its life, and the one task that owns all its others.
+    """The state of a client, and the one task that owns all its other tasks.
 
     Attributes:
-        state: `new`, `running`, `draining` or `closed`.
-        crashes: How often a job was started again.
-        on_catch_up: Called on the loop when what waits must wait no longer.
+        state: `new`, `running`, `draining` or `closed`; see the table at the head of this file.
+        crashes: How many times a job was restarted.
+        loop: The event loop that the client was started on; None before.
+        on_catch_up: Called on the loop when work that was put off must be done now.
     """
 
     def __init__(self) -> None:
         """Begin as new; needs no running loop."""
-        self._state: State = "new"
-        # The loop on which events are taken; None when none are.
-        self._home: asyncio.AbstractEventLoop | None = None
+        self.state: State = "new"
         self.crashes = 0
-        self.on_catch_up: Callable[[], object] = lambda: None
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.on_catch_up: Callable[[], object] = lambda: None
+        # The loop on which events are admitted; None in states that admit none.
+        self._home: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._calls: deque[Callable[[], object]] = deque()
         self._task: asyncio.Task[None]
 
+    def __repr__(self) -> str:
+        return f"<Lifecycle {self.state}: {self.crashes} crashes, {len(self._calls)} calls waiting>"
+
+    # --- moves ------------------------------------------------------------------------------------------------
+
     def start(self, jobs: Jobs, ended: Callable[[], None], last: Job | None = None) -> None:
-        """Start the jobs on the running loop, each supervised.
+        """Move to `running`, and start the jobs on the running loop, each supervised.
 
         Args:
-            jobs: What to do.
-            ended: Called when they are no more.
-            last: Done before that, when they have ended; it ends by itself.
+            jobs: Names and coroutine functions.
+            ended: Called once all of them have ended.
+            last: Run after the jobs have ended and before `ended` is called; it must end by itself.
         """
         self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()
-        self.state = "running"
-        # An empty context: the task must not keep alive what the request that happened to start it holds.
+        self._move("running")
+        # An empty context: the task must not keep alive what the request that happened to start it refers to.
         self._task = self.loop.create_task(self._run(jobs, last), name="asyncsdk", context=contextvars.Context())
         self._task.add_done_callback(lambda _: ended())
 
+    def begin_drain(self) -> None:
+        """Move to `draining`: events are still admitted, and delivered without lingering."""
+        self._move("draining")
+
+    def close_intake(self) -> None:
+        """Move to `closed`: no event is admitted any more. Does nothing if the client is closed."""
+        if self.state != "closed":
+            self._move("closed")
+
     def cancel(self) -> None:
-        """Tell the jobs to end; only after `start`."""
+        """Ask the jobs to end. Only after `start`."""
         self._task.cancel()
 
+    def _move(self, state: State) -> None:
+        if state not in _MOVES[self.state]:
+            msg = f"a client cannot go from {self.state} to {state}"
+            raise RuntimeError(msg)
+        self.state = state
+        self._home = self.loop if state in _ADMITTING else None
+
+    # --- calls from other threads -----------------------------------------------------------------------------
+
     def call_soon(self, function: Callable[[], object]) -> None:
-        """Call a function on the client's loop, from any thread, after those given before.
+        """Call a function on the client's loop, after those passed earlier. Safe from any thread.
 
         Raises:
-            QueueFullError: The loop is held, and 10,000 calls wait for it.
+            QueueFullError: The loop is blocked, and 10,000 calls wait for it.
             ClientClosedError: The loop is closed.
         """
         if len(self._calls) >= _MAX_CALLS:
@@ -89,39 +137,34 @@ class Lifecycle:
             raise ClientClosedError(msg) from None
 
     def _call_next(self) -> None:
-        if self._calls:  # unless they were called ahead of their turn
+        if self._calls:  # empty if `catch_up` has made this call already
             self._calls.popleft()()
 
     def catch_up(self) -> None:
-        """Make all calls that wait, on the loop, now."""
+        """Make all waiting calls, and do all work that was put off, now. Only on the loop."""
         while self._calls:
             self._calls.popleft()()
         self.on_catch_up()
 
-    @property
-    def state(self) -> State:
-        """How far it is."""
-        return self._state
-
-    @state.setter
-    def state(self, state: State) -> None:
-        self._state = state
-        self._home = self.loop if state in _TAKING else None
+    # --- who may call -----------------------------------------------------------------------------------------
 
     @property
     def takes_events(self) -> bool:
-        """Whether events may be queued: after `start`, and until `aclose` ends its intake."""
-        return self._state in _TAKING
+        """Whether events may be admitted: after `start`, and until `close_intake`."""
+        return self.state in _ADMITTING
 
     def takes_here(self) -> bool:
-        """Say whether events may be queued by who calls: on the client's loop, which no forked child runs."""
+        """Return whether the caller may enqueue events directly: it runs on the client's loop, which admits them.
+
+        A forked child never does: it runs another loop.
+        """
         try:
             return asyncio.get_running_loop() is self._home
         except RuntimeError:
             return False
 
     def check_caller(self) -> None:
-        """Refuse to be awaited for an event from where it could not be delivered.
+        """Raise if an event verb cannot be awaited here.
 
         Raises:
             ClientClosedError: The client was not started, or is closed.
@@ -132,7 +175,7 @@ class Lifecycle:
         self.check_loop()
 
     def check_admission(self) -> None:
-        """Refuse an event that could not be delivered from here.
+        """Raise if an event could not be delivered from this process now.
 
         Raises:
             ClientClosedError: The client was not started, or is closed.
@@ -149,10 +192,10 @@ class Lifecycle:
             raise ForkedProcessError(msg)
 
     def check_loop(self) -> None:
-        """Refuse to be awaited on a loop that is not the client's.
+        """Raise if the caller runs on a loop that is not the client's.
 
         Raises:
-            WrongEventLoopError: It is not.
+            WrongEventLoopError: It does.
         """
         if not self.is_on_its_loop:
             msg = "the client was started on another event loop: one client belongs to one loop"
@@ -168,10 +211,12 @@ class Lifecycle:
         """Whether the caller runs on the loop that the client was started on."""
         return _running_loop() is self.loop
 
+    # --- the task ---------------------------------------------------------------------------------------------
+
     async def _run(self, jobs: Jobs, last: Job | None) -> None:
         try:
             if not jobs:
-                await asyncio.Event().wait()  # a client without destinations lives like any other
+                await asyncio.Event().wait()  # a client without destinations runs until it is closed, like any other
             async with asyncio.TaskGroup() as group:
                 for name, job in jobs:
                     group.create_task(self._supervise(name, job), name=f"asyncsdk {name}")
@@ -180,7 +225,7 @@ class Lifecycle:
                 await last()
 
     async def _supervise(self, name: str, job: Job) -> None:
-        """Run a job for ever: a crash is logged, counted, and the job started again."""
+        """Run a job until it is cancelled. A crash is logged and counted, and the job restarted."""
         while True:
             try:
                 await job()
@@ -188,7 +233,7 @@ class Lifecycle:
                 if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                     raise
                 if self.state == "closed":
-                    return  # it was told to end, and failed to do so in peace
+                    return  # it failed while it was being cancelled
                 self.crashes += 1
                 logger.exception("%s failed and is started again; please report this", name)
                 await asyncio.sleep(_RESTART_PAUSE)
@@ -202,6 +247,11 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 def warn_forgotten(client: object, unsent: int) -> None:
-    """Warn of a client that nobody closed."""
+    """Warn of a client that was never closed.
+
+    Args:
+        client: The client.
+        unsent: How many events are lost with it.
+    """
     msg = f"a Client was not closed, {unsent} unsent events are lost: use `async with` or `await client.aclose()`"
     warnings.warn(msg, ResourceWarning, stacklevel=2, source=client)

@@ -1,4 +1,4 @@
-"""What a client is given, checked: its destinations, its time-outs, the address of a dev server."""
+"""Validation of what a client is given: its destinations, its timeouts, the address of a dev server."""
 
 import logging
 import os
@@ -14,10 +14,10 @@ DEV_SERVER = "ASYNCSDK_DEV_SERVER"
 
 
 def check_destinations(destinations: Sequence[Destination]) -> None:
-    """Refuse what is none, and two of one name.
+    """Raise if one is not a destination, or two have the same name.
 
     Raises:
-        ConfigurationError: It says what to pass.
+        ConfigurationError: The message says what to pass.
     """
     for given in destinations:
         if isinstance(given, type) or not hasattr(given, "frame"):
@@ -34,7 +34,11 @@ def check_destinations(destinations: Sequence[Destination]) -> None:
 
 
 def seconds(timeout: float) -> float:
-    """Refuse a time-out that is no number of seconds, before anything is done about it."""
+    """Return a timeout, or raise before anything is done about it.
+
+    Raises:
+        ConfigurationError: It is not a number of seconds.
+    """
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout != timeout:  # noqa: PLR0124 -- NaN
         msg = "a timeout is a number of seconds"
         raise ConfigurationError(msg)
@@ -42,7 +46,7 @@ def seconds(timeout: float) -> float:
 
 
 def dev_server() -> str | None:
-    """Read the URL of the dev server from the environment; None when there is none.
+    """Return the URL of the dev server from the environment; None if there is none.
 
     Raises:
         ConfigurationError: It is not an address of this machine.

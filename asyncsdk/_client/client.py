@@ -1,4 +1,17 @@
-"""The client: event verbs, and the life of the tasks behind them."""
+"""The client: its lifecycle, its event intake, and the choice of how lookups are answered.
+
+What is here and nowhere else: which jobs run, in which order a client starts, drains and ends, and how an event is
+admitted. The verbs are in `EventVerbs`, `LookupVerbs` and `HookVerbs`; the states in `Lifecycle`.
+
+How a client ends, by whichever of four ways:
+
+    aclose      begin_drain, flush until the deadline, close_intake, flush what came meanwhile, cancel the jobs
+    SIGTERM     with `drain_on_sigterm`: flush without lingering; whoever sent the signal calls `aclose` next
+    cancelled   a job group that is cancelled from outside commits to the spool, then ends
+    entered in vain   `__aenter__` raised: cancel the jobs at once
+
+All of them lead to `_ended`, once: it abandons what is left, builds the final report and logs it.
+"""
 
 import asyncio
 import logging
@@ -10,58 +23,57 @@ from operator import attrgetter
 from types import TracebackType
 from typing import Self
 
-from asyncsdk._client import jobs as _jobs
+from asyncsdk._client import jobs
 from asyncsdk._client.arguments import check_destinations, dev_server, seconds
-from asyncsdk._client.hooks import HookVerbs, guarded
+from asyncsdk._client.hooks import Hooks, HookVerbs, guarded
 from asyncsdk._client.signals import SignalDrain
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._delivery.ledger import wait_final
 from asyncsdk._delivery.spool.setting import DEV_SUFFIX, SpoolLike, create_spooler, with_message_ids
 from asyncsdk._events.admission import Admission
 from asyncsdk._events.verbs import EventVerbs
-from asyncsdk._lifecycle import Job, Lifecycle, warn_forgotten
+from asyncsdk._lifecycle import Lifecycle, warn_forgotten
 from asyncsdk._lookups.assignments import make_assignments
 from asyncsdk._lookups.evaluator import Lookups, NoRules, RulesHolder, WatchedLookups
 from asyncsdk._lookups.exposures import Exposures
 from asyncsdk._lookups.verbs import LookupVerbs
 from asyncsdk._model.events import Event
 from asyncsdk._model.receipts import Delivery, Receipt, Record
-from asyncsdk._model.reports import Health, Report, StartReport, Watch
+from asyncsdk._model.reports import Health, Report, StartReport
 from asyncsdk._refresh import Refresher
-from asyncsdk._rules.language.overrides import Overrides
-from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk.errors import StartError
 from asyncsdk.vendors._base import Destination
 from asyncsdk.vendors.statsig import Statsig
 
 logger = logging.getLogger("asyncsdk")
 
-# What is kept of the time to close for cancelling requests and closing connections.
+# Part of the close timeout, in seconds, reserved for cancelling requests and closing connections.
 _TO_STOP = 0.1
-# Longest that takes before `aclose` returns without it.
+# Maximum time for that, in seconds, before `aclose` returns without it.
 _STOP_GRACE = 1.0
-# Of so many events, one lets the event loop have a turn.
-_TURN_EVERY = 128
+# Yield to the event loop once per this many awaited events: a task that only tracks would leave no time for sending.
+_YIELD_EVERY = 128
 
 
 class Client(EventVerbs, LookupVerbs, HookVerbs):
-    """One client for gates and events: everything a service needs of Statsig, RudderStack and Amplitude.
+    """One client for gates and events: all that a service needs of Statsig, RudderStack and Amplitude.
 
-    Making one touches no event loop and no network, so it may stand at module level. It belongs to the loop and the
-    process that start it.
+    Constructing a client does no I/O and needs no running loop, so it can be a module-level global. It belongs to the
+    event loop and the process that start it.
 
     Args:
-        *destinations: Where events go. Two of one vendor need different names.
-        on_delivery: Called on the loop with the id and the fate of every event at every destination. It must not
-            block; what it raises is logged.
+        *destinations: Where events go: `Statsig(...)`, `RudderStack(...)`, `Amplitude(...)`. Two of one vendor need
+            different names.
+        on_delivery: Called on the loop with the id and the `Delivery` of every event at every destination, once its
+            status is final. It must not block; what it raises is logged.
         drain_on_sigterm: On SIGTERM, send at once what is queued, and then what comes, whatever the server does.
-        spool: A folder of this machine, or `SqliteSpool(...)`: an awaited event verb then returns when the event is on
-            disk, from where it is delivered, whatever happens to this process. None keeps events in memory only.
-        start_timeout: Longest that `start`, and lookups meanwhile, wait for the first rules, in seconds.
-        close_timeout: What `aclose`, and so `async with`, takes to deliver what is queued, in seconds.
+        spool: A folder on this machine, or `SqliteSpool(...)`: an awaited event verb then returns when the event is on
+            disk, and it is delivered from there even if this process is killed. None keeps events in memory only.
+        start_timeout: Maximum time that `start`, and lookups meanwhile, wait for the first rules, in seconds.
+        close_timeout: Maximum time that `aclose`, and so `async with`, takes to deliver what is queued, in seconds.
 
     Raises:
-        ConfigurationError: Two destinations have one name, or one is none; or `on_delivery` would have to be awaited.
+        ConfigurationError: Two destinations have the same name, one is not a destination, or `on_delivery` is async.
     """
 
     def __init__(
@@ -74,7 +86,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         close_timeout: float = 5.0,
     ) -> None:
         check_destinations(destinations)
-        _jobs.load()
+        jobs.load()
         destinations = destinations if spool is None else with_message_ids(destinations)
         on_final = None if on_delivery is None else guarded(on_delivery, "on_delivery")
         self._lanes = [Lane(destination) for destination in destinations]
@@ -85,8 +97,6 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         source = next((given for given in destinations if isinstance(given, Statsig)), None)
         self._refresher = None if source is None or source.rules is None else Refresher(source)
         self._holder: RulesHolder = self._refresher or NoRules()
-        self._awaits_rules = self._takes_detour = False
-        self._overrides = Overrides()
         self._spooler = create_spooler(spool, self._lanes)
         self._admission.may_wait |= self._spooler is not None
         lane = next((lane for lane in self._lanes if lane.destination is source and not source.offline), None)
@@ -100,35 +110,39 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             lane=lane,
         )
         self._assignments = make_assignments(source, self._life)
-        self._lookups = Lookups(self._exposures, self._assignments)
+        self._hooks = Hooks()
+        self._is_starting = False
+        self._choose_path()
         self._drain_on_sigterm = drain_on_sigterm
         self._signal: SignalDrain | None = None
         self._closing: asyncio.Future[Report] | None = None
         self._began_to_close = 0.0
-        self._watches: list[Watch] = []
-        self._own_jobs: list[tuple[str, Job]] = []
-        self._taken = 0
+        self._awaited_events = 0
         for lane in self._lanes:
             lane.ledger.on_final = on_final
+            lane.ledger.on_settled = self._hooks.on_settled
 
     def __repr__(self) -> str:
         names = ", ".join(lane.destination.name for lane in self._lanes)
         return f"<Client {self._life.state} [{names}]: {self._unsent()} events pending>"
 
-    # --- life -------------------------------------------------------------------------------------------------
+    # --- lifecycle --------------------------------------------------------------------------------------------
 
     async def start(self, *, require_ready: bool = False) -> StartReport:
-        """Start delivering and asking for rules, on the running loop. Starting a client that runs does nothing.
+        """Start delivering events and polling for rules, on the running loop. A second call changes nothing.
 
-        Returns when the first rules are there, or after `start_timeout`: a vendor that is down keeps no service from
-        starting, lookups answer their fallbacks until it is back.
+        Returns when the first rules are there, or after `start_timeout`. A vendor that is down does not keep a service
+        from starting: until it is back, lookups return their fallbacks.
 
         Args:
-            require_ready: Close again and raise instead, when there are no rules in time.
+            require_ready: If there are no rules in time, close again and raise.
+
+        Returns:
+            Whether there are rules, where they came from, and the seconds it took.
 
         Raises:
-            StartError: There are no rules, and `require_ready` wants them.
-            ClientClosedError: The client was closed; make another.
+            StartError: There are no rules, and `require_ready` is set.
+            ClientClosedError: The client was closed; create another.
             WrongEventLoopError: It runs on another loop.
             ForkedProcessError: It was started in the parent of this process.
         """
@@ -138,8 +152,8 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         self._life.check_admission()
         self._life.check_loop()
         ready = await self.wait_ready(self._start_timeout)
-        self._awaits_rules = False
-        self._takes_detour = isinstance(self._lookups, WatchedLookups)
+        self._is_starting = False
+        self._choose_path()
         source = self._holder.rules.source if ready and self._refresher is not None else ""
         if require_ready and not ready:
             await self.aclose(timeout=_STOP_GRACE)
@@ -148,24 +162,36 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         return StartReport(ready, source, time.monotonic() - began)
 
     async def wait_ready(self, timeout: float = 3.0) -> bool:
-        """Wait for the first rules, at most `timeout` seconds; True when they are there, or none are wanted."""
+        """Wait for the first rules.
+
+        Args:
+            timeout: Maximum time to wait, in seconds.
+
+        Returns:
+            True if there are rules, or the client has no source of rules; False after the timeout.
+        """
         return self._refresher is None or await self._refresher.wait_ready(timeout)
 
     async def aclose(self, timeout: float | None = None) -> Report:
-        """Deliver what is queued, for at most `timeout` seconds, and stop. Safe to call twice.
+        """Deliver what is queued, then stop. Safe to call twice.
 
-        Events are still taken while it delivers. What has no fate at the end is abandoned, and the report says how
-        much that is; it is also logged once.
+        Events are still admitted while it delivers. What is not final at the end is abandoned, or stays in the spool;
+        the report counts it, and one log line says so.
 
         Args:
-            timeout: None takes the client's `close_timeout`.
+            timeout: Maximum time for delivery, in seconds; None takes the client's `close_timeout`.
+
+        Returns:
+            What became of all events, per destination.
 
         Raises:
+            ConfigurationError: `timeout` is not a number of seconds.
             WrongEventLoopError: The client runs on another loop.
         """
         life, timeout = self._life, self._close_timeout if timeout is None else seconds(timeout)
         if life.state == "new":
-            life.state = "closed"
+            life.close_intake()
+            self._hooks.tasks = None
         if not life.is_in_its_process or (life.state == "closed" and self._closing is None):
             return self._report(time.monotonic(), complete=not self._unsent())
         life.check_loop()
@@ -175,19 +201,23 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             try:
                 await self._drain(self._began_to_close + timeout - _TO_STOP)
             finally:
-                life.state = "closed"
+                life.close_intake()
                 life.cancel()
             timeout = _STOP_GRACE
         await asyncio.wait([self._closing], timeout=timeout)
         return self._closing.result() if self._closing.done() else self._report(self._began_to_close, complete=False)
 
     async def flush(self, timeout: float = 5.0) -> Report:
-        """Send at once what is queued; return when everything accepted before the call has met its fate.
+        """Send at once what is queued, and wait until all events admitted before the call have a final status.
 
         Args:
-            timeout: Longest to wait, in seconds; the report then says what is pending, and delivery goes on.
+            timeout: Maximum time to wait, in seconds; delivery goes on after it.
+
+        Returns:
+            The counts per destination; `complete` is False if the timeout came first.
 
         Raises:
+            ConfigurationError: `timeout` is not a number of seconds.
             WrongEventLoopError: The client runs on another loop.
             ForkedProcessError: It was started in the parent of this process.
         """
@@ -201,7 +231,10 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         return self._report(began, complete=complete)
 
     def health(self) -> Health:
-        """Tell how the client and each destination are doing; from any thread, and cheap enough for an endpoint."""
+        """Return the state of the client, its rules, its spool and each destination.
+
+        Safe from any thread, and cheap enough for a health endpoint.
+        """
         if self._life.takes_here():
             self._life.catch_up()
         lanes = {lane.destination.name: lane.health() for lane in self._lanes}
@@ -228,41 +261,40 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         if life is not None and life.takes_events and life.is_in_its_process:
             warn_forgotten(self, self._unsent() if self._spooler is None else 0)
 
-    # --- events: the verbs are in EventVerbs ------------------------------------------------------------------
+    # --- intake: the verbs are in EventVerbs ------------------------------------------------------------------
 
     def put_nowait(self, event: Event) -> Receipt:
-        """Take an event without waiting: for callbacks, sync code and other threads.
+        """Admit an event without waiting: for callbacks, sync code and other threads.
 
-        From another thread the event is checked and encoded there, and queued on the client's loop; a full queue
+        From another thread the event is validated and encoded there, and enqueued on the client's loop. A full queue
         then drops it, whatever its `overflow`.
 
         Args:
             event: `Track(...)`, `Page(...)` and the like.
 
+        Returns:
+            The receipt of the event.
+
         Raises:
             InvalidEventError: No vendor could take it, or an async middleware waits for something.
-            QueueFullError: A destination with `overflow="raise"` or `"wait"` is full; or the loop is held, and
+            QueueFullError: A destination with `overflow="raise"` or `"wait"` is full; or the loop is blocked, and
                 10,000 events of other threads wait for it.
             ClientClosedError: The client was not started, or is closed.
             ForkedProcessError: It was started in the parent of this process.
         """
-        is_at_home = self._life.takes_here()
-        if not is_at_home:
-            self._life.check_admission()
+        if self._life.takes_here():
+            return self._admit(self._admission.prepare(event))
+        self._life.check_admission()
         receipt = self._admission.prepare(event)
-        if not is_at_home:
-            self._life.call_soon(partial(self._commit_from_thread, receipt))
-            return receipt
-        if self._spooler is not None:
-            return self._spooler.put_nowait(receipt)
-        self._admission.check_room(receipt)
-        return self._admission.commit(receipt)
+        self._life.call_soon(partial(self._admit_from_thread, receipt))
+        return receipt
 
     async def _take(self, event: Event) -> Receipt:
+        """Admit an event, and wait where `_admit` would raise: for room, or for the disk."""
         life, admission = self._life, self._admission
-        self._taken += 1
-        if not self._taken % _TURN_EVERY:
-            await asyncio.sleep(0)  # a loop that only tracks would leave no time for sending
+        self._awaited_events += 1
+        if not self._awaited_events % _YIELD_EVERY:
+            await asyncio.sleep(0)
         if not life.takes_here():
             life.check_caller()
         if admission.pipeline.may_suspend:
@@ -275,62 +307,86 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
                 return await self._spooler.put(receipt)
             await admission.wait_for_room(receipt)
             life.check_admission()
-        if admission.may_raise:
-            admission.check_room(receipt)
-        return admission.commit(receipt)
+        return self._admit(receipt)
 
-    def _commit_from_thread(self, receipt: Receipt) -> None:
+    def _admit(self, receipt: Receipt, *, drops: bool = False) -> Receipt:
+        """Commit a prepared event on the loop: to the spool, else to every lane or, if one refuses, to none.
+
+        Args:
+            receipt: The prepared event.
+            drops: Drop it at a full destination, whatever its `overflow`: nobody is there to hear an exception.
+
+        Raises:
+            QueueFullError: A destination that does not drop is full.
+        """
+        if self._spooler is not None:
+            return self._spooler.put_nowait(receipt)
+        if self._admission.may_refuse and not drops:
+            self._admission.check_room(receipt)
+        return self._admission.commit(receipt)
+
+    def _admit_from_thread(self, receipt: Receipt) -> None:
         if self._life.state == "closed":
             self._admission.drop(receipt, "closed")
-        elif self._spooler is not None:
-            self._spooler.put_nowait(receipt)
         else:
-            self._admission.commit(receipt)
+            self._admit(receipt, drops=True)
 
     async def _until_final(self, records: Sequence[Record]) -> None:
-        """Return when all of `records` have a fate."""
+        """Wait until all of `records` have a final status."""
         self._life.check_loop()
         await wait_final(records)
 
-    # --- rules: the lookups are in LookupVerbs, the hooks in HookVerbs ----------------------------------------
+    # --- lookups: the verbs are in LookupVerbs ----------------------------------------------------------------
 
-    async def _first_rules(self) -> Ruleset:
-        """Wait with a lookup while the client starts; before and after that, lookups wait for nothing."""
-        if self._life.state == "running" and self._life.is_on_its_loop:
+    def _choose_path(self) -> None:
+        """Set how lookups are answered: straight from the current rules, or by waiting or notifying first.
+
+        The only writer of `_lookups` and `_is_direct`. Lookups take the long path while the client waits for its first
+        rules, and as long as a function given to `on_evaluation` watches them.
+        """
+        watchers = tuple(self._hooks.on_evaluation)
+        if watchers:
+            self._lookups = WatchedLookups(self._exposures, self._assignments, watchers)
+        else:
+            self._lookups = Lookups(self._exposures, self._assignments)
+        self._is_direct = not watchers and not self._is_starting
+
+    async def _first_rules(self) -> None:
+        """Wait for the first rules while the client starts; before and after that, return at once."""
+        if self._is_starting and self._life.state == "running" and self._life.is_on_its_loop:
             await self.wait_ready(self._start_timeout)
-        return self._holder.rules
-
-    def _use_overrides(self, overrides: Overrides) -> None:
-        self._holder.use_overrides(overrides)
 
     # --- the end ----------------------------------------------------------------------------------------------
 
     def _launch(self, dev_url: str | None) -> None:
         """Start all jobs."""
         self._admission.ids.renew()
-        jobs = [(lane.destination.name, _jobs.delivery(lane, dev_url, self._watches)) for lane in self._lanes]
+        watches, own_tasks = self._hooks.on_request, self._hooks.tasks or []
+        self._hooks.tasks = None
+        todo = [(lane.destination.name, jobs.delivery(lane, dev_url, watches)) for lane in self._lanes]
         if self._refresher is not None:
-            jobs.append(("rules", _jobs.refresh(self._refresher, dev_url, self._watches)))
-            jobs.append(("exposure windows", _jobs.windows(self._exposures.recent)))
-            self._awaits_rules = self._takes_detour = True
+            todo.append(("rules", jobs.refresh(self._refresher, dev_url, watches)))
+            todo.append(("exposure windows", jobs.windows(self._exposures.recent)))
+            self._is_starting = True
+            self._choose_path()
         if self._assignments is not None:
-            jobs.append(("sticky assignments", self._assignments.run))
+            todo.append(("sticky assignments", self._assignments.run))
         last = None
         if self._spooler is not None:
             self._spooler.set_label_suffix(DEV_SUFFIX if dev_url else "")
-            self._spooler.scan()  # before the first event: what was left from before goes first
-            jobs.append(("spool", _jobs.adoption(self._spooler)))
-            last = _jobs.last_commit(self._spooler, self._stop_intake)
-        self._life.start(jobs + self._own_jobs, self._ended, last)
+            self._spooler.scan()  # before the first event, so that what an earlier process left is sent first
+            todo.append(("spool", jobs.adoption(self._spooler)))
+            last = jobs.last_commit(self._spooler, self._stop_intake)
+        self._life.start(todo + own_tasks, self._ended, last)
         if self._drain_on_sigterm:
             self._signal = SignalDrain(asyncio.get_running_loop(), self._drain_for_signal, self._unsent)
 
     def _give_up(self) -> None:
-        """Stop at once: nobody will call `aclose`, because entering the client failed."""
+        """Stop at once: `aclose` will not be called, because entering the client failed."""
         if self._life.state == "running" and self._life.is_on_its_loop:
             self._began_to_close = time.monotonic()
             self._closing = asyncio.get_running_loop().create_future()
-            self._life.state = "closed"
+            self._life.close_intake()
             self._life.cancel()
 
     async def _drain_for_signal(self) -> Report:
@@ -342,41 +398,40 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             lane.linger = 0.0
 
     async def _settle(self, seconds: float, closing_at: float | None = None) -> bool:
-        """Flush every lane, and what is to be saved; False when the time was over first."""
-        kept = self._assignments
-        if not self._unsent() and (kept is None or not kept.unsaved):
+        """Flush every lane and the sticky assignments; return False if the time was over first."""
+        assignments = self._assignments
+        if not self._unsent() and (assignments is None or not assignments.unsaved):
             return True
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
                 flush = Lane.flush if self._spooler is None else self._spooler.flush
                 for lane in self._lanes:
                     group.create_task(flush(lane, closing_at))
-                if kept is not None:
-                    group.create_task(kept.flush())
+                if assignments is not None:
+                    group.create_task(assignments.flush())
             return True
         return False
 
     async def _drain(self, deadline: float) -> None:
-        """Deliver what is queued; then take nothing more, and deliver what came in the meantime."""
-        self._life.state = "draining"
+        """Deliver what is queued, close the intake, then deliver what came in the meantime."""
+        self._life.begin_drain()
         self._life.catch_up()
         self._stop_lingering()
         await self._settle(deadline - time.monotonic(), deadline)
-        self._life.catch_up()
-        self._life.state = "closed"
+        self._stop_intake()
         await self._settle(deadline - time.monotonic(), deadline)
 
     def _stop_intake(self) -> None:
-        """Take nothing more: the tasks were told to end, and what comes after the last commit would not be on disk."""
+        """Admit what other threads have put so far, then nothing more."""
         self._life.catch_up()
-        self._life.state = "closed"
+        self._life.close_intake()
 
     def _ended(self) -> None:
-        """Close the books: the tasks are gone, through `aclose` or because somebody cancelled them."""
+        """Build the final report once all tasks have ended, whether closed or cancelled."""
         if forgotten := self._closing is None:
             self._closing = asyncio.get_running_loop().create_future()
             self._began_to_close = time.monotonic()
-        self._life.state = "closed"
+        self._life.close_intake()
         if self._signal is not None:
             self._signal.remove()
         self._life.catch_up()

@@ -1,17 +1,17 @@
-"""Functions of the user's that the client calls: what they raise is logged, and harms nothing else."""
+"""Functions of the user's that a client calls. What they raise is logged, and affects nothing else."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, Self, TypeVar
 
-from asyncsdk._delivery.lane import Lane
+import attrs
+
 from asyncsdk._events.admission import Admission
 from asyncsdk._events.middleware import Middleware
-from asyncsdk._lifecycle import Job, Lifecycle
-from asyncsdk._lookups.evaluator import Lookups, WatchedLookups
+from asyncsdk._lifecycle import Job
 from asyncsdk._model.receipts import Delivery
 from asyncsdk._model.reports import RequestInfo, RulesetChange, RulesHealth, Watch
 from asyncsdk._model.results import LookupResult
@@ -25,57 +25,78 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def guarded(function: Callable[P, T], what: str) -> Callable[P, T | None]:
-    """Make a function of the user's one that does not raise; each kind of error is logged once.
+def guarded(function: Callable[P, T], name: str) -> Callable[P, T | None]:
+    """Wrap a function of the user's so that it does not raise; each type of error is logged once.
 
     Args:
         function: The user's.
-        what: What the log calls it.
+        name: What the log calls it, such as `on_delivery`.
 
     Raises:
         ConfigurationError: It cannot be called, or would have to be awaited.
     """
     if not callable(function) or iscoroutinefunction(function):
-        msg = f"{what} takes a plain function, which is not awaited"
+        msg = f"{name} takes a plain function, which is not awaited"
         raise ConfigurationError(msg)
-    seen: set[type] = set()
+    logged: set[type] = set()
 
     @wraps(function)
     def call(*args: P.args, **keywords: P.kwargs) -> T | None:
         try:
             return function(*args, **keywords)
         except (Exception, asyncio.CancelledError) as error:
-            if type(error) not in seen:
-                seen.add(type(error))
-                logger.exception("a function given to %s failed (logged once for each kind of error)", what)
+            if type(error) not in logged:
+                logged.add(type(error))
+                logger.exception("a function given to %s failed (logged once for each kind of error)", name)
             return None
 
     return call
 
 
+@attrs.define(eq=False)
+class Hooks:
+    """The guarded functions of a client, in the order in which they were added; its parts read these lists.
+
+    Attributes:
+        on_request: Called by the transports when a request is sent.
+        on_settled: Called by the ledgers when events of a destination reach a final status together.
+        on_evaluation: Called by lookups with their results.
+        tasks: Names and jobs to run beside the client's own; None once the client has started.
+    """
+
+    on_request: list[Watch] = attrs.Factory(list)
+    on_settled: list[Callable[[Delivery, int], object]] = attrs.Factory(list)
+    on_evaluation: list[Callable[[User, LookupResult], object]] = attrs.Factory(list)
+    tasks: list[tuple[str, Job]] | None = attrs.Factory(list)
+
+
 class HookVerbs:
-    """What a client lets others watch and change. None of it costs anything until it is asked for."""
+    """What a client lets its user watch and change. None of it costs anything until it is used."""
 
     _admission: Admission
-    _lanes: Sequence[Lane]
-    _life: Lifecycle
-    _lookups: Lookups
-    _own_jobs: list[tuple[str, Job]]
+    _hooks: Hooks
     _refresher: Refresher | None
-    _takes_detour: bool
-    _watches: list[Watch]
+
+    def _choose_path(self) -> None:
+        raise NotImplementedError
 
     def add_middleware(self, function: Middleware) -> Self:
-        """Let `function(payload, next)` see every event before it is queued, after those added earlier.
+        """Pass every event through `function(payload, next)` before it is enqueued, after those added earlier.
 
-        It passes the event on by calling `next(payload)`, with the payload it was given or another; an `async`
+        It passes the event on by calling `next(payload)`, with the payload it received or another; an `async`
         function may await that. Not calling it drops the event; raising costs that event only.
+
+        Args:
+            function: Plain or async; or what `redact`, `sample` or `map_events` return.
+
+        Returns:
+            The client.
 
         Raises:
             ConfigurationError: It cannot be called.
         """
-        if not callable(function) or getattr(function, "__name__", "") in ("redact", "sample", "edit"):
-            msg = "a middleware is a function of (payload, next); redact(...), sample(...) and edit(...) make one"
+        if not callable(function) or getattr(function, "__name__", "") in ("redact", "sample", "map_events"):
+            msg = "a middleware is a function of (payload, next); redact(...), sample(...) and map_events(...) make one"
             raise ConfigurationError(msg)
         self._admission.pipeline.add(function)
         return self
@@ -83,81 +104,103 @@ class HookVerbs:
     add_event_middleware = add_middleware
 
     def on_ruleset_change(self, function: Callable[[RulesetChange], object]) -> Self:
-        """Call `function` on the loop with what changed, each time that other rules are in use.
+        """Call `function(change)` each time other rules come into use.
 
-        It must not block; what it raises is logged.
+        Args:
+            function: Called on the client's loop with what was added, changed and removed. It must not block; what it
+                raises is logged.
+
+        Returns:
+            The client.
         """
         if self._refresher is not None:
             self._refresher.subscribe(function)
         return self
 
     def on_rules_health(self, function: Callable[[RulesHealth], object]) -> Self:
-        """Call `function` on the loop with how the rules are doing, each time that their source was asked.
+        """Call `function(health)` after each request for rules.
 
-        It must not block; what it raises is logged.
+        Args:
+            function: Called on the client's loop. It must not block; what it raises is logged.
+
+        Returns:
+            The client.
         """
         if self._refresher is not None:
             self._refresher.observe(function)
         return self
 
     def on_evaluation(self, function: Callable[[User, LookupResult], object]) -> Self:
-        """Call `function(user, answer)` with each answer of a lookup: a gate, config, experiment or layer.
+        """Call `function(user, result)` with each result of a lookup: a gate, config, experiment or layer.
 
-        It is called where the lookup is made, in its thread and context, also by lookups that report no exposure. It
-        must be quick; what it raises is logged. What `bind` gave earlier, and answers that it remembers, tell nothing.
+        Lookups that report no exposure are included; results remembered by `bind`, and what was bound before this
+        call, are not.
+
+        Args:
+            function: Called where the lookup is made, in its thread and context. It must be quick; what it raises is
+                logged.
+
+        Returns:
+            The client.
         """
-        watchers = self._lookups.watchers if isinstance(self._lookups, WatchedLookups) else ()
-        self._lookups = WatchedLookups(
-            self._lookups.exposures, self._lookups.assignments, (*watchers, guarded(function, "on_evaluation"))
-        )
-        self._takes_detour = True
+        self._hooks.on_evaluation.append(guarded(function, "on_evaluation"))
+        self._choose_path()
         return self
 
     def on_request(self, function: Callable[[RequestInfo], Callable[[], object] | None]) -> Self:
-        """Call `function(exchange)` on the loop when a request to a vendor leaves.
+        """Call `function(request)` each time a request to a vendor is sent.
 
-        What it returns, if anything, is called when the request has ended, and the exchange tells how. Neither may
-        block; what they raise is logged.
+        Args:
+            function: Called on the client's loop. If it returns a function, that is called when the request has ended,
+                and `request` then holds the status or the error. Neither may block; what they raise is logged.
+
+        Returns:
+            The client.
         """
         begin = guarded(function, "on_request")
 
-        def watch(exchange: RequestInfo) -> Callable[[], object] | None:
-            end = begin(exchange)
+        def watch(request: RequestInfo) -> Callable[[], object] | None:
+            end = begin(request)
             return None if end is None else guarded(end, "on_request")
 
-        self._watches.append(guarded(watch, "on_request"))
+        self._hooks.on_request.append(guarded(watch, "on_request"))
         return self
 
     def on_settled(self, function: Callable[[Delivery, int], object]) -> Self:
-        """Call `function(delivery, count)` on the loop each time that events of a destination meet a fate together.
+        """Call `function(delivery, count)` each time events of a destination reach a final status together.
 
-        That is once per request, not once per event, and counts exposures too; but not what never was queued. It must
-        not block; what it raises is logged.
+        That is once per request, not once per event. Exposures count; events that were never enqueued do not.
+
+        Args:
+            function: Called on the client's loop. It must not block; what it raises is logged.
+
+        Returns:
+            The client.
         """
-        hear = guarded(function, "on_settled")
-        for lane in self._lanes:
-            lane.ledger.on_settled += (hear,)
+        self._hooks.on_settled.append(guarded(function, "on_settled"))
         return self
 
     def add_background_task(self, name: str, job: Callable[[], Coroutine[Any, Any, object]]) -> Self:
-        """Let `job()`, an async function, run beside the client, on its loop: from `start` until it is closed.
-
-        A job that fails is logged and started again; one that returns is done.
+        """Run `job()`, an async function, beside the client, from `start` until it is closed.
 
         Args:
             name: What the log calls it.
-            job: Called without arguments.
+            job: Called without arguments, on the client's loop. If it raises, that is logged and it is restarted; if it
+                returns, it is done.
+
+        Returns:
+            The client.
 
         Raises:
             ConfigurationError: The client was started already.
         """
-        if self._life.state != "new":
-            msg = "jobs are added before the client starts"
+        if self._hooks.tasks is None:
+            msg = "background tasks are added before the client starts"
             raise ConfigurationError(msg)
 
         async def run() -> None:
             await job()
             await asyncio.Event().wait()
 
-        self._own_jobs.append((name, run))
+        self._hooks.tasks.append((name, run))
         return self

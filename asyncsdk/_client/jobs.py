@@ -1,4 +1,4 @@
-"""What a client does in the background: deliver, keep rules fresh, start exposure windows."""
+"""The client's background jobs: delivery, polling for rules, exposure windows, and the spool's."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -12,20 +12,27 @@ from asyncsdk._refresh import Refresher
 from asyncsdk._rules.exposure_window import ExposureWindow
 from asyncsdk.vendors._base import Limits
 
-# An exposure of the same user to the same outcome is reported once in so many seconds (statsig-python-core 0.24.0).
+# An exposure of the same user to the same result is reported once per this many seconds (statsig-python-core 0.24.0).
 EXPOSURE_WINDOW = 60.0
-# Towards a dev server somebody is watching.
+# Towards a dev server, a person is watching: send and poll sooner, in seconds.
 _DEV_LINGER, _DEV_POLL = 0.1, 1.0
+# Maximum time for the last commit to the spool, in seconds: a hung disk must not block shutdown.
 _MAX_LAST_COMMIT = 10.0
 
 
 def load() -> None:
-    """Import what delivery needs, which takes longer than all the rest and would hold the loop when it starts."""
-    import asyncsdk._transport  # noqa: F401, PLC0415 -- only a program that makes a client needs aiohttp
+    """Import aiohttp ahead of time: it takes longer than all other imports, and would block the loop at the start."""
+    import asyncsdk._transport  # noqa: F401, PLC0415 -- only a program that constructs a client needs aiohttp
 
 
 def delivery(lane: Lane, dev_url: str | None, watches: Sequence[Watch]) -> Job:
-    """Make the job that empties a lane, into a dev server if there is one."""
+    """Build the job that delivers a lane's events.
+
+    Args:
+        lane: The lane.
+        dev_url: Base URL of a dev server that takes the vendor's place; None sends to the vendor.
+        watches: Called around each request.
+    """
     from asyncsdk._transport import Transport  # noqa: PLC0415 -- see `load`
 
     if dev_url is not None:
@@ -40,7 +47,7 @@ def delivery(lane: Lane, dev_url: str | None, watches: Sequence[Watch]) -> Job:
 
 
 def refresh(refresher: Refresher, dev_url: str | None, watches: Sequence[Watch]) -> Job:
-    """Make the job that keeps rules fresh, from a dev server if there is one."""
+    """Build the job that polls for rules; the arguments are those of `delivery`."""
     from asyncsdk._transport import Transport  # noqa: PLC0415 -- see `load`
 
     if dev_url is not None:
@@ -54,7 +61,7 @@ def refresh(refresher: Refresher, dev_url: str | None, watches: Sequence[Watch])
 
 
 def adoption(spooler: Spooler) -> Job:
-    """Make the job that takes over, now and then, what processes that are gone have left."""
+    """Build the job that regularly adopts the spool files of processes that have ended."""
 
     async def adopt() -> None:
         while True:
@@ -65,7 +72,12 @@ def adoption(spooler: Spooler) -> Job:
 
 
 def last_commit(spooler: Spooler, stop_intake: Callable[[], None]) -> Job:
-    """Make the job that puts the rest on disk, which a disk that hangs does not keep from ending."""
+    """Build the job that flushes remaining events to disk, bounded in time so that a hung disk cannot block shutdown.
+
+    Args:
+        spooler: What writes to the disk.
+        stop_intake: Called first: an event that is admitted after the last commit would not be on disk.
+    """
 
     async def commit() -> None:
         stop_intake()
@@ -77,7 +89,7 @@ def last_commit(spooler: Spooler, stop_intake: Callable[[], None]) -> Job:
 
 
 def windows(recent: ExposureWindow, seconds: float = EXPOSURE_WINDOW) -> Job:
-    """Make the job that lets every exposure be reported again after so many seconds."""
+    """Build the job that starts a new exposure window every `seconds`, so that exposures are reported again."""
 
     async def forget() -> None:
         while True:

@@ -1,4 +1,9 @@
-"""Draining on SIGTERM."""
+"""Draining on SIGTERM.
+
+uvicorn runs its lifespan's shutdown only once all connections are closed, so with a streaming client never: at the
+signal itself there is still time to deliver. The handler that was installed before ours is called as well, never
+replaced. Without one (SIG_DFL), the process ends when the drain has finished.
+"""
 
 import asyncio
 import logging
@@ -14,16 +19,18 @@ logger = logging.getLogger("asyncsdk")
 
 
 class SignalDrain:
-    """Calls `drain` on SIGTERM, and then whatever was installed before; never in its place.
-
-    uvicorn reaches its lifespan's shutdown only when all connections are closed, so with a streaming client that is
-    never: at the signal itself there is still time.
-    """
+    """Calls `drain` on SIGTERM, and then the handler that was installed before."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, drain: Callable[[], Awaitable[Report]], unsent: Callable[[], int]
     ) -> None:
-        """Chain onto the handler of SIGTERM. Does nothing off the main thread, where Python allows no handlers."""
+        """Chain onto the handler of SIGTERM. Does nothing off the main thread, where Python allows no handlers.
+
+        Args:
+            loop: The client's.
+            drain: Delivers what is queued.
+            unsent: Returns the number of pending events, for the log.
+        """
         self._loop = loop
         self._pid = os.getpid()
         self._drain = drain
@@ -34,12 +41,13 @@ class SignalDrain:
             self._before = signal.signal(signal.SIGTERM, self._handle)
 
     def remove(self) -> None:
-        """Put the earlier handler back, unless somebody has replaced ours since."""
+        """Restore the earlier handler, unless ours has been replaced since."""
         if self._installed and signal.getsignal(signal.SIGTERM) == self._handle:
             signal.signal(signal.SIGTERM, self._before)
         self._installed = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        # A forked child inherits the handler, and a signal may outlive the loop: neither is for this client.
         if os.getpid() != self._pid or self._loop.is_closed():
             self.remove()
             signal.raise_signal(number)
@@ -50,20 +58,20 @@ class SignalDrain:
 
     def _begin(self) -> None:
         if self._drained is not None and not self._drained.done():
-            return  # hypercorn tells its workers twice
+            return  # hypercorn signals its workers twice
         self._drained = self._loop.create_task(self._run(), name="asyncsdk drain")
         if self._before is signal.SIG_DFL:  # pragma: no cover -- shown in a process of its own
             self._drained.add_done_callback(self._end_process)
 
     async def _run(self) -> None:
-        """Drain, and say so before and after: whoever sent the signal may not wait for the end."""
+        """Drain, and log before and after: the sender of the signal may kill the process before the end."""
         unsent = self._unsent()
         level = logging.WARNING if unsent else logging.INFO
-        logger.log(level, "SIGTERM: %d events are unsent, and sent now", unsent)
+        logger.log(level, "SIGTERM: sending %d unsent events now", unsent)
         report = await self._drain()
         logger.log(level, "SIGTERM: flushed in %.2f s; %s", report.seconds, report)
 
     def _end_process(self, _: asyncio.Task[None]) -> None:  # pragma: no cover -- shown in a process of its own
-        """Let the signal do what it would have done at once."""
+        """Let the signal do what it would have done without us."""
         self.remove()
         signal.raise_signal(signal.SIGTERM)

@@ -41,7 +41,7 @@ class Ledger:
         self.held_bytes = 0
         self.retries = 0
         self.on_final: Callable[[str, Delivery], object] | None = None
-        self.on_settled: tuple[Callable[[Delivery, int], object], ...] = ()
+        self.on_settled: Sequence[Callable[[Delivery, int], object]] = ()
         self.on_records_settled: Callable[[Collection[Record], Status, str], None] | None = None
         self._name = name
         self.max_bytes = limits.max_queued_bytes

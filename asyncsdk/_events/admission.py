@@ -55,7 +55,7 @@ class Admission:
         lanes: One per destination.
         pipeline: The middleware that events pass through.
         ids: The source of event ids.
-        may_raise: Whether a full lane can make an awaited verb raise.
+        may_refuse: Whether a full lane can reject an event for all lanes: some destination waits or raises.
         may_wait: Whether a full lane, or a spool, can make an awaited verb wait.
     """
 
@@ -79,8 +79,7 @@ class Admission:
         self._names = tuple(lane.destination.name for lane in lanes)
         self._names_by_casefold = {name.casefold(): name for name in self._names}
         self.may_wait = any(lane.destination.overflow == "wait" for lane in lanes)
-        self.may_raise = any(lane.destination.overflow == "raise" for lane in lanes)
-        self._always_drops = all(lane.destination.overflow == "drop" for lane in lanes)
+        self.may_refuse = any(lane.destination.overflow != "drop" for lane in lanes)
 
     def prepare(self, event: Event) -> Receipt:
         """Validate, stamp and encode an event. Nothing is enqueued or counted yet.
@@ -106,8 +105,6 @@ class Admission:
         Raises:
             QueueFullError: It names the destination.
         """
-        if self._always_drops:
-            return
         for lane, outcome in zip(self.lanes, receipt.outcomes, strict=True):
             if isinstance(outcome, Delivery) or lane.destination.overflow == "drop":
                 continue

@@ -115,7 +115,14 @@ class Assignments:
     # --- loading ----------------------------------------------------------------------------------------------
 
     async def load(self, user: User) -> bool:
-        """Load the assignments of all units that a user belongs to; False when some could not be loaded."""
+        """Load the assignments of all units that a user belongs to; return False if some could not be loaded.
+
+        Raises:
+            WrongEventLoopError: The client runs on another loop.
+            ForkedProcessError: It was started in the parent of this process.
+        """
+        if self._life.takes_events:
+            self._life.check_caller()
         return all(await asyncio.gather(*(self._load(key) for key in storage_keys(user))))
 
     async def _load(self, key: str) -> bool:

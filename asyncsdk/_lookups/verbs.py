@@ -5,8 +5,6 @@ from typing import Any, Literal, Self
 
 import orjson
 
-from asyncsdk._lifecycle import Lifecycle
-from asyncsdk._lookups.assignments import Assignments
 from asyncsdk._lookups.evaluator import Lookups, RulesHolder, as_user_or_empty, show_gate
 from asyncsdk._lookups.exposures import Exposures
 from asyncsdk._lookups.flags import Flags
@@ -18,7 +16,6 @@ from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.compiler.evaluate import evaluate
 from asyncsdk._rules.explain import Explanation
 from asyncsdk._rules.language.overrides import GroupOverride, Overrides
-from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
 
@@ -30,17 +27,14 @@ class LookupVerbs:
     the detailed results say why. All of them take `exposure=False`, which reports nothing.
     """
 
-    _assignments: Assignments | None
     _exposures: Exposures
-    _life: Lifecycle
-    _lookups: Lookups
     _holder: RulesHolder
-    _awaits_rules: bool
-    # `check_gate` does not go straight: the client starts, or somebody watches evaluations.
-    _takes_detour: bool
-    _overrides: Overrides
+    _lookups: Lookups
+    # Whether lookups are answered straight from the current rules: the client does not wait for its first ones, and no
+    # function watches evaluations.
+    _is_direct: bool
 
-    async def _first_rules(self) -> Ruleset:
+    async def _first_rules(self) -> None:
         raise NotImplementedError
 
     def put_nowait(self, event: Event) -> Receipt:
@@ -49,7 +43,7 @@ class LookupVerbs:
 
     async def check_gate(self, user: UserLike, name: str, *, exposure: bool = True) -> bool:
         """Say whether a gate is open for a user; False for an unknown one."""
-        if self._takes_detour:
+        if not self._is_direct:
             return (await self.get_gate(user, name, exposure=exposure)).value
         rules = self._holder.rules
         who = user if type(user) is User else as_user_or_empty(user)
@@ -60,30 +54,40 @@ class LookupVerbs:
 
     async def get_gate(self, user: UserLike, name: str, *, exposure: bool = True) -> FeatureGate:
         """Give a gate's answer with its reasons."""
-        rules = await self._first_rules() if self._awaits_rules else self._holder.rules
+        if not self._is_direct:
+            await self._first_rules()
+        rules = self._holder.rules
         return show_gate(rules, self._lookups.gate(rules, as_user_or_empty(user), name, exposure))
 
     async def get_config(self, user: UserLike, name: str, *, exposure: bool = True) -> DynamicConfig:
         """Give a dynamic config's answer; an unknown one is empty."""
-        rules = await self._first_rules() if self._awaits_rules else self._holder.rules
+        if not self._is_direct:
+            await self._first_rules()
+        rules = self._holder.rules
         who = user if type(user) is User else as_user_or_empty(user)
         return self._lookups.config(rules, who, name, exposure)
 
     async def get_experiment(self, user: UserLike, name: str, *, exposure: bool = True) -> Experiment:
         """Give an experiment's answer; an unknown one is empty."""
-        rules = await self._first_rules() if self._awaits_rules else self._holder.rules
+        if not self._is_direct:
+            await self._first_rules()
+        rules = self._holder.rules
         who = user if type(user) is User else as_user_or_empty(user)
         return self._lookups.experiment(rules, who, name, exposure)
 
     async def get_layer(self, user: UserLike, name: str, *, exposure: bool = True) -> Layer:
         """Give a layer's answer; reading a parameter of it reports that."""
-        rules = await self._first_rules() if self._awaits_rules else self._holder.rules
+        if not self._is_direct:
+            await self._first_rules()
+        rules = self._holder.rules
         who = user if type(user) is User else as_user_or_empty(user)
         return self._lookups.layer(rules, who, name, exposure)
 
     async def get_parameter_store(self, user: UserLike, name: str, *, exposure: bool = True) -> ParameterStore:
         """Give a parameter store; reading a parameter reports what it stands for."""
-        rules = await self._first_rules() if self._awaits_rules else self._holder.rules
+        if not self._is_direct:
+            await self._first_rules()
+        rules = self._holder.rules
         return self._lookups.store(rules, as_user_or_empty(user), name, exposure)
 
     async def load_assignments(self, user: UserLike) -> bool:
@@ -100,9 +104,8 @@ class LookupVerbs:
             WrongEventLoopError: The client runs on another loop.
             ForkedProcessError: It was started in the parent of this process.
         """
-        if self._life.takes_events:
-            self._life.check_caller()
-        return self._assignments is not None and await self._assignments.load(as_user_or_empty(user))
+        assignments = self._lookups.assignments
+        return assignments is not None and await assignments.load(as_user_or_empty(user))
 
     def bind(self, user: UserLike) -> Flags:
         """Tie a user to the rules of this moment, for a request: lookups without `await`, evaluated once."""
@@ -170,12 +173,8 @@ class LookupVerbs:
         return self._override(lambda _: Overrides())
 
     def _override(self, change: Callable[[Overrides], Overrides]) -> Self:
-        self._overrides = change(self._overrides)
-        self._use_overrides(self._overrides)
+        self._holder.use_overrides(change(self._holder.rules.shared_context.overrides))
         return self
-
-    def _use_overrides(self, overrides: Overrides) -> None:
-        raise NotImplementedError
 
 
 def _copied(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -381,7 +381,7 @@ async def test_a_job_that_fails_when_it_is_told_to_end_is_not_started_again() ->
     life.start([("job", fail_at_the_end)], ended.set)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    life.state = "closed"
+    life.close_intake()
     life.cancel()
     await ended.wait()
 

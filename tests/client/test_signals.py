@@ -56,7 +56,7 @@ async def test_the_log_tells_before_and_after(server: DevServer, caplog: pytest.
     signal.signal(signal.SIGTERM, before)
 
     first, second = (record.getMessage() for record in caplog.records if "SIGTERM" in record.getMessage())
-    assert first == "SIGTERM: 1 events are unsent, and sent now"
+    assert first == "SIGTERM: sending 1 unsent events now"
     assert second.startswith("SIGTERM: flushed in")
     assert second.endswith("RudderStack: accepted 1, delivered 1")
 

@@ -293,10 +293,9 @@ async def test_an_event_of_another_thread_is_counted_when_the_client_closes(serv
     thread = threading.Thread(target=lambda: receipts.append(client.put_nowait(event)))
     thread.start()
     thread.join()
-    client._life.state = "closed"
+    client._life.close_intake()
     deliveries = await receipts[0]
-    client._life.state = "running"
-    await client.aclose()
+    client._life.cancel()
 
     assert deliveries["RudderStack"].reason == "closed"
     assert deliveries["Amplitude"].reason == "integrations"
@@ -310,7 +309,7 @@ def test_put_nowait_of_a_thread_raises_when_the_loop_is_closed() -> None:
         return client
 
     client = asyncio.run(run())
-    client._life.state = "running"
+    client._life.state = "running"  # as in a thread that looked just before the client was closed
 
     with pytest.raises(ClientClosedError, match="loop is closed"):
         client.put_nowait(Track(ADA, "a"))

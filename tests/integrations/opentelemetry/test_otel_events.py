@@ -179,5 +179,5 @@ async def test_no_events_are_sent_where_none_are_wanted(telemetry: Telemetry) ->
     async with telemetry.of(Client(statsig(offline=True)), evaluations=None) as client:
         await client.check_gate(ADA, "open")
 
-        assert client._takes_detour is False
+        assert client._is_direct
     assert not telemetry.records

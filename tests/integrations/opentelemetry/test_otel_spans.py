@@ -127,7 +127,7 @@ async def test_the_ports_that_are_not_written_are_those_of_the_scheme(telemetry:
     async with DevServer() as gone:
         client = Client(rudderstack(gone))
     telemetry.of(client)
-    [watch] = client._watches
+    [watch] = client._hooks.on_request
     for url in ("http://plane.example.com/v1/batch", "https://plane.example.com/v1/batch"):
         end = watch(RequestInfo("RudderStack", "events", "POST", url))
         assert end is not None
