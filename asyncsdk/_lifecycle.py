@@ -9,12 +9,14 @@ The states, and the only moves between them. Everything that changes the state i
     state      event verbs   lookups                            tasks
     new        raise         fallbacks, or the bootstrap         none
     running    admit         current rules                       running
-    draining   admit         current rules                      running; lanes do not linger
+    draining   admit         current rules                       running; lanes do not linger
     closed     raise         the last rules                      ending, or ended
 
-Two rules hold in every state. (1) Only `_move` writes the state, and only along `_MOVES`; `closed` is final, and closing
-a closed client does nothing. (2) `_home`, the loop on which events are admitted without further checks, is set if and
-only if the state admits events, so that the hot path compares one attribute.
+Two rules hold in every state:
+
+1. Only `_move` writes the state, and only along `_MOVES`. `closed` is final, and closing a closed client does nothing.
+2. `_home`, the loop on which events are admitted without further checks, is set if and only if the state admits events,
+   so that the hot path compares one attribute.
 """
 
 import asyncio

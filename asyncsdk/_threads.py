@@ -1,4 +1,4 @@
-"""Work in a thread that ends with it, a thread that works for one loop, and whether a task is being cancelled."""
+"""Threads that work for one event loop, and whether the running task is being cancelled."""
 
 import asyncio
 import threading
@@ -9,21 +9,21 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# A thread that has nothing to do looks this often whether its loop is closed, in seconds.
-_LOOK_EVERY = 5.0
+# An idle worker checks this often, in seconds, whether its loop has been closed without `stop`.
+_CHECK_INTERVAL = 5.0
 
 
 def is_being_cancelled() -> bool:
-    """Say whether somebody cancels the running task; other people's code may raise `CancelledError` without that."""
+    """Return whether the running task is being cancelled; foreign code may raise `CancelledError` without that."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Run `work` in a thread of its own, which ends with it.
+    """Run `work` in a daemon thread that ends with it, and return its result.
 
-    The loop's default executor would do, but `asyncio.run` waits for that one's threads at exit, and a name
-    server that does not answer would hold the whole process.
+    Not in the loop's default executor: `asyncio.run` joins its threads at exit, so that a name server that does not
+    answer would keep the process from ending.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -41,9 +41,9 @@ async def in_thread(work: Callable[[], T]) -> T:
         error: BaseException | None = None
         try:
             result = work()
-        except Exception as raised:  # noqa: BLE001 -- carried over to the awaiting task
+        except Exception as raised:  # noqa: BLE001 -- raised in the awaiting task
             error = raised
-        with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits
+        with suppress(RuntimeError):  # the loop has been closed: no task waits any more
             loop.call_soon_threadsafe(settle, result, error)
 
     threading.Thread(target=run, name="asyncsdk-work", daemon=True).start()
@@ -51,17 +51,17 @@ async def in_thread(work: Callable[[], T]) -> T:
 
 
 class Worker:
-    """A thread that does one thing after another, for one loop.
+    """A thread that runs one piece of work after another for one loop.
 
-    It starts with the first thing to do, and ends with `stop`, or when its loop is closed.
+    It starts with the first piece, and ends with `stop`, or when its loop is closed.
     """
 
     def __init__(self, in_between: Callable[[], None], at_end: Callable[[], None]) -> None:
-        """Start nothing yet.
+        """Prepare; the thread starts with the first piece of work.
 
         Args:
-            in_between: Done in the thread after each thing, when the loop has been told of it: nobody waits for it.
-            at_end: Closes what must be closed in the thread itself.
+            in_between: Called in the thread after each piece, once its result is on the way to the loop.
+            at_end: Called in the thread before it ends, to close what belongs to it.
         """
         self._in_between = in_between
         self._at_end = at_end
@@ -69,7 +69,7 @@ class Worker:
         self._thread: threading.Thread | None = None
 
     def submit(self, work: Callable[[], T], done: Callable[[T], object], failed: Callable[[Exception], object]) -> None:
-        """Do `work` in the thread, and call `done` or `failed` on the running loop."""
+        """Run `work` in the thread, then call `done` with its result or `failed` with its error, on the running loop."""
         loop = asyncio.get_running_loop()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, args=(loop,), name="asyncsdk-spool", daemon=True)
@@ -78,22 +78,22 @@ class Worker:
         def run() -> None:
             try:
                 result = work()
-            except Exception as error:  # noqa: BLE001 -- carried over to the loop
+            except Exception as error:  # noqa: BLE001 -- passed to `failed` on the loop
                 loop.call_soon_threadsafe(failed, error)
             else:
                 loop.call_soon_threadsafe(done, result)
-            with suppress(Exception):  # nobody waits for it, and the next time it is tried again
+            with suppress(Exception):  # maintenance: it is tried again after the next piece
                 self._in_between()
 
         self._todo.put(run)
 
     async def stop(self) -> None:
-        """End the thread when it has done all it was given."""
+        """End the thread once it has finished all submitted work."""
         if self._thread is not None:
             loop, ended = asyncio.get_running_loop(), asyncio.Event()
             self._todo.put(lambda: self._end(loop, ended))
             await ended.wait()
-            self._thread.join()  # it has nothing left to do
+            self._thread.join()
 
     def _end(self, loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
         self._todo.put(None)
@@ -103,13 +103,13 @@ class Worker:
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         while True:
             try:
-                job = self._todo.get(timeout=_LOOK_EVERY)
+                job = self._todo.get(timeout=_CHECK_INTERVAL)
                 if job is None:
                     return
                 job()
             except Empty:
                 if loop.is_closed():
                     break
-            except RuntimeError:  # the loop was closed: nobody waits, and nobody will come
+            except RuntimeError:  # the loop has been closed: no result can be delivered, and no work will follow
                 break
         self._at_end()

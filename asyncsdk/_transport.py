@@ -1,7 +1,8 @@
-"""The only module that opens a connection for events: a request in, a response out, whatever happens.
+"""The only module that opens connections: a request in, a response out.
 
-Redirects are not followed: aiohttp would send the key to another host, and turn the POST into a GET without a body
-whose 200 looks like a delivery. Proxies and credentials of the environment are not picked up.
+`send` and `fetch` never raise for trouble on the network: that becomes a response without a status, whose `error` names
+the trouble. Redirects are not followed: aiohttp would send the key to another host, and turn the POST into a GET without
+a body whose 200 looks like a delivery. Proxies and credentials of the environment are not used.
 """
 
 import asyncio
@@ -23,24 +24,26 @@ from asyncsdk.vendors._base import Limits, Request, Response
 MAX_ANSWER_BYTES = 1_000_000
 MAX_FETCHED_BYTES = 32 * 1024 * 1024
 _USER_AGENT = f"asyncsdk/{__version__}"
-# Compressing 1 KB takes 5 us with zlib and 1 us with isal; above this it would hold the loop for over a millisecond.
-_LARGE = 1024 * 1024
-# Unpacking this much takes some 0.2 ms.
+# aiohttp warns if a body of this size is passed as bytes, and reads a file object in pieces.
+_LARGE_BODY = 1024 * 1024
+# Decompressing this many bytes takes about 0.2 ms: the loop gets a turn in between.
 _PIECE = 96 * 1024
 _CODINGS = ("identity", "gzip", "deflate")
-_CANNOT_UNPACK = "answer cannot be unpacked"
+_CANNOT_DECOMPRESS = "answer cannot be unpacked"
+# Compressing 1 KB takes 5 us with zlib and 1 us with isal: a larger body would block the loop for about a millisecond,
+# and is compressed in a thread.
 _INLINE_ZLIB, _INLINE_ISAL = 128 * 1024, 1024 * 1024
 
 _Read = Callable[[aiohttp.ClientResponse], Awaitable[bytes]]
 
 
 class _UnreadableError(Exception):
-    """Raised for an answer that cannot be used; the text is the name of the trouble."""
+    """Raised for an answer that cannot be read; the message is the `error` of the response."""
 
 
-# What trouble is called, the first that fits; whatever else happens is a lost connection.
+# The `error` of a response, by the first type that matches; anything else is "connection lost".
 _TROUBLE: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str]] = (
-    (aiohttp.ConnectionTimeoutError, "no connection in time"),  # unlike after a `timeout`, nothing was sent
+    (aiohttp.ConnectionTimeoutError, "no connection in time"),  # unlike after "timeout", nothing was sent
     (TimeoutError, "timeout"),
     ((aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch), "certificate"),
     (aiohttp.ClientConnectorDNSError, "name not found"),
@@ -50,17 +53,18 @@ _TROUBLE: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str]] = 
 
 
 class Transport:
-    """HTTP for one destination: its own connections, so that a dead vendor takes none from the others."""
+    """HTTP for one destination, with its own connections, so that a dead vendor uses up none of the others'."""
 
     def __init__(
         self, limits: Limits, dev_server: str | None = None, name: str = "", watches: Sequence[Watch] = ()
     ) -> None:
-        """Remember the settings; nothing is opened before the first request.
+        """Store the settings; no connection is opened before the first request.
 
         Args:
-            limits: Of the destination.
-            dev_server: Send everything to the vendor's own path on this base URL instead.
-            name: The destination's, for those who watch.
+            limits: The destination's: `max_in_flight` connections, `timeout` seconds per request.
+            dev_server: Base URL that every request goes to instead, with the vendor's own path; None sends to the
+                vendor.
+            name: The destination's name, for `watches`.
             watches: Called around each request; they must not raise.
         """
         self._limits = limits
@@ -70,7 +74,12 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, request: Request, *, plain: bool = False) -> Response:
-        """Post `request`; trouble on the way is a response without a status, never an exception."""
+        """Send `request`, and read at most a megabyte of the answer.
+
+        Args:
+            request: Its body is compressed from `gzip_from` bytes on.
+            plain: Never compress.
+        """
         headers = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **request.headers}
         body = request.body
         if not plain and request.gzip_from is not None and len(body) >= request.gzip_from:
@@ -79,29 +88,31 @@ class Transport:
         return await self._watched(request, body, headers, _read_start)
 
     async def fetch(self, request: Request, max_bytes: int = MAX_FETCHED_BYTES) -> Response:
-        """Do `request` and read the whole answer, unpacked, without holding the loop.
+        """Send `request` and read the whole answer, decompressed, without blocking the loop.
 
-        An answer of more than `max_bytes`, unpacked, is trouble; so is one that breaks off.
+        Args:
+            request: The request.
+            max_bytes: Maximum size of the decompressed answer; a larger one is an error, and so is one that is cut off.
         """
         headers = {"User-Agent": _USER_AGENT, **request.headers}
         return await self._watched(request, request.body, headers, lambda answer: _read_whole(answer, max_bytes))
 
     async def _watched(self, request: Request, body: bytes, headers: Mapping[str, str], read: _Read) -> Response:
-        """Do a request, and let those hear of it who watch."""
+        """Send a request between the calls of `watches`."""
         url = self._dev_server + request.canonical_path if self._dev_server else request.url
         if not self._watches:
             return await self._ask(request.method, url, body, headers, read)
         shown = url.partition("?")[0]
         shown = shown.replace(request.secret, "REDACTED") if request.secret else shown
-        exchange = RequestInfo(self._name, request.purpose, request.method, shown, request.events, len(body))
-        ends = [watch(exchange) for watch in self._watches]
+        info = RequestInfo(self._name, request.purpose, request.method, shown, request.events, len(body))
+        ends = [watch(info) for watch in self._watches]
         try:
             response = await self._ask(request.method, url, body, headers, read)
         except asyncio.CancelledError:
-            exchange.error = "cancelled"
+            info.error = "cancelled"
             raise
         else:
-            exchange.status, exchange.error = response.status, response.error
+            info.status, info.error = response.status, response.error
             return response
         finally:
             for end in reversed(ends):
@@ -109,8 +120,7 @@ class Transport:
                     end()
 
     async def _ask(self, method: str, url: str, body: bytes, headers: Mapping[str, str], read: _Read) -> Response:
-        # aiohttp warns of large bodies as bytes, and reads a file object in pieces.
-        data = (body or None) if len(body) < _LARGE else BytesIO(body)
+        data = (body or None) if len(body) < _LARGE_BODY else BytesIO(body)
         try:
             async with self._open().request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
                 return Response(answer.status, _headers(answer), await read(answer))
@@ -147,7 +157,7 @@ def _headers(answer: aiohttp.ClientResponse) -> dict[str, str]:
 
 
 async def _read_start(answer: aiohttp.ClientResponse) -> bytes:
-    """Read the start of the body. One that breaks off is what came of it: the status is known, and decides."""
+    """Read the start of the body. If it is cut off, return what arrived: the status is known, and decides."""
     parts: list[bytes] = []
     size = 0
     with suppress(aiohttp.ClientError, TimeoutError):
@@ -161,51 +171,51 @@ async def _read_start(answer: aiohttp.ClientResponse) -> bytes:
 
 
 async def _read_whole(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    """Read and unpack a body piece by piece; the loop turns between them."""
+    """Read and decompress a body piece by piece, yielding to the loop in between."""
     coding = answer.headers.get("Content-Encoding", "identity").lower()
-    whole = BytesIO()  # gives its value without a copy, which of 20 MB would hold the loop
+    whole = BytesIO()  # returns its value without a copy, which would block the loop for 20 MB
     if coding not in _CODINGS:
-        raise _UnreadableError(_CANNOT_UNPACK)
-    unpacker: _Plain | _Unpacker = _Plain() if coding == "identity" else _Unpacker(coding)
+        raise _UnreadableError(_CANNOT_DECOMPRESS)
+    decompressor: _Plain | _Decompressor = _Plain() if coding == "identity" else _Decompressor(coding)
     async for part in answer.content.iter_any():
-        for piece in unpacker.pieces(part):
+        for piece in decompressor.pieces(part):
             if whole.tell() + len(piece) > max_bytes:
                 answer.close()
                 msg = "answer too large"
                 raise _UnreadableError(msg)
             whole.write(piece)
             await asyncio.sleep(0)
-    if not unpacker.is_complete:
+    if not decompressor.is_complete:
         msg = "connection lost"
         raise _UnreadableError(msg)
     return whole.getvalue()
 
 
 class _Plain:
-    """Unpacks nothing."""
+    """Passes an uncompressed body through."""
 
     is_complete = True
 
     def pieces(self, part: bytes) -> Iterator[bytes]:
-        """Give `part` as it is."""
+        """Yield `part` unchanged."""
         yield part
 
 
-class _Unpacker:
-    """Unpacks gzip and deflate, the latter with its header or, as some servers send it, without."""
+class _Decompressor:
+    """Decompresses gzip and deflate, the latter with its zlib header or, as some servers send it, without."""
 
     def __init__(self, coding: str) -> None:
         self._coding = coding
-        self._state = zlib.decompressobj(47)  # finds out by itself which header it is
+        self._state = zlib.decompressobj(47)  # 32 + 15: detects a gzip or zlib header
         self._begun = False
 
     @property
     def is_complete(self) -> bool:
-        """Whether the end was seen. An empty body is one without any."""
+        """Whether the end of the stream was seen, or the body is empty."""
         return self._state.eof or not self._begun
 
     def pieces(self, part: bytes) -> Iterator[bytes]:
-        """Unpack `part`, a little at a time."""
+        """Decompress `part`, at most `_PIECE` bytes at a time."""
         if part and not self._begun:
             self._begun = True
             if self._coding == "deflate" and part[0] & 15 != zlib.DEFLATED:
@@ -213,11 +223,11 @@ class _Unpacker:
         try:
             piece = self._state.decompress(part, _PIECE)
             yield piece
-            while len(piece) == _PIECE:  # there may be more, even of a part that is used up
+            while len(piece) == _PIECE:  # zlib may hold more output, even if `part` is used up
                 piece = self._state.decompress(self._state.unconsumed_tail, _PIECE)
                 yield piece
         except zlib.error as error:
-            raise _UnreadableError(_CANNOT_UNPACK) from error
+            raise _UnreadableError(_CANNOT_DECOMPRESS) from error
 
 
 async def _compress(body: bytes) -> bytes:
@@ -227,7 +237,7 @@ async def _compress(body: bytes) -> bytes:
 
 @cache
 def _compressor() -> tuple[Callable[[bytes], bytes], int]:
-    """Pick the fastest gzip there is, and the size up to which it may run on the loop."""
+    """Return the fastest gzip function available, and the maximum size it may compress on the loop."""
     try:
         from isal import igzip  # noqa: PLC0415 -- an extra, loaded when the first body is compressed
     except ImportError:
@@ -241,7 +251,7 @@ def _zlib_gzip(body: bytes) -> bytes:
 
 
 class _Resolver(AbstractResolver):
-    """Look names up in short-lived threads, and fall back on the last answer when the name server has none."""
+    """Resolves names in short-lived threads, and falls back on the last answer if the name server has none."""
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, int], list[ResolveResult]] = {}
@@ -249,7 +259,7 @@ class _Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Give the addresses of `host`."""
+        """Return the addresses of `host`."""
         try:
             found = await in_thread(lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM))
         except OSError:
