@@ -69,7 +69,7 @@ class Worker:
         self._thread: threading.Thread | None = None
 
     def submit(self, work: Callable[[], T], done: Callable[[T], object], failed: Callable[[Exception], object]) -> None:
-        """Run `work` in the thread, then call `done` with its result or `failed` with its error, on the running loop."""
+        """Run `work` in the thread, then call `done` (its result) or `failed` (its error) on the running loop."""
         loop = asyncio.get_running_loop()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, args=(loop,), name="asyncsdk-spool", daemon=True)

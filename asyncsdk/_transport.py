@@ -1,8 +1,8 @@
 """The only module that opens connections: a request in, a response out.
 
 `send` and `fetch` never raise for trouble on the network: that becomes a response without a status, whose `error` names
-the trouble. Redirects are not followed: aiohttp would send the key to another host, and turn the POST into a GET without
-a body whose 200 looks like a delivery. Proxies and credentials of the environment are not used.
+the trouble. Redirects are not followed: aiohttp would send the key to another host, and turn the POST into a GET
+without a body, whose 200 looks like a delivery. Proxies and credentials of the environment are not used.
 """
 
 import asyncio

@@ -6,7 +6,7 @@ admitted. The verbs are in `EventVerbs`, `LookupVerbs` and `HookVerbs`; the stat
 How a client ends, by whichever of four ways:
 
     aclose      begin_drain, flush until the deadline, close_intake, flush what came meanwhile, cancel the jobs
-    SIGTERM     with `drain_on_sigterm`: flush without lingering; whoever sent the signal calls `aclose` next
+    SIGTERM     with `drain_on_sigterm`: flush without lingering; the server calls `aclose` afterwards
     cancelled   a job group that is cancelled from outside commits to the spool, then ends
     entered in vain   `__aenter__` raised: cancel the jobs at once
 
@@ -66,7 +66,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             different names.
         on_delivery: Called on the loop with the id and the `Delivery` of every event at every destination, once its
             status is final. It must not block; what it raises is logged.
-        drain_on_sigterm: On SIGTERM, send at once what is queued, and then what comes, whatever the server does.
+        drain_on_sigterm: On SIGTERM, send at once what is queued, and later events as they come; see `signals.py`.
         spool: A folder on this machine, or `SqliteSpool(...)`: an awaited event verb then returns when the event is on
             disk, and it is delivered from there even if this process is killed. None keeps events in memory only.
         start_timeout: Maximum time that `start`, and lookups meanwhile, wait for the first rules, in seconds.
@@ -267,7 +267,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         """Admit an event without waiting: for callbacks, sync code and other threads.
 
         From another thread the event is validated and encoded there, and enqueued on the client's loop. A full queue
-        then drops it, whatever its `overflow`.
+        then drops it, even with another `overflow` than `drop`.
 
         Args:
             event: `Track(...)`, `Page(...)` and the like.
@@ -314,7 +314,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
 
         Args:
             receipt: The prepared event.
-            drops: Drop it at a full destination, whatever its `overflow`: nobody is there to hear an exception.
+            drops: Drop it at a full destination with any `overflow`: no caller is there to catch an exception.
 
         Raises:
             QueueFullError: A destination that does not drop is full.
