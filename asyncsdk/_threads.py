@@ -9,9 +9,6 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# An idle worker checks this often, in seconds, whether its loop has been closed without `stop`.
-_CHECK_INTERVAL = 5.0
-
 
 def is_being_cancelled() -> bool:
     """Return whether the running task is being cancelled; foreign code may raise `CancelledError` without that."""
@@ -56,15 +53,19 @@ class Worker:
     It starts with the first piece, and ends with `stop`, or when its loop is closed.
     """
 
-    def __init__(self, in_between: Callable[[], None], at_end: Callable[[], None]) -> None:
+    def __init__(
+        self, in_between: Callable[[], None], at_end: Callable[[], None], *, check_interval: float = 5.0
+    ) -> None:
         """Prepare; the thread starts with the first piece of work.
 
         Args:
             in_between: Called in the thread after each piece, once its result is on the way to the loop.
             at_end: Called in the thread before it ends, to close what belongs to it.
+            check_interval: How often an idle thread checks whether its loop has been closed without `stop`, in seconds.
         """
         self._in_between = in_between
         self._at_end = at_end
+        self._check_interval = check_interval
         self._todo: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -103,7 +104,7 @@ class Worker:
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         while True:
             try:
-                job = self._todo.get(timeout=_CHECK_INTERVAL)
+                job = self._todo.get(timeout=self._check_interval)
                 if job is None:
                     return
                 job()

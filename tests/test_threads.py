@@ -6,7 +6,6 @@ from functools import partial
 
 import pytest
 
-from asyncsdk import _threads
 from asyncsdk._threads import Worker
 
 
@@ -52,10 +51,9 @@ async def test_one_that_never_worked_has_nothing_to_end() -> None:
 
 
 @pytest.mark.parametrize("is_idle", [True, False])
-def test_it_ends_when_its_loop_is_closed(monkeypatch: pytest.MonkeyPatch, is_idle: bool) -> None:
-    monkeypatch.setattr(_threads, "_LOOK_EVERY", 0.01)
+def test_it_ends_when_its_loop_is_closed(is_idle: bool) -> None:
     ended, begun = threading.Event(), threading.Event()
-    worker = Worker(lambda: None, ended.set)
+    worker = Worker(lambda: None, ended.set, check_interval=0.01)
 
     async def begin() -> None:
         worker.submit((lambda: None) if is_idle else (lambda: begun.wait(5)), print, print)

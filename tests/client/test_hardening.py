@@ -268,7 +268,7 @@ async def test_middleware_that_passes_the_wrong_thing_costs_its_event(
         delivery = (await (await client.track(ADA, "a")))["RudderStack"]
 
     assert delivery.reason == "middleware error"
-    assert "`next` takes the Payload" in caplog.text
+    assert "`next` takes a Payload" in caplog.text
 
 
 async def test_a_waiting_middleware_is_told_apart_from_one_that_raises_the_same(server: DevServer) -> None:
