@@ -1,4 +1,4 @@
-"""A local server that answers as Statsig, RudderStack and Amplitude do, for trying things and for tests.
+"""A local server that imitates Statsig, RudderStack and Amplitude, for development and for tests.
 
     async with DevServer(ruleset="rules.json") as server:
         rules = Rules(specs_url=f"{server.url}/v2/download_config_specs")
@@ -6,10 +6,11 @@
         ...
         await server.received("statsig", 3)
 
-It shares no code with asyncsdk's own encoders, so that what it accepts proves something; the vendors'
-published SDKs deliver to it as well, and take their rules from it. (What a browser SDK starts from needs an
-evaluation, which is asyncsdk's own: `initialize.py`.) See `DevServer` for what it keeps and `Fault` for how it can
-be made to misbehave.
+The server shares no code with asyncsdk's own encoders, so that what it accepts is evidence that they are correct. The
+vendors' published SDKs deliver to it and take their rules from it as well. The one exception is `initialize.py`: the
+client-initialize response needs an evaluation, and that is asyncsdk's own.
+
+`DevServer` documents what is recorded, and `Fault` how the server can be made to misbehave.
 """
 
 from asyncsdk.dev.amplitude import AmplitudeServer

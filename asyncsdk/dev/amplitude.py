@@ -1,7 +1,14 @@
-"""Amplitude's HTTP V2 and batch APIs: what they answer and what they ingest.
+"""Amplitude's HTTP V2 and batch APIs: their replies, and the events that they ingest.
 
-Source: https://amplitude.com/docs/apis/analytics/http-v2 and .../batch-event-upload, read 2026-11-20. A
-request is ingested whole or not at all.
+A request is ingested as a whole or not at all. The checks run in this order, and the first that fails is the reply:
+
+1. body: compression, size, JSON
+2. envelope: required fields, API key, number of events
+3. events (`amplitude_events.py`)
+4. silenced devices
+5. rate limits: events per second and events per day, of each user and each device
+
+Source: https://amplitude.com/docs/apis/analytics/http-v2 and .../batch-event-upload, read 2026-11-20.
 """
 
 import math
@@ -12,26 +19,26 @@ from functools import partial
 import attrs
 import orjson
 
-from asyncsdk.dev.amplitude_events import check_events, judge
+from asyncsdk.dev.amplitude_events import check_events, received_event
 from asyncsdk.dev.messages import (
     BrokenBodyError,
     IncomingRequest,
     Json,
     OversizedBodyError,
     ReceivedEvent,
-    RefusedError,
+    RejectedRequestError,
     Reply,
     Route,
     gunzip,
-    json_answer,
-    refuse_all,
+    json_reply,
+    mark_rejected,
 )
 from asyncsdk.dev.rate_limits import Window
 
 EVENT_LIMIT = 2000
 BODY_LIMITS = {"/2/httpapi": 1_000_000, "/batch": 20_000_000}
-"""Most bytes of a body after gunzip, by path."""
-DAY = 86_400.0
+"""Maximum size of a body after gunzip, in bytes, by path."""
+DAY = 86_400.0  # seconds
 
 INVALID_JSON = "Invalid JSON request body"
 TOO_LARGE = "Payload too large"
@@ -46,11 +53,11 @@ class AmplitudeServer:
     """An imitated Amplitude.
 
     Attributes:
-        keys: The API keys it knows; None: any.
-        eps_threshold: Most events per second of one user or device, over `eps_window`; None: no limit.
-        eps_window: In seconds.
-        daily_quota: Most events of one user or device in 24 hours; None: no limit.
-        silenced_devices: Device ids whose events are refused.
+        keys: The API keys that it accepts; None accepts any.
+        eps_threshold: Maximum events per second of one user or device, averaged over `eps_window`; None is no limit.
+        eps_window: Length of that window, in seconds.
+        daily_quota: Maximum events of one user or device in 24 hours; None is no limit.
+        silenced_devices: Device ids whose events are rejected.
     """
 
     keys: Collection[str] | None = attrs.field(default=None, repr=False)
@@ -68,17 +75,17 @@ class AmplitudeServer:
 
     @property
     def windows(self) -> Sequence[Window]:
-        """What ingested events are charged to; nothing while no limit is set."""
+        """The windows that ingested events are charged to; none if no limit is set."""
         return () if self.eps_threshold is self.daily_quota is None else (self._seconds, self._day)
 
     def route(self, method: str, path: str) -> Route | None:
-        """Find the endpoint; None if the path is another vendor's."""
+        """Return the endpoint of a path; None if Amplitude does not have that path."""
         if path not in BODY_LIMITS:
             return None
-        return Route(self._ingest) if method == "POST" else Route(lambda _: self.refusal(405), may_fail=False)
+        return Route(self._ingest) if method == "POST" else Route(lambda _: self.error_reply(405), may_fail=False)
 
-    def refusal(self, status: int) -> Reply:
-        """Word an answer of `status` as Amplitude would."""
+    def error_reply(self, status: int) -> Reply:
+        """Build Amplitude's error reply of a status."""
         return _error(status, _TEXTS.get(status, f"status {status}"), {})
 
     def _ingest(self, request: IncomingRequest) -> Reply:
@@ -87,28 +94,28 @@ class AmplitudeServer:
             plain = _plain_body(request)
             value = _parse(request, plain)
             self._check_envelope(value)
-            events += [judge(event, value["api_key"]) for event in value["events"]]
+            events += [received_event(event, value["api_key"]) for event in value["events"]]
             check_events(value["events"], value.get("options"))
             self._check_silenced(events)
             usage = self._charge(events, request.now)
-        except RefusedError as error:
-            refuse_all(events, error)
-            answer = _error(error.status, str(error), error.details)
+        except RejectedRequestError as error:
+            mark_rejected(events, error)
+            reply = _error(error.status, str(error), error.details)
         else:
-            answer = _ok(len(events), len(plain), request.now)
-        return attrs.evolve(answer, events=events, json=value, plain_size=len(plain), usage=usage)
+            reply = _ok(len(events), len(plain), request.now)
+        return attrs.evolve(reply, events=events, json=value, plain_size=len(plain), usage=usage)
 
     def _check_envelope(self, value: dict[str, Json]) -> None:
         for field in ("api_key", "events"):
             if not value.get(field):
-                raise RefusedError(400, "Request missing required field", {"missing_field": field})
+                raise RejectedRequestError(400, "Request missing required field", {"missing_field": field})
         key = value["api_key"]
         if not isinstance(key, str) or (self.keys is not None and key not in self.keys):
-            raise RefusedError(400, f"Invalid API key: {key}")
+            raise RejectedRequestError(400, f"Invalid API key: {key}")
         if not isinstance(value["events"], list):
-            raise RefusedError(400, "Invalid event JSON")
+            raise RejectedRequestError(400, "Invalid event JSON")
         if len(value["events"]) > EVENT_LIMIT:
-            raise RefusedError(413, TOO_LARGE)
+            raise RejectedRequestError(413, TOO_LARGE)
 
     def _check_silenced(self, events: Sequence[ReceivedEvent]) -> None:
         devices = {n: event.body.get("device_id") for n, event in enumerate(events)}
@@ -118,22 +125,22 @@ class AmplitudeServer:
                 "silenced_devices": list(dict.fromkeys(silenced.values())),
                 "silenced_events": list(silenced),
             }
-            raise RefusedError(400, SILENCED, details, dict.fromkeys(silenced, SILENCED))
+            raise RejectedRequestError(400, SILENCED, details, dict.fromkeys(silenced, SILENCED))
 
     def _charge(self, events: Sequence[ReceivedEvent], now: float) -> Counter[str]:
-        """Count the events of each user and device.
+        """Count the request's events by user and device.
 
         Raises:
-            RefusedError: Somebody has too many.
+            RejectedRequestError: A user or a device exceeds a limit.
         """
         if not self.windows:
             return Counter()
         owners = [_owners(event.body) for event in events]
-        usage = Counter(owner for both in owners for owner in both)
+        usage = Counter(owner for event_owners in owners for owner in event_owners)
         throttled, exceeded = self._over_eps(usage, now), self._over_quota(usage, now)
-        guilty = throttled.keys() | exceeded.keys()
-        if guilty:
-            indices = [n for n, both in enumerate(owners) if not guilty.isdisjoint(both)]
+        exceeding = throttled.keys() | exceeded.keys()
+        if exceeding:
+            indices = [n for n, event_owners in enumerate(owners) if not exceeding.isdisjoint(event_owners)]
             details = {
                 "eps_threshold": self.eps_threshold or 0,
                 "throttled_devices": _of("device:", throttled),
@@ -142,20 +149,20 @@ class AmplitudeServer:
                 "exceeded_daily_quota_users": _of("user:", exceeded),
                 "throttled_events": indices,
             }
-            raise RefusedError(429, THROTTLED, details, dict.fromkeys(indices, THROTTLED))
+            raise RejectedRequestError(429, THROTTLED, details, dict.fromkeys(indices, THROTTLED))
         return usage
 
     def _over_eps(self, usage: Mapping[str, int], now: float) -> dict[str, int]:
         if self.eps_threshold is None:
             return {}
-        rates = {who: (self._seconds.used(who, now) + n) / self.eps_window for who, n in usage.items()}
-        return {who: math.ceil(rate) for who, rate in rates.items() if rate > self.eps_threshold}
+        rates = {owner: (self._seconds.used(owner, now) + n) / self.eps_window for owner, n in usage.items()}
+        return {owner: math.ceil(rate) for owner, rate in rates.items() if rate > self.eps_threshold}
 
     def _over_quota(self, usage: Mapping[str, int], now: float) -> dict[str, int]:
         if self.daily_quota is None:
             return {}
-        totals = {who: self._day.used(who, now) + n for who, n in usage.items()}
-        return {who: total for who, total in totals.items() if total > self.daily_quota}
+        totals = {owner: self._day.used(owner, now) + n for owner, n in usage.items()}
+        return {owner: total for owner, total in totals.items() if total > self.daily_quota}
 
 
 def _plain_body(request: IncomingRequest) -> bytes:
@@ -164,25 +171,25 @@ def _plain_body(request: IncomingRequest) -> bytes:
         if request.headers.get("content-encoding", "").lower() == "gzip":
             plain = gunzip(plain)
     except BrokenBodyError as error:
-        raise RefusedError(400, INVALID_JSON) from error
+        raise RejectedRequestError(400, INVALID_JSON) from error
     except OversizedBodyError as error:
-        raise RefusedError(413, TOO_LARGE) from error
+        raise RejectedRequestError(413, TOO_LARGE) from error
     if len(plain) > BODY_LIMITS[request.path]:
-        raise RefusedError(413, TOO_LARGE)
+        raise RejectedRequestError(413, TOO_LARGE)
     return plain
 
 
 def _parse(request: IncomingRequest, plain: bytes) -> dict[str, Json]:
     if not plain:
-        raise RefusedError(400, "Missing request body")
+        raise RejectedRequestError(400, "Missing request body")
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise RefusedError(400, INVALID_JSON)
+        raise RejectedRequestError(400, INVALID_JSON)
     try:
         value = orjson.loads(plain)
     except orjson.JSONDecodeError as error:
-        raise RefusedError(400, INVALID_JSON) from error
+        raise RejectedRequestError(400, INVALID_JSON) from error
     if not isinstance(value, dict):
-        raise RefusedError(400, INVALID_JSON)
+        raise RejectedRequestError(400, INVALID_JSON)
     return value
 
 
@@ -191,13 +198,13 @@ def _owners(event: dict[str, Json]) -> list[str]:
 
 
 def _of(prefix: str, counts: Mapping[str, int]) -> dict[str, int]:
-    return {who.removeprefix(prefix): count for who, count in counts.items() if who.startswith(prefix)}
+    return {owner.removeprefix(prefix): count for owner, count in counts.items() if owner.startswith(prefix)}
 
 
 def _ok(count: int, size: int, now: float) -> Reply:
     sizes = {"events_ingested": count, "payload_size_bytes": size}
-    return json_answer(200, {"code": 200, **sizes, "server_upload_time": int(now * 1000)})
+    return json_reply(200, {"code": 200, **sizes, "server_upload_time": int(now * 1000)})
 
 
 def _error(status: int, text: str, details: Mapping[str, Json]) -> Reply:
-    return json_answer(status, {"code": status, "error": text, **details})
+    return json_reply(status, {"code": status, "error": text, **details})

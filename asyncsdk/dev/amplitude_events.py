@@ -1,15 +1,15 @@
-"""What Amplitude thinks of single events.
+"""Amplitude's checks of single events.
 
-Source: https://amplitude.com/docs/apis/analytics/http-v2, read 2026-11-20, and answers of the live servers
-quoted in Amplitude-Kotlin #105 and Amplitude-TypeScript #81: an id that is too short refuses the request
-even beside a good one.
+Source: https://amplitude.com/docs/apis/analytics/http-v2, read 2026-11-20, and replies of the live servers quoted in
+Amplitude-Kotlin #105 and Amplitude-TypeScript #81: an id that is too short rejects the request even if the event's
+other id is valid.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from asyncsdk.dev.messages import Json, ReceivedEvent, RefusedError
+from asyncsdk.dev.messages import Json, ReceivedEvent, RejectedRequestError
 
 DEPTH_LIMIT = 40
 MIN_ID_LENGTH = 5
@@ -21,8 +21,8 @@ _REFUSED_IDS = frozenset(
 _ALL_ZERO = re.compile(r"[0-]+")
 
 
-def judge(event: Json, api_key: Json) -> ReceivedEvent:
-    """Make of an event what is ingested if the request is."""
+def received_event(event: Json, api_key: Json) -> ReceivedEvent:
+    """Build the record of an event, which is accepted unless its request is rejected."""
     body = event if isinstance(event, dict) else {}
     user, device, insert_id = (_text(body.get(field)) for field in ("user_id", "device_id", "insert_id"))
     name = _text(body.get("event_type"))
@@ -40,55 +40,59 @@ def judge(event: Json, api_key: Json) -> ReceivedEvent:
 
 
 def check_events(events: Sequence[Json], options: Json) -> None:
-    """Look for events that Amplitude refuses.
+    """Check all events of a request.
 
-    Where events have faults of several kinds, one kind is named, so that a client meets the next one in its
-    next request.
+    If events have faults of several kinds, the reply names the first kind only, as Amplitude does: a client sees the
+    next kind in the reply to its next request.
+
+    Args:
+        events: The events, of any JSON type.
+        options: The request's `options`, which may have a `min_id_length`.
 
     Raises:
-        RefusedError: There is one.
+        RejectedRequestError: At least one event is invalid.
     """
-    strange = [index for index, event in enumerate(events) if not isinstance(event, dict)]
-    if strange:
+    not_objects = [index for index, event in enumerate(events) if not isinstance(event, dict)]
+    if not_objects:
         text = "Invalid event JSON"
-        raise RefusedError(400, text, blamed=dict.fromkeys(strange, text))
+        raise RejectedRequestError(400, text, blamed=dict.fromkeys(not_objects, text))
     for key, text, find in (
         ("events_with_missing_fields", "Request missing required field", _missing),
         ("events_with_invalid_fields", "Invalid field values on some events", _invalid),
         (
             "events_with_invalid_id_lengths",
             "Invalid id length for user_id or device_id",
-            partial(_short, _shortest(options)),
+            partial(_short_ids, _min_id_length(options)),
         ),
     ):
         faults = _by_field(events, find)
         if faults:
             blamed = {index: f"{text}: {field}" for field, indices in faults.items() for index in indices}
-            raise RefusedError(400, text, {key: faults}, blamed)
+            raise RejectedRequestError(400, text, {key: faults}, blamed)
 
 
 def is_text(value: Json) -> bool:
-    """Accept strings."""
+    """Return whether a value is a string."""
     return isinstance(value, str)
 
 
 def is_integer(value: Json) -> bool:
-    """Accept integers, which booleans are not."""
+    """Return whether a value is an integer, not a boolean."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_number(value: Json) -> bool:
-    """Accept integers and floats."""
+    """Return whether a value is an integer or a float."""
     return is_integer(value) or isinstance(value, float)
 
 
 def is_id(value: Json) -> bool:
-    """Accept strings that Amplitude takes for the id of somebody."""
+    """Return whether a value is a string that Amplitude accepts as a user or device id."""
     return isinstance(value, str) and value not in _REFUSED_IDS and not _ALL_ZERO.fullmatch(value)
 
 
 def is_properties(value: Json) -> bool:
-    """Accept objects that are not too deep."""
+    """Return whether a value is an object with at most `DEPTH_LIMIT` levels."""
     return isinstance(value, dict) and _depth(value) <= DEPTH_LIMIT
 
 
@@ -130,19 +134,19 @@ def _invalid(event: dict[str, Json]) -> Iterable[str]:
             yield field
 
 
-def _short(shortest: int, event: dict[str, Json]) -> Iterable[str]:
+def _short_ids(min_length: int, event: dict[str, Json]) -> Iterable[str]:
     for field in ("user_id", "device_id"):
-        if event.get(field) is not None and len(event[field]) < shortest:
+        if event.get(field) is not None and len(event[field]) < min_length:
             yield field
 
 
-def _shortest(options: Json) -> int:
-    shortest = options.get("min_id_length") if isinstance(options, dict) else None
-    return shortest if isinstance(shortest, int) else MIN_ID_LENGTH
+def _min_id_length(options: Json) -> int:
+    length = options.get("min_id_length") if isinstance(options, dict) else None
+    return length if isinstance(length, int) else MIN_ID_LENGTH
 
 
 def _depth(value: Json) -> int:
-    """Count the levels of objects and arrays, up to one more than are allowed."""
+    """Return the number of levels of objects and arrays, counting no further than `DEPTH_LIMIT` + 1."""
     depth, layer = 0, [value]
     while layer and depth <= DEPTH_LIMIT:
         depth += 1

@@ -1,4 +1,14 @@
-"""Ways in which the dev server misbehaves when it is told to."""
+"""Faults: how the dev server misbehaves on request, and the schedule of faults to come.
+
+For each request the schedule picks the first that applies of:
+
+1. the next step of the vendor's script,
+2. the next step of the script for all vendors,
+3. the standing faults, in the order in which they were added.
+
+A script waits for a request that its next step applies to (`Fault.when`). A refused connection has to be decided before
+the body is read, so the schedule is asked twice: first with the head only, then with the whole request.
+"""
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -16,25 +26,27 @@ Predicate: TypeAlias = Callable[[ReceivedRequest], bool]
 
 @attrs.frozen
 class Fault:
-    """What to do with a request instead of treating it properly.
+    """What to do with a request instead of handling it as the vendor would.
 
     `Fault(status=503)`, `Fault(status=429, retry_after=3)`, `Fault(delay=0.2)`, `Fault(end="hang")`,
-    `Fault(status=400, when=lambda request: "ada" in str(request.json))`; `Fault()` treats the request properly.
+    `Fault(status=400, when=lambda request: "ada" in str(request.json))`; `Fault()` sends the vendor's own reply.
 
     Attributes:
-        status: HTTP status to answer; None: what the vendor would answer.
-        body: Body to answer: bytes and text as they are, else as JSON; None: what the vendor would say. A function is
-            given the request, and gives one of these.
+        status: HTTP status to reply; None keeps the vendor's.
+        body: Body to reply; bytes and text are sent as they are, other values as JSON. A function is called with the
+            `ReceivedRequest` and returns one of these. None keeps the vendor's wording.
         headers: Headers to add or replace.
-        retry_after: Value of the `Retry-After` header: seconds, or any text.
-        delay: Seconds to wait before answering; the events are ingested before that.
-        end: How the request ends. `"answer"`: with an answer. `"refuse"`: the connection is reset before the
-            body is read. `"reset"`: it is reset after that. `"close"`: it is closed after that, without an
-            answer. `"truncate"`: it is closed before the answer is complete. `"hang"`: never, until the
-            server stops or the client goes away.
-        ingest: Whether the vendor keeps the events; None: if it sends an answer, and that is a 2xx or its
-            own.
-        when: Only requests for which this is true; None: any.
+        retry_after: Value of the `Retry-After` header, in seconds or as any text; None sends none.
+        delay: Seconds to wait before the reply. The events are ingested before the wait.
+        end: How the request ends.
+            `"answer"`: with the reply.
+            `"refuse"`: the connection is reset before the body is read.
+            `"reset"`: the connection is reset after the body was read.
+            `"close"`: the connection is closed after the body was read, without a reply.
+            `"truncate"`: the connection is closed before the reply is complete.
+            `"hang"`: not at all, until the server stops or the client disconnects.
+        ingest: Whether the vendor ingests the events. None: it does if a reply is sent, and `status` is None or 2xx.
+        when: The fault applies only to requests for which this returns True; None applies it to any.
     """
 
     status: int | None = None
@@ -48,22 +60,27 @@ class Fault:
 
     @classmethod
     def lost_reply(cls) -> "Fault":
-        """Ingest the events, then reset the connection."""
+        """Return a fault that ingests the events, then resets the connection."""
         return cls(end="reset", ingest=True)
 
     @classmethod
     def garbage(cls) -> "Fault":
-        """Ingest the events, then answer 200 with what is no JSON."""
+        """Return a fault that ingests the events, then replies 200 with a body that is not JSON."""
         return cls(200, body=b'{"code": 20\x00\xff<html>', headers={"Content-Type": "application/json"})
 
     @classmethod
     def redirect(cls, location: str, status: int = 302) -> "Fault":
-        """Send the client elsewhere."""
+        """Return a fault that redirects the client and ingests nothing.
+
+        Args:
+            location: Value of the `Location` header.
+            status: HTTP status, 3xx.
+        """
         return cls(status, body="", headers={"Location": location})
 
     @property
     def ingests(self) -> bool:
-        """Whether the vendor keeps the events."""
+        """Whether the vendor ingests the events."""
         if self.end == "refuse":
             return False
         if self.ingest is not None:
@@ -74,28 +91,36 @@ class Fault:
         ending = "" if self.end == "answer" else self.end
         status = f"status {self.status}" if self.status else ""
         delay = f"after {self.delay} s" if self.delay else ""
-        return " ".join(filter(None, [ending, status, delay])) or "another answer"
+        return " ".join(filter(None, [ending, status, delay])) or "another reply"
 
-    def spoil(self, request: ReceivedRequest, answer: Reply, refusal: Callable[[int], Reply]) -> Reply:
-        """Turn the vendor's own answer into the one to send; `refusal` words a status as the vendor would."""
-        status = answer.status if self.status is None else self.status
-        praised = status < 300 and answer.status < 300
-        wording = answer if praised or status == answer.status else refusal(status)
+    def alter(self, request: ReceivedRequest, reply: Reply, error_reply: Callable[[int], Reply]) -> Reply:
+        """Return the reply to send instead of the vendor's own.
+
+        Args:
+            request: The request, for a `body` that is a function.
+            reply: The vendor's own reply.
+            error_reply: Builds the vendor's error reply of a status.
+        """
+        status = reply.status if self.status is None else self.status
+        # The vendor's own wording fits if the status is the same, or if both mean success.
+        is_success = status < 300 and reply.status < 300
+        wording = reply if is_success or status == reply.status else error_reply(status)
         headers = {**wording.headers, **self.headers}
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)
         body = self.body(request) if callable(self.body) else self.body
         body = wording.body if body is None else _bytes(body)
-        return attrs.evolve(answer, status=status, body=body, headers=headers)
+        return attrs.evolve(reply, status=status, body=body, headers=headers)
 
 
 @attrs.define
-class Standing:
-    """A fault that stays for a while.
+class StandingFault:
+    """A fault that applies to more than one request.
 
     Attributes:
-        vendor: Whose requests; None: anybody's.
-        times: How many requests it still applies to; None: any number.
+        vendor: Name of the vendor; None applies it to all vendors.
+        fault: The fault.
+        times: Number of requests it still applies to; None is no limit.
     """
 
     vendor: str | None
@@ -104,32 +129,38 @@ class Standing:
 
 
 @attrs.define
-class FaultBook:
-    """The faults to come: per vendor a script of single ones, and standing ones after that."""
+class FaultSchedule:
+    """The faults to come: scripts of single faults by vendor, and standing faults."""
 
     _scripts: dict[str | None, deque[Fault | None]] = attrs.field(factory=dict)
-    _standing: list[Standing] = attrs.field(factory=list)
+    _standing: list[StandingFault] = attrs.field(factory=list)
 
-    def script(self, vendor: str | None, steps: Sequence[Fault | int | None]) -> None:
-        """Append faults for the vendor's next requests, one each."""
+    def add_script(self, vendor: str | None, steps: Sequence[Fault | int | None]) -> None:
+        """Append one fault for each of the vendor's next requests."""
         faults = (Fault(step) if isinstance(step, int) else step for step in steps)
         self._scripts.setdefault(vendor, deque()).extend(faults)
 
-    def stand(self, standing: Standing) -> None:
-        """Apply a fault to every request that no script takes."""
+    def add_standing(self, standing: StandingFault) -> None:
+        """Append a fault for all requests that no script applies to."""
         self._standing.append(standing)
 
     def clear(self) -> None:
-        """Forget all faults."""
+        """Remove all faults."""
         self._scripts.clear()
         self._standing.clear()
 
-    def take(self, vendor: str, request: ReceivedRequest | None) -> Fault | None:
-        """Use up the next fault for a request; without `request`, one that needs no more than its head."""
+    def next_fault(self, vendor: str, request: ReceivedRequest | None) -> Fault | None:
+        """Return the fault for a request, and use it up; None if no fault applies.
+
+        Args:
+            vendor: Name of the request's vendor.
+            request: The request; None if only its head is known, which is enough for a refusal without `when`.
+        """
         for owner in (vendor, None):
             script = self._scripts.get(owner)
             if script and _applies(script[0], request):
                 return script.popleft()
+            # A step that needs the whole request comes before any standing refusal.
             if script and request is None:
                 return None
         for standing in self._standing:
@@ -138,7 +169,7 @@ class FaultBook:
                 return standing.fault
         return None
 
-    def _use(self, standing: Standing) -> None:
+    def _use(self, standing: StandingFault) -> None:
         if standing.times is not None:
             standing.times -= 1
             if not standing.times:

@@ -1,9 +1,14 @@
 """JSON as RudderStack's Go gateway reads it, where that differs from what orjson reads.
 
-Differences that are kept: bytes that are not UTF-8 and lone surrogates become U+FFFD, all numbers are
-float64, and 1e400 is refused. Differences that are not: of duplicate keys the last one counts unless one of
-the above occurs (in the gateway always the first), and nothing nested deeper than some 900 levels is read
-(in the gateway some 10,000; the vendor documents 200).
+| input | gateway | here |
+|---|---|---|
+| bytes that are not UTF-8, lone surrogates | U+FFFD | the same |
+| numbers | float64; 1e400 is rejected | the same |
+| duplicate keys | the first one counts | the last one, unless the slow path is taken |
+| nesting | about 10,000 levels (200 are documented) | about 900 levels |
+
+orjson reads nearly all bodies. The slow path, the standard library, is taken only if orjson fails, or if a number may
+be beyond float64's 53 bits.
 """
 
 import json
@@ -21,7 +26,7 @@ def loads(body: bytes) -> Json:
     """Parse `body`.
 
     Raises:
-        BrokenBodyError: The gateway would call it invalid JSON.
+        BrokenBodyError: The body is not JSON to the gateway.
     """
     if not _LONG_NUMBER.search(body):
         try:
@@ -29,12 +34,12 @@ def loads(body: bytes) -> Json:
         except orjson.JSONDecodeError:
             pass
     try:
-        return _slowly(body)
+        return _load_slowly(body)
     except (ValueError, RecursionError) as error:
         raise BrokenBodyError(str(error)) from error
 
 
-def _slowly(body: bytes) -> Json:
+def _load_slowly(body: bytes) -> Json:
     text = body.decode("utf-8", "replace")
     value = json.loads(text, parse_int=_number, object_pairs_hook=_first_wins)
     clean = json.dumps(value, ensure_ascii=False, allow_nan=False)

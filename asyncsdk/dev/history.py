@@ -1,4 +1,9 @@
-"""What the dev server has received."""
+"""The requests and events that the dev server has received.
+
+Records are bounded by number and size, so that the oldest are forgotten; counts are not. A vendor recognises a
+duplicate by its event's key: the first event of a key that was accepted is kept, later ones are duplicates. An event
+that was rejected or lost leaves its key free.
+"""
 
 from collections import Counter, deque
 from collections.abc import Hashable, Iterator, Sequence
@@ -10,25 +15,26 @@ from asyncsdk.dev.messages import Json, ReceivedEvent, Reply
 
 Item = TypeVar("Item")
 
-KEEP_IDS = 1_000_000
+MAX_KEYS = 1_000_000
 
 
 @attrs.define
 class ReceivedRequest:
-    """One request as it came in.
+    """One request as it was received.
 
     Attributes:
-        number: Counts from 1 over all vendors.
-        vendor: `""` if the path belongs to none.
-        path: With the query.
-        headers: In the order and spelling of the wire.
+        number: Counts requests from 1, over all vendors.
+        vendor: Name of the vendor; `""` if the path belongs to none.
+        method: HTTP method.
+        path: Path with the query.
+        headers: Names and values in the order and spelling of the wire.
         at: Time of arrival, in seconds since the epoch.
-        wire_size: Bytes of the body as sent.
-        plain_size: Bytes of the body after gunzip.
-        json: The decoded body; None if the vendor did not look at it, or it is no JSON.
-        events: How many events the vendor found in it.
-        status: HTTP status of the answer; None while there is none.
-        fault: The fault applied to it, in words; `""` if none.
+        wire_size: Size of the body as sent, in bytes.
+        plain_size: Size of the body after gunzip, in bytes.
+        json: The decoded body; None if the vendor did not decode it, or it is not JSON.
+        events: Number of events that the vendor found in it.
+        status: HTTP status of the reply; None if none was sent.
+        fault: Description of the fault applied to it; `""` if none.
     """
 
     number: int
@@ -44,102 +50,124 @@ class ReceivedRequest:
     status: int | None = None
     fault: str = ""
 
-    def take(self, answer: Reply, wire_size: int) -> None:
-        """Note what the vendor found in the body."""
-        self.wire_size, self.plain_size = wire_size, answer.plain_size
-        self.json, self.events = answer.json, len(answer.events)
+    def record_body(self, reply: Reply, wire_size: int) -> None:
+        """Record what the vendor found in the body."""
+        self.wire_size, self.plain_size = wire_size, reply.plain_size
+        self.json, self.events = reply.json, len(reply.events)
 
     def header(self, name: str) -> str | None:
-        """Return the first value of a header, in any spelling; None if it was not sent."""
+        """Return the first value of a header; None if it was not sent.
+
+        Args:
+            name: Name of the header, in any case.
+        """
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
 
 @attrs.define
-class Recent(Generic[Item]):
-    """The latest items, bounded by their number and their weight."""
+class RecentItems(Generic[Item]):
+    """The latest items, bounded by their number and by their total size.
 
-    count: int
-    weight: int
+    Attributes:
+        max_items: Maximum number of items.
+        max_bytes: Maximum total size. The newest item is kept even if it is larger.
+    """
+
+    max_items: int
+    max_bytes: int
     _items: deque[tuple[Item, int]] = attrs.field(factory=deque)
-    _weighs: int = 0
+    _bytes: int = 0
 
-    def add(self, item: Item, weight: int) -> None:
-        """Append an item, and forget the oldest ones as long as there are too many, but never the new one."""
-        self._items.append((item, weight))
-        self._weighs += weight
-        while len(self._items) > self.count or (self._weighs > self.weight and len(self._items) > 1):
-            self._weighs -= self._items.popleft()[1]
+    def add(self, item: Item, size: int) -> None:
+        """Append an item, and forget the oldest ones that exceed a bound."""
+        self._items.append((item, size))
+        self._bytes += size
+        while len(self._items) > self.max_items or (self._bytes > self.max_bytes and len(self._items) > 1):
+            self._bytes -= self._items.popleft()[1]
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget all items."""
         self._items.clear()
-        self._weighs = 0
+        self._bytes = 0
 
     def __iter__(self) -> Iterator[Item]:
         return (item for item, _ in self._items)
 
 
 @attrs.define
-class _Copies:
-    """What is remembered of an event id."""
+class _KeyState:
+    """How often an event key has arrived, and whether one of its events was accepted."""
 
     arrivals: int = 0
-    kept: bool = False
+    is_accepted: bool = False
 
 
 class History:
-    """Everything received, newest last, with totals that go on when the oldest is forgotten.
+    """Everything received, newest last, with counts that include forgotten items.
 
     Args:
-        keep: Most requests, and most events, to remember.
-        keep_bytes: Most plain bytes of requests, and of events, to remember.
-        keep_ids: Most event ids to remember for recognising copies.
+        keep: Maximum number of requests, and of events, to keep.
+        keep_bytes: Maximum size of the requests, and of the events, to keep, in bytes after gunzip.
+        max_keys: Maximum number of event keys to remember for detecting duplicates.
+
+    Attributes:
+        requests: The requests that are kept, oldest first.
+        events: The events that are kept, oldest first.
+        event_counts: Number of events by vendor and verdict, the verdict without its reason.
+        request_counts: Number of requests by vendor.
     """
 
-    def __init__(self, keep: int, keep_bytes: int, keep_ids: int = KEEP_IDS) -> None:
-        self.requests: Recent[ReceivedRequest] = Recent(keep, keep_bytes)
-        self.events: Recent[ReceivedEvent] = Recent(keep, keep_bytes)
-        self.totals: Counter[tuple[str, str]] = Counter()
-        self.asked: Counter[str] = Counter()
-        self._numbers = 0
-        self._keep_ids = keep_ids
-        self._copies: dict[Hashable, _Copies] = {}
+    def __init__(self, keep: int, keep_bytes: int, max_keys: int = MAX_KEYS) -> None:
+        self.requests: RecentItems[ReceivedRequest] = RecentItems(keep, keep_bytes)
+        self.events: RecentItems[ReceivedEvent] = RecentItems(keep, keep_bytes)
+        self.event_counts: Counter[tuple[str, str]] = Counter()
+        self.request_counts: Counter[str] = Counter()
+        self._last_number = 0
+        self._max_keys = max_keys
+        self._keys: dict[Hashable, _KeyState] = {}
 
-    def number(self) -> int:
-        """Count one more request whose head has arrived."""
-        self._numbers += 1
-        return self._numbers
+    def next_number(self) -> int:
+        """Return the number of the next request."""
+        self._last_number += 1
+        return self._last_number
 
-    def enter(self, request: ReceivedRequest, events: Sequence[ReceivedEvent], lost: str) -> None:
-        """Enter a request and its events; `lost` is the fault that kept them from the vendor, or empty."""
+    def record(self, request: ReceivedRequest, events: Sequence[ReceivedEvent], lost: str) -> None:
+        """Record a request and its events.
+
+        Args:
+            request: The request, with its body recorded.
+            events: Its events, each with the vendor's verdict.
+            lost: Description of the fault that lost the events; `""` if they were not lost.
+        """
         self.requests.add(request, request.plain_size)
-        self.asked[request.vendor] += 1
+        self.request_counts[request.vendor] += 1
         share = request.plain_size // max(len(events), 1)
         for event in events:
             event.request = request.number
             if lost:
                 event.verdict = f"lost: {lost}"
-            self._count_copy(event)
+            self._mark_duplicate(event)
             self.events.add(event, share)
-            self.totals[event.vendor, event.verdict.partition(":")[0]] += 1
+            self.event_counts[event.vendor, event.verdict.partition(":")[0]] += 1
 
     def clear(self) -> None:
-        """Forget all, totals and ids too."""
+        """Forget everything, including counts and event keys."""
         self.requests.clear()
         self.events.clear()
-        self.totals.clear()
-        self.asked.clear()
-        self._copies.clear()
-        self._numbers = 0
+        self.event_counts.clear()
+        self.request_counts.clear()
+        self._keys.clear()
+        self._last_number = 0
 
-    def _count_copy(self, event: ReceivedEvent) -> None:
+    def _mark_duplicate(self, event: ReceivedEvent) -> None:
+        """Count the arrivals of the event's key, and change `accepted` to `duplicate` if the key was accepted."""
         if event.key is None:
             return
-        copies = self._copies.setdefault(event.key, _Copies())
-        copies.arrivals += 1
-        event.attempt = copies.arrivals
+        state = self._keys.setdefault(event.key, _KeyState())
+        state.arrivals += 1
+        event.attempt = state.arrivals
         if event.verdict == "accepted":
-            event.verdict = "duplicate" if copies.kept else "accepted"
-            copies.kept = True
-        if len(self._copies) > self._keep_ids:
-            del self._copies[next(iter(self._copies))]
+            event.verdict = "duplicate" if state.is_accepted else "accepted"
+            state.is_accepted = True
+        if len(self._keys) > self._max_keys:
+            del self._keys[next(iter(self._keys))]  # dicts keep insertion order: the oldest key

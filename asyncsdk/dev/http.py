@@ -1,4 +1,4 @@
-"""Between aiohttp and the pure values: reading requests, and ending them in unusual ways."""
+"""The border to aiohttp: read requests into pure values, and end them properly or otherwise (`Fault.end`)."""
 
 import socket
 import struct
@@ -10,72 +10,73 @@ from asyncsdk.dev.faults import End
 from asyncsdk.dev.history import ReceivedRequest
 from asyncsdk.dev.messages import MAX_BODY, IncomingRequest, Reply
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: closing sends RST instead of FIN
 _MISSING_BYTES = 100
 
 
-async def read_body(http: web.Request) -> bytes | None:
-    """Read the body as it is on the wire; None if there is more than `MAX_BODY` of it."""
+async def read_body(request: web.Request) -> bytes | None:
+    """Return the body as sent, which may be compressed; None if it is larger than `MAX_BODY`."""
     body = bytearray()
-    async for chunk in http.content.iter_any():
+    # A body that is too large is still read to its end, so that the client can read the reply.
+    async for chunk in request.content.iter_any():
         if len(body) <= MAX_BODY:
             body += chunk
     return bytes(body) if len(body) <= MAX_BODY else None
 
 
-def head_of(http: web.Request, number: int, vendor: str) -> ReceivedRequest:
-    """Note a request whose head has arrived."""
-    headers = [(key.decode("latin-1"), value.decode("latin-1")) for key, value in http.raw_headers]
-    return ReceivedRequest(number, vendor, http.method, http.path_qs, headers, time.time())
+def received_request(request: web.Request, number: int, vendor: str) -> ReceivedRequest:
+    """Build the record of a request from its head."""
+    headers = [(key.decode("latin-1"), value.decode("latin-1")) for key, value in request.raw_headers]
+    return ReceivedRequest(number, vendor, request.method, request.path_qs, headers, time.time())
 
 
-def request_of(http: web.Request, body: bytes, now: float) -> IncomingRequest:
-    """Take from an aiohttp request what a vendor looks at."""
+def incoming_request(request: web.Request, body: bytes, now: float) -> IncomingRequest:
+    """Build the value that vendors see of a request."""
     return IncomingRequest(
-        method=http.method,
-        path=http.path,
-        query={key: http.query.getone(key) for key in http.query},
-        headers={key.lower(): http.headers.getone(key) for key in http.headers},
+        method=request.method,
+        path=request.path,
+        query={key: request.query.getone(key) for key in request.query},
+        headers={key.lower(): request.headers.getone(key) for key in request.headers},
         body=body,
-        peer=http.remote or "",
+        peer=request.remote or "",
         now=now,
     )
 
 
-def respond(answer: Reply) -> web.Response:
-    """Turn a vendor's answer into aiohttp's."""
-    return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+def response_of(reply: Reply) -> web.Response:
+    """Convert a vendor's reply to aiohttp's response."""
+    return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
 
 
-async def end(http: web.Request, how: End, answer: Reply) -> web.StreamResponse:
-    """Answer, or end the connection in another way (`Fault.end`)."""
-    if how == "answer":
-        return respond(answer)
-    if how == "truncate":
-        await _truncate(http, answer)
-    elif how in ("refuse", "reset"):
-        _reset(http)
-    _close(http)
-    return web.Response()
+async def finish(request: web.Request, end: End, reply: Reply) -> web.StreamResponse:
+    """Send the reply, or end the connection in the way of a fault."""
+    if end == "answer":
+        return response_of(reply)
+    if end == "truncate":
+        await _truncate(request, reply)
+    elif end in ("refuse", "reset"):
+        _reset(request)
+    _close(request)
+    return web.Response()  # aiohttp wants one; its connection is closed
 
 
-async def _truncate(http: web.Request, answer: Reply) -> None:
-    """Send an answer that announces more bytes than it has."""
-    response = web.StreamResponse(status=answer.status, headers=answer.headers)
-    response.content_length = len(answer.body) + _MISSING_BYTES
-    await response.prepare(http)
-    await response.write(answer.body)
+async def _truncate(request: web.Request, reply: Reply) -> None:
+    """Send a reply whose `Content-Length` is larger than its body."""
+    response = web.StreamResponse(status=reply.status, headers=reply.headers)
+    response.content_length = len(reply.body) + _MISSING_BYTES
+    await response.prepare(request)
+    await response.write(reply.body)
 
 
-def _reset(http: web.Request) -> None:
-    """End the connection with a TCP reset."""
-    if http.transport is not None:
-        sock: socket.socket = http.transport.get_extra_info("socket")
+def _reset(request: web.Request) -> None:
+    """Close the connection with a TCP reset."""
+    if request.transport is not None:
+        sock: socket.socket = request.transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        http.transport.abort()
+        request.transport.abort()
 
 
-def _close(http: web.Request) -> None:
-    """End the connection without another word."""
-    if http.transport is not None:
-        http.transport.close()
+def _close(request: web.Request) -> None:
+    """Close the connection without a reply."""
+    if request.transport is not None:
+        request.transport.close()

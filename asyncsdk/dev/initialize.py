@@ -1,7 +1,7 @@
-"""What Statsig answers to a browser or mobile SDK that starts: everything about one user.
+"""Statsig's reply to a browser or mobile SDK that initialises: all evaluations for one user.
 
-This is the one module of the dev server that uses asyncsdk's own evaluation (`asyncsdk._rules`): there is no other
-to answer with. What it says proves nothing about asyncsdk; the vendor's packages are compared with it in the tests.
+This is the only module of the dev server that uses asyncsdk's own evaluation (`asyncsdk._rules`). Its replies are
+therefore no evidence that asyncsdk is correct; tests compare them with those of the vendor's packages instead.
 """
 
 import random
@@ -40,32 +40,37 @@ _OBJECTS = {
 
 @attrs.frozen(eq=False)
 class Evaluator:
-    """A version of a ruleset, ready to be asked about users."""
+    """A compiled version of a ruleset, which evaluates users."""
 
     _rules: Ruleset
 
     @classmethod
     def of(cls, version: Version, id_lists: Mapping[str, Container[str]]) -> "Evaluator":
-        """Compile a version; `id_lists` has the hashed units by list, and may change later."""
-        around = SharedContext(clock=lambda: int(time.time() * 1000), random=random.random, id_lists=id_lists)
-        return cls(load_now(version.body("v2"), around) or empty_ruleset(around))
-
-    def initialize(self, asked: Mapping[str, Json], client_key: str, now: float) -> Reply:
-        """Answer with all that the rules say about a user.
+        """Compile a version.
 
         Args:
-            asked: The request's body: `user`, and `hash` for the names.
-            client_key: The client's SDK key, which may name its app.
-            now: In seconds since the epoch.
+            version: The ruleset.
+            id_lists: Hashed units by list. It is read at each evaluation, so it may change later.
         """
-        hash_name = _HASHES.get(str(asked.get("hash")), "sha256")
+        shared_context = SharedContext(clock=lambda: int(time.time() * 1000), random=random.random, id_lists=id_lists)
+        return cls(load_now(version.body("v2"), shared_context) or empty_ruleset(shared_context))
+
+    def initialize(self, body: Mapping[str, Json], client_key: str, now: float) -> Reply:
+        """Build the reply with all evaluations for a user.
+
+        Args:
+            body: The request's body: `user`, and `hash`, the algorithm that names are hashed with.
+            client_key: The client's SDK key, which may select an app.
+            now: Time of the request, in seconds since the epoch.
+        """
+        hash_name = _HASHES.get(str(body.get("hash")), "sha256")
         view = client_view(self._rules, hash=hash_name, client_key=client_key)
-        body = client_response(view, user_of(asked.get("user")), {"sdkType": "asyncsdk-dev"}, int(now * 1000))
-        return Reply(200, body, {"Content-Type": "application/json"})
+        response = client_response(view, user_of(body.get("user")), {"sdkType": "asyncsdk-dev"}, int(now * 1000))
+        return Reply(200, response, {"Content-Type": "application/json"})
 
 
 def user_of(value: Json) -> User:
-    """Read a user as SDKs send one; what is not of the right type is left out."""
+    """Build a user from the JSON that SDKs send, leaving out fields of a wrong type."""
     fields = value if isinstance(value, dict) else {}
     texts = {ours: fields[theirs] for theirs, ours in _TEXTS.items() if isinstance(fields.get(theirs), str)}
     if isinstance(fields.get("userID"), int | float):

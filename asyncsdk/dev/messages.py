@@ -1,4 +1,8 @@
-"""What passes between the socket and the imitated vendors: a request, and the answer to it."""
+"""The values that pass between the socket and the imitated vendors: a request, its events, and the reply.
+
+A vendor that rejects a whole request raises `RejectedRequestError` inside its route, which turns it into the vendor's
+error reply. Only `DevServer` sees sockets, clocks and faults.
+"""
 
 import zlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -14,27 +18,27 @@ Json: TypeAlias = Any
 """A decoded JSON value."""
 
 MAX_BODY = 64 * 1024 * 1024
-"""Most bytes of a body that are looked at, before and after gunzip. Every vendor's own limit is lower."""
+"""Maximum size of a body in bytes, before and after gunzip. Every vendor's own limit is lower."""
 
 TEXT = "text/plain; charset=utf-8"
 
 
 @attrs.define
 class ReceivedEvent:
-    """One event as a vendor saw it.
+    """One event as a vendor received it.
 
     Attributes:
         vendor: `"rudderstack"`, `"amplitude"` or `"statsig"`.
-        id: What the vendor recognises a copy by (`messageId`, `insert_id`); `""` if the event has none.
+        id: The id by which the vendor detects duplicates (`messageId`, `insert_id`); `""` if the event has none.
         user: User id, else anonymous or device id, else `""`.
-        kind: The vendor's type of event: `"track"`, `"identify"`, `"gate_exposure"`...
-        name: Name of the event, page, gate...; `""` if it has none.
+        kind: The vendor's type of the event: `"track"`, `"identify"`, `"gate_exposure"`...
+        name: Name of the event, page, gate and so on; `""` if it has none.
         body: The event as it was sent.
-        stored: The event as the vendor keeps it.
-        key: Copies have equal keys; None means that the vendor cannot recognise a copy of this event.
+        stored: The event as the vendor stores it; None if it does not.
+        key: Duplicates have equal keys; None means that the vendor cannot detect duplicates of this event.
         verdict: `"accepted"`, `"duplicate"`, `"rejected: <reason>"`, or `"lost: <fault>"`.
         request: Number of the request that carried it.
-        attempt: How often an event with this key had arrived by then, this time included.
+        attempt: Number of events with this key that had arrived by then, including this one.
     """
 
     vendor: str
@@ -59,7 +63,7 @@ class IncomingRequest:
         path: Without the query.
         query: First value of each parameter.
         headers: First value of each header; names in lower case.
-        body: As on the wire, so maybe compressed.
+        body: As sent, so it may be compressed.
         peer: Address of the sender.
         now: Time of arrival, in seconds since the epoch.
     """
@@ -75,16 +79,16 @@ class IncomingRequest:
 
 @attrs.frozen
 class Reply:
-    """What a vendor answers, and what it thought of each event.
+    """A vendor's reply, and its verdict on each event.
 
     Attributes:
         status: HTTP status.
         body: Bytes to send.
         headers: Headers to send; `Content-Length` is added.
-        events: The request's events in order, each with its verdict; empty if they were not looked at.
-        json: The decoded request body; None if it was not looked at, or is no JSON.
-        plain_size: Bytes of the request body after gunzip.
-        usage: Events to charge to each key of the vendor's windows if the request is ingested.
+        events: The request's events in order, each with its verdict; empty if the request was rejected before them.
+        json: The decoded request body; None if it was not decoded, or is not JSON.
+        plain_size: Size of the request body after gunzip, in bytes.
+        usage: Number of events to charge to each key of the vendor's windows if the request is ingested.
     """
 
     status: int
@@ -101,8 +105,8 @@ class Route:
     """One endpoint of a vendor.
 
     Attributes:
-        handle: Answers a request without changing anything.
-        may_fail: Whether faults apply to it: where events go, and where rules come from.
+        handle: Builds the reply to a request; pure.
+        may_fail: Whether faults apply to it: True for endpoints that take events or serve rules.
     """
 
     handle: Callable[[IncomingRequest], Reply]
@@ -110,36 +114,35 @@ class Route:
 
 
 class VendorServer(Protocol):
-    """An imitated vendor: pure, but for the windows of its rate limits, which the server charges."""
+    """An imitated vendor. It is pure except for the windows of its rate limits, which the dev server charges."""
 
     @property
     def name(self) -> str:
-        """The vendor, in lower case."""
+        """Name of the vendor, in lower case."""
         ...
 
     @property
     def windows(self) -> Sequence[Window]:
-        """What ingested events are charged to, `Reply.usage`."""
+        """The windows that `Reply.usage` of ingested requests is charged to."""
         ...
 
     def route(self, method: str, path: str) -> Route | None:
-        """Find the endpoint; None if the path is another vendor's."""
+        """Return the endpoint of a path; None if the vendor does not have that path."""
         ...
 
-    def refusal(self, status: int) -> Reply:
-        """Word an answer of `status` as the vendor would."""
+    def error_reply(self, status: int) -> Reply:
+        """Build the vendor's error reply of a status."""
         ...
 
 
-class RefusedError(Exception):
-    """A vendor refuses the whole request.
+class RejectedRequestError(Exception):
+    """A vendor rejects the whole request.
 
     Args:
         status: HTTP status.
-        text: The reason, as the vendor words it.
-        details: What else the answer says.
-        blamed: The events at fault, by position, each with its reason; empty if it is not about single
-            events.
+        text: The reason, in the vendor's words.
+        details: Further fields of the error reply.
+        blamed: Reason by position of the event at fault; empty if the reason is not a single event.
     """
 
     def __init__(
@@ -156,19 +159,19 @@ class RefusedError(Exception):
 
 
 class BrokenBodyError(Exception):
-    """A body that is not what its headers say."""
+    """A body that cannot be decoded as its headers say."""
 
 
 class OversizedBodyError(Exception):
-    """A body of more than `MAX_BODY` bytes."""
+    """A body that is larger than `MAX_BODY` bytes."""
 
 
 def gunzip(body: bytes) -> bytes:
     """Decompress one or more gzip members.
 
     Raises:
-        BrokenBodyError: It is not gzip, ends early or has a wrong checksum.
-        OversizedBodyError: More than `MAX_BODY` bytes would come out.
+        BrokenBodyError: It is not gzip, is truncated, or has a wrong checksum.
+        OversizedBodyError: The decompressed body is larger than `MAX_BODY` bytes.
     """
     plain = bytearray()
     while body:
@@ -186,13 +189,13 @@ def gunzip(body: bytes) -> bytes:
     return bytes(plain)
 
 
-def json_answer(status: int, value: Json) -> Reply:
-    """Answer with a JSON body."""
+def json_reply(status: int, value: Json) -> Reply:
+    """Build a reply with a JSON body."""
     return Reply(status, orjson.dumps(value), {"Content-Type": "application/json"})
 
 
-def refuse_all(events: Sequence[ReceivedEvent], error: RefusedError) -> None:
-    """Give every event of a refused request its verdict."""
+def mark_rejected(events: Sequence[ReceivedEvent], error: RejectedRequestError) -> None:
+    """Set the verdict of every event of a rejected request."""
     others = "came with an event that was" if error.blamed else str(error)
     for index, event in enumerate(events):
         event.verdict = f"rejected: {error.blamed.get(index, others)}"

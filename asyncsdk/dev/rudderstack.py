@@ -1,8 +1,17 @@
-"""RudderStack's gateway: what it answers and what it stores.
+"""RudderStack's gateway: its replies, and the events that it stores.
 
-Source: https://github.com/rudderlabs/rudder-server (gateway/, f2655fbb of 2026-08-19): order of checks,
-texts, limits. The rate limit is a sliding window where the gateway's is a leaky bucket. Its de-duplication,
-an option of the server, is on here: a `messageId` counts once.
+The checks run in this order, and the first that fails is the reply to the whole batch:
+
+1. write key
+2. body: compression, JSON
+3. events: a JSON object with a user id or an anonymous id
+4. rate limit
+5. size of the body, and at least one event
+
+Two things differ from the gateway: the rate limit is a sliding window instead of a leaky bucket, and de-duplication, an
+option of RudderStack's server, is always on, so that a `messageId` is accepted once.
+
+Source: https://github.com/rudderlabs/rudder-server (gateway/, f2655fbb of 2026-08-19): order of checks, texts, limits.
 """
 
 import base64
@@ -25,18 +34,18 @@ from asyncsdk.dev.messages import (
     Json,
     OversizedBodyError,
     ReceivedEvent,
-    RefusedError,
+    RejectedRequestError,
     Reply,
     Route,
     gunzip,
-    json_answer,
-    refuse_all,
+    json_reply,
+    mark_rejected,
 )
 from asyncsdk.dev.rate_limits import Window
 
 CALLS = ("identify", "track", "page", "screen", "group", "alias", "merge")
 BODY_LIMIT = 4_096_000
-"""Most bytes of a body after gunzip."""
+"""Maximum size of a body after gunzip, in bytes."""
 
 INVALID_JSON = "invalid json"
 REJECTED = "rejected: "
@@ -53,7 +62,7 @@ _TEXTS = {
     504: "gateway timeout",
 }
 _WITHOUT_IDENTITY = ("extract", "record")
-# Letters and marks that show nothing; the other invisible characters are those Python calls not printable.
+# Letters and marks without a glyph, which the gateway removes. `str.isprintable` is False for all other invisible ones.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
 
@@ -62,10 +71,11 @@ class RudderStackServer:
     """An imitated RudderStack data plane.
 
     Attributes:
-        keys: The write keys it knows; None: any.
-        disabled_keys: Write keys of sources that are switched off.
-        rate_limit: Most events of one write key in `rate_window` seconds; None: no limit.
-        rate_window: In seconds.
+        keys: The write keys that it accepts; None accepts any.
+        disabled_keys: Write keys of disabled sources.
+        rate_limit: Maximum events of one write key in `rate_window` seconds; None is no limit.
+        rate_window: Length of that window, in seconds.
+        windows: The window that ingested events are charged to; none without a limit.
     """
 
     keys: Collection[str] | None = attrs.field(default=None, repr=False)
@@ -80,14 +90,14 @@ class RudderStackServer:
         return () if self.rate_limit is None else (Window(self.rate_window),)
 
     def route(self, method: str, path: str) -> Route | None:
-        """Find the endpoint; None if the path is another vendor's."""
+        """Return the endpoint of a path; None if the gateway does not have that path."""
         allowed, route = self._endpoint(path)
         if route is None or method == allowed:
             return route
         return Route(lambda _: Reply(405, headers={"Allow": allowed}), may_fail=False)
 
-    def refusal(self, status: int) -> Reply:
-        """Word an answer of `status` as the gateway would."""
+    def error_reply(self, status: int) -> Reply:
+        """Build the gateway's error reply of a status."""
         return _error(status, _TEXTS.get(status, f"status {status}"))
 
     def _endpoint(self, path: str) -> tuple[str, Route | None]:
@@ -107,17 +117,17 @@ class RudderStackServer:
             key = self._write_key(request, beacon=beacon)
             plain = _plain_body(request)
             value = _parse(plain)
-            events += judge(_messages(value, call), request)
-            check(events)
+            events += received_events(_messages(value, call), request)
+            check_events(events)
             self._check_rate(key, len(events), request.now)
             _check_size(len(plain), len(events))
-        except RefusedError as error:
-            refuse_all(events, error)
-            answer = _error(error.status, str(error))
+        except RejectedRequestError as error:
+            mark_rejected(events, error)
+            reply = _error(error.status, str(error))
         else:
-            answer = Reply(200, b"ok", {"Content-Type": TEXT})
+            reply = Reply(200, b"ok", {"Content-Type": TEXT})
         return attrs.evolve(
-            answer,
+            reply,
             events=events,
             json=value,
             plain_size=len(plain) or len(request.body),
@@ -127,53 +137,57 @@ class RudderStackServer:
     def _write_key(self, request: IncomingRequest, *, beacon: bool) -> str:
         key = request.query.get("writeKey", "") if beacon else _basic_user(request.headers.get("authorization", ""))
         if not key:
-            raise RefusedError(401, f"failed to read writekey from {'query params' if beacon else 'header'}")
+            raise RejectedRequestError(401, f"failed to read writekey from {'query params' if beacon else 'header'}")
         if key in self.disabled_keys:
-            raise RefusedError(404, _TEXTS[404])
+            raise RejectedRequestError(404, _TEXTS[404])
         if self.keys is not None and key not in self.keys:
-            raise RefusedError(401, "invalid write key")
+            raise RejectedRequestError(401, "invalid write key")
         return key
 
     def _check_rate(self, key: str, count: int, now: float) -> None:
         for window in self.windows:
             if self.rate_limit is not None and window.used(key, now) + count > self.rate_limit:
-                raise RefusedError(429, _TEXTS[429])
+                raise RejectedRequestError(429, _TEXTS[429])
 
 
-def judge(messages: Sequence[Json], request: IncomingRequest) -> list[ReceivedEvent]:
-    """Make of each message what the gateway stores, with a verdict of its own."""
+def received_events(messages: Sequence[Json], request: IncomingRequest) -> list[ReceivedEvent]:
+    """Build the record of each message, with the verdict on it alone."""
     now = datetime.fromtimestamp(request.now, UTC)
     received_at = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     address = request.headers.get("x-forwarded-for", request.peer).split(",")[0].strip()
     return [_event(message, received_at, address) for message in messages]
 
 
-def check(events: Sequence[ReceivedEvent]) -> None:
-    """Refuse the request if one of its events is bad; the first one words the answer."""
-    bad = {index: event.verdict for index, event in enumerate(events) if event.verdict != "accepted"}
-    if bad:
-        blamed = {index: verdict.removeprefix(REJECTED) for index, verdict in bad.items()}
-        raise RefusedError(400, next(iter(blamed.values())), blamed=blamed)
+def check_events(events: Sequence[ReceivedEvent]) -> None:
+    """Reject the request if any of its events is invalid; the reply has the reason of the first.
+
+    Raises:
+        RejectedRequestError: At least one event is invalid.
+    """
+    invalid = {index: event.verdict for index, event in enumerate(events) if event.verdict != "accepted"}
+    if invalid:
+        blamed = {index: verdict.removeprefix(REJECTED) for index, verdict in invalid.items()}
+        raise RejectedRequestError(400, next(iter(blamed.values())), blamed=blamed)
 
 
 def rudder_id(user: str, anonymous: str) -> str:
-    """Hash the cleaned ids as the gateway does for `rudderId`."""
+    """Return the `rudderId` that the gateway derives from the cleaned ids."""
     digest = hashlib.md5(f"{user}:{anonymous}".encode(), usedforsecurity=False).digest()
     return str(uuid.UUID(bytes=digest, version=4))
 
 
 def clean(text: str) -> str:
-    """Remove what shows nothing, then spaces around it."""
+    """Remove invisible characters, then leading and trailing spaces."""
     if text.isascii() and text.isprintable():
         return text.strip(" ")
     return "".join(char for char in text if char.isprintable() and char not in _BLANK).strip(" ")
 
 
 def identity(value: Json) -> str:
-    """Read a `userId` or `anonymousId` of any JSON type; `""` means that there is none.
+    """Return a `userId` or `anonymousId` of any JSON type as text; `""` means that there is none.
 
     Raises:
-        RefusedError: It is an object of more than some 250 levels.
+        RejectedRequestError: It is nested deeper than about 250 levels.
     """
     if value is None:
         return ""
@@ -184,7 +198,7 @@ def identity(value: Json) -> str:
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     except orjson.JSONEncodeError as error:
-        raise RefusedError(400, INVALID_JSON) from error
+        raise RejectedRequestError(400, INVALID_JSON) from error
 
 
 def _event(message: Json, received_at: str, address: str) -> ReceivedEvent:
@@ -196,7 +210,7 @@ def _event(message: Json, received_at: str, address: str) -> ReceivedEvent:
     message_id = (clean(sent_id) if isinstance(sent_id, str) else "") or str(uuid.uuid4())
     stored = {"receivedAt": received_at, "request_ip": address, **message}
     stored |= {"messageId": message_id, "rudderId": rudder_id(user, anonymous)}
-    identified = user or anonymous or kind in _WITHOUT_IDENTITY
+    has_identity = user or anonymous or kind in _WITHOUT_IDENTITY
     return ReceivedEvent(
         vendor="rudderstack",
         id=message_id,
@@ -206,7 +220,7 @@ def _event(message: Json, received_at: str, address: str) -> ReceivedEvent:
         body=message,
         stored=stored,
         key=("rudderstack", message_id),
-        verdict="accepted" if identified else REJECTED + NO_IDENTITY,
+        verdict="accepted" if has_identity else REJECTED + NO_IDENTITY,
     )
 
 
@@ -244,27 +258,27 @@ def _plain_body(request: IncomingRequest) -> bytes:
     try:
         return gunzip(request.body)
     except BrokenBodyError as error:
-        raise RefusedError(500, "failed to read body from request") from error
+        raise RejectedRequestError(500, "failed to read body from request") from error
     except OversizedBodyError as error:
-        raise RefusedError(413, TOO_LARGE) from error
+        raise RejectedRequestError(413, TOO_LARGE) from error
 
 
 def _parse(plain: bytes) -> Json:
     try:
         return go_json.loads(plain)
     except BrokenBodyError as error:
-        raise RefusedError(400, INVALID_JSON) from error
+        raise RejectedRequestError(400, INVALID_JSON) from error
 
 
 def _check_size(size: int, count: int) -> None:
     if size > BODY_LIMIT:
-        raise RefusedError(413, TOO_LARGE)
+        raise RejectedRequestError(413, TOO_LARGE)
     if not count:
-        raise RefusedError(400, "empty batch payload")
+        raise RejectedRequestError(400, "empty batch payload")
 
 
 def _health(_: IncomingRequest) -> Reply:
-    return json_answer(200, {"appType": "GATEWAY", "server": "UP", "db": "UP", "acceptingEvents": "TRUE"})
+    return json_reply(200, {"appType": "GATEWAY", "server": "UP", "db": "UP", "acceptingEvents": "TRUE"})
 
 
 def _error(status: int, text: str) -> Reply:

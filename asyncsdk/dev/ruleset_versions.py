@@ -1,4 +1,4 @@
-"""Versions of a ruleset, as Statsig numbers them: each later than the one before. Pure."""
+"""Versions of a ruleset, numbered by their time as Statsig does, each later than the one before. Pure."""
 
 import zlib
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ import attrs
 import orjson
 
 from asyncsdk.dev.messages import Json
-from asyncsdk.dev.ruleset_formats import FORMS, BrokenRulesetError, Form, form_of
+from asyncsdk.dev.ruleset_formats import CONVERSIONS, BrokenRulesetError, Format, format_of
 
 
 @attrs.define(eq=False)
@@ -15,52 +15,57 @@ class Version:
     """One version of a ruleset.
 
     Attributes:
-        time: When the project was last changed, in milliseconds since 1970; grows with each version.
-        checksum: Differs from that of the version before.
-        raw: What it was made from.
-        form: The form that was given in.
+        time: Time of the project's last change, in milliseconds since 1970; later than that of any earlier version.
+        checksum: Differs from that of the previous version.
+        raw: The JSON it was built from.
+        format: The format of `raw`.
     """
 
     time: int
     checksum: str
     raw: bytes = attrs.field(repr=False)
-    form: Form
+    format: Format
     _ruleset: Mapping[str, Json] = attrs.field(repr=False)
-    _bodies: dict[Form, bytes] = attrs.field(factory=dict, init=False, repr=False)
+    _bodies: dict[Format, bytes] = attrs.field(factory=dict, init=False, repr=False)
 
-    def body(self, form: Form) -> bytes:
-        """Give it in a form, as a whole answer."""
-        if form not in self._bodies:
-            ruleset = FORMS[self.form, form](self._ruleset)
+    def body(self, target: Format) -> bytes:
+        """Return the version in a format, as the body of a reply; converted once."""
+        if target not in self._bodies:
+            ruleset = CONVERSIONS[self.format, target](self._ruleset)
             head = {"has_updates": True, "time": self.time, "checksum": self.checksum}
-            self._bodies[form] = orjson.dumps({**ruleset, **head})
-        return self._bodies[form]
+            self._bodies[target] = orjson.dumps({**ruleset, **head})
+        return self._bodies[target]
 
     def is_known(self, since: int, checksum: str) -> bool:
-        """Say whether a client that has the version of `since` (0: none) needs nothing; `checksum` may be empty."""
+        """Return whether a client has this version already.
+
+        Args:
+            since: Time of the version that the client has; 0 if it has none.
+            checksum: Checksum of that version; `""` if the client did not send one.
+        """
         return since > 0 and (checksum == self.checksum if checksum else since >= self.time)
 
 
 def next_version(raw: bytes, previous: Version | None, not_before: int = 0) -> Version:
-    """Make a version of a ruleset; `previous` itself, if it is made from the same bytes.
+    """Build the next version of a ruleset, or return the previous one if the JSON is the same.
 
     Args:
-        raw: JSON of either form, as downloaded or written by hand.
-        previous: What was served before; None: nothing.
-        not_before: The least `time` it may have.
+        raw: JSON in either format, as downloaded or written by hand.
+        previous: The version that is served now; None if there is none.
+        not_before: Minimum `time` of the new version, in milliseconds since 1970.
 
     Raises:
-        BrokenRulesetError: It is not JSON, or no ruleset.
+        BrokenRulesetError: It is not JSON, or not a ruleset.
     """
     if previous is not None and previous.raw == raw:
         return previous
     ruleset = _parse(raw)
-    form = form_of(ruleset)
+    source_format = format_of(ruleset)
     time, checksum = ruleset.get("time"), ruleset.get("checksum")
-    before = previous.time if previous is not None else 0
+    previous_time = previous.time if previous is not None else 0
     if not isinstance(checksum, str) or not checksum or (previous is not None and checksum == previous.checksum):
         checksum = str(zlib.crc32(raw))
-    return Version(max(_whole(time), before + 1, not_before), checksum, raw, form, ruleset)
+    return Version(max(_integer_or_0(time), previous_time + 1, not_before), checksum, raw, source_format, ruleset)
 
 
 def _parse(raw: bytes) -> dict[str, Json]:
@@ -75,5 +80,5 @@ def _parse(raw: bytes) -> dict[str, Json]:
     return ruleset
 
 
-def _whole(value: Json) -> int:
+def _integer_or_0(value: Json) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -1,4 +1,4 @@
-"""Where the dev server has its ruleset from: a file that it watches, or what it is given."""
+"""The source of the dev server's ruleset: a value, or a file that is reloaded when it changes."""
 
 import logging
 import os
@@ -12,61 +12,64 @@ import orjson
 from asyncsdk.dev.messages import Json
 from asyncsdk.dev.ruleset_formats import BrokenRulesetError
 from asyncsdk.dev.ruleset_versions import Version, next_version
-from asyncsdk.dev.statsig_rules import ServedRulesets
+from asyncsdk.dev.statsig_rules import ServedRules
 from asyncsdk.errors import ConfigurationError
 
 _LOG = logging.getLogger("asyncsdk.dev")
 
 RulesetSource: TypeAlias = str | os.PathLike[str] | bytes | Mapping[str, Json]
-"""A path, or a ruleset: JSON or decoded."""
+"""The path of a ruleset's file, or a ruleset as JSON or as decoded JSON."""
 
 
 @attrs.define(eq=False)
 class RulesetWatch:
-    """Puts a ruleset on the shelf, and again whenever its file changes.
+    """Serves a ruleset, and reloads it when its file changes.
 
     Attributes:
-        fault: What is wrong with the file as it is now, in words; "" if nothing.
+        fault: Why the file as it is now cannot be served; `""` if it can.
     """
 
-    _shelf: ServedRulesets
+    _served: ServedRules
     fault: str = attrs.field(default="", init=False)
     _path: Path | None = attrs.field(default=None, init=False)
-    _seen: object = attrs.field(default=None, init=False)
+    _stamp: object = attrs.field(default=None, init=False)
 
-    def give(self, source: RulesetSource) -> None:
-        """Take another ruleset or file.
+    def set_source(self, source: RulesetSource) -> None:
+        """Serve another ruleset or file.
 
         Raises:
-            ConfigurationError: It is no ruleset, or there is no such file; the one before stays.
+            ConfigurationError: It is not a ruleset, or there is no such file; the previous one is still served.
         """
         path = Path(source) if isinstance(source, str | os.PathLike) else None
-        seen = path and _stamp(path)
+        stamp = path and _stamp_of(path)
         try:
-            version = self._read(path) if path else next_version(_raw(source), self._shelf.version)
+            version = self._read(path) if path else next_version(_raw(source), self._served.version)
         except (OSError, TypeError, BrokenRulesetError) as error:
             msg = f"the ruleset cannot be served: {error}"
             raise ConfigurationError(msg) from error
-        self._shelf.version, self.fault, self._path, self._seen = version, "", path, seen
+        self._served.version, self.fault, self._path, self._stamp = version, "", path, stamp
 
-    def look(self) -> None:
-        """Read the file again if it has changed. One that is broken is not served, and a warning says so once."""
-        if self._path is None or self._seen == (seen := _stamp(self._path)):
+    def reload_if_changed(self) -> None:
+        """Load the file if it has changed since the last look.
+
+        A file that cannot be served is reported by one warning per change, and the last good version is still served.
+        """
+        if self._path is None or self._stamp == (stamp := _stamp_of(self._path)):
             return
-        self._seen = seen
+        self._stamp = stamp
         try:
-            self._shelf.version, self.fault = self._read(self._path), ""
+            self._served.version, self.fault = self._read(self._path), ""
         except (OSError, BrokenRulesetError) as error:
             self.fault = str(error)
             _LOG.warning("%s cannot be served, so the last good version still is: %s", self._path, error)
 
     def _read(self, path: Path) -> Version:
-        # Not older than the file, so that it is news to the clients of an earlier dev server, too.
-        return next_version(path.read_bytes(), self._shelf.version, path.stat().st_mtime_ns // 1_000_000)
+        # Not earlier than the file, so that clients of a previous dev server take it for a new version, too.
+        return next_version(path.read_bytes(), self._served.version, path.stat().st_mtime_ns // 1_000_000)
 
 
-def _stamp(path: Path) -> object:
-    """Give what changes when a file does; None if there is none."""
+def _stamp_of(path: Path) -> object:
+    """Return a value that differs whenever the file does; None if there is no file."""
     try:
         stat = path.stat()
     except OSError:

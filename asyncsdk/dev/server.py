@@ -1,4 +1,15 @@
-"""The dev server: sockets in front of the imitated vendors."""
+"""The dev server: a socket in front of the imitated vendors.
+
+A request takes this way (`DevServer._handle`):
+
+1. Its path selects the vendor and the route; the head alone decides whether the connection is refused.
+2. The body is read, and the route builds a `Reply`. Routes are pure: they change nothing.
+3. The fault schedule may replace the reply, delay it, or cut the connection.
+4. The request and its events are recorded in the `History` before the reply is sent, so that a test that has the reply
+   finds the events.
+
+Only this module reads the clock and changes state: the history, the fault schedule, and the vendors' rate windows.
+"""
 
 import asyncio
 import contextlib
@@ -9,10 +20,10 @@ from typing import Self
 
 from aiohttp import web
 
-from asyncsdk.dev import http as wire
 from asyncsdk.dev.amplitude import AmplitudeServer
-from asyncsdk.dev.faults import Fault, FaultBook, Standing
+from asyncsdk.dev.faults import Fault, FaultSchedule, StandingFault
 from asyncsdk.dev.history import History, ReceivedRequest
+from asyncsdk.dev.http import finish, incoming_request, read_body, received_request, response_of
 from asyncsdk.dev.messages import TEXT, ReceivedEvent, Reply, Route, VendorServer
 from asyncsdk.dev.rudderstack import RudderStackServer
 from asyncsdk.dev.ruleset_watch import RulesetSource, RulesetWatch
@@ -26,20 +37,21 @@ _NOT_FOUND = Reply(404, b"404 page not found\n", {"Content-Type": TEXT, "X-Conte
 class DevServer:
     """A local server with the event endpoints of Statsig, RudderStack and Amplitude, and with Statsig's rules.
 
-    Answers, limits, refusals and de-duplication are the vendors'; nothing is forwarded. Use it as an async
-    context manager, or call `start` and `stop`; after `stop` it starts again on the same port, and what it
-    received is still there.
+    Replies, limits, rejections and de-duplication are those of the vendors; nothing is forwarded. Use the server as an
+    async context manager, or call `start` and `stop`. After `stop` it can be started again: it listens on the same
+    port, and keeps what it received.
 
-    Four vendors have names here: `rudderstack`, `amplitude`, `statsig` (its events), and `statsig-rules` (its ruleset,
-    ID lists and client-initialize responses), so that each can fail alone.
+    The server has four vendors, so that each can fail alone: `rudderstack`, `amplitude`, `statsig` (events) and
+    `statsig-rules` (the ruleset, ID lists and client-initialize responses). Methods that take the name of a vendor
+    raise `ConfigurationError` if there is no such vendor.
 
     Args:
         host: Address to listen on.
-        port: Port to listen on; 0: any free one.
-        keep: Most requests, and most events, to remember; totals go on.
-        keep_bytes: Most plain bytes of requests, and of events, to remember.
-        vendors: Imitated vendors with other settings than the usual ones, which accept any key.
-        ruleset: See `set_ruleset`; None: that of a new project, which has no names.
+        port: Port to listen on; 0 picks a free one.
+        keep: Maximum number of requests, and of events, to keep. `total` counts forgotten ones too.
+        keep_bytes: Maximum size of the requests, and of the events, to keep, in bytes after gunzip.
+        vendors: Imitated vendors with settings of your own. The default ones accept any key and have no rate limits.
+        ruleset: The ruleset to serve, see `set_ruleset`; None serves that of a new project, which has no names.
 
     Raises:
         ConfigurationError: Two `vendors` have the same name, or the ruleset cannot be served.
@@ -57,29 +69,34 @@ class DevServer:
     ) -> None:
         self._host = host
         self._port = port
-        given = {vendor.name: vendor for vendor in vendors}
-        if len(given) < len(vendors):
+        custom = {vendor.name: vendor for vendor in vendors}
+        if len(custom) < len(vendors):
             msg = "each vendor can be given once"
             raise ConfigurationError(msg)
-        of_rules = (vendor for vendor in vendors if isinstance(vendor, StatsigRulesServer))
-        self._rules = next(of_rules, StatsigRulesServer())
-        usual: tuple[VendorServer, ...] = (RudderStackServer(), AmplitudeServer(), StatsigServer(), self._rules)
-        self._vendors = {vendor.name: vendor for vendor in usual} | given
-        self._watch = RulesetWatch(self._rules.shelf)
+        rules_servers = (vendor for vendor in vendors if isinstance(vendor, StatsigRulesServer))
+        self._rules = next(rules_servers, StatsigRulesServer())
+        default: tuple[VendorServer, ...] = (RudderStackServer(), AmplitudeServer(), StatsigServer(), self._rules)
+        self._vendors = {vendor.name: vendor for vendor in default} | custom
+        self._watch = RulesetWatch(self._rules.served)
         if ruleset is not None:
             self.set_ruleset(ruleset)
-        self._ledger = History(keep, keep_bytes)
-        self._faults = FaultBook()
+        self._history = History(keep, keep_bytes)
+        self._faults = FaultSchedule()
         self._runner: web.AppRunner | None = None
         self._stopping = asyncio.Event()
-        self._news = asyncio.Event()
+        self._arrival = asyncio.Event()  # set, and replaced by a new one, for each recorded request
+
+    def __repr__(self) -> str:
+        state = "running" if self._runner is not None else "stopped"
+        address = self.url if self._port else self._host
+        return f"<DevServer {state} at {address}: {sum(self._history.request_counts.values())} requests>"
 
     @property
     def url(self) -> str:
-        """Where it listens: scheme, host and port.
+        """The address it listens on: scheme, host and port.
 
         Raises:
-            AsyncSDKError: It was never started.
+            AsyncSDKError: It has not been started, so that its port is not known yet.
         """
         if not self._port:
             msg = "the dev server has no port before it is started"
@@ -89,122 +106,156 @@ class DevServer:
 
     @property
     def events(self) -> list[ReceivedEvent]:
-        """The events received, oldest first, copies and refused ones too."""
-        return list(self._ledger.events)
+        """The events received, oldest first, including duplicates, rejected and lost ones."""
+        return list(self._history.events)
 
     @property
     def requests(self) -> list[ReceivedRequest]:
-        """The requests received, oldest first, of any path."""
-        return list(self._ledger.requests)
+        """The requests received on any path, oldest first."""
+        return list(self._history.requests)
 
     def accepted(self, vendor: str | None = None) -> list[ReceivedEvent]:
-        """Return the events a vendor ingested, without copies, oldest first; None: of all vendors."""
+        """Return the events that were ingested, oldest first, without duplicates.
+
+        Args:
+            vendor: Name of a vendor; None returns the events of all vendors.
+        """
         self._check(vendor)
-        return [e for e in self._ledger.events if e.verdict == "accepted" and vendor in (None, e.vendor)]
+        return [e for e in self._history.events if e.verdict == "accepted" and vendor in (None, e.vendor)]
 
     def total(self, vendor: str, verdict: str = "accepted") -> int:
-        """Count the events of a vendor ever received with a verdict: `"accepted"`, `"duplicate"`...
+        """Count the events ever received with a verdict, including those that are no longer kept.
 
-        `"rejected"` and `"lost"` count all reasons.
+        Args:
+            vendor: Name of a vendor.
+            verdict: `"accepted"`, `"duplicate"`, `"rejected"` or `"lost"`; the last two count all reasons.
         """
         self._check(vendor)
-        return self._ledger.totals[vendor, verdict]
+        return self._history.event_counts[vendor, verdict]
 
     async def received(self, vendor: str, count: int = 1, *, within: float = 5.0) -> list[ReceivedEvent]:
-        """Wait until `vendor` has accepted `count` events, and return what `accepted` returns.
+        """Wait until a vendor has accepted a number of events.
+
+        Args:
+            vendor: Name of a vendor.
+            count: Number of accepted events to wait for, counted since the start or the last `reset`.
+            within: Maximum time to wait, in seconds.
+
+        Returns:
+            The vendor's accepted events, as `accepted` returns them.
 
         Raises:
-            TimeoutError: It has not `within` so many seconds; the text says what it had instead.
+            TimeoutError: There are fewer after `within` seconds; the text has the verdicts and the last replies.
         """
         self._check(vendor)
-        await self._until(vendor, lambda: self.total(vendor) >= count, f"{count} events accepted", within)
+        await self._wait_until(vendor, lambda: self.total(vendor) >= count, f"{count} events accepted", within)
         return self.accepted(vendor)
 
     async def requested(self, vendor: str, count: int = 1, *, within: float = 5.0) -> list[ReceivedRequest]:
-        """Wait until `count` requests to `vendor` have arrived, answered or not, and return those remembered.
+        """Wait until a number of requests to a vendor have arrived, whether they were answered or not.
+
+        Args:
+            vendor: Name of a vendor.
+            count: Number of requests to wait for, counted since the start or the last `reset`.
+            within: Maximum time to wait, in seconds.
+
+        Returns:
+            The vendor's requests that are still kept, oldest first.
 
         Raises:
-            TimeoutError: They have not `within` so many seconds; the text says what arrived instead.
+            TimeoutError: There are fewer after `within` seconds; the text has the verdicts and the last replies.
         """
         self._check(vendor)
-        await self._until(vendor, lambda: self._ledger.asked[vendor] >= count, f"{count} requests", within)
-        return [request for request in self._ledger.requests if request.vendor == vendor]
+        counts = self._history.request_counts
+        await self._wait_until(vendor, lambda: counts[vendor] >= count, f"{count} requests", within)
+        return [request for request in self._history.requests if request.vendor == vendor]
 
     @property
     def ruleset_fault(self) -> str:
-        """What is wrong with the ruleset's file as it is now, so that an earlier version is served; "" if nothing."""
-        self._watch.look()
+        """Why the ruleset's file as it is now cannot be served, so that its last good version is; `""` if it can."""
+        self._watch.reload_if_changed()
         return self._watch.fault
 
     def set_ruleset(self, source: RulesetSource) -> None:
-        """Serve other rules from now on, always as a later version than the one before.
+        """Replace the ruleset. It is always served as a later version than the one before.
 
         Args:
-            source: A ruleset in either form that Statsig serves, v1 or v2: the path of a file, which is watched, or
-                JSON, or decoded JSON. Its `time` is served as it is if it grew, and is not before the file's.
+            source: A ruleset in either of Statsig's formats, v1 or v2, as JSON, as decoded JSON, or as the path of a
+                file, which is reloaded whenever it changes. Its `time` (milliseconds since 1970) is raised where that
+                is needed to be later than the previous version's, and not earlier than the file's.
 
         Raises:
-            ConfigurationError: It is no ruleset, or there is no such file; the rules stay as they were.
+            ConfigurationError: It is not a ruleset, or there is no such file; the previous rules are still served.
         """
-        self._watch.give(source)
+        self._watch.set_source(source)
 
     def set_id_list(self, name: str, units: Iterable[str] | None) -> None:
-        """Begin a new file for an ID list, with these units; None: there is no such list any more."""
-        self._rules.shelf.begin(name, units, int(time.time() * 1000))
+        """Replace an ID list by a new file.
+
+        Args:
+            name: Name of the list.
+            units: The ids in it, unhashed; None withdraws the list.
+        """
+        self._rules.served.set_id_list(name, units, int(time.time() * 1000))
 
     def append_id_list(self, name: str, add: Iterable[str] = (), remove: Iterable[str] = ()) -> None:
-        """Write further lines at the end of an ID list's file.
+        """Append lines to an ID list's file.
+
+        Args:
+            name: Name of the list.
+            add: Ids to add, unhashed.
+            remove: Ids to remove, unhashed.
 
         Raises:
             KeyError: There is no such list.
         """
-        self._rules.shelf.append(name, add, remove)
+        self._rules.served.append_id_list(name, add, remove)
 
     def script(self, vendor: str | None, *steps: Fault | int | None) -> None:
-        """Say what happens to the vendor's next requests, one step each.
+        """Schedule a fault for each of the vendor's next requests.
 
         Args:
-            vendor: Whose requests; None: anybody's, those for rules too.
-            steps: A fault; a status is short for `Fault(status)`, None for a proper answer.
+            vendor: Name of a vendor; None schedules them for the requests of all vendors, `statsig-rules` included.
+            steps: One fault per request. An HTTP status is short for `Fault(status)`; None is the vendor's own reply.
         """
         self._check(vendor)
-        self._faults.script(vendor, steps)
+        self._faults.add_script(vendor, steps)
 
     def fault(self, vendor: str | None, fault: Fault, times: int | None = None) -> None:
-        """Apply a fault to each request of the vendor that is not scripted.
+        """Apply a fault to each of the vendor's requests that no script applies to.
 
         Args:
-            vendor: Whose requests; None: anybody's.
-            fault: What happens to them.
-            times: How many of them; None: all, until `clear_faults`.
+            vendor: Name of a vendor; None applies it to the requests of all vendors.
+            fault: The fault to apply.
+            times: Number of requests to apply it to; None applies it until `clear_faults`.
         """
         self._check(vendor)
-        self._faults.stand(Standing(vendor, fault, times))
+        self._faults.add_standing(StandingFault(vendor, fault, times))
 
     def clear_faults(self) -> None:
-        """Treat requests properly from now on; those that hang go on hanging."""
+        """Remove all faults and scripts. Requests that already hang do not end."""
         self._faults.clear()
 
     def reset(self) -> None:
-        """Forget what was received, what counts against limits, and all faults."""
-        self._ledger.clear()
+        """Forget all requests and events, their counts, the usage of rate limits, and all faults; keep the rules."""
+        self._history.clear()
         self._faults.clear()
         for vendor in self._vendors.values():
             for window in vendor.windows:
                 window.clear()
 
     async def start(self) -> None:
-        """Listen.
+        """Start to listen.
 
         Raises:
-            AsyncSDKError: It is listening already.
-            OSError: The port is taken.
+            AsyncSDKError: It is running already.
+            OSError: The port is in use.
         """
         if self._runner is not None:
             msg = "the dev server is running already"
             raise AsyncSDKError(msg)
-        # Made here, for the loop it runs on now; it may have run on another one before.
-        self._stopping, self._news = asyncio.Event(), asyncio.Event()
+        # Events bind to a loop when they are first awaited, and an earlier run may have been on another loop.
+        self._stopping, self._arrival = asyncio.Event(), asyncio.Event()
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(
@@ -220,7 +271,7 @@ class DevServer:
         self._port = runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """Cut all connections and stop listening. Safe to call twice."""
+        """Close all connections and stop listening. Stopping a stopped server does nothing."""
         runner, self._runner = self._runner, None
         self._stopping.set()
         if runner is not None:
@@ -235,54 +286,58 @@ class DevServer:
     ) -> None:
         await self.stop()
 
-    async def _handle(self, http: web.Request) -> web.StreamResponse:
-        vendor, route = self._find(http.method, http.path)
-        record = wire.head_of(http, self._ledger.number(), vendor.name if vendor else "")
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        vendor, route = self._find(request.method, request.path)
+        received = received_request(request, self._history.next_number(), vendor.name if vendor else "")
+        # 1. No vendor has the path.
         if vendor is None or route is None:
-            return self._answer(record, _NOT_FOUND)
+            return self._send(received, _NOT_FOUND)
         if vendor is self._rules:
-            self._watch.look()
-        fault = self._faults.take(vendor.name, None) if route.may_fail else None
+            self._watch.reload_if_changed()
+        # 2. A fault that needs only the head: the connection is refused before the body is read.
+        fault = self._faults.next_fault(vendor.name, None) if route.may_fail else None
         if fault is not None:
-            return await self._misbehave(http, record, fault, Reply(0))
-        body = await wire.read_body(http)
-        answer = vendor.refusal(413) if body is None else route.handle(wire.request_of(http, body, record.at))
-        record.take(answer, len(body or b""))
-        fault = self._faults.take(vendor.name, record) if route.may_fail else None
-        if answer.status < 300 and (fault is None or fault.ingests):
+            return await self._send_with_fault(request, received, fault, Reply(0))
+        # 3. The vendor's reply, which a fault may replace. Only ingested events count against rate limits.
+        body = await read_body(request)
+        reply = vendor.error_reply(413) if body is None else route.handle(incoming_request(request, body, received.at))
+        received.record_body(reply, len(body or b""))
+        fault = self._faults.next_fault(vendor.name, received) if route.may_fail else None
+        if reply.status < 300 and (fault is None or fault.ingests):
             for window in vendor.windows:
-                window.charge(answer.usage, record.at)
+                window.charge(reply.usage, received.at)
         if fault is None:
-            return self._answer(record, answer)
-        return await self._misbehave(http, record, fault, fault.spoil(record, answer, vendor.refusal))
+            return self._send(received, reply)
+        return await self._send_with_fault(request, received, fault, fault.alter(received, reply, vendor.error_reply))
 
     def _find(self, method: str, path: str) -> tuple[VendorServer | None, Route | None]:
         routes = ((vendor, vendor.route(method, path)) for vendor in self._vendors.values())
         return next((found for found in routes if found[1] is not None), (None, None))
 
-    def _enter(self, record: ReceivedRequest, events: Sequence[ReceivedEvent], lost: str = "") -> None:
-        self._ledger.enter(record, events, lost)
-        self._news.set()
-        self._news = asyncio.Event()
+    def _record(self, received: ReceivedRequest, events: Sequence[ReceivedEvent], lost: str = "") -> None:
+        self._history.record(received, events, lost)
+        # Waiters hold the old event: they wake, look, and wait for the new one.
+        self._arrival.set()
+        self._arrival = asyncio.Event()
 
-    def _answer(self, record: ReceivedRequest, answer: Reply) -> web.Response:
-        record.status = answer.status
-        self._enter(record, answer.events)
-        return wire.respond(answer)
+    def _send(self, received: ReceivedRequest, reply: Reply) -> web.Response:
+        received.status = reply.status
+        self._record(received, reply.events)
+        return response_of(reply)
 
-    async def _misbehave(
-        self, http: web.Request, record: ReceivedRequest, fault: Fault, answer: Reply
+    async def _send_with_fault(
+        self, request: web.Request, received: ReceivedRequest, fault: Fault, reply: Reply
     ) -> web.StreamResponse:
-        record.fault = str(fault)
-        self._enter(record, answer.events, "" if fault.ingests else record.fault)
+        received.fault = str(fault)
+        self._record(received, reply.events, "" if fault.ingests else received.fault)
         if fault.delay or fault.end == "hang":
             await self._pause(None if fault.end == "hang" else fault.delay)
         if fault.end in ("answer", "truncate"):
-            record.status = answer.status
-        return await wire.end(http, fault.end, answer)
+            received.status = reply.status
+        return await finish(request, fault.end, reply)
 
     async def _pause(self, seconds: float | None) -> None:
-        """Wait until `seconds` have passed or the server stops."""
+        """Wait for `seconds`, or without limit if None, but only until the server stops."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
@@ -292,13 +347,13 @@ class DevServer:
             msg = f"the dev server knows {', '.join(self._vendors)}, not {vendor!r}"
             raise ConfigurationError(msg)
 
-    async def _until(self, vendor: str, done: Callable[[], bool], what: str, within: float) -> None:
+    async def _wait_until(self, vendor: str, is_done: Callable[[], bool], what: str, within: float) -> None:
         try:
             async with asyncio.timeout(within):
-                while not done():
-                    await self._news.wait()
+                while not is_done():
+                    await self._arrival.wait()
         except TimeoutError:
-            verdicts = {verdict: n for (owner, verdict), n in self._ledger.totals.items() if owner == vendor}
-            answers = [r.status or r.fault for r in self._ledger.requests if r.vendor == vendor][-5:]
-            msg = f"not {what} by {vendor} within {within} s; verdicts {verdicts}, last answers {answers}"
+            verdicts = {verdict: n for (owner, verdict), n in self._history.event_counts.items() if owner == vendor}
+            replies = [r.status or r.fault for r in self._history.requests if r.vendor == vendor][-5:]
+            msg = f"not {what} by {vendor} within {within} s; verdicts {verdicts}, last replies {replies}"
             raise TimeoutError(msg) from None

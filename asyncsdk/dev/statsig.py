@@ -1,8 +1,9 @@
-"""Statsig's event log: what it answers and what becomes of each event.
+"""Statsig's event log: its replies, and the verdict on each event.
 
-Source: statsig-python-core 0.24.0 and https://docs.statsig.com/api-reference/events/log-custom-events, read
-2026-11-20. Statsig answers 202 whatever the events look like, so a verdict of `rejected` says what is wrong
-with an event that was answered politely. Where its rules come from is `statsig_rules.py`.
+Statsig replies 202 even if events are invalid, so the verdict `rejected` is the only sign of an invalid event. Rules
+are served by `statsig_rules.py`.
+
+Source: statsig-python-core 0.24.0 and https://docs.statsig.com/api-reference/events/log-custom-events, read 2026-11-20.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,16 +17,16 @@ from asyncsdk.dev.messages import (
     Json,
     OversizedBodyError,
     ReceivedEvent,
-    RefusedError,
+    RejectedRequestError,
     Reply,
     Route,
     gunzip,
-    json_answer,
+    json_reply,
 )
 from asyncsdk.dev.rate_limits import Window
 
 EVENT_ID = "asyncsdk_event_id"
-"""Key in an event's `metadata` that names it; Statsig itself recognises no copies."""
+"""Key of an event's id in its `metadata`. The dev server detects duplicates by it; Statsig itself detects none."""
 
 _INTERNAL = "statsig::"
 _USERLESS = (f"{_INTERNAL}diagnostics", f"{_INTERNAL}non_exposed_checks")
@@ -36,7 +37,7 @@ class StatsigServer:
     """An imitated Statsig.
 
     Attributes:
-        keys: The server secret keys it knows; None: any.
+        keys: The server secret keys that it accepts; None accepts any.
     """
 
     keys: Collection[str] | None = attrs.field(default=None, repr=False)
@@ -44,23 +45,27 @@ class StatsigServer:
     name: str = attrs.field(default="statsig", init=False)
 
     def route(self, method: str, path: str) -> Route | None:
-        """Find the endpoint; None if the path is another vendor's."""
+        """Return the endpoint of a path; None if the event log does not have that path."""
         handle = _POST.get(path)
         if handle is None:
             return None
         if method != "POST":
-            return Route(lambda _: self.refusal(405), may_fail=False)
+            return Route(lambda _: self.error_reply(405), may_fail=False)
         return Route(lambda request: handle(self, request), may_fail=handle is _log_event)
 
-    def refusal(self, status: int) -> Reply:
-        """Word an answer of `status` as Statsig would."""
-        return error_answer(status, f"status {status}")
+    def error_reply(self, status: int) -> Reply:
+        """Build Statsig's error reply of a status."""
+        return statsig_error(status, f"status {status}")
 
     def check_key(self, request: IncomingRequest) -> None:
-        """Refuse a request without a known key."""
+        """Check the key of a request.
+
+        Raises:
+            RejectedRequestError: The request has no key, or one that is not accepted.
+        """
         key = request.headers.get("statsig-api-key", "")
         if not key or (self.keys is not None and key not in self.keys):
-            raise RefusedError(401, "Invalid SDK Key")
+            raise RejectedRequestError(401, "Invalid SDK Key")
 
 
 def _log_event(server: StatsigServer, request: IncomingRequest) -> Reply:
@@ -70,17 +75,17 @@ def _log_event(server: StatsigServer, request: IncomingRequest) -> Reply:
         plain = _plain_body(request)
         value = _parse(plain)
         events = [_event(event) for event in value["events"]]
-    except RefusedError as error:
-        return attrs.evolve(error_answer(error.status, str(error)), json=value, plain_size=len(plain))
-    return attrs.evolve(json_answer(202, {"success": True}), events=events, json=value, plain_size=len(plain))
+    except RejectedRequestError as error:
+        return attrs.evolve(statsig_error(error.status, str(error)), json=value, plain_size=len(plain))
+    return attrs.evolve(json_reply(202, {"success": True}), events=events, json=value, plain_size=len(plain))
 
 
 def _sdk_exception(server: StatsigServer, request: IncomingRequest) -> Reply:
     try:
         server.check_key(request)
-    except RefusedError as error:
-        return error_answer(error.status, str(error))
-    return json_answer(202, {"success": True})
+    except RejectedRequestError as error:
+        return statsig_error(error.status, str(error))
+    return json_reply(202, {"success": True})
 
 
 _POST: Mapping[str, Callable[[StatsigServer, IncomingRequest], Reply]] = {
@@ -123,7 +128,7 @@ def _fault(event: dict[str, Json]) -> str:
 
 
 def _name(name: str, metadata: Json) -> str:
-    """Name an event, or for an exposure the gate, config or layer."""
+    """Return the name of an event; for an exposure, that of its gate, config or layer."""
     if not name.startswith(_INTERNAL) or not isinstance(metadata, dict):
         return name
     return str(metadata.get("gate") or metadata.get("config") or name)
@@ -142,25 +147,25 @@ def _plain_body(request: IncomingRequest) -> bytes:
     if encoding == "identity":
         return request.body
     if encoding != "gzip":
-        raise RefusedError(415, f"Unsupported Content-Encoding: {encoding}")
+        raise RejectedRequestError(415, f"Unsupported Content-Encoding: {encoding}")
     try:
         return gunzip(request.body)
     except BrokenBodyError as error:
-        raise RefusedError(400, "Invalid request body") from error
+        raise RejectedRequestError(400, "Invalid request body") from error
     except OversizedBodyError as error:
-        raise RefusedError(413, "Payload Too Large") from error
+        raise RejectedRequestError(413, "Payload Too Large") from error
 
 
 def _parse(plain: bytes) -> dict[str, Json]:
     try:
         value = orjson.loads(plain)
     except orjson.JSONDecodeError as error:
-        raise RefusedError(400, "Invalid request body") from error
+        raise RejectedRequestError(400, "Invalid request body") from error
     if not isinstance(value, dict) or not isinstance(value.get("events"), list):
-        raise RefusedError(400, "Invalid request body")
+        raise RejectedRequestError(400, "Invalid request body")
     return value
 
 
-def error_answer(status: int, text: str) -> Reply:
-    """Answer as Statsig does when something is wrong."""
-    return json_answer(status, {"success": False, "error": text})
+def statsig_error(status: int, text: str) -> Reply:
+    """Build an error reply in Statsig's format."""
+    return json_reply(status, {"success": False, "error": text})

@@ -239,5 +239,5 @@ def test_other_methods_and_paths_are_refused() -> None:
 
 
 def test_a_refusal_is_worded_as_amplitude_would() -> None:
-    assert said(AmplitudeServer().refusal(403)) == {"code": 403, "error": "Forbidden"}
-    assert said(AmplitudeServer().refusal(502)) == {"code": 502, "error": "status 502"}
+    assert said(AmplitudeServer().error_reply(403)) == {"code": 403, "error": "Forbidden"}
+    assert said(AmplitudeServer().error_reply(502)) == {"code": 502, "error": "status 502"}

@@ -36,7 +36,7 @@ ENVELOPE = JSON | st.fixed_dictionaries(
 )
 HEADERS = {"authorization": "Basic azo=", "statsig-api-key": "k", "content-type": "application/json"}
 RULES = StatsigRulesServer()
-RULES.shelf.version = next_version(as_bytes(ruleset({"g": spec(rule(["ada"]))})), None)
+RULES.served.version = next_version(as_bytes(ruleset({"g": spec(rule(["ada"]))})), None)
 SERVERS: list[tuple[VendorServer, str]] = [
     (RudderStackServer(keys={"k"}, rate_limit=2), "/v1/batch"),
     (RudderStackServer(), "/v1/track"),

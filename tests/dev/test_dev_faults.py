@@ -221,7 +221,7 @@ async def test_lost_events_do_not_count_against_a_limit() -> None:
         (Fault(503), "status 503"),
         (Fault(503, delay=2), "status 503 after 2 s"),
         (Fault(end="hang"), "hang"),
-        (Fault(body="x"), "another answer"),
+        (Fault(body="x"), "another reply"),
     ],
 )
 def test_a_fault_can_be_said_in_words(fault: Fault, words: str) -> None:

@@ -1,13 +1,13 @@
-"""Ending connections that have ended already."""
+"""Ending a connection that is closed already."""
 
 import aiohttp
 from aiohttp import web
 
-from asyncsdk.dev import http as wire
+from asyncsdk.dev.http import finish
 from asyncsdk.dev.messages import Reply
 
 
-async def test_a_connection_that_is_gone_can_be_ended() -> None:
+async def test_a_closed_connection_can_be_ended() -> None:
     requests = []
 
     async def handle(request: web.Request) -> web.Response:
@@ -23,6 +23,6 @@ async def test_a_connection_that_is_gone_can_be_ended() -> None:
         pass
     await runner.cleanup()
 
-    await wire.end(requests[0], "reset", Reply(200))
+    await finish(requests[0], "reset", Reply(200))
 
     assert requests[0].transport is None

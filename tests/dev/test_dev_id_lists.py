@@ -15,7 +15,7 @@ def test_a_list_holds_units_hashed() -> None:
 
 
 def test_a_list_grows_by_lines() -> None:
-    found = ServedIdList("regulars", 1).grown(["ada", "bob"], []).grown(["cyd"], ["ada"])
+    found = ServedIdList("regulars", 1).with_lines(["ada", "bob"], []).with_lines(["cyd"], ["ada"])
 
     marks = [line[:1] for line in found.text.decode().splitlines()]
     assert marks == ["+", "+", "+", "-"]

@@ -265,8 +265,8 @@ def test_a_limit_counts_events_of_a_key() -> None:
 
 
 def test_a_refusal_is_worded_as_the_gateway_would() -> None:
-    assert RudderStackServer().refusal(503).body == b"Service Unavailable\n"
-    assert RudderStackServer().refusal(418).body == b"status 418\n"
+    assert RudderStackServer().error_reply(503).body == b"Service Unavailable\n"
+    assert RudderStackServer().error_reply(418).body == b"status 418\n"
 
 
 def test_the_gateway_tells_its_health() -> None:

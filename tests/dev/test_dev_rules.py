@@ -18,7 +18,7 @@ SPECS = "/v2/download_config_specs/secret-1.json"
 
 def serving(value: Any = ON, **options: Any) -> StatsigRulesServer:
     server = StatsigRulesServer(**options)
-    server.shelf.version = next_version(as_bytes(value), None)
+    server.served.version = next_version(as_bytes(value), None)
     return server
 
 
@@ -161,11 +161,11 @@ def test_a_client_gets_the_rules_and_lists_of_the_moment() -> None:
         return bool(start(server, user={"userID": "ada"})["feature_gates"]["g"]["value"])
 
     answers = [passes()]
-    server.shelf.begin("regulars", ["ada"], 1)
+    server.served.set_id_list("regulars", ["ada"], 1)
     answers.append(passes())
-    server.shelf.append("regulars", [], ["ada"])
+    server.served.append_id_list("regulars", [], ["ada"])
     answers.append(passes())
-    server.shelf.version = next_version(as_bytes(ruleset({"g": spec(default=True)})), server.shelf.version)
+    server.served.version = next_version(as_bytes(ruleset({"g": spec(default=True)})), server.served.version)
     answers.append(passes())
 
     assert answers == [False, True, False, True]

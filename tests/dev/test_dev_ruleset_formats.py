@@ -13,7 +13,7 @@ from asyncsdk import User
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.loading import load_now
 from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk.dev.ruleset_formats import BrokenRulesetError, as_v1, as_v2, form_of
+from asyncsdk.dev.ruleset_formats import BrokenRulesetError, as_v1, as_v2, format_of
 from asyncsdk.dev.ruleset_versions import next_version
 from asyncsdk.examples import aiohttp_shop
 from dev.rulesets import TABLE, rule, ruleset, spec
@@ -31,7 +31,7 @@ def evaluated(value: dict[str, Any]) -> Ruleset:
 def both(gate: dict[str, Any]) -> list[tuple[object, str]]:
     """Give what Ada and Bob get from a gate, and by which rule, after a way through v1 and back."""
     there = as_v1(ruleset({"g": gate}))
-    assert form_of(there) == "v1"
+    assert format_of(there) == "v1"
     rules = evaluated(there)
     return [(rules.gate(user, "g").value, rules.gate(user, "g").rule_id) for user in (ADA, BOB)]
 
@@ -141,8 +141,8 @@ def test_whatever_is_accepted_can_be_served_in_both_forms(value: Any) -> None:
     with suppress(BrokenRulesetError):
         version = next_version(orjson.dumps(value), None)
 
-        assert form_of(orjson.loads(version.body("v2"))) == "v2"
-        assert form_of(orjson.loads(version.body("v1"))) == "v1"
+        assert format_of(orjson.loads(version.body("v2"))) == "v2"
+        assert format_of(orjson.loads(version.body("v1"))) == "v1"
 
 
 def users(vectors: Path) -> list[User]:

@@ -105,7 +105,7 @@ async def test_waiting_in_vain_says_what_arrived(server: DevServer, http: aiohtt
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await send(http, server, "a")
 
-    with pytest.raises(TimeoutError, match=r"not 1 events accepted .* \{'lost': 2\}, last answers \[503, 'close'\]"):
+    with pytest.raises(TimeoutError, match=r"not 1 events accepted .* \{'lost': 2\}, last replies \[503, 'close'\]"):
         await server.received("amplitude", within=0.01)
     with pytest.raises(TimeoutError, match="not 3 requests by amplitude"):
         await server.requested("amplitude", 3, within=0.01)
