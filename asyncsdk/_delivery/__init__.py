@@ -1,1 +1,1 @@
-"""From an admitted event to its fate: one lane per destination."""
+"""From an accepted event to its outcome: one lane per destination."""

@@ -1,4 +1,4 @@
-"""The count of fates, so that what was accepted always adds up."""
+"""Counts of events by outcome. They add up: accepted = delivered + rejected + ... + pending."""
 
 from collections import Counter
 
@@ -10,8 +10,19 @@ from asyncsdk._model.reports import DestinationReport
 
 @attrs.define(eq=False, repr=False)
 class Account:
-    """Counts of one destination, since the client was made."""
+    """Counts of one destination since the client was created.
 
+    Attributes:
+        accepted: Everything that was ever accepted.
+        delivered: Accepted by the vendor.
+        spooled: Left on disk at close.
+        abandoned: Left in memory at close.
+        rejected: By reason.
+        dropped: By reason.
+        skipped: By reason.
+    """
+
+    # Each field but `accepted` is named like the status that it counts: `settle` looks it up by name.
     accepted: int = 0
     delivered: int = 0
     spooled: int = 0
@@ -21,7 +32,7 @@ class Account:
     skipped: Counter[str] = attrs.field(factory=Counter)
 
     def settle(self, delivery: Delivery, count: int = 1) -> None:
-        """Count events that met `fate`."""
+        """Count `count` events whose outcome is `delivery`."""
         if not count:
             return
         counts = getattr(self, delivery.status)
@@ -31,7 +42,11 @@ class Account:
             setattr(self, delivery.status, counts + count)
 
     def report(self, exposures: "Account | None" = None) -> DestinationReport:
-        """Give the counts so far; `pending` is what is left of the accepted ones."""
+        """Return the counts so far; `pending` is the rest of the accepted events.
+
+        Args:
+            exposures: The counts of exposures, reported beside those of events; None leaves them out.
+        """
         final = self.delivered + self.spooled + self.abandoned
         final += self.rejected.total() + self.dropped.total() + self.skipped.total()
         return DestinationReport(

@@ -1,4 +1,4 @@
-"""Which events go together, and what a verdict means for each of them."""
+"""Pure functions over batches: sort one by its verdict, split it, find its ordering keys, measure it."""
 
 from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
@@ -13,7 +13,7 @@ from asyncsdk.vendors._base import Verdict
 
 Batch = list[Record]
 
-# What is asked of every record of a batch, at no step of Python's for each.
+# `map` with an attrgetter runs in C: no Python bytecode per record, unlike a comprehension.
 key_of, also_of, chunk_of = attrgetter("key"), attrgetter("also"), attrgetter("chunk")
 delivery_of, attempts_of, watchers_of = attrgetter("delivery"), attrgetter("attempts"), attrgetter("watchers")
 exposures_of = attrgetter("exposures")
@@ -21,14 +21,14 @@ exposures_of = attrgetter("exposures")
 
 @attrs.frozen(eq=False, repr=False)
 class SortedBatch:
-    """A batch, sorted by what its verdict says. Every record is in exactly one of these.
+    """A batch, sorted by its verdict. Every record is in exactly one of these lists.
 
     Attributes:
-        delivered: Taken by the vendor.
-        rejected: With the reason of each.
+        delivered: Accepted by the vendor.
+        rejected: Refused by the vendor, each with the reason.
         resend: To send again at once.
         retry: To send again after the circuit's wait.
-        paused: To send again after the verdict's pause, with everything else of the same keys.
+        paused: To send again after the verdict's pause, together with everything else of the same ordering keys.
     """
 
     delivered: Batch
@@ -39,7 +39,10 @@ class SortedBatch:
 
 
 def sort_out(batch: Sequence[Record], verdict: Verdict) -> SortedBatch:
-    """Deal the records of a batch out by what `verdict` says of their positions."""
+    """Sort the records of a batch by what `verdict` says about their positions.
+
+    A position that several parts of the verdict name goes to the first of: reject, pause, retry, resend.
+    """
     if not (verdict.reject or verdict.resend or verdict.retry or verdict.pause):
         return SortedBatch(list(batch), [], [], [], [])
     sorted_ = SortedBatch([], [], [], [], [])
@@ -58,7 +61,7 @@ def sort_out(batch: Sequence[Record], verdict: Verdict) -> SortedBatch:
 
 
 def halve(batch: Sequence[Record]) -> tuple[Batch, Batch]:
-    """Cut a batch of two or more in the middle, or one of exposures that travel as one."""
+    """Split a batch in the middle: two or more records, or one record of several exposures."""
     middle = len(batch) // 2
     if middle:
         return list(batch[:middle]), list(batch[middle:])
@@ -69,7 +72,7 @@ def halve(batch: Sequence[Record]) -> tuple[Batch, Batch]:
 
 
 def split_exposures(record: Record) -> Batch:
-    """Take exposures that travel as one apart; anything else is one already."""
+    """Return one record per exposure; any other record is returned as it is."""
     return [_part_of(record, [part]) for part in split_bundle(record.chunk)] if record.exposures > 1 else [record]
 
 
@@ -78,7 +81,7 @@ def _part_of(record: Record, chunks: Sequence[bytes]) -> Record:
 
 
 def keys_of(records: Collection[Record]) -> set[str]:
-    """Collect whose lines these records stand in."""
+    """Return the ordering keys of these records. Exposures have none."""
     keys = set(map(key_of, records))
     keys.update(filter(None, map(also_of, records)))
     keys.discard("")
@@ -86,35 +89,38 @@ def keys_of(records: Collection[Record]) -> set[str]:
 
 
 def linked_keys(keys: AbstractSet[str], records: Iterable[Record]) -> set[str]:
-    """Add to `keys` those that aliases among the records tie to them, however many stand between."""
+    """Return `keys` and all keys that aliases among the records link to them, directly or through others.
+
+    With the aliases a-b and b-c, the keys linked to {a} are {a, b, c}.
+    """
     pairs = [(record.key, record.also) for record in records if record.also is not None]
-    tied = set(keys)
-    while more := {key for pair in pairs if not tied.isdisjoint(pair) for key in pair} - tied:
-        tied |= more
-    return tied
+    linked = set(keys)
+    while more := {key for pair in pairs if not linked.isdisjoint(pair) for key in pair} - linked:
+        linked |= more
+    return linked
 
 
 def unsettled(records: Iterable[Record]) -> Batch:
-    """Give those that have no fate yet."""
+    """Return the records without an outcome."""
     return list(filterfalse(delivery_of, records))
 
 
 def count(records: Iterable[Record]) -> tuple[int, int]:
-    """Count the events and the exposures among records."""
+    """Return the number of events and the number of exposures in these records."""
     exposures = list(map(exposures_of, records))
     return exposures.count(0), sum(exposures)
 
 
 def total(records: Iterable[Record]) -> int:
-    """Count the events and exposures among records, together."""
+    """Return the number of events and exposures in these records, added up."""
     return sum(count(records))
 
 
 def running_totals(records: Iterable[Record]) -> list[int]:
-    """Count the events and exposures up to each record, and with it."""
+    """Return the number of events and exposures up to and including each record."""
     return list(accumulate(exposures or 1 for exposures in map(exposures_of, records)))
 
 
 def size_of(records: Iterable[Record]) -> int:
-    """Count the bytes of records."""
+    """Return the total size of the records' chunks, in bytes."""
     return sum(map(len, map(chunk_of, records)))

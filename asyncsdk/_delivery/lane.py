@@ -1,9 +1,24 @@
-"""One destination's queue and the tasks that empty it.
+"""One destination's lane: its queue, the worker that empties it, and the tasks that send.
 
-An admitted event goes on the lane's `asyncio.Queue`, in a batch that stays open until it is taken; the worker (`run`)
-moves it to `Pending`, fills batches by count, bytes and linger, and sends each as a `InFlight` task of its own, as many
-at once as the circuit allows. What a vendor's answer means is decided by pure functions (`judge`, `sort_out`,
-`Circuit`); this module only carries it out.
+Where a record is, from `offer` until it is settled; it is in exactly one of these places:
+
+    _open_batch   accepted: the batch at the end of `_intake`, to which `offer` appends
+    _pending      ready, or queued by ordering key (see `pending.py`)
+    _in_flight    taken, in an `InFlight` that a task of its own is sending
+    _to_retry     taken, in an `InFlight` that waits for the circuit, or for a pause of its own
+
+Who may change what. Everything runs on the client's event loop, except that other threads may read (`health`):
+    1. Verbs and the spool only append to the intake, and set `_wake` when the worker has a reason to look.
+    2. The worker (`run`) alone moves records from the intake to `_pending`, and from there or `_to_retry` into flight.
+    3. A send task (`_send`) settles records of its own `InFlight`, and moves what is unsettled to `_to_retry`.
+    4. What an answer means is decided by pure functions (`judge`, `sort_out`, `Circuit`); this module carries it out.
+
+The ordering keys of an `InFlight` stay busy until its records are settled (`_trim`), through all retries.
+
+Example, with a linger of 1 s and 100 events per request: the first event is offered and wakes the worker, which sets a
+timer of 1 s and a threshold of 100 events. The next 98 are only appended. The 100th, or the timer, wakes it again:
+it takes one batch, and `_send` posts it. The answer is 503: the circuit opens, the batch moves to `_to_retry`, the
+worker sleeps until `probe_at` and sends that batch again, before anything newer.
 """
 
 import asyncio
@@ -34,55 +49,66 @@ from asyncsdk.vendors._base import Destination, Request, Response, Verdict
 
 logger = logging.getLogger("asyncsdk.delivery")
 
+# A threshold that is never reached.
 _NEVER = sys.maxsize
-# Late events are looked for this often, in parts of the deadline.
-_SWEEPS_PER_DEADLINE, _SWEEP_AT_LEAST_EVERY = 20, 60.0
+# Late events are searched for this often per deadline, and at least every so many seconds.
+_SWEEPS_PER_DEADLINE, _MAX_SWEEP_INTERVAL = 20, 60.0
 
 
 class Sender(Protocol):
-    """What a lane needs of a transport."""
+    """The part of a transport that a lane uses."""
 
     async def send(self, request: Request, *, plain: bool = False) -> Response:
-        """Post a request; trouble is a response without a status."""
+        """Post a request; a network failure is a response without a status."""
         ...
 
 
 class Lane:
-    """Everything between the admission of an event and its fate, for one destination.
+    """Everything between the admission of an event and its outcome, for one destination.
 
     Attributes:
         destination: The vendor's codec.
-        ledger: What is held, and how it leaves.
-        linger: Longest an event waits for company, in seconds.
-        deadline: Longest an event is held, in seconds.
+        ledger: Counts, limits and waiters.
+        linger: Maximum time that an event waits for a batch to fill, in seconds.
+        deadline: Maximum time that an event is held, in seconds.
         last_error: The latest failure, in a few words.
     """
 
     def __init__(self, destination: Destination) -> None:
-        """Make an empty lane; needs no running loop."""
+        """Create an empty lane; needs no running loop."""
         self.destination = destination
         self.ledger = Ledger(destination.name, destination.limits)
         self.linger = destination.limits.linger
         self.deadline = destination.limits.deadline
         self.last_error = ""
         self._limits = destination.limits
-        # An operation on the queue costs ten times an append to the batch that is open at its end.
+        # Batches in the queue, not events: a queue operation costs ten times an append to the batch at its end.
         self._intake: asyncio.Queue[Batch] = asyncio.Queue()
-        self._open: Batch = []
+        self._open_batch: Batch = []
         self._pending = Pending()
-        self._waiting: list[InFlight] = []
-        self._flying: set[InFlight] = set()
+        self._in_flight: set[InFlight] = set()
+        self._to_retry: list[InFlight] = []
         self._circuit = Circuit(destination.limits)
+        # Smaller than the limit after a vendor refused a request as too large; grows back with each answer.
         self._target_bytes = destination.limits.max_bytes
-        self._flushes = 0
+        self._active_flushes = 0
         self._next_sweep = 0.0
+        # The worker is woken by its timer, by this event, or when as much is held as these thresholds say.
         self._wake = asyncio.Event()
         self._wake_at_events = 1
         self._wake_at_bytes = _NEVER
 
+    def __repr__(self) -> str:
+        return (
+            f"<Lane {self.destination.name}: {self.ledger.held_events} held, {len(self._open_batch)} in the intake, "
+            f"{len(self._in_flight)} requests in flight, {len(self._to_retry)} to retry, {self._circuit!r}>"
+        )
+
+    # --- intake -----------------------------------------------------------------------------------------------
+
     def offer(self, record: Record) -> bool:
-        """Take an event, if there is room."""
-        ledger, batch = self.ledger, self._open
+        """Accept an event if there is room; return whether it was accepted."""
+        ledger, batch = self.ledger, self._open_batch
         if not ledger.hold(record):
             return False
         if not batch:
@@ -93,71 +119,74 @@ class Lane:
         return True
 
     def offer_exposures(self, records: Sequence[Record]) -> bool:
-        """Take exposures, if there is room for all of them."""
+        """Accept exposures if there is room for all of them; return whether they were accepted."""
         ledger = self.ledger
         if not ledger.hold_exposures(records):
             return False
-        self._add(records)
+        self._enqueue(records)
         if ledger.held_events >= self._wake_at_events or ledger.held_bytes >= self._wake_at_bytes:
             self._wake.set()
         return True
 
     def admit(self, records: Sequence[Record]) -> None:
-        """Take events that a spool has, whether there is room or not."""
+        """Take records that a spool has accepted, even without room."""
         if not records:
             return
         self.ledger.hold_accepted(records)
-        self._add(records)
+        self._enqueue(records)
         self._wake.set()
 
-    def _add(self, records: Sequence[Record]) -> None:
-        if not self._open:
-            self._intake.put_nowait(self._open)
-        self._open += records
+    def _enqueue(self, records: Sequence[Record]) -> None:
+        if not self._open_batch:
+            self._intake.put_nowait(self._open_batch)
+        self._open_batch += records
+
+    # --- flush, close and health ------------------------------------------------------------------------------
 
     async def flush(self, closing_at: float | None = None) -> None:
-        """Send at once, and return when everything that was offered before the call has met its fate.
+        """Send without linger, and wait until everything that was offered before the call is settled.
 
         Args:
-            closing_at: The client closes then: return early when nothing more can be sent before that.
+            closing_at: When the client closes, on the monotonic clock: return early if nothing more can be sent
+                before that. None when it does not close.
         """
-        self._flushes += 1
+        self._active_flushes += 1
         self._circuit.skip_wait(time.monotonic(), closing_at)
         self._wake.set()
         try:
             await self.ledger.wait_settled(lambda: closing_at is not None and self.is_blocked_until(closing_at))
         finally:
-            self._flushes -= 1
+            self._active_flushes -= 1
 
     def is_blocked_until(self, until: float) -> bool:
-        """Say whether nothing more can be sent before `until`."""
-        return not self._flying and self._circuit.is_blocked_until(until)
+        """Return whether nothing is in flight and nothing can be sent before `until`."""
+        return not self._in_flight and self._circuit.is_blocked_until(until)
 
     def abandon(self) -> int:
-        """Give up everything that has no fate yet, once the worker has ended; say how much it was."""
-        left = self.remaining()
+        """Settle everything that is unsettled as abandoned, after the worker has ended; return how many it was."""
+        records = self.remaining()
         self._pending.remove()
-        self._waiting.clear()
-        self.ledger.settle(left, "abandoned", reason="closed before it was delivered")
+        self._to_retry.clear()
+        self.ledger.settle(records, "abandoned", reason="closed before it was delivered")
         self.ledger.wake_room_waiters()
-        return total(left)
+        return total(records)
 
     def remaining(self) -> Batch:
-        """Give everything that has no fate yet, once the worker has ended."""
-        self._pull()
-        self._recover()
-        records = [record for flight in self._waiting for record in flight.records] + self._pending.all_records()
-        return unsettled(records)
+        """Return everything that is unsettled, after the worker has ended."""
+        self._drain_intake()
+        self._recover_cancelled()
+        taken = [record for in_flight in self._to_retry for record in in_flight.records]
+        return unsettled(taken + self._pending.all_records())
 
     def health(self) -> DestinationHealth:
-        """Tell how the lane is doing."""
+        """Return the state of the lane; safe to call from another thread."""
         circuit = self._circuit
         state: Literal["ok", "retrying", "halted"] = "ok" if circuit.state == "closed" else "retrying"
         return DestinationHealth(
             state="halted" if circuit.halted else state,
             queued_events=self.ledger.held_events,
             queued_bytes=self.ledger.held_bytes,
-            requests_in_flight=len(self._flying),
+            requests_in_flight=len(self._in_flight),
             last_error=self.last_error,
             retry_in=max(0.0, circuit.probe_at - time.monotonic()) if circuit.state == "open" else 0.0,
             counts=self.ledger.report(),
@@ -166,227 +195,262 @@ class Lane:
         )
 
     def _oldest(self, now: float) -> float:
-        """Say how long the oldest event has been held. Copies what it walks: others may ask from their threads."""
-        flights = [*list(self._flying), *list(self._waiting)]
-        held = [self._open[:1], self._pending.heads(), *(part for flight in flights for part in list(flight.parts))]
+        """Return how long the oldest event has been held, in seconds."""
+        # Each collection is copied before it is iterated: another thread may ask while the loop changes it.
+        taken = [*list(self._in_flight), *list(self._to_retry)]
+        held = [
+            self._open_batch[:1],
+            self._pending.heads(),
+            *(part for in_flight in taken for part in list(in_flight.parts)),
+        ]
         return max((now - record.admitted for records in held for record in records), default=0.0)
 
     # --- the worker -------------------------------------------------------------------------------------------
 
     async def run(self, sender: Sender) -> None:
-        """Send what arrives, until cancelled. May be started again after a crash: nothing is forgotten."""
+        """Send what arrives, until cancelled. May be started again after a crash; no event is lost."""
         loop = asyncio.get_running_loop()
-        self._recover()
-        async with asyncio.TaskGroup() as flights:
+        self._recover_cancelled()
+        async with asyncio.TaskGroup() as sending:
             while True:
                 self._wake.clear()
                 now = time.monotonic()
                 self._sweep(now)
-                while (flight := self._next(now)) is not None:
-                    self._flying.add(flight)
-                    flight.generation = self._circuit.begin_request()
-                    flights.create_task(self._send(flight, sender))
-                alarm = loop.call_later(self._until_next_look(now), self._wake.set)
+                while (in_flight := self._next(now)) is not None:
+                    self._in_flight.add(in_flight)
+                    in_flight.generation = self._circuit.begin_request()
+                    sending.create_task(self._send(in_flight, sender))
+                alarm = loop.call_later(self._seconds_until_due(now), self._wake.set)
                 try:
                     await self._wake.wait()
                 finally:
                     alarm.cancel()
 
-    def _recover(self) -> None:
-        """Take back flights whose task was cancelled before its first step: no `finally` of theirs ran."""
-        for flight in list(self._flying):
-            self._circuit.returned(flight.generation)
-            self._waiting.append(flight)
-        self._flying.clear()
+    def _recover_cancelled(self) -> None:
+        """Move to `_to_retry` what tasks were to send that were cancelled before their first step.
+
+        Such a task has not run at all, nor its `finally`.
+        """
+        for in_flight in list(self._in_flight):
+            self._circuit.returned(in_flight.generation)
+            self._to_retry.append(in_flight)
+        self._in_flight.clear()
 
     def _next(self, now: float) -> InFlight | None:
-        """Pick the flight that may leave now; those that wait for a retry go first."""
-        if not self._circuit.allows(len(self._flying), now):
+        """Return what may be sent now, or None."""
+        # 1. Nothing, while the circuit forbids it.
+        if not self._circuit.allows(len(self._in_flight), now):
             return None
-        for position, flight in enumerate(self._waiting):
-            if flight.not_before <= now:
-                return self._waiting.pop(position)
+        # 2. What waits for a retry, oldest first.
+        for position, in_flight in enumerate(self._to_retry):
+            if in_flight.not_before <= now:
+                return self._to_retry.pop(position)
+        # 3. A new batch. None may be free although one is due: `next_batch` has queued the records then, which may
+        #    leave fewer than are due, or none.
         while self._is_due(now):
             if (taken := self._pending.next_batch(self._limits.max_events, self._target_bytes)) is not None:
                 return taken
         return None
 
     def _is_due(self, now: float) -> bool:
-        """Say whether what is queued should wait no longer for company."""
-        ready, arrived = self._pending.ready, self._pull()
+        """Return whether a batch should be taken now, or wait for more events."""
+        ready, arrived = self._pending.ready, self._drain_intake()
+        # 1. Queued events whose keys have become free have waited long enough.
         if self._pending.needs_recheck:
             return True
+        # 2. Nothing is ready.
         if not ready:
             return False
-        if self._flushes or self._fills_a_batch(ready) or size_of(arrived) >= self._target_bytes:
+        # 3. A caller flushes, or a request would be full.
+        if self._active_flushes or self._fills_a_batch(ready) or size_of(arrived) >= self._target_bytes:
             return True
+        # 4. The first event has waited for the linger.
         return now >= ready[0].admitted + self.linger
 
     def _fills_a_batch(self, ready: Collection[Record]) -> bool:
-        most = self._limits.max_events
-        return len(ready) >= most or total(ready) >= most  # the first is quick, however much is ready
+        max_events = self._limits.max_events
+        # The first test is O(1); only a short queue is counted, in which a record may be several exposures.
+        return len(ready) >= max_events or total(ready) >= max_events
 
-    def _pull(self) -> Batch:
-        """Move what arrived from the intake to the pending ones."""
-        arrived: Batch = self._intake.get_nowait() if self._open else []
-        self._open = []
+    def _drain_intake(self) -> Batch:
+        """Move what has arrived from the intake to `_pending`, and return it."""
+        arrived: Batch = self._intake.get_nowait() if self._open_batch else []
+        self._open_batch = []
         self._pending.ready.extend(arrived)
         return arrived
 
-    def _until_next_look(self, now: float) -> float:
-        """Say in how many seconds something is due, and note how much must be held for a look before that."""
+    def _seconds_until_due(self, now: float) -> float:
+        """Return when the worker has to look again; set how much must be held for a look before that.
+
+        Without these thresholds every event would wake the worker, only to find that it should wait for more.
+        """
         self._wake_at_events, self._wake_at_bytes = _NEVER, _NEVER
         times = [self._next_sweep]
-        if not self._circuit.allows(len(self._flying), now):
+        if not self._circuit.allows(len(self._in_flight), now):
+            # 1. Blocked: until the probe, or until a request in flight returns and wakes the worker.
             if self._circuit.state == "open":
                 times.append(self._circuit.probe_at)
         else:
-            times += [flight.not_before for flight in self._waiting]
+            # 2. Idle: until the next retry, or the next event.
+            times += [in_flight.not_before for in_flight in self._to_retry]
             ready, held = self._pending.ready, self.ledger.held_events
             self._wake_at_events = held + 1
             if ready:
+                # 3. Lingering: until the first event has waited enough, or a batch is full.
                 times.append(ready[0].admitted + self.linger)
                 self._wake_at_events = held + self._limits.max_events - total(ready)
                 self._wake_at_bytes = self.ledger.held_bytes + self._target_bytes
         return max(0.0, min(times) - now)
 
     def _sweep(self, now: float) -> None:
-        """Drop what has been held for longer than the deadline, wherever it waits."""
+        """Drop what has been held for longer than the deadline, except what is in flight."""
         if now < self._next_sweep:
             return
-        self._next_sweep = now + min(self.deadline / _SWEEPS_PER_DEADLINE, _SWEEP_AT_LEAST_EVERY)
+        self._next_sweep = now + min(self.deadline / _SWEEPS_PER_DEADLINE, _MAX_SWEEP_INTERVAL)
         if not self.ledger.held_events:
             return
-        self._pull()
+        self._drain_intake()
         before = now - self.deadline
         late = self._pending.remove(before)
-        for flight in list(self._waiting):
-            for part in flight.parts:
+        for in_flight in list(self._to_retry):
+            for part in in_flight.parts:
                 late += [record for record in part if record.admitted < before]
                 part[:] = [record for record in part if record.admitted >= before]
-            self._trim(flight)
-        self._waiting = [flight for flight in self._waiting if flight.parts]
+            self._trim(in_flight)
+        self._to_retry = [in_flight for in_flight in self._to_retry if in_flight.parts]
         if late:
-            logger.warning("%s: %d events dropped: not delivered in time", self.destination.name, total(late))
+            logger.warning("%s: %d events dropped: deadline exceeded", self.destination.name, total(late))
             self.ledger.settle(late, "dropped", reason="deadline")
 
-    # --- a flight ---------------------------------------------------------------------------------------------
+    # --- a batch in flight ------------------------------------------------------------------------------------
 
-    async def _send(self, flight: InFlight, sender: Sender) -> None:
+    async def _send(self, in_flight: InFlight, sender: Sender) -> None:
+        """Send the parts one after the other, until one has to wait; runs as a task of its own."""
         try:
-            while flight.parts and await self._attempt(flight, sender):
+            while in_flight.parts and await self._attempt(in_flight, sender):
                 if self._circuit.state == "open":
                     break
         except Exception as error:
-            # A bug in a codec costs its batch, and the lane goes on.
+            # A bug in a codec costs this part; the lane goes on.
             self.last_error = f"crash: {type(error).__name__}"
-            lost = unsettled(flight.parts.popleft())
-            logger.exception("%s: %d events dropped: their codec failed", self.destination.name, total(lost))
+            lost = unsettled(in_flight.parts.popleft())
+            logger.exception("%s: %d events dropped: the codec raised", self.destination.name, total(lost))
             self.ledger.settle(lost, "dropped", reason="crash")
         finally:
-            self._circuit.returned(flight.generation)
-            self._flying.discard(flight)
-            for part in flight.parts:
+            # Also when cancelled: what is unsettled is sent again, by this worker or the next, or abandoned.
+            self._circuit.returned(in_flight.generation)
+            self._in_flight.discard(in_flight)
+            for part in in_flight.parts:
                 part[:] = unsettled(part)
-            self._trim(flight)
-            if flight.parts:
-                self._waiting.append(flight)
+            self._trim(in_flight)
+            if in_flight.parts:
+                self._to_retry.append(in_flight)
             self.ledger.wake_flushes()
             self._wake.set()
 
-    async def _attempt(self, flight: InFlight, sender: Sender) -> bool:
-        """Send the first part and carry out the verdict; True when the flight may go on at once."""
-        part = flight.parts[0]
+    async def _attempt(self, in_flight: InFlight, sender: Sender) -> bool:
+        """Send the first part and carry out the verdict; return whether the next part may be sent at once."""
+        part = in_flight.parts[0]
         chunks = list(map(chunk_of, part))
         request = self.destination.frame(chunks, int(time.time() * 1000))
-        response = await sender.send(request, plain=flight.plain)
+        response = await sender.send(request, plain=in_flight.uncompressed)
         verdict = self.destination.judge(response, chunks)
         self.last_error = verdict.reason or self.last_error
+        # 1. The vendor takes nothing until a person acts.
         if verdict.halt:
             self.ledger.record_attempt(part, response.status, verdict.reason)
-            self._halt(flight, verdict)
+            self._halt(in_flight, verdict)
             return False
+        # 2. It took nothing, because of one of these events or their size.
         if verdict.halve:
-            return self._halve(flight, response, verdict)
-        return self._deal_out(flight, response, verdict)
+            return self._halve(in_flight, response, verdict)
+        # 3. It says what became of each event.
+        return self._apply(in_flight, response, verdict)
 
-    def _deal_out(self, flight: InFlight, response: Response, verdict: Verdict) -> bool:
-        """Give each event of the first part its fate, or its place for the next attempt."""
-        ledger, part = self.ledger, flight.parts[0]
-        outcome = sort_out(part, verdict)
-        remaining = outcome.resend + outcome.retry + outcome.paused
-        ledger.record_attempt(remaining, response.status, verdict.reason)
-        ledger.settle(outcome.delivered, "delivered", response.status, answered=True)
-        for reason in {reason for _, reason in outcome.rejected}:
-            refused = [record for record, why in outcome.rejected if why == reason]
-            ledger.settle(refused, "rejected", response.status, reason, answered=True)
+    def _apply(self, in_flight: InFlight, response: Response, verdict: Verdict) -> bool:
+        """Settle each event of the first part, or leave it for the next attempt, as the verdict says."""
+        ledger, part = self.ledger, in_flight.parts[0]
+        sorted_ = sort_out(part, verdict)
+        ledger.record_attempt(sorted_.resend + sorted_.retry + sorted_.paused, response.status, verdict.reason)
+        # 1. Delivered and rejected events are settled; the others stay in the part.
+        ledger.settle(sorted_.delivered, "delivered", response.status, answered=True)
+        for reason in {reason for _, reason in sorted_.rejected}:
+            rejected = [record for record, why in sorted_.rejected if why == reason]
+            ledger.settle(rejected, "rejected", response.status, reason, answered=True)
         part[:] = unsettled(part)
-        if outcome.paused:
-            self._pause(flight, keys_of(outcome.paused), verdict.pause_for)
-        if outcome.retry or verdict.backoff:
-            flight.plain = flight.plain or verdict.uncompressed
-            self._fail(flight, verdict)
+        # 2. Paused events, and all others of their keys, wait in an `InFlight` of their own.
+        if sorted_.paused:
+            self._pause(in_flight, keys_of(sorted_.paused), verdict.pause_for)
+        # 3. Events to retry wait for the circuit, with the rest of the part.
+        if sorted_.retry or verdict.backoff:
+            in_flight.uncompressed = in_flight.uncompressed or verdict.uncompressed
+            self._fail(in_flight, verdict)
             return False
-        self._succeed(flight)
+        # 4. Events to resend are what is left of the part: the next attempt sends them.
+        self._succeed(in_flight)
         return True
 
-    def _halve(self, flight: InFlight, response: Response, verdict: Verdict) -> bool:
-        """Look for the event that is to blame; when it is found, reject it."""
-        part = flight.parts[0]
-        if flight.refusals < verdict.halve_after:
-            flight.refusals += 1
+    def _halve(self, in_flight: InFlight, response: Response, verdict: Verdict) -> bool:
+        """Search for the event that the vendor refuses, by halving the part; reject it once it is alone."""
+        part = in_flight.parts[0]
+        # 1. The refusal may pass: retry the part as it is, `halve_after` times.
+        if in_flight.refusals < verdict.halve_after:
+            in_flight.refusals += 1
             self.ledger.record_attempt(part, response.status, verdict.reason)
-            self._fail(flight, verdict)
+            self._fail(in_flight, verdict)
             return False
-        flight.parts.popleft()
+        in_flight.parts.popleft()
         if total(part) == 1:
+            # 2. It is alone: it is the cause.
             self.ledger.settle(part, "rejected", response.status, verdict.reason, answered=True)
         else:
+            # 3. Send the halves next, in order.
             self.ledger.record_attempt(part, response.status, verdict.reason)
             pieces = halve(part)
+            # Halves of a bundle of exposures are smaller than the bundle by one separator.
             self.ledger.held_bytes += sum(map(size_of, pieces)) - size_of(part)
-            flight.parts.extendleft(reversed(pieces))
-        self._succeed(flight)
+            in_flight.parts.extendleft(reversed(pieces))
+        self._succeed(in_flight)
         if verdict.too_large:
             self._target_bytes = max(1, size_of(part) // 2)
         return True
 
-    def _halt(self, flight: InFlight, verdict: Verdict) -> None:
-        if self._circuit.halt(flight.generation, time.monotonic()):
+    def _halt(self, in_flight: InFlight, verdict: Verdict) -> None:
+        if self._circuit.halt(in_flight.generation, time.monotonic()):
             logger.error(
-                "%s refuses its key, address or certificate (%s): put it right; %d events wait until their deadline",
+                "%s: halted (%s): check its key, address and certificate; %d events wait until their deadline",
                 self.destination.name,
                 verdict.reason,
                 self.ledger.held_events,
             )
 
-    def _fail(self, flight: InFlight, verdict: Verdict) -> None:
-        if self._circuit.failed(flight.generation, time.monotonic(), verdict.retry_after):
-            logger.warning("%s: %s; trying again until it is well", self.destination.name, verdict.reason)
+    def _fail(self, in_flight: InFlight, verdict: Verdict) -> None:
+        if self._circuit.failed(in_flight.generation, time.monotonic(), verdict.retry_after):
+            logger.warning("%s: %s; retrying with backoff", self.destination.name, verdict.reason)
 
-    def _succeed(self, flight: InFlight) -> None:
-        """Note an answer; requests that were made smaller grow back to their full size."""
-        self._trim(flight)
-        self._wake.set()  # it counts from what is held, which is less now
-        if self._circuit.answered(flight.generation):
-            logger.warning("%s: is well again", self.destination.name)
+    def _succeed(self, in_flight: InFlight) -> None:
+        """Record an answer of a working vendor; reduced requests grow back by a tenth of their full size."""
+        self._trim(in_flight)
+        self._wake.set()  # fewer events are held now: the worker has to set its thresholds again
+        if self._circuit.answered(in_flight.generation):
+            logger.warning("%s: recovered", self.destination.name)
         if self._target_bytes < self._limits.max_bytes:
             self._target_bytes = min(self._limits.max_bytes, self._target_bytes + self._limits.max_bytes // 10)
 
-    def _pause(self, flight: InFlight, keys: set[str], seconds: float) -> None:
-        """Let everything of `keys`, and what aliases tie to them, wait in a flight of its own; the rest goes on."""
-        keys = linked_keys(keys, flight.records)
-        apart: deque[Batch] = deque()
-        for part in flight.parts:
-            apart.append([record for record in part if not keys.isdisjoint(record.keys)])
+    def _pause(self, in_flight: InFlight, keys: set[str], seconds: float) -> None:
+        """Move everything of `keys`, and of keys linked to them by aliases, to an `InFlight` that waits."""
+        keys = linked_keys(keys, in_flight.records)
+        paused: deque[Batch] = deque()
+        for part in in_flight.parts:
+            paused.append([record for record in part if not keys.isdisjoint(record.keys)])
             part[:] = [record for record in part if keys.isdisjoint(record.keys)]
-        held = {key for part in apart for key in keys_of(part)}
-        flight.keys -= held
-        self._waiting.append(InFlight(apart, held, time.monotonic() + seconds))
+        paused_keys = {key for part in paused for key in keys_of(part)}
+        in_flight.keys -= paused_keys
+        self._to_retry.append(InFlight(paused, paused_keys, time.monotonic() + seconds))
 
-    def _trim(self, flight: InFlight) -> None:
-        """Forget the parts of a flight that are empty, and let go of the keys it no longer needs."""
-        flight.parts = deque(part for part in flight.parts if part)
-        needed = {key for part in flight.parts for key in keys_of(part)}
-        self._pending.release(flight.keys - needed if needed else flight.keys)
-        flight.keys = needed
+    def _trim(self, in_flight: InFlight) -> None:
+        """Remove the parts that are empty, and release the keys that are no longer needed."""
+        in_flight.parts = deque(part for part in in_flight.parts if part)
+        needed = {key for part in in_flight.parts for key in keys_of(part)}
+        self._pending.release(in_flight.keys - needed if needed else in_flight.keys)
+        in_flight.keys = needed

@@ -1,4 +1,29 @@
-"""What one destination holds, and how an event leaves it: with exactly one fate, told to all who wait for it."""
+"""What one destination holds: it counts, limits and settles events, and notifies whoever waits for them.
+
+An event at a destination passes through at most these states; each arrow is a method, and there is no other way:
+
+    hold, hold_exposures             -> held                     accepted by a lane
+    count_accepted -> hold_accepted  -> on disk, then held       accepted by a spool, which admits it when there is room
+    settle                           held -> settled             the outcome is final: one `Delivery`
+    settle_unheld                    on disk -> settled          settled without ever having been held
+    count_refused                    -> settled                  never held: its outcome is known at once
+
+Invariants:
+    1. accepted = held + on disk only + settled, for events (`account`) and exposures (`exposures`).
+    2. `held_events` and `held_bytes` are those of all records that are held, and at most `_max_events` and `max_bytes`.
+       A spool may exceed them by what it reads at once.
+    3. A record is settled at most once: `settle` ignores records that have a delivery.
+
+Three kinds of caller wait here:
+    room      `wait_for_room`: woken one by one, in order, as events are settled
+    flush     `wait_settled`: for everything that was held when the flush began, but nothing newer
+    receipt   `wait_final`: for the deliveries of some records
+
+How a flush knows what to wait for: it ends an *epoch*. A record carries the number of flushes begun before it was
+held, its epoch; `_open_by_epoch` counts the unsettled ones of each epoch that a flush has ended. For example, with e1
+and e2 held in epoch 0, a flush stores {0: 2} and begins epoch 1; e3 is held in epoch 1 and does not delay it; when e1
+and e2 are settled, epoch 0 is removed and the flush returns. Without a flush, none of this costs anything per event.
+"""
 
 import asyncio
 import logging
@@ -15,26 +40,28 @@ from asyncsdk.vendors._base import Limits
 
 logger = logging.getLogger("asyncsdk.delivery")
 
+# Seconds between two log lines about lost events with the same reason.
 _LOG_INTERVAL = 60.0
 
 
 class Ledger:
-    """Counts, room and waiters of one destination.
+    """Counts, limits and waiters of one destination.
 
     Attributes:
         account: The counts of events.
-        exposures: The counts of exposures, which nobody awaits.
-        held_events: Events and exposures without a fate.
-        held_bytes: Their bytes.
-        retries: Requests whose events, or some of them, had to be sent again.
-        max_bytes: How many of them may be held.
-        on_final: Called with the id and the fate of every event whose fate is final; None when nobody asked.
-        on_fates: Called with records that have met the same kind of fate together, and why; a spool listens here.
-        on_settled: Called with each fate, and how many events and exposures that were held met it together.
+        exposures: The counts of exposures, which have no receipts.
+        held_events: Number of events and exposures that are held: accepted, in memory and unsettled.
+        held_bytes: Total size of their chunks, in bytes.
+        retries: Number of requests after which some of their events had to be sent again.
+        max_bytes: Maximum of `held_bytes`.
+        on_final: Called with the id and the delivery of every event that is settled; None when the client has no
+            `on_delivery`.
+        on_records_settled: Called with records that were settled together, their status and the reason; set by a spool.
+        on_settled: Called with each delivery, and the number of events and exposures that share it.
     """
 
     def __init__(self, name: str, limits: Limits) -> None:
-        """Open an empty ledger; needs no running loop."""
+        """Create an empty ledger; needs no running loop."""
         self.account = Account()
         self.exposures = Account()
         self.held_events = 0
@@ -46,40 +73,64 @@ class Ledger:
         self._name = name
         self.max_bytes = limits.max_queued_bytes
         self._max_events = limits.max_queued_events
-        # Events without a fate by the flush they fall under, for flushes that have begun: one waits for all epochs up
-        # to its own.
         self._epoch = 0
         self._open_by_epoch: dict[int, int] = {}
         self._progress = asyncio.Event()
         self._logged_at: dict[str, float] = {}
         self._room_waiters: deque[asyncio.Future[None]] = deque()
 
+    def __repr__(self) -> str:
+        return (
+            f"<Ledger {self._name}: {self.held_events}/{self._max_events} events, {self.held_bytes}/{self.max_bytes} "
+            f"bytes held, {len(self._room_waiters)} waiting for room, epoch {self._epoch}>"
+        )
+
+    # --- room -------------------------------------------------------------------------------------------------
+
     def has_room(self, size: int, number: int = 1) -> bool:
-        """Say whether so many more events of `size` bytes in all may be held."""
+        """Return whether `number` more events of `size` bytes in total may be held."""
         return self.held_events + number <= self._max_events and self.held_bytes + size <= self.max_bytes
 
     async def wait_for_room(self, size: int) -> None:
-        """Wait until `has_room(size)`, first come, first served. The caller checks again: others may be quicker."""
-        queue_up = self._room_waiters.append
+        """Wait in order of arrival until an event of `size` bytes may be held.
+
+        The caller checks again before it holds the event: `put_nowait` and other threads do not wait in order.
+        """
+        enqueue = self._room_waiters.append
         while not self.has_room(size):
             turn = asyncio.get_running_loop().create_future()
-            queue_up(turn)
-            queue_up = self._room_waiters.appendleft  # whoever was called in vain stays first
+            enqueue(turn)
+            enqueue = self._room_waiters.appendleft  # woken without finding room: keep the first place
             try:
                 await turn
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
-                    self.wake_room_waiter()  # the turn was given, and is not used: hand it on
+                    self.wake_room_waiter()  # cancelled after it was woken: pass the turn on
                 else:
-                    with suppress(ValueError):  # it was passed over already
+                    with suppress(ValueError):  # `wake_room_waiter` may have removed it already
                         self._room_waiters.remove(turn)
                 raise
-        self.wake_room_waiter()  # there may be room for the next one too, and this one may not use its own
+        self.wake_room_waiter()  # there may be room for the next one too, and this caller may not use its own
+
+    def wake_room_waiter(self) -> None:
+        """Wake the caller that has waited longest for room."""
+        while self._room_waiters:
+            turn = self._room_waiters.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    def wake_room_waiters(self) -> None:
+        """Wake every caller that waits for room, because the lane closes."""
+        while self._room_waiters:
+            self.wake_room_waiter()
+
+    # --- accepting --------------------------------------------------------------------------------------------
 
     def hold(self, record: Record) -> bool:
-        """Take an event in, if there is room."""
+        """Accept and hold an event; return False, and do nothing, if there is no room."""
         held_bytes = self.held_bytes + len(record.chunk)
-        # `has_room`, written out: every event comes this way.
+        # A copy of `has_room`: this runs for every event, and saves the call.
         if self.held_events >= self._max_events or held_bytes > self.max_bytes:
             return False
         if self._epoch:
@@ -90,7 +141,7 @@ class Ledger:
         return True
 
     def hold_exposures(self, records: Collection[Record]) -> bool:
-        """Take exposures in, if there is room for all of them."""
+        """Accept and hold exposures; return False, and do nothing, if there is no room for all of them."""
         size, (_, exposures) = size_of(records), count(records)
         if not self.has_room(size, exposures):
             return False
@@ -102,30 +153,32 @@ class Ledger:
         return True
 
     def count_accepted(self, records: Collection[Record]) -> None:
-        """Count events that are on disk, and not held yet."""
+        """Count records as accepted that are on disk, and are not held yet."""
         events, exposures = count(records)
         self.account.accepted += events
         self.exposures.accepted += exposures
 
     def hold_accepted(self, records: Collection[Record]) -> None:
-        """Take events in that were counted before, whether there is room or not."""
+        """Hold records that `count_accepted` has counted, even without room."""
         for record in records:
             record.epoch = self._epoch
         self.held_bytes += size_of(records)
         self.held_events += total(records)
 
+    # --- settling ---------------------------------------------------------------------------------------------
+
     def settle_unheld(self, delivery: Delivery, events: int, exposures: int) -> None:
-        """Count a fate of accepted events that were never held."""
+        """Count an outcome of accepted events and exposures that were never held."""
         if not events + exposures:
             return
         self._log_loss(delivery)
         self.account.settle(delivery, events)
         self.exposures.settle(delivery, exposures)
-        for hear in self.on_settled:
-            hear(delivery, events + exposures)
+        for notify in self.on_settled:
+            notify(delivery, events + exposures)
 
     def count_refused(self, event_id: str, delivery: Delivery) -> None:
-        """Count an event that is not held at all."""
+        """Count an event that is not held at all, as accepted and settled."""
         self.account.accepted += 1
         self.account.settle(delivery)
         self._log_loss(delivery)
@@ -133,13 +186,19 @@ class Ledger:
             self.on_final(event_id, delivery)
 
     def count_refused_exposures(self, delivery: Delivery, number: int) -> None:
-        """Count exposures that are not held at all."""
+        """Count `number` exposures that are not held at all, as accepted and settled."""
         self.exposures.accepted += number
         self.exposures.settle(delivery, number)
         self._log_loss(delivery)
 
     def record_attempt(self, records: Collection[Record], code: int, reason: str) -> None:
-        """Add an answer that settled nothing to the story of each record."""
+        """Add an attempt that settled nothing to each record.
+
+        Args:
+            records: The records that will be sent again.
+            code: HTTP status of the answer; 0 when there was none.
+            reason: What was wrong, in a few words.
+        """
         attempt = Attempt(int(time.time() * 1000), code, reason)
         self.retries += bool(records)
         for record in records:
@@ -154,18 +213,21 @@ class Ledger:
         *,
         answered: bool = False,
     ) -> None:
-        """Make a fate final. Records of the same number of attempts share one `Delivery`.
+        """Record the final outcome of held records, release what they hold and notify whoever waits for them.
+
+        Records with the same number of attempts share one `Delivery`.
 
         Args:
-            records: None of them has a fate yet.
-            status: The fate.
-            code: HTTP status of the answer that settled them; 0 takes the last one of each record's story.
-            reason: Why.
-            answered: The answer that settles them is not in their story.
+            records: Those that are settled already are ignored.
+            status: The outcome.
+            code: HTTP status of the answer that settled them; 0 takes that of each record's last attempt.
+            reason: Why, in a few words; empty when delivered.
+            answered: Whether an answer settled them that is not among their attempts.
         """
         records = unsettled(records)
         if not records:
             return
+        # 1. The records get their deliveries.
         attempts = list(map(len, map(attempts_of, records)))
         deliveries = {
             number: self._delivery_for(records[attempts.index(number)], status, code, reason, answered=answered)
@@ -180,13 +242,15 @@ class Ledger:
                 record.delivery = delivery = deliveries[number]
         for record in list(filter(watchers_of, records)):
             record.notify_watchers()
+        # 2. The counts.
         self._log_loss(delivery)
         events, exposures = count(records)
         self.account.settle(delivery, events)
         self.exposures.settle(delivery, exposures)
         self.held_events -= events + exposures
         self.held_bytes -= size_of(records)
-        self._update_epochs(records)
+        self._close_epochs(records)
+        # 3. The waiters and listeners.
         self._progress.set()
         if self.on_records_settled is not None:
             self.on_records_settled(records, status, reason)
@@ -200,8 +264,8 @@ class Ledger:
         held = max(0.0, time.monotonic() - record.admitted)
         return Delivery(self._name, status, last, reason, len(record.attempts) + answered, held)
 
-    def _update_epochs(self, records: Collection[Record]) -> None:
-        """Let flushes know that these have their fates."""
+    def _close_epochs(self, records: Collection[Record]) -> None:
+        """Count settled records out of the epochs that flushes wait for; remove those with none left."""
         if not self._open_by_epoch:
             return
         for record in records:
@@ -214,68 +278,64 @@ class Ledger:
     def _notify_listeners(
         self, records: Sequence[Record], attempts: Sequence[int], deliveries: Mapping[int, Delivery]
     ) -> None:
-        """Call those who want to hear of fates: of each event's, and of how many met one."""
+        """Call `on_final` for each event, and `on_settled` once per delivery."""
         settled: Counter[int] = Counter()
         for record, tries in zip(records, attempts, strict=True):
             settled[tries] += record.exposures or 1
             if self.on_final is not None and not record.exposures:
                 self.on_final(record.id, deliveries[tries])
         for tries, number in settled.items():
-            for hear in self.on_settled:
-                hear(deliveries[tries], number)
+            for notify in self.on_settled:
+                notify(deliveries[tries], number)
 
     def _log_loss(self, delivery: Delivery) -> None:
-        """Log that events are lost, once a minute for each reason; the counts are in the report."""
+        """Log that events are lost, at most once a minute per reason; the counts are in the report."""
         if delivery.status not in ("rejected", "dropped") or delivery.reason == DELIBERATE:
             return
         now = time.monotonic()
         if now >= self._logged_at.get(delivery.reason, float("-inf")) + _LOG_INTERVAL:
             self._logged_at[delivery.reason] = now
-            logger.warning("%s: events are %s: %s (told once a minute)", self._name, delivery.status, delivery.reason)
+            logger.warning(
+                "%s: events are %s: %s (logged at most once a minute)", self._name, delivery.status, delivery.reason
+            )
 
     def report(self) -> DestinationReport:
-        """Give the counts so far."""
+        """Return the counts so far."""
         return self.account.report(self.exposures if self.exposures.accepted else None)
 
+    # --- flushes ----------------------------------------------------------------------------------------------
+
     def wake_flushes(self) -> None:
-        """Let those who wait for fates look again."""
+        """Make each flush check again whether it should give up."""
         self._progress.set()
 
     async def wait_settled(self, should_give_up: Callable[[], bool]) -> None:
-        """Return when everything that is held now has a fate, or when it is hopeless to wait for that."""
-        epoch, unsettled = self._epoch, self._open_by_epoch
+        """Wait until everything that is held now is settled.
+
+        Args:
+            should_give_up: Asked before each wait; when it returns True, the wait ends early.
+        """
+        epoch, open_by_epoch = self._epoch, self._open_by_epoch
         self._epoch += 1
-        if new := self.held_events - sum(unsettled.values()):
-            unsettled[epoch] = new
-        while unsettled and next(iter(unsettled)) <= epoch:
+        if new := self.held_events - sum(open_by_epoch.values()):
+            open_by_epoch[epoch] = new
+        # The oldest open epoch comes first: this flush waits for all of them up to its own.
+        while open_by_epoch and next(iter(open_by_epoch)) <= epoch:
             if should_give_up():
                 return
             self._progress.clear()
             await self._progress.wait()
 
-    def wake_room_waiter(self) -> None:
-        """Give the first one who waits for room a turn."""
-        while self._room_waiters:
-            turn = self._room_waiters.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-
-    def wake_room_waiters(self) -> None:
-        """Wake everybody who waits for room, because the lane closes."""
-        while self._room_waiters:
-            self.wake_room_waiter()
-
 
 async def wait_final(records: Collection[Record]) -> None:
-    """Return when all of `records` have a fate; none of them has one yet."""
-    left = len(records)
+    """Wait until all of `records` are settled; none of them is yet."""
+    remaining = len(records)
     done = asyncio.get_running_loop().create_future()
 
     def count_down() -> None:
-        nonlocal left
-        left -= 1
-        if not left and not done.done():
+        nonlocal remaining
+        remaining -= 1
+        if not remaining and not done.done():
             done.set_result(None)
 
     for record in records:
@@ -283,5 +343,6 @@ async def wait_final(records: Collection[Record]) -> None:
     try:
         await done
     finally:
+        # A receipt that is awaited with a timeout again and again must not collect watchers.
         for record in records:
             record.watchers = tuple(watcher for watcher in record.watchers if watcher is not count_down)

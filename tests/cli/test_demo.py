@@ -51,7 +51,7 @@ def test_a_line_per_phase_says_what_happens(printed: tuple[int, str, str]) -> No
     _, _, err = printed
 
     assert re.findall(r"^  (\d)/7", err, re.MULTILINE) == list("1234567")
-    assert "log: RudderStack: status 503; trying again until it is well" in err
+    assert "log: RudderStack: status 503; retrying with backoff" in err
 
 
 def test_every_trouble_shows_at_its_vendor(printed: tuple[int, str, str]) -> None:

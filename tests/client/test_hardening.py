@@ -310,8 +310,8 @@ async def test_losses_are_told_in_the_log_once_a_minute(server: DevServer, caplo
         for _ in range(5):
             await client.track(ADA, "a")
 
-    assert [r.getMessage() for r in caplog.records if "told once" in r.getMessage()] == [
-        "RudderStack: events are dropped: queue full (told once a minute)"
+    assert [r.getMessage() for r in caplog.records if "at most once" in r.getMessage()] == [
+        "RudderStack: events are dropped: queue full (logged at most once a minute)"
     ]
 
 
