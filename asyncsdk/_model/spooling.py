@@ -1,4 +1,21 @@
-"""What a client and its spool say to each other, and the seam between them."""
+"""The interface between a client and its spool: two protocols, and the values that they exchange.
+
+`Spool` is the user's settings. The client calls `open` and passes what it returns, a `SpoolFiles`, to one thread, which
+makes all further calls: `adopt` at the start and every 30 s, `commit` for each group of events, `read` when a lane has
+space, `tidy` after each of these, `close` at the end.
+
+Words. A *record* is an event (or a bundle of exposures), encoded for one destination. A *block* is the records that one
+commit stores for one destination. A record is *settled* when its outcome is known: delivered, or given up. The *settled
+positions* of a block are an integer with a bit per record: 0b101 means that its first and third records are settled.
+
+A block's life:
+
+1. `commit` stores it. From then on its events survive a crash.
+2. Later commits receive `Settled.progress` for it, while some of its records are settled.
+3. A later commit receives it in `Settled.finished`, and deletes it.
+
+If the process ends before 3, another process adopts the file and `read` returns the block with its settled positions.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -10,16 +27,16 @@ from asyncsdk._model.receipts import Record
 
 
 class SpoolError(Exception):
-    """Nothing of it could be put on disk; the text is the reason in a few words."""
+    """A commit stored no block, or a read failed; the text is the reason in a few words, without any path."""
 
 
 @attrs.frozen(eq=False, repr=False)
 class NewBlock:
-    """Records of one destination, to be kept together.
+    """Records of one destination, to be stored together.
 
     Attributes:
-        destination: Its label: events of one label never go to another.
-        records: In the order in which they were accepted; their chunks are there.
+        destination: Its label. Events are only ever sent to the destination with the same label.
+        records: In the order in which they were accepted.
     """
 
     destination: str
@@ -28,11 +45,11 @@ class NewBlock:
 
 @attrs.frozen(eq=False, repr=False)
 class Settled:
-    """What became of blocks of one file.
+    """Which records of one file are settled.
 
     Attributes:
-        finished: Blocks of which every record has its fate.
-        progress: The others: block to its settled positions, a bit each.
+        finished: Blocks of which every record is settled; they can be deleted.
+        progress: Other blocks, each with its settled positions.
     """
 
     finished: Sequence[int] = ()
@@ -41,13 +58,13 @@ class Settled:
 
 @attrs.frozen(eq=False, repr=False)
 class DeadLetters:
-    """Records that were given up, to be kept for a person to look at.
+    """Records that were given up, to be kept for a person to examine.
 
     Attributes:
-        destination: Whose they are.
-        records: Which.
-        status: Their fate.
-        reason: Why.
+        destination: Label of the destination that did not get them.
+        records: In the order in which they were accepted.
+        status: Their outcome, such as `rejected` or `dropped`.
+        reason: Why, in a few words.
     """
 
     destination: str
@@ -58,14 +75,14 @@ class DeadLetters:
 
 @attrs.frozen(eq=False, repr=False)
 class Dropped:
-    """A block that was deleted to make room for newer ones.
+    """A block that was deleted to make space for newer ones.
 
     Attributes:
         file: Number of its file.
-        row: Number of the block.
-        destination: Whose it was.
-        events: How many events of it had no fate.
-        exposures: How many exposures of it had none.
+        row: Id of the block.
+        destination: Label of its destination.
+        events: Number of its events that were not settled; 0 if it was damaged.
+        exposures: Number of its exposures that were not settled; 0 if it was damaged.
     """
 
     file: int
@@ -77,12 +94,12 @@ class Dropped:
 
 @attrs.frozen(eq=False, repr=False)
 class Usage:
-    """What a spool takes.
+    """The size of a spool.
 
     Attributes:
-        bytes: Of all files of the folder, those of other processes too.
-        quarantined: Damaged blocks and files that this process has set aside.
-        dead_letters: Events that this process has given up.
+        bytes: Size of all files of the folder, including those of other processes.
+        quarantined: Number of damaged blocks and files that this process has quarantined.
+        dead_letters: Number of events that this process has given up.
     """
 
     bytes: int = 0
@@ -92,13 +109,13 @@ class Usage:
 
 @attrs.frozen(eq=False, repr=False)
 class Committed:
-    """What a commit did.
+    """The result of a commit.
 
     Attributes:
         file: Number of the file that has the new blocks.
-        rows: Number of each new block; None for one that found no room.
-        dropped: What was deleted to make room.
-        usage: What the spool takes now.
+        rows: Id of each new block; None for a block that was refused because the spool is full.
+        dropped: Blocks that were deleted to make space.
+        usage: The size of the spool now.
     """
 
     file: int
@@ -112,9 +129,9 @@ class StoredBlock:
     """A block that was read.
 
     Attributes:
-        row: Its number.
-        done: Its settled positions, a bit each.
-        block: What is in it.
+        row: Its id.
+        done: Its settled positions.
+        block: Its content.
     """
 
     row: int
@@ -124,12 +141,13 @@ class StoredBlock:
 
 @attrs.frozen(eq=False, repr=False)
 class Adopted:
-    """A file of a process that is gone.
+    """A file that was taken over from a process that has ended.
 
     Attributes:
-        file: The number it has from now on.
-        destinations: Which of those that were asked for have events in it, and how many; 0 if that cannot be known.
-        is_exact: Whether they were counted.
+        file: Its number from now on.
+        destinations: Those of the requested destinations that have events in it, each with the number of its events,
+            or 0 if that cannot be determined.
+        is_exact: Whether the events were counted; otherwise the numbers are estimates.
     """
 
     file: int
@@ -142,25 +160,37 @@ class Adopted:
 
 
 class SpoolFiles(Protocol):
-    """The files of a spool, as one thread uses them: nothing here is called from two threads.
+    """The files of a spool. One thread makes all calls.
 
-    What is accepted goes into a file of this process; files of processes that are gone are taken over.
+    New blocks go to a file of this process. Files of processes that have ended are adopted, read, and deleted when they
+    are empty. Each open file has a number, which is not used again for another file.
     """
 
     def commit(
         self, blocks: Sequence[NewBlock], settled: Mapping[int, Settled], dead: Sequence[DeadLetters], now_ms: int
     ) -> Committed:
-        """Keep blocks and note what became of others; what is kept is on disk when this returns.
+        """Store blocks, settlements and dead letters. New blocks that are reported as stored are on disk.
 
-        What was settled is noted by a later commit if this one cannot.
+        Args:
+            blocks: New blocks; may be empty.
+            settled: Settled records of earlier blocks, by the number of their file.
+            dead: Records that were given up. They are among those in `settled`, too.
+            now_ms: The time, in milliseconds since 1970.
 
         Raises:
-            SpoolError: No block was kept.
+            SpoolError: No new block was stored. The caller passes settlements and dead letters only once: those that
+                could not be stored are to be stored by a later commit.
         """
         ...
 
     def read(self, file: int, destination: str, after: int, max_bytes: int) -> Sequence[StoredBlock]:
-        """Give the next blocks of a destination after block `after`: at least one, if there is one.
+        """Return the blocks of a destination that follow block `after`: at least one, if there is one.
+
+        Args:
+            file: Number of the file.
+            destination: Label of the destination.
+            after: Id of the block that was read last; 0 to start with the oldest.
+            max_bytes: Size at which to stop; the last block may exceed it.
 
         Raises:
             SpoolError: They cannot be read now.
@@ -168,35 +198,42 @@ class SpoolFiles(Protocol):
         ...
 
     def adopt(self, destinations: Sequence[str]) -> Sequence[Adopted]:
-        """Take over files of processes that are gone, if they have events for one of `destinations`."""
+        """Take over files of processes that have ended, if they have events for one of these destinations.
+
+        Args:
+            destinations: Labels of the client's destinations.
+
+        Returns:
+            The files that were adopted by this call.
+        """
         ...
 
     def tidy(self) -> None:
-        """Do a little of what nobody waits for; called after each of the others."""
+        """Run one slice of background maintenance. Called after each of the other methods, while no caller waits."""
         ...
 
     def close(self) -> None:
-        """Delete what is empty, and leave the rest to whoever comes."""
+        """Delete empty files, and leave the others to the next process."""
         ...
 
 
 class Spool(Protocol):
-    """Where accepted events are kept until every vendor has them, as `Client(spool=...)` takes it: its settings."""
+    """The settings of a spool, which keeps accepted events on disk until every vendor has them: `Client(spool=...)`."""
 
     @property
     def rejects(self) -> bool:
-        """Whether a verb raises when the spool is full; otherwise its event is dropped and counted."""
+        """Whether a verb raises `QueueFullError` when the spool is full; otherwise its event is dropped and counted."""
         ...
 
     @property
     def max_age(self) -> float:
-        """Longest that an event is tried, in seconds."""
+        """Maximum time for which an event is retried, in seconds."""
         ...
 
     def may_have_events(self) -> bool:
-        """Say, without waiting, whether a process that is gone may have left some."""
+        """Return whether an earlier process may have left events; must not block, so it may err on the side of True."""
         ...
 
     def open(self) -> SpoolFiles:
-        """Give the files, for one thread; nothing is opened before it uses them."""
+        """Return the files, for use by one thread. They open nothing before their first call."""
         ...

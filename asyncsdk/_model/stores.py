@@ -1,6 +1,7 @@
-"""What a store does, as a type; a store of either kind is one file in `asyncsdk/stores`.
+"""The protocols of stores: `RulesCache` and `AssignmentStore`. Implementations are in `asyncsdk/stores`.
 
-A store may raise whatever it likes: whoever uses it counts that, logs it once and goes on without it.
+A store may raise any exception. The caller counts the failure, logs the first one of a series, and continues without
+the store.
 """
 
 from collections.abc import Mapping
@@ -8,24 +9,43 @@ from typing import Any, Protocol
 
 
 class RulesCache(Protocol):
-    """Keeps the last good rules, so that a start during an outage has them."""
+    """Keeps the last good ruleset and its ID lists, so that a service can start while the vendor is unavailable."""
 
     async def load(self, key: str) -> bytes | None:
-        """Give what was saved under `key`; None when nothing was."""
+        """Return what was saved under `key`; None if nothing was.
+
+        Args:
+            key: Any text; identifies one ruleset or ID list.
+        """
         ...
 
     async def save(self, key: str, body: bytes) -> None:
-        """Keep `body` under `key`, in place of what was there: whole, or not at all."""
+        """Save `body` under `key`, replacing what was there: completely, or not at all.
+
+        Args:
+            key: Any text; identifies one ruleset or ID list.
+            body: Its content.
+        """
         ...
 
 
 class AssignmentStore(Protocol):
-    """Keeps sticky assignments: which group of an experiment a unit was given."""
+    """Keeps sticky assignments: the group of an experiment that a unit was given."""
 
     async def load(self, key: str) -> Mapping[str, Mapping[str, Any]]:
-        """Give a unit's assignments, by name of the experiment or layer; empty when there are none."""
+        """Return a unit's assignments, by name of the experiment or layer; empty if there are none.
+
+        Args:
+            key: Identifies the unit, such as `ada:userID`.
+        """
         ...
 
     async def save(self, key: str, name: str, assignment: Mapping[str, Any] | None) -> None:
-        """Keep one assignment of a unit; None deletes it."""
+        """Save one assignment of a unit.
+
+        Args:
+            key: Identifies the unit.
+            name: Name of the experiment or layer.
+            assignment: JSON-like values to be returned by `load`; None deletes the assignment.
+        """
         ...
