@@ -1,5 +1,7 @@
 """The asyncio-native SDK for feature gates and product events."""
 
+from types import FunctionType
+
 from asyncsdk._client.client import Client
 from asyncsdk._delivery.spool.setting import SpoolLike
 from asyncsdk._events.builtin import redact, sample
@@ -106,3 +108,10 @@ __all__ = [
     "WrongEventLoopError",
     "__version__",
 ]
+
+# Tracebacks and reprs show where a user imports a name from, not the private module that defines it.
+for _name in __all__:
+    _exported = globals()[_name]
+    if isinstance(_exported, type | FunctionType):
+        _exported.__module__ = __name__
+del _name, _exported

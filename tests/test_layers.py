@@ -190,3 +190,10 @@ def test_importing_the_package_loads_and_starts_little() -> None:
 def test_no_module_has_module_level_state_that_changes() -> None:
     for path in MODULES:
         assert not [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Global)], path
+
+
+def test_public_names_say_where_users_import_them_from() -> None:
+    named = [getattr(asyncsdk, name) for name in asyncsdk.__all__]
+
+    assert {one.__module__ for one in named if isinstance(one, type)} == {"asyncsdk"}
+    assert repr(asyncsdk.QueueFullError) == "<class 'asyncsdk.QueueFullError'>"
