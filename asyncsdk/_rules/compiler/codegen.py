@@ -1,20 +1,55 @@
-"""A spec's rules as Python source.
+"""Generate one Python function per spec from its compiled rules.
 
-Generated source answers twice as fast as closures and eight times as fast as walking parsed rules. For a gate with
-one rule it reads:
+A gate with three rules, "who passes the gate `staff`", "a user in NL with a listed email: 50 %", "a user in BE: 10 %",
+becomes
 
     def decide(u, d, m):
+        b7 = 0
         # rule 1
         if d >= 64: raise TooDeep
         n0 = G0(u, d + 1, m)
-        if n0.value and T3((u.email or F1(u)), V2):
-            return R4[n0,]
-        return R5[n0,]
+        if n0.value:
+            return R1[n0,]
+        # rule 2
+        v13 = (u.country or F2(u))
+        if T3(v13, V4) and T3((u.email or F5(u)), V6):
+            return R9[n0,] if (b7 or (b7 := B7(u))) < P8 else R10[n0,]
+        # rule 3
+        if T3(v13, V11):
+            return R13[n0,] if (b7 or (b7 := B7(u))) < P12 else R14[n0,]
+        return R15[n0,]
 
-`u` is the user, `d` the level, `m` the memory of a heavy evaluation. Constants are globals of the function (reading
-one is free): G run nested gates, F fetch values, T and V are tests and their targets, B are buckets and P what they are
-compared with, R results. Nothing else tells two specs of one form apart, so that they share their code. All conditions
-of a rule are pure but for the nested ones, which leave exposures and therefore always run.
+`u` is the user, `d` the nesting level, and `m` the memory of a heavy evaluation (see `linker`), else None. All other
+names are constants, and the function's globals hold nothing else; the letter says what a constant is:
+
+| letter | constant | how the function uses it |
+|---|---|---|
+| G | the function of a nested gate or experiment | called, always |
+| F | fetches a value from the user | called |
+| T, V | an operator's test, and its prepared target | `T(value, V)` |
+| B, P | the user's bucket, and the threshold that it is compared with | `B(u) < P` |
+| R | a result: an evaluation, or a `CombinedResults` where nested evaluations are part of it | returned |
+| n, v, b | locals: a nested evaluation, a fetched value, a bucket | |
+
+**Why generated.** Measured for a gate with one rule: twice as fast as closures that call each other, and eight times as
+fast as interpreting the parsed rules. A constant as a global costs no call and no lookup of an attribute.
+
+**Pipeline.** `condition_code` and `rules` turn conditions and rules into `ConditionCode`, `NestedCode` and `RuleCode`;
+`generate` writes the source from those; `compile_source` turns the source into a function.
+
+**Invariants.** What follows keeps this safe and right; whoever changes this file must keep it so.
+
+1. *No text of a ruleset is in the source.* Names, salts and targets are constants; templates come from this package,
+   and the only other things written are counters. So nothing has to be escaped, and no ruleset can inject code.
+2. *Equal forms give equal source.* Constants are named by letter and position, therefore specs that differ only in
+   their values share one code object, which `_compile_to_code` caches.
+3. *Nested evaluations of a rule that is reached always run, in order*, before the rule's `if`, even if another
+   condition fails: they leave secondary exposures, which Statsig's own SDK reports in that case, too.
+4. *Every other condition is pure.* That is why a rule's conditions may be sorted by cost, a value fetched once for all
+   the rules (`_fetch_once`) and a bucket hashed once (`_hash_once`).
+5. *A rule without conditions, or with an unknown one, ends the function*: the rules after it cannot be reached and are
+   not written.
+6. *The level is checked before the first nested call*, so that cycles of gates end in `TooDeepError`.
 """
 
 import re
@@ -28,33 +63,35 @@ import attrs
 
 from asyncsdk._rules.compiler.evaluate import MAX_LEVELS, Run, TooDeepError, UnsupportedError
 
+# Both match only what this file and `condition_code` write.
 _BUCKET = re.compile(r"\bB[0-9]+\(u\)")
 _VALUE = re.compile(r"\(u\.[a-z_]+ or F[0-9]+\(u\)\)|\bF[0-9]+\(u\)")
 
 
 @attrs.define(eq=False, repr=False)
 class ConditionCode:
-    """One condition of a rule, ready to be written.
+    """A condition as an expression that is true if it holds.
 
     Attributes:
-        template: An expression; `{0}`, `{1}`... stand for `constants`.
-        constants: Values that the expression uses, each with the letter its name begins with.
-        price: Cheap tests run first.
+        template: The expression; `{0}`, `{1}`... are replaced by the names of `constants`.
+        constants: Values that the expression uses, each with the letter that its name begins with.
+        cost: Relative cost; a rule's cheapest conditions run first.
     """
 
     template: str
     constants: Sequence[tuple[str, Any]] = ()
-    price: int = 1
+    cost: int = 1
 
 
 @attrs.define(eq=False, repr=False)
 class NestedCode:
-    """A gate or experiment that a condition looks at; the same key is evaluated once.
+    """A condition on another gate or experiment, or a layer's experiment.
 
     Attributes:
-        key: Kind and name.
-        run: Evaluates it.
-        template: The test of its evaluation, `{0}`, with `constants` from `{1}` on.
+        key: Kind and name; a function evaluates the same key at most once.
+        run: Evaluates the gate or experiment.
+        template: The test of its evaluation, `{0}`; `{1}`... are replaced by the names of `constants`.
+        constants: As in `ConditionCode`.
     """
 
     key: tuple[str, str]
@@ -64,23 +101,24 @@ class NestedCode:
 
 
 ResultFactory = Callable[[bool], Any]
-"""Makes a result: told whether nested evaluations decide about it too, and then gives a mapping from those."""
+"""Builds the constant of a result. The argument is whether nested evaluations are part of the result: if so, the
+constant is a mapping from a tuple of those to the result, else it is the result."""
 
 
 @attrs.define(eq=False, repr=False)
 class RuleCode:
-    """One rule, ready to be written.
+    """One rule, compiled as far as possible without source.
 
     Attributes:
-        steps: Its conditions in order; None is one that nobody knows.
-        passed: Result of a user who passes.
-        failed: Result of a user whom the percentage leaves out.
-        bucket: Gives the user's bucket of 10,000; None where everybody passes.
+        conditions: In the rule's order; None for an unknown condition.
+        passed: Builds the result of a user within the pass percentage.
+        failed: Builds the result of a user outside it.
+        bucket: Returns the user's bucket of 10,000; None if the percentage is 0 or 100.
         threshold: Buckets below it pass.
-        delegate: The experiment that decides instead.
+        delegate: The experiment that decides instead of the rule.
     """
 
-    steps: Sequence[ConditionCode | NestedCode | None]
+    conditions: Sequence[ConditionCode | NestedCode | None]
     passed: ResultFactory
     failed: ResultFactory
     bucket: Callable[..., int] | None = None
@@ -90,15 +128,22 @@ class RuleCode:
 
 @attrs.define(eq=False, repr=False)
 class _Writer:
-    """Source under way, with the constants it uses."""
+    """Source being written, with the constants it uses.
+
+    Attributes:
+        lines: The source so far.
+        constants: Values by name: the globals of the function.
+        nested: Local variables of nested evaluations so far, by key, in the order of evaluation.
+    """
 
     lines: list[str]
     constants: dict[str, Any]
     nested: dict[tuple[str, str], str] = attrs.Factory(dict)
+    # Ids stay unique, for `constants` keeps the values alive.
     _names: dict[int, str] = attrs.Factory(dict)
 
     def name(self, letter: str, value: Any) -> str:
-        """Give a constant a name; one constant has one name."""
+        """Return the name of a constant; the same object always has the same name."""
         known = self._names.get(id(value))
         if known is None:
             known = self._names[id(value)] = f"{letter}{len(self._names)}"
@@ -106,13 +151,13 @@ class _Writer:
         return known
 
     def call(self, nested: NestedCode, indent: str) -> str:
-        """Write a nested evaluation, with the check of its level before the first."""
+        """Return the call of a nested evaluation; before the first one, write the check of the level."""
         if not self.nested:
             self.lines.append(f"{indent}if d >= {MAX_LEVELS}: raise TooDeep")
         return f"{self.name('G', nested.run)}(u, d + 1, m)"
 
-    def look_at(self, nested: NestedCode) -> str:
-        """Evaluate a nested gate unless that was done; gives its variable."""
+    def evaluate(self, nested: NestedCode) -> str:
+        """Write a nested evaluation unless an earlier condition has, and return its variable."""
         variable = self.nested.get(nested.key)
         if variable is None:
             call = self.call(nested, "    ")
@@ -120,27 +165,30 @@ class _Writer:
             self.lines.append(f"    {variable} = {call}")
         return variable
 
-    def result(self, make: ResultFactory, delegate: str | None = None) -> str:
-        """Write a result."""
+    def result(self, build: ResultFactory, delegate: str | None = None) -> str:
+        """Return the expression of a result, given the nested evaluations so far."""
         keys = [*self.nested.values()] if delegate is None else [delegate, *self.nested.values()]
-        name = self.name("R", make(bool(keys)))
+        name = self.name("R", build(bool(keys)))
         return f"{name}[{', '.join(keys)},]" if keys else name
 
 
-def generate(branches: Sequence[RuleCode], default: ResultFactory, *, heavy: bool) -> tuple[str, dict[str, Any]]:
-    """Write the source of a spec, and the constants that it runs with.
+def generate(rules: Sequence[RuleCode], default: ResultFactory, *, is_heavy: bool) -> tuple[str, dict[str, Any]]:
+    """Generate the source of a spec.
 
     Args:
-        branches: Its rules.
-        default: Makes the result where no rule matches.
-        heavy: The evaluation must remember what it looked at.
+        rules: Its rules, in order.
+        default: Builds the result where no rule matches.
+        is_heavy: Nested evaluations are remembered in `m`, which the outermost function then creates.
+
+    Returns:
+        The source, and the constants that it needs as its globals.
     """
     writer = _Writer(["def decide(u, d, m):"], {"TooDeep": TooDeepError, "Unsupported": UnsupportedError})
-    if heavy:
+    if is_heavy:
         writer.lines.append("    if m is None: m = {}")
-    for number, branch in enumerate(branches, 1):
+    for number, rule in enumerate(rules, 1):
         writer.lines.append(f"    # rule {number}")
-        if _write_branch(writer, branch):
+        if _write_rule(writer, rule):
             break
     else:
         writer.lines.append(f"    return {writer.result(default)}")
@@ -148,18 +196,22 @@ def generate(branches: Sequence[RuleCode], default: ResultFactory, *, heavy: boo
 
 
 def _fetch_once(lines: list[str]) -> list[str]:
-    """Keep a value that several conditions look at in a variable, from the first rule on that does."""
+    """Assign a value that several conditions use to a local, just before the first rule that uses it."""
     uses = Counter(value for line in lines for value in _VALUE.findall(line))
     for value in (value for value, count in uses.items() if count > 1):
+        # The number of lines grows with each local, so that no two have the same name.
         variable = f"v{len(lines)}"
-        first = next(place for place, line in enumerate(lines) if value in line)
+        first = next(index for index, line in enumerate(lines) if value in line)
         lines = [line.replace(value, variable) for line in lines]
         lines.insert(first, f"    {variable} = {value}")
     return lines
 
 
 def _hash_once(source: str) -> str:
-    """Keep a bucket that several rules ask for in a variable; bucket 0 is worked out again, which is rare."""
+    """Keep a bucket that several rules use in a local; saves a SHA-256 for each use after the first.
+
+    0 stands for "not hashed yet": a user whose bucket is 0 is hashed for each rule, which is rare and still right.
+    """
     calls = Counter(_BUCKET.findall(source))
     for call in (call for call, uses in calls.items() if uses > 1):
         variable = call[:-3].lower()
@@ -168,51 +220,55 @@ def _hash_once(source: str) -> str:
     return source
 
 
-def _write_branch(writer: _Writer, branch: RuleCode) -> bool:
-    """Write one rule; says whether it is the last one that can be reached."""
+def _write_rule(writer: _Writer, rule: RuleCode) -> bool:
+    """Write one rule, and return whether it is the last that can be reached."""
     tests: list[tuple[int, str]] = []
-    for step in branch.steps:
-        if step is None:
+    for condition in rule.conditions:
+        # 1. Unknown: the evaluation ends here, after the nested evaluations before it.
+        if condition is None:
             writer.lines.append("    raise Unsupported")
             return True
-        if isinstance(step, NestedCode):
-            names = [writer.look_at(step), *(writer.name(letter, value) for letter, value in step.constants)]
-            tests.append((0, step.template.format(*names)))
+        # 2. Nested: evaluated on a line of its own, whatever the other conditions say; the test itself is free.
+        if isinstance(condition, NestedCode):
+            names = [writer.evaluate(condition), *(writer.name(letter, value) for letter, value in condition.constants)]
+            tests.append((0, condition.template.format(*names)))
+        # 3. Pure.
         else:
-            names = [writer.name(letter, value) for letter, value in step.constants]
-            tests.append((step.price, step.template.format(*names)))
+            names = [writer.name(letter, value) for letter, value in condition.constants]
+            tests.append((condition.cost, condition.template.format(*names)))
     indent = "    "
     if tests:
         writer.lines.append(f"    if {' and '.join(test for _, test in sorted(tests))}:")
         indent = "        "
-    _write_ending(writer, branch, indent)
+    _write_return(writer, rule, indent)
     return not tests
 
 
-def _write_ending(writer: _Writer, branch: RuleCode, indent: str) -> None:
-    """Write what a rule answers once its conditions hold."""
-    if branch.delegate is not None:
-        ending = writer.result(branch.passed, writer.call(branch.delegate, indent))
-    elif branch.bucket is None:
-        ending = writer.result(branch.passed if branch.threshold > 0 else branch.failed)
+def _write_return(writer: _Writer, rule: RuleCode, indent: str) -> None:
+    """Write what a rule returns once its conditions hold."""
+    if rule.delegate is not None:
+        result = writer.result(rule.passed, writer.call(rule.delegate, indent))
+    elif rule.bucket is None:
+        result = writer.result(rule.passed if rule.threshold > 0 else rule.failed)
     else:
-        passes = f"{writer.name('B', branch.bucket)}(u) < {writer.name('P', int_if_whole(branch.threshold))}"
-        ending = f"{writer.result(branch.passed)} if {passes} else {writer.result(branch.failed)}"
-    writer.lines.append(f"{indent}return {ending}")
+        passes = f"{writer.name('B', rule.bucket)}(u) < {writer.name('P', int_if_whole(rule.threshold))}"
+        result = f"{writer.result(rule.passed)} if {passes} else {writer.result(rule.failed)}"
+    writer.lines.append(f"{indent}return {result}")
 
 
 def int_if_whole(amount: float) -> float:
-    """Give a number that buckets are compared with: a whole one as an int, which compares faster."""
+    """Return a whole threshold as an int, which compares faster with a bucket than a float does."""
     return int(amount) if float(amount).is_integer() else amount
 
 
 def compile_source(source: str, constants: dict[str, Any]) -> Run:
-    """Turn source into a function whose globals are the constants."""
-    exec(_code(source), constants)  # noqa: S102 -- no text of a ruleset is in the source
+    """Compile generated source to a function whose globals are the constants."""
+    exec(_compile_to_code(source), constants)  # noqa: S102 -- no text of a ruleset is in the source
     run: Run = constants.pop("decide")
     return run
 
 
 @lru_cache(1_000)
-def _code(source: str) -> CodeType:
+def _compile_to_code(source: str) -> CodeType:
+    """Compile source; specs of equal form share the code, which saves both time and memory."""
     return compile(source, "<rules>", "exec", dont_inherit=True)

@@ -1,4 +1,19 @@
-"""A condition as a step of generated source: what it compares, prepared as far as can be."""
+"""Compile one condition to an expression of generated code.
+
+A condition has a user's side (`conditions.source_of` fetches the value), an operator and a target. In general the code
+is `T(value, V)`: the operator's test, given the fetched value and the target as the operator prepared it. For example
+
+    {"type": "user_field", "field": "email", "operator": "any", "targetValue": ["a@b.c"]}
+    T1((u.email or F0(u)), V2)
+
+reads a non-empty email straight from the user, and calls the fetcher `F0`, which knows all the other places, only if
+there is none: that saves a call for the most common fields. Two kinds of conditions skip the operator as well:
+
+1. **Buckets** (`user_bucket`): `B0(u) < P1` or `B0(u) in V1`, a comparison of ints without a call of the test.
+2. **ID lists**: `V1(value)` asks the list itself, because lists change while a ruleset is in use.
+
+Conditions on gates and experiments are not compiled here but in `rules`: they need the linker.
+"""
 
 from collections.abc import Callable, Container, Mapping
 from typing import Any
@@ -14,62 +29,75 @@ from asyncsdk._rules.language.values import as_number, as_text
 _BUCKETS = 1000
 _SYMBOLS = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _MEMBERSHIPS = {"any": "in", "none": "not in"}
+# Relative costs, by which a rule's conditions are sorted: reading an attribute, calling a fetcher, hashing.
+_ATTRIBUTE_COST, _FETCHER_COST, _HASH_COST = 1, 2, 3
 ALWAYS = "True"
 ID_LIST_OPERATORS = {"in_segment_list": "", "not_in_segment_list": "not "}
 
 
 def compile_condition(condition: Condition, shared_context: SharedContext) -> tuple[ConditionCode | None, bool]:
-    """Turn a condition into an expression.
+    """Compile a condition that depends on no other gate or experiment.
 
     Returns:
-        The test, None when its type or operator is unknown; and whether it depends on nothing but the user.
+        The code, None if the condition's type or operator is unknown; and whether it depends on nothing but the user.
     """
     source, operator = source_of(condition, shared_context), OPERATORS.get(condition.operator or "")
     if source is None or operator is None:
         return None, True
     if condition.type == "user_bucket":
-        test = _of_bucket(condition, source)
-        if test is not None:
-            return test, True
+        code = _bucket_code(condition, source)
+        if code is not None:
+            return code, True
     if condition.operator in ID_LIST_OPERATORS:
-        return _of_list(condition, source, shared_context), False
+        return _id_list_code(condition, source, shared_context), False
     constants = (("F", source.fetch), ("T", operator.test), ("V", operator.prepare(condition.target)))
-    value, price = _value(source)
-    return ConditionCode(f"{{1}}({value}, {{2}})", constants, price), source.is_steady
+    value, cost = _value_template(source)
+    return ConditionCode(f"{{1}}({value}, {{2}})", constants, cost), source.is_steady
 
 
-def _value(source: ConditionSource) -> tuple[str, int]:
-    """Write the user's side, `{0}` being what fetches it; and say how dear it is."""
-    return ("{0}(u)", 2) if source.attribute is None else (f"(u.{source.attribute} or {{0}}(u))", 1)
+def _value_template(source: ConditionSource) -> tuple[str, int]:
+    """Return an expression of the user's value, in which `{0}` is the fetcher, and its relative cost."""
+    if source.attribute is None:
+        return "{0}(u)", _FETCHER_COST
+    return f"(u.{source.attribute} or {{0}}(u))", _ATTRIBUTE_COST
 
 
-def _of_list(condition: Condition, source: ConditionSource, shared_context: SharedContext) -> ConditionCode:
-    """Look into an ID list without the operator between, which makes texts of units as `id_list_test` does."""
+def _id_list_code(condition: Condition, source: ConditionSource, shared_context: SharedContext) -> ConditionCode:
+    """Compile a test of an ID list. It needs no operator: the list's test converts units to text by itself."""
     contains = id_list_test(condition.target, shared_context.id_lists)
-    negation, (value, _) = ID_LIST_OPERATORS[condition.operator or ""], _value(source)
-    return ConditionCode(f"{negation}{{1}}({value})", (("F", source.fetch), ("V", contains)), price=3)
+    negation, (value, _) = ID_LIST_OPERATORS[condition.operator or ""], _value_template(source)
+    return ConditionCode(f"{negation}{{1}}({value})", (("F", source.fetch), ("V", contains)), _HASH_COST)
 
 
-def _of_bucket(condition: Condition, source: ConditionSource) -> ConditionCode | None:
-    """Compare a bucket in place where the target is a number or a list: hashing is dear, the rest need not be."""
+def _bucket_code(condition: Condition, source: ConditionSource) -> ConditionCode | None:
+    """Compile a bucket condition to a comparison of ints; None if the operator or the target allows none.
+
+    Hashing takes most of the time; this saves the call of the operator's test and its conversions.
+    """
+    # 1. lt, lte, gt, gte with a number. Every bucket is below 1,000, so a group of all users needs no hash.
     symbol, amount = _SYMBOLS.get(condition.operator or ""), as_number(condition.target)
     if symbol is not None and amount is not None:
         if symbol == "<" and amount >= _BUCKETS:
             return ConditionCode(ALWAYS)
-        return ConditionCode(f"{{0}}(u) {symbol} {{1}}", (("B", source.fetch), ("P", int_if_whole(amount))), price=3)
+        constants = (("B", source.fetch), ("P", int_if_whole(amount)))
+        return ConditionCode(f"{{0}}(u) {symbol} {{1}}", constants, _HASH_COST)
+    # 2. any, none with a list. Operators compare texts, so that "007" is not a bucket and left out.
     word = _MEMBERSHIPS.get(condition.operator or "")
     if word is None or not isinstance(condition.target, (list, dict)):
         return None
     texts: frozenset[str] = OPERATORS["any"].prepare(condition.target)
     buckets = frozenset(int(element) for element in texts if element in _BUCKET_TEXTS)
-    return ConditionCode(f"{{0}}(u) {word} {{1}}", (("B", source.fetch), ("V", buckets)), price=3)
+    return ConditionCode(f"{{0}}(u) {word} {{1}}", (("B", source.fetch), ("V", buckets)), _HASH_COST)
 
 
 _BUCKET_TEXTS = frozenset(map(str, range(_BUCKETS)))
 
 
 def id_list_test(name: Any, id_lists: Mapping[str, Container[str]]) -> Callable[[object], bool]:
-    """Make the test whether a unit id is on an ID list; the list is looked up each time, for it may grow."""
+    """Return the test whether a unit id is on an ID list.
+
+    The list is looked up for each test, because a refresh may replace or extend it. A list that is absent is empty.
+    """
     if not isinstance(name, str):
         return lambda _: False
 

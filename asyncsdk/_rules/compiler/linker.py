@@ -1,4 +1,22 @@
-"""What compiling one name collects: the programs it looks at, and what follows from them."""
+"""Resolve the names that a spec refers to while it is compiled, and collect what follows from them.
+
+Compiling a name compiles all that it refers to, depth first: a gate's conditions name other gates, a layer's rules name
+experiments. Each name being compiled has a `Linker` of its own, and `Linker.run_of` merges what is known of a name
+referred to into it:
+
+* **dependencies**: every member of the ruleset that was read, or looked for and not found. A later ruleset in which all
+  of them have the same bytes may reuse the program (`Ruleset.keep`).
+* **is_steady**: whether the same user always gets the same evaluation. A clock, an ID list or a draw of a bandit makes it
+  False, for this name and for all that refer to it.
+* **weight**: an upper bound for the evaluations in one run. A gate that looks at two gates that look at the same two
+  gates... doubles per level. Above 100 a run is *heavy*: it keeps nested evaluations in a dict, its memory, so that each
+  name is evaluated once.
+
+**Cycles.** `trail` lists the names whose compiling led to this one. A name that is on it already, or one more than 24
+names down, is not compiled but *late*: a function that looks the program up when it is called. What refers to a late name
+is heavy, not steady and not reusable, for nothing is known of it. Example: gates `a -> b -> a`. Compiling `a` compiles
+`b`, which gets a late `a`. Evaluating `a` then calls `b`, `a`, `b`... until level 64 raises `TooDeepError`.
+"""
 
 from typing import Any, Protocol
 
@@ -17,37 +35,44 @@ SECTIONS = {
     "layer": "layer_configs",
 }
 NOT_REUSABLE = ("", "")
+"""A dependency of programs that must be compiled again for each ruleset."""
 _HEAVY = 100
 _MAX_TRAIL = 24
 
 Trail = tuple[tuple[str, str], ...]
+"""Kinds and names, outermost first."""
 
 
 class SpecSource(Protocol):
-    """The ruleset, as far as compiling needs it."""
+    """The part of a ruleset that the compiler uses.
+
+    Attributes:
+        shared_context: What is the same for all users.
+        is_inline: The ruleset is of the first form (v1).
+    """
 
     shared_context: SharedContext
     is_inline: bool
 
     def raw(self, section: str, name: str) -> bytes | None:
-        """Give the JSON of one member of a section."""
+        """Return the JSON of one member of a section, None if it is absent."""
         ...
 
     def program(self, kind: str, name: str, trail: Trail = ()) -> Program | None:
-        """Give the program of a name, compiled if need be; None when the ruleset has no such name."""
+        """Return the program of a name, compiled if necessary; None if the ruleset has no such name."""
         ...
 
 
 @attrs.define(eq=False, repr=False)
 class Linker:
-    """Compiles one name: finds what it refers to, and notes what it was made from.
+    """Resolves the references of one name, and records what the name depends on.
 
     Attributes:
         rules: The ruleset.
         trail: The names whose compiling led here, this one last.
-        dependencies: What the program is made from, as (section, name).
-        is_steady: The answer depends on nothing but the user.
-        weight: How many evaluations one run may make.
+        dependencies: Members of the ruleset that the program depends on, as (section, name).
+        is_steady: The evaluation depends on nothing but the user.
+        weight: Upper bound for the evaluations in one run.
     """
 
     rules: SpecSource
@@ -63,25 +88,32 @@ class Linker:
 
     @property
     def is_heavy(self) -> bool:
-        """Whether a run must remember what it looked at, lest gates in gates multiply."""
+        """Whether a run must remember its nested evaluations, because their number might grow exponentially."""
         return self.weight > _HEAVY
 
     def raw(self, section: str, name: str) -> bytes | None:
-        """Give a member of the ruleset and note that it was needed."""
+        """Return the JSON of a member of the ruleset, and record it as a dependency."""
         self.dependencies.add((section, name))
         return self.rules.raw(section, name)
 
     def spec(self, kind: str, name: str) -> Spec | None:
-        """Read a spec; None when there is none.
+        """Read a spec.
+
+        Args:
+            kind: `gate`, `config`, `experiment` or `layer`.
+            name: Its name.
+
+        Returns:
+            The spec; None if it is absent.
 
         Raises:
-            MalformedError: Its rules cannot be understood.
+            MalformedError: Its rules cannot be read.
         """
         raw = self.raw(SECTIONS[kind], name)
         return None if raw is None else read_spec(raw, name, inline=self.rules.is_inline)
 
     def condition(self, key: str | Condition) -> Condition | None:
-        """Read a condition; None when it is absent or cannot be understood."""
+        """Return a condition, by its key unless it is inline; None if it is absent or malformed."""
         if not isinstance(key, str):
             return key
         raw = self.raw("condition_map", key)
@@ -93,12 +125,17 @@ class Linker:
             return None
 
     def run_of(self, kind: str, name: str) -> Run | None:
-        """Give the function that evaluates another name; None when the ruleset has no such name.
+        """Return the function that evaluates another name.
 
-        A name that is being compiled, or one far down a chain, is looked up when it is first evaluated.
+        Args:
+            kind: `gate`, `config`, `experiment` or `layer`.
+            name: The name.
+
+        Returns:
+            The function, a late one in a cycle or a long chain; None if the ruleset has no such name.
         """
         if (kind, name) in self.trail or len(self.trail) > _MAX_TRAIL:
-            return self._late(kind, name)
+            return self._late_run(kind, name)
         program = self.rules.program(kind, name, self.trail)
         if program is None:
             self.dependencies |= members_defining(kind, name)
@@ -108,34 +145,34 @@ class Linker:
         self.weight += program.weight
         return program.run
 
-    def _late(self, kind: str, name: str) -> Run:
-        """Look a name up when it is evaluated; one that is absent then answers like one that never matches."""
+    def _late_run(self, kind: str, name: str) -> Run:
+        """Return a function that looks the name's program up when it is called; an absent name never matches."""
         self.dependencies.add(NOT_REUSABLE)
         self.is_steady = False
         self.weight = float("inf")
-        rules, nothing = self.rules, undecided(name, kind, "Unrecognized")
+        rules, absent = self.rules, undecided(name, kind, "Unrecognized")
 
         def run(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
             program = rules.program(kind, name)
-            return nothing if program is None else program.run(user, level, memory)
+            return absent if program is None else program.run(user, level, memory)
 
         return run
 
 
 def members_defining(kind: str, name: str) -> frozenset[tuple[str, str]]:
-    """Say where a ruleset may know a name."""
+    """Return the members of a ruleset, as (section, name), any of which would define a name."""
     places = {(SECTIONS[kind], name), ("overrides", name)}
     return frozenset(places | {("cmab_configs", name)} if kind == "experiment" else places)
 
 
 def memoized(key: tuple[str, str], run: Run) -> Run:
-    """Make a run that evaluates the same name once per evaluation."""
+    """Return a function that runs `run` once per evaluation and key, and then answers from the memory."""
 
-    def remembered(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
-        kept = {} if memory is None else memory
-        found = kept.get(key)
+    def run_memoized(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
+        known = {} if memory is None else memory
+        found = known.get(key)
         if found is None:
-            found = kept[key] = run(user, level, kept)
+            found = known[key] = run(user, level, known)
         return found
 
-    return remembered
+    return run_memoized
