@@ -1,4 +1,21 @@
-"""Bandits (CMAB): experiments whose groups are picked by a score of the user, with some exploring."""
+"""Compile bandits: experiments that pick a user's group by predicted score, and sometimes explore another.
+
+The ruleset has them in `cmab_configs` (contextual multi-armed bandits), with a linear model per group in `config`:
+
+    score = intercept + alpha + sum(weight * number field) + sum(weight of the text field's value)
+
+A user gets a group by the first of these that applies:
+
+1. The bandit is disabled or has no groups: the default (`prestart`).
+2. The targeting gate is closed, or absent: the default (`inlineTargetingRules`).
+3. There are no scores yet (`config` is absent): all users explore; the bucket splits them evenly between the groups.
+4. The user's bucket is in the sample that explores (`sampleRate`): a random group; few records make a group likelier.
+5. No group has weights: a random group.
+6. The group with the best score.
+
+3 and 4 append `:explore` to the rule id, so that the vendor learns from those users. A bandit is never steady, since 4
+and 5 draw anew for each lookup.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +30,19 @@ from asyncsdk._rules.language.conditions import Fetcher, field_fetcher, user_buc
 from asyncsdk._rules.language.specs import MalformedError, Spec, check_size, parse
 from asyncsdk._rules.language.values import as_number
 
-_WHOLE = 10_000
+_BUCKETS = 10_000
 
 
 @attrs.frozen(eq=False, repr=False)
 class _Arm:
-    """One group: its result, the result when it is explored, and how it is scored."""
+    """One group.
+
+    Attributes:
+        chosen: The result of users who get the group by score.
+        explored: The result of users who get it to explore.
+        weight: Likelihood of being explored, relative to the other arms.
+        score: Predicts a user's score; None without weights.
+    """
 
     chosen: Evaluation
     explored: Evaluation
@@ -30,7 +54,7 @@ def compile_bandit(linker: Linker, name: str, raw: bytes) -> Run:
     """Compile a bandit.
 
     Raises:
-        MalformedError: It cannot be understood.
+        MalformedError: It cannot be read.
     """
     fields = parse(raw, name)
     match fields:
@@ -47,7 +71,7 @@ def compile_bandit(linker: Linker, name: str, raw: bytes) -> Run:
     if not enabled or not arms:
         return lambda _user, _level, _memory: prestart
     linker.is_steady = False
-    return _targeted(linker, fields, base, _chooser(linker, fields, spec, arms))
+    return _with_targeting(linker, fields, base, _chooser(linker, fields, spec, arms))
 
 
 def _arms(linker: Linker, fields: dict[str, Any], base: Evaluation, groups: list[Any]) -> list[_Arm]:
@@ -69,25 +93,25 @@ def _arms(linker: Linker, fields: dict[str, Any], base: Evaluation, groups: list
                 entry = entry if isinstance(entry, dict) else {}
                 explored = attrs.evolve(chosen, rule_id=f"{identity}:explore")
                 weight = 1 / (1 + (as_number(entry.get("records")) or 0))
-                arms.append(_Arm(chosen, explored, weight, _score(linker, entry)))
+                arms.append(_Arm(chosen, explored, weight, _score_function(linker, entry)))
             case _:
                 raise MalformedError(base.name)
     return arms
 
 
-def _score(linker: Linker, entry: dict[str, Any]) -> Callable[[User], float] | None:
-    numerical, categorical = entry.get("weightsNumerical"), entry.get("weightsCategorical")
-    numbers = _fetches(linker, numerical)
-    words = _fetches(linker, categorical)
-    if not numbers and not words:
+def _score_function(linker: Linker, entry: dict[str, Any]) -> Callable[[User], float] | None:
+    """Compile a group's model; None if it has no weights."""
+    numerical = _weighted_fields(linker, entry.get("weightsNumerical"))
+    categorical = _weighted_fields(linker, entry.get("weightsCategorical"))
+    if not numerical and not categorical:
         return None
     start = (as_number(entry.get("intercept")) or 0) + (as_number(entry.get("alpha")) or 0)
 
     def score(user: User) -> float:
         total = start
-        for fetch, weight in numbers:
+        for fetch, weight in numerical:
             total += (as_number(fetch(user)) or 0) * (as_number(weight) or 0)
-        for fetch, weights in words:
+        for fetch, weights in categorical:
             value = fetch(user)
             if isinstance(value, str) and isinstance(weights, dict):
                 total += as_number(weights.get(value)) or 0
@@ -96,24 +120,25 @@ def _score(linker: Linker, entry: dict[str, Any]) -> Callable[[User], float] | N
     return score
 
 
-def _fetches(linker: Linker, weights: Any) -> list[tuple[Fetcher, Any]]:
+def _weighted_fields(linker: Linker, weights: Any) -> list[tuple[Fetcher, Any]]:
     fields = weights if isinstance(weights, dict) else {}
     return [(field_fetcher(field, linker.shared_context), weight) for field, weight in fields.items()]
 
 
 def _chooser(linker: Linker, fields: dict[str, Any], spec: Spec, arms: list[_Arm]) -> Callable[[User], Evaluation]:
-    bucket_of = user_bucketer(spec.salt, spec.id_type, _WHOLE)
+    """Return the function that picks a user's group: cases 3 to 6 above."""
+    bucket_of = user_bucketer(spec.salt, spec.id_type, _BUCKETS)
     random = linker.shared_context.random
-    explores_below = (as_number(fields.get("sampleRate")) or 0) * _WHOLE
+    explores_below = (as_number(fields.get("sampleRate")) or 0) * _BUCKETS
     best = max if fields.get("higherIsBetter") else min
     is_learning = not isinstance(fields.get("config"), dict)
 
     def choose(user: User) -> Evaluation:
-        place = bucket_of(user)
+        bucket = bucket_of(user)
         if is_learning:
-            return arms[int(place / (_WHOLE / len(arms)))].explored
-        if place < explores_below:
-            return _drawn(arms, random()).explored
+            return arms[int(bucket / (_BUCKETS / len(arms)))].explored
+        if bucket < explores_below:
+            return _draw(arms, random()).explored
         scored = [(arm.score(user), arm) for arm in arms if arm.score is not None]
         if not scored:
             return arms[int(random() * len(arms))].chosen
@@ -122,24 +147,29 @@ def _chooser(linker: Linker, fields: dict[str, Any], spec: Spec, arms: list[_Arm
     return choose
 
 
-def _drawn(arms: list[_Arm], chance: float) -> _Arm:
-    """Draw an arm; those with fewer records are likelier."""
+def _draw(arms: list[_Arm], chance: float) -> _Arm:
+    """Return the arm at `chance`, a number in [0, 1), of the arms' total weight."""
     left = chance * sum(arm.weight for arm in arms)
     for arm in arms:
         left -= arm.weight
         if left < 0:
             return arm
+    # Rounding may leave a remainder of 0.
     return arms[-1]
 
 
-def _targeted(linker: Linker, fields: dict[str, Any], base: Evaluation, choose: Callable[[User], Evaluation]) -> Run:
+def _with_targeting(
+    linker: Linker, fields: dict[str, Any], base: Evaluation, choose: Callable[[User], Evaluation]
+) -> Run:
+    """Return a run that evaluates the targeting gate, if there is one, before it picks a group."""
     gate = fields.get("targetingGateName")
     if not isinstance(gate, str):
         return lambda user, _level, _memory: choose(user)
     run_gate = linker.run_of("gate", gate)
     outside = attrs.evolve(base, rule_id="inlineTargetingRules", passed=False, cause="targeting_match")
-    unseen = () if gate.startswith("segment:") else ((gate, "false", ""),)
-    excluded = attrs.evolve(outside, secondary=unseen)
+    # Unlike a rule, a bandit exposes an absent gate: as a closed one without a rule id.
+    absent_exposure = () if gate.startswith("segment:") else ((gate, "false", ""),)
+    excluded = attrs.evolve(outside, secondary=absent_exposure)
     results = outcomes.CombinedResults(lambda parts: outcomes.with_nested(parts[0])(parts[1:]))
 
     def run(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:

@@ -1,4 +1,15 @@
-"""Config mapping: rules of the ruleset that send some users of a name to another spec."""
+"""Compile config mapping: entries of the ruleset that send some users of a name to another spec.
+
+The section `overrides` has, by name, a list of mappings; each names another spec and rules of the section
+`override_rules`:
+
+    "overrides": {"old": [{"new_config_name": "new", "rules": [{"rule_name": "half", "start_time": 1700000000000}]}]}
+    "override_rules": {"half": {"id": "half", "passPercentage": 50, "conditions": [...]}}
+
+The first rule that has started (milliseconds since 1970) and holds for the user wins: the user gets the evaluation of
+`new` under the name `old`. A mapping never breaks a name: one that is malformed, refers to something absent or meets an
+unknown condition does not apply.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,29 +27,33 @@ _Applies = Callable[[User, int, dict[Any, Evaluation] | None], bool]
 
 
 def compile_mapping(linker: Linker, kind: str, name: str, salt: str, run: Run) -> Run:
-    """Put the mappings of a name, if it has any, before its own run.
+    """Compile the mappings of a name.
 
     Args:
         linker: Compiles the name.
-        kind: What is asked for.
+        kind: `gate`, `config`, `experiment` or `layer`.
         name: The name.
         salt: Its spec's salt; "" without a spec.
-        run: What answers when no mapping applies.
+        run: Evaluates the name where no mapping applies.
+
+    Returns:
+        A run that tries the mappings first; `run` itself if there are none.
     """
     raw = linker.raw("overrides", name)
     if raw is None:
         return run
     mappings = [
-        (applies, target, CombinedResults(_renamed(name, new_name)))
-        for new_name, rules in _read(raw, name)
+        (applies, target, CombinedResults(_with_name(name, new_name)))
+        for new_name, rules in _read_mappings(raw, name)
         if (target := linker.run_of(kind, new_name)) is not None
         for rule_name, start_time in rules
-        if (applies := _rule(linker, name, salt, rule_name, start_time)) is not None
+        if (applies := _compile_rule(linker, name, salt, rule_name, start_time)) is not None
     ]
 
     def run_mapped(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
         for applies, target, results in mappings:
             if applies(user, level, memory):
+                # A spec may be mapped to itself, which ends here.
                 if level >= MAX_LEVELS:
                     raise TooDeepError
                 return results[target(user, level + 1, memory),]
@@ -47,8 +62,8 @@ def compile_mapping(linker: Linker, kind: str, name: str, salt: str, run: Run) -
     return run_mapped if mappings else run
 
 
-def _read(raw: bytes, name: str) -> list[tuple[str, list[tuple[str, int]]]]:
-    """Read mappings: new names, each with rule names and start times; whatever has another form is left out."""
+def _read_mappings(raw: bytes, name: str) -> list[tuple[str, list[tuple[str, int]]]]:
+    """Read mappings as new names, each with rule names and start times; skip what is malformed."""
     found = []
     try:
         mappings = parse(raw, name)
@@ -71,7 +86,8 @@ def _rule_name(rule: Any) -> tuple[str, int] | None:
     return None
 
 
-def _rule(linker: Linker, name: str, salt: str, rule_name: str, start_time: int) -> _Applies | None:
+def _compile_rule(linker: Linker, name: str, salt: str, rule_name: str, start_time: int) -> _Applies | None:
+    """Compile an override rule to a test, by way of a gate; None if it is absent or malformed."""
     raw = linker.raw("override_rules", rule_name)
     if raw is None:
         return None
@@ -82,6 +98,7 @@ def _rule(linker: Linker, name: str, salt: str, rule_name: str, start_time: int)
     rule = attrs.evolve(rule, delegate=None, return_value=True)
     run = compile_rules(linker, Spec(name, default=False, rules=(rule,), salt=salt), "gate")
     clock = linker.shared_context.clock
+    # A rule that has not started yet will change the answer without a new ruleset.
     if start_time > clock():
         linker.is_steady = False
 
@@ -96,9 +113,11 @@ def _rule(linker: Linker, name: str, salt: str, rule_name: str, start_time: int)
     return applies
 
 
-def _renamed(name: str, new_name: str) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
-    def make(parts: tuple[Evaluation, ...]) -> Evaluation:
+def _with_name(name: str, new_name: str) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
+    """Return the function that gives an evaluation of `new_name` the mapped name."""
+
+    def build(parts: tuple[Evaluation, ...]) -> Evaluation:
         cause = combine_causes("targeting_match", parts[0].cause)
         return attrs.evolve(parts[0], name=name, mapped_to=new_name, cause=cause)
 
-    return make
+    return build

@@ -1,7 +1,11 @@
-"""(program, user) to an evaluation: what a lookup found, and everything that its exposure will say.
+"""Evaluate a program for a user: the one entry to compiled rules, on the path of every lookup.
 
-Evaluations are constants: a rule's outcome is built once and given to everybody whom the rule picks. That is why a
-lookup allocates next to nothing, and why evaluations may be compared, cached and counted by identity.
+An `Evaluation` is what a lookup found, with everything that its exposure will report. Evaluations are constants: a
+rule's result is built once and returned for every user whom the rule picks. Two things follow:
+
+* A lookup allocates almost nothing.
+* Evaluations are compared, hashed and cached by identity, and what is derived from one (`derived`, `view`, `exposure`)
+  is kept on it, computed once for all users.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -16,45 +20,50 @@ MAX_LEVELS = 64
 _MAX_REMEMBERED = 500
 
 PERSISTED = "Persisted"
-"""Outcome of an evaluation that a sticky assignment answers."""
+"""Outcome of an evaluation that comes from a sticky assignment."""
 NEVER_EXPOSED: tuple[object, set[Hashable]] = (None, set())
-"""Who was exposed to an evaluation, and in which window, when nobody ever was."""
+"""`Evaluation.seen` before the first exposure: no window, no users."""
 Exposed = tuple[str, str, str]
 """A secondary exposure: gate, `true` or `false`, rule id."""
 
 
 class UnsupportedError(Exception):
-    """Raised inside an evaluation that meets a condition it does not know."""
+    """Raised inside an evaluation that meets an unknown condition."""
 
 
 class TooDeepError(Exception):
-    """Raised inside an evaluation that is nested more than 64 levels deep, or in itself."""
+    """Raised inside an evaluation that is nested more than 64 levels deep, which every cycle is."""
 
 
 @attrs.define(eq=False)
 class Evaluation:
-    """What a ruleset says about one name for some users. Never change one: everybody shares it.
+    """What a ruleset answers about one name for some users. Shared between users: must not be changed.
 
     Attributes:
         name: The gate, config, experiment or layer that was asked for.
         value: True or False for a gate, else a JSON object.
         rule_id: The rule that decided; `default`, `disabled`, `override`, or "" when nothing could decide.
-        passed: Whether a rule matched and let the user pass; what `rulePassed` of an exposure says.
-        cause: What decided, as `Details` says it.
+        passed: Whether a rule matched and the user passed; an exposure's `rulePassed`.
+        group_name: The experiment group, None without one.
+        id_type: The type of unit id that the spec is about.
+        version: The spec's version, None without a spec.
+        cause: What decided, as in the public `Details`.
         outcome: `Recognized`, `Unrecognized`, `Unsupported`, or a whole reason such as `LocalOverride:Recognized`.
-        secondary: Gates that were looked at on the way, each once, in order.
-        undelegated: Those of a layer's own rules, without its experiment's; None when they are `secondary`.
+        secondary: Gates that were evaluated on the way, each once, in order.
+        undelegated: Those of a layer's own rules, without its experiment's; None if they equal `secondary`.
         allocated_experiment: The experiment that a layer's user is in.
         explicit_parameters: Parameters that the experiment owns in its layer.
-        parameter_rules: Which rule set each parameter, for layers that merge their rules.
+        is_experiment_group: Whether the rule is a group of an experiment.
+        is_active: Whether the experiment is running; None if unknown.
+        parameter_rules: The rule that set each parameter, for layers that merge their rules.
         mapped_to: The spec that answered instead (config mapping).
-        sampling_rate: One in how many exposures is kept where sampling is on; None keeps all.
+        sampling_rate: Keep one in this many exposures if sampling is on; None keeps all.
         forward_all: Exposures are never sampled.
-        consulted: Experiments whose group decided a condition, and which are exposed too.
-        derived: What later steps have worked out about this evaluation, by whatever key they choose.
-        view: The form a caller gets, and the stamp of the ruleset it was made for; belongs to `views`.
-        seen: Who was exposed to it of late, and in which window; belongs to `exposures.Recent`.
-        exposure: What an event says of it, and the stamp of the ruleset it was made for; belongs to `exposures`.
+        consulted: Experiments whose group decided a condition, and which are therefore exposed too.
+        derived: Cache of values derived from this evaluation; each user of it chooses keys of its own.
+        view: The public result, and the stamp of its ruleset; only `public_results` uses it.
+        seen: The current window of exposures, and the users exposed in it; only `exposure_window` uses it.
+        exposure: The exposure's encoded fields, and the stamp of their ruleset; only `exposures` uses it.
     """
 
     name: str
@@ -84,11 +93,15 @@ class Evaluation:
 
     @property
     def is_gate(self) -> bool:
-        """Whether it answers with true or false."""
+        """Whether the value is True or False."""
         return self.value.__class__ is bool
 
     def own_exposures(self) -> tuple[Exposed, ...]:
-        """Give what a gate adds to the evaluation that looks at it: its own exposures, then itself."""
+        """Return what a gate adds to the secondary exposures of an evaluation that uses it.
+
+        Those are its own secondary exposures, then itself unless it is a segment or could not decide. Experiments add
+        nothing: they are in `consulted`, with an exposure of their own.
+        """
         found: tuple[Exposed, ...] | None = self.derived.get("own_exposures")
         if found is None:
             hidden = not self.rule_id or self.name.startswith("segment:")
@@ -98,7 +111,7 @@ class Evaluation:
 
 
 def merge_exposures(exposures: Iterable[tuple[Exposed, ...]]) -> tuple[Exposed, ...]:
-    """Join exposures, keeping the first of equal ones."""
+    """Concatenate secondary exposures, keeping the first of equal ones."""
     return tuple({exposed: None for part in exposures for exposed in part})
 
 
@@ -113,10 +126,10 @@ class Program:
     Attributes:
         name: The name.
         run: Evaluates it.
-        is_steady: The same user always gets the same answer, so that it may be remembered.
-        weight: How many gates and experiments one run may look at; heavy runs remember each of them.
-        dependencies: What it was compiled from, as (section, name) of the ruleset; names that were absent included.
-        unsupported: The answer where a condition is not known.
+        is_steady: The same user always gets the same evaluation, so that it may be remembered.
+        weight: Upper bound for the evaluations in one run; heavy runs remember each nested one.
+        dependencies: What it was compiled from, as (section, name) of the ruleset; absent members included.
+        unsupported: The answer where a condition is unknown.
         too_deep: The answer where gates are nested too deep.
     """
 
@@ -130,25 +143,28 @@ class Program:
 
 
 def evaluate(program: Program, user: User) -> Evaluation:
-    """Evaluate a program for a user. Never raises, whatever the user holds.
+    """Evaluate a program for a user. Never raises, whatever the user's fields contain.
 
-    A user's second evaluation of anything starts a memory on the user, so that a repeated lookup is a dict lookup.
+    The user's memo goes through three states: None (never evaluated), False (once), and a dict of evaluations by
+    program from the second evaluation on. A user who is evaluated once needs no dict; for the others, a repeated
+    lookup of a steady program costs one dict lookup.
     """
-    memory = user._memo  # noqa: SLF001 -- the slot is there for this
-    if memory:
-        found: Evaluation | None = memory.get(program)
+    memo = user._memo  # noqa: SLF001 -- the slot exists for this function
+    if memo:
+        found: Evaluation | None = memo.get(program)
         if found is not None:
             return found
     try:
         found = program.run(user, 0, None)
     except UnsupportedError:
         found = program.unsupported
-    except (TooDeepError, RecursionError):
+    except (TooDeepError, RecursionError):  # a caller deep in its own stack may not get as far as level 64
         found = program.too_deep
-    if memory is None:
+    if memo is None:
         user._memo = False  # noqa: SLF001 -- see above
     elif program.is_steady:
-        if not memory or len(memory) >= _MAX_REMEMBERED:
-            memory = user._memo = {}  # noqa: SLF001 -- see above
-        memory[program] = found
+        # The memo keeps old programs alive after a refresh, until it is full.
+        if not memo or len(memo) >= _MAX_REMEMBERED:
+            memo = user._memo = {}  # noqa: SLF001 -- see above
+        memo[program] = found
     return found

@@ -6,16 +6,17 @@ referred to into it:
 
 * **dependencies**: every member of the ruleset that was read, or looked for and not found. A later ruleset in which all
   of them have the same bytes may reuse the program (`Ruleset.keep`).
-* **is_steady**: whether the same user always gets the same evaluation. A clock, an ID list or a draw of a bandit makes it
-  False, for this name and for all that refer to it.
-* **weight**: an upper bound for the evaluations in one run. A gate that looks at two gates that look at the same two
-  gates... doubles per level. Above 100 a run is *heavy*: it keeps nested evaluations in a dict, its memory, so that each
-  name is evaluated once.
+* **is_steady**: whether the same user always gets the same evaluation. A clock, an ID list or a bandit makes it False,
+  for this name and for all that refer to it.
+* **weight**: an upper bound for the evaluations in one run. If each gate looks at two that look at the same two, it
+  doubles per level. Above 100 a run is *heavy*: it keeps nested evaluations in a dict, its memory, so that each name is
+  evaluated once.
 
-**Cycles.** `trail` lists the names whose compiling led to this one. A name that is on it already, or one more than 24
-names down, is not compiled but *late*: a function that looks the program up when it is called. What refers to a late name
-is heavy, not steady and not reusable, for nothing is known of it. Example: gates `a -> b -> a`. Compiling `a` compiles
-`b`, which gets a late `a`. Evaluating `a` then calls `b`, `a`, `b`... until level 64 raises `TooDeepError`.
+**Cycles.** `trail` lists the names whose compiling led to this one. A name that is already on it, or more than 24 names
+down, is not compiled but resolved *late*, by a function that looks the program up when it is called. Whatever refers to
+a late name is heavy, not steady and not reusable, because nothing is known of that name yet. Example: gates
+`a -> b -> a`. Compiling `a` compiles `b`, which gets a late `a`. Evaluating `a` then calls `b`, `a`, `b`... until
+level 64 raises `TooDeepError`.
 """
 
 from typing import Any, Protocol

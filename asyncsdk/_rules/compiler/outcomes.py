@@ -1,4 +1,22 @@
-"""The constant results of a spec, and those that also depend on what was looked at on the way."""
+"""Build the results of a spec: constants, or combinations with nested evaluations.
+
+A spec has few results: two per rule (the user is within the pass percentage, or outside it) and the default. They are
+built when the spec is compiled (`rule_result`, `default_result`), and the generated function returns one of them.
+
+Where a rule has evaluated gates or experiments on the way, the result must also report those. Nested evaluations are
+constants, too, so that again only few combinations exist: `CombinedResults` is a dict from a tuple of nested
+evaluations to the result, which is built when the combination first occurs. Example: a rule of gate `beta` evaluates
+gate `staff`, and `staff` has two results. Then
+
+    R1 = CombinedResults(with_nested(<beta passed>))
+    R1[<staff open>,]     # <beta passed, secondary=(("staff", "true", "corp"),)>
+    R1[<staff closed>,]   # <beta passed, secondary=(("staff", "false", "default"),)>
+
+Two kinds of exposures come from nested evaluations:
+
+1. A **gate** becomes a secondary exposure, with its own secondary exposures before it.
+2. An **experiment** whose group was tested becomes `consulted`: the client logs an exposure of its own for it.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -15,33 +33,42 @@ Kind = str
 
 
 class CombinedResults(dict[tuple[Evaluation, ...], Evaluation]):
-    """Results by the nested evaluations that they depend on: made when a combination is first met.
+    """Results by the nested evaluations that they depend on, each built when its combination first occurs.
 
-    Evaluations are constants, so few combinations exist; past 2,000 of them new ones are no longer kept.
+    Beyond 2,000 combinations, new ones are built anew each time: that bounds the memory and changes no answer.
     """
 
-    def __init__(self, make: Callable[[tuple[Evaluation, ...]], Evaluation]) -> None:
+    def __init__(self, build: Callable[[tuple[Evaluation, ...]], Evaluation]) -> None:
         super().__init__()
-        self._make = make
+        self._build = build
 
     def __missing__(self, nested: tuple[Evaluation, ...]) -> Evaluation:
-        made = self._make(nested)
-        return self.setdefault(nested, made) if len(self) < _MAX_COMBINATIONS else made
+        built = self._build(nested)
+        return self.setdefault(nested, built) if len(self) < _MAX_COMBINATIONS else built
 
 
 def lets_pass(value: object) -> bool:
-    """Say whether a rule's return value lets a user pass: everything does but `false`."""
+    """Return whether a rule's return value lets a user pass: every value does except `false`."""
     return value is not False
 
 
 def config_value(value: object) -> dict[str, Any]:
-    """Give a config's value; what is no object counts as an empty one."""
+    """Return a config's value; anything but a JSON object counts as an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def rule_result(spec: Spec, rule: Rule, kind: Kind, cause: Cause, *, passed: bool) -> Evaluation:
-    """Make the result of a rule that matched, for those who pass its percentage or those who do not."""
+    """Build the result of a rule whose conditions hold.
+
+    Args:
+        spec: The rule's spec.
+        rule: The rule.
+        kind: `gate`, `config`, `experiment` or `layer`.
+        cause: What decides when this rule does.
+        passed: Whether it is for users within the pass percentage; the others get the spec's default.
+    """
     value = rule.return_value if passed else spec.default
+    # A default opens a gate only if it is `true`: stricter than a rule's value.
     truth = lets_pass(value) if passed else value is True
     return Evaluation(
         spec.name,
@@ -61,7 +88,7 @@ def rule_result(spec: Spec, rule: Rule, kind: Kind, cause: Cause, *, passed: boo
 
 
 def default_result(spec: Spec, kind: Kind) -> Evaluation:
-    """Make the result where no rule matches."""
+    """Build the result where no rule matches."""
     return Evaluation(
         spec.name,
         spec.default is True if kind == "gate" else config_value(spec.default),
@@ -77,7 +104,14 @@ def default_result(spec: Spec, kind: Kind) -> Evaluation:
 
 
 def undecided(name: str, kind: Kind, outcome: str, spec: Spec | None = None) -> Evaluation:
-    """Make the result where nothing could be decided."""
+    """Build the result where no rule could decide, with an empty value.
+
+    Args:
+        name: What was asked for.
+        kind: `gate`, `config`, `experiment` or `layer`.
+        outcome: Why, as in `Evaluation.outcome`.
+        spec: The spec of that name; None if it is unknown or malformed.
+    """
     return Evaluation(
         name,
         False if kind == "gate" else {},
@@ -88,46 +122,31 @@ def undecided(name: str, kind: Kind, outcome: str, spec: Spec | None = None) -> 
 
 
 def combine_causes(outer: Cause, inner: Cause) -> Cause:
-    """Say what decided where one decision led to another: the inner one, unless that is the same for everybody."""
+    """Return the cause where one decision led to another: the inner one, unless it is the same for every user."""
     return outer if inner == "static" else inner
 
 
 def with_nested(base: Evaluation) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
-    """Make results that also tell of the gates and experiments that were looked at."""
+    """Return the function that adds to `base` what nested evaluations expose."""
 
-    def make(nested: tuple[Evaluation, ...]) -> Evaluation:
+    def build(nested: tuple[Evaluation, ...]) -> Evaluation:
         return attrs.evolve(
             base,
             secondary=merge_exposures((base.secondary, nested_exposures(nested))),
             consulted=consulted_experiments(nested),
-            forward_all=base.forward_all or _forwards(nested),
+            forward_all=base.forward_all or _forwards_all(nested),
         )
 
-    return make
-
-
-def _forwards(nested: Iterable[Evaluation]) -> bool:
-    """Say whether a gate on the way is never sampled, which makes what looked at it never sampled."""
-    return any(part.forward_all or (part.is_gate and part.sampling_rate is None) for part in nested)
-
-
-def nested_exposures(nested: Iterable[Evaluation]) -> tuple[Exposed, ...]:
-    """Join what nested gates expose."""
-    return merge_exposures(gate.own_exposures() for gate in nested)
-
-
-def consulted_experiments(nested: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
-    """Give the experiments whose group was looked at, here or further down, each once."""
-    found: dict[Evaluation, None] = {}
-    for part in nested:
-        found.update(dict.fromkeys(part.consulted if part.is_gate else (part, *part.consulted)))
-    return tuple(found)
+    return build
 
 
 def with_delegate(layer: Evaluation) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
-    """Make a layer's results out of its experiment's: the value is the experiment's, the version the layer's."""
+    """Return the function that builds a layer's result from its experiment, followed by nested evaluations.
 
-    def make(parts: tuple[Evaluation, ...]) -> Evaluation:
+    The value is the experiment's, name and version are the layer's.
+    """
+
+    def build(parts: tuple[Evaluation, ...]) -> Evaluation:
         experiment, own = parts[0], nested_exposures(parts[1:])
         return attrs.evolve(
             experiment,
@@ -138,8 +157,26 @@ def with_delegate(layer: Evaluation) -> Callable[[tuple[Evaluation, ...]], Evalu
             consulted=tuple(dict.fromkeys((*experiment.consulted, *consulted_experiments(parts[1:])))),
             secondary=merge_exposures((own, experiment.secondary)),
             undelegated=own,
-            forward_all=layer.forward_all or experiment.forward_all or _forwards(parts[1:]),
+            forward_all=layer.forward_all or experiment.forward_all or _forwards_all(parts[1:]),
             allocated_experiment=experiment.name,
         )
 
-    return make
+    return build
+
+
+def _forwards_all(nested: Iterable[Evaluation]) -> bool:
+    """Return whether a nested gate is never sampled, because then the result must not be sampled either."""
+    return any(part.forward_all or (part.is_gate and part.sampling_rate is None) for part in nested)
+
+
+def nested_exposures(nested: Iterable[Evaluation]) -> tuple[Exposed, ...]:
+    """Merge the secondary exposures that nested gates add."""
+    return merge_exposures(gate.own_exposures() for gate in nested)
+
+
+def consulted_experiments(nested: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
+    """Return the experiments whose group was tested, at any level below, each once."""
+    found: dict[Evaluation, None] = {}
+    for part in nested:
+        found.update(dict.fromkeys(part.consulted if part.is_gate else (part, *part.consulted)))
+    return tuple(found)

@@ -1,4 +1,14 @@
-"""A name of a ruleset to its program: local override, config mapping, bandit, rules, in this order."""
+"""Compile a name of a ruleset to its program.
+
+A program's run is a chain; each link answers for some users and passes the others on:
+
+1. **Local override**, if one is set for the name: answers for the overridden ids, or for every user.
+2. **Config mapping** (`config_mapping`), if the ruleset maps the name: answers with another spec's evaluation.
+3. **The name's own rules**: a bandit (`bandits`), else a layer that merges its rules (`layers`), else rules (`rules`).
+
+A link that is absent costs nothing: the run is then the next one itself. A name without a spec may still have 1 and 2.
+A spec that cannot be read has a program all the same, whose evaluation is `Unsupported`.
+"""
 
 from typing import Any
 
@@ -13,7 +23,7 @@ from asyncsdk._rules.compiler.rules import compile_rules
 from asyncsdk._rules.language.overrides import GroupOverride, find_unit
 from asyncsdk._rules.language.specs import MalformedError, Spec
 
-_HEAVIEST = 10**9
+_MAX_WEIGHT = 10**9
 
 
 def compile_program(rules: SpecSource, kind: str, name: str, trail: Trail) -> Program | None:
@@ -26,26 +36,28 @@ def compile_program(rules: SpecSource, kind: str, name: str, trail: Trail) -> Pr
         trail: The names whose compiling led here.
 
     Returns:
-        Its program; None when neither the ruleset nor an override knows the name.
+        Its program; None if neither the ruleset nor an override knows the name.
     """
     linker = Linker(rules, (*trail, (kind, name)))
     try:
         spec = linker.spec(kind, name)
-        run = _spec_run(linker, kind, name, spec)
+        own_run = _own_run(linker, kind, name, spec)
     except MalformedError:
-        spec, run = None, _unsupported
-    base = outcomes.undecided(name, kind, "Unrecognized", spec)
-    full = compile_mapping(linker, kind, name, "" if spec is None else spec.salt, run or (lambda _u, _d, _m: base))
-    slots = rules.shared_context.overrides.of(kind, name)
-    if slots:
-        full = _overridden(slots, kind, name, spec, full)
-    elif run is None and linker.rules.raw("overrides", name) is None:
+        spec, own_run = None, _raise_unsupported
+    unrecognized = outcomes.undecided(name, kind, "Unrecognized", spec)
+    salt = "" if spec is None else spec.salt
+    run = compile_mapping(linker, kind, name, salt, own_run or (lambda _user, _level, _memory: unrecognized))
+    overrides = rules.shared_context.overrides.of(kind, name)
+    if overrides:
+        run = _with_overrides(overrides, kind, name, spec, run)
+    elif own_run is None and linker.rules.raw("overrides", name) is None:
         return None
     return Program(
         name,
-        full,
+        run,
         linker.is_steady,
-        int(min(linker.weight, _HEAVIEST)),
+        # A late name makes the weight infinite, which is not an int.
+        int(min(linker.weight, _MAX_WEIGHT)),
         frozenset(linker.dependencies),
         outcomes.undecided(name, kind, "Unsupported", spec),
         outcomes.undecided(name, kind, "Error:Statsig Evaluation Depth Exceeded", spec),
@@ -53,12 +65,16 @@ def compile_program(rules: SpecSource, kind: str, name: str, trail: Trail) -> Pr
 
 
 def unknown_program(kind: str, name: str) -> Program:
-    """Make the program of a name that neither the ruleset nor an override knows."""
-    nothing = outcomes.undecided(name, kind, "Unrecognized")
-    return Program(name, lambda _u, _d, _m: nothing, False, 0, frozenset(), nothing, nothing)  # noqa: FBT003 -- is_steady
+    """Return the program of a name that neither the ruleset nor an override knows."""
+    unrecognized = outcomes.undecided(name, kind, "Unrecognized")
+    is_steady = False  # each call builds a new program, which a user's memo would never find again
+    return Program(
+        name, lambda _user, _level, _memory: unrecognized, is_steady, 0, frozenset(), unrecognized, unrecognized
+    )
 
 
-def _spec_run(linker: Linker, kind: str, name: str, spec: Spec | None) -> Run | None:
+def _own_run(linker: Linker, kind: str, name: str, spec: Spec | None) -> Run | None:
+    """Compile a name's own rules; None if it has none."""
     bandit = linker.raw("cmab_configs", name) if kind == "experiment" else None
     if bandit is not None:
         return compile_bandit(linker, name, bandit)
@@ -69,17 +85,17 @@ def _spec_run(linker: Linker, kind: str, name: str, spec: Spec | None) -> Run | 
     return compile_rules(linker, spec, kind)
 
 
-def _unsupported(_user: User, _level: int, _memory: dict[Any, Evaluation] | None) -> Evaluation:
+def _raise_unsupported(_user: User, _level: int, _memory: dict[Any, Evaluation] | None) -> Evaluation:
     raise UnsupportedError
 
 
-def _overridden(slots: Any, kind: str, name: str, spec: Spec | None, run: Run) -> Run:
-    """Put local overrides before a run."""
-    answers = {unit: _answer(value, kind, name, spec) for unit, value in slots.items()}
+def _with_overrides(overrides: Any, kind: str, name: str, spec: Spec | None, run: Run) -> Run:
+    """Return a run that answers with local overrides, and for other users calls `run`."""
+    answers = {unit: _override_result(value, kind, name, spec) for unit, value in overrides.items()}
 
     def run_overridden(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
         try:
-            answer = answers[find_unit(slots, user)]
+            answer = answers[find_unit(overrides, user)]
         except KeyError:
             answer = None
         return run(user, level, memory) if answer is None else answer
@@ -87,8 +103,8 @@ def _overridden(slots: Any, kind: str, name: str, spec: Spec | None, run: Run) -
     return run_overridden
 
 
-def _answer(value: Any, kind: str, name: str, spec: Spec | None) -> Evaluation | None:
-    """Make what an override answers; None when it names a group that the experiment does not have."""
+def _override_result(value: Any, kind: str, name: str, spec: Spec | None) -> Evaluation | None:
+    """Build the result of an override; None if it names a group that the experiment does not have."""
     group = None
     if isinstance(value, GroupOverride):
         rules = () if spec is None else spec.rules
@@ -96,7 +112,7 @@ def _answer(value: Any, kind: str, name: str, spec: Spec | None) -> Evaluation |
         if rule is None:
             return None
         value, group = rule.return_value, value.name
-    answer = outcomes.undecided(name, kind, "LocalOverride:Recognized")
-    answer.value = value is True if kind == "gate" else outcomes.config_value(value)
-    answer.rule_id, answer.group_name, answer.cause = "override", group, "static"
-    return answer
+    result = outcomes.undecided(name, kind, "LocalOverride:Recognized")
+    result.value = value is True if kind == "gate" else outcomes.config_value(value)
+    result.rule_id, result.group_name, result.cause = "override", group, "static"
+    return result
