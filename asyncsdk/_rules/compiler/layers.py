@@ -1,8 +1,8 @@
 """Compile layers that merge their rules (`useNewLayerEval` in the ruleset).
 
 An ordinary layer takes all its parameters from the first rule that matches. A merging layer runs all its rules, and
-each parameter comes from the first matching rule that sets it; the layer's default sets the rest. At most one experiment
-takes part: that of the first matching rule, if it has one.
+each parameter comes from the first matching rule that sets it; the layer's default sets the rest. At most one
+experiment takes part: that of the first matching rule, if it has one.
 
 Like other results, a merged one is a constant: `CombinedResults` builds it once per combination of the rules'
 evaluations. Therefore a run only collects those, in this order: for each rule the evaluation of its conditions, as a
