@@ -1,12 +1,56 @@
-"""What `mypy` checks of the public surface (`tests/typing`) is all of it."""
+"""Type checkers accept the public surface as its users write it: `tests/typing`, and the README's Python."""
 
+import json
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
 import asyncsdk
+from readme.pages import README, ROOT, blocks
+
+TYPING = Path(__file__).parent / "typing"
 
 
 def test_every_public_name_is_used_as_a_user_would() -> None:
-    used = set(re.findall(r"\w+", (Path(__file__).parent / "typing/api.py").read_text()))
+    used = set(re.findall(r"\w+", (TYPING / "api.py").read_text()))
 
     assert set(asyncsdk.__all__) - used == {"__version__"}
+
+
+@pytest.mark.process
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("mode", ["standard", "strict"])
+@pytest.mark.parametrize("checker", ["pyright", "basedpyright"])
+def test_pyright_accepts_what_users_write(tmp_path: Path, checker: str, mode: str) -> None:
+    _write_blocks(tmp_path)
+    shutil.copytree(TYPING, tmp_path / "typing_")  # pyright checks only what is below its settings
+    settings = {"extraPaths": [str(ROOT)], "pythonVersion": "3.11", "typeCheckingMode": mode}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+
+    found = _check([checker, "--pythonpath", sys.executable, "-p", str(tmp_path)], at=tmp_path)
+
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.process
+@pytest.mark.timeout(120)
+def test_mypy_accepts_the_python_of_the_readme(tmp_path: Path) -> None:
+    found = _check(["mypy", "--strict", "--config-file=", *_write_blocks(tmp_path)], at=ROOT)
+
+    assert found.returncode == 0, found.stdout
+
+
+def _write_blocks(folder: Path) -> list[str]:
+    files = [folder / f"readme_{number}.py" for number in range(len(blocks(README)))]
+    for file, block in zip(files, blocks(README), strict=True):
+        file.write_text(block)
+    return [str(file) for file in files]
+
+
+def _check(command: list[str], at: Path) -> subprocess.CompletedProcess[str]:
+    arguments = [sys.executable, "-m", *command]
+    return subprocess.run(arguments, cwd=at, capture_output=True, text=True, check=False, timeout=120)

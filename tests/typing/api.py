@@ -1,4 +1,4 @@
-"""The public surface as its users write it: never run, only checked by `mypy --strict`.
+"""The public surface as its users write it: never run, only type-checked (`tests/test_typing.py`).
 
 A line with `type: ignore` is a mistake that the types have to find; mypy complains when it stops being one.
 """

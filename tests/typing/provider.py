@@ -1,4 +1,7 @@
-"""The OpenFeature provider as its users write it: never run, only checked by `mypy --strict`."""
+"""The OpenFeature provider as its users write it: never run, only type-checked (`tests/test_typing.py`)."""
+
+# pyright: reportMissingTypeStubs=false
+# OpenFeature has types, but no `py.typed` file.
 
 from typing import assert_type
 

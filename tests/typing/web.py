@@ -1,6 +1,6 @@
-"""The integrations with web frameworks as their users write them: never run, only checked by `mypy --strict`."""
+"""The integrations with web frameworks as their users write them: never run, only type-checked (`tests/test_typing.py`)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Annotated, assert_type
 
@@ -66,12 +66,12 @@ async def starlette_socket(socket: WebSocket) -> None:
 
 
 @asynccontextmanager
-async def mine(app: Starlette) -> AsyncIterator[dict[str, int]]:
+async def mine(app: Starlette) -> AsyncGenerator[dict[str, int], None]:
     yield {"stock": 100}
 
 
 @asynccontextmanager
-async def stateless(app: Starlette) -> AsyncIterator[None]:
+async def stateless(app: Starlette) -> AsyncGenerator[None, None]:
     assert_type(on_starlette.client_of(app), Client)
     yield
 
@@ -92,7 +92,7 @@ on_starlette.lifespan("secret-...")  # type: ignore[arg-type]
 
 
 @asynccontextmanager
-async def of_fastapi(app: fastapi.FastAPI) -> AsyncIterator[None]:
+async def of_fastapi(app: fastapi.FastAPI) -> AsyncGenerator[None, None]:
     yield
 
 
