@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from readme.pages import README, ROOT, blocks
 
 import asyncsdk
-from readme.pages import README, ROOT, blocks
 
 TYPING = Path(__file__).parent / "typing"
 

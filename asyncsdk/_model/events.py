@@ -148,6 +148,19 @@ class LogEvent:
     extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
 
 
+# Not `@user.default`, which pyright does not know: it would ask each caller for a user.
+def _user_of_fields(event: "RawEvent") -> User:
+    fields = event.fields
+    if not isinstance(fields, Mapping):  # refused at admission
+        return User()
+    return User(
+        fields.get("user_id"),
+        device_id=fields.get("device_id"),
+        ip=fields.get("ip"),
+        user_agent=fields.get("user_agent"),
+    )
+
+
 @attrs.define(on_setattr=attrs.setters.NO_OP)
 class RawEvent:
     """An event in Amplitude's form: `client.log_event({"event_type": ..., "user_id": ...})`.
@@ -157,24 +170,12 @@ class RawEvent:
     """
 
     fields: Properties
-    user: User = attrs.field(converter=as_user)
+    user: User = attrs.field(default=attrs.Factory(_user_of_fields, takes_self=True), converter=as_user)
     context: Properties | None = attrs.field(default=None, kw_only=True)
     timestamp: datetime | None = attrs.field(default=None, kw_only=True)
     integrations: Properties | None = attrs.field(default=None, kw_only=True)
     message_id: str | None = attrs.field(default=None, kw_only=True)
     extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
-
-    @user.default
-    def _find_user(self) -> User:
-        fields = self.fields
-        if not isinstance(fields, Mapping):  # refused at admission
-            return User()
-        return User(
-            fields.get("user_id"),
-            device_id=fields.get("device_id"),
-            ip=fields.get("ip"),
-            user_agent=fields.get("user_agent"),
-        )
 
 
 Event = IdentifyEvent | Track | Page | Screen | Group | Alias | LogEvent | RawEvent

@@ -1,7 +1,7 @@
 """The OpenFeature provider as its users write it: never run, only type-checked (`tests/test_typing.py`)."""
 
 # pyright: reportMissingTypeStubs=false
-# OpenFeature has types, but no `py.typed` file.
+# pyright does not find OpenFeature's `py.typed`, because `openfeature` is a namespace package.
 
 from typing import assert_type
 
