@@ -33,7 +33,7 @@ from asyncsdk._delivery.spool.setting import DEV_SUFFIX, SpoolLike, create_spool
 from asyncsdk._events.admission import Admission
 from asyncsdk._events.verbs import EventVerbs
 from asyncsdk._lifecycle import Lifecycle, warn_forgotten
-from asyncsdk._lookups.assignments import make_assignments
+from asyncsdk._lookups.assignments import create_assignments
 from asyncsdk._lookups.evaluator import Lookups, NoRules, RulesHolder, WatchedLookups
 from asyncsdk._lookups.exposures import Exposures
 from asyncsdk._lookups.verbs import LookupVerbs
@@ -106,10 +106,10 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
             self._lanes,
             self._admission.ids,
             redact=self._admission.pipeline.redact,
-            put_into=way,
-            lane=lane,
+            enqueue_for=way,
+            statsig_lane=lane,
         )
-        self._assignments = make_assignments(source, self._life)
+        self._assignments = create_assignments(source, self._life)
         self._hooks = Hooks()
         self._is_starting = False
         self._choose_path()
@@ -366,7 +366,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         todo = [(lane.destination.name, jobs.delivery(lane, dev_url, watches)) for lane in self._lanes]
         if self._refresher is not None:
             todo.append(("rules", jobs.refresh(self._refresher, dev_url, watches)))
-            todo.append(("exposure windows", jobs.windows(self._exposures.recent)))
+            todo.append(("exposure windows", jobs.windows(self._exposures.window)))
             self._is_starting = True
             self._choose_path()
         if self._assignments is not None:
@@ -453,5 +453,5 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         return Report(counts, time.monotonic() - began, whole)
 
     def _unsent(self) -> int:
-        held = sum(lane.ledger.held_events for lane in self._lanes) + self._exposures.unwritten
+        held = sum(lane.ledger.held_events for lane in self._lanes) + self._exposures.pending_count
         return held if self._spooler is None else held + self._spooler.unsent

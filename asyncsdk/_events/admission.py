@@ -15,7 +15,7 @@ In between, the caller (`Client`) deals with full lanes, by the destination's `o
 | "wait"   | `wait_for_room` | suspends the caller until there is room; `put_nowait` raises, as above            |
 | "drop"   | `commit`        | drops the event there, with the reason "queue full"; the other lanes still get it |
 
-With a spool, `Spooler.take` and `put` replace this second half.
+With a spool, `Spooler.put` and `put_nowait` replace this second half.
 
 Invariants:
 

@@ -1,1 +1,1 @@
-"""A lookup's way."""
+"""Lookups: from a verb of the client to the result, and to the exposure that it reports."""

@@ -1,6 +1,17 @@
-"""Sticky assignments: loaded when they are asked for, changed by lookups, saved in the background.
+"""Sticky assignments: loaded on request, changed by lookups, saved in the background.
 
-A lookup does no IO: it sees what was loaded, and changes that and the queue of what is to be saved.
+A unit is an id with its type, such as `ada:userID`; its assignments are the groups that it was given, by experiment or
+layer. They pass through three places:
+
+1. The **store** (`AssignmentStore`), which only `load` and `run` call, both on the client's loop.
+2. `_units`, the assignments of the units that `load` has loaded. Lookups read and change these from any thread, without
+   I/O. A unit that is not loaded is not sticky: the rules answer, and nothing is changed.
+3. `_queue`, the changes that are not saved yet. `run` empties it, at most 8 units at a time, and the changes of a unit
+   in order. After a failure, the unit moves to the end of the queue, and `run` pauses with backoff.
+
+Invariants, on the loop: `unsaved` is the number of changes in `_queue`; `_has_changes` is set while there are any, and
+`_all_saved` once `run` has seen that there are none. A later change of the same name replaces an unsaved one. If that
+is being saved at the time, `run` saves again.
 """
 
 import asyncio
@@ -28,24 +39,24 @@ from asyncsdk.vendors.statsig import Statsig
 logger = logging.getLogger("asyncsdk.rules")
 
 MAX_UNITS, MAX_UNSAVED = 10_000, 10_000
-# A request waits for what is loaded; nobody waits for what is saved.
-_MAX_LOAD, _MAX_SAVE = 1.0, 5.0
-_FIRST_WAIT, _MAX_WAIT = 0.5, 60.0
-_AT_ONCE = 8
+# Seconds for one call of the store. Requests wait for loads, but not for saves.
+_LOAD_TIMEOUT, _SAVE_TIMEOUT = 1.0, 5.0
+_RETRY_INITIAL, _RETRY_MAX = 0.5, 60.0
+_MAX_CONCURRENT_SAVES = 8
 
 Changes = dict[str, Entry | None]
-"""What is to be saved for a unit, by name; None deletes."""
+"""Unsaved changes of a unit, by name of the experiment or layer; None deletes."""
 
 
 @attrs.define(eq=False, repr=False)
 class Assignments:
-    """The assignments of the units that were loaded, and what of them is not saved yet.
+    """The assignments of the loaded units, and the changes that are not saved yet.
 
-    Belongs to the client's loop; lookups may come from any thread.
+    `experiment` and `layer` may be called from any thread; the rest belongs to the client's loop.
 
     Attributes:
-        unsaved: How many changes wait to be saved.
-        lost: How many changes were given up: too many waited, or the client was closed.
+        unsaved: Number of changes that are not saved yet.
+        lost: Number of changes that were given up: too many were unsaved, or the client was closed.
     """
 
     _life: Lifecycle
@@ -53,21 +64,17 @@ class Assignments:
     _enforced: Enforcement = Enforcement()
     unsaved: int = attrs.field(default=0, init=False)
     lost: int = attrs.field(default=0, init=False)
-    # By key, the one that was loaded last at the end.
+    # By storage key, in the order in which they were loaded: the first one is removed when there are too many.
     _units: OrderedDict[str, dict[str, Entry]] = attrs.field(factory=OrderedDict, init=False)
     _queue: dict[str, Changes] = attrs.field(factory=dict, init=False)
-    _loading: FailureStreak = attrs.field(
-        factory=lambda: FailureStreak("sticky assignments cannot be loaded"), init=False
-    )
-    _saving: FailureStreak = attrs.field(
-        factory=lambda: FailureStreak("sticky assignments cannot be saved"), init=False
-    )
-    _due: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
-    _hurry: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    _loading: FailureStreak = attrs.field(factory=lambda: FailureStreak("loading sticky assignments"), init=False)
+    _saving: FailureStreak = attrs.field(factory=lambda: FailureStreak("saving sticky assignments"), init=False)
+    _has_changes: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    _skip_wait: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _all_saved: asyncio.Event = attrs.field(factory=lambda: _set(asyncio.Event()), init=False)
 
     def health(self) -> AssignmentsHealth:
-        """Tell how it is going."""
+        """Return counts and the latest error."""
         return AssignmentsHealth(
             units=len(self._units),
             unsaved=self.unsaved,
@@ -79,31 +86,31 @@ class Assignments:
     # --- lookups ----------------------------------------------------------------------------------------------
 
     def experiment(self, rules: Ruleset, user: User, name: str) -> Evaluation:
-        """Evaluate an experiment for a user who may already be in a group. Never raises."""
+        """Evaluate an experiment for a user who may already have a group. Never raises."""
         return self._assigned("experiment", rules, user, rules.experiment(user, name))
 
     def layer(self, rules: Ruleset, user: User, name: str) -> Evaluation:
-        """Evaluate a layer for a user who may already be in a group. Never raises."""
+        """Evaluate a layer for a user who may already have a group. Never raises."""
         return self._assigned("layer", rules, user, rules.layer(user, name))
 
     def _assigned(
         self, kind: Literal["experiment", "layer"], rules: Ruleset, user: User, live: Evaluation
     ) -> Evaluation:
-        """Answer from what is saved. For a unit that was not loaded the rules answer, and nothing is changed."""
+        """Return the assigned evaluation, or the live one for a unit that is not loaded."""
         key = storage_key(user, live.id_type)
         saved = self._units.get(key) if key is not None else None
         if key is None or saved is None:
             return live
-        found = assign(rules, kind, user, live, saved, enforced=self._enforced)
-        if found.save is not None or found.deletes:
-            self._change(key, live.name, found.save)
-        return found.evaluation
+        result = assign(rules, kind, user, live, saved, enforced=self._enforced)
+        if result.save is not None or result.deletes:
+            self._change(key, live.name, result.save)
+        return result.evaluation
 
     def _change(self, key: str, name: str, entry: Entry | None) -> None:
-        """Let the next lookups see a change, and have it saved."""
+        """Apply a change for later lookups, and enqueue it to be saved; from any thread."""
         if not self._life.takes_events or not self._life.is_in_its_process:
             return
-        _put(self._units.get(key, {}), name, entry)
+        _apply(self._units.get(key, {}), name, entry)
         if self._life.is_on_its_loop:
             self._enqueue(key, name, entry)
             return
@@ -126,19 +133,21 @@ class Assignments:
         return all(await asyncio.gather(*(self._load(key) for key in storage_keys(user))))
 
     async def _load(self, key: str) -> bool:
+        # What the store returns may be older than the unsaved changes: those of before the call, which may be saved
+        # by its end, and those that are made meanwhile. Both are applied on top.
         changes: Changes = dict(self._queue.get(key, {}))
 
         async def read() -> dict[str, Entry]:
             return dict(await self._store.load(key))
 
-        found, fault = await call_guarded(read, _MAX_LOAD)
-        if found is None:
+        entries, fault = await call_guarded(read, _LOAD_TIMEOUT)
+        if entries is None:
             self._loading.record_failure(fault)
             return False
         self._loading.record_success()
         for name, entry in {**changes, **self._queue.get(key, {})}.items():
-            _put(found, name, entry)
-        self._units[key] = found
+            _apply(entries, name, entry)
+        self._units[key] = entries
         self._units.move_to_end(key)
         if len(self._units) > MAX_UNITS:
             self._units.popitem(last=False)
@@ -151,57 +160,59 @@ class Assignments:
         if name not in changes:
             if self._life.state == "closed" or self.unsaved >= MAX_UNSAVED:
                 self.lost += 1
-                self._saving.record_failure("too many wait to be saved, or the client is closed; more are lost")
+                self._saving.record_failure("too many changes are unsaved, or the client is closed; new ones are lost")
                 return
             self.unsaved += 1
         self._queue.setdefault(key, changes)[name] = entry
         self._all_saved.clear()
-        self._due.set()
+        self._has_changes.set()
 
     async def run(self) -> None:
-        """Save what lookups change, until cancelled. May be started again after a crash: nothing is forgotten."""
-        pauses = waits(_FIRST_WAIT, _MAX_WAIT)
+        """Save what lookups change, until cancelled. It may be run again after a crash: the queue is kept."""
+        pauses = waits(_RETRY_INITIAL, _RETRY_MAX)
         while True:
-            await self._due.wait()
-            self._hurry.clear()
+            await self._has_changes.wait()
+            self._skip_wait.clear()
             fault = await self._save_some()
             if fault:
                 self._saving.record_failure(fault)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(next(pauses)):
-                        await self._hurry.wait()
+                        await self._skip_wait.wait()
             elif not self._queue:
                 self._saving.record_success()
-                pauses = waits(_FIRST_WAIT, _MAX_WAIT)
-                self._due.clear()
+                pauses = waits(_RETRY_INITIAL, _RETRY_MAX)
+                self._has_changes.clear()
                 self._all_saved.set()
 
     async def flush(self) -> None:
-        """Return when everything is saved that lookups changed before the call; does not wait for the next attempt."""
-        self._hurry.set()
+        """Wait until all changes made before the call are saved; the next attempt is made immediately."""
+        self._skip_wait.set()
         await self._all_saved.wait()
 
     def abandon(self) -> None:
-        """Give up what is not saved, once `run` has ended."""
+        """Count the unsaved changes as lost; called once `run` has ended."""
         if self.unsaved:
-            logger.warning("%d sticky assignments were not saved: the time to close was over", self.unsaved)
+            logger.warning("sticky assignments: %d changes not saved within the close timeout", self.unsaved)
         self.lost += self.unsaved
         self.unsaved = 0
         self._queue.clear()
 
     async def _save_some(self) -> str:
-        """Save the changes of some units, side by side; gives what went wrong, "" when nothing did."""
-        faults = await asyncio.gather(*(self._save_unit(key) for key in list(islice(self._queue, _AT_ONCE))))
+        """Save the changes of a few units concurrently; return the first error, "" if there was none."""
+        faults = await asyncio.gather(
+            *(self._save_unit(key) for key in list(islice(self._queue, _MAX_CONCURRENT_SAVES)))
+        )
         return next(filter(None, faults), "")
 
     async def _save_unit(self, key: str) -> str:
         changes = self._queue[key]
         for name, entry in list(changes.items()):
-            _, fault = await call_guarded(partial(self._store.save, key, name, entry), _MAX_SAVE)
+            _, fault = await call_guarded(partial(self._store.save, key, name, entry), _SAVE_TIMEOUT)
             if fault:
-                self._queue[key] = self._queue.pop(key)  # the others go first, the next time
+                self._queue[key] = self._queue.pop(key)  # last in the queue
                 return fault
-            if changes[name] is entry:
+            if changes[name] is entry:  # not replaced while it was being saved
                 del changes[name]
                 self.unsaved -= 1
         if not changes:
@@ -209,8 +220,8 @@ class Assignments:
         return ""
 
 
-def make_assignments(source: Statsig | None, life: Lifecycle) -> Assignments | None:
-    """Make what handles sticky assignments, if the settings of a source name a store for them."""
+def create_assignments(source: Statsig | None, life: Lifecycle) -> Assignments | None:
+    """Create the sticky assignments of a client; None if the settings of its source name no store for them."""
     rules = None if source is None else source.rules
     if rules is None or rules.assignments is None:
         return None
@@ -222,7 +233,7 @@ def _set(event: asyncio.Event) -> asyncio.Event:
     return event
 
 
-def _put(entries: Changes | dict[str, Entry], name: str, entry: Entry | None) -> None:
+def _apply(entries: Changes | dict[str, Entry], name: str, entry: Entry | None) -> None:
     if entry is None:
         entries.pop(name, None)
     else:

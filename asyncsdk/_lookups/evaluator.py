@@ -1,4 +1,12 @@
-"""Lookups: what the current rules say to a user. Nothing here waits, locks, does IO or raises."""
+"""Lookups: evaluate a name for a user, report the exposure, and show the result in its public form.
+
+Each method takes the ruleset as an argument: the verbs pass the current one, `Flags` the one that it is bound to.
+Nothing here waits, locks, does I/O or raises, so all of it may be called from any thread.
+
+An `Evaluation` is shared by all lookups that come to the same result, so it keeps its public form (`evaluation.view`),
+with the stamp of the ruleset that it was built under. A lookup returns that form if the stamp is its own ruleset's.
+`config` and `experiment` have this check written out, which saves them a call.
+"""
 
 import random
 import time
@@ -21,35 +29,35 @@ from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.parameters import Parameter, evaluate_parameter
 from asyncsdk._rules.ruleset import Kind, Ruleset, empty_ruleset
 
-Told = TypeVar("Told", bound=LookupResult)
+Result = TypeVar("Result", bound=LookupResult)
 
 
 class RulesHolder(Protocol):
-    """Where the current rules are: one attribute, replaced whole."""
+    """Holds the current ruleset: one attribute, which a refresh replaces."""
 
     rules: Ruleset
 
     def use_overrides(self, overrides: Overrides) -> None:
-        """Let these overrides answer from now on."""
+        """Apply these overrides to all later lookups."""
         ...
 
 
 class NoRules:
-    """Stands where a client has no source of rules: it knows no name, and answers fallbacks and overrides."""
+    """The rules holder of a client without a source of rules: lookups get fallbacks, and overrides work."""
 
     def __init__(self) -> None:
-        """Know nothing."""
+        """Create an empty ruleset."""
         self.rules = empty_ruleset(
             SharedContext(clock=lambda: int(time.time() * 1000), random=random.random), "NoValues"
         )
 
     def use_overrides(self, overrides: Overrides) -> None:
-        """Let these overrides answer from now on."""
+        """Apply these overrides to all later lookups."""
         self.rules = self.rules.with_context(attrs.evolve(self.rules.shared_context, overrides=overrides))
 
 
 def as_user_or_empty(user: object) -> User:
-    """Take an id for a user. What is neither counts as a user without ids: a lookup never raises."""
+    """Return the user, or one with this id. Anything else counts as a user without ids: a lookup never raises."""
     if isinstance(user, User):
         return user
     if isinstance(user, str | int) and not isinstance(user, bool):
@@ -59,13 +67,14 @@ def as_user_or_empty(user: object) -> User:
 
 @attrs.define(eq=False, repr=False)
 class Lookups:
-    """Answers from a given ruleset, and reports what users saw if `exposure` says so.
+    """Evaluates names under a given ruleset, and reports exposures if `exposure` is true.
 
-    That is no keyword here: one costs a lookup a tenth more.
+    `exposure` is positional here: passing it as a keyword makes a lookup a tenth slower.
 
     Attributes:
-        exposures: Where reports go.
-        assignments: Where sticky assignments are; None when nothing keeps them, which costs nothing.
+        exposures: Reports exposures.
+        assignments: The sticky assignments; None without a store for them. Experiments and layers then go straight to
+            the ruleset, at no extra cost.
     """
 
     exposures: Exposures
@@ -82,131 +91,133 @@ class Lookups:
         return Ruleset.layer if self.assignments is None else self.assignments.layer
 
     def find(self, rules: Ruleset, kind: Kind, user: User, name: str) -> Evaluation:
-        """Evaluate a name of a kind that is only known now; nothing is reported."""
+        """Evaluate a name of any kind, without reporting an exposure."""
         if kind == "experiment":
             return self._find_experiment(rules, user, name)
         return self._find_layer(rules, user, name) if kind == "layer" else rules.lookup(kind, user, name)
 
     def gate(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Evaluation:
         """Evaluate a gate."""
-        found = evaluate(rules.gates.get(name) or rules.find("gate", name), user)
-        if exposure and self.exposures.is_due(user, found):
-            self.exposures.report(rules, user, found, None)
-        return found
+        evaluation = evaluate(rules.gates.get(name) or rules.find("gate", name), user)
+        if exposure and self.exposures.is_due(user, evaluation):
+            self.exposures.report(rules, user, evaluation, None)
+        return evaluation
 
     def config(self, rules: Ruleset, user: User, name: str, exposure: bool) -> DynamicConfig:
         """Evaluate a dynamic config."""
-        found = evaluate(rules.configs.get(name) or rules.find("config", name), user)
-        if exposure and self.exposures.is_due(user, found):
-            self.exposures.report(rules, user, found, None)
-        kept: tuple[object, DynamicConfig] | None = found.view
-        return kept[1] if kept is not None and kept[0] is rules.stamp else views.config(rules, found)
+        evaluation = evaluate(rules.configs.get(name) or rules.find("config", name), user)
+        if exposure and self.exposures.is_due(user, evaluation):
+            self.exposures.report(rules, user, evaluation, None)
+        view: tuple[object, DynamicConfig] | None = evaluation.view
+        return view[1] if view is not None and view[0] is rules.stamp else views.config(rules, evaluation)
 
     def experiment(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Experiment:
         """Evaluate an experiment."""
-        found = self._find_experiment(rules, user, name)
-        if exposure and self.exposures.is_due(user, found):
-            self.exposures.report(rules, user, found, None)
-        kept: tuple[object, Experiment] | None = found.view
-        return kept[1] if kept is not None and kept[0] is rules.stamp else views.experiment(rules, found)
+        evaluation = self._find_experiment(rules, user, name)
+        if exposure and self.exposures.is_due(user, evaluation):
+            self.exposures.report(rules, user, evaluation, None)
+        view: tuple[object, Experiment] | None = evaluation.view
+        return view[1] if view is not None and view[0] is rules.stamp else views.experiment(rules, evaluation)
 
     def layer(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Layer:
-        """Evaluate a layer; a parameter is reported when it is read."""
-        found = self._find_layer(rules, user, name)
-        return views.layer(rules, found, partial(self.exposures.parameter, rules, user, found) if exposure else None)
+        """Evaluate a layer. A parameter's exposure is reported when it is read."""
+        evaluation = self._find_layer(rules, user, name)
+        return views.layer(
+            rules, evaluation, partial(self.exposures.report_parameter, rules, user, evaluation) if exposure else None
+        )
 
     def store(self, rules: Ruleset, user: User, name: str, exposure: bool) -> ParameterStore:
-        """Give a parameter store; what a parameter stands for is reported when it is read."""
+        """Return a parameter store. Reading a parameter evaluates and reports what it refers to."""
 
-        def find(wanted: str, kinds: Container[type]) -> Any:
-            found = evaluate_parameter(rules, user, name, wanted, self.find)
-            if found.value.__class__ not in kinds:
+        def find(parameter_name: str, kinds: Container[type]) -> Any:
+            parameter = evaluate_parameter(rules, user, name, parameter_name, self.find)
+            if parameter.value.__class__ not in kinds:
                 return None
-            if found.evaluation is not None:
-                self._read_through(rules, user, found, found.evaluation, exposure=exposure)
-            return found.value
+            if parameter.evaluation is not None:
+                self._on_reference_read(rules, user, parameter, parameter.evaluation, exposure=exposure)
+            return parameter.value
 
         return ParameterStore(name, find)
 
-    def _read_through(
-        self, rules: Ruleset, user: User, found: Parameter, evaluation: Evaluation, *, exposure: bool
+    def _on_reference_read(
+        self, rules: Ruleset, user: User, parameter: Parameter, evaluation: Evaluation, *, exposure: bool
     ) -> None:
-        """Take note that a store's parameter was read, which stands for something else."""
+        """Report that a parameter was read that refers to a gate, config, experiment or layer."""
         if exposure:
-            self._report(rules, user, found.kind or "gate", evaluation, found.name)
+            self._report(rules, user, parameter.kind or "gate", evaluation, parameter.name)
 
     def log_exposure(self, rules: Ruleset, user: User, name: str, parameter_name: str | None) -> None:
-        """Report that a user saw something, whatever was reported before."""
+        """Report a manual exposure, even if an automatic one was reported."""
         kind = kind_of(rules, name)
-        self.exposures.manual(rules, user, kind, self.find(rules, kind, user, name), parameter_name or "")
+        self.exposures.report_manual(rules, user, kind, self.find(rules, kind, user, name), parameter_name or "")
 
     def explain(self, rules: Ruleset, user: User, name: str) -> Explanation:
-        """Show a whole decision; nothing is reported."""
+        """Return the whole decision as a tree, without reporting an exposure."""
         kind = kind_of(rules, name)
         return explain_tree(rules, kind, user, name, self.find(rules, kind, user, name))
 
-    def _report(self, rules: Ruleset, user: User, kind: Kind, found: Evaluation, name: str) -> None:
+    def _report(self, rules: Ruleset, user: User, kind: Kind, evaluation: Evaluation, name: str) -> None:
         if kind == "layer":
-            self.exposures.parameter(rules, user, found, name)
-        elif self.exposures.is_due(user, found):
-            self.exposures.report(rules, user, found, None)
+            self.exposures.report_parameter(rules, user, evaluation, name)
+        elif self.exposures.is_due(user, evaluation):
+            self.exposures.report(rules, user, evaluation, None)
 
 
 @attrs.define(eq=False, repr=False)
 class WatchedLookups(Lookups):
-    """Lookups that tell what they answer. A client has them from the first `on_evaluation` on.
+    """Lookups that notify watchers of their results. A client uses these once `on_evaluation` was called.
 
     Attributes:
-        watchers: Called with the user and the answer; they must not raise.
+        watchers: Called with the user and the result; they must not raise.
     """
 
     watchers: tuple[Callable[[User, LookupResult], object], ...] = ()
 
     def gate(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Evaluation:
         """Evaluate a gate."""
-        found = super().gate(rules, user, name, exposure)
-        self._tell(user, show_gate(rules, found))
-        return found
+        evaluation = super().gate(rules, user, name, exposure)
+        self._notify(user, show_gate(rules, evaluation))
+        return evaluation
 
     def config(self, rules: Ruleset, user: User, name: str, exposure: bool) -> DynamicConfig:
         """Evaluate a dynamic config."""
-        return self._tell(user, super().config(rules, user, name, exposure))
+        return self._notify(user, super().config(rules, user, name, exposure))
 
     def experiment(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Experiment:
         """Evaluate an experiment."""
-        return self._tell(user, super().experiment(rules, user, name, exposure))
+        return self._notify(user, super().experiment(rules, user, name, exposure))
 
     def layer(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Layer:
-        """Evaluate a layer; the watchers' own reading of it is no exposure."""
-        answer = super().layer(rules, user, name, exposure)
-        self._tell(user, answer.with_on_read(None))
-        return answer
+        """Evaluate a layer. Watchers get a copy that reports no exposure when they read it."""
+        layer = super().layer(rules, user, name, exposure)
+        self._notify(user, layer.with_on_read(None))
+        return layer
 
-    def _read_through(
-        self, rules: Ruleset, user: User, found: Parameter, evaluation: Evaluation, *, exposure: bool
+    def _on_reference_read(
+        self, rules: Ruleset, user: User, parameter: Parameter, evaluation: Evaluation, *, exposure: bool
     ) -> None:
-        super()._read_through(rules, user, found, evaluation, exposure=exposure)
-        self._tell(user, _VIEWS[found.kind or "gate"](rules, evaluation))
+        super()._on_reference_read(rules, user, parameter, evaluation, exposure=exposure)
+        self._notify(user, _VIEWS[parameter.kind or "gate"](rules, evaluation))
 
-    def _tell(self, user: User, answer: Told) -> Told:
+    def _notify(self, user: User, result: Result) -> Result:
         for watcher in self.watchers:
-            watcher(user, answer)
-        return answer
+            watcher(user, result)
+        return result
 
 
 _VIEWS: Mapping[Kind, Callable[[Ruleset, Evaluation], LookupResult]] = {
     "gate": views.gate,
     "config": views.config,
     "experiment": views.experiment,
-    "layer": lambda rules, found: views.layer(rules, found, None),
+    "layer": lambda rules, evaluation: views.layer(rules, evaluation, None),
 }
 
 
-def show_gate(rules: Ruleset, found: Evaluation) -> FeatureGate:
-    """Give a gate's answer with its reasons."""
-    return views.gate(rules, found)
+def show_gate(rules: Ruleset, evaluation: Evaluation) -> FeatureGate:
+    """Return a gate's result in its public form."""
+    return views.gate(rules, evaluation)
 
 
 def kind_of(rules: Ruleset, name: str) -> Kind:
-    """Say what a name is in these rules; a name that they do not know counts as a gate."""
+    """Return the kind of a name in a ruleset; an unknown name counts as a gate."""
     return next(iter(rules.kinds_of(name)), "gate")

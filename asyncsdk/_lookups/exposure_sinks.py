@@ -1,4 +1,10 @@
-"""What other vendors than Statsig are told of experiments that users viewed, if they are to be."""
+"""Where exposures go: into Statsig's lane, and as events of their own to other vendors that want them.
+
+`Exposures` encodes for Statsig itself, and enqueues through an `ExposureSink`. A vendor with `exposures="experiments"`
+or `"all"` gets an event of its own kind (`destination.exposure_event`) for each exposure, by `ExposureForwarder`.
+
+Both kinds are counted apart from events and have no receipt.
+"""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,109 +23,122 @@ from asyncsdk._rules.exposure_window import ExposureKind, ExposureWindow
 from asyncsdk._rules.exposures import exposed_variant
 from asyncsdk.vendors._base import TakesExposures
 
-# Exposures that travel as one are at most so much of a request: with more, requests would not become full.
-_PART = 20
+# A bundle has at most one of this many parts of a request's limits: a bundle travels whole, so larger ones would leave
+# requests partly empty.
+_BUNDLES_PER_REQUEST = 20
 
 Enqueue = Callable[[Sequence[Record]], bool]
-"""Takes exposures for a lane: all, or none if there is no room for all."""
+"""Enqueues exposures for a lane: all of them, or none if there is no room for all. Returns whether it did."""
 
 
 @attrs.frozen
 class ExposureSink:
-    """How exposures get into a lane.
+    """A lane that takes exposures.
 
     Attributes:
-        lane: The lane.
-        put: What takes them for that.
+        lane: The lane, for its limits and counts.
+        enqueue: Enqueues records for it: in memory, or through the spool.
     """
 
     lane: Lane
-    put: Enqueue
+    enqueue: Enqueue
 
-    def records(self, chunks: Sequence[bytes]) -> list[Record]:
-        """Make as few records of exposures as go well with a lane's requests; they stand in nobody's line."""
+    def build_records(self, chunks: Sequence[bytes]) -> list[Record]:
+        """Bundle encoded exposures into as few records as the request limits allow. They have no ordering key."""
         limits, now = self.lane.destination.limits, time.monotonic()
-        most, max_bytes = max(1, limits.max_events // _PART), max(1, limits.max_bytes // _PART)
-        return [Record("", "", one, now, None, count_events([one])) for one in bundle_chunks(chunks, most, max_bytes)]
+        max_events = max(1, limits.max_events // _BUNDLES_PER_REQUEST)
+        max_bytes = max(1, limits.max_bytes // _BUNDLES_PER_REQUEST)
+        bundles = bundle_chunks(chunks, max_events, max_bytes)
+        return [Record("", "", one, now, None, count_events([one])) for one in bundles]
 
     def offer(self, record: Record) -> bool:
-        """Queue an exposure, or count it if there is no room."""
-        if self.put([record]):
+        """Enqueue one exposure; if there is no room, count it as dropped and return False."""
+        if self.enqueue([record]):
             return True
-        self.turn_away("queue full")
+        self.count_refused("queue full")
         return False
 
-    def turn_away(self, reason: str, status: Status = "dropped") -> None:
-        """Count one exposure that is not queued."""
+    def count_refused(self, reason: str, status: Status = "dropped") -> None:
+        """Count one exposure that is not enqueued."""
         self.lane.ledger.count_refused_exposures(Delivery(self.lane.destination.name, status, reason=reason), 1)
 
 
 @attrs.frozen
 class ForwardingRule:
-    """A vendor that is told.
+    """Which exposures a vendor other than Statsig gets, and how.
 
     Attributes:
-        way: To its lane.
-        wants_all: Gates, configs and users outside of experiments, too.
-        event_of: Makes the vendor's event.
+        sink: The vendor's lane.
+        takes_all: Whether it also gets gates, configs, and experiments that the user is not in.
+        build_event: Builds the vendor's event from a user and what the user saw.
     """
 
-    way: ExposureSink
-    wants_all: bool
-    event_of: Callable[[User, ExposedVariant], Event]
+    sink: ExposureSink
+    takes_all: bool
+    build_event: Callable[[User, ExposedVariant], Event]
 
 
-def forwarding_rules(lanes: Sequence[Lane], put_into: Callable[[Lane], Enqueue]) -> Iterator[ForwardingRule]:
-    """Find those of a client's vendors that are to be told."""
+def forwarding_rules(lanes: Sequence[Lane], enqueue_for: Callable[[Lane], Enqueue]) -> Iterator[ForwardingRule]:
+    """Yield a rule for each of a client's destinations that takes exposures."""
     for lane in lanes:
         destination = lane.destination
         if isinstance(destination, TakesExposures) and destination.exposures != "none":
             yield ForwardingRule(
-                ExposureSink(lane, put_into(lane)), destination.exposures == "all", destination.exposure_event
+                ExposureSink(lane, enqueue_for(lane)), destination.exposures == "all", destination.exposure_event
             )
 
 
 @attrs.define(eq=False)
 class ExposureForwarder:
-    """Tells vendors, once per window of `recent`; they know users by their ids only. Statsig's sampling is its own."""
+    """Sends exposures to vendors other than Statsig, once per window. Statsig's sampling does not apply to them."""
 
     _ids: Ids
-    _viewers: tuple[ForwardingRule, ...]
+    _targets: tuple[ForwardingRule, ...]
 
-    def tell(self, recent: ExposureWindow, user: User, time_ms: int, found: Evaluation, how: ExposureKind) -> None:
-        """Report what a user saw, if it is new to other vendors. What finds no room is not tried again.
+    @property
+    def names(self) -> list[str]:
+        """The destinations' names."""
+        return [target.sink.lane.destination.name for target in self._targets]
+
+    def forward(
+        self, window: ExposureWindow, user: User, time_ms: int, evaluation: Evaluation, kind: ExposureKind
+    ) -> None:
+        """Send an exposure to the vendors that want it, if it is new to them.
+
+        They see an experiment, not its parameters: it is new once, however many parameters of its layer are read, and
+        once more for a manual exposure. What finds no room is not tried again.
 
         Args:
-            recent: The exposures of the current window.
-            user: Who; without what `redact` takes out. One without an id is not told of.
-            time_ms: When.
-            found: What was answered.
-            how: Whose parameter, or by hand: an experiment is told once, however many parameters of it are read, and
-                again by hand.
+            window: The exposures of the current window.
+            user: The user, redacted. These vendors know users by their ids only; without one, nothing is sent.
+            time_ms: When the user saw it, in milliseconds since 1970.
+            evaluation: What the user saw.
+            kind: The layer's parameter, and whether the exposure is manual.
 
         Raises:
-            InvalidEventError: An id is none.
+            InvalidEventError: An id of the user has a wrong type.
         """
-        parameter, by_hand = how
-        shown = exposed_variant(found, parameter)
-        told = [one for one in self._viewers if shown is not None and (one.wants_all or shown.in_experiment)]
-        if shown is None or not told:
+        parameter, is_manual = kind
+        variant = exposed_variant(evaluation, parameter)
+        takers = [one for one in self._targets if variant is not None and (one.takes_all or variant.in_experiment)]
+        if variant is None or not takers:
             return
-        line = ordering_key(user)
-        if line and recent.is_new_kind(user, found, (f"viewed: {shown.name}", by_hand)):
-            recent.count(1)
-            for one in told:
-                self._tell(one, user, shown, line, time_ms)
+        key = ordering_key(user)
+        # A kind of its own: the same window remembers Statsig's exposures.
+        if key and window.is_new_kind(user, evaluation, (f"viewed: {variant.name}", is_manual)):
+            window.count(1)
+            for target in takers:
+                self._send(target, user, variant, key, time_ms)
 
-    def _tell(self, viewer: ForwardingRule, user: User, shown: ExposedVariant, line: str, time_ms: int) -> None:
-        way = viewer.way
+    def _send(self, target: ForwardingRule, user: User, variant: ExposedVariant, key: str, time_ms: int) -> None:
+        sink = target.sink
         try:
-            event, message_id = viewer.event_of(user, shown), next(self._ids.texts)
-            made = way.lane.destination.encode(event, message_id, time_ms)
-        except Exception:  # noqa: BLE001 -- a user may hold anything, and costs only this exposure
-            way.turn_away("no form in JSON")
+            event, message_id = target.build_event(user, variant), next(self._ids.texts)
+            chunk = sink.lane.destination.encode(event, message_id, time_ms)
+        except Exception:  # noqa: BLE001 -- the fields of a user may hold anything
+            sink.count_refused("not serializable")
             return
-        if isinstance(made, bytes):
-            way.offer(Record(line, "", made, time.monotonic(), exposures=1))
+        if isinstance(chunk, bytes):
+            sink.offer(Record(key, "", chunk, time.monotonic(), exposures=1))
         else:
-            way.turn_away(made.reason, made.status)
+            sink.count_refused(chunk.reason, chunk.status)

@@ -1,4 +1,39 @@
-"""What lookups report: which user saw which gate, config, experiment or layer parameter, into Statsig's queue."""
+"""Exposures: events that say which user saw which gate, config, experiment or layer parameter.
+
+The life of an exposure, from lookup to record:
+
+1. **Due?** A lookup asks `is_due(user, evaluation)`, a set lookup that also records the user. It is True for the first
+   time that this user gets this outcome in the current window, and that is all that most lookups pay. Parameters of
+   layers and manual exposures are kinds of their own: `report_parameter` and `report_manual` ask the window themselves.
+2. **Pending.** `report` appends a due exposure to `_pending`. Nothing is encoded yet: cold code runs about three times
+   slower, so requests only append here, and one callback encodes for many of them.
+3. **Encoded.** `enqueue_pending` runs 5 ms after the first append, at 500 pending exposures, or when the client catches
+   up (`flush`, `health`). It redacts the users, applies the ruleset's sampling, and encodes. One exposure may
+   cause others here: those of experiments whose groups its conditions looked at (`consulted`), and the events of other
+   vendors that take exposures (`ExposureForwarder`).
+4. **Record.** The encoded exposures are bundled into few records and enqueued on Statsig's lane, all or none. If there
+   is no room for all, they are offered one by one.
+
+How an exposure ends if it does not become a record:
+
+| case                                                     | counted as                  | due again in this window |
+|----------------------------------------------------------|-----------------------------|--------------------------|
+| client not started or closed, or a forked child          | no                          | yes                      |
+| loop is blocked, and 10,000 calls of threads wait for it | no                          | yes                      |
+| reaches the loop from a thread after the client closed   | no                          | no                       |
+| the queue is full                                        | dropped, "queue full"       | yes                      |
+| larger than the whole queue                              | rejected, "too large"       | no                       |
+| the user cannot be redacted or encoded                   | dropped, "not serializable" | no                       |
+| left out by the ruleset's sampling                       | no                          | no                       |
+
+A window (`ExposureWindow`) ends every minute, and after 100,000 exposures; then everything is due again.
+
+Threads: `is_due`, `report`, `report_parameter` and `report_manual` may be called from any thread; they neither raise
+nor wait. Everything else runs on the client's loop, which `report` reaches from other threads by `Lifecycle.call_soon`.
+
+Example: 1,000 requests check a gate for "ada" within a minute. The first one appends one tuple, 5 ms later it is one
+record in Statsig's lane, and the other 999 cost a set lookup each.
+"""
 
 import asyncio
 import time
@@ -16,25 +51,27 @@ from asyncsdk._rules.exposure_window import AUTOMATIC, UNSAMPLED, ExposureKind, 
 from asyncsdk._rules.exposures import build_exposure, build_layer_exposure
 from asyncsdk._rules.ruleset import Kind, Ruleset
 from asyncsdk.errors import ClientClosedError, QueueFullError
-from asyncsdk.vendors.statsig.events import encode_exposure as write_exposure
-from asyncsdk.vendors.statsig.events import encode_exposure_end
+from asyncsdk.vendors.statsig.events import encode_exposure, encode_exposure_end
 
-# Exposures wait so long to be written, in seconds, or until there are so many.
-_MOMENT, _MOST = 0.005, 500
+# Pending exposures are encoded after this many seconds, or when there are this many.
+_MAX_DELAY, _MAX_PENDING = 0.005, 500
 
+# A user that JSON cannot represent costs only its own exposure.
+_NOT_SERIALIZABLE = "not serializable"
 
-More = tuple[Exposure, ExposureKind]
-"""What an event says of something that is not told in the usual way."""
-Sight = tuple[Ruleset, User, Evaluation, float, More | None]
-"""What answered, who saw it, what was answered, when, in seconds since 1970, and what is not usual about it."""
+Prebuilt = tuple[Exposure, ExposureKind]
+"""The event parts and the kind of an exposure of a layer's parameter, or of a manual one."""
+PendingExposure = tuple[Ruleset, User, Evaluation, float, Prebuilt | None]
+"""The rules, the user, the evaluation that the user saw, when (seconds since 1970), and what `report` was given."""
 
 
 class Exposures:
-    """Reports each exposure once per window, from any thread; a lookup pays for a set look-up, mostly.
+    """Reports each exposure once per window, from any thread.
 
     Attributes:
-        recent: What was reported of late.
-        is_due: `ExposureWindow.is_new`, which records what it is asked about; or a constant False without a sink.
+        window: The exposures of the current window.
+        is_due: Returns whether an exposure is to be reported, and records it: `ExposureWindow.is_new`. Always False if
+            no destination takes exposures.
     """
 
     def __init__(
@@ -44,148 +81,166 @@ class Exposures:
         ids: Ids,
         *,
         redact: Callable[[User], User],
-        put_into: Callable[[Lane], Enqueue],
-        lane: Lane | None,
+        enqueue_for: Callable[[Lane], Enqueue],
+        statsig_lane: Lane | None,
     ) -> None:
-        """Report into `lane`, and to other vendors that are to be told.
+        """Create the writer of a client's exposures.
 
         Args:
-            life: Of the client.
-            lanes: All of the client's, for vendors that are told of exposures too.
-            ids: Where their event ids come from.
-            redact: Returns a user without what the client's `redact` middleware removes.
-            put_into: Returns the function that enqueues exposures on a lane.
-            lane: Statsig's; None reports nothing there.
+            life: The client's lifecycle.
+            lanes: All of the client's lanes: those whose destinations want exposures get them as events.
+            ids: The source of ids for those events.
+            redact: Returns a copy of a user without what the client's `redact` middleware removes.
+            enqueue_for: Returns the function that enqueues exposures for a lane.
+            statsig_lane: The lane that Statsig's exposure events go to; None sends none.
         """
         self._life = life
         self._redact = redact
-        self._way = None if lane is None else ExposureSink(lane, put_into(lane))
-        others = tuple(forwarding_rules(lanes, put_into))
-        self._viewed = ExposureForwarder(ids, others) if others else None
-        self._sights: list[Sight] = []
-        life.on_catch_up = self.write
-        self.recent = ExposureWindow()
-        self._is_wanted = lane is not None or bool(others)
-        self.is_due: Callable[[User, Evaluation], bool] = self.recent.is_new if self._is_wanted else _never
+        self._sink = None if statsig_lane is None else ExposureSink(statsig_lane, enqueue_for(statsig_lane))
+        targets = tuple(forwarding_rules(lanes, enqueue_for))
+        self._forwarder = ExposureForwarder(ids, targets) if targets else None
+        self._pending: list[PendingExposure] = []
+        life.on_catch_up = self.enqueue_pending
+        self.window = ExposureWindow()
+        self._has_takers = statsig_lane is not None or bool(targets)
+        self.is_due: Callable[[User, Evaluation], bool] = self.window.is_new if self._has_takers else _never_due
 
-    def report(self, rules: Ruleset, user: User, found: Evaluation, more: More | None) -> None:
-        """Report that a user saw something; its exposure is due. On the loop, it is written a moment later.
+    def __repr__(self) -> str:
+        """Name the destinations, and count what is pending."""
+        names = [] if self._sink is None else [self._sink.lane.destination.name]
+        names += [] if self._forwarder is None else self._forwarder.names
+        return f"<Exposures to [{', '.join(names)}]: {len(self._pending)} pending>"
 
-        Where nothing can be reported (before the start, after the end, in a forked child), it stays new.
+    def report(self, rules: Ruleset, user: User, evaluation: Evaluation, prebuilt: Prebuilt | None) -> None:
+        """Report an exposure that is due: on the loop it becomes pending, from another thread it is sent to the loop.
+
+        If it cannot be reported (the client is not started, or closed, or this is a forked child), it is due again.
 
         Args:
-            rules: What answered.
-            user: Who.
-            found: What was answered.
-            more: None for what is automatic, but for a layer's parameter.
+            rules: The ruleset that was evaluated.
+            user: The user.
+            evaluation: What the user saw.
+            prebuilt: None for an automatic exposure of a gate, config or experiment.
         """
-        sight = (rules, user, found, time.time(), more)
+        exposure = (rules, user, evaluation, time.time(), prebuilt)
         if self._life.takes_here():
-            sights = self._sights
-            if not sights:
-                asyncio.get_running_loop().call_later(_MOMENT, self.write)
-            sights.append(sight)
-            if len(sights) >= _MOST:
-                self.write()
+            pending = self._pending
+            if not pending:
+                asyncio.get_running_loop().call_later(_MAX_DELAY, self.enqueue_pending)
+            pending.append(exposure)
+            if len(pending) >= _MAX_PENDING:
+                self.enqueue_pending()
         elif self._life.takes_events and self._life.is_in_its_process:
             try:
-                self._life.call_soon(partial(self._write_from_thread, sight))
-            except (ClientClosedError, QueueFullError):  # a lookup never raises; it is new again the next time
-                self._unsee(sight)
+                self._life.call_soon(partial(self._enqueue_from_thread, exposure))
+            except (ClientClosedError, QueueFullError):  # a lookup never raises
+                self._forget(exposure)
         else:
-            self._unsee(sight)
+            self._forget(exposure)
 
-    def parameter(self, rules: Ruleset, user: User, found: Evaluation, parameter: str) -> None:
+    def report_parameter(self, rules: Ruleset, user: User, evaluation: Evaluation, parameter: str) -> None:
         """Report that a user saw a parameter of a layer, if that is due."""
-        how = parameter, False
-        if self._is_wanted and self.recent.is_new_kind(user, found, how):
-            self.report(rules, user, found, (build_layer_exposure(rules, found, parameter), how))
+        kind = parameter, False
+        if self._has_takers and self.window.is_new_kind(user, evaluation, kind):
+            self.report(rules, user, evaluation, (build_layer_exposure(rules, evaluation, parameter), kind))
 
-    def manual(self, rules: Ruleset, user: User, kind: Kind, found: Evaluation, parameter: str) -> None:
-        """Report that a user saw something because somebody says so; only a layer has a `parameter`."""
-        how = parameter if kind == "layer" else "", True
-        if not self._is_wanted or not self.recent.is_new_kind(user, found, how):
+    def report_manual(
+        self, rules: Ruleset, user: User, spec_kind: Kind, evaluation: Evaluation, parameter: str
+    ) -> None:
+        """Report an exposure that the caller asked for (`log_exposure`), if that is due.
+
+        Args:
+            rules: The ruleset that was evaluated.
+            user: The user.
+            spec_kind: Whether it is a gate, config, experiment or layer.
+            evaluation: What the user saw.
+            parameter: The layer's parameter; ignored for other kinds.
+        """
+        kind = parameter if spec_kind == "layer" else "", True
+        if not self._has_takers or not self.window.is_new_kind(user, evaluation, kind):
             return
-        if kind == "layer":
-            exposure = build_layer_exposure(rules, found, parameter, manual=True)
+        if spec_kind == "layer":
+            exposure = build_layer_exposure(rules, evaluation, parameter, manual=True)
         else:
-            exposure = build_exposure(rules, found, manual=True)
-        self.report(rules, user, found, (exposure, how))
+            exposure = build_exposure(rules, evaluation, manual=True)
+        self.report(rules, user, evaluation, (exposure, kind))
 
     @property
-    def unwritten(self) -> int:
-        """How many exposures were noted, and are in no queue yet."""
-        return len(self._sights)
+    def pending_count(self) -> int:
+        """How many exposures are reported, and not encoded yet."""
+        return len(self._pending)
 
-    def write(self) -> None:
-        """Queue what users saw of late.
+    def enqueue_pending(self) -> None:
+        """Encode and enqueue all pending exposures."""
+        exposures, self._pending = self._pending, []
+        self._enqueue(exposures)
 
-        In a service, code that has not run for a while takes three times as long: a request leaves this to a moment
-        when it is done for many of them.
-        """
-        sights, self._sights = self._sights, []
-        self._write(sights)
-
-    def _write_from_thread(self, sight: Sight) -> None:
+    def _enqueue_from_thread(self, exposure: PendingExposure) -> None:
         if self._life.state != "closed":
-            self._write([sight])
+            self._enqueue([exposure])
 
-    def _write(self, sights: Sequence[Sight]) -> None:
-        way = self._way
-        self.recent.count(len(sights))
-        before, shown = None, User()
-        moment, end = -1, b""
-        kept: list[Sight] = []
+    def _enqueue(self, exposures: Sequence[PendingExposure]) -> None:
+        sink = self._sink
+        self.window.count(len(exposures))
+        # Exposures of one request follow each other, so the last user and the last millisecond are mostly the next
+        # ones too: both are worked out once per run of equal ones.
+        last_user, redacted = None, User()
+        last_ms, end = -1, b""
+        encoded: list[PendingExposure] = []
         chunks: list[bytes] = []
-        for sight in sights:
-            rules, user, found, seen_at, more = sight
+        for exposure in exposures:
+            rules, user, evaluation, seen_at, prebuilt = exposure
             try:
-                if user is not before:  # of one request, they come one after the other
-                    before, shown = user, self._redact(user)
-                if found.consulted or self._viewed is not None:
-                    self._tell_more(sight, shown)
+                if user is not last_user:
+                    last_user, redacted = user, self._redact(user)
+                if evaluation.consulted or self._forwarder is not None:
+                    self._report_related(exposure, redacted)
                 now_ms = int(seen_at * 1000)
                 if rules.samples_exposures:
-                    moment, end = -1, self._sampled_end(sight)
-                elif now_ms != moment:
-                    moment, end = now_ms, encode_exposure_end(now_ms, UNSAMPLED)
-                if end and way is not None:
-                    exposure = build_exposure(rules, found) if more is None else more[0]
-                    chunks.append(write_exposure(exposure, shown, end))
-                    kept.append(sight)
-            except Exception:  # noqa: BLE001 -- a user may hold anything, and costs only this exposure
-                if way is not None:
-                    way.turn_away("no form in JSON")
-        if way is not None and chunks and not way.put(way.records(chunks)):
-            self._offer_singly(way, kept, chunks)
+                    last_ms, end = -1, self._encode_sampled_end(exposure)
+                elif now_ms != last_ms:
+                    last_ms, end = now_ms, encode_exposure_end(now_ms, UNSAMPLED)
+                if end and sink is not None:
+                    parts = build_exposure(rules, evaluation) if prebuilt is None else prebuilt[0]
+                    chunks.append(encode_exposure(parts, redacted, end))
+                    encoded.append(exposure)
+            except Exception:  # noqa: BLE001 -- the fields of a user may hold anything
+                if sink is not None:
+                    sink.count_refused(_NOT_SERIALIZABLE)
+        if sink is not None and chunks and not sink.enqueue(sink.build_records(chunks)):
+            self._offer_one_by_one(sink, encoded, chunks)
 
-    def _tell_more(self, sight: Sight, shown: User) -> None:
-        """Tell other vendors, and of the experiments that decided."""
-        rules, user, found, seen_at, more = sight
-        if found.consulted:
-            self._write([(rules, user, one, seen_at, None) for one in found.consulted if self.is_due(user, one)])
-        if self._viewed is not None:
-            self._viewed.tell(self.recent, shown, int(seen_at * 1000), found, AUTOMATIC if more is None else more[1])
+    def _report_related(self, exposure: PendingExposure, redacted: User) -> None:
+        """Report the experiments that decided a condition, and forward the exposure to other vendors."""
+        rules, user, evaluation, seen_at, prebuilt = exposure
+        if evaluation.consulted:
+            self._enqueue([(rules, user, one, seen_at, None) for one in evaluation.consulted if self.is_due(user, one)])
+        if self._forwarder is not None:
+            kind = AUTOMATIC if prebuilt is None else prebuilt[1]
+            self._forwarder.forward(self.window, redacted, int(seen_at * 1000), evaluation, kind)
 
-    def _sampled_end(self, sight: Sight) -> bytes:
-        """Give the end of an event, or nothing if the exposure is none that sampling keeps."""
-        rules, user, found, seen_at, _ = sight
-        sampling = self.recent.sampling(rules, user, found)
+    def _encode_sampled_end(self, exposure: PendingExposure) -> bytes:
+        """Return the end of an exposure's event; empty if the ruleset's sampling leaves the exposure out."""
+        rules, user, evaluation, seen_at, _ = exposure
+        sampling = self.window.sampling(rules, user, evaluation)
         return b"" if sampling is None else encode_exposure_end(int(seen_at * 1000), sampling)
 
-    def _offer_singly(self, way: ExposureSink, sights: Iterable[Sight], chunks: Iterable[bytes]) -> None:
-        """Queue as many exposures as there is room for; the others are new again the next time."""
-        for sight, chunk in zip(sights, chunks, strict=True):
-            if len(chunk) > way.lane.ledger.max_bytes:
-                way.turn_away("too large", "rejected")
-            elif not way.offer(*way.records([chunk])):
-                self._unsee(sight)
+    def _offer_one_by_one(
+        self, sink: ExposureSink, exposures: Iterable[PendingExposure], chunks: Iterable[bytes]
+    ) -> None:
+        """Enqueue as many exposures as there is room for; the others are due again."""
+        for exposure, chunk in zip(exposures, chunks, strict=True):
+            if len(chunk) > sink.lane.ledger.max_bytes:
+                sink.count_refused("too large", "rejected")
+            elif not sink.offer(*sink.build_records([chunk])):
+                self._forget(exposure)
 
-    def _unsee(self, sight: Sight) -> None:
-        _, user, found, _, more = sight
-        self.recent.forget_one(user, found, AUTOMATIC if more is None else more[1])
+    def _forget(self, exposure: PendingExposure) -> None:
+        """Remove an exposure from the window: the next lookup finds it due."""
+        _, user, evaluation, _, prebuilt = exposure
+        self.window.forget_one(user, evaluation, AUTOMATIC if prebuilt is None else prebuilt[1])
 
 
-def _never(_: User, __: Evaluation) -> bool:
-    """Say that an exposure is not due, for want of somebody to report it to."""
+def _never_due(_: User, __: Evaluation) -> bool:
+    """Return False: no destination takes exposures."""
     return False

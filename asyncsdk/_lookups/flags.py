@@ -1,4 +1,4 @@
-"""A user and one version of the rules, tied together for as long as a request lasts."""
+"""Flags: one user's lookups under one ruleset, for the length of a request."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, Unpack
@@ -13,18 +13,20 @@ from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.ruleset import Kind, Ruleset
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 @attrs.define(eq=False)
 class Flags:
-    """What `client.bind(user)` gives: lookups that need no `await`, and never change their mind.
+    """Lookups of one user under one ruleset, without `await`: what `client.bind(user)` returns.
 
-    For templates, properties and hot loops. A refresh that comes in between is not seen; each name is evaluated once.
+    For templates, properties and hot loops. Each name is evaluated once, so its result does not change, even if the
+    rules are refreshed. Like the client's lookups, these never raise.
 
     Attributes:
-        user: Who.
-        accessed: What was read so far: a gate's answer, or the group (else the rule) of a config, experiment or layer.
+        user: The user.
+        accessed: What was read so far, by name: the value of a gate, the group of an experiment or layer (the rule id
+            outside of a group), the rule id of a config.
     """
 
     user: User
@@ -32,25 +34,35 @@ class Flags:
     _lookups: Lookups = attrs.field(repr=False)
     _put: Callable[[Event], Receipt] = attrs.field(repr=False)
     accessed: dict[str, bool | str] = attrs.field(init=False, factory=dict)
-    # Of gates by name, and of others by kind and name.
+    # Evaluations of gates by name, and results of the others by kind and name.
     _memory: dict[str | tuple[str, str], Any] = attrs.field(init=False, factory=dict, repr=False)
 
     def check_gate(self, name: str, *, exposure: bool = True) -> bool:
-        """Say whether a gate is open for the user; False for an unknown one."""
-        found: Evaluation | None = self._memory.get(name)
-        if found is None:
-            found = self._memory[name] = self._lookups.gate(self._rules, self.user, name, exposure)
-        value: bool = found.value
+        """Return whether a gate is open for the user.
+
+        Args:
+            name: The gate. An unknown one is closed.
+            exposure: False reports no exposure.
+        """
+        evaluation: Evaluation | None = self._memory.get(name)
+        if evaluation is None:
+            evaluation = self._memory[name] = self._lookups.gate(self._rules, self.user, name, exposure)
+        value: bool = evaluation.value
         self.accessed[name] = value
         return value
 
     def get_gate(self, name: str, *, exposure: bool = True) -> FeatureGate:
-        """Give a gate's answer with its reasons."""
+        """Return a gate's value with the reason for it; see `check_gate`."""
         self.check_gate(name, exposure=exposure)
         return show_gate(self._rules, self._memory[name])
 
     def get_config(self, name: str, *, exposure: bool = True) -> DynamicConfig:
-        """Give a dynamic config's answer; an unknown one is empty."""
+        """Return a dynamic config.
+
+        Args:
+            name: The config. An unknown one has no parameters.
+            exposure: False reports no exposure.
+        """
         config = self._once(
             "config", name, lambda: self._lookups.config(self._rules, self.user, name, exposure=exposure)
         )
@@ -58,7 +70,12 @@ class Flags:
         return config
 
     def get_experiment(self, name: str, *, exposure: bool = True) -> Experiment:
-        """Give an experiment's answer; an unknown one is empty."""
+        """Return an experiment.
+
+        Args:
+            name: The experiment. An unknown one has no parameters and no group.
+            exposure: False reports no exposure.
+        """
         experiment = self._once(
             "experiment", name, lambda: self._lookups.experiment(self._rules, self.user, name, exposure=exposure)
         )
@@ -66,33 +83,52 @@ class Flags:
         return experiment
 
     def get_layer(self, name: str, *, exposure: bool = True) -> Layer:
-        """Give a layer's answer; reading a parameter reports it."""
+        """Return a layer. Reading one of its parameters reports the exposure to that parameter.
+
+        Args:
+            name: The layer. An unknown one has no parameters.
+            exposure: False reports no exposures.
+        """
         layer = self._once("layer", name, lambda: self._lookups.layer(self._rules, self.user, name, exposure=exposure))
         self.accessed[name] = layer.group or layer.rule_id
         return layer
 
     def get_parameter_store(self, name: str, *, exposure: bool = True) -> ParameterStore:
-        """Give a parameter store; reading a parameter reports what it stands for."""
+        """Return a parameter store. Reading a parameter reports the exposure to what it refers to.
+
+        Args:
+            name: The store. An unknown one has no parameters.
+            exposure: False reports no exposures.
+        """
         return self._once("store", name, lambda: self._lookups.store(self._rules, self.user, name, exposure=exposure))
 
     def kinds_of(self, name: str) -> tuple[Kind, ...]:
-        """Say what the rules know by a name, some of `config`, `experiment`, `layer`, `gate`, without evaluating it."""
+        """Return the kinds that have a name, some of `config`, `experiment`, `layer`, `gate`; nothing is evaluated."""
         return self._rules.kinds_of(name)
 
     def track(self, event: str, properties: Properties | None = None, **options: Unpack[Options]) -> Receipt:
-        """Track an event of the user without waiting; it carries what was read as the property `feature_flags`.
+        """Record what the user did, without waiting. The event has the property `feature_flags`: what was `accessed`.
+
+        Args:
+            event: The event's name, not empty.
+            properties: Details of the event. None sends `feature_flags` only. Your own `feature_flags` win.
+            **options: The keywords that all event verbs take.
+
+        Returns:
+            The receipt of the admitted event.
 
         Raises:
-            InvalidEventError: No vendor could take it, or an async middleware waits for something.
-            QueueFullError: A destination with `overflow="raise"` or `"wait"` is full.
-            ClientClosedError: The client was not started, or is closed.
+            InvalidEventError: No vendor could accept the event, or an async middleware waits for something.
+            QueueFullError: The queue of a destination with `overflow="raise"` or `"wait"` is full.
+            ClientClosedError: The client is not started, or it is closed.
+            ForkedProcessError: The client was started in the parent process.
         """
         if self.accessed:
             properties = {"feature_flags": self.accessed.copy(), **(properties or {})}
         return self._put(Track(self.user, event, properties, **options))
 
-    def _once(self, kind: str, name: str, ask: Callable[[], Answer]) -> Answer:
-        found: Answer | None = self._memory.get((kind, name))
-        if found is None:
-            found = self._memory[kind, name] = ask()
-        return found
+    def _once(self, kind: str, name: str, look_up: Callable[[], Result]) -> Result:
+        result: Result | None = self._memory.get((kind, name))
+        if result is None:
+            result = self._memory[kind, name] = look_up()
+        return result

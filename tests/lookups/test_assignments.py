@@ -293,7 +293,7 @@ async def test_a_store_that_cannot_be_read_costs_stickiness_only(
     assert await client.load_assignments(ADA)
 
     assert [record.getMessage().split(":")[0] for record in caplog.records if record.levelno == logging.WARNING] == [
-        "sticky assignments cannot be loaded"
+        "loading sticky assignments"
     ]
     assert client.health().assignments == limits.AssignmentsHealth(units=1, failures=3)
 
@@ -359,7 +359,7 @@ async def test_closing_ends_in_time_when_the_store_hangs(store: Moody, caplog: p
     await client.get_experiment(ADA, "button")
     await client.aclose(timeout=0.3)
 
-    assert "1 sticky assignments were not saved" in caplog.text
+    assert "1 changes not saved" in caplog.text
     assert client.health().assignments == limits.AssignmentsHealth(units=1, lost=1)
 
 

@@ -106,7 +106,7 @@ async def test_visitors_who_are_not_signed_in_are_reported_each(server: DevServe
 async def test_after_a_window_it_is_reported_again(server: DevServer) -> None:
     async with Client(statsig(server)) as client:
         await client.check_gate(ADA, "open")
-        client._exposures.recent.reset()
+        client._exposures.window.reset()
         await client.check_gate(ADA, "open")
 
     assert len(exposures(server)) == 2
@@ -267,7 +267,7 @@ async def test_a_spool_keeps_each_exposure_by_itself(server: DevServer, tmp_path
 
 async def test_a_window_is_as_long_when_another_vendor_may_be_told(server: DevServer) -> None:
     async with Client(statsig(server), RudderStack("k", server.url, exposures="experiments")) as client:
-        client._exposures.recent.max_exposures = 4
+        client._exposures.window.max_exposures = 4
         for user in ("ada", "bob", "cy", "ada"):  # RudderStack is told of none
             await client.check_gate(user, "open")
             client.health()
@@ -284,7 +284,7 @@ async def test_lookups_that_cannot_be_reported_are_not_remembered(server: DevSer
         await client.check_gate(f"user-{number}", "open")
 
     assert len(exposures(server)) == 1
-    assert sum(map(len, client._exposures.recent._exposed.values())) == 1
+    assert sum(map(len, client._exposures.window._exposed.values())) == 1
 
 
 async def test_ids_of_any_kind_are_answered_and_reported(server: DevServer) -> None:
@@ -297,7 +297,7 @@ async def test_ids_of_any_kind_are_answered_and_reported(server: DevServer) -> N
 
 async def test_a_full_window_is_followed_by_a_new_one(server: DevServer) -> None:
     async with Client(statsig(server)) as client:
-        client._exposures.recent.max_exposures = 3
+        client._exposures.window.max_exposures = 3
         for user in ("ada", "bob", "ada", "cy", "dan"):
             await client.check_gate(user, "open")
         client.health()
@@ -441,7 +441,7 @@ async def test_a_user_without_a_form_in_json_costs_only_the_exposure(server: Dev
 
     counts = report.destinations["Statsig"].exposures
     assert counts is not None
-    assert (counts.delivered, counts.dropped) == (1, {"no form in JSON": 2})
+    assert (counts.delivered, counts.dropped) == (1, {"not serializable": 2})
 
 
 async def test_a_user_that_cannot_be_redacted_costs_only_the_exposure(server: DevServer) -> None:
@@ -455,7 +455,7 @@ async def test_a_user_that_cannot_be_redacted_costs_only_the_exposure(server: De
 
     counts = report.destinations["Statsig"].exposures
     assert counts is not None
-    assert (counts.delivered, counts.dropped) == (4, {"no form in JSON": 2})
+    assert (counts.delivered, counts.dropped) == (4, {"not serializable": 2})
     assert [body["user"]["userID"] for body in exposures(server)] == ["before", "before", "after", "after"]
 
 
@@ -467,7 +467,7 @@ async def test_an_id_that_is_no_key_is_answered_and_its_exposure_counted(server:
 
     counts = report.destinations["Statsig"].exposures
     assert counts is not None
-    assert counts.dropped == {"no form in JSON": 2}
+    assert counts.dropped == {"not serializable": 2}
 
 
 async def test_nothing_is_reported_before_start_after_close_or_offline(server: DevServer) -> None:

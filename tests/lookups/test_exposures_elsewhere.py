@@ -132,7 +132,7 @@ async def test_each_is_told_once_per_window_and_again_by_hand(server: DevServer)
             layer.get_number("size")
         assert len(await server.received("rudderstack", 1)) == 1
         client.log_exposure(ADA, "page", "color")
-        client._exposures.recent.reset()
+        client._exposures.window.reset()
         layer.get_string("color")
         await client.flush()
 
@@ -202,7 +202,7 @@ async def test_a_user_without_a_form_in_json_costs_only_the_exposure(server: Dev
 
     counts = report.destinations["RudderStack"].exposures
     assert counts is not None
-    assert (counts.delivered, counts.dropped) == (1, {"no form in JSON": 1})
+    assert (counts.delivered, counts.dropped) == (1, {"not serializable": 1})
 
 
 async def test_a_user_that_cannot_be_redacted_is_kept_from_them(server: DevServer) -> None:

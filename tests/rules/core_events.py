@@ -178,7 +178,7 @@ async def ask(body: bytes, calls: list[Call], everyone: Json) -> list[Json]:
         )
         async with Client(statsig) as client:
             for call in calls:
-                client._exposures.recent.reset()  # fields are compared here, not what is told twice
+                client._exposures.window.reset()  # fields are compared here, not what is told twice
                 await _ask_one(client, call)
                 client.health()  # exposures are written together, a moment later; here each in its place
         return [event.body for event in server.accepted("statsig")]
