@@ -1,5 +1,6 @@
 """The tables and pictures of the pages agree with the code."""
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterator
@@ -250,6 +251,17 @@ def test_the_layout_names_what_exists() -> None:
 
         assert [name for name in names if not any((at / name).exists() for at in (*folders, inner))] == [], line
         folders.append(inner)
+
+
+def test_the_paths_name_what_exists() -> None:
+    named = re.findall(r"`(?:(\w+)\.)?(\w+)`\s\(`(\w[\w/]*\.py)`\)", section(MAP, "The four paths"))
+
+    assert len(named) >= 15
+    for owner, name, file in named:
+        tree = ast.parse((ROOT / "asyncsdk" / file).read_text())
+        if owner:
+            tree = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == owner)
+        assert name in {getattr(node, "name", None) for node in tree.body}, (owner, name, file)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
