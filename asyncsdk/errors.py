@@ -1,46 +1,49 @@
-"""What asyncsdk raises, and whose mistake each is.
+"""The exceptions that asyncsdk raises.
 
     AsyncSDKError
-    ├── ConfigurationError (ValueError)   a constructor was given something that cannot work
-    ├── InvalidEventError (ValueError)    an event cannot be sent as it was given
-    ├── ClientClosedError                 the client was not started, or is closed
-    ├── QueueFullError                    a destination with `overflow="raise"` has no room
+    ├── ConfigurationError (ValueError)   a setting of a client or destination cannot work
+    ├── InvalidEventError (ValueError)    an event or user cannot be sent as given
+    ├── ClientClosedError                 the client is not started, or is closed
+    ├── QueueFullError                    the queue of a destination with `overflow="raise"` is full
     ├── WrongEventLoopError               the client belongs to another event loop
     ├── ForkedProcessError                the client was started before `os.fork()`
-    └── StartError                        `start(require_ready=True)` could not get a ruleset
+    └── StartError                        `start(require_ready=True)` got no ruleset in time
 
-They are raised at the call that made the mistake. Work in the background never raises into the host:
-a vendor's or the network's fault is a fate, a counter and one log line.
+Each is raised by the call that caused it. Background work never raises into the host application: a failure of the
+vendor or the network becomes the outcome of an event, a counter and one log line.
 """
 
 
 class AsyncSDKError(Exception):
-    """Any error that asyncsdk raises."""
+    """Base class of all exceptions that asyncsdk raises."""
 
 
 class ConfigurationError(AsyncSDKError, ValueError):
-    """Raised when a client or destination is given settings that cannot work."""
+    """Raised when a setting of a client or destination cannot work. The message names the setting."""
 
 
 class InvalidEventError(AsyncSDKError, ValueError):
-    """Raised when an event is given that no vendor could take; nothing is queued."""
+    """Raised when no vendor could accept an event. The message names the field; nothing is queued."""
 
 
 class ClientClosedError(AsyncSDKError):
-    """Raised when an event is given to a client that is not started, or closed."""
+    """Raised when an event is given to a client that is not started, or is closed."""
 
 
 class QueueFullError(AsyncSDKError):
-    """Raised when a destination with `overflow="raise"` has no room; nothing is queued anywhere."""
+    """Raised when the queue of a destination with `overflow="raise"` is full; nothing is queued for any destination.
+
+    `put_nowait` raises it for `overflow="wait"` too, because it cannot wait.
+    """
 
 
 class WrongEventLoopError(AsyncSDKError):
-    """Raised when a client is used on another event loop than the one it was started on."""
+    """Raised when a client is used on an event loop other than the one that started it."""
 
 
 class ForkedProcessError(AsyncSDKError):
-    """Raised when a client that was started before `os.fork()` is used in the child."""
+    """Raised when a client that was started before `os.fork()` is used in the child process."""
 
 
 class StartError(AsyncSDKError):
-    """Raised by `start(require_ready=True)` when no ruleset could be had in time."""
+    """Raised by `start(require_ready=True)` when no ruleset was loaded in time."""

@@ -1,16 +1,10 @@
-"""The events, one class per verb, and the checks that make an event acceptable to any vendor.
+"""The event classes, one for each verb of the client, and their validation.
 
-An event is a value: the client encodes it when it is given, and never changes it. `user` is a `User` or an id. The
-keyword fields are the same on all of them:
+An event is a value: the client encodes it when it accepts it, and never changes it. `user` is a `User` or an id. All
+classes share the keyword fields of `Options`.
 
-    context        RudderStack's `context` object, merged over what the client knows itself
-    timestamp      when it happened, if not now; a datetime without zone is UTC
-    integrations   which destinations take it, by name: `{"All": False, "Amplitude": True}`; an object instead
-                   of `True` adds that vendor's own fields
-    message_id     your own id for it, the same on every resend; None makes a UUID
-    extra          anything, for middleware; never sent
-
-`on_setattr` is off: a class that converts what is set later sets every field slowly from the first.
+`on_setattr` is off because attrs would otherwise run the converter of `user` on every assignment, which makes setting
+any field slower, in `__init__` too.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,26 +22,43 @@ Properties = Mapping[str, Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-# The years 1 to 9999 in UTC: what a date can be written of.
+# The years 1 to 9999 in UTC, which ISO 8601 can express.
 _TIMES_MS = range(-62_135_596_800_000, 253_402_300_800_000)
 
 
 class Options(TypedDict, total=False):
-    """The keywords that every event verb takes; each is a field of the event.
+    """The keyword arguments that all event verbs share; each is a field of the event."""
 
-    They travel as one: passing five keywords on, one by one, costs as much as making its event.
-    """
+    # Verbs pass these on as one `**options`: passing five keywords one by one costs as much as creating the event.
 
     context: Properties | None
+    """RudderStack's `context` object, merged over the fields that the client sets itself. Other vendors ignore it."""
+
     timestamp: datetime | None
+    """When the event happened; None means now. A datetime without a time zone is UTC."""
+
     integrations: Properties | None
+    """Which destinations receive the event, by name: `{"All": False, "Amplitude": True}`. None means all of them.
+
+    An object instead of `True` adds that vendor's own fields: `{"Amplitude": {"session_id": 1}}`.
+    """
+
     message_id: str | None
+    """Your own id for the event, the same whenever you send it again; None generates a UUID."""
+
     extra: Properties | None
+    """Any data for middleware. It is never sent."""
 
 
 @attrs.define(on_setattr=attrs.setters.NO_OP)
 class IdentifyEvent:
-    """Who a user is: `client.identify`. `traits` is an object, or Amplitude's `Identify` operations."""
+    """A user's traits: `client.identify`.
+
+    Attributes:
+        user: The user, or an id.
+        traits: The traits by name, or Amplitude's `Identify` operations; None for none.
+        context: This and the other keyword fields are documented at `Options`.
+    """
 
     user: User = attrs.field(converter=as_user)
     traits: Properties | Identify | None = None
@@ -60,7 +71,14 @@ class IdentifyEvent:
 
 @attrs.define(on_setattr=attrs.setters.NO_OP)
 class Track:
-    """What a user did: `client.track`. `name` is the event's name, or a `Revenue`."""
+    """An action of a user: `client.track`.
+
+    Attributes:
+        user: The user, or an id.
+        name: Name of the event, or a `Revenue`.
+        properties: Details of the event by name; None for none.
+        context: This and the other keyword fields are documented at `Options`.
+    """
 
     user: User = attrs.field(converter=as_user)
     name: str | Revenue
@@ -74,7 +92,15 @@ class Track:
 
 @attrs.define(on_setattr=attrs.setters.NO_OP)
 class Page:
-    """Which page a user saw: `client.page`."""
+    """A view of a web page: `client.page`.
+
+    Attributes:
+        user: The user, or an id.
+        name: Name of the page; None if it has none.
+        properties: Details of the view by name; None for none.
+        category: Category of the page; None if it has none.
+        context: This and the other keyword fields are documented at `Options`.
+    """
 
     user: User = attrs.field(converter=as_user)
     name: str | None = None
@@ -89,7 +115,15 @@ class Page:
 
 @attrs.define(on_setattr=attrs.setters.NO_OP)
 class Screen:
-    """Which screen of an app a user saw: `client.screen`."""
+    """A view of an app's screen: `client.screen`.
+
+    Attributes:
+        user: The user, or an id.
+        name: Name of the screen; None if it has none.
+        properties: Details of the view by name; None for none.
+        category: Category of the screen; None if it has none.
+        context: This and the other keyword fields are documented at `Options`.
+    """
 
     user: User = attrs.field(converter=as_user)
     name: str | None = None
@@ -104,9 +138,14 @@ class Screen:
 
 @attrs.define(on_setattr=attrs.setters.NO_OP)
 class Group:
-    """Which company, project or team a user belongs to: `client.group`.
+    """A user's membership of a group, such as a company, project or team: `client.group`.
 
-    `group_type` names the kind of group for Amplitude; None takes the destination's.
+    Attributes:
+        user: The user, or an id.
+        group_id: Id of the group.
+        traits: The group's traits by name, or Amplitude's `Identify` operations; None for none.
+        group_type: Amplitude's type of the group, such as `company`; None uses the destination's `group_type`.
+        context: This and the other keyword fields are documented at `Options`.
     """
 
     user: User = attrs.field(converter=as_user)
@@ -122,7 +161,13 @@ class Group:
 
 @attrs.define(on_setattr=attrs.setters.NO_OP)
 class Alias:
-    """Which earlier id a user had: `client.alias`. The old id comes first."""
+    """An earlier id of a user: `client.alias`.
+
+    Attributes:
+        previous_id: The earlier id.
+        user: The user, or the current id.
+        context: This and the other keyword fields are documented at `Options`.
+    """
 
     previous_id: str | int
     user: User = attrs.field(converter=as_user)
@@ -135,7 +180,15 @@ class Alias:
 
 @attrs.define(on_setattr=attrs.setters.NO_OP)
 class LogEvent:
-    """An event in Statsig's form: `client.log_event(user, name, value, metadata)`."""
+    """An event in Statsig's form: `client.log_event(user, name, value, metadata)`.
+
+    Attributes:
+        user: The user, or an id.
+        name: Name of the event.
+        value: Statsig's value of the event: text or a number; None for none.
+        metadata: Details of the event by name; None for none.
+        context: This and the other keyword fields are documented at `Options`.
+    """
 
     user: User = attrs.field(converter=as_user)
     name: str
@@ -165,8 +218,10 @@ def _user_of_fields(event: "RawEvent") -> User:
 class RawEvent:
     """An event in Amplitude's form: `client.log_event({"event_type": ..., "user_id": ...})`.
 
-    `fields` has Amplitude's own names; those that this package does not know are passed through. `user`, if it is not
-    given, is made of their `user_id`, `device_id`, `ip` and `user_agent`.
+    Attributes:
+        fields: The event under Amplitude's own names; unknown fields are passed through.
+        user: The user, or an id; by default one with the `user_id`, `device_id`, `ip` and `user_agent` of `fields`.
+        context: This and the other keyword fields are documented at `Options`.
     """
 
     fields: Properties
@@ -182,7 +237,7 @@ Event = IdentifyEvent | Track | Page | Screen | Group | Alias | LogEvent | RawEv
 
 
 def raw_event(fields: object, **options: Unpack[Options]) -> RawEvent:
-    """Make an Amplitude-form event, with the user that its fields name."""
+    """Create an event in Amplitude's form, for the user that its fields name."""
     if not isinstance(fields, Mapping):
         msg = "log_event takes a user and a name, or one object with Amplitude's fields"
         raise InvalidEventError(msg)
@@ -190,10 +245,11 @@ def raw_event(fields: object, **options: Unpack[Options]) -> RawEvent:
 
 
 def validate_event(event: Event) -> str:
-    """Refuse what no vendor could take: no id, no name, a wrong type; give the order key of what they could.
+    """Validate an event, and return its ordering key.
 
     Raises:
-        InvalidEventError: It says which field, and what it should be.
+        InvalidEventError: No vendor could accept the event, for example because it has no id or no name, or a field
+            has the wrong type. The message names the field and the expected value.
     """
     checks = _CHECKS.get(type(event))
     if checks is None:
@@ -201,7 +257,7 @@ def validate_event(event: Event) -> str:
         msg = f"an event is one of {names}, not {describe_type(event)}"
         raise InvalidEventError(msg)
     user = event.user
-    key = user._ordering_key or validate_user(user)  # noqa: SLF001 -- as `validate_user` does, without a call for a user seen before
+    key = user._ordering_key or validate_user(user)  # noqa: SLF001 -- saves a call for a validated user
     checks(event)
     if event.context is not None:
         _check_object(event.context, "context")
@@ -215,7 +271,7 @@ def validate_event(event: Event) -> str:
 
 
 def title(event: Event) -> str:
-    """Name an event by its verb and its name, for people."""
+    """Return the event's verb and name as a title: `track 'Signed Up'`."""
     name = event.fields.get("event_type") if isinstance(event, RawEvent) else getattr(event, "name", None)
     name = name.event_type if isinstance(name, Revenue) else name
     verb = _VERBS[type(event)]
@@ -223,7 +279,7 @@ def title(event: Event) -> str:
 
 
 def to_epoch_ms(timestamp: datetime) -> int:
-    """Give a point in time as whole milliseconds since 1970, rounded down; a datetime without zone is UTC."""
+    """Return a datetime as whole milliseconds since 1970, rounded down; one without a time zone is UTC."""
     if timestamp.tzinfo is None:
         timestamp = timestamp.replace(tzinfo=UTC)
     return (timestamp - _EPOCH) // _MILLISECOND
@@ -332,7 +388,7 @@ def _check_integrations(value: Properties) -> None:
     _check_object(value, "integrations")
     for name, wanted in value.items():
         if name != "All" and isinstance(name, str) and name.lower() == "all":
-            msg = f"`integrations` names {name!r}; all destinations together are spelt 'All'"
+            msg = f"`integrations` names {name!r}; the key for all destinations is spelt 'All'"
             raise InvalidEventError(msg)
         if not isinstance(wanted, bool | Mapping) or (name == "All" and not isinstance(wanted, bool)):
             raise_invalid(f"integrations[{name!r}]", "True, False or (except for All) an object", wanted)

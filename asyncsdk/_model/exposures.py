@@ -1,4 +1,4 @@
-"""What a user saw of the rules, in words that any vendor understands."""
+"""Exposures: which variant of a gate, config or experiment a user was shown."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -8,13 +8,14 @@ import attrs
 
 @attrs.frozen
 class ExposedVariant:
-    """A variant of something that a user saw.
+    """A variant that a user was shown, independent of any vendor.
 
     Attributes:
-        name: The experiment, gate or config; of a layer's parameter the experiment that owns it, else the layer.
-        variant: The group's name; `on` or `off` of a gate; without a group, the rule's id.
-        variant_id: The id of the rule that decided, which is that of the group; `on` or `off` of a gate.
-        in_experiment: The user is in a group of an experiment that runs.
+        name: Name of the experiment, gate or config; for a layer's parameter, the experiment that owns it, otherwise
+            the layer.
+        variant: Name of the group; `on` or `off` for a gate; the rule's id if there is no group.
+        variant_id: Id of the rule that decided, which is also that of the group; `on` or `off` for a gate.
+        in_experiment: Whether the user is in a group of an active experiment.
     """
 
     name: str
@@ -24,11 +25,11 @@ class ExposedVariant:
 
 
 class SharedUserFields(NamedTuple):
-    """What events say of every user.
+    """Fields that Statsig's events have for every user of a client.
 
     Attributes:
-        tier: The environment of users that name none; None for none.
-        custom: Custom fields as a JSON object, over which the user's own win; empty for none.
+        tier: Environment of users without one of their own; None for none.
+        custom: Custom fields as a JSON object, which the user's own override; empty for none.
     """
 
     tier: str | None = None
@@ -37,20 +38,23 @@ class SharedUserFields(NamedTuple):
 
 @lru_cache
 def shared_user_fields(tier: str | None, custom: bytes) -> SharedUserFields:
-    """Give the same object for the same words: a user remembers by it what was written of them."""
+    """Return one object for equal arguments.
+
+    `User._encoded` is valid for one of these objects, compared by identity, which is faster than by value.
+    """
     return SharedUserFields(tier, custom)
 
 
 @attrs.define(eq=False)
 class Exposure:
-    """What Statsig is told of an outcome, whoever sees it.
+    """The part of an exposure event that is the same for all users with the same evaluation.
 
     Attributes:
-        event_name: Such as `statsig::gate_exposure`.
-        metadata: A JSON object of texts.
-        secondary: A JSON list: the gates that were looked at on the way.
-        everyone: What is said of every user.
-        start: How the event begins, once it was written; belongs to the vendor's codec.
+        event_name: Name of the event, such as `statsig::gate_exposure`.
+        metadata: A JSON object of strings.
+        secondary: A JSON list of the gates evaluated on the way.
+        shared_user_fields: Fields of every user.
+        start: The encoded start of the event, cached by Statsig's codec; empty until it is first encoded.
     """
 
     event_name: str

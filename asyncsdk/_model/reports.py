@@ -1,4 +1,7 @@
-"""Counts that add up: what `flush`, `aclose` and `health` return."""
+"""What `start`, `flush`, `aclose` and `health` return: counts of outcomes, and the state of each part of the client.
+
+The counts add up: `accepted` equals the sum of all outcomes and `pending`, at any moment.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -7,24 +10,25 @@ import attrs
 
 Purpose = Literal["events", "rules", "id_lists"]
 
-# The reason of events that middleware chose not to pass on: dropped, but no loss.
+# The reason of events that middleware did not pass on: dropped on purpose, so not lost.
 DELIBERATE = "middleware"
 
 
 @attrs.frozen
 class DestinationReport:
-    """What became of all events that one destination was given since the client was made.
+    """The outcomes of all events given to one destination since the client was created.
 
     Attributes:
-        accepted: All of them; always the sum of the others.
-        delivered: The vendor took them.
-        rejected: Reason to count: the vendor refused them, or would.
-        dropped: Reason to count: we gave them up (queue full, deadline, middleware, crash).
-        skipped: Reason to count: not wanted there (`integrations`, opt-out, no such call).
-        spooled: On disk at close, for the next process.
-        abandoned: Still in memory when the time to close was over; some may have arrived.
-        pending: Not final yet.
-        exposures: The same counts of the exposures that lookups reported here; None when there were none.
+        accepted: Number of events accepted for this destination; always the sum of the following counts.
+        delivered: Number of events that the vendor accepted.
+        rejected: Number of events that the vendor refused or would refuse, by reason.
+        dropped: Number of events that the client gave up, by reason: queue full, deadline, middleware, crash.
+        skipped: Number of events not meant for this destination, by reason: `integrations`, opt-out, no such call.
+        spooled: Number of events on disk when the client closed, which the next process sends.
+        abandoned: Number of events still in memory when the time to close ran out; some may have arrived.
+        pending: Number of events without a final outcome.
+        exposures: The same counts for exposures reported by lookups; None if there were none. They are not part of
+            the other counts.
     """
 
     accepted: int = 0
@@ -39,9 +43,9 @@ class DestinationReport:
 
     @property
     def lost(self) -> int:
-        """Events that no vendor has and nobody will send again: rejected, dropped and abandoned ones.
+        """Number of events and exposures that are lost: rejected, dropped or abandoned.
 
-        What middleware chose not to pass on is no loss.
+        Events that middleware did not pass on are not counted.
         """
         exposures = 0 if self.exposures is None else self.exposures.lost
         dropped = sum(count for reason, count in self.dropped.items() if reason != DELIBERATE)
@@ -52,23 +56,23 @@ class DestinationReport:
         for word in ("rejected", "dropped", "skipped"):
             reasons: Mapping[str, int] = getattr(self, word)
             if reasons:
-                told = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
-                parts.append(f"{word} {sum(reasons.values()):,} ({told})")
+                by_reason = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
+                parts.append(f"{word} {sum(reasons.values()):,} ({by_reason})")
         parts += [
             f"{word} {getattr(self, word):,}" for word in ("spooled", "abandoned", "pending") if getattr(self, word)
         ]
-        told = ", ".join(parts)
-        return told if self.exposures is None else f"{told}; of exposures {self.exposures}"
+        counts = ", ".join(parts)
+        return counts if self.exposures is None else f"{counts}; of exposures {self.exposures}"
 
 
 @attrs.frozen
 class Report:
-    """What `flush` and `aclose` found.
+    """The result of `flush` or `aclose`.
 
     Attributes:
-        destinations: A report per destination name.
-        seconds: How long the call took.
-        complete: Everything that was accepted before the call has met its fate.
+        destinations: The outcomes so far, by name of the destination.
+        seconds: Duration of the call, in seconds.
+        complete: Whether every event accepted before the call has a final outcome; False if the timeout expired first.
     """
 
     destinations: Mapping[str, DestinationReport]
@@ -81,12 +85,12 @@ class Report:
 
 @attrs.frozen
 class StartReport:
-    """What `start` found.
+    """The result of `start`.
 
     Attributes:
-        ready: There are rules, or none are wanted.
-        source: Where they came from, such as `Network` or `Bootstrap`; empty when there are none.
-        seconds: How long it took.
+        ready: Whether rules are loaded, or none are configured.
+        source: Where the rules came from, such as `Network` or `Bootstrap`; "" if there are none.
+        seconds: Duration of the call, in seconds.
     """
 
     ready: bool
@@ -96,18 +100,19 @@ class StartReport:
 
 @attrs.frozen
 class DestinationHealth:
-    """How one destination is doing now.
+    """The current state of one destination.
 
     Attributes:
-        state: `ok`; `retrying` after a failure; `halted` until the key, the URL or the source is put right.
-        queued_events: Events held: queued, waiting for a retry, or under way.
-        queued_bytes: Their bytes.
-        requests_in_flight: Requests under way.
-        last_error: The latest failure in a few words; empty when there was none.
-        retry_in: Seconds until the next request may go out; 0 when it may now.
-        counts: The same counts as in a report.
-        retries: Requests so far whose events, or some of them, had to be sent again.
-        oldest: Seconds for which the oldest event that is held has been waiting; 0 when none is held.
+        state: `ok`; `retrying` after a failure; `halted` until a person corrects the key, the URL or the vendor's
+            settings.
+        queued_events: Number of events held in memory: queued, waiting for a retry, or in flight.
+        queued_bytes: Size of these events, in bytes.
+        requests_in_flight: Number of requests in flight.
+        last_error: The latest failure in a few words; "" if there has been none.
+        retry_in: Time until the next request may be sent, in seconds; 0 if it may be sent now.
+        counts: The outcomes so far, as in a `Report`.
+        retries: Number of requests so far of which some or all events had to be sent again.
+        oldest: Time for which the oldest event in memory has been held, in seconds; 0 if none is held.
     """
 
     state: Literal["ok", "retrying", "halted"]
@@ -123,14 +128,16 @@ class DestinationHealth:
 
 @attrs.frozen
 class RulesetChange:
-    """What other rules brought; each field has names by kind: `gate`, `config`, `experiment`, `layer`.
+    """The differences between a new ruleset and the one before.
+
+    `added`, `changed` and `removed` map a kind (`gate`, `config`, `experiment`, `layer`) to names.
 
     Attributes:
-        source: Where the rules came from.
-        time_ms: When the project was changed, in milliseconds since 1970; 0 when unknown.
+        source: Where the new rules came from, such as `Network` or `Bootstrap`.
+        time_ms: Time of the project's last change, in milliseconds since 1970; 0 if unknown.
         added: Names that are new.
         changed: Names whose own rules differ.
-        removed: Names that are gone.
+        removed: Names that no longer exist.
     """
 
     source: str
@@ -142,20 +149,20 @@ class RulesetChange:
 
 @attrs.frozen
 class RulesHealth:
-    """How the rules are doing now.
+    """The current state of the rules.
 
     Attributes:
-        source: Where they came from: `Network`, `Bootstrap`, `Adapter(DataStore)` (the cache); without rules
-            `NoValues`, and `Uninitialized` until the sources were asked.
-        time_ms: When the project was changed last, in milliseconds since 1970; 0 when unknown.
-        age: Seconds since they were received; None without rules.
-        last_sync: Seconds since a source answered, be it that there was nothing new; None when none ever did.
-        last_error: The latest failure in a few words; empty when the latest attempt went well.
-        failures: Attempts in a row that failed.
-        refused: The source refuses the key (401, 403): no rules come until a person has put that right.
-        names: How many gates, configs, experiments and layers there are.
-        id_lists: How many entries each ID list has.
-        cache_failures: How often the cache failed.
+        source: Where the rules came from: `Network`, `Bootstrap`, or `Adapter(DataStore)` (the cache). `Uninitialized`
+            until the sources have been asked; `NoValues` if none of them had any.
+        time_ms: Time of the project's last change, in milliseconds since 1970; 0 if unknown.
+        age: Time since the rules were received, in seconds; None without rules.
+        last_sync: Time since a source last answered, even without changes, in seconds; None if none ever did.
+        last_error: The latest failure in a few words; "" if the latest attempt succeeded.
+        failures: Number of consecutive failed attempts.
+        refused: Whether the source refuses the key (401, 403). No rules arrive until a person corrects it.
+        names: Number of gates, configs, experiments and layers.
+        id_lists: Number of entries of each ID list, by name.
+        cache_failures: Number of times that reading or writing the cache failed.
     """
 
     source: str
@@ -172,15 +179,15 @@ class RulesHealth:
 
 @attrs.frozen
 class SpoolHealth:
-    """How the spool is doing now.
+    """The current state of the spool.
 
     Attributes:
-        state: `ok`; `full`; `degraded`: it cannot be written, and what is accepted is in memory only.
-        waiting: Events and exposures of this process that are on disk, and not in memory too.
-        bytes: Of all databases in the folder.
-        dead_letters: Events that this process has given up and kept.
-        quarantined: Damaged blocks and files that this process has set aside.
-        last_error: Why it is degraded, in a few words.
+        state: `ok`; `full`; or `degraded`: it cannot be written, so accepted events are held in memory only.
+        waiting: Number of events and exposures of this process that are on disk and not also in memory.
+        bytes: Size of all databases in the folder, in bytes.
+        dead_letters: Number of events that this process gave up and stored as dead letters.
+        quarantined: Number of damaged blocks and files that this process moved to quarantine.
+        last_error: Why the spool is degraded, in a few words; "" if it is not.
     """
 
     state: Literal["ok", "full", "degraded"]
@@ -193,14 +200,14 @@ class SpoolHealth:
 
 @attrs.frozen
 class AssignmentsHealth:
-    """How sticky assignments are doing now.
+    """The current state of sticky assignments.
 
     Attributes:
-        units: Units (users, companies...) whose assignments are loaded.
-        unsaved: Changes that wait to be saved.
-        lost: Changes that were given up: too many waited, or the client was closed.
-        failures: How often the store failed.
-        last_error: The latest failure in a few words; empty when the store is well.
+        units: Number of units (users, companies, ...) whose assignments are loaded.
+        unsaved: Number of changes waiting to be saved.
+        lost: Number of changes given up, because too many were waiting or the client was closed.
+        failures: Number of times that the store failed.
+        last_error: The latest failure in a few words; "" if the latest calls succeeded.
     """
 
     units: int = 0
@@ -212,15 +219,15 @@ class AssignmentsHealth:
 
 @attrs.frozen
 class Health:
-    """How the client is doing now.
+    """The current state of the client and its parts.
 
     Attributes:
         state: `new`, `running`, `draining` while `aclose` runs, or `closed`.
-        destinations: By name.
-        crashes: Background tasks that failed and were started again: each one is a bug worth reporting.
-        rules: How the rules are doing; None without a source of rules.
-        spool: How the spool is doing; None without one.
-        assignments: How sticky assignments are doing; None when nothing keeps them.
+        destinations: The state of each destination, by name.
+        crashes: Number of background tasks that crashed and were restarted. Each is a bug in asyncsdk: report it.
+        rules: The state of the rules; None without a source of rules.
+        spool: The state of the spool; None without one.
+        assignments: The state of sticky assignments; None without a store for them.
     """
 
     state: Literal["new", "running", "draining", "closed"]
@@ -233,18 +240,18 @@ class Health:
 
 @attrs.define(eq=False)
 class RequestInfo:
-    """One HTTP request of the client's own, for those who watch: without headers and bodies, which hold keys and users.
+    """One HTTP request of the client, as passed to `on_request`: without headers and body, which contain keys and users.
 
     Attributes:
-        destination: The name of the destination whose request it is.
+        destination: Name of the destination that sends the request.
         purpose: `events`, `rules` or `id_lists`.
         method: `POST` or `GET`.
-        url: Where it goes, without its query, and with `REDACTED` in the place of a key.
-        events: How many events it carries.
-        bytes: Size of its body as it is sent, in bytes.
-        status: HTTP status of the answer; 0 until there is one, and when none came.
-        error: Why none came, in a word or two: `timeout`, `connection refused`, `connection lost`, `certificate`,
-            `cancelled`...
+        url: The address without its query; `REDACTED` replaces a key.
+        events: Number of events in the body.
+        bytes: Size of the body as sent, after compression, in bytes.
+        status: HTTP status of the response; 0 until it arrives, or if none does.
+        error: Why no response arrived, in a word or two: `timeout`, `connection refused`, `connection lost`,
+            `certificate`, `cancelled`, ...; "" otherwise.
     """
 
     destination: str
@@ -258,4 +265,4 @@ class RequestInfo:
 
 
 Watch = Callable[[RequestInfo], Callable[[], object] | None]
-"""Hears of a request that leaves; what it returns is called when that has ended, one way or another."""
+"""Called before a request is sent. If it returns a function, that is called when the request has ended."""

@@ -1,8 +1,18 @@
-"""The seam to a vendor: values to bytes, answers to verdicts.
+"""The interface between the client and a vendor: events to bytes, responses to verdicts.
 
-A vendor is one file beside this one, with one class that satisfies `Destination`. Nothing in it awaits,
-reads a clock, logs or opens anything: the lane does, and passes in what a codec needs. The contract test in
-`tests/vendors` picks every destination up by itself.
+A vendor is one file or folder beside this one, with one class that satisfies `Destination`. It is pure: it never
+awaits, reads a clock, logs or opens anything. The lane (`_delivery/lane.py`) does all of that and passes in what the
+vendor needs, in three calls:
+
+1. `encode(event, message_id, time_ms)`, once per event, when the client accepts it: a chunk, or a `Refusal`.
+2. `frame(chunks, now_ms)`, once per attempt: the `Request` that carries a batch of chunks.
+3. `judge(response, chunks)`, once per response: the `Verdict`, which says for each chunk whether it was delivered, is
+   sent again, or is given up.
+
+A chunk is one encoded JSON object without its closing brace: `{"event":"Signed Up","userId":"ada"`. `frame` can
+therefore append fields of the attempt, such as RudderStack's `sentAt`, without parsing anything.
+
+The contract test in `tests/vendors` finds every destination in this package.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -20,7 +30,7 @@ Overflow = Literal["drop", "wait", "raise"]
 ExposureScope = Literal["none", "experiments", "all"]
 
 DEFAULT_MAX_EVENTS = 100
-# 30 years, far beyond any use: sums with more could overflow.
+# About 30 years, far beyond any use: sums of larger numbers could overflow the event loop's timers.
 _MAX_SECONDS = 1e9
 
 
@@ -42,32 +52,34 @@ def _check_linger(_: object, attribute: "attrs.Attribute[Any]", seconds: object)
         raise ConfigurationError(msg)
 
 
-def _is_seconds(seconds: object) -> bool:
-    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds <= _MAX_SECONDS
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MAX_SECONDS
 
 
 @attrs.frozen
 class Limits:
-    """What one destination may use: of a request, of memory, of time.
+    """Bounds on the requests, memory and time that one destination uses.
 
     Attributes:
-        max_events: Most events in one request; None takes the vendor's default, 100 (Statsig: 2,000).
-        max_bytes: Most bytes of events in one request, before framing and compression.
-        linger: Longest an event waits for company, in seconds; 0 sends at once.
-        max_in_flight: Most requests under way at once.
-        max_queued_events: Most events held (queued, waiting for a retry, or under way).
-        max_queued_bytes: Most bytes of events held.
-        deadline: Longest an event is held in memory, in seconds, before it is dropped and reported.
-        timeout: Longest one request may take, in seconds.
-        retry_initial: Bound of the first wait after a failure, in seconds; it doubles from there.
-        retry_max: Most of that bound, in seconds.
-        probe_interval: Seconds between two probes of a destination that refuses its key.
+        max_events: Maximum number of events in one request; None uses the vendor's default, 100 (Statsig: 2,000).
+        max_bytes: Maximum size of the events in one request, in bytes, before framing and compression.
+        linger: Maximum time to wait for a batch to fill, in seconds; 0 sends immediately.
+        max_in_flight: Maximum number of requests in flight at once.
+        max_queued_events: Maximum number of events held in memory: queued, waiting for a retry, or in flight. What
+            happens to an event beyond it depends on the destination's `overflow`.
+        max_queued_bytes: Maximum size of these events, in bytes.
+        deadline: Maximum time that an event is held in memory, in seconds; then it is dropped and reported.
+        timeout: Maximum duration of one request, in seconds.
+        retry_initial: Upper bound of the first backoff after a failure, in seconds; it doubles with each failure.
+        retry_max: Maximum of that upper bound, in seconds.
+        probe_interval: Time between two attempts while the destination is halted, for example because the vendor
+            refuses its key, in seconds.
 
     Raises:
-        ConfigurationError: A figure cannot work; it says which.
+        ConfigurationError: A limit is out of range; the message names it.
     """
 
-    # The alias is what attrs would choose by itself; type checkers other than mypy have to be told.
+    # attrs would choose this alias itself, but type checkers other than mypy have to be told.
     _max_events: int | None = attrs.field(
         default=None, alias="max_events", validator=attrs.validators.optional(_check_count)
     )
@@ -84,22 +96,21 @@ class Limits:
 
     @property
     def max_events(self) -> int:
-        """Most events in one request."""
+        """Maximum number of events in one request."""
         return DEFAULT_MAX_EVENTS if self._max_events is None else self._max_events
 
     def with_max_events(self, default: int) -> Self:
-        """Fill in a vendor's own default of `max_events`, unless one was given."""
+        """Return these limits with `default` as `max_events`, unless the caller set it."""
         return attrs.evolve(self, max_events=default) if self._max_events is None else self
 
 
 @attrs.frozen
 class Refusal:
-    """Why a codec makes no bytes of an event.
+    """The result of `encode` for an event that is not sent to this vendor.
 
     Attributes:
-        status: `rejected`: this vendor would refuse it. `skipped`: this vendor has no such call, or is opted
-            out.
-        reason: A few words, the same for every event of the kind; never a user's value.
+        status: `rejected` if the vendor would refuse the event; `skipped` if it has no such call or is opted out.
+        reason: The cause in a few words, the same for all events of its kind; never contains a user's data.
     """
 
     status: Literal["rejected", "skipped"]
@@ -108,18 +119,19 @@ class Refusal:
 
 @attrs.frozen
 class Request:
-    """One request, ready but for compression.
+    """One HTTP request, complete except for compression.
 
     Attributes:
-        url: Where to.
-        canonical_path: The vendor's own path, with its query, which a dev server answers at.
-        headers: Without `Content-Length` and `Content-Encoding`.
-        body: Plain JSON; empty for a GET.
-        gzip_from: Least size of body that is compressed, in bytes; None never compresses.
+        url: The full address.
+        canonical_path: The vendor's own path and query, which the development server routes by even if `url` points
+            to a proxy with another path.
+        headers: All headers except `Content-Length` and `Content-Encoding`.
+        body: Uncompressed JSON; empty for a GET.
+        gzip_from: Minimum size of a body that is compressed, in bytes; None never compresses.
         method: `POST` or `GET`.
-        purpose: What it is about.
-        events: How many events it carries.
-        secret: A part of the URL and path that must not be shown, such as a key; "" when there is none.
+        purpose: `events`, `rules` or `id_lists`.
+        events: Number of events in the body.
+        secret: The part of the URL and path to hide in logs and hooks, such as a key; "" if there is none.
     """
 
     url: str
@@ -135,14 +147,14 @@ class Request:
 
 @attrs.frozen
 class Response:
-    """What came back.
+    """The response to a `Request`, or the reason why there is none.
 
     Attributes:
-        status: HTTP status; 0 when there was no whole answer.
-        headers: With lower-case names.
-        body: The start of the body, at most 1 MB; of what was fetched, the whole.
-        error: Without an answer, what happened: `timeout`, `connection refused`, `connection lost`,
-            `certificate`, `request` (it cannot be sent at all), ...
+        status: HTTP status; 0 if no complete response arrived.
+        headers: Headers with lower-case names.
+        body: The body; for requests with events, at most its first 1 MB.
+        error: The cause if no response arrived: `timeout`, `connection refused`, `connection lost`, `certificate`,
+            `request` (it cannot be sent at all), ...; otherwise "".
     """
 
     status: int
@@ -153,24 +165,30 @@ class Response:
 
 @attrs.frozen
 class Verdict:
-    """What an answer means for the events of a request, as positions in it.
+    """What a response means for the events of a request, which are named by position.
 
-    Positions that are named nowhere are delivered, unless `halve` or `halt` says that nothing was.
+    A verdict is one of three:
+
+    1. `halt`: no event was accepted, and none will be until a person acts. The destination pauses.
+    2. `halve`: no event was accepted. The batch is split to find the event at fault.
+    3. Otherwise, positions in `retry`, `resend`, `reject` or `pause` have that outcome, and all others are delivered.
+
+    Example: `Verdict(reject={2: "invalid field"}, resend=[0, 1], reason="status 400")`.
 
     Attributes:
-        retry: Send again after the wait of the destination's circuit.
-        resend: Send again at once: the answer blamed others. Only beside `reject` or `pause`.
-        reject: Never send again: position to reason.
-        pause: Send again after `pause_for`; only the users of these events wait.
-        pause_for: Seconds.
-        halve: Nothing was taken: send the halves instead, at once; an event that is alone is rejected.
-        patience: With `halve`: answers like this one that are retried first.
-        too_large: With `halve`: the size was the cause, so fill later requests less.
-        halt: Nothing was taken, and nothing will be until a person acts: pause the destination.
-        unwell: With `reject`: the vendor is in trouble all the same, so wait as after a failure.
-        plain: With `retry`: do not compress this batch again.
-        retry_after: Least seconds to wait; None leaves it to the circuit.
-        reason: A few words for `health()`, reports and the log; never a user's value.
+        retry: Positions to send again after the backoff of the destination's circuit.
+        resend: Positions to send again immediately, since other events were at fault. Only with `reject` or `pause`.
+        reject: Positions to give up, each with its reason.
+        pause: Positions to send again after `pause_for`. Later events with the same ordering keys wait too.
+        pause_for: Duration of that pause, in seconds.
+        halve: Send both halves of the batch immediately; an event that is alone in its batch is rejected.
+        halve_after: With `halve`: number of such responses to retry, with backoff, before halving.
+        too_large: With `halve`: the size of the request was the cause, so make later requests smaller.
+        halt: Pause the destination; see `Limits.probe_interval`.
+        backoff: With `reject`: back off nevertheless, as after a failure, since the vendor is in trouble.
+        uncompressed: With `retry`: send this batch without compression from now on.
+        retry_after: Minimum backoff in seconds; None leaves it to the circuit.
+        reason: The cause in a few words, for `health()`, reports and the log; never contains a user's data.
     """
 
     retry: Collection[int] = ()
@@ -189,83 +207,91 @@ class Verdict:
 
 
 class Destination(Protocol):
-    """Where events go: a vendor's codec with its settings; `Statsig`, `RudderStack`, `Amplitude`.
+    """A vendor that events are sent to, with its settings: `Statsig`, `RudderStack`, `Amplitude`, or your own class.
 
-    A chunk is one encoded event. It is kept in memory, spool and engine as it is, without its closing brace,
-    so that fields of an attempt can be added to it, and of its exact size: a slice, never an encoder's own
-    buffer.
+    `encode` returns a chunk: the event's JSON object without its closing brace, so that `frame` can append fields of
+    the attempt. The chunk is held in memory and in the spool as it is, so it must be a `bytes` of exact size: a slice,
+    not the JSON encoder's own buffer, which is several times larger.
     """
 
     @property
     def name(self) -> str:
-        """Its name in reports and `integrations`; two of one vendor need different ones."""
+        """Name in reports and `integrations`; unique within a client."""
         ...
 
     @property
     def limits(self) -> Limits:
-        """What it may use."""
+        """Bounds on requests, memory and time."""
         ...
 
     @property
     def forwards(self) -> bool:
-        """Whether it hands events on to destinations of its own, which `integrations` may name too."""
+        """Whether the vendor forwards events to destinations of its own, which `integrations` may name too."""
         ...
 
     @property
     def overflow(self) -> Overflow:
-        """What its full queue does: `drop` the incoming event (counted), let the caller `wait`, or `raise`."""
+        """What a full queue does: `drop` the new event and count it, make the caller `wait`, or `raise`."""
         ...
 
     def encode(self, event: Event, message_id: str, time_ms: int) -> bytes | Refusal:
-        """Make the chunk of a checked event.
+        """Encode a validated event as a chunk.
 
         Args:
-            event: Already checked; its `timestamp` may be None.
+            event: The event; its `timestamp` may be None.
             message_id: The event's id.
-            time_ms: When it was given to the client, in milliseconds since 1970.
+            time_ms: Time at which the client accepted it, in milliseconds since 1970.
+
+        Returns:
+            The chunk, or why this vendor is not sent the event.
 
         Raises:
-            InvalidEventError: A value in it has no form in JSON.
+            InvalidEventError: A value in the event has no JSON form.
         """
         ...
 
     def frame(self, chunks: Sequence[bytes], now_ms: int) -> Request:
-        """Make the request that carries `chunks`, sent at `now_ms`."""
+        """Build the request that carries a batch.
+
+        Args:
+            chunks: At least one chunk.
+            now_ms: Time of this attempt, in milliseconds since 1970.
+        """
         ...
 
     def judge(self, response: Response, chunks: Sequence[bytes]) -> Verdict:
-        """Say what `response` means for each of `chunks`. Any status and any bytes get a verdict."""
+        """Return what a response means for each of `chunks`; never raises, whatever the status and body are."""
         ...
 
 
 @runtime_checkable
 class TakesExposures(Protocol):
-    """A destination that can be told which experiments users see, if it is to be.
+    """A destination that exposures can be forwarded to as ordinary events.
 
-    One with an own form of exposures, as Statsig, is none.
+    `Statsig` is not one: it receives exposures in its own format.
     """
 
     @property
     def exposures(self) -> ExposureScope:
-        """Whether it is told of `none`, of the groups of `experiments` that run, or of `all`, gates and configs too."""
+        """Which exposures to forward: `none`; `experiments`, of users in a group of an active experiment; or `all`."""
         ...
 
-    def exposure_event(self, user: User, seen: ExposedVariant) -> Event:
-        """Give the event that says what a user saw; `encode` takes it."""
+    def exposure_event(self, user: User, exposed: ExposedVariant) -> Event:
+        """Return the event that reports an exposure, for `encode`."""
         ...
 
 
 @attrs.frozen
 class ListFile:
-    """The file of an ID list, as a manifest names it.
+    """The file of an ID list, as named by a manifest.
 
     Attributes:
-        name: The list.
-        url: Where the file is.
-        generation: Names the file's beginning: bytes of another generation are of another file.
-        created_ms: When this generation was made.
-        size: Bytes it had when the manifest was written; it only grows.
-        start: The first byte that is wanted.
+        name: Name of the list.
+        url: Address of the file.
+        generation: Id of the file's contents; a file of another generation shares no bytes with this one.
+        created_ms: Creation time of this generation, in milliseconds since 1970.
+        size: Size in bytes when the manifest was written; within a generation a file only grows.
+        start: Offset of the first byte to read.
     """
 
     name: str
@@ -277,23 +303,26 @@ class ListFile:
 
 
 class RulesSource(Protocol):
-    """Where rules come from, by asking again and again; `Statsig`."""
+    """The requests with which the client polls for rules and ID lists; `Statsig` is one.
+
+    In each method, `now_ms` is the current time in milliseconds since 1970.
+    """
 
     def build_rules_request(self, time_ms: int, checksum: str, now_ms: int, *, bypass_proxy: bool = False) -> Request:
-        """Ask for the rules.
+        """Build the request for newer rules.
 
         Args:
-            time_ms: Of the rules that are held, so that only newer ones are sent; 0 when there are none.
-            checksum: Of the rules that are held, "" when there is none.
-            now_ms: Now, in milliseconds since 1970.
-            bypass_proxy: Ask the vendor itself, whatever address was set.
+            time_ms: Time of the current rules, in milliseconds since 1970; 0 if there are none.
+            checksum: Checksum of the current rules; "" if there is none.
+            now_ms: The current time, in milliseconds since 1970.
+            bypass_proxy: Ask the vendor itself, not the address that the settings name.
         """
         ...
 
     def build_manifest_request(self, now_ms: int) -> Request:
-        """Ask which ID lists there are."""
+        """Build the request for the manifest of ID lists."""
         ...
 
     def build_list_request(self, file: ListFile, now_ms: int) -> Request:
-        """Ask for the bytes of an ID list from `file.start` on."""
+        """Build the request for an ID list's bytes from `file.start` on."""
         ...

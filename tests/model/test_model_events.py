@@ -127,7 +127,7 @@ NOT_MADE = (
         (Track(ADA, "x", integrations={"All": {}}), f"`integrations['All']` must be {SWITCHES}, not dict"),
         (
             Track(ADA, "x", integrations={"all": False}),
-            "`integrations` names 'all'; all destinations together are spelt 'All'",
+            "`integrations` names 'all'; the key for all destinations is spelt 'All'",
         ),
         (Track(ADA, "x", timestamp="now"), "`timestamp` must be a datetime of the years 1 to 9999 in UTC, not str"),
         (

@@ -51,7 +51,7 @@ def test_an_id_of_another_type_is_refused_without_showing_it(value: object) -> N
 
 
 def test_an_id_of_more_digits_than_python_writes_is_refused() -> None:
-    with pytest.raises(InvalidEventError, match="`user_id` is a number of too many digits for an id"):
+    with pytest.raises(InvalidEventError, match="`user_id` is a number with too many digits for an id"):
         text_id(10**5000, "user_id")
 
 
