@@ -1,15 +1,14 @@
-"""Amplitude's builders: what to do with user properties, what was earned, and where an event comes from.
+"""Amplitude's builders: operations on user properties, revenue, the tracking plan and ingestion metadata.
 
-The rules are those of Amplitude's Identify API page and of its published builders
-(`@amplitude/analytics-node` 1.5.73, `@amplitude/node` 1.10.2, `amplitude-analytics` 1.3.0): a property is
-used once per builder and later uses are ignored; `clear_all` goes alone. Differences that are meant:
+They follow Amplitude's Identify API page and its published builders (`@amplitude/analytics-node` 1.5.73,
+`@amplitude/node` 1.10.2, `amplitude-analytics` 1.3.0): a property is used once per builder, and later uses are ignored;
+`clear_all` cannot be combined with other operations. Intended differences:
 
-* a value that cannot be sent, or a name that is not text, raises `InvalidEventError` and says which
-  property; the published builders ignore it in silence. `remove` checks its value like the others, and a
-  list may hold booleans;
-* an operation that groups do not have raises when the event is given; the Node builder drops it in silence;
-* `Revenue` takes a price without decimals, leaves out an absent product, and refuses a quantity that is not
-  a whole number above 0.
+1. A value that cannot be sent, or a name that is not text, raises `InvalidEventError` with the name of the property;
+   the published builders ignore it silently. `remove` checks its value like the others, and a list may hold booleans.
+2. An operation that groups do not support raises when the event is given; the Node builder drops it silently.
+3. `Revenue` accepts a price without decimals, leaves out an absent product, and rejects a quantity that is not a whole
+   number above 0.
 """
 
 import math
@@ -26,70 +25,72 @@ from asyncsdk.errors import ConfigurationError, InvalidEventError
 
 MAX_LEVELS = 40
 MAX_KEYS = 1000
-# The six that Amplitude's Group Identify API documents.
+# The operations that Amplitude's Group Identify API documents.
 _GROUP_OPERATIONS = frozenset({"$set", "$setOnce", "$add", "$append", "$prepend", "$unset"})
-# Amplitude wants a value even where none is needed.
+# Amplitude requires a value even for operations that do not use one.
 _NO_VALUE = "-"
 
 
 @attrs.define
 class Identify:
-    """What to do with a user's or group's properties; every call returns the builder, so calls chain.
+    """Operations on the properties of a user or group. Each method returns the builder, so calls can be chained.
 
-    A value is text, a number, a boolean, an object, or a list of these; whatever else has a form in JSON (a
-    datetime, a UUID, ...) is turned into it. It is copied when it is given.
+    Values are text, numbers, booleans, objects, or lists of these; other values with a JSON form, such as a datetime
+    or a UUID, are converted. Values are copied when given. Each property can be used once; later uses are ignored.
+
+    Example: `client.identify("u1", Identify().set("plan", "pro").add("logins", 1))`.
     """
 
     _operations: dict[str, dict[str, Any]] = attrs.field(factory=dict, init=False)
     _cleared: bool = attrs.field(default=False, init=False)
 
     def set(self, name: str, value: Any) -> Self:
-        """Give a property a value."""
-        return self._use("$set", name, value)
+        """Set a property."""
+        return self._record("$set", name, value)
 
     def set_once(self, name: str, value: Any) -> Self:
-        """Give a property a value, unless it has ever had one."""
-        return self._use("$setOnce", name, value)
+        """Set a property, unless it has ever been set."""
+        return self._record("$setOnce", name, value)
 
     def add(self, name: str, value: float | Decimal) -> Self:
-        """Add a number, below 0 to subtract; a property that is absent counts as 0."""
+        """Add a number, negative to subtract, to a property; a missing property counts as 0."""
         if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
             raise_invalid(name, "a number", value)
-        return self._use("$add", name, value)
+        return self._record("$add", name, value)
 
     def append(self, name: str, value: Any) -> Self:
-        """Put a value, or each value of a list, at the end of a list."""
-        return self._use("$append", name, value)
+        """Append a value, or each value of a list, to a list property."""
+        return self._record("$append", name, value)
 
     def prepend(self, name: str, value: Any) -> Self:
-        """Put a value, or each value of a list, at the start of a list."""
-        return self._use("$prepend", name, value)
+        """Prepend a value, or each value of a list, to a list property."""
+        return self._record("$prepend", name, value)
 
     def pre_insert(self, name: str, value: Any) -> Self:
-        """Put values at the start of a list, those that it lacks."""
-        return self._use("$preInsert", name, value)
+        """Prepend the values that a list property does not contain yet."""
+        return self._record("$preInsert", name, value)
 
     def post_insert(self, name: str, value: Any) -> Self:
-        """Put values at the end of a list, those that it lacks."""
-        return self._use("$postInsert", name, value)
+        """Append the values that a list property does not contain yet."""
+        return self._record("$postInsert", name, value)
 
     def remove(self, name: str, value: Any) -> Self:
-        """Take a value, or each value of a list, out of a list wherever it occurs."""
-        return self._use("$remove", name, value)
+        """Remove all occurrences of a value, or of each value of a list, from a list property."""
+        return self._record("$remove", name, value)
 
     def unset(self, name: str) -> Self:
         """Remove a property."""
-        return self._use("$unset", name, _NO_VALUE)
+        return self._record("$unset", name, _NO_VALUE)
 
     def clear_all(self) -> Self:
-        """Remove all properties. Goes alone: earlier operations are forgotten, later ones ignored."""
+        """Remove all properties. Discards earlier operations of this builder; later ones are ignored."""
         self._operations.clear()
         self._cleared = True
         return self
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether there are no operations."""
         return not self._operations and not self._cleared
 
     @property
@@ -101,38 +102,38 @@ class Identify:
 
     @property
     def group_properties(self) -> dict[str, Any]:
-        """The operations that groups have, in Amplitude's form."""
+        """The operations that groups support, in Amplitude's form."""
         return {
             operation: properties
             for operation, properties in self.user_properties.items()
             if operation in _GROUP_OPERATIONS
         }
 
-    def map_properties(self, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> "Identify":
-        """Make a builder of the same operations, with `change` applied to the properties of each."""
+    def map_properties(self, function: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> "Identify":
+        """Return a copy with `function` applied to the properties of each operation."""
         other = Identify()
         other._cleared = self._cleared
-        other._operations = {name: dict(change(properties)) for name, properties in self._operations.items()}
+        other._operations = {name: dict(function(properties)) for name, properties in self._operations.items()}
         return other
 
     def check_for_group(self) -> None:
-        """Refuse operations that groups do not have.
+        """Check that groups support all operations.
 
         Raises:
-            InvalidEventError: It names the operations.
+            InvalidEventError: They do not support some; the message names these.
         """
-        strange = self.user_properties.keys() - _GROUP_OPERATIONS
-        if strange:
-            names = ", ".join(sorted(strange))
+        unsupported = self.user_properties.keys() - _GROUP_OPERATIONS
+        if unsupported:
+            names = ", ".join(sorted(unsupported))
             msg = f"groups have no {names}: only set, set_once, add, append, prepend and unset"
             raise InvalidEventError(msg)
 
     def traits(self) -> dict[str, Any]:
-        """Give the values of `set` and `set_once`, for vendors that know no operations."""
+        """Return the values of `set` and `set_once`, for vendors without operations."""
         return {**self._operations.get("$setOnce", {}), **self._operations.get("$set", {})}
 
-    def _use(self, operation: str, name: str, value: Any) -> Self:
-        """Note an operation, unless the property has one already."""
+    def _record(self, operation: str, name: str, value: Any) -> Self:
+        """Record an operation, unless the property already has one."""
         copied = _copy(name, value)
         used = any(name in properties for properties in self._operations.values())
         if not used and not self._cleared:
@@ -149,21 +150,22 @@ def _copy_object(value: Any) -> dict[str, Any] | None:
 
 @attrs.frozen
 class Revenue:
-    """What a user paid, for `client.track(user, Revenue(4.99))`; becomes Amplitude's event `revenue_amount`.
+    """A payment or refund, for `client.track(user, Revenue(4.99))`; Amplitude's event `revenue_amount`.
 
     Attributes:
-        price: Of one item; below 0 for a refund.
-        quantity: Number of items, above 0.
-        product_id: What was bought, such as a store's product id.
-        revenue_type: Such as `purchase`, `refund` or `tax`.
-        receipt: The app store's receipt, which Amplitude can verify; sent to Amplitude only.
-        receipt_sig: The receipt's signature.
-        properties: Other properties of the event; copied when given.
-        revenue: The sum, if it is not price times quantity.
-        currency: Three upper-case letters (ISO 4217).
+        price: Price of one item, in units of `currency`; negative for a refund.
+        quantity: Number of items, at least 1.
+        product_id: Id of the product; None for none.
+        revenue_type: Such as `purchase`, `refund` or `tax`; None for none.
+        receipt: The app store's receipt, which Amplitude can verify; sent to Amplitude only. None for none.
+        receipt_sig: The receipt's signature; None for none.
+        properties: Other properties of the event; copied when given. None for none.
+        revenue: The total; None means price times quantity.
+        currency: Currency code of three upper-case letters (ISO 4217); None for none.
 
     Raises:
-        InvalidEventError: A number is none, the quantity is not a whole number above 0, a text is no text.
+        InvalidEventError: An amount is not a finite number, the quantity is not a whole number above 0, or another
+            field has the wrong type.
     """
 
     price: float | Decimal = attrs.field()
@@ -177,7 +179,7 @@ class Revenue:
     currency: str | None = attrs.field(default=None)
 
     def __attrs_post_init__(self) -> None:
-        """Check the numbers and texts."""
+        """Validate the fields."""
         _check_amount("price", self.price)
         if self.revenue is not None:
             _check_amount("revenue", self.revenue)
@@ -190,17 +192,17 @@ class Revenue:
 
     @property
     def event_type(self) -> str:
-        """Amplitude's name of the event."""
+        """The name of the event."""
         return "revenue_amount"
 
     @property
     def amount(self) -> float | Decimal:
-        """The sum: what was given, else price times quantity."""
+        """The total: `revenue` if given, otherwise price times quantity."""
         return self.price * self.quantity if self.revenue is None else self.revenue
 
     @property
     def event_properties(self) -> dict[str, Any]:
-        """The event's properties in Amplitude's form; its own `$` names win over those of `properties`."""
+        """The event's properties in Amplitude's form; fields under `$` names override those of `properties`."""
         return dict(self.properties or {}) | _without_none(
             {
                 "$productId": self.product_id,
@@ -215,7 +217,7 @@ class Revenue:
         )
 
     def plain_properties(self) -> dict[str, Any]:
-        """Give the properties under RudderStack's e-commerce names, for the other vendors; no receipt."""
+        """Return the properties under RudderStack's e-commerce names, without the receipt, for the other vendors."""
         return dict(self.properties or {}) | _without_none(
             {
                 "product_id": self.product_id,
@@ -236,7 +238,14 @@ def _check_texts(instance: Any, attribute: "attrs.Attribute[Any]", value: object
 
 @attrs.frozen
 class Plan:
-    """Which tracking plan the events follow; Amplitude's `plan`. None leaves a field out."""
+    """The tracking plan that events follow; Amplitude's `plan`. Fields that are None are not sent.
+
+    Attributes:
+        branch: Name of the plan's branch.
+        source: Name of the plan's source.
+        version: Version of the plan.
+        version_id: Id of that version.
+    """
 
     branch: str | None = attrs.field(default=None, validator=_check_texts)
     source: str | None = attrs.field(default=None, validator=_check_texts)
@@ -244,7 +253,7 @@ class Plan:
     version_id: str | None = attrs.field(default=None, validator=_check_texts)
 
     def fields(self) -> dict[str, str]:
-        """Give what is present, under Amplitude's names."""
+        """Return the fields that are set, under Amplitude's names."""
         return _without_none(
             {
                 "branch": self.branch,
@@ -257,13 +266,18 @@ class Plan:
 
 @attrs.frozen
 class IngestionMetadata:
-    """Which tool the events come through; Amplitude's `ingestion_metadata`. None leaves a field out."""
+    """The tool that sends the events; Amplitude's `ingestion_metadata`. Fields that are None are not sent.
+
+    Attributes:
+        source_name: Name of the tool.
+        source_version: Version of the tool.
+    """
 
     source_name: str | None = attrs.field(default=None, validator=_check_texts)
     source_version: str | None = attrs.field(default=None, validator=_check_texts)
 
     def fields(self) -> dict[str, str]:
-        """Give what is present, under Amplitude's names."""
+        """Return the fields that are set, under Amplitude's names."""
         return _without_none({"source_name": self.source_name, "source_version": self.source_version})
 
 
@@ -272,7 +286,7 @@ def _without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _copy(name: object, value: Any) -> Any:
-    """Take a value as JSON has it, so that nobody can change it, and check what Amplitude wants of it."""
+    """Return a copy of a value in its JSON form, after checking it against Amplitude's rules."""
     if not isinstance(name, str):
         msg = f"a property's name must be text, not {type(name).__name__}"
         raise InvalidEventError(msg)
@@ -282,7 +296,7 @@ def _copy(name: object, value: Any) -> Any:
 
 
 def _check_value(value: Any, name: str, path: str, level: int) -> None:
-    """Refuse null, a list in a list, and objects that are too deep or too large."""
+    """Raise `InvalidEventError` for null, a list in a list, and objects that are too deep or too large."""
     if value is None:
         raise_invalid(path, "text, a number, a boolean, an object or a list of these", value)
     if level > MAX_LEVELS:

@@ -1,7 +1,18 @@
-"""What a spool keeps: blocks, each of them the records that one commit holds for one destination.
+"""The spool's storage format: a block holds the records that one commit stores for one destination.
 
-A block names its destination, tells when it was written, and carries a checksum over all of it: one that was damaged
-is told apart from every other, and nothing of it is ever sent.
+    offset  size  content
+    0       4     magic, which no text starts with
+    4       4     CRC-32 of everything from offset 8
+    8       4     size of the block in bytes
+    12      4     number of records, n
+    16      8     time of the commit, in milliseconds since 1970
+    24      4     size of the destination's name in bytes
+    28      ...   the destination's name
+    ...     16 n  four sizes per record: ordering key, second key + 1 (0: none), event id, chunk
+    ...     n     one byte per record: 1 for exposures, 0 for an event
+    ...     ...   these parts of each record, one record after the other
+
+Integers are little-endian. The checksum covers the whole block, so a damaged block is recognised and never sent.
 """
 
 import struct
@@ -13,23 +24,22 @@ import attrs
 
 from asyncsdk._model.receipts import Record
 
-# Magic (no text begins so), checksum of all that follows, bytes in all, records, milliseconds since 1970, bytes of the
-# destination's name.
+# The first 28 bytes of the table above.
 _HEAD = struct.Struct("<4sIIIQI")
 _MAGIC = b"\xffAS1"
 _CHECKED_FROM = 8
 _CHECKSUM = struct.Struct("<I")
-# Ids may hold anything that Python calls text.
+# Ids may hold any Python text, including lone surrogates.
 _TEXT = ("utf-8", "surrogatepass")
 _EXPOSURE = 1
 
 
 class BlockError(Exception):
-    """What was read is no block, or is damaged."""
+    """Raised for bytes that are not a block, or a damaged one."""
 
 
 class StoredRecord(NamedTuple):
-    """One record as it is kept; the fields are those of `Record`."""
+    """A record as stored; the fields are those of `Record`."""
 
     key: str
     also: str | None
@@ -40,12 +50,12 @@ class StoredRecord(NamedTuple):
 
 @attrs.frozen(eq=False, repr=False)
 class Block:
-    """A block as it was read.
+    """A block as read.
 
     Attributes:
-        destination: Whose it is.
-        time_ms: When it was written, in milliseconds since 1970.
-        records: In the order in which they were accepted.
+        destination: Name of the destination.
+        time_ms: Time of the commit, in milliseconds since 1970.
+        records: The records, in the order in which they were accepted.
     """
 
     destination: str
@@ -54,7 +64,13 @@ class Block:
 
 
 def pack_block(destination: str, time_ms: int, records: Iterable[Record]) -> bytearray:
-    """Write a block."""
+    """Encode records as a block.
+
+    Args:
+        destination: Name of the destination.
+        time_ms: Time of the commit, in milliseconds since 1970.
+        records: The records, in the order in which they were accepted.
+    """
     lengths: list[int] = []
     kinds = bytearray()
     parts: list[bytes] = []
@@ -72,14 +88,14 @@ def pack_block(destination: str, time_ms: int, records: Iterable[Record]) -> byt
     name = destination.encode(*_TEXT)
     size = _HEAD.size + len(name) + 17 * len(kinds) + sum(map(len, parts))
     head = _HEAD.pack(_MAGIC, 0, size, len(kinds), time_ms, len(name))
-    # Joined only once: so much memory costs more than all of the above.
+    # One join: allocating and filling the block costs more than everything above.
     block = bytearray().join((head, name, struct.pack(f"<{len(lengths)}I", *lengths), kinds, *parts))
     _CHECKSUM.pack_into(block, len(_MAGIC), zlib.crc32(memoryview(block)[_CHECKED_FROM:]))
     return block
 
 
 def unpack_block(data: bytes) -> Block:
-    """Read a block.
+    """Decode a block.
 
     Raises:
         BlockError: It is damaged.
@@ -96,29 +112,29 @@ def unpack_block(data: bytes) -> Block:
     kinds = data[at + 16 * count : at + 17 * count]
     at += 17 * count
     records: list[StoredRecord] = []
-    each = iter(lengths)
-    # Whoever waits for the thread or the loop waits for this, too: it runs once for each event that is read.
-    for of_key, of_also, of_id, of_chunk, kind in zip(each, each, each, each, kinds, strict=True):
-        id_at = at + of_key
+    sizes = iter(lengths)
+    # Runs for each event read, and holds the GIL: literal arguments and no calls that can be avoided.
+    for key_size, also_size, id_size, chunk_size, kind in zip(sizes, sizes, sizes, sizes, kinds, strict=True):
+        id_at = at + key_size
         key, also = data[at:id_at].decode("utf-8", "surrogatepass"), None
-        if of_also:
-            also = data[id_at : id_at + of_also - 1].decode(*_TEXT)
-            id_at += of_also - 1
-        chunk_at = id_at + of_id
-        event_id = data[id_at:chunk_at].decode("utf-8", "surrogatepass") if of_id else ""
-        at = chunk_at + of_chunk
+        if also_size:
+            also = data[id_at : id_at + also_size - 1].decode(*_TEXT)
+            id_at += also_size - 1
+        chunk_at = id_at + id_size
+        event_id = data[id_at:chunk_at].decode("utf-8", "surrogatepass") if id_size else ""
+        at = chunk_at + chunk_size
         records.append(StoredRecord(key, also, event_id, data[chunk_at:at], kind == _EXPOSURE))
     return Block(destination, time_ms, records)
 
 
-def pack_settled(done: int) -> bytes:
-    """Write which positions of a block are settled: a bit each."""
-    bits = done.to_bytes((done.bit_length() + 7) // 8, "little")
+def pack_settled(settled: int) -> bytes:
+    """Encode the settled positions of a block, given as one bit per position."""
+    bits = settled.to_bytes((settled.bit_length() + 7) // 8, "little")
     return _CHECKSUM.pack(zlib.crc32(bits)) + bits
 
 
 def unpack_settled(data: bytes | None) -> int:
-    """Read which positions of a block are settled; if that is damaged, none: they are sent again, under their ids."""
+    """Decode the settled positions of a block. If damaged, 0: all events are sent again, under the same ids."""
     if data is None or len(data) < _CHECKSUM.size:
         return 0
     bits = data[_CHECKSUM.size :]

@@ -1,24 +1,28 @@
-"""A user's values as JSON: what is written how, and what is refused.
+"""The conversion of a caller's values to JSON.
 
-| value | written as |
+| value | JSON |
 |---|---|
 | NaN, Infinity | `null` |
-| datetime | RFC 3339, `Z` for UTC; without zone it is UTC |
+| datetime | RFC 3339, `Z` for UTC; without a time zone it is UTC |
 | date, time | ISO 8601 |
 | timedelta | seconds |
-| Decimal | a number (`null` when not finite) |
+| Decimal | a number (`null` if not finite) |
 | UUID, path | text |
 | Enum, dataclass, named tuple | its value, an object, a list |
-| set, frozenset, deque, other sequences | a list (sets in sorted order of their text) |
+| set, frozenset, deque, other sequences | a list (sets sorted by their items' text) |
 | other mappings | an object |
-| bytes | text, if it is UTF-8 |
+| bytes | text, if they are UTF-8 |
 | an int beyond 64 bits | text |
-| numbers of other types | a number |
+| other number types | a number |
 | a lone surrogate | U+FFFD |
 | int, float, bool and None as keys | text, as JSON writes them |
 
-Anything else, a cycle, and more than 254 levels are refused with the path to it. RudderStack documents 200
-levels, and does not check them.
+Any other value, a cycle, and more than 254 levels raise `InvalidEventError` with the path to the value. RudderStack
+documents a maximum of 200 levels, but does not check it.
+
+There are two passes. `to_json` first lets orjson encode the value, with `_encode_unknown` as its hook for the types
+that it does not know. Only if that fails, `_normalise` copies the value in Python, converts what orjson cannot encode
+at all (keys, large ints, surrogates), and finds the path of the value at fault.
 """
 
 import math
@@ -37,24 +41,23 @@ import orjson
 from asyncsdk._model.validation import describe_type
 from asyncsdk.errors import InvalidEventError
 
-# What orjson takes.
+# Maximum nesting that orjson encodes.
 MAX_LEVELS = 254
 _OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 _MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
 
 
 def to_json(value: object, what: str = "event") -> bytes:
-    """Write `value` as JSON; the walk over it that names a culprit is taken only when something is odd.
+    """Encode a value as JSON.
 
-    The bytes still own the encoder's large buffer: slice or join them into new ones before keeping them.
+    The result owns the encoder's buffer, which is several times larger: slice or join it before storing it.
 
     Args:
-        value: Any JSON-like value; it is read once and never changed.
-        what: What to call the value in an error.
+        value: Any value; it is not changed.
+        what: Name of the value in errors.
 
     Raises:
-        InvalidEventError: Part of the value cannot be written; the text gives the path to it, never the
-            value.
+        InvalidEventError: Part of the value has no JSON form. The message has the path to it, never the value.
     """
     try:
         return orjson.dumps(value, _encode_unknown, _OPTIONS)
@@ -63,18 +66,26 @@ def to_json(value: object, what: str = "event") -> bytes:
 
 
 def _encode_unknown(value: object) -> object:
-    """Give orjson a plain form of one value that it does not know."""
+    """Return a simpler form of a value whose type orjson does not know.
+
+    Raises:
+        TypeError: There is none.
+    """
     for kind, convert in _CONVERTERS:
         if isinstance(value, kind):
             return convert(value)
     if is_dataclass(value) and not isinstance(value, type):
-        # As orjson does itself, unless a field is odd.
+        # The form that orjson itself gives to a dataclass.
         return {field.name: getattr(value, field.name) for field in fields(value) if field.name[0] != "_"}
     raise TypeError
 
 
 def _normalise(value: Any, path: str, level: int) -> Any:
-    """Copy `value` with everything odd replaced, or say where it cannot be."""
+    """Return a copy of a value in which orjson can encode everything.
+
+    Raises:
+        InvalidEventError: Something at `path` or below has no JSON form.
+    """
     if level >= MAX_LEVELS and isinstance(value, Mapping | list | tuple):
         msg = f"`{path.split('[', 1)[0]}` has a cycle, or more than {MAX_LEVELS} levels"
         raise InvalidEventError(msg)
@@ -120,7 +131,7 @@ def _digits(value: Integral | int, path: str) -> str:
     try:
         return str(int(value))
     except ValueError:
-        msg = f"a number in `{path}` has more digits than Python writes"
+        msg = f"a number in `{path}` has more digits than Python converts"
         raise InvalidEventError(msg) from None
 
 
@@ -128,6 +139,7 @@ def _finite_float(value: Decimal) -> float | None:
     return float(value) if value.is_finite() and math.isfinite(float(value)) else None
 
 
+# The first match wins: an `IntEnum`, for example, is encoded as an `Enum`.
 _CONVERTERS: tuple[tuple[Any, Callable[[Any], object]], ...] = (
     (Decimal, _finite_float),
     (Enum, lambda value: value.value),

@@ -240,7 +240,7 @@ class Health:
 
 @attrs.define(eq=False)
 class RequestInfo:
-    """One HTTP request of the client, as passed to `on_request`: without headers and body, which contain keys and users.
+    """One HTTP request of the client, as passed to `on_request`; without headers and body, which hold keys and users.
 
     Attributes:
         destination: Name of the destination that sends the request.

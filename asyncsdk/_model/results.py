@@ -1,7 +1,8 @@
-"""What lookups answer: gates, configs, experiments and layers, with typed getters.
+"""The results of lookups: gates, configs, experiments and layers, with typed getters.
 
-A getter never raises. It gives the parameter when it is there and of the asked type, else the fallback; a parameter
-that is `null` counts as missing. Lists and objects are given as copies, so that nobody changes the rules.
+A getter never raises. It returns the parameter if it exists and has the requested type, otherwise the fallback. A
+parameter that is `null` counts as missing. Lists and objects are returned as copies, so changing one cannot change the
+rules.
 """
 
 from collections.abc import Callable, Container, Mapping
@@ -12,7 +13,7 @@ import attrs
 Fallback = TypeVar("Fallback")
 Cause = Literal["", "static", "targeting_match", "split", "default", "disabled"]
 
-# Values come out of JSON, so these are all the types there are.
+# Values come from JSON, so they have exactly these types; `kinds` are sets of them.
 _TEXT, _NUMBER, _BOOL = frozenset({str}), frozenset({int, float}), frozenset({bool})
 _ARRAY, _OBJECT = frozenset({list}), frozenset({dict})
 _ANY_TYPE = _TEXT | _NUMBER | _BOOL | _ARRAY | _OBJECT
@@ -27,20 +28,24 @@ _TYPES_OF_FALLBACK: tuple[tuple[Any, Container[type]], ...] = (
 
 @attrs.frozen
 class Details:
-    """Why a lookup came out as it did.
+    """Why a lookup had its result.
 
     Attributes:
-        reason: Where the rules are from, `Network`, `Bootstrap` or `Adapter(DataStore)` (the cache), and what they say:
-            `Network:Recognized`; `Network:Unrecognized`, an unknown name; `Network:Unsupported`, rules of a kind that
-            this version does not know. Or one of these alone: `LocalOverride:Recognized`; `Persisted`, a sticky
-            assignment; `Uninitialized`, nobody was asked for rules yet; `NoValues`, nobody had any;
-            `Error:Statsig Evaluation Depth Exceeded`, gates nested too deep.
-        time_ms: When the project was last changed, as the ruleset says; 0 without a ruleset.
-        received_at_ms: When that ruleset arrived; 0 without one.
-        version: Version of the gate or config.
-        cause: What decided, in the words of OpenFeature and OpenTelemetry: `targeting_match`, a rule that looks at
-            the user; `split`, a percentage or an experiment's group; `static`, the same for everybody, and local
-            overrides; `default`, no rule matched; `disabled`; "" when nothing could decide.
+        reason: One of these, in Statsig's terms:
+            `<source>:Recognized`, where the source of the rules is `Network`, `Bootstrap` or `Adapter(DataStore)` (the
+            cache);
+            `<source>:Unrecognized` for an unknown name;
+            `<source>:Unsupported` for rules of a kind that this version does not implement;
+            `LocalOverride:Recognized`;
+            `Persisted` for a sticky assignment;
+            `Uninitialized` before any source of rules has been asked, and `NoValues` if none of them had rules;
+            `Error:Statsig Evaluation Depth Exceeded` for gates nested too deeply.
+        time_ms: Time of the project's last change according to the ruleset, in milliseconds since 1970; 0 without one.
+        received_at_ms: Time at which that ruleset arrived, in milliseconds since 1970; 0 without one.
+        version: Version of the gate or config; None if it has none.
+        cause: What decided, in the terms of OpenFeature and OpenTelemetry: `targeting_match`, a rule that depends on
+            the user; `split`, a percentage or an experiment's group; `static`, a rule that is the same for all users,
+            or a local override; `default`, no rule matched; `disabled`; "" if there was nothing to evaluate.
     """
 
     reason: str
@@ -52,15 +57,15 @@ class Details:
 
 @attrs.frozen
 class FeatureGate:
-    """A gate's answer.
+    """The result of a gate; true or false in a condition, as its `value`.
 
     Attributes:
-        name: The gate.
-        value: True when it is open for the user.
-        rule_id: The rule that decided; `default` or `disabled` when none did, "" for an unknown gate.
-        group_name: The name of that rule's group.
-        id_type: Which id the gate counts by.
-        details: Why.
+        name: Name of the gate.
+        value: Whether the gate is open for the user.
+        rule_id: Id of the rule that decided; `default` or `disabled` if none did, "" for an unknown gate.
+        group_name: Name of that rule's group; None if it has none.
+        id_type: Type of the id that the gate is evaluated by, such as `userID`.
+        details: Why the gate has this value.
     """
 
     name: str
@@ -75,12 +80,12 @@ class FeatureGate:
 
 
 class Parameters:
-    """The getters that configs, experiments and layers share."""
+    """The getters shared by configs, experiments, layers and parameter stores."""
 
     __slots__ = ()
 
     def _read(self, name: str, kinds: Container[type], fallback: Any) -> Any:
-        """Give a parameter of one of these types, else the fallback."""
+        """Return a parameter if its type is in `kinds`, otherwise the fallback."""
         raise NotImplementedError
 
     @overload
@@ -88,7 +93,13 @@ class Parameters:
     @overload
     def get(self, name: str, fallback: Fallback) -> Any | Fallback: ...
     def get(self, name: str, fallback: Any = None) -> Any:
-        """Give a parameter of any type; with a fallback, only one of the fallback's JSON type."""
+        """Return a parameter.
+
+        Args:
+            name: Name of the parameter.
+            fallback: Returned if the parameter is missing or has another JSON type than the fallback. None accepts
+                any type.
+        """
         value = self._read(name, _ANY_TYPE if fallback is None else _accepted_types(fallback), None)
         return fallback if value is None else _copy(value)
 
@@ -97,7 +108,7 @@ class Parameters:
     @overload
     def get_string(self, name: str, fallback: Fallback) -> str | Fallback: ...
     def get_string(self, name: str, fallback: Any = None) -> Any:
-        """Give a text."""
+        """Return a string parameter, otherwise the fallback."""
         return self._read(name, _TEXT, fallback)
 
     @overload
@@ -105,7 +116,7 @@ class Parameters:
     @overload
     def get_number(self, name: str, fallback: Fallback) -> float | Fallback: ...
     def get_number(self, name: str, fallback: Any = None) -> Any:
-        """Give a number, whole or not, as the rules hold it; a bool is none."""
+        """Return a number parameter, an int or a float, otherwise the fallback. A boolean is not a number."""
         return self._read(name, _NUMBER, fallback)
 
     @overload
@@ -113,7 +124,7 @@ class Parameters:
     @overload
     def get_bool(self, name: str, fallback: Fallback) -> bool | Fallback: ...
     def get_bool(self, name: str, fallback: Any = None) -> Any:
-        """Give True or False."""
+        """Return a boolean parameter, otherwise the fallback."""
         return self._read(name, _BOOL, fallback)
 
     @overload
@@ -121,7 +132,7 @@ class Parameters:
     @overload
     def get_array(self, name: str, fallback: Fallback) -> list[Any] | Fallback: ...
     def get_array(self, name: str, fallback: Any = None) -> Any:
-        """Give a list, as a copy."""
+        """Return a copy of a list parameter, otherwise the fallback."""
         value = self._read(name, _ARRAY, None)
         return fallback if value is None else _copy(value)
 
@@ -130,20 +141,20 @@ class Parameters:
     @overload
     def get_object(self, name: str, fallback: Fallback) -> dict[str, Any] | Fallback: ...
     def get_object(self, name: str, fallback: Any = None) -> Any:
-        """Give an object, as a copy."""
+        """Return a copy of an object parameter, otherwise the fallback."""
         value = self._read(name, _OBJECT, None)
         return fallback if value is None else _copy(value)
 
 
 @attrs.define
 class DynamicConfig(Parameters):
-    """A dynamic config's answer.
+    """The result of a dynamic config.
 
     Attributes:
-        name: The config.
-        rule_id: The rule that decided.
-        id_type: Which id it counts by.
-        details: Why.
+        name: Name of the config.
+        rule_id: Id of the rule that decided; `default` or `disabled` if none did, "" for an unknown config.
+        id_type: Type of the id that the config is evaluated by, such as `userID`.
+        details: Why the config has this value.
     """
 
     name: str
@@ -154,7 +165,7 @@ class DynamicConfig(Parameters):
 
     @property
     def value(self) -> dict[str, Any]:
-        """All parameters, as a copy."""
+        """A copy of all parameters."""
         return _copy(self._value)  # type: ignore[no-any-return]
 
     def _read(self, name: str, kinds: Container[type], fallback: Any) -> Any:
@@ -164,14 +175,14 @@ class DynamicConfig(Parameters):
 
 @attrs.define
 class Experiment(Parameters):
-    """An experiment's answer.
+    """The result of an experiment.
 
     Attributes:
-        name: The experiment.
-        rule_id: The rule that decided.
-        id_type: Which id it counts by.
-        group: The group the user is in; None outside of the experiment.
-        details: Why.
+        name: Name of the experiment.
+        rule_id: Id of the rule that decided; "" for an unknown experiment.
+        id_type: Type of the id that the experiment is evaluated by, such as `userID`.
+        group: Name of the user's group; None if the user is not in the experiment.
+        details: Why the experiment has this value.
     """
 
     name: str
@@ -183,7 +194,7 @@ class Experiment(Parameters):
 
     @property
     def value(self) -> dict[str, Any]:
-        """All parameters, as a copy."""
+        """A copy of all parameters."""
         return _copy(self._value)  # type: ignore[no-any-return]
 
     def _read(self, name: str, kinds: Container[type], fallback: Any) -> Any:
@@ -192,20 +203,20 @@ class Experiment(Parameters):
 
 
 def _ignore_read(_: str) -> None:
-    """Report nothing."""
+    """Do nothing: the `on_read` of a layer without exposures."""
 
 
 @attrs.define
 class Layer(Parameters):
-    """A layer's answer. Reading a parameter reports the user's exposure to it; reading `value` does not.
+    """The result of a layer. Reading a parameter reports an exposure of the user; reading `value` does not.
 
     Attributes:
-        name: The layer.
-        rule_id: The rule that decided.
-        id_type: Which id it counts by.
-        group: The group the user is in.
-        allocated_experiment: The experiment that decided, if one did.
-        details: Why.
+        name: Name of the layer.
+        rule_id: Id of the rule that decided; "" for an unknown layer.
+        id_type: Type of the id that the layer is evaluated by, such as `userID`.
+        group: Name of the user's group; None if there is none.
+        allocated_experiment: Name of the experiment that decided; None if none did.
+        details: Why the layer has this value.
     """
 
     name: str
@@ -219,11 +230,15 @@ class Layer(Parameters):
 
     @property
     def value(self) -> dict[str, Any]:
-        """All parameters, as a copy, without reporting anything."""
+        """A copy of all parameters; reading it reports no exposure."""
         return _copy(self._value)  # type: ignore[no-any-return]
 
     def with_on_read(self, on_read: Callable[[str], None] | None) -> "Layer":
-        """Give the same answer, of which `on_read` is told what is read; None tells nobody."""
+        """Return a copy with another `on_read`.
+
+        Args:
+            on_read: Called with the name of each parameter that is read; None for no call.
+        """
         return Layer(
             self.name,
             self._value,
@@ -244,17 +259,17 @@ class Layer(Parameters):
 
 
 def _find_nothing(_: str, __: Container[type]) -> Any:
-    """Know no parameter."""
+    """Return None: the `_find` of an unknown parameter store."""
 
 
 @attrs.define
 class ParameterStore(Parameters):
-    """A parameter store: names that stand for a value, a gate, or a parameter of a config, experiment or layer.
+    """A parameter store: each name maps to a value, a gate, or a parameter of a config, experiment or layer.
 
-    Reading a parameter reports the user's exposure to what it stands for.
+    Reading a parameter reports an exposure of the user to the gate, config, experiment or layer behind it.
 
     Attributes:
-        name: The store.
+        name: Name of the parameter store.
     """
 
     name: str
@@ -266,11 +281,11 @@ class ParameterStore(Parameters):
 
 
 LookupResult = FeatureGate | DynamicConfig | Experiment | Layer
-"""What a lookup of a name answers."""
+"""The result of a lookup by name."""
 
 
 def _accepted_types(fallback: Any) -> Container[type]:
-    """Give the types of a fallback's JSON type; one that JSON does not know accepts anything."""
+    """Return the types that match a fallback's JSON type; any type, if the fallback has no JSON type."""
     return next((kinds for known, kinds in _TYPES_OF_FALLBACK if isinstance(fallback, known)), _ANY_TYPE)
 
 

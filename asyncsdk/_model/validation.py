@@ -1,4 +1,4 @@
-"""How a value that cannot be sent is refused: which field, what it should be, what is wrong; never the value."""
+"""The text of validation errors: the field, what it must be and what is wrong; never the value itself."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -8,7 +8,12 @@ from asyncsdk.errors import InvalidEventError
 
 
 def raise_invalid(field: str, expected: str, value: object) -> NoReturn:
-    """Say what `field` must be, and what `value` is instead.
+    """Raise the error for an invalid value.
+
+    Args:
+        field: Name of the field.
+        expected: What the field must be, such as "text".
+        value: The invalid value; only its type or emptiness is shown.
 
     Raises:
         InvalidEventError: Always.
@@ -18,7 +23,7 @@ def raise_invalid(field: str, expected: str, value: object) -> NoReturn:
 
 
 def describe_type(value: object) -> str:
-    """Name the type of a value, with its article."""
+    """Return the name of a value's type with its article: `a list`, `an int`."""
     name = type(value).__name__
     return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
 
@@ -29,6 +34,6 @@ def _describe_fault(value: object) -> str:
     if isinstance(value, str) and not any(letter.isprintable() and not letter.isspace() for letter in value):
         return "; it is blank" if value else "; it is empty"
     name = type(value).__name__
-    # Its type may be the right one.
-    is_range = isinstance(value, int | float | Decimal | datetime) and not isinstance(value, bool)
-    return f"; this {name} is not" if is_range else f", not {name}"
+    # Numbers and dates may have the right type but be out of range.
+    may_be_out_of_range = isinstance(value, int | float | Decimal | datetime) and not isinstance(value, bool)
+    return f"; this {name} is not" if may_be_out_of_range else f", not {name}"
