@@ -93,7 +93,7 @@ def linked_keys(keys: AbstractSet[str], records: Iterable[Record]) -> set[str]:
 
     With the aliases a-b and b-c, the keys linked to {a} are {a, b, c}.
     """
-    pairs = [(record.key, record.also) for record in records if record.also is not None]
+    pairs = [(record.key, record.second_key) for record in records if record.second_key is not None]
     linked = set(keys)
     while more := {key for pair in pairs if not linked.isdisjoint(pair) for key in pair} - linked:
         linked |= more

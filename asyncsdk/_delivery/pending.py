@@ -170,7 +170,7 @@ class Pending:
         # 2. Ready records: those with a busy key, or behind queued records of a key, are queued.
         while ready:
             record = ready[0]
-            key, also = record.key, record.also
+            key, also = record.key, record.second_key
             if key in busy or key in queues or (also is not None and (also in busy or also in queues)):
                 ready.popleft()
                 for key in record.keys:

@@ -42,7 +42,7 @@ class StoredRecord(NamedTuple):
     """A record as stored; the fields are those of `Record`."""
 
     key: str
-    also: str | None
+    second_key: str | None
     id: str
     chunk: bytes
     is_exposure: bool
@@ -76,12 +76,12 @@ def pack_block(destination: str, time_ms: int, records: Iterable[Record]) -> byt
     parts: list[bytes] = []
     for record in records:
         key, event_id = record.key.encode("utf-8", "surrogatepass"), record.id.encode("utf-8", "surrogatepass")
-        also, chunk = record.also, record.chunk
-        if also is None:
+        second_key, chunk = record.second_key, record.chunk
+        if second_key is None:
             lengths += (len(key), 0, len(event_id), len(chunk))
             parts += (key, event_id, chunk)
         else:
-            second = also.encode(*_TEXT)
+            second = second_key.encode(*_TEXT)
             lengths += (len(key), len(second) + 1, len(event_id), len(chunk))
             parts += (key, second, event_id, chunk)
         kinds.append(_EXPOSURE if record.exposures else 0)
@@ -114,16 +114,16 @@ def unpack_block(data: bytes) -> Block:
     records: list[StoredRecord] = []
     sizes = iter(lengths)
     # Runs for each event read, and holds the GIL: literal arguments and no calls that can be avoided.
-    for key_size, also_size, id_size, chunk_size, kind in zip(sizes, sizes, sizes, sizes, kinds, strict=True):
+    for key_size, second_key_size, id_size, chunk_size, kind in zip(sizes, sizes, sizes, sizes, kinds, strict=True):
         id_at = at + key_size
-        key, also = data[at:id_at].decode("utf-8", "surrogatepass"), None
-        if also_size:
-            also = data[id_at : id_at + also_size - 1].decode(*_TEXT)
-            id_at += also_size - 1
+        key, second_key = data[at:id_at].decode("utf-8", "surrogatepass"), None
+        if second_key_size:
+            second_key = data[id_at : id_at + second_key_size - 1].decode(*_TEXT)
+            id_at += second_key_size - 1
         chunk_at = id_at + id_size
         event_id = data[id_at:chunk_at].decode("utf-8", "surrogatepass") if id_size else ""
         at = chunk_at + chunk_size
-        records.append(StoredRecord(key, also, event_id, data[chunk_at:at], kind == _EXPOSURE))
+        records.append(StoredRecord(key, second_key, event_id, data[chunk_at:at], kind == _EXPOSURE))
     return Block(destination, time_ms, records)
 
 

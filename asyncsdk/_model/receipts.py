@@ -1,4 +1,8 @@
-"""What became of an event: its records on the way, its deliveries at the end, its receipt."""
+"""The outcome of an event: `Record` while it is pending, `Delivery` when it is final, `Receipt` for the caller.
+
+An accepted event has one `Record` for each destination that it is sent to, and one `Delivery` for each that refused or
+skipped it. Only the ledger (`_delivery/ledger.py`) settles a record, once.
+"""
 
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,13 +20,15 @@ class Delivery:
     """The final outcome of an event at one destination.
 
     Attributes:
-        destination: The destination's name.
-        status: `delivered`; `rejected` by the vendor or for its sake; `dropped` by us; `skipped` because nobody
-            wanted it there; `spooled` to disk at close; `abandoned` in memory at close (it may have arrived).
-        code: HTTP status of the last answer; 0 when there was none.
-        reason: Why, in a few words; empty when delivered.
-        attempts: Requests that carried it.
-        seconds: How long it was held, from its admission; events settled together share that of the first.
+        destination: Name of the destination.
+        status: `delivered`; `rejected` because the vendor refused it or would; `dropped` by the client; `skipped`
+            because it is not meant for this destination; `spooled` to disk when the client closed; `abandoned` in
+            memory when the client closed (it may have arrived).
+        code: HTTP status of the last response; 0 if there was none.
+        reason: The cause in a few words; "" if delivered.
+        attempts: Number of requests that carried the event.
+        seconds: Time from acceptance to the final outcome, in seconds; events settled together share the time of the
+            first.
     """
 
     destination: str
@@ -35,12 +41,12 @@ class Delivery:
 
 @attrs.frozen
 class Attempt:
-    """One request that did not settle an event.
+    """A request that did not settle an event.
 
     Attributes:
-        time_ms: When its answer came, in milliseconds since 1970.
-        code: HTTP status; 0 when there was no answer.
-        reason: What was wrong, and so what was done.
+        time_ms: Time of the response, in milliseconds since 1970.
+        code: HTTP status; 0 if no response arrived.
+        reason: What went wrong, in a few words.
     """
 
     time_ms: int
@@ -50,26 +56,26 @@ class Attempt:
 
 @attrs.define(eq=False, weakref_slot=False)
 class Record:
-    """One event on its way to one destination, or exposures that travel as one.
+    """One event on its way to one destination, or several exposures in a `Bundle`.
 
     Attributes:
-        key: Whose line it stands in; empty for exposures, which may overtake each other.
-        also: The second line that an alias stands in.
-        id: The event's id; empty when no callback needs it, since it weighs as much as the rest of a record.
-        chunk: Its bytes, encoded for the destination; a `Bundle` of several exposures.
-        admitted: When it was taken, on the monotonic clock.
-        exposures: How many exposures it is, which are counted apart: nobody has a receipt for them. 0 for an event.
-        epoch: Which flush it falls under: the number of flushes begun before it.
-        attempts: Requests so far that did not settle it.
-        delivery: The final outcome; None while it is pending.
-        watchers: Called once, when the outcome is final.
+        key: The ordering key; "" for exposures, which have no order.
+        id: The event's id; "" if no callback needs it, since an id takes as much memory as the rest of a record.
+        chunk: The event, encoded for the destination; a `Bundle` for several exposures.
+        admitted: Time of acceptance in seconds, on the monotonic clock.
+        second_key: The second ordering key of an alias, which is ordered with events of both ids; otherwise None.
+        exposures: Number of exposures, which are counted separately and have no receipt; 0 for an event.
+        epoch: Number of flushes that began before the event was accepted.
+        attempts: Requests so far that did not settle the event.
+        delivery: The final outcome; None while the event is pending.
+        watchers: Functions to call, once, when the outcome is final.
     """
 
     key: str
     id: str
     chunk: bytes
     admitted: float
-    also: str | None = None
+    second_key: str | None = None
     exposures: int = 0
     epoch: int = 0
     attempts: tuple[Attempt, ...] = ()
@@ -78,8 +84,8 @@ class Record:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """All lines it stands in."""
-        return (self.key,) if self.also is None else (self.key, self.also)
+        """All ordering keys of the record."""
+        return (self.key,) if self.second_key is None else (self.key, self.second_key)
 
     def settle(self, delivery: Delivery) -> None:
         """Record the final outcome and notify the watchers."""
@@ -95,16 +101,17 @@ class Record:
 
 @attrs.define(eq=False, weakref_slot=False)
 class Receipt:
-    """What an event verb returns: the event is admitted, and this tells what becomes of it.
+    """The result of an event verb: the event is accepted, and the receipt reports its outcome.
 
-    `await receipt` waits until every destination's answer is final, and gives a `Delivery` per destination name.
-    Throwing a receipt away costs nothing.
+    `await receipt` waits until the outcome at every destination is final, and returns a `Delivery` by name of the
+    destination. A receipt that is not needed can be discarded at no cost.
 
     Attributes:
-        event_id: RudderStack's `messageId`, Amplitude's `insert_id`.
-        event: The event as it was sent, after middleware.
-        time_ms: When it was admitted, in milliseconds since 1970.
-        outcomes: What each destination makes of it, in the order of the client's destinations.
+        event_id: The event's id: RudderStack's `messageId`, Amplitude's `insert_id`.
+        event: The event as sent, after middleware.
+        time_ms: Time of acceptance, in milliseconds since 1970.
+        outcomes: The outcome at each destination, in the order of the client's destinations: a `Record`, or a
+            `Delivery` if the destination refused or skipped the event at once. Prefer `deliveries`.
     """
 
     event_id: str
@@ -126,14 +133,18 @@ class Receipt:
 
     @property
     def deliveries(self) -> Mapping[str, Delivery | None]:
-        """The delivery per destination name; None while it is pending."""
+        """The outcome by name of the destination; None while it is pending."""
         return {
             name: outcome.delivery if isinstance(outcome, Record) else outcome
             for name, outcome in zip(self._names, self.outcomes, strict=True)
         }
 
     def explain(self) -> str:
-        """Tell the event's whole story: what middleware changed, bytes, attempts, answers and outcome per vendor."""
+        """Return a report of the event in several lines, to print or log.
+
+        It shows which fields middleware changed, and for each destination the size, the attempts and the outcome. It
+        contains no values of the event except its name and id.
+        """
         lines = [f"{title(self.event)}  id {self.event_id}  {_format_time(self.time_ms)}"]
         if self._original is not None:
             lines += [f"  middleware changed {change}" for change in _changed_fields(self._original, self.event)]
@@ -143,7 +154,7 @@ class Receipt:
 
 
 def _changed_fields(before: Event, after: Event) -> list[str]:
-    """Name the fields that differ; values stay out of a text that may be pasted anywhere."""
+    """Return the names of the fields that differ. Values are left out, since the text may be posted anywhere."""
     if type(before) is not type(after):
         return [f"{title(before)} into {title(after)}"]
     names = [field.name for field in attrs.fields(type(before)) if field.name not in ("extra", "message_id")]

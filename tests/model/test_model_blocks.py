@@ -13,7 +13,7 @@ any_text = st.text(st.characters(), max_size=20)
 kept = st.builds(
     StoredRecord,
     key=any_text,
-    also=st.none() | any_text,
+    second_key=st.none() | any_text,
     id=any_text,
     chunk=st.binary(max_size=40),
     is_exposure=st.booleans(),
@@ -21,7 +21,7 @@ kept = st.builds(
 
 
 def record(kept: StoredRecord) -> Record:
-    return Record(kept.key, kept.id, kept.chunk, 0.0, kept.also, int(kept.is_exposure))
+    return Record(kept.key, kept.id, kept.chunk, 0.0, kept.second_key, int(kept.is_exposure))
 
 
 BLOCK = pack_block(

@@ -47,7 +47,7 @@ class SpooledRecord(Record):
 
 def to_spooled(record: Record, event_id: str) -> SpooledRecord:
     """Make the spooled form of a record."""
-    return SpooledRecord(record.key, event_id, record.chunk, record.admitted, record.also, record.exposures)
+    return SpooledRecord(record.key, event_id, record.chunk, record.admitted, record.second_key, record.exposures)
 
 
 def from_stored(kept: StoredRecord, admitted: float, place: BlockRef, position: int) -> SpooledRecord:
