@@ -14,7 +14,7 @@ from asyncsdk.vendors._base import Verdict
 Batch = list[Record]
 
 # `map` with an attrgetter runs in C: no Python bytecode per record, unlike a comprehension.
-key_of, also_of, chunk_of = attrgetter("key"), attrgetter("also"), attrgetter("chunk")
+key_of, second_key_of, chunk_of = attrgetter("key"), attrgetter("second_key"), attrgetter("chunk")
 delivery_of, attempts_of, watchers_of = attrgetter("delivery"), attrgetter("attempts"), attrgetter("watchers")
 exposures_of = attrgetter("exposures")
 
@@ -83,7 +83,7 @@ def _part_of(record: Record, chunks: Sequence[bytes]) -> Record:
 def keys_of(records: Collection[Record]) -> set[str]:
     """Return the ordering keys of these records. Exposures have none."""
     keys = set(map(key_of, records))
-    keys.update(filter(None, map(also_of, records)))
+    keys.update(filter(None, map(second_key_of, records)))
     keys.discard("")
     return keys
 

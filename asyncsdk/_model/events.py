@@ -201,10 +201,10 @@ class LogEvent:
     extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
 
 
-# Not `@user.default`, which pyright does not know: it would ask each caller for a user.
+# Not `@user.default`, which pyright does not understand: it would require `user` in every call.
 def _user_of_fields(event: "RawEvent") -> User:
     fields = event.fields
-    if not isinstance(fields, Mapping):  # refused at admission
+    if not isinstance(fields, Mapping):  # rejected later, by `validate_event`
         return User()
     return User(
         fields.get("user_id"),
