@@ -1,4 +1,4 @@
-"""The cache of the settings: what it does wrong, or takes too long for, is counted and harms nothing."""
+"""The rules cache of the user, guarded: a cache that fails or hangs is counted and logged, and never raises."""
 
 from functools import partial
 
@@ -8,35 +8,37 @@ from asyncsdk._model.stores import RulesCache
 from asyncsdk._refresh.polling import FailureStreak, call_guarded
 
 MAX_CALL_SECONDS = 5.0
+"""Maximum duration of one call of the cache, in seconds. Longer is a failure."""
 
 
 @attrs.define(eq=False, repr=False)
 class GuardedCache:
-    """A cache that never raises; without one there is nothing in it, and nothing is kept.
+    """A cache that does not raise. Without one configured it is empty and saves nothing.
 
     Attributes:
-        streak: Its failures.
+        streak: Failures of the cache.
     """
 
     _cache: RulesCache | None
-    streak: FailureStreak = attrs.field(factory=lambda: FailureStreak("rules cache"), init=False)
+    streak: FailureStreak
 
     @property
     def is_configured(self) -> bool:
-        """Whether there is one."""
+        """Whether the settings have a cache."""
         return self._cache is not None
 
     async def load(self, key: str) -> bytes | None:
-        """Give what was saved under `key`; None when nothing was, or the cache fails."""
+        """Return what was saved under `key`; None if nothing was, or if the cache fails."""
         if self._cache is None:
             return None
         body, fault = await call_guarded(partial(self._cache.load, key), MAX_CALL_SECONDS)
-        is_fit = body is None or isinstance(body, bytes)
-        self._record(fault if is_fit else f"`load` gives bytes or None, not {type(body).__name__}")
-        return body if is_fit else None
+        # A cache written by a user may return text: a failure as well, since it would break loading later on.
+        is_valid = body is None or isinstance(body, bytes)
+        self._record(fault if is_valid else f"`load` must return bytes or None, not {type(body).__name__}")
+        return body if is_valid else None
 
     async def save(self, key: str, body: bytes) -> bool:
-        """Keep `body` under `key`; False when the cache fails."""
+        """Save `body` under `key`; return False if the cache fails."""
         if self._cache is None:
             return True
         _, fault = await call_guarded(partial(self._cache.save, key, body), MAX_CALL_SECONDS)

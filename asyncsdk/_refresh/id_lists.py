@@ -1,7 +1,22 @@
-"""Keeps ID lists fresh: a manifest, and of each list's file the bytes that are new.
+r"""Keeps ID lists up to date.
 
-With a cache they outlive the process: each list is saved when it is new, and every ten minutes if it grows. What is
-saved says how much of the file it is, so that a later process reads on from there.
+The vendor publishes a manifest, which names the lists, and a file for each list, which only grows. Each poll downloads
+the manifest, and from each file the bytes after those that were read already (an HTTP range).
+
+State, changed only by the methods of `IdLists` on the event loop:
+
+* `_lists`: name -> the list, with the generation of its file and the number of bytes read from it;
+* `entries`: name -> the entries of that list, which lookups read while they change;
+* `_saved_ms`: name -> when the list was last saved in the cache.
+
+Invariants: `_lists` and `entries` have the same keys, and `entries[name]` is the set of `_lists[name]`; they change
+together. A list that fails to download stays as it is; the next poll tries again from the same byte.
+
+With a cache, lists survive a restart. A list is saved when it is new, and then at most every ten minutes while it
+grows. A saved list records how much of its file it has, so that the next process downloads only the rest.
+
+Example: the file of `vips` has 3 bytes, "+a\n", and was read. It grows by "+b\n-a\n". The next poll requests it from
+byte 3 on, and `entries["vips"]` changes from {"a"} to {"b"} in place.
 """
 
 import asyncio
@@ -15,48 +30,64 @@ from asyncsdk.vendors.statsig.id_lists import BadListError, IdList, apply_file, 
 from asyncsdk.vendors.statsig.ruleset import RulesAnswer, read_response
 
 _MAX_DOWNLOADS = 3
+"""Maximum number of files downloaded at the same time."""
 _SAVE_INTERVAL_MS = 600_000
+"""Minimum time between two saves of a list, in milliseconds."""
 
 
 class IdLists:
-    """The ID lists that are held.
+    """The ID lists in use, and the task that updates them.
 
     Attributes:
-        entries: Of each list; seen by lookups as they change.
-        first: Set when every list of a manifest was tried once, and when lists are off.
-        polling: When the manifest is asked for next.
+        entries: Entries of each list by name. Lookups see changes at once.
+        first_sync: Set once each list of a manifest was tried, or loaded from the cache; and if lists are disabled.
+        polling: Decides when the manifest is requested next.
     """
 
     def __init__(
         self, source: Statsig, clock: Callable[[], int], runner: CooperativeRunner, cache: GuardedCache, interval: float
     ) -> None:
-        """Begin without lists; those of a source without `id_lists` are off."""
+        """Start without lists.
+
+        Args:
+            source: Where lists come from; without `id_lists` in its `rules` they are disabled.
+            clock: Returns milliseconds since 1970.
+            runner: Runs the parsing of lists.
+            cache: Where lists are saved.
+            interval: Seconds between two requests of the manifest.
+        """
         self.entries: dict[str, set[str]] = {}
         self.first_sync = asyncio.Event()
-        self.polling = Polling(FailureStreak("ID lists"), interval)
+        self.polling = Polling(FailureStreak(f"{source.name} ID lists"), interval)
         self._source = source
         self._clock = clock
         self._runner = runner
         self._cache = cache
-        self._is_on = source.rules is not None and source.rules.id_lists
-        self._held: dict[str, IdList] = {}
+        self._is_enabled = source.rules is not None and source.rules.id_lists
+        self._lists: dict[str, IdList] = {}
         self._saved_ms: dict[str, int] = {}
-        if not self._is_on or source.offline:
+        if not self._is_enabled or source.offline:
             self.first_sync.set()
 
+    def __repr__(self) -> str:
+        entries = sum(map(len, self.entries.values()))
+        return (
+            f"<IdLists {len(self._lists)} lists, {entries} entries, {self.polling.streak.failures} failures in a row>"
+        )
+
     async def run(self, fetcher: Fetcher) -> None:
-        """Keep the lists fresh until cancelled; returns at once when they are off."""
-        if not self._is_on:
+        """Keep the lists up to date until cancelled; return at once if they are disabled."""
+        if not self._is_enabled:
             return
         async with asyncio.TaskGroup() as group:
             group.create_task(self.load_cached())
             while True:
                 answer = await self._sync(fetcher)
-                await asyncio.sleep(self.polling.after(answer))
+                await asyncio.sleep(self.polling.delay_after(answer))
 
     async def load_cached(self) -> None:
-        """Begin with what the cache has of lists that the vendor has not given yet."""
-        manifest = await self._cache.load(self._source.list_cache_key()) if self._is_on else None
+        """Load lists from the cache, except for those that were downloaded already."""
+        manifest = await self._cache.load(self._source.list_cache_key()) if self._is_enabled else None
         try:
             files = plan_downloads(manifest, {}).read if manifest else ()
         except BadListError:
@@ -64,26 +95,26 @@ class IdLists:
         for file in files:
             body = await self._cache.load(self._source.list_cache_key(file.name))
             found = await self._runner.run(restore(body)) if body else None
-            if found is not None and file.name not in self._held:
+            if found is not None and file.name not in self._lists:
                 self._set_list(file.name, found)
-        if files and all(file.name in self._held for file in files):
+        if files and all(file.name in self._lists for file in files):
             self.first_sync.set()
 
     async def _save(self, manifest: bytes, names: Iterable[str]) -> None:
-        """Save lists that are new or were saved long ago, and then the manifest, which names them."""
+        """Save the lists that are due, and then the manifest, without which `load_cached` would not find them."""
         now = self._clock()
         due = [name for name in names if now - self._saved_ms.get(name, 0) >= _SAVE_INTERVAL_MS]
         if not due or not self._cache.is_configured:
             return
         for name in due:
-            body = await self._runner.run(snapshot(self._held[name]))
+            body = await self._runner.run(snapshot(self._lists[name]))
             if not await self._cache.save(self._source.list_cache_key(name), body):
-                return  # the others would fare no better, and take as long
+                return  # likely to fail for the others as well, after up to `MAX_CALL_SECONDS` each
             self._saved_ms[name] = now
         await self._cache.save(self._source.list_cache_key(), manifest)
 
     def _set_list(self, name: str, found: IdList) -> None:
-        self._held[name], self.entries[name] = found, found.entries
+        self._lists[name], self.entries[name] = found, found.entries
 
     async def _sync(self, fetcher: Fetcher) -> RulesAnswer:
         answer = read_response(await fetcher.fetch(self._source.build_manifest_request(self._clock())))
@@ -91,22 +122,23 @@ class IdLists:
             return answer
         if answer.body is not None:
             try:
-                todo = plan_downloads(answer.body, self._held)
+                downloads = plan_downloads(answer.body, self._lists)
             except BadListError as error:
                 return RulesAnswer(reason=str(error))
-            for name in todo.drop:
-                del self._held[name], self.entries[name]
-            manifest, answer = answer.body, await self._read_all(fetcher, todo.read)
-            self.first_sync.set()
-            await self._save(manifest, [file.name for file in todo.read if file.name in self._held])
+            # No await between the two dicts: other tasks and lookups see both change at once.
+            for name in downloads.drop:
+                del self._lists[name], self.entries[name]
+            manifest, answer = answer.body, await self._download_all(fetcher, downloads.read)
+            self.first_sync.set()  # before saving: the start of a client does not wait for the cache
+            await self._save(manifest, [file.name for file in downloads.read if file.name in self._lists])
         self.first_sync.set()
         return answer
 
-    async def _read_all(self, fetcher: Fetcher, files: tuple[ListFile, ...]) -> RulesAnswer:
-        """Read files, a few at once; one that fails costs itself only."""
-        turns = asyncio.Semaphore(_MAX_DOWNLOADS)
+    async def _download_all(self, fetcher: Fetcher, files: tuple[ListFile, ...]) -> RulesAnswer:
+        """Download files, a few at a time. A failure of one does not affect the others."""
+        slots = asyncio.Semaphore(_MAX_DOWNLOADS)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._read(fetcher, file, turns)) for file in files]
+            tasks = [group.create_task(self._download(fetcher, file, slots)) for file in files]
         failures = [answer for answer in (task.result() for task in tasks) if answer.reason]
         if not failures:
             return RulesAnswer()
@@ -116,17 +148,17 @@ class IdLists:
             retry_after=max((answer.retry_after or 0.0 for answer in failures), default=0.0) or None,
         )
 
-    async def _read(self, fetcher: Fetcher, file: ListFile, turns: asyncio.Semaphore) -> RulesAnswer:
-        async with turns:
+    async def _download(self, fetcher: Fetcher, file: ListFile, slots: asyncio.Semaphore) -> RulesAnswer:
+        async with slots:
             response = await fetcher.fetch(self._source.build_list_request(file, self._clock()))
             answer = read_response(response)
             if answer.reason:
                 return answer
             try:
-                found = await self._runner.run(apply_file(file, response, self._held.get(file.name)))
+                found = await self._runner.run(apply_file(file, response, self._lists.get(file.name)))
             except BadListError as error:
                 return RulesAnswer(reason=str(error), retry_soon=False)
             if not file.start:
-                self._saved_ms.pop(file.name, None)  # another file: what was saved is of no use
+                self._saved_ms.pop(file.name, None)  # a new generation of the file: the saved list is obsolete
             self._set_list(file.name, found)
             return RulesAnswer()

@@ -1,4 +1,19 @@
-"""When to ask again, and what to say of failures."""
+"""Building blocks of the refresh tasks: when to poll again, how to log failures, how to run slow or long work safely.
+
+* `Polling` decides the delay before the next request; it owns a `FailureStreak`.
+* `FailureStreak` counts failures in a row, and logs one line when a streak begins and one when it ends.
+* `call_guarded` calls code of the user (a store) with a timeout, and does not raise.
+* `notify` calls listeners of the user, and does not raise.
+* `CooperativeRunner` runs a long computation on the event loop without blocking it.
+
+A `FailureStreak` has two states, and only its two methods move it:
+
+    state      input            log                                                        next
+    ok         record_failure   WARNING "Statsig rules: status 503; keeping current data"  failing
+    failing    record_failure   none, but ERROR once if the key is refused                 failing
+    failing    record_success   INFO "Statsig rules: recovered after 3 failures"           ok
+    ok         record_success   none                                                       ok
+"""
 
 import asyncio
 import logging
@@ -16,34 +31,35 @@ from asyncsdk.vendors.statsig.ruleset import RulesAnswer
 logger = logging.getLogger("asyncsdk.rules")
 
 _INITIAL_BACKOFF = 0.4
-# Longest that a store takes to end once it is cancelled, before nobody waits for it.
+"""Upper bound of the first delay after a failure, in seconds; it doubles with each further one."""
 _CANCEL_GRACE = 0.05
-# A turn on the loop lasts at least this long if there is so much to do: turns cost, too.
+"""Maximum time for a cancelled call to end, in seconds; then it is left running in its task."""
 _MIN_SLICE = 0.0003
+"""Time to run before yielding to the event loop, in seconds. Shorter steps run together: each yield has a cost."""
 
 T = TypeVar("T")
 
 
 class Fetcher(Protocol):
-    """What is needed of a transport."""
+    """The part of a transport that a refresh needs."""
 
     async def fetch(self, request: Request) -> Response:
-        """Do a request and give the whole answer; trouble is a response without a status."""
+        """Send a request and return the whole response. A connection error is a response without a status."""
         ...
 
 
 @attrs.define(eq=False, repr=False)
 class FailureStreak:
-    """Failures of one thing in a row: a line in the log when they begin, and one when they end.
+    """Failures of one thing in a row. Logs when a streak begins and when it ends.
 
-    That a key is refused is a line of its own: somebody has to act.
+    A refused key is logged on its own, as an error: it does not go away without a change by an operator.
 
     Attributes:
-        subject: What fails, as the log names it.
-        failures: How many in a row.
-        total: How many ever.
-        last_error: The latest one in a few words; empty when the latest attempt went well.
-        refused: The key was refused in one of them.
+        subject: The thing that fails, as the log names it.
+        failures: Number of failures in a row.
+        total: Number of failures since the start.
+        last_error: The latest failure in a few words; empty if the latest attempt succeeded.
+        refused: Whether the vendor refused the key in this streak.
     """
 
     subject: str
@@ -53,34 +69,38 @@ class FailureStreak:
     refused: bool = False
 
     def record_failure(self, reason: str, *, refused: bool = False, has_any: bool = True) -> None:
-        """Note a failure.
+        """Record a failed attempt.
 
         Args:
-            reason: A few words.
-            refused: The key is wrong.
-            has_any: There are rules, or whatever it is, from before.
+            reason: The failure in a few words.
+            refused: Whether the vendor refused the key.
+            has_any: Whether there is data from before, such as rules, that stays in use.
         """
         self.failures += 1
         self.total += 1
         self.last_error = reason
-        outlook = "what is there stays in use" if has_any else "no rules yet: lookups answer their fallbacks"
+        outlook = "keeping current data" if has_any else "no rules yet, lookups return their fallbacks"
         if refused and not self.refused:
-            logger.error("%s: %s (is the key right?); %s", self.subject, reason, outlook)
+            logger.error("%s: %s, check the secret key; %s", self.subject, reason, outlook)
         elif self.failures == 1:
             logger.warning("%s: %s; %s", self.subject, reason, outlook)
         self.refused |= refused
 
     def record_success(self) -> None:
-        """Note a success."""
+        """Record an attempt that succeeded, which ends the streak."""
         if self.failures:
-            logger.info("%s: is well again", self.subject)
+            plural = "s" if self.failures > 1 else ""
+            logger.info("%s: recovered after %d failure%s", self.subject, self.failures, plural)
         self.failures, self.last_error, self.refused = 0, "", False
 
 
-async def call_guarded(call: Callable[[], Awaitable[T]], longest: float) -> tuple[T | None, str]:
-    """Call a store, for at most so many seconds; gives what it gave, or in a word what went wrong.
+async def call_guarded(call: Callable[[], Awaitable[T]], timeout: float) -> tuple[T | None, str]:
+    """Call a store, for at most `timeout` seconds, and catch what it raises.
 
-    It has a task of its own: one that does not end when it is cancelled is left to itself, and keeps nobody.
+    Runs in its own task, so a store that ignores cancellation cannot block the caller.
+
+    Returns:
+        The result and ""; or, if the call failed, None and the name of the error.
     """
 
     async def run() -> T:
@@ -89,8 +109,9 @@ async def call_guarded(call: Callable[[], Awaitable[T]], longest: float) -> tupl
     task = asyncio.create_task(run(), name="asyncsdk store")
     task.add_done_callback(_consume_exception)
     try:
-        await asyncio.wait([task], timeout=longest)
+        await asyncio.wait([task], timeout=timeout)
     finally:
+        # Also when the caller itself is cancelled: `wait` leaves the task running.
         is_late = task.cancel()
         if is_late:
             await asyncio.wait([task], timeout=_CANCEL_GRACE)
@@ -101,74 +122,87 @@ async def call_guarded(call: Callable[[], Awaitable[T]], longest: float) -> tupl
 
 
 def _consume_exception(task: asyncio.Task[T]) -> None:
-    """Take note of how a task ended, which asyncio would complain of otherwise."""
+    """Retrieve the exception of a task that may outlive its caller; asyncio logs exceptions that nothing retrieves."""
     if not task.cancelled():
         task.exception()
 
 
 @attrs.define(eq=False, repr=False)
 class Polling:
-    """When to ask the next time: after an interval, sooner after a failure, never sooner than the answer wanted.
+    """Decides when to poll next.
 
-    In an outage the waits grow until they are as long as the interval on average, so that a vendor that is coming
-    back meets no more requests than on a good day.
+    In an outage the delays grow until their mean equals `interval`, so that a vendor that recovers receives no more
+    requests than usual.
 
     Attributes:
-        streak: The failures so far.
-        interval: Seconds.
+        streak: The failures in a row.
+        interval: Seconds between two polls. May be changed at any time; the next delay uses it.
     """
 
     streak: FailureStreak
     interval: float
-    _waits: Iterator[float] = attrs.field(init=False, factory=lambda: iter(()))
+    _backoff: Iterator[float] = attrs.field(init=False, factory=lambda: iter(()))
 
-    def after(self, answer: RulesAnswer, *, has_any: bool = True) -> float:
-        """Take an answer in; give the seconds until the next question. `has_any`: as in `record_failure`."""
-        pause = self.interval * uniform(0.9, 1.1)  # noqa: S311 -- spreads load, guards nothing
+    def delay_after(self, answer: RulesAnswer, *, has_any: bool = True) -> float:
+        """Record an answer and return the delay before the next request.
+
+        Args:
+            answer: What came of the latest request.
+            has_any: As in `FailureStreak.record_failure`.
+
+        Returns:
+            Seconds: 1. after a success, the interval; 2. after a failure that a retry may mend, a backoff with full
+            jitter; 3. after any other failure, the interval. Never less than the `Retry-After` of the answer.
+        """
+        delay = self.interval * uniform(0.9, 1.1)  # noqa: S311 -- spreads load, guards nothing
         if not answer.reason:
             self.streak.record_success()
-            return pause
+            return delay
         if not self.streak.failures:
-            self._waits = waits(min(_INITIAL_BACKOFF, self.interval), 2 * self.interval)
+            # Full jitter under a bound of twice the interval: on average one interval.
+            self._backoff = waits(min(_INITIAL_BACKOFF, self.interval), 2 * self.interval)
         self.streak.record_failure(answer.reason, refused=answer.refused, has_any=has_any)
         if answer.retry_soon:
-            pause = next(self._waits)
-        return pause if answer.retry_after is None else max(pause, at_least(answer.retry_after))
+            delay = next(self._backoff)
+        return delay if answer.retry_after is None else max(delay, at_least(answer.retry_after))
 
 
-def notify(listeners: Iterable[Callable[[T], object]], news: T) -> None:
-    """Call those who want to know; what they raise is logged."""
+def notify(listeners: Iterable[Callable[[T], object]], value: T) -> None:
+    """Call each listener with `value`; log what it raises."""
     for listener in listeners:
         try:
-            listener(news)
-        except (Exception, asyncio.CancelledError):  # it may raise that without anybody cancelling us
-            logger.exception("a watcher of the rules failed")
+            listener(value)
+        except (Exception, asyncio.CancelledError):  # raised by the listener itself: there is no await here
+            logger.exception("Statsig rules: a watcher failed")
 
 
 @attrs.define(eq=False, repr=False)
 class CooperativeRunner:
-    """Runs long work in turns, so that the loop is never held.
+    """Runs long computations on the event loop without blocking it.
+
+    A computation is a generator that yields after each short step, such as `loading.load`. Steps run until
+    `_MIN_SLICE` has passed; then other tasks get their turn.
 
     Attributes:
-        turns: How many there were.
-        longest: The longest piece of work that could not be cut, in seconds of CPU time.
+        yields: Number of times it yielded to the event loop.
+        max_step_seconds: The longest step so far, in seconds of CPU time of this thread.
     """
 
     yields: int = 0
     max_step_seconds: float = 0.0
 
     async def run(self, steps: Generator[None, None, T]) -> T:
-        """Run steps to their end, and give what they return."""
+        """Run a generator to its end and return its result."""
         began = time.perf_counter()
         while True:
-            piece = time.thread_time()
+            step_began = time.thread_time()
             try:
                 next(steps)
             except StopIteration as stop:
                 result: T = stop.value
                 return result
             finally:
-                self.max_step_seconds = max(self.max_step_seconds, time.thread_time() - piece)
+                self.max_step_seconds = max(self.max_step_seconds, time.thread_time() - step_began)
             if time.perf_counter() - began > _MIN_SLICE:
                 self.yields += 1
                 await asyncio.sleep(0)

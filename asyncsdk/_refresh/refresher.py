@@ -1,4 +1,32 @@
-"""Keeps the rules fresh: asks, compiles in slices, replaces the whole, and keeps the old ones on any failure."""
+"""Keeps the rules up to date: polls, compiles in steps, and replaces the whole ruleset at once.
+
+Rules come from three sources: the bootstrap of the settings, the cache, and the network. `Refresher.rules` is the
+ruleset in use; its `source` is the state:
+
+    rules in use    bootstrap arrives   cache arrives   network arrives
+    none            install             install         install
+    bootstrap       install             ignore          install if newer
+    cache           install if newer    ignore          install if newer
+    network         install if newer    ignore          install if newer
+
+"Newer" is `supersedes`: not older, and with another checksum. "None" is `UNINITIALIZED` until the sources were tried,
+then `NO_VALUES`; both are a ruleset without names. Rules are never removed: after a failure the current ones stay.
+
+Invariants:
+
+1. `rules` is replaced whole, on the event loop, by `_activate`, `use_overrides` and `_record_no_values` only. A lookup
+   reads the attribute once, on any thread, and sees one version.
+2. One body is installed at a time (`_install_lock`). Compiling yields to the loop, and `rules` changes only when all of
+   it is done, so that no lookup waits for a compilation that a refresh could have done.
+3. `_first_attempt_done` is set once: when rules are in use, or when no source may still deliver some soon. It and
+   `IdLists.first_sync` end `wait_ready`.
+
+Tasks of `run`: watch the bootstrap file; load the cache; update the ID lists; poll the network.
+
+Example: at the start the network is down, there is no bootstrap, and the cache has rules of yesterday. They are used
+(`Adapter(DataStore)`), `wait_ready` returns True, and polls go on with backoff. Once the network is back, newer rules
+replace them (`Network`), watchers are notified of the change, and the body is saved in the cache.
+"""
 
 import asyncio
 import random
@@ -6,11 +34,11 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import attrs
 
 from asyncsdk._model.reports import RulesetChange, RulesHealth
+from asyncsdk._refresh.bootstrap_rules import BootstrapRules
 from asyncsdk._refresh.guarded_cache import MAX_CALL_SECONDS, GuardedCache
 from asyncsdk._refresh.id_lists import IdLists
 from asyncsdk._refresh.polling import CooperativeRunner, FailureStreak, Fetcher, Polling, call_guarded, notify
@@ -21,7 +49,6 @@ from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.loading import load, release, supersedes
 from asyncsdk._rules.ruleset import Ruleset, empty_ruleset
-from asyncsdk.stores.file import WatchedFile
 from asyncsdk.vendors.statsig import Rules, Statsig
 from asyncsdk.vendors.statsig.ruleset import RulesAnswer, read_response
 
@@ -32,41 +59,36 @@ Watcher = Callable[[RulesetChange], object]
 Observer = Callable[[RulesHealth], object]
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 class Refresher:
     """The rules in use, and the tasks that replace them.
 
-    Making one touches no event loop. A lookup reads `rules`, once; it is replaced whole or not at all.
+    Constructing one does no I/O and needs no running loop.
 
     Attributes:
-        name: The name of the source.
-        rules: The rules in use; without any, ones that know no name.
-        polling: When rules are asked for next; its `interval` may be changed.
-        lists: The ID lists; their `polling` is their own.
-        runner: How the work was cut.
-        watch_interval: Seconds between two looks at the bootstrap file.
+        name: Name of the source.
+        rules: The rules in use; a ruleset without names if there are none.
+        polling: Decides when rules are requested next; its `interval` may be changed.
+        id_lists: The ID lists, with a `polling` of their own.
+        runner: Runs the compilation in steps, and measures them.
     """
 
     def __init__(
         self,
         source: Statsig,
         *,
-        clock: Callable[[], int] = _now_ms,
-        chance: Callable[[], float] = random.random,
-        poll: float | None = None,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        random_number: Callable[[], float] = random.random,
+        poll_interval: float | None = None,
         watch_interval: float = 1.0,
     ) -> None:
-        """Begin without rules.
+        """Start without rules.
 
         Args:
-            source: Where rules come from; without `rules`, or offline, it is asked for nothing.
-            clock: Gives milliseconds since 1970.
-            chance: Gives a number in [0, 1), for bandits that explore.
-            poll: Seconds between two requests, for rules and for ID lists; None takes those of `source.rules`.
-            watch_interval: Seconds between two looks at the bootstrap file.
+            source: Where rules come from. Without `rules` in it, or offline, nothing is requested.
+            clock: Returns milliseconds since 1970.
+            random_number: Returns a number in [0, 1), for bandits that explore.
+            poll_interval: Seconds between two requests, for rules and for ID lists; None uses those of `source.rules`.
+            watch_interval: Seconds between two checks of the bootstrap file.
         """
         settings = source.rules or Rules()
         self.name = source.name
@@ -75,22 +97,26 @@ class Refresher:
         self._is_offline = source.offline or source.rules is None
         self._clock = clock
         self.runner = CooperativeRunner()
-        self.polling = Polling(FailureStreak("rules"), poll or settings.poll_interval)
-        self._cache = GuardedCache(settings.cache)
-        self.id_lists = IdLists(source, clock, self.runner, self._cache, poll or settings.id_lists_interval)
-        self.watch_interval = watch_interval
-        self._bootstrap = FailureStreak("bootstrap")
+        self.polling = Polling(FailureStreak(f"{source.name} rules"), poll_interval or settings.poll_interval)
+        self._cache = GuardedCache(settings.cache, FailureStreak(f"{source.name} rules cache"))
+        self.id_lists = IdLists(source, clock, self.runner, self._cache, poll_interval or settings.id_lists_interval)
         self._countries = Countries()
         self._shared_context = SharedContext(
             clock=clock,
-            random=chance,
+            random=random_number,
             environment=None if source.environment is None else {"tier": source.environment},
             global_custom=settings.global_custom,
             id_lists=self.id_lists.entries,
             country=self._countries.find,
         )
         self.rules: Ruleset = empty_ruleset(self._shared_context, UNINITIALIZED)
-        self._file = WatchedFile(settings.bootstrap) if isinstance(settings.bootstrap, Path) else None
+        self._bootstrap = BootstrapRules(
+            settings.bootstrap,
+            lambda body: self._install(body, BOOTSTRAP),
+            lambda: bool(self.rules.sections),
+            FailureStreak(f"{source.name} bootstrap"),
+            watch_interval,
+        )
         self._watchers: list[Watcher] = []
         self._observers: list[Observer] = []
         self._install_lock = asyncio.Lock()
@@ -98,15 +124,24 @@ class Refresher:
         self._last_sync_ms: int | None = None
         self._is_key_refused = False
 
+    def __repr__(self) -> str:
+        failures = self.polling.streak.failures
+        return f"<Refresher {self.name}, {self.rules!r}, {self.id_lists!r}, {failures} failures in a row>"
+
     @property
     def is_ready(self) -> bool:
-        """Whether there are rules, and the ID lists if they are wanted."""
+        """Whether there are rules, and the ID lists if they are enabled."""
         return bool(self.rules.sections) and self.id_lists.first_sync.is_set()
 
     async def wait_ready(self, timeout: float) -> bool:
-        """Wait at most `timeout` seconds for the first rules, and for the ID lists if they are wanted.
+        """Wait for the first rules, and for the ID lists if they are enabled.
 
-        It waits no longer than there is hope: not for a source that has none, or that refuses the key.
+        Args:
+            timeout: Maximum time to wait, in seconds. Returns earlier if no source can deliver rules: there is none, or
+                it refuses the key.
+
+        Returns:
+            Whether there are rules, as `is_ready`.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
@@ -115,28 +150,28 @@ class Refresher:
         return self.is_ready
 
     def subscribe(self, watcher: Watcher) -> None:
-        """Call `watcher` on the loop with what changed, when other rules are in use; its faults are logged."""
+        """Call `watcher` on the event loop after the rules were replaced, with the change. Its errors are logged."""
         self._watchers.append(watcher)
 
     def observe(self, observer: Observer) -> None:
-        """Call `observer` on the loop with how the rules are doing, after each request; its faults are logged."""
+        """Call `observer` on the event loop after each poll, with the health. Its errors are logged."""
         self._observers.append(observer)
 
     def use_overrides(self, overrides: Overrides) -> None:
-        """Let local overrides answer from now on, whatever rules come."""
+        """Apply local overrides from now on, to these rules and to all later ones."""
         self._shared_context = attrs.evolve(self._shared_context, overrides=overrides)
         self.rules = self.rules.with_context(attrs.evolve(self.rules.shared_context, overrides=overrides))
 
     def health(self) -> RulesHealth:
-        """Tell how the rules are doing."""
+        """Return the current health of the rules."""
         rules, now = self.rules, self._clock()
-        streaks = (self.polling.streak, self.id_lists.polling.streak, self._bootstrap)
+        streaks = (self.polling.streak, self.id_lists.polling.streak, self._bootstrap.streak)
         return RulesHealth(
             source=rules.source,
             time_ms=rules.time_ms,
             age=(now - rules.received_at_ms) / 1000 if rules.sections else None,
             last_sync=None if self._last_sync_ms is None else (now - self._last_sync_ms) / 1000,
-            last_error=next((found.last_error for found in streaks if found.last_error), ""),
+            last_error=next((streak.last_error for streak in streaks if streak.last_error), ""),
             failures=self.polling.streak.failures,
             refused=self._is_key_refused,
             names=sum(len(rules.sections.get(section, ())) for section in SECTIONS),
@@ -147,10 +182,11 @@ class Refresher:
     # --- the tasks --------------------------------------------------------------------------------------------
 
     async def run(self, fetcher: Fetcher) -> None:
-        """Get the first rules, then keep them fresh, until cancelled. May be started again after a crash."""
-        await self._load_bootstrap()
+        """Load the first rules and keep them up to date, until cancelled. May be called again after a crash."""
+        # Before the other sources: a bootstrap is there at once.
+        await self._bootstrap.load()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch_file())
+            group.create_task(self._bootstrap.watch())
             if self._is_offline:
                 await self.id_lists.load_cached()
                 await self._load_cached()
@@ -170,16 +206,17 @@ class Refresher:
                 bypass = await self._fetch_rules(fetcher, bypass_proxy=True)
                 answer = answer if bypass.reason else bypass
             self._record_no_values()
+            # Rules may still come soon 1. from the cache, while it is loading, 2. from a retry that is worthwhile.
             if cached.done() and not (answer.reason and answer.retry_soon):
                 self._first_attempt_done.set()
-            pause = self.polling.after(answer, has_any=bool(self.rules.sections))
+            delay = self.polling.delay_after(answer, has_any=bool(self.rules.sections))
             self._is_key_refused = answer.refused
             if self._observers:
                 notify(self._observers, self.health())
-            await asyncio.sleep(pause)
+            await asyncio.sleep(delay)
 
     async def _fetch_rules(self, fetcher: Fetcher, *, bypass_proxy: bool = False) -> RulesAnswer:
-        """Ask once, and take what comes; a body that is no ruleset is a failure like any other."""
+        """Request the rules once and install what comes. A body that is not a ruleset is an ordinary failure."""
         rules = self.rules
         request = self._source.build_rules_request(
             rules.time_ms, rules.checksum, self._clock(), bypass_proxy=bypass_proxy
@@ -187,67 +224,36 @@ class Refresher:
         answer = read_response(await fetcher.fetch(request))
         if answer.body is not None:
             try:
-                is_new = await self._install(answer.body, NETWORK)
+                is_in_use = await self._install(answer.body, NETWORK)
             except ValueError as error:
                 return RulesAnswer(reason=str(error))
-            if is_new:
+            if is_in_use:
                 await self._cache.save(self._source.cache_key, answer.body)
         if not answer.reason:
             self._last_sync_ms = self._clock()
         return answer
 
-    async def _load_bootstrap(self) -> None:
-        bootstrap = self._settings.bootstrap
-        if self._file is not None:
-            await self._load_bootstrap_file(self._file)
-        elif isinstance(bootstrap, bytes) and not self.rules.sections:
-            await self._apply_bootstrap(bootstrap)
-
-    async def _apply_bootstrap(self, body: bytes) -> None:
-        try:
-            is_new = await self._install(body, BOOTSTRAP)
-        except ValueError as error:
-            self._bootstrap.record_failure(str(error), has_any=bool(self.rules.sections))
-            return
-        if not is_new and not self.rules.sections:
-            self._bootstrap.record_failure('it has no rules: `"has_updates": true` is missing', has_any=False)
-            return
-        self._bootstrap.record_success()
-
-    async def _load_bootstrap_file(self, file: WatchedFile) -> None:
-        try:
-            body = await file.read_if_changed()
-        except OSError as error:
-            self._bootstrap.record_failure(
-                f"file cannot be read: {type(error).__name__}", has_any=bool(self.rules.sections)
-            )
-            return
-        if body is not None:
-            await self._apply_bootstrap(body)
-
-    async def _watch_file(self) -> None:
-        while self._file is not None:
-            await asyncio.sleep(self.watch_interval)
-            await self._load_bootstrap_file(self._file)
-
     async def _load_cached(self) -> None:
+        """Install what the cache has, unless there are rules."""
         body = None if self.rules.sections else await self._cache.load(self._source.cache_key)
         if body:
+            # Guarded like a call of the cache: a body that is damaged counts as a failure of the cache.
             _, fault = await call_guarded(partial(self._install, body, CACHE), MAX_CALL_SECONDS)
             if fault:
                 self._cache.streak.record_failure(fault)
 
     def _record_no_values(self) -> None:
+        """Record that each source was tried: from now on the reason of lookups is `NoValues`."""
         if self.rules.source == UNINITIALIZED:
             self.rules = empty_ruleset(self._shared_context, NO_VALUES)
 
     # --- replacing --------------------------------------------------------------------------------------------
 
     async def _install(self, body: bytes, source: str) -> bool:
-        """Compile a body in slices and put it in use if it is newer; says whether it is in use now.
+        """Compile a body in steps and use it if it should replace the current rules; return whether it does.
 
         Raises:
-            ValueError: It is no ruleset.
+            ValueError: The body is not a ruleset.
         """
         async with self._install_lock:
             old, now = self.rules, self._clock()
@@ -255,6 +261,7 @@ class Refresher:
             new = await self.runner.run(steps)
             if new is None or new is old or not _should_replace(new, old):
                 return False
+            # What a lookup, a response or a watcher would otherwise compute after the replacement.
             if new.needs_countries:
                 await self.runner.run(_as_generator(self._countries.load()))
             await self.runner.run(_as_generator(new.precompile(old)))
@@ -263,12 +270,14 @@ class Refresher:
             self._activate(new)
             if change is not None:
                 notify(self._watchers, change)
+            # Drop our own reference first, or `release` could not free anything.
             free_old = _as_generator(release(old))
             del old
             await self.runner.run(free_old)
             return True
 
     def _activate(self, new: Ruleset) -> None:
+        # Overrides may have changed since `load` began. This loses the programs; the next lookups compile them.
         overrides = self._shared_context.overrides
         if new.shared_context.overrides is not overrides:
             new = new.with_context(attrs.evolve(new.shared_context, overrides=overrides))
@@ -277,7 +286,7 @@ class Refresher:
 
 
 def _should_replace(new: Ruleset, old: Ruleset) -> bool:
-    """Say whether new rules are to be used. A cache never replaces anything; a bootstrap file is replaced by itself."""
+    """Return whether new rules should replace the old ones: the table at the head of this file."""
     if new.source == CACHE:
         return not old.sections
     return new.source == old.source == BOOTSTRAP or supersedes(new, old)

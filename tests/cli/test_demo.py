@@ -84,7 +84,7 @@ def test_rules_that_change_half_way_are_shown_to_arrive(printed: tuple[int, str,
     _, out, err = printed
 
     assert "       rules: 6 gates, 1 config, 2 experiments, 1 layer, in use after 0." in err
-    assert re.search(r"log: rules: status 503; .*\n +rules: sale changed, in use after \d\.\d s\n", err)
+    assert re.search(r"log: Statsig rules: status 503; .*\n +rules: sale changed, in use after \d\.\d s\n", err)
     assert row(out, "config  prices            default")[-1] == "6"
     assert row(out, "config  prices            sale")[-1] == "8"
 

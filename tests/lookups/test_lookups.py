@@ -231,7 +231,7 @@ async def test_those_who_want_to_know_hear_how_the_rules_are_doing(server: DevSe
         (0, False, ""),
     ]
     assert [health.source for health in heard[:2]] == ["Network", "Network"]
-    assert "a watcher of the rules failed" in caplog.text
+    assert "Statsig rules: a watcher failed" in caplog.text
 
 
 async def test_overrides_win_until_they_are_taken_back(client: Client) -> None:

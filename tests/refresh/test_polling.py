@@ -19,7 +19,7 @@ def polling(interval: float = 10.0) -> Polling:
 
 def test_polls_are_an_interval_apart_give_or_take_a_tenth() -> None:
     steady = polling()
-    pauses = [steady.after(WELL) for _ in range(1000)]
+    pauses = [steady.delay_after(WELL) for _ in range(1000)]
 
     assert 9 <= min(pauses) < 9.5
     assert 10.5 < max(pauses) <= 11
@@ -28,7 +28,7 @@ def test_polls_are_an_interval_apart_give_or_take_a_tenth() -> None:
 def test_a_failure_is_tried_again_soon_and_later_ones_less_soon() -> None:
     for _ in range(100):
         steady = polling()
-        bounds = [steady.after(BUSY) for _ in range(3)]
+        bounds = [steady.delay_after(BUSY) for _ in range(3)]
 
         assert bounds[0] <= 0.4
         assert bounds[1] <= 0.8
@@ -37,7 +37,7 @@ def test_a_failure_is_tried_again_soon_and_later_ones_less_soon() -> None:
 
 def test_in_an_outage_questions_are_an_interval_apart_on_average() -> None:
     steady = polling()
-    pauses = [steady.after(BUSY) for _ in range(3000)]
+    pauses = [steady.delay_after(BUSY) for _ in range(3000)]
 
     assert 9 < sum(pauses) / len(pauses) < 11
     assert max(pauses) <= 20
@@ -46,16 +46,16 @@ def test_in_an_outage_questions_are_an_interval_apart_on_average() -> None:
 def test_after_an_outage_the_next_one_begins_anew() -> None:
     steady = polling()
     for _ in range(50):
-        steady.after(BUSY)
-    steady.after(WELL)
+        steady.delay_after(BUSY)
+    steady.delay_after(WELL)
 
-    assert steady.after(BUSY) <= 0.4
+    assert steady.delay_after(BUSY) <= 0.4
 
 
 def test_a_refusal_waits_for_the_next_poll() -> None:
     steady = polling()
 
-    assert all(9 <= steady.after(REFUSED) <= 11 for _ in range(100))
+    assert all(9 <= steady.delay_after(REFUSED) <= 11 for _ in range(100))
 
 
 @pytest.mark.parametrize("soon", [True, False])
@@ -63,18 +63,18 @@ def test_nobody_is_asked_sooner_than_it_wants(soon: bool) -> None:
     steady = polling()
     busy = RulesAnswer(reason="status 429", retry_soon=soon, retry_after=100)
 
-    assert all(100 <= steady.after(busy) <= 120 for _ in range(100))
+    assert all(100 <= steady.delay_after(busy) <= 120 for _ in range(100))
 
 
 def test_a_short_retry_after_makes_nothing_faster() -> None:
-    assert polling().after(RulesAnswer(reason="status 429", retry_soon=False, retry_after=1)) >= 9
+    assert polling().delay_after(RulesAnswer(reason="status 429", retry_soon=False, retry_after=1)) >= 9
 
 
 def test_an_interval_that_was_changed_holds_from_then_on() -> None:
     steady = polling()
     steady.interval = 1.0
 
-    assert steady.after(WELL) <= 1.1
+    assert steady.delay_after(WELL) <= 1.1
 
 
 def test_an_episode_counts_its_failures_and_all_of_them() -> None:

@@ -81,13 +81,13 @@ async def test_nobody_waits_for_a_source_that_has_no_rules_or_refuses_the_key(
     vendor: Vendor, refusal: bytes | int
 ) -> None:
     vendor.script = [refusal] * 10_000
-    async with running(refresher(statsig(vendor), poll=60)) as made:
+    async with running(refresher(statsig(vendor), poll_interval=60)) as made:
         assert not await made.wait_ready(3600)
 
 
 async def test_a_first_answer_without_rules_leaves_none(vendor: Vendor) -> None:
     vendor.script = [NOTHING_NEW]
-    async with running(refresher(statsig(vendor), poll=60)) as made:
+    async with running(refresher(statsig(vendor), poll_interval=60)) as made:
         await until(lambda: reason(made) == "NoValues")
 
     assert made.health().last_error == ""
@@ -175,7 +175,7 @@ async def test_one_malformed_spec_costs_itself_only(vendor: Vendor) -> None:
 )
 async def test_packed_answers_are_unpacked(vendor: Vendor, coding: str, packed: bytes) -> None:
     vendor.script = [web.Response(body=packed, headers={"Content-Encoding": coding})]
-    async with running(refresher(statsig(vendor), poll=60)) as made:
+    async with running(refresher(statsig(vendor), poll_interval=60)) as made:
         assert await made.wait_ready(5)
 
 
@@ -196,8 +196,8 @@ async def test_an_outage_is_one_line_in_the_log_and_its_end_another(
     assert (health.last_error, health.source, health.names) == ("status 503", "Network", 1)
     assert made.health().last_error == ""
     assert [record.getMessage() for record in caplog.records] == [
-        "rules: status 503; what is there stays in use",
-        "rules: is well again",
+        "Statsig rules: status 503; keeping current data",
+        "Statsig rules: recovered after 4 failures",
     ]
 
 
@@ -208,9 +208,9 @@ async def test_a_key_that_is_refused_is_one_error(vendor: Vendor, caplog: pytest
         await until(lambda: not vendor.script and passes(made))
 
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("WARNING", "rules: status 503; no rules yet: lookups answer their fallbacks"),
-        ("ERROR", "rules: status 401 (is the key right?); no rules yet: lookups answer their fallbacks"),
-        ("INFO", "rules: is well again"),
+        ("WARNING", "Statsig rules: status 503; no rules yet, lookups return their fallbacks"),
+        ("ERROR", "Statsig rules: status 401, check the secret key; no rules yet, lookups return their fallbacks"),
+        ("INFO", "Statsig rules: recovered after 4 failures"),
     ]
 
 
@@ -221,8 +221,8 @@ async def test_a_file_that_is_not_there_leaves_no_rules(
     async with running(refresher(source)):
         await until(lambda: bool(caplog.records))
 
-    said = "bootstrap: file cannot be read: FileNotFoundError; no rules yet: lookups answer their fallbacks"
-    assert [record.getMessage() for record in caplog.records] == [said]
+    message = "Statsig bootstrap: cannot read the file: FileNotFoundError; no rules yet, lookups return their fallbacks"
+    assert [record.getMessage() for record in caplog.records] == [message]
 
 
 async def test_a_server_that_is_gone_and_back_is_no_different(vendor: Vendor) -> None:
@@ -250,7 +250,7 @@ async def test_neither_the_log_nor_the_health_names_the_key(vendor: Vendor, capl
 
 async def test_health_tells_how_old_the_rules_are(vendor: Vendor) -> None:
     now = [1_000_000]
-    made = refresher(statsig(vendor), clock=lambda: now[0], poll=60)
+    made = refresher(statsig(vendor), clock=lambda: now[0], poll_interval=60)
     assert (made.health().age, made.health().last_sync) == (None, None)
     async with running(made):
         await made.wait_ready(5)

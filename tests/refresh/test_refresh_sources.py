@@ -87,7 +87,7 @@ async def test_a_file_that_stays_the_same_is_taken_once(tmp_path: Path) -> None:
     file = tmp_path / "rules.json"
     file.write_bytes(rules())
     made = refresher(statsig(bootstrap=file, offline=True))
-    made._file = Looked(file)
+    made._bootstrap._file = Looked(file)
     async with running(made):
         await until(lambda: len(looks) > 3)
 
@@ -116,7 +116,7 @@ async def test_a_file_that_comes_later_is_taken_then(tmp_path: Path) -> None:
     file = tmp_path / "rules.json"
     async with running(refresher(statsig(bootstrap=file, offline=True))) as made:
         assert not await made.wait_ready(5)
-        assert made.health().last_error == "file cannot be read: FileNotFoundError"
+        assert made.health().last_error == "cannot read the file: FileNotFoundError"
         file.write_bytes(rules())
 
         await until(lambda: passes(made))
@@ -269,7 +269,7 @@ async def test_a_cache_that_gives_no_bytes_is_told_what_it_must_give(
         assert not await made.wait_ready(5)
 
     assert made.health().cache_failures == 1
-    assert "`load` gives bytes or None, not " in caplog.text
+    assert "`load` must return bytes or None, not " in caplog.text
 
 
 # --- nobody is asked ----------------------------------------------------------------------------------------------

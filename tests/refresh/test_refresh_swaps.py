@@ -42,7 +42,7 @@ class Versions:
 
 
 async def test_every_answer_comes_from_one_whole_version() -> None:
-    made, versions, seen = refresher(statsig(), poll=1e-9), Versions(), set[int]()
+    made, versions, seen = refresher(statsig(), poll_interval=1e-9), Versions(), set[int]()
     faults: list[object] = []
 
     def look() -> None:
@@ -72,7 +72,7 @@ async def test_every_answer_comes_from_one_whole_version() -> None:
 
 
 async def test_old_rules_are_let_go() -> None:
-    made, held = refresher(statsig(), poll=1e-9), list[weakref.ref[Ruleset]]()
+    made, held = refresher(statsig(), poll_interval=1e-9), list[weakref.ref[Ruleset]]()
     made.subscribe(lambda _: held.append(weakref.ref(made.rules)))
     task = asyncio.create_task(made.run(Versions()))
     await until(lambda: len(held) > 50)

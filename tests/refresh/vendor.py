@@ -143,7 +143,7 @@ def statsig(vendor: Vendor | None = None, *, offline: bool = False, **settings: 
 
 
 def refresher(source: Statsig, **settings: Any) -> Refresher:
-    return Refresher(source, **{"poll": 0.01, "watch_interval": 0.005} | settings)
+    return Refresher(source, **{"poll_interval": 0.01, "watch_interval": 0.005} | settings)
 
 
 @asynccontextmanager

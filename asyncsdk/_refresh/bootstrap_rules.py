@@ -1,0 +1,64 @@
+"""Installs the rules that the settings give to start with: a body, or a file that is watched for changes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import attrs
+
+from asyncsdk._refresh.polling import FailureStreak
+from asyncsdk.stores.file import WatchedFile
+
+
+@attrs.define(eq=False, repr=False)
+class BootstrapRules:
+    """The bootstrap of the settings. Failures are logged and counted; they do not raise.
+
+    Attributes:
+        streak: Failures of reading or installing it.
+    """
+
+    _bootstrap: bytes | Path | None
+    _install: Callable[[bytes], Awaitable[bool]]
+    _has_rules: Callable[[], bool]
+    streak: FailureStreak
+    _watch_interval: float
+    _file: WatchedFile | None = attrs.field(init=False)
+
+    @_file.default
+    def _find_file(self) -> WatchedFile | None:
+        return WatchedFile(self._bootstrap) if isinstance(self._bootstrap, Path) else None
+
+    async def load(self) -> None:
+        """Install the bootstrap: a file if it changed since it was last read, a body only while there are no rules."""
+        if self._file is not None:
+            await self._load_file(self._file)
+        elif isinstance(self._bootstrap, bytes) and not self._has_rules():
+            await self._apply(self._bootstrap)
+
+    async def watch(self) -> None:
+        """Install the file each time it changes, until cancelled; return at once without a file."""
+        while self._file is not None:
+            await asyncio.sleep(self._watch_interval)
+            await self._load_file(self._file)
+
+    async def _load_file(self, file: WatchedFile) -> None:
+        try:
+            body = await file.read_if_changed()
+        except OSError as error:
+            self.streak.record_failure(f"cannot read the file: {type(error).__name__}", has_any=self._has_rules())
+            return
+        if body is not None:
+            await self._apply(body)
+
+    async def _apply(self, body: bytes) -> None:
+        try:
+            is_in_use = await self._install(body)
+        except ValueError as error:
+            self.streak.record_failure(str(error), has_any=self._has_rules())
+            return
+        # Older than the rules in use is fine. Without any in use, the body said that it has none.
+        if not is_in_use and not self._has_rules():
+            self.streak.record_failure('no rules in it: `"has_updates": true` is missing', has_any=False)
+            return
+        self.streak.record_success()
