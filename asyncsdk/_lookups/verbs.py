@@ -1,4 +1,9 @@
-"""The lookup verbs, awaited. They wait for the first ruleset while the client starts, and for nothing else."""
+"""The lookup verbs: what a client answers from its rules.
+
+The awaited verbs wait only for the first ruleset while the client starts. After that they do not suspend: they read the
+current ruleset, one attribute that a refresh replaces, and evaluate. `check_gate` is written out instead of calling
+`Lookups.gate`, which saves 5 % of it.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self
@@ -21,103 +26,160 @@ from asyncsdk.errors import ConfigurationError
 
 
 class LookupVerbs:
-    """What the rules say to a user. `user` is a `User`, or an id.
+    """The lookup verbs. `user` is a `User` or a `user_id`.
 
-    A lookup never raises. Where nothing can be said (an unknown name, no ruleset, a fault) it answers the fallback, and
-    the detailed results say why. All of them take `exposure=False`, which reports nothing.
+    A lookup never raises. If there is no answer (an unknown name, no ruleset, a fault), it returns the fallback: False,
+    or a result without parameters, whose `details.reason` says why. A lookup reports an exposure, once a minute for the
+    same user and outcome, unless it is called with `exposure=False`.
     """
 
     _exposures: Exposures
     _holder: RulesHolder
     _lookups: Lookups
-    # Whether lookups are answered straight from the current rules: the client does not wait for its first ones, and no
-    # function watches evaluations.
+    # Whether lookups may use the current rules immediately: the client is not waiting for its first ones, and nothing
+    # watches evaluations.
     _is_direct: bool
 
     async def _first_rules(self) -> None:
         raise NotImplementedError
 
     def put_nowait(self, event: Event) -> Receipt:
-        """Take an event without waiting."""
+        """Admit an event without waiting."""
         raise NotImplementedError
 
     async def check_gate(self, user: UserLike, name: str, *, exposure: bool = True) -> bool:
-        """Say whether a gate is open for a user; False for an unknown one."""
+        """Return whether a gate is open for a user.
+
+        Args:
+            user: The user, or a `user_id`.
+            name: The gate. An unknown one is closed.
+            exposure: False reports no exposure.
+        """
         if not self._is_direct:
             return (await self.get_gate(user, name, exposure=exposure)).value
         rules = self._holder.rules
-        who = user if type(user) is User else as_user_or_empty(user)
-        found = evaluate(rules.gates.get(name) or rules.find("gate", name), who)
-        if exposure and self._exposures.is_due(who, found):
-            self._exposures.report(rules, who, found, None)
-        return found.value  # type: ignore[no-any-return] # a gate's value is a bool
+        user = user if type(user) is User else as_user_or_empty(user)
+        evaluation = evaluate(rules.gates.get(name) or rules.find("gate", name), user)
+        if exposure and self._exposures.is_due(user, evaluation):
+            self._exposures.report(rules, user, evaluation, None)
+        return evaluation.value  # type: ignore[no-any-return] # a gate's value is a bool
 
     async def get_gate(self, user: UserLike, name: str, *, exposure: bool = True) -> FeatureGate:
-        """Give a gate's answer with its reasons."""
+        """Return a gate's value with the reason for it.
+
+        Args:
+            user: The user, or a `user_id`.
+            name: The gate. An unknown one is closed.
+            exposure: False reports no exposure.
+        """
         if not self._is_direct:
             await self._first_rules()
         rules = self._holder.rules
         return show_gate(rules, self._lookups.gate(rules, as_user_or_empty(user), name, exposure))
 
     async def get_config(self, user: UserLike, name: str, *, exposure: bool = True) -> DynamicConfig:
-        """Give a dynamic config's answer; an unknown one is empty."""
+        """Return a dynamic config: its parameters, and the reason for them.
+
+        Args:
+            user: The user, or a `user_id`.
+            name: The config. An unknown one has no parameters.
+            exposure: False reports no exposure.
+        """
         if not self._is_direct:
             await self._first_rules()
         rules = self._holder.rules
-        who = user if type(user) is User else as_user_or_empty(user)
-        return self._lookups.config(rules, who, name, exposure)
+        user = user if type(user) is User else as_user_or_empty(user)
+        return self._lookups.config(rules, user, name, exposure)
 
     async def get_experiment(self, user: UserLike, name: str, *, exposure: bool = True) -> Experiment:
-        """Give an experiment's answer; an unknown one is empty."""
+        """Return an experiment: the user's group, its parameters, and the reason for them.
+
+        Args:
+            user: The user, or a `user_id`.
+            name: The experiment. An unknown one has no parameters and no group.
+            exposure: False reports no exposure.
+        """
         if not self._is_direct:
             await self._first_rules()
         rules = self._holder.rules
-        who = user if type(user) is User else as_user_or_empty(user)
-        return self._lookups.experiment(rules, who, name, exposure)
+        user = user if type(user) is User else as_user_or_empty(user)
+        return self._lookups.experiment(rules, user, name, exposure)
 
     async def get_layer(self, user: UserLike, name: str, *, exposure: bool = True) -> Layer:
-        """Give a layer's answer; reading a parameter of it reports that."""
+        """Return a layer. Reading one of its parameters reports the exposure to that parameter.
+
+        Args:
+            user: The user, or a `user_id`.
+            name: The layer. An unknown one has no parameters.
+            exposure: False reports no exposures.
+        """
         if not self._is_direct:
             await self._first_rules()
         rules = self._holder.rules
-        who = user if type(user) is User else as_user_or_empty(user)
-        return self._lookups.layer(rules, who, name, exposure)
+        user = user if type(user) is User else as_user_or_empty(user)
+        return self._lookups.layer(rules, user, name, exposure)
 
     async def get_parameter_store(self, user: UserLike, name: str, *, exposure: bool = True) -> ParameterStore:
-        """Give a parameter store; reading a parameter reports what it stands for."""
+        """Return a parameter store. Reading a parameter reports the exposure to the gate, config or layer it refers to.
+
+        Args:
+            user: The user, or a `user_id`.
+            name: The store. An unknown one has no parameters.
+            exposure: False reports no exposures.
+        """
         if not self._is_direct:
             await self._first_rules()
         rules = self._holder.rules
         return self._lookups.store(rules, as_user_or_empty(user), name, exposure)
 
     async def load_assignments(self, user: UserLike) -> bool:
-        """Load which groups of experiments a user was given, so that the lookups that follow keep to them.
+        """Load the experiment groups that a user was given earlier, so that later lookups return the same ones.
 
-        Those of all the user's ids are loaded (`user_id` and `custom_ids`), from the store that
-        `Rules(assignments=...)` names. Lookups of users who were not loaded are not sticky, and change nothing. The
-        latest 10,000 units stay loaded.
+        The store is the one in `Rules(assignments=...)`. Lookups of users that are not loaded are not sticky, and do
+        not change assignments. The 10,000 units that were loaded last stay loaded.
+
+        Args:
+            user: The user, or a `user_id`. The assignments of `user_id` and of all `custom_ids` are loaded.
 
         Returns:
-            False when it is not known: the store failed, or took longer than a second, or there is none.
+            True if they are loaded; False if the store failed, did not answer within one second, or is not set.
 
         Raises:
-            WrongEventLoopError: The client runs on another loop.
-            ForkedProcessError: It was started in the parent of this process.
+            WrongEventLoopError: The client runs on another event loop.
+            ForkedProcessError: The client was started in the parent process.
         """
         assignments = self._lookups.assignments
         return assignments is not None and await assignments.load(as_user_or_empty(user))
 
     def bind(self, user: UserLike) -> Flags:
-        """Tie a user to the rules of this moment, for a request: lookups without `await`, evaluated once."""
-        who = user if type(user) is User else as_user_or_empty(user)
-        return Flags(who, self._holder.rules, self._lookups, self.put_nowait)
+        """Return the lookups of one user under the current rules, for a request: without `await`, evaluated once.
+
+        Args:
+            user: The user, or a `user_id`.
+        """
+        user = user if type(user) is User else as_user_or_empty(user)
+        return Flags(user, self._holder.rules, self._lookups, self.put_nowait)
 
     def explain(self, user: UserLike, name: str) -> Explanation:
-        """Show how the rules come to their answer, as a tree with bucket numbers; `.render()` gives text."""
+        """Return how the rules decide for a user, as a tree with bucket numbers. No exposure is reported.
+
+        Args:
+            user: The user, or a `user_id`.
+            name: A gate, config, experiment or layer. For an unknown one, the tree says so.
+
+        Returns:
+            The tree; `.render()` returns it as text.
+        """
         return self._lookups.explain(self._holder.rules, as_user_or_empty(user), name)
 
     def log_exposure(self, user: UserLike, name: str, parameter: str | None = None) -> None:
-        """Report that a user saw a gate, config, experiment, or `parameter` of a layer, after an `exposure=False`."""
+        """Report a manual exposure: that a user saw what was looked up with `exposure=False`.
+
+        Args:
+            user: The user, or a `user_id`.
+            name: The gate, config, experiment or layer.
+            parameter: The parameter of the layer; ignored for other kinds.
+        """
         self._lookups.log_exposure(self._holder.rules, as_user_or_empty(user), name, parameter)
 
     def bootstrap(
@@ -127,39 +189,97 @@ class LookupVerbs:
         hash: Literal["djb2", "sha256", "none"] = "djb2",  # noqa: A002 -- the vendor's word
         client_key: str | None = None,
     ) -> bytes:
-        """Write what Statsig's browser and mobile SDKs start from: the client-initialize response, as JSON.
+        """Build the response that Statsig's browser and mobile SDKs start from (client-initialize).
 
-        The first call for a hash and key compiles every name, half a millisecond each: make one before requests come.
-        Rules that come later are prepared for the same calls, in slices.
+        It reports no exposures, and local overrides do not apply to it.
+
+        The first call for a `hash` and `client_key` compiles every name, half a millisecond each: make one before the
+        first request. After a refresh of the rules, the same calls are prepared in the background.
 
         Args:
-            user: For whom.
-            hash: How names are hashed.
-            client_key: The client's SDK key, where the project shows each app its own rules.
+            user: The user, or a `user_id`, whose evaluations it contains.
+            hash: How names are hashed in it.
+            client_key: The client's SDK key, by which the project selects the names for an app. None selects all names.
+
+        Returns:
+            The response, as JSON.
         """
         rules = self._holder.rules
         view = client_view(rules, hash=hash, client_key=client_key)
         return client_response(view, as_user_or_empty(user), {"sdkType": "asyncsdk", "sdkVersion": __version__})
 
     def override_gate(self, name: str, value: bool, *, user_id: str | None = None) -> Self:  # noqa: FBT001 -- its value
-        """Answer `value` for a gate, whatever the rules say, for one user or custom id, or for everybody."""
+        """Override a gate: it has this value, whatever the rules say.
+
+        Args:
+            name: The gate, known to the rules or not.
+            value: Whether it is open.
+            user_id: The `user_id` or custom id to override it for. None overrides it for every user.
+
+        Returns:
+            The client, so calls can be chained.
+        """
         return self._override(lambda overrides: overrides.set("gate", name, bool(value), user_id))
 
     def override_config(self, name: str, value: Mapping[str, Any], *, user_id: str | None = None) -> Self:
-        """Answer `value` for a dynamic config."""
+        """Override a dynamic config: it has these parameters, whatever the rules say.
+
+        Args:
+            name: The config, known to the rules or not.
+            value: All its parameters; copied.
+            user_id: The `user_id` or custom id to override it for. None overrides it for every user.
+
+        Returns:
+            The client, so calls can be chained.
+
+        Raises:
+            ConfigurationError: `value` is not a mapping that JSON can represent.
+        """
         return self._override(lambda overrides: overrides.set("config", name, _copied(value), user_id))
 
     def override_experiment(self, name: str, value: Mapping[str, Any] | str, *, user_id: str | None = None) -> Self:
-        """Answer `value` for an experiment: an object, or the name of one of its groups."""
+        """Override an experiment: it has these parameters, or this group, whatever the rules say.
+
+        Args:
+            name: The experiment, known to the rules or not.
+            value: All its parameters, copied; or the name of one of its groups.
+            user_id: The `user_id` or custom id to override it for. None overrides it for every user.
+
+        Returns:
+            The client, so calls can be chained.
+
+        Raises:
+            ConfigurationError: `value` is neither a string nor a mapping that JSON can represent.
+        """
         given = GroupOverride(value) if isinstance(value, str) else _copied(value)
         return self._override(lambda overrides: overrides.set("experiment", name, given, user_id))
 
     def override_layer(self, name: str, value: Mapping[str, Any], *, user_id: str | None = None) -> Self:
-        """Answer `value` for a layer."""
+        """Override a layer: it has these parameters, whatever the rules say.
+
+        Args:
+            name: The layer, known to the rules or not.
+            value: All its parameters; copied.
+            user_id: The `user_id` or custom id to override it for. None overrides it for every user.
+
+        Returns:
+            The client, so calls can be chained.
+
+        Raises:
+            ConfigurationError: `value` is not a mapping that JSON can represent.
+        """
         return self._override(lambda overrides: overrides.set("layer", name, _copied(value), user_id))
 
     def remove_override(self, name: str, *, user_id: str | None = None) -> Self:
-        """Take the overrides of a name back: one user's, or all."""
+        """Remove the overrides of a name, whatever it is: gate, config, experiment or layer.
+
+        Args:
+            name: The name. Nothing happens if it has no override.
+            user_id: Removes the override for this id only. None removes all of the name.
+
+        Returns:
+            The client, so calls can be chained.
+        """
 
         def removed(overrides: Overrides) -> Overrides:
             for kind in ("gate", "config", "experiment", "layer"):
@@ -169,7 +289,7 @@ class LookupVerbs:
         return self._override(removed)
 
     def remove_all_overrides(self) -> Self:
-        """Take all overrides back."""
+        """Remove all overrides, and return the client."""
         return self._override(lambda _: Overrides())
 
     def _override(self, change: Callable[[Overrides], Overrides]) -> Self:
@@ -178,14 +298,14 @@ class LookupVerbs:
 
 
 def _copied(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy an override's value: what the caller does to it later does not count.
+    """Copy an override's value, so that later changes by the caller do not affect it.
 
     Raises:
-        ConfigurationError: It is no object of JSON.
+        ConfigurationError: It is not a mapping that JSON can represent.
     """
     try:
         copied: dict[str, Any] = orjson.loads(orjson.dumps(dict(value)))
     except (TypeError, ValueError) as error:
-        msg = "an override's value is an object that can be written as JSON"
+        msg = "an override takes a mapping that JSON can represent"
         raise ConfigurationError(msg) from error
     return copied
