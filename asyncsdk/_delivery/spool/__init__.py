@@ -1,1 +1,1 @@
-"""The way over the disk: nothing here exists for a client without a spool."""
+"""The way of an event through the spool on disk; a client without a spool uses nothing in here."""

@@ -1,4 +1,4 @@
-"""What goes to disk together, and who waits for it."""
+"""The events that one commit writes, and the callers that wait for it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,37 +8,40 @@ import attrs
 from asyncsdk._delivery.spool.positions import SpooledRecord, split_blocks
 from asyncsdk._delivery.spool.reader import SpoolReader
 
-Parts = Sequence[tuple[SpoolReader, Sequence[SpooledRecord]]]
-"""Blocks to be, and whose they are."""
+ReaderBlocks = Sequence[tuple[SpoolReader, Sequence[SpooledRecord]]]
+"""Blocks to write, each with the reader of its lane."""
 
 
 @attrs.define(eq=False, repr=False)
 class CommitGroup:
-    """Events that gather while the commit before theirs is under way.
+    """Events that are collected while the previous commit is under way.
 
     Attributes:
-        records: Per lane.
-        waiters: Who waits for it; True tells that it found room.
-        bytes: Of all of it.
+        records: For each lane, in the client's order.
+        waiters: The callers that wait for the commit; the result tells whether there was room.
+        bytes: The total size of all chunks.
     """
 
     records: Sequence[list[SpooledRecord]]
     waiters: list[asyncio.Future[bool]] = attrs.field(factory=list)
     bytes: int = 0
 
+    def __repr__(self) -> str:
+        return f"<CommitGroup {sum(map(len, self.records))} records, {len(self.waiters)} waiters>"
+
     def add(self, number: int, record: SpooledRecord) -> None:
-        """Take a record for a lane."""
+        """Add a record for the lane with this number."""
         self.records[number].append(record)
         self.bytes += len(record.chunk)
 
-    def parts(self, readers: Sequence[SpoolReader]) -> Parts:
-        """Cut it into blocks."""
+    def blocks(self, readers: Sequence[SpoolReader]) -> ReaderBlocks:
+        """Split the records into blocks."""
         pairs = [(reader, records) for reader, records in zip(readers, self.records, strict=True) if records]
-        return [(reader, part) for reader, records in pairs for part in split_blocks(records)]
+        return [(reader, block) for reader, records in pairs for block in split_blocks(records)]
 
-    def release(self, most: int, *, has_room: bool) -> None:
-        """Let those go on who have waited longest."""
-        for waiter in self.waiters[:most]:
-            if not waiter.done():
+    def release(self, number: int, *, has_room: bool) -> None:
+        """Wake the callers that have waited longest, at most `number`."""
+        for waiter in self.waiters[:number]:
+            if not waiter.done():  # it may have been cancelled
                 waiter.set_result(has_room)
-        del self.waiters[:most]
+        del self.waiters[:number]

@@ -1,4 +1,20 @@
-"""How one lane gets its events when a client has a spool: at once if it has room, or from disk when it has again."""
+"""How one lane gets its events when a client has a spool: at once if it has room, otherwise later, from disk.
+
+A committed block takes one of two ways:
+    1. The lane has room and no backlog: it admits the records at once, and the block is not read again.
+    2. Otherwise the block joins the backlog, and its records leave memory. When at most half of the lane's limits are
+       in use, `read_more` reads the next blocks.
+
+Records in the backlog whose receipt still exists are remembered weakly (`_awaited`), so that reading the block finds
+the very record of the receipt and can settle it. Everything else is garbage: memory does not grow with the backlog.
+
+Two cases leave this path:
+    1. The spool cannot be written: a record goes to the lane as if there were no spool; if there is a backlog, it joins
+       it as a range in memory, up to the lane's limit of events.
+    2. The client closes: nothing is read any more, and whatever is on disk is settled as spooled.
+
+Everything here runs on the event loop; the spool's thread only executes `read`.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +33,7 @@ from asyncsdk._delivery.spool.positions import (
 from asyncsdk._model.receipts import Delivery, Record
 from asyncsdk._model.spooling import StoredBlock
 
-# Reads blocks for a reader: of a file, after a row.
+# Starts to read the blocks of a file after a row; `receive` or `read_failed` of the reader is called with the result.
 Read = Callable[["SpoolReader", int, int], None]
 
 _SPOOLED_REASON = "on disk, for the next process"
@@ -28,35 +44,45 @@ class SpoolReader:
 
     Attributes:
         lane: The lane.
-        label: Whose events these are in the spool.
+        label: The name under which the spool stores the lane's events.
         backlog: What the lane has yet to take from disk.
     """
 
     def __init__(self, lane: Lane, read: Read) -> None:
-        """Begin with none."""
+        """Create a reader with an empty backlog.
+
+        Args:
+            lane: The lane to feed.
+            read: Starts a read; see `Read`.
+        """
         self.lane = lane
         self.label = lane.destination.name
         self.backlog = Backlog()
         self._read = read
         self._is_closing = False
-        # Records that are on disk only, of which somebody still has the receipt: by file, row and position.
-        self._held: WeakValueDictionary[tuple[int, int, int], SpooledRecord] = WeakValueDictionary()
+        # By file, row and position.
+        self._awaited: WeakValueDictionary[tuple[int, int, int], SpooledRecord] = WeakValueDictionary()
+
+    def __repr__(self) -> str:
+        return f"<SpoolReader {self.label}: {self.backlog!r}, {len(self._awaited)} awaited by receipts>"
+
+    # --- what was written, or could not be --------------------------------------------------------------------
 
     def accept_block(self, records: Sequence[SpooledRecord], file: int, row: int) -> None:
-        """Let the lane have a block that was just written, unless it has no room or earlier ones to take first."""
+        """Accept a block that was just written: into the lane, or into the backlog."""
         self.lane.ledger.count_accepted(records)
         if self.backlog or self._is_closing or not self._has_room(records):
             self.backlog.append_block(file, row, records)
-            self._held.update({(file, row, position): record for position, record in enumerate(records)})
+            self._awaited.update({(file, row, position): record for position, record in enumerate(records)})
             self.read_more()
             return
-        place = BlockRef(file, row, len(records))
+        block = BlockRef(file, row, len(records))
         for position, record in enumerate(records):
-            record.block, record.position = place, position
+            record.block, record.position = block, position
         self.lane.admit(records)
 
     def accept_unstored(self, record: SpooledRecord) -> None:
-        """Let the lane have what could not be put on disk, as if there were no spool."""
+        """Accept a record that could not be written, within the limits that a lane has without a spool."""
         limits = self.lane.destination.limits
         if self.backlog and self.backlog.own_count < limits.max_queued_events:
             self.lane.ledger.count_accepted([record])
@@ -68,7 +94,7 @@ class SpoolReader:
         return self.lane.offer_exposures([record]) if record.exposures else self.lane.offer(record)
 
     def refuse(self, record: Record, reason: str) -> None:
-        """Count an event, or exposure, that the lane is not given."""
+        """Drop a record that was not accepted yet, and count it."""
         record.settle(delivery := self._dropped(reason))
         if record.exposures:
             self.lane.ledger.count_refused_exposures(delivery, record.exposures)
@@ -76,36 +102,45 @@ class SpoolReader:
             self.lane.ledger.count_refused(record.id, delivery)
 
     def drop_deleted(self, file: int, row: int, events: int, exposures: int) -> None:
-        """Count what was deleted on disk to make room, if it is nowhere else."""
-        source = self.backlog.find_range(file, row)
-        if source is None:
+        """Settle a block that was deleted to make room. If the lane has its records, they are not lost.
+
+        Args:
+            file: The number of its file.
+            row: Its number in the file.
+            events: How many of its events were unsettled.
+            exposures: How many of its exposures were.
+        """
+        range_ = self.backlog.find_range(file, row)
+        if range_ is None:
             return
-        source.tally.events -= events
-        source.tally.exposures -= exposures
+        range_.tally.events -= events
+        range_.tally.exposures -= exposures
         delivery = self._dropped("spool full")
         self.lane.ledger.settle_unheld(delivery, events, exposures)
-        for key, record in list(self._held.items()):
+        for key, record in list(self._awaited.items()):
             if key[:2] == (file, row):
                 record.settle(delivery)
 
     def adopt_file(self, file: int) -> None:
-        """Take the events of a process that is gone."""
+        """Take over the lane's events in a file of an ended process."""
         self.backlog.append_file(file)
         self.read_more()
 
+    # --- reading ----------------------------------------------------------------------------------------------
+
     def read_more(self) -> None:
-        """Read the next blocks, if there are any on disk and there is room for them."""
+        """Start to read the next blocks, if there are any and the lane has room; safe to call at any time."""
         if not self.backlog or self.backlog.reading or self._is_closing or not self._wants_more():
             return
-        source = self.backlog.ranges[0]
-        if source.records:
+        range_ = self.backlog.ranges[0]
+        if range_.records:
             self._admit_from_memory()
         else:
             self.backlog.reading = True
-            self._read(self, source.file, source.after)
+            self._read(self, range_.file, range_.after)
 
     def _has_room(self, records: Sequence[Record]) -> bool:
-        """Say whether there is room for all of a block; an empty lane always has, however small it is."""
+        """Return whether the lane has room for all of a block; an empty lane has, or it would wait without end."""
         ledger = self.lane.ledger
         return not ledger.held_events or ledger.has_room(size_of(records), total(records))
 
@@ -114,68 +149,71 @@ class SpoolReader:
         return ledger.held_events <= limits.max_queued_events // 2 and ledger.held_bytes <= limits.max_queued_bytes // 2
 
     def receive(self, blocks: Sequence[StoredBlock]) -> None:
-        """Let the lane have what was read."""
+        """Let the lane admit the blocks that were read; none means the end of the first range."""
         backlog = self.backlog
         backlog.reading = False
-        source = backlog.ranges[0]
+        range_ = backlog.ranges[0]
         for stored in blocks:
-            records = self._records(source.file, stored)
-            if source.is_foreign:
+            records = self._restore(range_.file, stored)
+            if range_.is_foreign:
+                # They were counted by the process that wrote them, but not in this one's report.
                 self.lane.ledger.count_accepted(records)
             else:
-                source.tally.add(records, -1)
+                range_.tally.add(records, -1)
             self.lane.admit(records)
         lost = backlog.advance(blocks[-1].row if blocks else None)
         self.lane.ledger.settle_unheld(self._dropped("spool damaged"), lost.events, lost.exposures)
         self.read_more()
 
     def read_failed(self) -> None:
-        """Note that nothing could be read; `read_more` tries again."""
+        """Record that a read failed; the next call of `read_more` tries again."""
         self.backlog.reading = False
 
-    def _records(self, file: int, stored: StoredBlock) -> Sequence[SpooledRecord]:
-        """Make the records of a block that have no fate yet, or find those that somebody has a receipt of."""
+    def _restore(self, file: int, stored: StoredBlock) -> Sequence[SpooledRecord]:
+        """Return the unsettled records of a block: those of receipts that still exist, the others built anew."""
         now = time.monotonic()
+        # The block has a wall clock time, which may be in the future if the clock was set back.
         admitted = min(now, now - (time.time() - stored.block.time_ms / 1000))
-        kept, row, held = stored.block.records, stored.row, self._held
+        kept, row, awaited = stored.block.records, stored.row, self._awaited
         positions = list(unsettled_positions(stored.done, len(kept))) if stored.done else range(len(kept))
-        place = BlockRef(file, row, len(positions), stored.done)
-        may_be_held = bool(held)
+        block = BlockRef(file, row, len(positions), stored.done)
+        may_be_awaited = bool(awaited)  # usually nothing is: saves a tuple and a look-up per record
         records: list[SpooledRecord] = []
         for position in positions:
-            record = held.pop((file, row, position), None) if may_be_held else None
+            record = awaited.pop((file, row, position), None) if may_be_awaited else None
             if record is None:
-                record = from_stored(kept[position], admitted, place, position)
+                record = from_stored(kept[position], admitted, block, position)
             else:
-                record.block, record.position = place, position
+                record.block, record.position = block, position
             records.append(record)
         return records
 
     def _admit_from_memory(self) -> None:
-        source = self.backlog.ranges[0]
-        records = pop_first(source.records, max(1, self.lane.destination.limits.max_queued_events // 2))
-        source.tally.add(records, -1)
-        if not source.records:
+        """Let the lane admit records that could not be written, at most half of its limit at a time."""
+        range_ = self.backlog.ranges[0]
+        records = pop_first(range_.records, max(1, self.lane.destination.limits.max_queued_events // 2))
+        range_.tally.add(records, -1)
+        if not range_.records:
             self.backlog.ranges.popleft()
         self.lane.admit(records)
 
-    # --- the end ----------------------------------------------------------------------------------------------
+    # --- the end: both are called after the lane's worker has ended -------------------------------------------
 
     def settle_admitted(self) -> None:
-        """Give what the lane has on disk and has not delivered its fate. The lane has ended."""
+        """Settle what the lane holds and is on disk as spooled; stop reading."""
         self._is_closing = True
-        left = [r for r in self.lane.remaining() if isinstance(r, SpooledRecord) and r.block is not None]
-        self.lane.ledger.settle(left, "spooled", reason=_SPOOLED_REASON)
+        records = [r for r in self.lane.remaining() if isinstance(r, SpooledRecord) and r.block is not None]
+        self.lane.ledger.settle(records, "spooled", reason=_SPOOLED_REASON)
 
     def settle_backlog(self) -> None:
-        """Give what the lane has never had its fate; what was never on disk is the lane's to abandon."""
+        """Settle what is on disk only as spooled; let the lane admit, and later abandon, what is in memory only."""
         delivery = Delivery(self.lane.destination.name, "spooled", reason=_SPOOLED_REASON)
-        for source in self.backlog.ranges:
-            source.tally.add(source.records, -1)
-            self.lane.admit(source.records)
-            self.lane.ledger.settle_unheld(delivery, source.tally.events, source.tally.exposures)
+        for range_ in self.backlog.ranges:
+            range_.tally.add(range_.records, -1)
+            self.lane.admit(range_.records)
+            self.lane.ledger.settle_unheld(delivery, range_.tally.events, range_.tally.exposures)
         self.backlog.ranges.clear()
-        for record in list(self._held.values()):
+        for record in list(self._awaited.values()):
             record.settle(delivery)
 
     def _dropped(self, reason: str) -> Delivery:

@@ -1,4 +1,4 @@
-"""What `Client(spool=...)` may be given, and what follows from it."""
+"""The setting `Client(spool=...)`: what may be passed, and what the client makes of it."""
 
 import os
 from collections.abc import Sequence
@@ -15,22 +15,29 @@ from asyncsdk.vendors.statsig import Statsig
 
 SpoolLike = str | os.PathLike[str] | Spool | None
 
-# Events that go to a dev server never go anywhere else, nor those of others there.
+# Keeps events for a dev server apart from real ones in the same folder, so that neither is sent to the other's vendor.
 DEV_SUFFIX = " (dev server)"
 
 
 def with_message_ids(destinations: Sequence[Destination]) -> tuple[Destination, ...]:
-    """Let events carry their ids where the vendor asks for none: a copy can then be told from its original."""
+    """Return the destinations with event ids for Statsig too, which needs none.
+
+    After a crash an event may be sent twice: with its id, the copy can be recognised.
+    """
     return tuple(
         attrs.evolve(given, message_ids=True) if isinstance(given, Statsig) else given for given in destinations
     )
 
 
 def create_spooler(spool: SpoolLike, lanes: Sequence[Lane]) -> Spooler | None:
-    """Make what stands between admission and `lanes`; None without a spool.
+    """Create the spooler between admission and the lanes; None without a spool.
+
+    Args:
+        spool: A folder, a spool, or None.
+        lanes: The client's lanes, in order.
 
     Raises:
-        ConfigurationError: It is neither a folder nor a spool.
+        ConfigurationError: `spool` is neither a folder nor a spool.
     """
     if spool is None:
         return None

@@ -1,7 +1,24 @@
-"""Between admission and the lanes, when a client has a spool: what is accepted goes to disk first, in groups.
+"""Between admission and the lanes, when a client has a spool: accepted events are written to disk first, in groups.
 
-While one commit is under way, the next group gathers: however many wait, each of them waits for one or two commits.
-Everything here runs on the client's loop, in short callbacks; the spool's one thread does the rest.
+The way of an event:
+    1. `put` adds it to the open group (`_open`); its caller waits for the group.
+    2. `_commit` hands the group to the spool's thread, which writes it in one transaction, and opens the next one. One
+       commit is under way at a time: however many callers wait, each waits for two commits at most.
+    3. `_on_committed` gives each block to its lane's `SpoolReader` and wakes the callers, some per turn of the loop.
+    4. The lane delivers it; `_acknowledge` collects what was settled for the next commit, which deletes it from disk.
+
+States: idle, or busy (`_is_busy`) from `_commit` until the callers of that group have been released. While busy nothing
+else is committed; `_release` starts the next commit if there is something to write. While idle an alarm is set if
+anything waits: at once for events, after `_MAX_DELAY` for exposures and acknowledgements, which nobody waits for.
+
+If a commit fails, its events stay in memory (`_keep_in_memory`), and so do those of the next `_RETRY_DELAY` seconds.
+The callers are released in any case, also by a bug: a spool must never block them.
+
+Who may change what: everything here runs on the client's event loop, in short callbacks. The spool's one thread runs
+`SpoolFiles` only (commit, read, adopt), and its results come back as callbacks.
+
+Example: 200 callers track at once. The first starts a commit in the next turn of the loop, which takes all 200 into one
+group. Callers that come while it is written share the next one.
 """
 
 import asyncio
@@ -12,7 +29,7 @@ from functools import partial
 
 from asyncsdk._delivery.batching import split_exposures
 from asyncsdk._delivery.lane import Lane
-from asyncsdk._delivery.spool.commit_group import CommitGroup, Parts
+from asyncsdk._delivery.spool.commit_group import CommitGroup, ReaderBlocks
 from asyncsdk._delivery.spool.positions import PendingAcks, to_spooled
 from asyncsdk._delivery.spool.reader import SpoolReader
 from asyncsdk._delivery.spool.status import SpoolStatus
@@ -24,25 +41,30 @@ from asyncsdk.errors import QueueFullError
 
 logger = logging.getLogger("asyncsdk.spool")
 
-# Acknowledgements and exposures wait so long, in seconds, for a commit that has to be made anyway.
+# Seconds that acknowledgements and exposures wait for a commit of events to join, before they get one of their own.
 _MAX_DELAY = 0.1
-# A spool that failed is tried again after so many seconds.
+# Seconds from a failed commit until the disk is tried again.
 _RETRY_DELAY = 5.0
-# It looks for files of processes that are gone each so many seconds.
+# Seconds between two searches for files of ended processes.
 SCAN_INTERVAL = 30.0
-# Most bytes that wait for a commit; with more, what does not wait for it is dropped.
+# Maximum bytes that wait for a commit; beyond it, events whose caller does not wait are dropped.
 _MAX_BYTES = 64 * 1024 * 1024
-# What is read from disk at once: with more of it, a turn of the loop is long while a large spool is drained.
+# Bytes read at a time: with more, draining a large spool would block the event loop for longer.
 _READ_BYTES = 256 * 1024
-# So many callers go on in one turn of the loop, for the sake of all others.
+# Callers released per turn of the event loop, so that thousands of them do not block it.
 _WAITERS_PER_TURN = 100
 
 
 class Spooler:
-    """Puts what is accepted on disk, lets the lanes have it, and forgets it when it has its fate."""
+    """Writes accepted events to disk, gives them to the lanes, and deletes them when they are settled."""
 
     def __init__(self, spool: Spool, lanes: Sequence[Lane]) -> None:
-        """Prepare; nothing is opened, and no thread started, before the first event."""
+        """Create a spooler; no file is opened and no thread started before the first event.
+
+        Args:
+            spool: The settings, and the files that they open.
+            lanes: The client's lanes, in order.
+        """
         self._spool = spool
         self._files = spool.open()
         self._worker = Worker(self._files.tidy, self._files.close)
@@ -55,28 +77,36 @@ class Spooler:
         self._alarm: asyncio.Handle | None = None
         self._retry_at = 0.0
         self._status = SpoolStatus()
+        # Set, and replaced by a new one, after each commit and each read.
         self._changed = asyncio.Event()
         for reader in self._readers:
             reader.lane.deadline = spool.max_age
             reader.lane.ledger.on_records_settled = partial(self._acknowledge, reader)
 
+    def __repr__(self) -> str:
+        state = f"committing {self._in_commit}" if self._is_busy else "idle"
+        return f"<Spooler {state}, open {self._open!r}, {self.unsent} events unsent, {len(self._readers)} lanes>"
+
     def set_label_suffix(self, suffix: str) -> None:
-        """Keep events apart from those that go to other addresses under the same names."""
+        """Store events under the destinations' names with this suffix, apart from those with another one."""
         for reader in self._readers:
             reader.label = reader.lane.destination.name + suffix
 
-    # --- the way in -------------------------------------------------------------------------------------------
+    # --- accepting --------------------------------------------------------------------------------------------
 
     def put_nowait(self, receipt: Receipt) -> Receipt:
-        """Take an event without waiting: it is on disk with the next commit."""
+        """Accept an event without waiting; it is on disk with the next commit."""
         group = self._open
         for number, outcome in enumerate(receipt.outcomes):
+            # 1. Admission has settled it for this destination.
             if not isinstance(outcome, Record):
                 self._readers[number].lane.ledger.count_refused(receipt.event_id, outcome)
                 continue
             record = receipt.outcomes[number] = to_spooled(outcome, receipt.event_id)
+            # 2. The disk does not keep up.
             if group.bytes > _MAX_BYTES:
                 self._readers[number].refuse(record, "queue full")
+            # 3. The usual case.
             else:
                 group.add(number, record)
         if group.bytes:
@@ -84,13 +114,14 @@ class Spooler:
         return receipt
 
     async def put(self, receipt: Receipt) -> Receipt:
-        """Take an event, and return when it is on disk, or has been refused.
+        """Accept an event, and wait until it is on disk or was refused.
 
         Raises:
-            QueueFullError: The spool is full, and its setting is to say so; the event is counted as dropped.
+            QueueFullError: The spool is full, and its setting is to raise; the event is counted as dropped.
         """
         if all(not isinstance(outcome, Record) for outcome in receipt.outcomes):
             return self.put_nowait(receipt)
+        # A future per caller: one that is cancelled must not cancel the others.
         waiter = asyncio.get_running_loop().create_future()
         self._open.waiters.append(waiter)
         self.put_nowait(receipt)
@@ -100,15 +131,15 @@ class Spooler:
         return receipt
 
     def exposure_intake(self, lane: Lane) -> Callable[[Sequence[Record]], bool]:
-        """Give what takes exposures for a lane, all or none."""
+        """Return the function that accepts exposures for a lane: all of its argument, or none."""
         return partial(self._offer_exposures, next(n for n, reader in enumerate(self._readers) if reader.lane is lane))
 
     def _offer_exposures(self, number: int, records: Sequence[Record]) -> bool:
-        """Take exposures, if there is room; they are in no hurry to be on disk."""
+        """Accept exposures, if there is room; return whether they were accepted."""
         if self._open.bytes > _MAX_BYTES:
             return False
         for record in records:
-            for part in split_exposures(record):
+            for part in split_exposures(record):  # on disk, each is a record that is settled by itself
                 self._open.add(number, to_spooled(part, ""))
         self._commit_soon(_MAX_DELAY)
         return True
@@ -118,74 +149,82 @@ class Spooler:
     def _new_group(self) -> CommitGroup:
         return CommitGroup([[] for _ in self._readers])
 
-    def _commit_soon(self, patience: float) -> None:
-        """Commit what has gathered: after this turn of the loop, or at the latest after `patience` seconds."""
+    def _commit_soon(self, delay: float) -> None:
+        """Set the alarm for the next commit, or an earlier one than is set.
+
+        Args:
+            delay: Seconds from now, at most; 0 is after this turn of the event loop.
+        """
         if self._is_busy:
-            return
+            return  # `_release` sets it
         alarm, loop = self._alarm, asyncio.get_running_loop()
-        if not patience and (alarm is None or isinstance(alarm, asyncio.TimerHandle)):
+        # A plain Handle is due at once, a TimerHandle later.
+        if not delay and (alarm is None or isinstance(alarm, asyncio.TimerHandle)):
             if alarm is not None:
                 alarm.cancel()
             self._alarm = loop.call_soon(self._commit)
         elif alarm is None:
-            self._alarm = loop.call_later(patience, self._commit)
+            self._alarm = loop.call_later(delay, self._commit)
 
     def _commit(self) -> None:
-        """Give the group, and what became of earlier ones, to the thread."""
+        """Hand the open group, acknowledgements and dead letters to the spool's thread."""
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm, self._is_busy = None, True
         group, self._open = self._open, self._new_group()
         dead, self._dead_letters = self._dead_letters, []
-        parts = group.parts(self._readers)
+        blocks = group.blocks(self._readers)
         if time.monotonic() < self._retry_at:
-            self._keep_in_memory(parts)
-            parts = []
-        blocks = [NewBlock(reader.label, part) for reader, part in parts]
-        self._in_commit = sum(len(part) for _, part in parts)
-        work = partial(self._files.commit, blocks, self._pending_acks.drain(), dead, int(time.time() * 1000))
-        self._worker.submit(
-            work, partial(self._on_committed, group, parts), partial(self._on_commit_error, group, parts)
-        )
+            # Acknowledgements are tried all the same: the files keep them for a later commit.
+            self._keep_in_memory(blocks)
+            blocks = []
+        new = [NewBlock(reader.label, records) for reader, records in blocks]
+        self._in_commit = sum(len(records) for _, records in blocks)
+        work = partial(self._files.commit, new, self._pending_acks.drain(), dead, int(time.time() * 1000))
+        on_done, on_error = partial(self._on_committed, group, blocks), partial(self._on_commit_error, group, blocks)
+        self._worker.submit(work, on_done, on_error)
 
-    def _on_committed(self, group: CommitGroup, parts: Parts, result: Committed) -> None:
+    def _on_committed(self, group: CommitGroup, blocks: ReaderBlocks, result: Committed) -> None:
         self._status.usage = result.usage
         has_room = all(row is not None for row in result.rows)
         try:
-            if parts:
+            if blocks:
                 self._status.record("", is_full=not has_room)
-            self._admit_blocks(parts, result)
-        finally:  # whatever goes wrong, nobody waits for ever
+            self._admit_blocks(blocks, result)
+        finally:
             self._release(group, has_room=has_room)
 
-    def _admit_blocks(self, parts: Parts, result: Committed) -> None:
-        """Let the lanes have what is on disk now, and count what found no room."""
+    def _admit_blocks(self, blocks: ReaderBlocks, result: Committed) -> None:
+        """Give the blocks that were written to their lanes; settle those that were deleted or found no room."""
+        # 1. Deleted blocks first: they are older.
         for dropped in result.dropped:
             for reader in (reader for reader in self._readers if reader.label == dropped.destination):
                 reader.drop_deleted(dropped.file, dropped.row, dropped.events, dropped.exposures)
-        for (reader, records), row in zip(parts, result.rows, strict=True):
+        for (reader, records), row in zip(blocks, result.rows, strict=True):
+            # 2. A block that was written.
             if row is not None:
                 reader.accept_block(records, result.file, row)
+            # 3. A block without room.
             else:
                 for record in records:
                     reader.refuse(record, "spool full")
 
-    def _on_commit_error(self, group: CommitGroup, parts: Parts, error: Exception) -> None:
+    def _on_commit_error(self, group: CommitGroup, blocks: ReaderBlocks, error: Exception) -> None:
         self._retry_at = time.monotonic() + _RETRY_DELAY
         try:
             self._status.record(str(error) or type(error).__name__, is_full=False)
-            self._keep_in_memory(parts)
+            self._keep_in_memory(blocks)
         finally:
             self._release(group, has_room=True)
 
     @staticmethod
-    def _keep_in_memory(parts: Parts) -> None:
-        for reader, records in parts:
+    def _keep_in_memory(blocks: ReaderBlocks) -> None:
+        for reader, records in blocks:
             for record in records:
                 reader.accept_unstored(record)
 
     def _release(self, group: CommitGroup, *, has_room: bool) -> None:
-        """Let those go on who waited for the group, some in each turn of the loop, and begin with the next group."""
+        """Wake the callers of the group, some in each turn of the loop; then become idle, or commit the next group."""
         group.release(_WAITERS_PER_TURN, has_room=has_room)
         if group.waiters:
             asyncio.get_running_loop().call_soon(partial(self._release, group, has_room=has_room))
@@ -198,25 +237,24 @@ class Spooler:
             self._commit_soon(_MAX_DELAY)
 
     def _wake_waiters(self) -> None:
-        """Let those look again who wait for something to change."""
+        """Make `flush` and `close` check again."""
         self._changed.set()
         self._changed = asyncio.Event()
 
-    # --- from disk --------------------------------------------------------------------------------------------
+    # --- reading ----------------------------------------------------------------------------------------------
 
     def scan(self) -> None:
-        """Take over what processes that are gone have left, if there are any files."""
+        """Adopt the files of ended processes, if there are any, and let each lane read on."""
         if self._spool.may_have_events():
             labels = [reader.label for reader in self._readers]
-            self._worker.submit(
-                partial(self._files.adopt, labels), self._on_adopted, partial(self._on_read_error, None)
-            )
+            work = partial(self._files.adopt, labels)
+            self._worker.submit(work, self._on_adopted, partial(self._on_read_error, None))
         for reader in self._readers:
             reader.read_more()
 
     def _on_adopted(self, found: Sequence[Adopted]) -> None:
         for adopted in found:
-            logger.info("took over events of a process that ended: %s", adopted)
+            logger.info("spool: adopted events of an ended process: %s", adopted)
             for reader in (reader for reader in self._readers if reader.label in adopted.destinations):
                 reader.adopt_file(adopted.file)
 
@@ -229,15 +267,20 @@ class Spooler:
         self._wake_waiters()
 
     def _on_read_error(self, reader: SpoolReader | None, error: Exception) -> None:
-        """Say so; the next look, or the next fate, tries again."""
-        logger.error("the spool cannot be read (%s)", error)
+        """Log a failed read, or adoption (no reader); the next scan or settled event tries again."""
+        logger.error("spool: read failed (%s)", error)
         if reader is not None:
             reader.read_failed()
 
-    # --- fates ------------------------------------------------------------------------------------------------
+    # --- settled events ---------------------------------------------------------------------------------------
 
     def _acknowledge(self, reader: SpoolReader, records: Collection[Record], status: Status, reason: str) -> None:
-        """Forget on disk what has its fate; what was given up is kept as a dead letter."""
+        """Delete settled records from disk with the next commit.
+
+        1. Spooled and abandoned ones stay on disk: the next process sends them.
+        2. Delivered ones are deleted.
+        3. Rejected and dropped ones are deleted too, and kept as dead letters.
+        """
         if status in ("spooled", "abandoned"):
             return
         if status != "delivered":
@@ -246,35 +289,40 @@ class Spooler:
         self._commit_soon(_MAX_DELAY)
         reader.read_more()
 
-    # --- the end ----------------------------------------------------------------------------------------------
+    # --- flush, close and health ------------------------------------------------------------------------------
 
     @property
     def unsent(self) -> int:
-        """How many events and exposures of this process are on disk only, or on their way there."""
-        return (
-            sum(reader.backlog.own_count for reader in self._readers)
-            + sum(map(len, self._open.records))
-            + self._in_commit
-        )
+        """Number of events and exposures of this process that are on disk only, or on their way there."""
+        on_disk = sum(reader.backlog.own_count for reader in self._readers)
+        return on_disk + sum(map(len, self._open.records)) + self._in_commit
 
     async def flush(self, lane: Lane, closing_at: float | None = None) -> None:
-        """Send at once, and return when all that a lane was given before the call has met its fate."""
+        """Send without linger, and wait until everything accepted for a lane before the call is settled.
+
+        Args:
+            lane: The lane.
+            closing_at: As for `Lane.flush`.
+        """
         reader = next(reader for reader in self._readers if reader.lane is lane)
+        # 1. Everything accepted is written.
         while self._is_busy or self._open.bytes:
             self._commit_soon(0.0)
             await self._changed.wait()
+        # 2. The lane takes the backlog, as much at a time as it has room for.
         while reader.backlog.own_count:
-            news = self._changed
+            changed = self._changed  # taken before the flush, so that a read during it is not missed
             await lane.flush(closing_at)
             if closing_at is not None and lane.is_blocked_until(closing_at):
                 break
             reader.read_more()
             if reader.backlog.own_count:
-                await news.wait()
+                await changed.wait()
+        # 3. The rest is in the lane.
         await lane.flush(closing_at)
 
     async def close(self) -> None:
-        """Put the rest on disk, count it, and end the thread. The lanes have ended before."""
+        """Write and count what is left, and end the thread; called after the lanes' workers have ended."""
         while self._is_busy:
             await self._changed.wait()
         for reader in self._readers:
@@ -287,5 +335,5 @@ class Spooler:
         await self._worker.stop()
 
     def health(self) -> SpoolHealth:
-        """Tell how the spool is doing."""
+        """Return the state of the spool."""
         return self._status.health(sum(reader.backlog.own_count for reader in self._readers))

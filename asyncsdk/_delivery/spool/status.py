@@ -1,4 +1,4 @@
-"""How a spool is doing, for the log and for `health()`."""
+"""The state of a spool, for the log and for `health()`."""
 
 import logging
 from typing import Literal
@@ -10,30 +10,39 @@ logger = logging.getLogger("asyncsdk.spool")
 
 
 class SpoolStatus:
-    """What the latest commit has told.
+    """The result of the latest commit.
 
     Attributes:
-        usage: What the spool takes.
+        usage: The disk space that the spool uses, and what it has set aside.
     """
 
     def __init__(self) -> None:
-        """Begin well."""
+        """Start as "ok"."""
         self.usage = Usage()
         self._last_error = ""
         self._is_full = False
 
     def record(self, error: str, *, is_full: bool) -> None:
-        """Log when the spool begins to fail or to be full, and when it is well again."""
+        """Record the result of a commit; log each change between failing, full and ok.
+
+        Args:
+            error: Why nothing could be written, in a few words; empty after a commit.
+            is_full: Whether there was no room for some of it.
+        """
         if error and not self._last_error:
-            logger.error("the spool cannot be written (%s): events are kept in memory only until it can", error)
+            logger.error("spool: write failed (%s); events are kept in memory only until it recovers", error)
         elif self._last_error and not error:
-            logger.warning("the spool can be written again")
+            logger.warning("spool: recovered")
         if is_full and not self._is_full:
-            logger.error("the spool is full: events are refused or lost until there is room")
+            logger.error("spool: full; events are refused or dropped until there is room")
         self._last_error, self._is_full = error, is_full
 
     def health(self, waiting: int) -> SpoolHealth:
-        """Tell how the spool is doing; `waiting` are on disk only."""
+        """Return the state of the spool.
+
+        Args:
+            waiting: The number of events and exposures of this process that are on disk only.
+        """
         state: Literal["ok", "full", "degraded"] = "full" if self._is_full else "ok"
         return SpoolHealth(
             state="degraded" if self._last_error else state,
