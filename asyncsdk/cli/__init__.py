@@ -1,4 +1,4 @@
-"""The command `asyncsdk`. A subcommand is a file beside this one, and a row of `COMMANDS`."""
+"""The command `asyncsdk`. A subcommand is a module beside this one, and an entry of `COMMANDS`."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -9,18 +9,18 @@ from asyncsdk.cli import spool
 from asyncsdk.cli.demo import command as demo
 
 COMMANDS: Mapping[str, ModuleType] = {"demo": demo, "spool": spool}
-"""Subcommands by name: each with `SUMMARY`, `configure(parser)`, and `run(arguments)` for the exit code."""
+"""Subcommands by name. Each has `SUMMARY`, `configure(parser)`, and `run(arguments)`, which returns the exit code."""
 
 
 def main(argv: Sequence[str] | None = None, commands: Mapping[str, ModuleType] = COMMANDS) -> int:
     """Run a subcommand and return its exit code; without one, print the help.
 
     Args:
-        argv: What follows the program's name; None takes it from the process.
-        commands: What there is to run.
+        argv: Arguments after the program's name; None takes those of the process.
+        commands: Subcommands by name.
 
     Raises:
-        SystemExit: After `--help`, `--version` (code 0) and arguments that make no sense (code 2).
+        SystemExit: After `--help` or `--version` (code 0), or for invalid arguments (code 2).
     """
     parser = argparse.ArgumentParser("asyncsdk", description="Feature gates and product events for asyncio services.")
     parser.add_argument("--version", action="version", version=f"asyncsdk {__version__}")
@@ -37,5 +37,5 @@ def main(argv: Sequence[str] | None = None, commands: Mapping[str, ModuleType] =
     try:
         code: int = arguments.run(arguments)
     except KeyboardInterrupt:
-        return 130
+        return 130  # as a shell reports a process that ended by SIGINT
     return code

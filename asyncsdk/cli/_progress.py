@@ -1,4 +1,4 @@
-"""What a person sees while something runs: one line that changes on a terminal, else a line per step."""
+"""Progress on a terminal: a live line with lasting lines above it, and a progress bar."""
 
 import logging
 import shutil
@@ -9,6 +9,7 @@ from typing import TextIO
 
 from asyncsdk.cli._tables import paragraph
 
+# Back to the first column, and erase the line.
 _ERASE = "\r\x1b[K"
 
 
@@ -16,7 +17,7 @@ class Progress:
     """A live line at the bottom of a stream, and lasting lines above it.
 
     Args:
-        stream: Where to; a live line only appears if it is a terminal.
+        stream: Where to write; the live line appears only on a terminal.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -24,32 +25,37 @@ class Progress:
         self.is_live = stream.isatty()
 
     def show(self, text: str) -> None:
-        """Replace the live line, if there is one."""
+        """Replace the live line, if the stream is a terminal."""
         if self.is_live:
             width = shutil.get_terminal_size().columns
             self._stream.write(_ERASE + text[: width - 1])
             self._stream.flush()
 
-    def say(self, text: str) -> None:
-        """Write a line that stays."""
+    def print_line(self, text: str) -> None:
+        """Write a lasting line."""
         self._stream.write(f"{_ERASE if self.is_live else ''}{text}\n")
         self._stream.flush()
 
 
-class _Lines(logging.Handler):
+class _LineHandler(logging.Handler):
     def __init__(self, progress: Progress) -> None:
         super().__init__(logging.WARNING)
         self._progress = progress
 
     def emit(self, record: logging.LogRecord) -> None:
         width = shutil.get_terminal_size().columns - 1
-        self._progress.say(paragraph(f"log: {record.getMessage()}", width, " " * 7, " " * 5))
+        self._progress.print_line(paragraph(f"log: {record.getMessage()}", width, " " * 7, " " * 5))
 
 
 @contextmanager
 def log_lines(name: str, progress: Progress) -> Iterator[None]:
-    """Show the warnings of a logger between the other lines."""
-    logger, handler = logging.getLogger(name), _Lines(progress)
+    """Print the warnings and errors of a logger as lasting lines.
+
+    Args:
+        name: Name of the logger.
+        progress: Where to print.
+    """
+    logger, handler = logging.getLogger(name), _LineHandler(progress)
     logger.addHandler(handler)
     try:
         yield
@@ -58,12 +64,15 @@ def log_lines(name: str, progress: Progress) -> Iterator[None]:
 
 
 @contextmanager
-def bar(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show how far something is; call what is given with how many more are done.
+def progress_bar(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on standard error; without the package `rich`, show nothing.
 
     Args:
-        title: What is being done.
-        total: How many there are; None when that is not known.
+        title: Precedes the bar.
+        total: Number of steps; None if it is not known.
+
+    Yields:
+        A function to call with the number of further steps that are done.
     """
     try:
         from rich.console import Console  # noqa: PLC0415 -- an extra

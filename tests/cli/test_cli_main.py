@@ -1,4 +1,4 @@
-"""The command line around the subcommands."""
+"""The command line, apart from its subcommands."""
 
 import runpy
 import subprocess
@@ -29,7 +29,7 @@ def test_it_knows_its_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"asyncsdk {asyncsdk.__version__}\n"
 
 
-def test_an_unknown_command_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_is_rejected_with_a_list_of_commands(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exited:
         main(["dmo"])
 
@@ -69,5 +69,5 @@ def test_the_demo_adds_up_in_a_process_of_its_own() -> None:
     ran = subprocess.run([sys.executable, "-m", "asyncsdk", "demo"], capture_output=True, text=True, check=False)
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "All 363 events accounted for" in " ".join(ran.stdout.split())
+    assert "All 363 events are accounted for" in " ".join(ran.stdout.split())
     assert "7/7  the shop closes with events queued" in ran.stderr

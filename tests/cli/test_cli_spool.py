@@ -1,4 +1,4 @@
-"""`asyncsdk spool`: what it says of a folder, and what it leaves alone."""
+"""`asyncsdk spool`: what it prints about a folder, and what it changes."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 from stores.spools import Process, block, dead
 
 from asyncsdk.cli import main
-from asyncsdk.cli._progress import bar
+from asyncsdk.cli._progress import progress_bar
 from asyncsdk.stores import inspection
 
 
@@ -23,7 +23,7 @@ def _no_process_outlives_its_test() -> Iterator[None]:
 
 @pytest.fixture
 def left(tmp_path: Path) -> Path:
-    """A folder in which a process has died: three events wait, one of them is settled, and two are dead."""
+    """The folder of a process that has ended: three events, one of them settled, and two dead letters."""
     process = Process(tmp_path)
     kept = process.keep(block("a", "b"), block("c", destination="Statsig"))
     process.settle(kept.file, progress={1: 0b01})
@@ -34,7 +34,7 @@ def left(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def in_use(tmp_path: Path) -> Iterator[Path]:
-    """A folder that a process works in."""
+    """The folder of a running process."""
     process = Process(tmp_path)
     process.keep(block("a", "b"))
     process.bury(dead("x"))
@@ -49,7 +49,7 @@ def spool(*arguments: object) -> int:
 def test_ls_counts_what_waits_and_what_is_dead(left: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert spool("ls", left) == 0
 
-    assert "left" in (out := capsys.readouterr().out)
+    assert "idle" in (out := capsys.readouterr().out)
     assert "Amplitude 1, Statsig 1, Amplitude 2 dead" in out
 
 
@@ -60,16 +60,16 @@ def test_a_file_in_use_is_read_from_a_copy(in_use: Path, capsys: pytest.CaptureF
     assert "Amplitude 2, Amplitude 1 dead" in out
 
 
-def test_a_copy_is_made_again_when_the_file_changes_meanwhile(in_use: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_changes_while_it_is_copied_is_copied_again(in_use: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy, copied = shutil.copyfile, []
 
-    def meddle(source: Path, target: Path) -> None:
+    def copy_and_touch(source: Path, target: Path) -> None:
         copy(source, target)
         copied.append(source.name)
         if len(copied) < 3:
             os.utime(source, ns=(len(copied), len(copied)))
 
-    monkeypatch.setattr(shutil, "copyfile", meddle)
+    monkeypatch.setattr(shutil, "copyfile", copy_and_touch)
 
     assert [event.id for event in inspection.list_events(in_use)] == ["a", "b"]
     assert len(copied) > 3
@@ -85,33 +85,31 @@ def test_a_file_in_use_is_never_changed(in_use: Path, capsys: pytest.CaptureFixt
     assert "0 events deleted" in out
 
 
-def test_show_names_events_and_not_what_is_in_them(left: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_lists_events_without_their_content(left: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spool("show", left)
     waiting = capsys.readouterr().out
     spool("show", left, "--dead", "--limit", 1)
-    gone = capsys.readouterr().out
+    dead_letters = capsys.readouterr().out
 
     assert [line.split()[3] for line in waiting.splitlines()] == ["b", "c"]
-    assert "rejected: status 400" in gone
-    assert "and more" in gone
+    assert "rejected: status 400" in dead_letters
+    assert "and more" in dead_letters
 
 
-def test_where_nothing_waits_the_dead_letters_are_pointed_at(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_show_mentions_dead_letters_if_no_event_waits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     process = Process(tmp_path)
     process.bury(dead("x", "y"))
     process.die()
 
     spool("show", tmp_path / "spool")
 
-    assert capsys.readouterr().out == "nothing waits; 2 dead letters: see --dead\n"
+    assert capsys.readouterr().out == "no waiting events; 2 dead letters (list them with --dead)\n"
 
 
-def test_an_empty_folder_is_said_to_be_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_folder_is_reported_as_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert spool("ls", tmp_path) == spool("show", tmp_path) == spool("show", tmp_path, "--dead") == 0
 
-    said = f"there is no file of a spool in {tmp_path}\nnothing waits\nthere are no dead letters\n"
+    said = f"no spool files in {tmp_path}\nno waiting events\nno dead letters\n"
     assert capsys.readouterr().out == said
 
 
@@ -144,14 +142,14 @@ def test_replaying_nothing_makes_no_file(left: Path) -> None:
     assert list(left.glob("*.db")) == []
 
 
-def test_purge_deletes_dead_letters_only_unless_told_otherwise(left: Path) -> None:
+def test_purge_deletes_only_dead_letters_by_default(left: Path) -> None:
     assert spool("purge", left) == 2
     assert spool("purge", left, "--yes") == 0
     assert [event.id for event in inspection.list_events(left)] == ["b", "c"]
     assert list(inspection.list_events(left, dead=True)) == []
 
 
-def test_what_is_purged_is_not_in_the_file_any_more(tmp_path: Path) -> None:
+def test_purged_events_are_overwritten_in_the_file(tmp_path: Path) -> None:
     process = Process(tmp_path)
     process.keep(block("waits"))
     process.bury(dead("Ada", size=100_000), dead("Grace"))
@@ -178,12 +176,12 @@ def test_damaged_blocks_are_left_out(left: Path) -> None:
     assert [event.id for event in inspection.list_events(left)] == ["c"]
 
 
-def test_a_folder_that_is_none_is_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_path_that_is_not_a_folder_is_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert spool("ls", tmp_path / "nothing") == 2
-    assert "is no folder" in capsys.readouterr().err
+    assert "not a folder" in capsys.readouterr().err
 
 
 def test_without_rich_there_is_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rich.console", None)
-    with bar("work", 2) as advance:
+    with progress_bar("work", 2) as advance:
         advance(1)

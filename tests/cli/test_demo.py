@@ -1,4 +1,4 @@
-"""The demo from end to end, and its parts where they meet the world."""
+"""The demo from end to end, and its parts that do IO."""
 
 import io
 import re
@@ -11,10 +11,10 @@ from asyncsdk import Client
 from asyncsdk.cli import main
 from asyncsdk.cli._progress import Progress
 from asyncsdk.cli.demo.audit import audit
-from asyncsdk.cli.demo.command import may_be_bold, play, show
-from asyncsdk.cli.demo.recorder import Notebook
-from asyncsdk.cli.demo.scenario import Phase, Visit, looking
-from asyncsdk.cli.demo.simulation import Street
+from asyncsdk.cli.demo.command import print_report, run_phases, should_be_bold
+from asyncsdk.cli.demo.recorder import Recorder
+from asyncsdk.cli.demo.scenario import Phase, Visit, browse
+from asyncsdk.cli.demo.simulation import Simulation
 from asyncsdk.dev import DevServer
 
 
@@ -24,7 +24,7 @@ class Terminal(io.StringIO):
 
 
 def row(text: str, name: str) -> list[str]:
-    """Find the first row of any table that begins with `name`."""
+    """Return the first row of any table that begins with `name`."""
     return next(re.split(r"  +", line.strip()) for line in text.splitlines() if line.startswith(f"  {name}  "))
 
 
@@ -43,18 +43,18 @@ def test_everything_adds_up(printed: tuple[int, str, str]) -> None:
     code, out, _ = printed
 
     assert code == 0
-    assert "All 363 events accounted for" in out
-    assert "So are 65 exposures: everything that customers were shown" in " ".join(out.split())
+    assert "All 363 events are accounted for" in out
+    assert "All 65 exposures are accounted for, too" in " ".join(out.split())
 
 
-def test_a_line_per_phase_says_what_happens(printed: tuple[int, str, str]) -> None:
+def test_each_phase_prints_a_line(printed: tuple[int, str, str]) -> None:
     _, _, err = printed
 
     assert re.findall(r"^  (\d)/7", err, re.MULTILINE) == list("1234567")
     assert "log: RudderStack: status 503; retrying with backoff" in err
 
 
-def test_every_trouble_shows_at_its_vendor(printed: tuple[int, str, str]) -> None:
+def test_every_fault_shows_at_its_vendor(printed: tuple[int, str, str]) -> None:
     _, out, _ = printed
     _, _, _, accepted, duplicate, rejected, lost, retried = range(8)
 
@@ -71,7 +71,7 @@ def test_every_trouble_shows_at_its_vendor(printed: tuple[int, str, str]) -> Non
     assert "lost: status 429" in out
 
 
-def test_the_tables_say_what_each_verb_became(printed: tuple[int, str, str]) -> None:
+def test_the_tables_show_what_each_verb_became(printed: tuple[int, str, str]) -> None:
     _, out, _ = printed
 
     assert row(out, "group") == ["group", "8", "8 group", "8 group identify", "-"]
@@ -80,7 +80,7 @@ def test_the_tables_say_what_each_verb_became(printed: tuple[int, str, str]) -> 
     assert row(out, "skipped: no such call") == ["skipped: no such call", "0", "8", "72", "0"]
 
 
-def test_rules_that_change_half_way_are_shown_to_arrive(printed: tuple[int, str, str]) -> None:
+def test_a_change_of_the_rules_is_printed(printed: tuple[int, str, str]) -> None:
     _, out, err = printed
 
     assert "       rules: 6 gates, 1 config, 2 experiments, 1 layer, in use after 0." in err
@@ -89,7 +89,7 @@ def test_rules_that_change_half_way_are_shown_to_arrive(printed: tuple[int, str,
     assert row(out, "config  prices            sale")[-1] == "8"
 
 
-def test_exposures_have_their_own_lines(printed: tuple[int, str, str]) -> None:
+def test_exposures_have_rows_of_their_own(printed: tuple[int, str, str]) -> None:
     _, out, _ = printed
 
     assert row(out, "  exposures")[2:] == ["65", "65", "0", "0", "0", "-"]
@@ -103,7 +103,7 @@ def test_one_decision_is_explained(printed: tuple[int, str, str]) -> None:
     assert "  sale: open (rule then all, Network:Recognized)\n    - rule first the regulars\n" in out
 
 
-def test_one_event_tells_its_story(printed: tuple[int, str, str]) -> None:
+def test_the_history_of_one_event_is_quoted(printed: tuple[int, str, str]) -> None:
     _, out, _ = printed
 
     assert "middleware changed properties['email']" in out
@@ -116,7 +116,7 @@ def test_no_line_is_wider_than_a_small_terminal(printed: tuple[int, str, str]) -
     assert [line for line in (out + err).splitlines() if len(line) >= 80] == []
 
 
-def test_a_dev_server_in_the_environment_would_take_the_events_elsewhere(
+def test_the_demo_does_not_start_with_another_dev_server_in_the_environment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ASYNCSDK_DEV_SERVER", "http://127.0.0.1:4010")
@@ -125,13 +125,13 @@ def test_a_dev_server_in_the_environment_would_take_the_events_elsewhere(
     assert "env -u ASYNCSDK_DEV_SERVER asyncsdk demo" in capsys.readouterr().err
 
 
-async def test_a_terminal_sees_a_live_line() -> None:
+async def test_a_terminal_gets_a_live_line() -> None:
     terminal = Terminal()
 
-    books, stories = await play([Phase("a stroll", looking("ada.lovelace"))], Progress(terminal))
+    evidence, quotes = await run_phases([Phase("a stroll", browse("ada.lovelace"))], Progress(terminal))
 
-    assert audit(books) == []
-    assert stories == {}
+    assert audit(evidence) == []
+    assert quotes == {}
     assert "\r\x1b[K  1/1  a stroll  0 of 5" in terminal.getvalue()
 
 
@@ -139,63 +139,63 @@ def test_a_file_gets_lasting_lines_only() -> None:
     file = io.StringIO()
 
     Progress(file).show("on the way")
-    Progress(file).say("there")
+    Progress(file).print_line("there")
 
     assert file.getvalue() == "there\n"
 
 
-async def test_an_answer_that_should_not_be_is_a_problem(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_an_error_answer_of_the_shop_is_a_problem(capsys: pytest.CaptureFixture[str]) -> None:
     phase = Phase("a mistake", [Visit("GET", "/products/unicorn", "ada.lovelace", events=0)])
 
-    books, stories = await play([phase], Progress(io.StringIO()))
+    evidence, quotes = await run_phases([phase], Progress(io.StringIO()))
 
-    assert show(books, stories, 79) == 1
+    assert print_report(evidence, quotes, 79) == 1
     assert "- the shop answered 400 to /products/unicorn" in capsys.readouterr().out
 
 
-async def test_an_event_that_was_not_made_is_a_problem(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_missing_event_is_a_problem(capsys: pytest.CaptureFixture[str]) -> None:
     phase = Phase("too much expected", [Visit("GET", "/products/lamp", "ada.lovelace", events=2)])
 
-    books, stories = await play([phase], Progress(io.StringIO()))
+    evidence, quotes = await run_phases([phase], Progress(io.StringIO()))
 
-    assert show(books, stories, 79, bold=True) == 1
-    assert "\x1b[1mThe accounts do not add up:\n" in capsys.readouterr().out
+    assert print_report(evidence, quotes, 79, bold=True) == 1
+    assert "\x1b[1mThe numbers do not add up:\n" in capsys.readouterr().out
 
 
-async def test_what_nobody_looked_up_is_a_problem() -> None:
-    phase = Phase("too much expected", [attrs.evolve(looking("ada.lovelace")[1], looks=["prices", "unheard_of"])])
+async def test_a_missing_exposure_is_a_problem() -> None:
+    phase = Phase("too much expected", [attrs.evolve(browse("ada.lovelace")[1], lookups=["prices", "unknown"])])
 
-    books, _ = await play([phase], Progress(io.StringIO()))
+    evidence, _ = await run_phases([phase], Progress(io.StringIO()))
 
-    assert audit(books) == [
-        "1 times a customer was shown something, and no exposure says so",
-        "1 exposures are of what nobody was shown",
+    assert audit(evidence) == [
+        "lookups without an exposure: 1",
+        "exposures without a lookup: 1",
     ]
 
 
 async def test_rules_that_do_not_arrive_are_a_problem() -> None:
-    notebook = Notebook()
+    recorder = Recorder()
     async with DevServer() as server, aiohttp.ClientSession() as http:
-        street = Street(http, server, Client(), notebook, Progress(io.StringIO()), patience=0.01)
+        simulation = Simulation(http, server, Client(), recorder, Progress(io.StringIO()), rules_timeout=0.01)
 
-        await street.take_rules()
+        await simulation.wait_for_rules()
 
-    assert notebook.unanswered == ["new rules were not in use within 0.01 s"]
+    assert recorder.failures == ["new rules were not in use within 0.01 s"]
 
 
-async def test_a_shop_that_does_not_answer_is_noted() -> None:
-    notebook = Notebook()
-    async with DevServer() as nowhere:
-        url = nowhere.url
+async def test_a_shop_that_does_not_answer_is_a_problem() -> None:
+    recorder = Recorder()
+    async with DevServer() as stopped:
+        url = stopped.url
     async with aiohttp.ClientSession(url) as http:
-        street = Street(http, nowhere, Client(), notebook, Progress(io.StringIO()))
+        simulation = Simulation(http, stopped, Client(), recorder, Progress(io.StringIO()))
 
-        await street.pass_through(Phase("nobody home", [Visit("GET", "/", "ada.lovelace")], flush=False), "1/1")
+        await simulation.run_phase(Phase("no shop", [Visit("GET", "/", "ada.lovelace")], flush=False), "1/1")
 
-    assert notebook.unanswered == ["the shop did not answer /: ClientConnectorError"]
+    assert recorder.failures == ["the shop did not answer /: ClientConnectorError"]
 
 
-def test_bold_is_for_terminals_whose_owners_do_not_mind() -> None:
-    assert may_be_bold(Terminal(), {})
-    assert not may_be_bold(Terminal(), {"NO_COLOR": "1"})
-    assert not may_be_bold(io.StringIO(), {})
+def test_bold_is_for_terminals_without_no_color() -> None:
+    assert should_be_bold(Terminal(), {})
+    assert not should_be_bold(Terminal(), {"NO_COLOR": "1"})
+    assert not should_be_bold(io.StringIO(), {})

@@ -1,4 +1,12 @@
-"""The demo's books: what the client said of every event and exposure, and what the dev server saw of it. Pure."""
+"""The demo's audit: compares what the client reports about every event and exposure with what arrived. Pure.
+
+There are four sources, and no two may contradict each other:
+
+1. The scenario: how many events the shop tracks, and what it looks up for whom.
+2. The client's callbacks: the verb of each event, and each delivery.
+3. The client's final report: counts by outcome.
+4. The dev server: what arrived at each vendor.
+"""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,12 +21,12 @@ _EXPOSURE = "_exposure"
 
 
 @attrs.frozen
-class Seen:
-    """What the dev server counted for one vendor.
+class Arrivals:
+    """What the dev server received for one vendor.
 
     Attributes:
-        requests: Requests, whatever became of them.
-        events: Every event in them, copies and refused ones too, but no exposures.
+        requests: Number of requests, whether they succeeded or not.
+        events: Every event in them, including duplicates and rejected ones, without exposures.
         exposures: The exposures.
     """
 
@@ -27,133 +35,138 @@ class Seen:
     exposures: Sequence[ReceivedEvent] = attrs.field(default=(), repr=False)
 
     def count(self, verdict: str) -> int:
-        """Count the events with a verdict, whatever its reason: `accepted`, `duplicate`, `rejected`, `lost`."""
+        """Count the events with a verdict, ignoring its reason: `accepted`, `duplicate`, `rejected` or `lost`."""
         return sum(event.verdict.partition(":")[0] == verdict for event in self.events)
 
     def refusals(self) -> Counter[str]:
-        """Count the verdicts on what the vendor did not keep, with their reasons."""
+        """Count the events that were not accepted, by verdict with reason."""
         return Counter(event.verdict for event in self.events if ":" in event.verdict)
 
     @property
-    def kept(self) -> Counter[str]:
-        """How often it kept each event id; more than once would be a copy that it did not recognise."""
+    def accepted(self) -> Counter[str]:
+        """How often each event id was accepted; more than once means that a duplicate was not recognised."""
         return Counter(event.id for event in self.events if event.verdict == "accepted")
 
 
 @attrs.frozen
-class Books:
-    """All that is known when the demo is over.
+class Evidence:
+    """Everything that is known when the demo has ended.
 
     Attributes:
-        given: How many events the shop made, by the list of visits.
-        verbs: Which verb each event id was given to.
-        fates: Per destination name, every fate that was announced, with the event's id.
+        expected_events: Number of events that the shop tracks, according to the scenario.
+        verbs: The verb of each event, by event id.
+        deliveries: Each outcome that the client reported, with the event's id, by destination name.
         report: What closing the client returned.
-        seen: Per destination name, what arrived.
-        unanswered: What did not happen as it should have, in words.
-        looks: Each customer with each name that was looked up for them, by the list of visits.
+        arrivals: What arrived, by destination name.
+        failures: What went wrong in the demo itself, in words.
+        lookups: Each customer with each name that was looked up for them, according to the scenario.
     """
 
-    given: int
+    expected_events: int
     verbs: Mapping[str, str]
     deliveries: Mapping[str, Sequence[tuple[str, Delivery]]]
     report: Report
-    seen: Mapping[str, Seen]
-    unanswered: Sequence[str] = ()
-    looks: AbstractSet[tuple[str, str]] = frozenset()
+    arrivals: Mapping[str, Arrivals]
+    failures: Sequence[str] = ()
+    lookups: AbstractSet[tuple[str, str]] = frozenset()
 
     def retried(self, name: str) -> int:
-        """Count the events that took a destination more than one attempt."""
+        """Count the events that took more than one attempt at a destination."""
         return sum(delivery.attempts > 1 for _, delivery in self.deliveries[name])
 
     @property
     def exposures(self) -> Sequence[ReceivedEvent]:
-        """What arrived of what customers were shown."""
-        return [event for seen in self.seen.values() for event in seen.exposures if event.verdict == "accepted"]
+        """The exposures that were accepted."""
+        return [
+            event for arrivals in self.arrivals.values() for event in arrivals.exposures if event.verdict == "accepted"
+        ]
 
 
-def audit(books: Books) -> list[str]:
-    """Say what does not add up, a sentence each; nothing when all events are accounted for."""
-    problems = list(books.unanswered)
-    if len(books.verbs) != books.given:
-        problems.append(f"the shop made {books.given:,} events, and the client was given {len(books.verbs):,}")
-    for name, report in books.report.destinations.items():
-        found = [*_audit_report(books.given, report), *_audit_deliveries(books.verbs, books.deliveries[name], report)]
-        found += _audit_arrivals(books.deliveries[name], books.seen[name])
+def audit(evidence: Evidence) -> list[str]:
+    """Return what does not add up, one line each; empty if all events are accounted for."""
+    problems = list(evidence.failures)
+    expected, tracked = evidence.expected_events, len(evidence.verbs)
+    if tracked != expected:
+        problems.append(f"{expected:,} events were expected, but the client received {tracked:,}")
+    for name, report in evidence.report.destinations.items():
+        arrivals, deliveries = evidence.arrivals[name], evidence.deliveries[name]
+        found = [*_audit_report(expected, report), *_audit_deliveries(evidence.verbs, deliveries, report)]
+        found += _audit_arrivals(deliveries, arrivals)
         if report.exposures is not None:
-            found += _audit_report(len(books.seen[name].exposures), report.exposures, "exposures")
+            found += _audit_report(len(arrivals.exposures), report.exposures, "exposures")
         problems += [f"{name}: {problem}" for problem in found]
-    return [*problems, *_audit_exposures(books.looks, books.exposures)]
+    return [*problems, *_audit_exposures(evidence.lookups, evidence.exposures)]
 
 
-def _audit_report(given: int, report: DestinationReport, what: str = "events") -> Iterator[str]:
-    """Check the counts of one destination against each other, and that nothing was given up."""
-    if report.accepted != given:
-        yield f"{given:,} {what} were given, and the report says {report.accepted:,}"
+def _audit_report(expected: int, report: DestinationReport, what: str = "events") -> Iterator[str]:
+    """Check that the counts of one destination add up, and that nothing was lost."""
+    if report.accepted != expected:
+        yield f"{expected:,} {what} were expected, but the report has {report.accepted:,}"
     total = report.delivered + report.spooled + report.abandoned + report.pending
     total += sum(sum(counts.values()) for counts in (report.rejected, report.dropped, report.skipped))
     if total != report.accepted:
-        yield f"the report's outcomes are {total:,}, not {report.accepted:,}"
-    for word, count in (
+        yield f"the outcomes in the report add up to {total:,}, not to {report.accepted:,}"
+    for outcome, count in (
         ("dropped", sum(report.dropped.values())),
         ("abandoned", report.abandoned),
         ("pending", report.pending),
     ):
         if count:
-            yield f"{count:,} {what} are {word}"
+            yield f"{outcome} {what}: {count:,}"
 
 
 def _audit_deliveries(
     verbs: Collection[str], deliveries: Sequence[tuple[str, Delivery]], report: DestinationReport
 ) -> Iterator[str]:
-    """Check that each event has one fate, and that the announced ones are those of the report."""
+    """Check that each event has exactly one outcome, and that the callbacks agree with the report."""
     times = Counter(event_id for event_id, _ in deliveries)
-    several = sum(count > 1 for count in times.values())
-    if several:
-        yield f"{several:,} events have several outcomes"
+    repeated = sum(count > 1 for count in times.values())
+    if repeated:
+        yield f"events with more than one outcome: {repeated:,}"
     if times.keys() != set(verbs):
-        yield f"{len(times.keys() ^ set(verbs)):,} events have no outcome, or have one without having been given"
+        yield f"events without an outcome, or with one but never tracked: {len(times.keys() ^ set(verbs)):,}"
     delivered = sum(delivery.status == "delivered" for _, delivery in deliveries)
     if delivered != report.delivered:
-        yield f"{delivered:,} deliveries were announced, and the report says {report.delivered:,}"
+        yield f"{delivered:,} events were reported to on_delivery as delivered, but the report has {report.delivered:,}"
 
 
-def _audit_arrivals(deliveries: Sequence[tuple[str, Delivery]], seen: Seen) -> Iterator[str]:
-    """Check what the client says against what arrived, event by event."""
-    kept, said = seen.kept, {event_id for event_id, delivery in deliveries if delivery.status == "delivered"}
+def _audit_arrivals(deliveries: Sequence[tuple[str, Delivery]], arrivals: Arrivals) -> Iterator[str]:
+    """Check that the events reported as delivered are those that the vendor accepted, id by id."""
+    accepted = arrivals.accepted
+    delivered = {event_id for event_id, delivery in deliveries if delivery.status == "delivered"}
     for problem, count in (
-        ("events were delivered, says the client, and never arrived", len(said - kept.keys())),
-        ("events arrived, and the client does not say so", len(kept.keys() - said)),
-        ("events were kept more than once", sum(times > 1 for times in kept.values())),
+        ("events reported as delivered that did not arrive", len(delivered - accepted.keys())),
+        ("events that arrived but were not reported as delivered", len(accepted.keys() - delivered)),
+        ("events accepted more than once", sum(times > 1 for times in accepted.values())),
     ):
         if count:
-            yield f"{count:,} {problem}"
+            yield f"{problem}: {count:,}"
 
 
-def _audit_exposures(looks: AbstractSet[tuple[str, str]], exposures: Sequence[ReceivedEvent]) -> Iterator[str]:
-    """Check that what was looked up for somebody is known to have been shown to them, and not twice over."""
-    shown = {(event.user, event.name) for event in exposures}
-    times = Counter((*outcome(event), event.user) for event in exposures)
+def _audit_exposures(lookups: AbstractSet[tuple[str, str]], exposures: Sequence[ReceivedEvent]) -> Iterator[str]:
+    """Check that there is an exposure for each lookup, and none twice."""
+    exposed = {(event.user, event.name) for event in exposures}
+    times = Counter((*shown_value(event), event.user) for event in exposures)
     for problem, count in (
-        ("times a customer was shown something, and no exposure says so", len(looks - shown)),
-        ("exposures are of what nobody was shown", len(shown - looks)),
-        ("exposures were sent again", sum(count > 1 for count in times.values())),
+        ("lookups without an exposure", len(lookups - exposed)),
+        ("exposures without a lookup", len(exposed - lookups)),
+        ("exposures sent more than once", sum(count > 1 for count in times.values())),
     ):
         if count:
-            yield f"{count:,} {problem}"
+            yield f"{problem}: {count:,}"
 
 
-def outcome(exposure: ReceivedEvent) -> tuple[str, str, str]:
-    """Say what somebody was shown: the kind, the name, and how it came out."""
-    told = exposure.body["metadata"]
-    words = (told.get("gateValue"), told.get("parameterName"), told["ruleID"])
+def shown_value(exposure: ReceivedEvent) -> tuple[str, str, str]:
+    """Return what a customer was shown: kind, name and value, such as `("gate", "sale", "true, all")`."""
+    metadata = exposure.body["metadata"]
+    words = (metadata.get("gateValue"), metadata.get("parameterName"), metadata["ruleID"])
     return exposure.kind.removesuffix(_EXPOSURE), exposure.name, ", ".join(filter(None, words))
 
 
-def see(vendor: str, requests: Collection[ReceivedRequest], events: Collection[ReceivedEvent]) -> Seen:
-    """Pick out what concerns one vendor."""
-    mine: dict[bool, list[ReceivedEvent]] = {True: [], False: []}
+def arrivals_at(vendor: str, requests: Collection[ReceivedRequest], events: Collection[ReceivedEvent]) -> Arrivals:
+    """Select the requests and events of one vendor."""
+    by_kind: dict[bool, list[ReceivedEvent]] = {True: [], False: []}
     for event in events:
         if event.vendor == vendor:
-            mine[event.kind.endswith(_EXPOSURE)].append(event)
-    return Seen(sum(request.vendor == vendor for request in requests), mine[False], mine[True])
+            by_kind[event.kind.endswith(_EXPOSURE)].append(event)
+    return Arrivals(sum(request.vendor == vendor for request in requests), by_kind[False], by_kind[True])

@@ -1,4 +1,4 @@
-"""What the demo writes down while it runs."""
+"""What is recorded while the demo runs."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -35,30 +35,30 @@ _VERBS: dict[type[Event], str] = {
 
 
 @attrs.define
-class Notebook:
-    """Notes of the client's own callbacks, and of the shop's answers.
+class Recorder:
+    """Records what the client passes to its callbacks, and what the shop answers.
 
     Attributes:
-        verbs: The verb of each event id.
-        fates: Per destination name, each fate as it was announced, with the event's id.
-        unanswered: What did not happen as it should have, such as an answer of the shop.
-        answers: By path, the answers of the shop that are worth keeping.
-        rules: What other rules brought, once they are in use.
+        verbs: The verb of each event, by event id.
+        deliveries: Each outcome that was reported, with the event's id, by destination name.
+        failures: What went wrong in the demo itself, such as an error answer of the shop.
+        answers: Answers of the shop that the report quotes, by path.
+        ruleset_changes: Each new ruleset, once it is in use.
     """
 
     verbs: dict[str, str] = attrs.field(factory=dict)
     deliveries: dict[str, list[tuple[str, Delivery]]] = attrs.field(factory=dict)
-    unanswered: list[str] = attrs.field(factory=list)
+    failures: list[str] = attrs.field(factory=list)
     answers: dict[str, bytes] = attrs.field(factory=dict)
-    rules: asyncio.Queue[RulesetChange] = attrs.field(factory=asyncio.Queue)
+    ruleset_changes: asyncio.Queue[RulesetChange] = attrs.field(factory=asyncio.Queue)
 
-    def verb(self, payload: Payload, pass_on: Next) -> Awaitable[None]:
-        """Note an event on its way in: a middleware."""
+    def record_event(self, payload: Payload, pass_on: Next) -> Awaitable[None]:
+        """Record the verb of an event: a middleware."""
         event = payload.event
         is_revenue = isinstance(event, Track) and isinstance(event.name, Revenue)
         self.verbs[str(event.message_id)] = "track Revenue" if is_revenue else _VERBS[type(event)]
         return pass_on(payload)
 
     def record_delivery(self, event_id: str, delivery: Delivery) -> None:
-        """Note an event's end at one destination: `on_delivery`."""
+        """Record an event's outcome at one destination: `on_delivery`."""
         self.deliveries.setdefault(delivery.destination, []).append((event_id, delivery))

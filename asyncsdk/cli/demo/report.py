@@ -1,94 +1,107 @@
-"""What the demo prints when it is over. Pure."""
+"""The demo's report, as text. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from asyncsdk import DestinationReport
 from asyncsdk.cli._tables import INDENT, Row, paragraph, table
-from asyncsdk.cli.demo.audit import Books, Seen, outcome
+from asyncsdk.cli.demo.audit import Arrivals, Evidence, shown_value
 from asyncsdk.dev import ReceivedEvent
 
 
-def chapters(books: Books, stories: Mapping[str, str], width: int) -> Iterator[tuple[str, str]]:
-    """Tell what happened: titles and texts, in lines of at most `width` characters where words allow it."""
+def sections(evidence: Evidence, quotes: Mapping[str, str], width: int) -> Iterator[tuple[str, str]]:
+    """Yield the title and text of each section.
+
+    Args:
+        evidence: What is known about every event.
+        quotes: Answers of the shop to quote, by title.
+        width: Maximum number of characters in a line, where words allow it.
+    """
     yield (
-        "What reached each vendor, as the dev server counted it",
-        _lines(_arrivals(books), "", _refusals(books), "", *_legend(width)),
+        "What arrived at each vendor, as counted by the dev server",
+        _lines(_arrivals(evidence), "", _refusals(evidence), "", *_legend(width)),
     )
-    yield "What each verb became there (copies left out)", _verbs(books)
-    yield "What customers were shown: Statsig's exposures", _exposures(books)
-    for title, story in stories.items():
-        yield title, _wrapped(story, width)
-    yield "What the client says: the report of aclose()", _report(books)
+    yield "What each verb became at each vendor (without duplicates)", _verbs(evidence)
+    yield "What customers were shown, according to Statsig's exposures", _exposures(evidence)
+    for title, quote in quotes.items():
+        yield title, _wrapped(quote, width)
+    yield "What the client reports: aclose()", _report(evidence)
 
 
-def verdict(books: Books, problems: Sequence[str], width: int) -> str:
-    """Say whether it all adds up."""
+def summary(evidence: Evidence, problems: Sequence[str], width: int) -> str:
+    """Return the result of the audit as a paragraph, or as a list of problems."""
     if problems:
-        return _lines("The accounts do not add up:", *(paragraph(f"- {problem}", width) for problem in problems))
-    *others, last = books.report.destinations
-    shown = f" So are {len(books.exposures):,} exposures: everything that customers were shown, and nothing twice."
+        return _lines("The numbers do not add up:", *(paragraph(f"- {problem}", width) for problem in problems))
+    *others, last = evidence.report.destinations
+    exposures = (
+        f" All {len(evidence.exposures):,} exposures are accounted for, too: each value that a customer was shown was "
+        "reported exactly once."
+    )
     text = (
-        f"All {books.given:,} events accounted for: each has exactly one outcome at {', '.join(others)} and {last}, "
-        "and those that the client calls delivered are those that arrived, id by id, none missing and none kept twice."
-        f"{shown if books.exposures else ''}"
+        f"All {evidence.expected_events:,} events are accounted for. Each has exactly one outcome at "
+        f"{', '.join(others)} and {last}, and those that the client reports as delivered are those that arrived: none "
+        f"is missing, and none was counted twice.{exposures if evidence.exposures else ''}"
     )
     return paragraph(text, width, indent="", hang="")
 
 
-def _arrivals(books: Books) -> str:
+def _arrivals(evidence: Evidence) -> str:
     head = ("vendor", "requests", "events", "accepted", "duplicate", "rejected", "lost", "retried")
     rows: list[Row] = []
-    for name, seen in books.seen.items():
-        rows.append([name, *_counts(seen), books.retried(name)])
-        if seen.exposures:
-            carriers = len({event.request for event in seen.exposures})
-            rows.append(["  exposures", *_counts(Seen(carriers, seen.exposures)), "-"])
+    for name, arrivals in evidence.arrivals.items():
+        rows.append([name, *_counts(arrivals), evidence.retried(name)])
+        if arrivals.exposures:
+            requests = len({event.request for event in arrivals.exposures})
+            rows.append(["  exposures", *_counts(Arrivals(requests, arrivals.exposures)), "-"])
     return table(head, rows)
 
 
-def _counts(seen: Seen) -> list[int]:
+def _counts(arrivals: Arrivals) -> list[int]:
     verdicts = ("accepted", "duplicate", "rejected", "lost")
-    return [seen.requests, len(seen.events), *(seen.count(verdict) for verdict in verdicts)]
+    return [arrivals.requests, len(arrivals.events), *(arrivals.count(verdict) for verdict in verdicts)]
 
 
-def _exposures(books: Books) -> str:
-    users = Counter(map(outcome, books.exposures))
-    return table(("kind", "name", "outcome", "customers"), [[*shown, count] for shown, count in sorted(users.items())])
+def _exposures(evidence: Evidence) -> str:
+    customers = Counter(map(shown_value, evidence.exposures))
+    return table(
+        ("kind", "name", "value", "customers"), [[*shown, count] for shown, count in sorted(customers.items())]
+    )
 
 
-def _refusals(books: Books) -> str:
+def _refusals(evidence: Evidence) -> str:
     rows: list[Row] = [
-        [name, count, reason] for name, seen in books.seen.items() for reason, count in seen.refusals().most_common()
+        [name, count, reason]
+        for name, arrivals in evidence.arrivals.items()
+        for reason, count in arrivals.refusals().most_common()
     ]
     return table(("vendor", "events", "not accepted because"), rows) if rows else ""
 
 
 def _legend(width: int) -> Iterator[str]:
     for text in (
-        "duplicate: the same id again, which the vendor recognises, so that it counts once",
-        "lost: to a fault of the vendor or the network; the client sends it again",
-        "retried: events that took more than one request, as the client counts them",
+        "duplicate: an id that the vendor already has; it recognises and ignores it",
+        "lost: not stored, because the request failed; the client retries it",
+        "retried: events that took more than one request, as counted by the client",
     ):
         yield paragraph(text, width)
 
 
-def _verbs(books: Books) -> str:
-    given = Counter(books.verbs.values())
-    kept: dict[tuple[str, str], list[ReceivedEvent]] = {}
-    for name, seen in books.seen.items():
-        for event in seen.events:
+def _verbs(evidence: Evidence) -> str:
+    calls = Counter(evidence.verbs.values())
+    accepted: dict[tuple[str, str], list[ReceivedEvent]] = {}
+    for name, arrivals in evidence.arrivals.items():
+        for event in arrivals.events:
             if event.verdict == "accepted":
-                kept.setdefault((books.verbs.get(event.id, "?"), name), []).append(event)
+                accepted.setdefault((evidence.verbs.get(event.id, "?"), name), []).append(event)
     rows: list[Row] = [
-        [verb, count, *(_form(kept.get((verb, name), [])) for name in books.seen)]
-        for verb, count in sorted(given.items())
+        [verb, count, *(_count_and_name(accepted.get((verb, name), [])) for name in evidence.arrivals)]
+        for verb, count in sorted(calls.items())
     ]
-    return table(("verb", "given", *books.seen), rows)
+    return table(("verb", "calls", *evidence.arrivals), rows)
 
 
-def _form(events: Sequence[ReceivedEvent]) -> str:
-    """Say how many there are, and what the vendor calls them."""
+def _count_and_name(events: Sequence[ReceivedEvent]) -> str:
+    """Return the number of events with the vendor's name for them, such as `8 Kiosk Sale`."""
     if not events:
         return "-"
     names = {event.name for event in events}
@@ -96,37 +109,38 @@ def _form(events: Sequence[ReceivedEvent]) -> str:
     return f"{len(events):,} {names.pop() if kind == 'event' and len(names) == 1 else kind}"
 
 
-def _report(books: Books) -> str:
-    columns = _columns(books)
+def _report(evidence: Evidence) -> str:
+    columns = _columns(evidence)
     reports = columns.values()
     outcomes = [("accepted", ""), ("delivered", "")]
-    for word in ("rejected", "skipped", "dropped"):
-        reasons = {reason for report in reports for reason in getattr(report, word)}
-        outcomes += [(word, reason) for reason in sorted(reasons)] or [(word, "")]
+    for outcome in ("rejected", "skipped", "dropped"):
+        reasons = {reason for report in reports for reason in getattr(report, outcome)}
+        outcomes += [(outcome, reason) for reason in sorted(reasons)] or [(outcome, "")]
     outcomes += [("spooled", ""), ("abandoned", ""), ("pending", "")]
     rows: list[Row] = [
-        [f"{word}: {reason}" if reason else word, *(_count(report, word, reason) for report in reports)]
-        for word, reason in outcomes
+        [f"{outcome}: {reason}" if reason else outcome, *(_count(report, outcome, reason) for report in reports)]
+        for outcome, reason in outcomes
     ]
     return table(("outcome", *columns), rows)
 
 
-def _columns(books: Books) -> Mapping[str, DestinationReport]:
-    """Give the reports by the heads of their columns; exposures have a column of their own."""
+def _columns(evidence: Evidence) -> Mapping[str, DestinationReport]:
+    """Return the reports by the heads of their columns; exposures have a column of their own."""
     columns: dict[str, DestinationReport] = {}
-    for name, report in books.report.destinations.items():
+    for name, report in evidence.report.destinations.items():
         columns[name] = report
         if report.exposures is not None:
             columns[f"{name}'s exposures"] = report.exposures
     return columns
 
 
-def _count(report: DestinationReport, word: str, reason: str) -> int:
-    counts: int | Mapping[str, int] = getattr(report, word)
+def _count(report: DestinationReport, outcome: str, reason: str) -> int:
+    counts: int | Mapping[str, int] = getattr(report, outcome)
     return counts if isinstance(counts, int) else counts.get(reason, 0)
 
 
 def _wrapped(text: str, width: int) -> str:
+    """Wrap each line of an indented text, and keep its indentation."""
     indents = (len(line) - len(line.lstrip()) for line in text.splitlines())
     return _lines(
         *(

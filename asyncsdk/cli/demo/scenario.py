@@ -1,4 +1,4 @@
-"""What the demo does to the shop: who asks for what, and what goes wrong meanwhile."""
+"""The demo's script: which requests the shop gets, and which vendors fail meanwhile."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ import orjson
 from asyncsdk.dev import Fault, ReceivedRequest
 from asyncsdk.examples import aiohttp_shop
 
-# Where each lives, and which version of the shop's app they have.
+# Each customer's country, and version of the shop's app.
 CUSTOMERS: Mapping[str, tuple[str, str]] = {
     "ada.lovelace": ("GB", "2.1"),
     "alan.turing": ("GB", "1.9"),
@@ -20,9 +20,10 @@ CUSTOMERS: Mapping[str, tuple[str, str]] = {
     "katherine.johnson": ("US", "2.1"),
     "margaret.hamilton": ("US", "1.9"),
 }
+# The members of the id list `regulars`.
 REGULARS = ("ada.lovelace", "grace.hopper")
-HURRIED = "grace.hopper"
-# Amplitude wants ids of five characters.
+THROTTLED_USER = "grace.hopper"
+# Amplitude rejects ids of fewer than five characters.
 SHORT_ID = "bob"
 STAFF = "mary.jackson"
 
@@ -32,10 +33,12 @@ class Visit:
     """One request to the shop.
 
     Attributes:
-        user: Whose; None for a kiosk.
+        method: HTTP method.
+        path: Path and query.
+        user: Id of the customer; None for a kiosk.
         body: JSON to send; None sends none.
-        events: How many events the shop makes of it.
-        looks: What the shop looks up for it: gates, configs, experiments and layers.
+        events: Number of events that the shop tracks for it.
+        lookups: Names that the shop looks up for it: gates, configs, experiments and layers.
     """
 
     method: str
@@ -43,22 +46,33 @@ class Visit:
     user: str | None
     body: dict[str, Any] | None = None
     events: int = 1
-    looks: Sequence[str] = ()
+    lookups: Sequence[str] = ()
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the shop is told of the user."""
+        """Headers that identify the customer."""
         if self.user is None:
             return {}
         country, version = CUSTOMERS.get(self.user, ("US", "2.1"))
-        at = "shop.example" if self.user == STAFF else "example.com"
-        told = {"X-User": self.user, "X-Email": f"{self.user}@{at}", "X-Country": country, "X-App-Version": version}
-        return {**told, "Cookie": f"visitor=visitor-of-{self.user}"}
+        host = "shop.example" if self.user == STAFF else "example.com"
+        return {
+            "X-User": self.user,
+            "X-Email": f"{self.user}@{host}",
+            "X-Country": country,
+            "X-App-Version": version,
+            "Cookie": f"visitor=visitor-of-{self.user}",
+        }
 
 
 @attrs.frozen
-class Trouble:
-    """A fault for a vendor's next requests that it applies to, `times` of them."""
+class ScheduledFault:
+    """A fault of a vendor.
+
+    Attributes:
+        vendor: The vendor, as the dev server names it.
+        fault: What happens to a request.
+        times: Number of requests that it applies to.
+    """
 
     vendor: str
     fault: Fault
@@ -67,36 +81,39 @@ class Trouble:
 
 @attrs.frozen
 class Phase:
-    """A part of the demo.
+    """One part of the demo.
 
     Attributes:
-        title: What happens in it.
-        visits: The shop's customers, who come a few at a time.
-        troubles: What goes wrong.
-        rules: Makes the ruleset that Statsig has from now on; None leaves the one it has.
-        flush: Whether it ends when every event has its fate; else they are still queued when the next begins.
+        title: What happens in it, in at most 35 characters.
+        visits: Requests to the shop, sent a few at a time.
+        faults: Faults that are scheduled when it begins.
+        rules: Returns the ruleset that Statsig serves from now on; None keeps the current one.
+        flush: Whether to flush the client at the end; otherwise events are still queued when the next phase begins.
     """
 
     title: str
     visits: Sequence[Visit]
-    troubles: Sequence[Trouble] = ()
+    faults: Sequence[ScheduledFault] = ()
     rules: Callable[[], Mapping[str, Any]] | None = None
     flush: bool = True
 
 
-def looking(user: str) -> list[Visit]:
-    """Look around, on the site and in the app."""
+# --- what a customer does: the visits of one user -----------------------------------------------------------------
+
+
+def browse(user: str) -> list[Visit]:
+    """Browse the site and the app."""
     return [
-        Visit("GET", "/", user, looks=["homepage"]),
-        Visit("GET", "/products/teapot", user, looks=["prices", "button"]),
-        Visit("GET", "/products/lamp", user, looks=["prices", "button"]),
-        Visit("GET", "/app/basket", user, looks=["new_basket"]),
+        Visit("GET", "/", user, lookups=["homepage"]),
+        Visit("GET", "/products/teapot", user, lookups=["prices", "button"]),
+        Visit("GET", "/products/lamp", user, lookups=["prices", "button"]),
+        Visit("GET", "/app/basket", user, lookups=["new_basket"]),
         Visit("POST", "/visits", user, {"campaign": "autumn"}),
     ]
 
 
-def joining(user: str) -> list[Visit]:
-    """Sign up, and buy for a company from now on."""
+def sign_up(user: str) -> list[Visit]:
+    """Sign up, then join a company's team."""
     name = user.partition(".")[0].title()
     return [
         Visit("POST", "/signup", user, {"name": name, "email": f"{user}@example.com"}, events=2),
@@ -104,27 +121,27 @@ def joining(user: str) -> list[Visit]:
     ]
 
 
-def buying(user: str) -> list[Visit]:
+def buy(user: str) -> list[Visit]:
     """Buy a teapot."""
     order = {"sku": "teapot", "card": "4111 1111 1111 1111"}
     return [
-        Visit("POST", "/cart", user, {"sku": "teapot"}, looks=["prices", "express_checkout"]),
-        Visit("POST", "/orders", user, order, events=2, looks=["prices", "free_shipping"]),
+        Visit("POST", "/cart", user, {"sku": "teapot"}, lookups=["prices", "express_checkout"]),
+        Visit("POST", "/orders", user, order, events=2, lookups=["prices", "free_shipping"]),
     ]
 
 
-def regretting(user: str) -> list[Visit]:
-    """Send it back."""
-    return [Visit("POST", "/refunds", user, {"sku": "teapot"}, looks=["prices"])]
+def return_order(user: str) -> list[Visit]:
+    """Return the teapot."""
+    return [Visit("POST", "/refunds", user, {"sku": "teapot"}, lookups=["prices"])]
 
 
-def at_the_kiosk(user: str) -> list[Visit]:
-    """Buy in a store."""
+def buy_at_kiosk(user: str) -> list[Visit]:
+    """Buy something at a kiosk."""
     return [Visit("POST", "/kiosk", None, kiosk_event(user, price=19.95))]
 
 
 def kiosk_event(user: str, price: object) -> dict[str, Any]:
-    """Write an event as a kiosk does, in Amplitude's form."""
+    """Return an event as a kiosk sends it, in Amplitude's format."""
     return {
         "event_type": "Kiosk Sale",
         "user_id": user,
@@ -133,31 +150,35 @@ def kiosk_event(user: str, price: object) -> dict[str, Any]:
     }
 
 
-def everybody(*journeys: Callable[[str], list[Visit]]) -> list[Visit]:
-    """Let all customers make these journeys, side by side."""
+def all_customers(*journeys: Callable[[str], list[Visit]]) -> list[Visit]:
+    """Interleave these journeys of all customers: the first visit of each, then the second of each, and so on."""
     each = [[visit for journey in journeys for visit in journey(user)] for user in CUSTOMERS]
     return [visit for step in zip(*each, strict=True) for visit in step]
 
 
+# The report quotes the shop's answers to these two.
 CONSENT = Visit("POST", "/consents", "ada.lovelace", {"purpose": "newsletter", "email": "ada.lovelace@example.com"})
-WHY = Visit("GET", "/why/sale?user=donald.knuth", STAFF, events=0, looks=["staff_tools"])
+EXPLAIN_SALE = Visit("GET", "/why/sale?user=donald.knuth", STAFF, events=0, lookups=["staff_tools"])
 
 
-def sale_for_all() -> Mapping[str, Any]:
-    """Open the sale, which was for regular customers, to everybody: another version of the shop's ruleset."""
+# --- what goes wrong ----------------------------------------------------------------------------------------------
+
+
+def ruleset_with_open_sale() -> Mapping[str, Any]:
+    """Return the shop's ruleset with the gate `sale` open to all customers, not only to regulars."""
     ruleset: dict[str, Any] = orjson.loads(aiohttp_shop.RULESET.read_bytes())
     sale = ruleset["feature_gates"]["sale"]
     sale["rules"][1]["passPercentage"], sale["version"] = 100, 2
     return ruleset
 
 
-def of_user(user: str) -> Callable[[ReceivedRequest], bool]:
-    """Recognise Amplitude's requests with an event of this user."""
+def has_user(user: str) -> Callable[[ReceivedRequest], bool]:
+    """Return a test for requests to Amplitude with an event of this user."""
     return lambda request: any(event.get("user_id") == user for event in request.json["events"])
 
 
-def throttling(user: str) -> Fault:
-    """Answer as Amplitude does when one user sends too much; its `Retry-After` keeps the demo short."""
+def throttle(user: str) -> Fault:
+    """Return Amplitude's response when one user sends too much; a short `Retry-After` keeps the demo short."""
     body = {
         "code": 429,
         "error": "Too many requests for some devices and users",
@@ -166,39 +187,39 @@ def throttling(user: str) -> Fault:
         "throttled_devices": {},
         "throttled_events": [],
     }
-    return Fault(429, body=body, retry_after=1, when=of_user(user))
+    return Fault(429, body=body, retry_after=1, when=has_user(user))
 
 
 PHASES: Sequence[Phase] = (
-    Phase("all is well", everybody(joining, looking)),
+    Phase("all vendors work", all_customers(sign_up, browse)),
     Phase(
         "RudderStack answers 503 three times",
-        [CONSENT, *everybody(looking, buying)],
-        [Trouble("rudderstack", Fault(503), times=3)],
+        [CONSENT, *all_customers(browse, buy)],
+        [ScheduledFault("rudderstack", Fault(503), times=3)],
     ),
     Phase(
         "Amplitude throttles one user (429)",
-        everybody(looking, buying, regretting),
-        [Trouble("amplitude", throttling(HURRIED))],
+        all_customers(browse, buy, return_order),
+        [ScheduledFault("amplitude", throttle(THROTTLED_USER))],
     ),
     Phase(
-        "two replies get lost on the way",
-        everybody(looking, at_the_kiosk),
-        [Trouble("rudderstack", Fault.lost_reply()), Trouble("amplitude", Fault.lost_reply())],
+        "two vendors' replies are lost",
+        all_customers(browse, buy_at_kiosk),
+        [ScheduledFault("rudderstack", Fault.lost_reply()), ScheduledFault("amplitude", Fault.lost_reply())],
     ),
     Phase(
-        "two events that Amplitude refuses",
+        "Amplitude rejects two events",
         [
-            *looking(SHORT_ID)[:1],
+            *browse(SHORT_ID)[:1],
             Visit("POST", "/kiosk", None, kiosk_event("alan.turing", price="free")),
-            *everybody(looking),
+            *all_customers(browse),
         ],
     ),
     Phase(
         "rules fail twice (503), then change",
-        [WHY, *everybody(looking)],
-        [Trouble("statsig-rules", Fault(503), times=2)],
-        rules=sale_for_all,
+        [EXPLAIN_SALE, *all_customers(browse)],
+        [ScheduledFault("statsig-rules", Fault(503), times=2)],
+        rules=ruleset_with_open_sale,
     ),
-    Phase("the shop closes with events queued", everybody(buying, regretting), flush=False),
+    Phase("the shop closes with events queued", all_customers(buy, return_order), flush=False),
 )

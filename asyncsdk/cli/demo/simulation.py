@@ -1,4 +1,4 @@
-"""Where the demo's customers come from: real HTTP requests to the shop, a few at a time."""
+"""The demo's customers: real HTTP requests to the shop, a few at a time."""
 
 import asyncio
 import statistics
@@ -10,91 +10,105 @@ import attrs
 
 from asyncsdk import Client, RulesetChange
 from asyncsdk.cli._progress import Progress
-from asyncsdk.cli.demo.recorder import Notebook
-from asyncsdk.cli.demo.scenario import CONSENT, WHY, Phase, Visit
+from asyncsdk.cli.demo.recorder import Recorder
+from asyncsdk.cli.demo.scenario import CONSENT, EXPLAIN_SALE, Phase, Visit
 from asyncsdk.dev import DevServer
 
-CUSTOMERS_AT_ONCE = 8
-MAX_FLUSH = 6.0
-TICK = 0.1
-TIMEOUT = aiohttp.ClientTimeout(total=8)
+CONCURRENT_CUSTOMERS = 8
+FLUSH_TIMEOUT = 6.0
+REFRESH_INTERVAL = 0.1
+REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=8)
 
 
 @attrs.define
-class Street:
-    """The way to the shop, and everything that happens on it; `patience` with new rules is in seconds."""
+class Simulation:
+    """Runs the phases of a scenario, and prints a line about each.
+
+    Problems, such as an error answer of the shop, do not stop it: they go to `failures` of the recorder.
+    """
 
     _http: aiohttp.ClientSession
     _server: DevServer
     _client: Client
-    _notebook: Notebook
+    _recorder: Recorder
     _progress: Progress
-    _patience: float = 8.0
-    _seconds: list[float] = attrs.field(factory=list, init=False)
+    # Seconds to wait for new rules.
+    _rules_timeout: float = 8.0
+    # Duration of each request of the current phase, in seconds.
+    _durations: list[float] = attrs.field(factory=list, init=False)
 
-    async def pass_through(self, phase: Phase, number: str) -> None:
-        """Let a phase happen, and write a line about it."""
-        for trouble in phase.troubles:
-            self._server.fault(trouble.vendor, trouble.fault, trouble.times)
+    async def run_phase(self, phase: Phase, number: str) -> None:
+        """Schedule the faults of a phase, send its requests, and print a line about it.
+
+        Args:
+            phase: The phase.
+            number: Its number as printed, such as `2/7`.
+        """
+        for scheduled in phase.faults:
+            self._server.fault(scheduled.vendor, scheduled.fault, scheduled.times)
         if phase.rules is not None:
             self._server.set_ruleset(phase.rules())
-            await self.take_rules()
+            await self.wait_for_rules()
         began = time.perf_counter()
-        self._seconds.clear()
+        self._durations.clear()
         async with asyncio.TaskGroup() as group:
-            ticker = group.create_task(self._tick(f"  {number}  {phase.title}", len(phase.visits)))
+            live_line = group.create_task(self._show_progress(f"  {number}  {phase.title}", len(phase.visits)))
             await self._serve(phase)
-            ticker.cancel()
-        took, typical = time.perf_counter() - began, statistics.median(self._seconds) * 1000
-        requests = f"{len(phase.visits):>3} requests, {typical:.0f} ms each"
-        self._progress.say(f"  {number}  {phase.title:<35}  {requests}, {took:.1f} s")
+            live_line.cancel()
+        seconds, median = time.perf_counter() - began, statistics.median(self._durations) * 1000
+        requests = f"{len(phase.visits):>3} requests, {median:.0f} ms each"
+        self._progress.print_line(f"  {number}  {phase.title:<35}  {requests}, {seconds:.1f} s")
 
-    async def take_rules(self) -> None:
-        """Wait until the shop has taken the rules that are served now, and write a line about it."""
+    async def wait_for_rules(self) -> None:
+        """Wait until the shop uses the current ruleset of the server, and print a line about it."""
         began = time.perf_counter()
         try:
-            async with asyncio.timeout(self._patience):
-                change = await self._notebook.rules.get()
+            async with asyncio.timeout(self._rules_timeout):
+                change = await self._recorder.ruleset_changes.get()
         except TimeoutError:
-            self._notebook.unanswered.append(f"new rules were not in use within {self._patience:g} s")
+            self._recorder.failures.append(f"new rules were not in use within {self._rules_timeout:g} s")
         else:
-            self._progress.say(f"       rules: {told(change)}, in use after {time.perf_counter() - began:.1f} s")
+            seconds = time.perf_counter() - began
+            self._progress.print_line(f"       rules: {describe(change)}, in use after {seconds:.1f} s")
 
     async def _serve(self, phase: Phase) -> None:
+        # One iterator for all customers: each takes the next visit when its request is done.
         visits = iter(phase.visits)
         async with asyncio.TaskGroup() as customers:
-            for _ in range(CUSTOMERS_AT_ONCE):
-                customers.create_task(self._shop(visits))
+            for _ in range(CONCURRENT_CUSTOMERS):
+                customers.create_task(self._run_customer(visits))
         if phase.flush:
-            await self._client.flush(MAX_FLUSH)
+            await self._client.flush(FLUSH_TIMEOUT)
 
-    async def _shop(self, visits: Iterator[Visit]) -> None:
+    async def _run_customer(self, visits: Iterator[Visit]) -> None:
         for visit in visits:
             began = time.perf_counter()
-            await self._visit(visit)
-            self._seconds.append(time.perf_counter() - began)
+            await self._send(visit)
+            self._durations.append(time.perf_counter() - began)
 
-    async def _visit(self, visit: Visit) -> None:
-        request = self._http.request(visit.method, visit.path, json=visit.body, headers=visit.headers, timeout=TIMEOUT)
+    async def _send(self, visit: Visit) -> None:
+        request = self._http.request(
+            visit.method, visit.path, json=visit.body, headers=visit.headers, timeout=REQUEST_TIMEOUT
+        )
         try:
             async with request as answer:
                 if answer.status >= 300:
-                    self._notebook.unanswered.append(f"the shop answered {answer.status} to {visit.path}")
-                elif visit in (CONSENT, WHY):
-                    self._notebook.answers[visit.path] = await answer.read()
+                    self._recorder.failures.append(f"the shop answered {answer.status} to {visit.path}")
+                elif visit in (CONSENT, EXPLAIN_SALE):
+                    self._recorder.answers[visit.path] = await answer.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            self._notebook.unanswered.append(f"the shop did not answer {visit.path}: {type(error).__name__}")
+            self._recorder.failures.append(f"the shop did not answer {visit.path}: {type(error).__name__}")
 
-    async def _tick(self, title: str, visits: int) -> None:
+    async def _show_progress(self, title: str, visits: int) -> None:
         while self._progress.is_live:
             health = self._client.health().destinations
-            queued = "".join(f", {name} {held}" for name in health if (held := health[name].queued_events))
-            self._progress.show(f"{title}  {len(self._seconds)} of {visits}  {queued and f'queued: {queued[2:]}'}")
-            await asyncio.sleep(TICK)
+            queued = ", ".join(f"{name} {count}" for name in health if (count := health[name].queued_events))
+            self._progress.show(f"{title}  {len(self._durations)} of {visits}  {queued and f'queued: {queued}'}")
+            await asyncio.sleep(REFRESH_INTERVAL)
 
 
-def told(change: RulesetChange) -> str:
-    """Say what other rules brought."""
+def describe(change: RulesetChange) -> str:
+    """Return what is new in a ruleset, such as `2 gates, sale changed`."""
     new = [f"{len(names)} {kind}{'s' * (len(names) > 1)}" for kind, names in change.added.items()]
     changed = [name for names in change.changed.values() for name in names]
     return ", ".join([*new, *(f"{name} changed" for name in changed)])
