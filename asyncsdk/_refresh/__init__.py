@@ -1,4 +1,4 @@
-"""Where the client's rules come from: asked for, compiled in slices, replaced whole."""
+"""The path of the rules in: requested, compiled in steps, replaced as a whole."""
 
 from asyncsdk._refresh.polling import Fetcher
 from asyncsdk._refresh.refresher import Refresher

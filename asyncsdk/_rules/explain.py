@@ -1,7 +1,15 @@
-"""Why a lookup came out as it did: every rule and condition that was looked at, with values and bucket numbers.
+"""Explains a lookup: each rule and condition that was evaluated, with values and bucket numbers.
 
-The tree is worked out from the rules as they are written, not by the compiled program, so that the two check each
+The tree is built by interpreting the rules as they are written, not by the compiled program; so the two check each
 other. Values of private attributes are not shown.
+
+Example of `Explanation.render()`: `+` is true, `-` false, `?` unknown. The last rule that is true decided.
+
+    new_checkout: open (rule staff, Network:Recognized)
+      - rule beta
+        - country "DE" any ["FR"]
+      + rule staff
+        + email "ada@shop.example" str_contains_any ["@shop.example"]
 """
 
 from typing import Any
@@ -21,21 +29,22 @@ from asyncsdk._rules.ruleset import Kind, Ruleset
 
 _MARKS = {True: "+", False: "-", None: "?"}
 _MAX_DEPTH = 6
-# What gates look at multiplies from level to level: after so many conditions nothing more is looked into.
+"""Maximum number of nested gates and experiments that are explained."""
 _MAX_CONDITIONS = 500
+"""Conditions after which no further gate is explained. The depth alone is no bound: gates multiply at each level."""
 _MAX_JSON_LENGTH = 60
 _BUCKETS = 10_000
 
 
 @attrs.frozen
 class Step:
-    """One thing that was looked at.
+    """One rule or condition that was evaluated.
 
     Attributes:
-        text: What it is, in one line.
-        holds: Whether it held; None when nobody can say.
-        steps: What it consists of.
-        bucket: The user's bucket, where one was worked out.
+        text: Description, in one line.
+        holds: Whether it was true; None if that is unknown.
+        steps: The steps it consists of.
+        bucket: The bucket of the user, if it depends on one.
     """
 
     text: str
@@ -44,7 +53,7 @@ class Step:
     bucket: int | None = None
 
     def lines(self, indent: str = "") -> list[str]:
-        """Give this step and its parts, a line each."""
+        """Return this step and its parts, one line each."""
         own = f"{indent}{_MARKS[self.holds]} {self.text}"
         return [own, *(line for step in self.steps for line in step.lines(indent + "  "))]
 
@@ -54,10 +63,10 @@ class Explanation:
     """A decision as a tree.
 
     Attributes:
-        name: What was asked for.
-        evaluation: What was answered.
-        reason: Where the answer came from, such as `Network:Recognized`.
-        steps: What was looked at, in order; the last rule that holds decided.
+        name: The name that was looked up.
+        evaluation: The result of the lookup.
+        reason: Source and outcome, such as `Network:Recognized`.
+        steps: What was evaluated, in order; the last rule that holds decided.
     """
 
     name: str
@@ -66,18 +75,33 @@ class Explanation:
     steps: tuple[Step, ...]
 
     def render(self) -> str:
-        """Give the tree as text: `+` held, `-` did not, `?` cannot be said."""
-        found = self.evaluation
-        value = "open" if found.value is True else "closed" if found.value is False else _json(found.value)
-        head = f"{self.name}: {value} (rule {found.rule_id or 'none'}, {self.reason})"
+        """Return the tree as text: `+` is true, `-` false, `?` unknown."""
+        evaluation = self.evaluation
+        value = (
+            "open" if evaluation.value is True else "closed" if evaluation.value is False else _json(evaluation.value)
+        )
+        head = f"{self.name}: {value} (rule {evaluation.rule_id or 'none'}, {self.reason})"
         return "\n".join([head, *(line for step in self.steps for line in step.lines("  "))])
 
 
-def explain(rules: Ruleset, kind: Kind, user: User, name: str, found: Evaluation | None = None) -> Explanation:
-    """Explain what a lookup answers a user; `found` if it is not what the rules say alone. Never raises."""
-    if found is None:
-        found = rules.lookup(kind, user, name)
-    return Explanation(name, found, rules.reason(found), tuple(_steps(rules, kind, user, name, found, at=_Level())))
+def explain(rules: Ruleset, kind: Kind, user: User, name: str, evaluation: Evaluation | None = None) -> Explanation:
+    """Explain a lookup for a user. Never raises.
+
+    Args:
+        rules: The ruleset.
+        kind: The kind of the name.
+        user: The user.
+        name: The name.
+        evaluation: The result, if it is not that of the rules alone (a sticky assignment); None evaluates the name.
+    """
+    if evaluation is None:
+        evaluation = rules.lookup(kind, user, name)
+    return Explanation(
+        name,
+        evaluation,
+        rules.reason(evaluation),
+        tuple(_explain_name(rules, kind, user, name, evaluation, level=_Level())),
+    )
 
 
 @attrs.define(eq=False, repr=False)
@@ -85,15 +109,15 @@ class _Level:
     """A level of an explanation.
 
     Attributes:
-        depth: How many levels are above it.
-        shown: The conditions that were shown so far, on any level.
+        depth: Number of levels above it.
+        shown: The conditions shown so far, shared by all levels.
     """
 
     depth: int = 0
     shown: list[object] = attrs.Factory(list)
 
     def inner(self) -> "_Level | None":
-        """Go a level deeper; None where no more is shown."""
+        """Return the next deeper level; None if no more is shown."""
         return (
             _Level(self.depth + 1, self.shown)
             if self.depth < _MAX_DEPTH and len(self.shown) < _MAX_CONDITIONS
@@ -101,71 +125,74 @@ class _Level:
         )
 
 
-def _steps(rules: Ruleset, kind: Kind, user: User, name: str, found: Evaluation, *, at: _Level) -> list[Step]:
-    if found.rule_id == "override":
-        return [Step("a local override answers", holds=True)]
-    if found.outcome == PERSISTED:
+def _explain_name(
+    rules: Ruleset, kind: Kind, user: User, name: str, evaluation: Evaluation, *, level: _Level
+) -> list[Step]:
+    if evaluation.rule_id == "override":
+        return [Step("a local override applies", holds=True)]
+    if evaluation.outcome == PERSISTED:
         return [
-            Step(f"a sticky assignment answers: {found.group_name or found.rule_id}", holds=True),
-            Step("without it:", None, tuple(_rules(rules, kind, user, name, at=at))),
+            Step(f"a sticky assignment applies: {evaluation.group_name or evaluation.rule_id}", holds=True),
+            Step("without it:", None, tuple(_explain_rules(rules, kind, user, name, level=level))),
         ]
-    if found.mapped_to is not None:
+    if evaluation.mapped_to is not None:
         return [
-            Step(f"config mapping sends the user to {found.mapped_to}", holds=True),
-            *_rules(rules, kind, user, found.mapped_to, at=at),
+            Step(f"config mapping evaluates {evaluation.mapped_to} instead", holds=True),
+            *_explain_rules(rules, kind, user, evaluation.mapped_to, level=level),
         ]
-    return _rules(rules, kind, user, name, at=at)
+    return _explain_rules(rules, kind, user, name, level=level)
 
 
-def _rules(rules: Ruleset, kind: Kind, user: User, name: str, *, at: _Level) -> list[Step]:
+def _explain_rules(rules: Ruleset, kind: Kind, user: User, name: str, *, level: _Level) -> list[Step]:
     linker = Linker(rules, ())
     if kind == "experiment" and linker.raw("cmab_configs", name) is not None:
         return [Step("a bandit picks the group", holds=True)]
     try:
         spec = linker.spec(kind, name)
     except MalformedError as error:
-        return [Step(f"it cannot be understood: {error}", holds=None)]
+        return [Step(f"malformed spec: {error}", holds=None)]
     if spec is None:
-        return [Step("the ruleset does not know this name", holds=False)]
+        return [Step("the ruleset has no such name", holds=False)]
     steps = [] if spec.enabled else [Step("it is disabled", holds=True)]
     for rule in spec.rules:
-        step = _rule(linker, spec, rule, user, rules=rules, at=at)
+        step = _explain_rule(linker, spec, rule, user, rules=rules, level=level)
         steps.append(step)
+        # Rules end at the first that holds; a layer that merges its rules evaluates all of them.
         if step.holds is None or (step.holds and not spec.walks_all_rules):
             return steps
-    return [*steps, Step("no rule matched: the default holds", holds=True)]
+    return [*steps, Step("no rule matched: default value", holds=True)]
 
 
-def _rule(linker: Linker, spec: Spec, rule: Rule, user: User, *, rules: Ruleset, at: _Level) -> Step:
-    """Explain one rule. It holds when its conditions do: then it decides, whatever the percentage says."""
-    at.shown.extend(rule.conditions)
-    parts = [_condition(rules, linker.condition(key), user, at=at) for key in rule.conditions]
+def _explain_rule(linker: Linker, spec: Spec, rule: Rule, user: User, *, rules: Ruleset, level: _Level) -> Step:
+    """Explain a rule. It holds if its conditions do, and then it decides, even if its percentage excludes the user."""
+    level.shown.extend(rule.conditions)
+    parts = [_explain_condition(rules, linker.condition(key), user, level=level) for key in rule.conditions]
     states = {part.holds for part in parts}
     holds = None if None in states else False not in states
     label = rule.id if rule.group_name is None else f"{rule.id} ({rule.group_name})"
     if not holds:
         return Step(f"rule {label}", holds, tuple(parts))
     if rule.delegate is not None and rules.program("experiment", rule.delegate) is not None:
-        inner = _nested(rules, "experiment", user, rule.delegate, at=at)
+        inner = _explain_nested(rules, "experiment", user, rule.delegate, level=level)
         return Step(f"rule {label}: experiment {rule.delegate} decides", holds, (*parts, *inner))
     salt = rule.id if rule.salt is None else rule.salt
     if rule.pass_percentage >= 100:
         return Step(f"rule {label}", holds, tuple(parts))
-    place = user_bucketer(f"{spec.salt}.{salt}", rule.id_type, _BUCKETS)(user)
-    passes = place < rule.pass_percentage * 100.0
-    share = Step(f"bucket {place} of 10000, {rule.pass_percentage:g} % pass", passes, (), place)
+    bucket = user_bucketer(f"{spec.salt}.{salt}", rule.id_type, _BUCKETS)(user)
+    passes = bucket < rule.pass_percentage * 100.0
+    share = Step(f"bucket {bucket} of 10000, {rule.pass_percentage:g} % pass", passes, (), bucket)
     return Step(f"rule {label}", holds, (*parts, share))
 
 
-def _condition(rules: Ruleset, condition: Condition | None, user: User, *, at: _Level) -> Step:
+def _explain_condition(rules: Ruleset, condition: Condition | None, user: User, *, level: _Level) -> Step:
     if condition is None:
-        return Step("a condition that the ruleset does not have", holds=None)
+        return Step("a condition that is missing in the ruleset", holds=None)
     if condition.type == "public":
-        return Step("everybody", holds=True)
+        return Step("everyone", holds=True)
     if condition.type in ("pass_gate", "fail_gate"):
-        return _gate(rules, condition, user, at=at)
+        return _explain_gate(rules, condition, user, level=level)
     if condition.type == "experiment_group":
-        return _group(rules, condition, user, at=at)
+        return _explain_group(rules, condition, user, level=level)
     shared_context = rules.shared_context
     source, operator = source_of(condition, shared_context), OPERATORS.get(condition.operator or "")
     if source is None or operator is None:
@@ -176,41 +203,42 @@ def _condition(rules: Ruleset, condition: Condition | None, user: User, *, at: _
         target = id_list_test(condition.target, shared_context.id_lists)
     subject = condition.field or condition.type
     shown = "(private)" if _is_private(user, condition.field) else _json(value)
-    place = value if condition.type == "user_bucket" else None
+    bucket = value if condition.type == "user_bucket" else None
     text = f"{subject} {shown} {condition.operator} {_json(condition.target)}"
-    return Step(text, operator.test(value, target), (), place)
+    return Step(text, operator.test(value, target), (), bucket)
 
 
-def _gate(rules: Ruleset, condition: Condition, user: User, *, at: _Level) -> Step:
+def _explain_gate(rules: Ruleset, condition: Condition, user: User, *, level: _Level) -> Step:
     name = condition.target if isinstance(condition.target, str) else ""
     program = rules.program("gate", name)
     if program is None:
-        return Step(f"{condition.type} {name}: there is no such gate", condition.type == "fail_gate")
-    found = rules.lookup("gate", user, name)
-    inner = tuple(_nested(rules, "gate", user, name, at=at))
-    if found.outcome not in ("Recognized", "LocalOverride:Recognized", "Unrecognized"):
-        return Step(f"{condition.type} {name}: {found.outcome}", None, inner)
-    return Step(f"{condition.type} {name}", bool(found.value) is (condition.type == "pass_gate"), inner)
+        return Step(f"{condition.type} {name}: no such gate", condition.type == "fail_gate")
+    evaluation = rules.lookup("gate", user, name)
+    inner = tuple(_explain_nested(rules, "gate", user, name, level=level))
+    if evaluation.outcome not in ("Recognized", "LocalOverride:Recognized", "Unrecognized"):
+        return Step(f"{condition.type} {name}: {evaluation.outcome}", None, inner)
+    return Step(f"{condition.type} {name}", bool(evaluation.value) is (condition.type == "pass_gate"), inner)
 
 
-def _group(rules: Ruleset, condition: Condition, user: User, *, at: _Level) -> Step:
+def _explain_group(rules: Ruleset, condition: Condition, user: User, *, level: _Level) -> Step:
     operator, name = OPERATORS.get(condition.operator or ""), condition.field or ""
     if operator is None:
         return Step(f"unknown operator {condition.operator}", holds=None)
     group = rules.lookup("experiment", user, name).group_name
     holds = operator.test(group, operator.prepare(condition.target))
     text = f"group of {name} {_json(group)} {condition.operator} {_json(condition.target)}"
-    return Step(text, holds, tuple(_nested(rules, "experiment", user, name, at=at)))
+    return Step(text, holds, tuple(_explain_nested(rules, "experiment", user, name, level=level)))
 
 
-def _nested(rules: Ruleset, kind: Kind, user: User, name: str, *, at: _Level) -> list[Step]:
-    inner = at.inner()
+def _explain_nested(rules: Ruleset, kind: Kind, user: User, name: str, *, level: _Level) -> list[Step]:
+    inner = level.inner()
     if inner is None:
         return [Step("deeper levels are not shown", holds=None)]
-    return _steps(rules, kind, user, name, rules.lookup(kind, user, name), at=inner)
+    return _explain_name(rules, kind, user, name, rules.lookup(kind, user, name), level=inner)
 
 
 def _is_private(user: User, field: str | None) -> bool:
+    """Return whether a field of the user comes from the private attributes, which `custom` fields hide."""
     private, custom = as_object(user.private_attributes) or {}, as_object(user.custom) or {}
     names = {field, (field or "").lower()}
     return not names.isdisjoint(private) and names.isdisjoint(custom)

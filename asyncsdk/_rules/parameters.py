@@ -1,4 +1,8 @@
-"""Parameter stores: names that stand for a value, a gate's two values, or a parameter of a config or layer."""
+"""Evaluates parameter stores.
+
+A parameter of a store is one of: a static value, one of two values by a gate, or a parameter of a dynamic config, an
+experiment or a layer. Code can read `button_color` and leave it to the console which of these it is.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,17 +23,18 @@ _REFERENCES: dict[str, tuple[Kind, str]] = {
     "experiment": ("experiment", "experiment_name"),
     "layer": ("layer", "layer_name"),
 }
+"""`ref_type` of a parameter to the kind it refers to, and the field with the name."""
 
 
 @attrs.frozen(eq=False, repr=False)
 class Parameter:
-    """What a parameter of a store is for a user.
+    """The value of a parameter for a user.
 
     Attributes:
-        value: The value; None when there is none.
-        kind: What decided: `gate`, `config`, `experiment` or `layer`; None for a static value.
-        evaluation: What that answered, which is to be exposed when the parameter is read.
-        name: The layer's parameter that was read.
+        value: The value; None if the parameter is unknown or has none.
+        kind: The kind that decided: `gate`, `config`, `experiment` or `layer`; None for a static value.
+        evaluation: The evaluation that decided, which the caller exposes; None for a static value.
+        name: The parameter that was read from `evaluation`; "" for a gate.
     """
 
     value: Any = None
@@ -39,9 +44,18 @@ class Parameter:
 
 
 def evaluate_parameter(rules: Ruleset, user: User, store: str, name: str, lookup: Lookup = Ruleset.lookup) -> Parameter:
-    """Give a parameter of a store, by looking up what it stands for. Never raises: an unknown one has no value."""
-    for value in _override_of(rules, store):
-        return Parameter(value.get(name))
+    """Evaluate a parameter of a store for a user. Never raises: an unknown parameter has the value None.
+
+    Args:
+        rules: The ruleset.
+        user: The user.
+        store: The parameter store.
+        name: The parameter.
+        lookup: Evaluates what the parameter refers to.
+    """
+    override = as_object(rules.shared_context.overrides.of("parameter_store", store).get(None))
+    if override is not None:
+        return Parameter(override.get(name))
     fields = as_object(_parameters(rules, store).get(name)) or {}
     reference = fields.get("ref_type")
     if reference == "static":
@@ -50,18 +64,13 @@ def evaluate_parameter(rules: Ruleset, user: User, store: str, name: str, lookup
     target = fields.get(key)
     if kind is None or not isinstance(target, str):
         return Parameter()
-    found = lookup(rules, kind, user, target)
+    evaluation = lookup(rules, kind, user, target)
     if kind == "gate":
-        return Parameter(fields.get("pass_value" if found.value else "fail_value"), kind, found)
-    inner = fields.get("param_name")
-    inner = inner if isinstance(inner, str) else ""
-    return Parameter(found.value.get(inner), kind, found, inner)
+        return Parameter(fields.get("pass_value" if evaluation.value else "fail_value"), kind, evaluation)
+    parameter = fields.get("param_name")
+    parameter = parameter if isinstance(parameter, str) else ""
+    return Parameter(evaluation.value.get(parameter), kind, evaluation, parameter)
 
 
 def _parameters(rules: Ruleset, store: str) -> Mapping[str, Any]:
     return as_object(read_fields(rules.raw("param_stores", store), store).get("parameters")) or {}
-
-
-def _override_of(rules: Ruleset, store: str) -> list[Mapping[str, Any]]:
-    value = as_object(rules.shared_context.overrides.of("parameter_store", store).get(None))
-    return [] if value is None else [value]

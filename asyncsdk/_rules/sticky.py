@@ -1,10 +1,23 @@
-"""Sticky assignments: a user stays in the group of an experiment, or of a layer's experiment, once it was given.
+"""Sticky assignments: a user keeps the group of an experiment, or of a layer's experiment, while the experiment runs.
 
-What was saved is loaded before (`await client.load_assignments(user)`), and what is to be saved is returned: nothing
-here does IO.
+Nothing here does I/O: the caller passes the saved assignments of the unit, loaded before by
+`await client.load_assignments(user)`, and `assign` returns what to save or delete.
 
-Source: statsig-python-core 0.24.0 with a `PersistentStorage`, as observed: when an entry answers, when it is deleted,
-what is saved, and under which key.
+An assignment of a name has two states, saved or not. `assign` numbers the cases:
+
+    case                                                     result             saved entry
+    1. overridden, mapped, or a bandit                       the live one       unchanged
+    2. the experiment is not active                          the live one       deleted
+    3. nothing saved, the user is in an experiment group     the live one       the live one is saved
+    4. nothing saved, the user is not                        the live one       none
+    5. saved, but an enforced rule matches                   the live one       unchanged
+    6. saved                                                 the saved group    unchanged
+
+Example: ada gets group "blue" of `button` (case 3). The allocation then changes so that the rules say "red": ada stays
+in "blue" (case 6), new users get "red". The experiment ends: ada gets the default, and the entry is deleted (case 2).
+
+Source: statsig-python-core 0.24.0 with a `PersistentStorage`, as observed: when a saved entry is used, when it is
+deleted, what is saved, and under which key.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -25,18 +38,18 @@ from asyncsdk._rules.ruleset import Ruleset
 _USER_ID = "userID"
 
 Entry = Mapping[str, Any]
-"""One assignment, as Statsig's SDKs write it."""
+"""One assignment, in the format of Statsig's SDKs."""
 SavedAssignments = Mapping[str, Entry]
-"""Assignments of one unit, by name of the experiment or layer."""
+"""Assignments of one unit, by the name of the experiment or layer."""
 
 
 @attrs.frozen(eq=False, repr=False)
 class Enforcement:
-    """What wins over an assignment.
+    """Rules of the experiment that take precedence over a saved assignment.
 
     Attributes:
-        overrides: An override rule of the experiment that matches now.
-        targeting: A targeting rule of the experiment that leaves the user out now.
+        overrides: Whether an override rule does, if it matches the user now.
+        targeting: Whether a targeting rule does, if it excludes the user now.
     """
 
     overrides: bool = False
@@ -45,12 +58,12 @@ class Enforcement:
 
 @attrs.frozen(eq=False, repr=False)
 class AssignmentResult:
-    """What a lookup with sticky assignments answers, and what it changes.
+    """The result of a lookup with sticky assignments.
 
     Attributes:
-        evaluation: The answer.
-        save: What to save under the name; None saves nothing.
-        deletes: Whether to delete what is saved under the name.
+        evaluation: The evaluation to use.
+        save: The entry to save under the name; None if there is nothing to save.
+        deletes: Whether to delete the entry that is saved under the name.
     """
 
     evaluation: Evaluation
@@ -59,13 +72,13 @@ class AssignmentResult:
 
 
 def storage_key(user: User, id_type: str) -> str | None:
-    """Give the key under which a unit's assignments are kept, `{unit id}:{id type}`; None for a user without it."""
+    """Return the storage key of a unit, `{unit id}:{id type}`; None if the user has no id of that type."""
     unit = as_text(unit_id_fetcher(id_type)(user))
     return f"{unit}:{_USER_ID if id_type.lower() == 'userid' else id_type}" if unit else None
 
 
 def storage_keys(user: User) -> Iterator[str]:
-    """Give the keys of all units that a user belongs to."""
+    """Yield the storage keys of all units of a user."""
     for id_type in (_USER_ID, *(as_object(user.custom_ids) or ())):
         key = storage_key(user, id_type)
         if key is not None:
@@ -81,39 +94,40 @@ def assign(
     *,
     enforced: Enforcement = Enforcement(),
 ) -> AssignmentResult:
-    """Say what an experiment or layer answers a user who may already be in a group. Never raises.
+    """Decide between the live evaluation of an experiment or layer and a saved assignment. Never raises.
 
     Args:
         rules: The ruleset.
-        kind: What is asked for.
+        kind: The kind of the name.
         user: The user.
-        live: What the rules answer without assignments.
-        saved: The unit's assignments.
-        enforced: What wins over them.
+        live: The evaluation of the rules alone.
+        saved: The saved assignments of the unit.
+        enforced: Rules that take precedence over them.
     """
-    # An answer of local overrides has no id type; a bandit has no spec.
+    # Case 1. An evaluation of a local override has no id type; a bandit has no spec.
     if not live.id_type or live.mapped_to is not None or (kind == "experiment" and not _is_known(rules, live.name)):
         return AssignmentResult(live)
     entry = _read_entry(saved, live.name)
     experiment = live.name if kind == "experiment" else as_text((entry or {}).get("config_delegate")) or ""
     runs = _is_active(rules, experiment)
-    if runs is None:  # nothing is said of that: what answers now counts
+    if runs is None:  # the rules do not say: use the experiment of the live evaluation
         runs = live.is_active is True and (kind == "experiment" or live.allocated_experiment is not None)
-    if not runs:
+    if not runs:  # case 2
         return AssignmentResult(live, deletes=live.name in saved)
-    if entry is None:
+    if entry is None:  # cases 3 and 4
         return AssignmentResult(
             live, save=_to_entry(rules, live) if live.is_experiment_group and live.is_active else None
         )
+    # Case 5
     if enforced.overrides and _matches(rules, experiment, _is_override, user):
         return AssignmentResult(live)
     if enforced.targeting and _matches(rules, experiment, _is_targeting, user):
         return AssignmentResult(live)
-    return AssignmentResult(_from_entry(live, entry))
+    return AssignmentResult(_from_entry(live, entry))  # case 6
 
 
 def _read_entry(saved: SavedAssignments, name: str) -> Entry | None:
-    """Read what is saved under a name; what cannot be an answer counts as absent."""
+    """Return the entry saved under a name; None if there is none, or if its value is not a JSON object."""
     entry = as_object(saved.get(name))
     value = None if entry is None else entry.get("json_value")
     return entry if value is None or as_object(value) is not None else None
@@ -132,19 +146,19 @@ def _is_known(rules: Ruleset, experiment: str) -> bool:
 
 
 def _is_active(rules: Ruleset, experiment: str) -> bool | None:
-    """Say whether an experiment is active; None when the rules do not."""
+    """Return whether an experiment is active; None if the rules do not say."""
     if not _is_known(rules, experiment):
         return None
-    key = ("runs", experiment)
+    key = ("active", experiment)
     if key not in rules.derived:
         spec = _read_spec(rules, experiment)
         rules.derived[key] = None if spec is None else spec.is_active
-    said: bool | None = rules.derived[key]
-    return said
+    active: bool | None = rules.derived[key]
+    return active
 
 
 def _matches(rules: Ruleset, experiment: str, is_wanted: Callable[[str], bool], user: User) -> bool:
-    """Say whether some of an experiment's rules, looked at alone, let the user pass now."""
+    """Return whether those rules of an experiment that are wanted, evaluated alone, pass the user now."""
     if not _is_known(rules, experiment):
         return False
     key = (is_wanted, experiment)
@@ -158,9 +172,10 @@ def _matches(rules: Ruleset, experiment: str, is_wanted: Callable[[str], bool], 
 
 
 def _compile_rules(rules: Ruleset, experiment: str, is_wanted: Callable[[str], bool]) -> Run:
+    """Compile the experiment with its wanted rules only."""
     spec = _read_spec(rules, experiment) or Spec(experiment)
-    some = tuple(rule for rule in spec.rules if is_wanted(rule.id))
-    return compile_rules(Linker(rules, ()), attrs.evolve(spec, rules=some), "experiment")
+    wanted = tuple(rule for rule in spec.rules if is_wanted(rule.id))
+    return compile_rules(Linker(rules, ()), attrs.evolve(spec, rules=wanted), "experiment")
 
 
 def _read_spec(rules: Ruleset, experiment: str) -> Spec | None:
@@ -170,25 +185,26 @@ def _read_spec(rules: Ruleset, experiment: str) -> Spec | None:
         return None
 
 
-def _to_entry(rules: Ruleset, found: Evaluation) -> dict[str, Any]:
-    """Write an assignment as Statsig's SDKs do."""
-    undelegated = found.secondary if found.undelegated is None else found.undelegated
-    explicit = found.explicit_parameters
+def _to_entry(rules: Ruleset, evaluation: Evaluation) -> dict[str, Any]:
+    """Return an assignment in the format of Statsig's SDKs."""
+    undelegated = evaluation.secondary if evaluation.undelegated is None else evaluation.undelegated
+    explicit = evaluation.explicit_parameters
     return {
-        "value": found.passed,
-        "json_value": found.value,
-        "rule_id": found.rule_id,
-        "group_name": found.group_name,
-        "secondary_exposures": exposures_to_json(found.secondary),
+        "value": evaluation.passed,
+        "json_value": evaluation.value,
+        "rule_id": evaluation.rule_id,
+        "group_name": evaluation.group_name,
+        "secondary_exposures": exposures_to_json(evaluation.secondary),
         "undelegated_secondary_exposures": exposures_to_json(undelegated),
-        "config_delegate": found.allocated_experiment,
+        "config_delegate": evaluation.allocated_experiment,
         "explicit_parameters": None if explicit is None else list(explicit),
         "time": rules.time_ms,
-        "config_version": found.version,
+        "config_version": evaluation.version,
     }
 
 
 def _from_entry(live: Evaluation, entry: Mapping[str, Any]) -> Evaluation:
+    """Return the evaluation that an entry records. A store may return anything, so each field is checked."""
     version = entry.get("config_version", entry.get("configVersion"))
     explicit = entry.get("explicit_parameters")
     return attrs.evolve(

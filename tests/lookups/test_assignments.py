@@ -125,7 +125,7 @@ async def test_layers_stores_and_binds_keep_to_it_too(client: Client, store: Moo
     assert (later.get_experiment("button").group, later.get_layer("page").get_string("color")) == ("Test", "green")
     assert later.get_parameter_store("store").get_string("color") == "green"
     assert client.explain(ADA, "button").evaluation.group_name == "Test"
-    assert "sticky assignment answers: Test" in client.explain(ADA, "button").render()
+    assert "sticky assignment applies: Test" in client.explain(ADA, "button").render()
     await client.flush()
     assert sorted(store.saved) == [(KEY, "button"), (KEY, "page")]
 

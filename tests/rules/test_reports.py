@@ -591,21 +591,21 @@ def test_a_long_or_odd_value_is_shortened() -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("missing", "- the ruleset does not know this name"),
+        ("missing", "- the ruleset has no such name"),
         ("off", "+ it is disabled"),
-        ("off", "+ no rule matched: the default holds"),
-        ("absent", "? a condition that the ruleset does not have"),
+        ("off", "+ no rule matched: default value"),
+        ("absent", "? a condition that is missing in the ruleset"),
         ("mystery", "? unknown condition mystery, operator None"),
-        ("broken", "? it cannot be understood: enabled is not of type bool"),
-        ("nogate", "+ fail_gate nobody: there is no such gate"),
+        ("broken", "? malformed spec: enabled is not of type bool"),
+        ("nogate", "+ fail_gate missing: no such gate"),
         ("looks", "? pass_gate mystery: Unsupported"),
         ("loop", "? deeper levels are not shown"),
-        ("over", "+ a local override answers"),
-        ("mapped", "+ config mapping sends the user to off"),
+        ("over", "+ a local override applies"),
+        ("mapped", "+ config mapping evaluates off instead"),
         ("list", '- unit_id "ada" in_segment_list "staff"'),
         ("group", '+ group of e "Test" any ["test"]'),
         ("oddgroup", "? unknown operator None"),
-        ("public", "+ everybody"),
+        ("public", "+ everyone"),
     ],
 )
 def test_everything_can_be_explained(name: str, expected: str) -> None:
@@ -614,7 +614,7 @@ def test_everything_can_be_explained(name: str, expected: str) -> None:
         "absent": gate(rule("r", ["absent"])),  # type: ignore[list-item]
         "mystery": gate(rule("r", [UNKNOWN])),
         "broken": gate(enabled="x"),
-        "nogate": gate(rule("r", [fails("nobody")])),
+        "nogate": gate(rule("r", [fails("missing")])),
         "looks": gate(rule("r", [passes("mystery")])),
         "loop": gate(rule("r", [passes("loop")])),
         "over": gate(),
