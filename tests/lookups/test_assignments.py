@@ -1,4 +1,4 @@
-"""Sticky assignments: once in a group, always in it."""
+"""Sticky assignments: a user stays in the group that was assigned first."""
 
 import asyncio
 import logging
@@ -23,43 +23,43 @@ COMPANY = User("bob", custom_ids={"companyID": "c-7"})
 KEY = "ada-lovelace:userID"
 
 
-class Moody:
-    """A store that does as it is told: keep, fail, hang, or hang whatever happens."""
+class FaultyStore:
+    """A store that works, fails, hangs, or hangs and ignores cancellation, as `loads` and `saves` say."""
 
     def __init__(self) -> None:
-        self.kept = MemoryAssignments()
-        self.loads = self.saves = "well"
+        self.entries = MemoryAssignments()
+        self.loads = self.saves = "works"
         self.saved: list[tuple[str, str]] = []
         self.began, self.go_on = asyncio.Event(), asyncio.Event()
 
     async def load(self, key: str) -> Mapping[str, Mapping[str, Any]]:
-        await self._be(self.loads)
-        return await self.kept.load(key)
+        await self._behave(self.loads)
+        return await self.entries.load(key)
 
     async def save(self, key: str, name: str, assignment: Mapping[str, Any] | None) -> None:
-        await self._be(self.saves)
+        await self._behave(self.saves)
         self.saved.append((key, name))
-        await self.kept.save(key, name, assignment)
+        await self.entries.save(key, name, assignment)
 
-    async def _be(self, mood: str) -> None:
-        if mood == "broken":
+    async def _behave(self, mode: str) -> None:
+        if mode == "fails":
             raise ConnectionError
-        if mood == "hangs":
+        if mode == "hangs":
             self.began.set()
             await self.go_on.wait()
-        while mood == "endless" and not self.go_on.is_set():
+        while mode == "ignores cancellation" and not self.go_on.is_set():
             self.began.set()
             with suppress(asyncio.CancelledError):
                 await self.go_on.wait()
 
 
 @pytest.fixture
-def store() -> Moody:
-    return Moody()
+def store() -> FaultyStore:
+    return FaultyStore()
 
 
 def rules(color: str = "green", group: str = "Test", **experiment: Any) -> bytes:
-    """The usual rules, but for what the experiment gives."""
+    """The usual rules, with another experiment."""
     given = rule(color, {"color": color, "size": 2}, "everybody", groupName=group, isExperimentGroup=True)
     settings = {"isActive": True, "explicitParameters": ["color"], **experiment}
     button = spec("experiment", {"color": "grey"}, given, **settings)
@@ -74,21 +74,21 @@ def client_with(store: AssignmentStore | None, body: bytes | None = None, **sett
 
 
 def use(client: Client, body: bytes) -> None:
-    """Let other rules answer."""
+    """Replace the client's rules."""
     found = load_now(body, client._holder.rules.shared_context)
     assert found is not None
     client._holder.rules = found
 
 
 @pytest.fixture
-async def client(store: Moody) -> AsyncIterator[Client]:
+async def client(store: FaultyStore) -> AsyncIterator[Client]:
     client = client_with(store)
     await client.start()
     yield client
     await client.aclose(timeout=0.3)
 
 
-async def test_a_user_keeps_the_group_that_was_given_first(client: Client, store: Moody) -> None:
+async def test_a_user_keeps_the_group_that_was_assigned_first(client: Client, store: FaultyStore) -> None:
     assert await client.load_assignments(ADA)
     assert (await client.get_experiment(ADA, "button")).group == "Test"
     await client.flush()
@@ -114,7 +114,7 @@ async def test_a_new_process_knows_the_group_as_well(tmp_path: Path) -> None:
             assert (experiment.group, experiment.details.reason) == ("Test", reason)
 
 
-async def test_layers_stores_and_binds_keep_to_it_too(client: Client, store: Moody) -> None:
+async def test_layers_stores_and_flags_use_assignments_too(client: Client, store: FaultyStore) -> None:
     await client.load_assignments(ADA)
     flags = client.bind(ADA)
     assert (flags.get_experiment("button").group, flags.get_layer("page").group) == ("Test", "Test")
@@ -130,7 +130,7 @@ async def test_layers_stores_and_binds_keep_to_it_too(client: Client, store: Moo
     assert sorted(store.saved) == [(KEY, "button"), (KEY, "page")]
 
 
-async def test_each_unit_has_its_own(client: Client, store: Moody) -> None:
+async def test_each_unit_has_its_own_assignments(client: Client, store: FaultyStore) -> None:
     await client.load_assignments(COMPANY)
     await client.get_experiment(COMPANY, "company")
     await client.get_experiment(COMPANY, "button")
@@ -139,12 +139,12 @@ async def test_each_unit_has_its_own(client: Client, store: Moody) -> None:
     assert sorted(store.saved) == [("bob:userID", "button"), ("c-7:companyID", "company")]
 
 
-async def test_what_the_store_has_is_in_statsigs_form(client: Client, store: Moody) -> None:
+async def test_entries_of_the_store_have_statsigs_format(client: Client, store: FaultyStore) -> None:
     await client.load_assignments(ADA)
     await client.get_experiment(ADA, "button")
     await client.flush()
 
-    assert await store.kept.load(KEY) == {
+    assert await store.entries.load(KEY) == {
         "button": {
             "value": True,
             "json_value": {"color": "green", "size": 2},
@@ -160,8 +160,10 @@ async def test_what_the_store_has_is_in_statsigs_form(client: Client, store: Moo
     }
 
 
-async def test_a_user_who_was_not_loaded_is_not_sticky_and_loses_nothing(client: Client, store: Moody) -> None:
-    await store.kept.save(KEY, "button", {"json_value": {}, "group_name": "Old"})
+async def test_a_user_that_is_not_loaded_is_not_sticky_and_keeps_its_entries(
+    client: Client, store: FaultyStore
+) -> None:
+    await store.entries.save(KEY, "button", {"json_value": {}, "group_name": "Old"})
 
     assert (await client.get_experiment(ADA, "button")).group == "Test"
     use(client, rules(isActive=False))
@@ -171,8 +173,8 @@ async def test_a_user_who_was_not_loaded_is_not_sticky_and_loses_nothing(client:
     assert store.saved == []
 
 
-async def test_an_experiment_that_has_ended_lets_go_of_its_users(client: Client, store: Moody) -> None:
-    await store.kept.save(KEY, "button", {"json_value": {}, "group_name": "Old"})
+async def test_an_experiment_that_has_ended_releases_its_users(client: Client, store: FaultyStore) -> None:
+    await store.entries.save(KEY, "button", {"json_value": {}, "group_name": "Old"})
     await client.load_assignments(ADA)
     assert (await client.get_experiment(ADA, "button")).group == "Old"
     use(client, rules(isActive=False))
@@ -182,11 +184,11 @@ async def test_an_experiment_that_has_ended_lets_go_of_its_users(client: Client,
     await client.flush()
 
     assert store.saved == [(KEY, "button")]
-    assert await store.kept.load(KEY) == {}
+    assert await store.entries.load(KEY) == {}
 
 
 @pytest.mark.parametrize(("enforced", "color"), [(True, "gold"), (False, "green")])
-async def test_an_override_rule_may_be_made_to_win(store: Moody, enforced: bool, color: str) -> None:
+async def test_an_override_rule_can_be_enforced(store: FaultyStore, enforced: bool, color: str) -> None:
     override = rule("x:id_override", {"color": "gold"}, "everybody", groupName="Staff")
     after = ruleset(dynamic_configs={"button": spec("experiment", {}, override, isActive=True)})
     async with client_with(store, enforce_overrides=enforced, enforce_targeting=True) as client:
@@ -197,7 +199,7 @@ async def test_an_override_rule_may_be_made_to_win(store: Moody, enforced: bool,
         assert (await client.get_experiment(ADA, "button")).get_string("color") == color
 
 
-async def test_lookups_tell_their_watchers_of_it(client: Client) -> None:
+async def test_watchers_get_the_assigned_result(client: Client) -> None:
     seen: list[Any] = []
     client.on_evaluation(lambda _, answer: seen.append(answer))
     await client.load_assignments(ADA)
@@ -208,7 +210,7 @@ async def test_lookups_tell_their_watchers_of_it(client: Client) -> None:
     assert [answer.details.reason for answer in seen] == ["Bootstrap:Recognized", "Persisted"]
 
 
-async def test_what_is_kept_is_exposed_as_it_was(store: Moody) -> None:
+async def test_an_assigned_result_is_exposed_as_it_was_saved(store: FaultyStore) -> None:
     kept = {
         "value": True,
         "json_value": {"color": "gold"},
@@ -221,7 +223,7 @@ async def test_what_is_kept_is_exposed_as_it_was(store: Moody) -> None:
         "config_version": 9,
     }
     for name in ("button", "page"):
-        await store.kept.save(KEY, name, kept)
+        await store.entries.save(KEY, name, kept)
     async with DevServer() as server:
         source = Rules(bootstrap=rules(), specs_url="http://127.0.0.1:9/v2/none", assignments=store)
         async with Client(statsig(server, rules=source)) as client:
@@ -230,24 +232,24 @@ async def test_what_is_kept_is_exposed_as_it_was(store: Moody) -> None:
             (await client.get_layer(ADA, "page")).get("color")
         experiment, parameter = (event.body for event in server.accepted("statsig"))
 
-    said = {"ruleID": "old", "reason": "Persisted", "configVersion": "9"}
-    assert experiment["metadata"].items() >= {"config": "button", "rulePassed": "true", **said}.items()
+    common = {"ruleID": "old", "reason": "Persisted", "configVersion": "9"}
+    assert experiment["metadata"].items() >= {"config": "button", "rulePassed": "true", **common}.items()
     assert experiment["secondaryExposures"] == parameter["secondaryExposures"] == kept["secondary_exposures"]
     assert parameter["metadata"].items() >= {
-        "config": "page", "allocatedExperiment": "button", "parameterName": "color", "isExplicitParameter": "true", **said
+        "config": "page", "allocatedExperiment": "button", "parameterName": "color", "isExplicitParameter": "true", **common
     }.items()  # fmt: skip
 
 
-async def test_another_thread_assigns_too(client: Client, store: Moody) -> None:
+async def test_lookups_in_another_thread_assign_too(client: Client, store: FaultyStore) -> None:
     await client.load_assignments(ADA)
     await asyncio.to_thread(lambda: client.bind(ADA).get_experiment("button"))
-    await asyncio.sleep(0)  # what it left for the loop comes first
+    await asyncio.sleep(0)  # the call that the thread left runs first
     await client.flush()
 
     assert store.saved == [(KEY, "button")]
 
 
-async def test_a_change_that_a_held_loop_has_no_room_for_is_counted(client: Client, store: Moody) -> None:
+async def test_a_change_that_a_blocked_loop_has_no_room_for_is_counted(client: Client, store: FaultyStore) -> None:
     await client.load_assignments(ADA)
 
     def from_thread() -> None:
@@ -257,16 +259,16 @@ async def test_a_change_that_a_held_loop_has_no_room_for_is_counted(client: Clie
 
     thread = threading.Thread(target=from_thread)
     thread.start()
-    thread.join()  # the loop is held meanwhile
+    thread.join()  # this blocks the loop
 
     health = client.health().assignments
     assert health is not None
     assert (health.unsaved, health.lost) == (0, 1)
 
 
-async def test_a_load_sees_what_is_not_saved_yet(client: Client, store: Moody) -> None:
+async def test_a_load_includes_unsaved_changes(client: Client, store: FaultyStore) -> None:
     store.saves = "hangs"
-    await store.kept.save(KEY, "company", {"json_value": {}})
+    await store.entries.save(KEY, "company", {"json_value": {}})
     await client.load_assignments(ADA)
     await client.get_experiment(ADA, "button")
     await client.load_assignments(ADA)
@@ -275,13 +277,13 @@ async def test_a_load_sees_what_is_not_saved_yet(client: Client, store: Moody) -
     assert (await client.get_experiment(ADA, "button")).group == "Test"
 
 
-# --- trouble ------------------------------------------------------------------------------------------------------
+# --- failures -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_store_that_cannot_be_read_costs_stickiness_only(
-    client: Client, store: Moody, caplog: pytest.LogCaptureFixture
+async def test_a_store_that_cannot_be_read_only_disables_stickiness(
+    client: Client, store: FaultyStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store.loads = "broken"
+    store.loads = "fails"
     for _ in range(3):
         assert not await client.load_assignments(ADA)
         assert (await client.get_experiment(ADA, "button")).group == "Test"
@@ -289,7 +291,7 @@ async def test_a_store_that_cannot_be_read_costs_stickiness_only(
     assert health is not None
     assert (health.units, health.failures, health.last_error) == (0, 3, "ConnectionError")
 
-    store.loads = "well"
+    store.loads = "works"
     assert await client.load_assignments(ADA)
 
     assert [record.getMessage().split(":")[0] for record in caplog.records if record.levelno == logging.WARNING] == [
@@ -298,7 +300,7 @@ async def test_a_store_that_cannot_be_read_costs_stickiness_only(
     assert client.health().assignments == limits.AssignmentsHealth(units=1, failures=3)
 
 
-async def test_a_store_that_hangs_does_not_keep_a_request(client: Client, store: Moody) -> None:
+async def test_a_store_that_hangs_does_not_block_a_request(client: Client, store: FaultyStore) -> None:
     store.loads = "hangs"
     began = asyncio.get_running_loop().time()
 
@@ -307,12 +309,10 @@ async def test_a_store_that_hangs_does_not_keep_a_request(client: Client, store:
     assert asyncio.get_running_loop().time() - began < 2
 
 
-async def test_a_store_that_cannot_be_written_is_tried_again(
-    client: Client, store: Moody, caplog: pytest.LogCaptureFixture
-) -> None:
-    store.saves = "broken"
-    people = [f"user-{number}" for number in range(20)]
-    for user in people:
+async def test_a_failed_save_is_retried(client: Client, store: FaultyStore, caplog: pytest.LogCaptureFixture) -> None:
+    store.saves = "fails"
+    users = [f"user-{number}" for number in range(20)]
+    for user in users:
         await client.load_assignments(user)
         await client.get_experiment(user, "button")
     await client.flush(timeout=0.05)
@@ -320,16 +320,16 @@ async def test_a_store_that_cannot_be_written_is_tried_again(
     assert health is not None
     assert (health.unsaved, health.lost, health.last_error) == (20, 0, "ConnectionError")
 
-    store.saves = "well"
+    store.saves = "works"
     await client.flush()
 
-    assert sorted(key for key, _ in store.saved) == sorted(f"{user}:userID" for user in people)
+    assert sorted(key for key, _ in store.saved) == sorted(f"{user}:userID" for user in users)
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
     assert client.health().assignments == limits.AssignmentsHealth(units=20, failures=health.failures)
 
 
-async def test_a_change_of_mind_while_saving_is_saved_last(client: Client, store: Moody) -> None:
+async def test_a_change_made_during_a_save_is_saved_afterwards(client: Client, store: FaultyStore) -> None:
     store.saves = "hangs"
     await client.load_assignments(ADA)
     await client.get_experiment(ADA, "button")
@@ -340,10 +340,10 @@ async def test_a_change_of_mind_while_saving_is_saved_last(client: Client, store
     await client.flush()
 
     assert store.saved == [(KEY, "button")] * 2
-    assert await store.kept.load(KEY) == {}
+    assert await store.entries.load(KEY) == {}
 
 
-async def test_closing_saves_what_is_left(store: Moody) -> None:
+async def test_closing_saves_unsaved_changes(store: FaultyStore) -> None:
     async with client_with(store) as client:
         await client.load_assignments(ADA)
         await client.get_experiment(ADA, "button")
@@ -351,7 +351,7 @@ async def test_closing_saves_what_is_left(store: Moody) -> None:
     assert store.saved == [(KEY, "button")]
 
 
-async def test_closing_ends_in_time_when_the_store_hangs(store: Moody, caplog: pytest.LogCaptureFixture) -> None:
+async def test_closing_ends_in_time_when_the_store_hangs(store: FaultyStore, caplog: pytest.LogCaptureFixture) -> None:
     store.saves = "hangs"
     client = client_with(store)
     await client.start()
@@ -363,8 +363,8 @@ async def test_closing_ends_in_time_when_the_store_hangs(store: Moody, caplog: p
     assert client.health().assignments == limits.AssignmentsHealth(units=1, lost=1)
 
 
-async def test_closing_ends_in_time_when_the_store_goes_on_for_ever(store: Moody) -> None:
-    client, store.saves = client_with(store), "endless"
+async def test_closing_ends_in_time_when_the_store_ignores_cancellation(store: FaultyStore) -> None:
+    client, store.saves = client_with(store), "ignores cancellation"
     await client.start()
     await client.load_assignments(ADA)
     await client.get_experiment(ADA, "button")
@@ -381,7 +381,7 @@ async def test_closing_ends_in_time_when_the_store_goes_on_for_ever(store: Moody
     assert (health.unsaved, health.lost) == (0, 1)
 
 
-async def test_before_the_start_and_after_the_end_nothing_is_changed(store: Moody) -> None:
+async def test_before_the_start_and_after_the_close_nothing_is_assigned(store: FaultyStore) -> None:
     client = client_with(store)
     await client.load_assignments(ADA)
     await client.get_experiment(ADA, "button")
@@ -394,7 +394,7 @@ async def test_before_the_start_and_after_the_end_nothing_is_changed(store: Mood
     assert store.saved == [(KEY, "button")]
 
 
-async def test_a_change_that_comes_after_the_end_is_counted(client: Client) -> None:
+async def test_a_change_after_the_close_is_counted_as_lost(client: Client) -> None:
     await client.load_assignments(ADA)
     assignments = client._assignments
     assert assignments is not None
@@ -404,7 +404,9 @@ async def test_a_change_that_comes_after_the_end_is_counted(client: Client) -> N
     assert assignments.health().lost == 1
 
 
-async def test_what_is_held_is_bounded(client: Client, store: Moody, caplog: pytest.LogCaptureFixture) -> None:
+async def test_loaded_units_and_unsaved_changes_are_bounded(
+    client: Client, store: FaultyStore, caplog: pytest.LogCaptureFixture
+) -> None:
     store.saves = "hangs"
     assignments = client._assignments
     assert assignments is not None
@@ -425,7 +427,7 @@ async def test_without_a_store_nothing_is_loaded() -> None:
     assert not await Client().load_assignments(ADA)
 
 
-def test_another_loop_is_refused(store: Moody) -> None:
+def test_another_event_loop_is_rejected(store: FaultyStore) -> None:
     client = client_with(store)
     with asyncio.Runner() as runner:
         runner.run(client.start())
@@ -435,7 +437,7 @@ def test_another_loop_is_refused(store: Moody) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["/var/lib", MemoryAssignments, object()])
-def test_a_store_is_asked_for_what_it_must_do(wrong: Any) -> None:
+def test_the_methods_of_a_store_are_checked(wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match="FileAssignments"):
         Rules(assignments=wrong)
     with pytest.raises(ConfigurationError, match="FileCache"):

@@ -1,4 +1,4 @@
-"""What lookups report, to the letter."""
+"""The exposures that lookups report, field by field."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ def metadata(server: DevServer) -> list[dict[str, Any]]:
     return [{k: v for k, v in body["metadata"].items() if k not in volatile} for body in exposures(server)]
 
 
-async def test_a_gate_is_reported_with_everything_statsig_wants(server: DevServer) -> None:
+async def test_the_exposure_of_a_gate_has_all_of_statsigs_fields(server: DevServer) -> None:
     user = User("ada", email="a@b.c", country="NL", custom_ids={"companyID": "c-7"}, private_attributes={"ssn": "x"})
     async with Client(statsig(server, environment="production")) as client:
         await client.check_gate(user, "nested")
@@ -94,7 +94,7 @@ async def test_an_exposure_is_reported_once_per_user_and_outcome(server: DevServ
     assert (counts.accepted, counts.delivered, report.destinations["Statsig"].accepted) == (2, 2, 0)
 
 
-async def test_visitors_who_are_not_signed_in_are_reported_each(server: DevServer) -> None:
+async def test_each_anonymous_visitor_is_reported(server: DevServer) -> None:
     visitors = User(anonymous_id="a-1"), User(anonymous_id="a-2"), User(device_id="d-1"), User("", device_id="d-2")
     async with Client(statsig(server)) as client:
         for visitor in visitors + visitors:
@@ -103,7 +103,7 @@ async def test_visitors_who_are_not_signed_in_are_reported_each(server: DevServe
     assert [body["user"]["customIDs"]["stableID"] for body in exposures(server)] == ["a-1", "a-2", "d-1", "d-2"]
 
 
-async def test_after_a_window_it_is_reported_again(server: DevServer) -> None:
+async def test_an_exposure_is_reported_again_in_the_next_window(server: DevServer) -> None:
     async with Client(statsig(server)) as client:
         await client.check_gate(ADA, "open")
         client._exposures.window.reset()
@@ -112,7 +112,7 @@ async def test_after_a_window_it_is_reported_again(server: DevServer) -> None:
     assert len(exposures(server)) == 2
 
 
-async def test_windows_follow_each_other() -> None:
+async def test_a_window_ends_after_its_time() -> None:
     recent = ExposureWindow()
     rules = load_now(ruleset(), NoRules().rules.shared_context)
     assert rules is not None
@@ -125,7 +125,7 @@ async def test_windows_follow_each_other() -> None:
     await asyncio.wait([job])
 
 
-async def test_nothing_is_reported_when_asked_not_to(server: DevServer) -> None:
+async def test_exposure_false_reports_nothing(server: DevServer) -> None:
     async with Client(statsig(server)) as client:
         await client.check_gate(ADA, "open", exposure=False)
         await client.get_gate(ADA, "open", exposure=False)
@@ -139,7 +139,7 @@ async def test_nothing_is_reported_when_asked_not_to(server: DevServer) -> None:
     assert exposures(server) == []
 
 
-async def test_a_manual_exposure_is_never_the_copy_of_an_automatic_one(server: DevServer) -> None:
+async def test_a_manual_exposure_is_reported_after_an_automatic_one(server: DevServer) -> None:
     async with Client(statsig(server)) as client:
         await client.check_gate(ADA, "open")
         client.log_exposure(ADA, "open")
@@ -150,7 +150,7 @@ async def test_a_manual_exposure_is_never_the_copy_of_an_automatic_one(server: D
     assert [m.get("isManualExposure") for m in metadata(server)] == [None, "true", "true", "true", "true"]
 
 
-async def test_a_parameter_store_reports_what_a_parameter_stands_for(server: DevServer) -> None:
+async def test_a_parameter_store_reports_what_its_parameters_refer_to(server: DevServer) -> None:
     async with Client(statsig(server)) as client:
         store = await client.get_parameter_store(ADA, "store")
         store.get_string("color")
@@ -161,7 +161,7 @@ async def test_a_parameter_store_reports_what_a_parameter_stands_for(server: Dev
     assert [body["eventName"] for body in exposures(server)] == ["statsig::layer_exposure", "statsig::gate_exposure"]
 
 
-async def test_an_exposure_without_room_is_counted_and_new_again(server: DevServer) -> None:
+async def test_an_exposure_that_a_full_queue_drops_is_counted_and_due_again(server: DevServer) -> None:
     limits = Limits(linger=60, max_queued_events=1)
     async with Client(statsig(server, limits=limits)) as client:
         await client.check_gate(ADA, "open")
@@ -175,9 +175,11 @@ async def test_an_exposure_without_room_is_counted_and_new_again(server: DevServ
     assert [body["user"]["userID"] for body in exposures(server)] == ["ada-lovelace", "bob"]
 
 
-@pytest.mark.parametrize("most", [7, 70])
-async def test_a_request_has_no_more_exposures_than_its_limit_and_says_how_many(server: DevServer, most: int) -> None:
-    async with Client(statsig(server, limits=Limits(linger=60, max_events=most))) as client:
+@pytest.mark.parametrize("max_events", [7, 70])
+async def test_a_request_has_at_most_max_events_exposures_and_states_their_number(
+    server: DevServer, max_events: int
+) -> None:
+    async with Client(statsig(server, limits=Limits(linger=60, max_events=max_events))) as client:
         for number in range(110):
             await client.check_gate(f"user-{number}", "open")
         await client.track(ADA, "bought")
@@ -185,21 +187,21 @@ async def test_a_request_has_no_more_exposures_than_its_limit_and_says_how_many(
 
     events = [request for request in server.requests if "log_event" in request.path]
     sizes = [len(request.json["events"]) for request in events]
-    assert max(sizes) <= most
+    assert max(sizes) <= max_events
     assert sum(sizes) == 111
-    assert len(sizes) <= 111 // (most * 0.95) + 1
+    assert len(sizes) <= 111 // (max_events * 0.95) + 1
     assert [int(request.header("STATSIG-EVENT-COUNT") or 0) for request in events] == sizes
     counts = report.destinations["Statsig"]
     assert counts.exposures is not None
     assert (counts.delivered, counts.exposures.delivered) == (1, 110)
 
 
-async def test_a_full_batch_of_exposures_waits_for_no_company(server: DevServer) -> None:
+async def test_a_full_batch_of_exposures_does_not_linger(server: DevServer) -> None:
     async with Client(statsig(server, limits=Limits(linger=60, max_events=100))) as client:
         for number in range(40):
             await client.check_gate(f"user-{number}", "open")
         client.health()
-        for _ in range(3):  # the worker looks at the first ones
+        for _ in range(3):  # the lane takes the first ones
             await asyncio.sleep(0)
         for number in range(40, 100):
             await client.check_gate(f"user-{number}", "open")
@@ -208,7 +210,7 @@ async def test_a_full_batch_of_exposures_waits_for_no_company(server: DevServer)
                 await asyncio.sleep(0.001)
 
 
-async def test_of_many_exposures_only_the_culprit_is_rejected(server: DevServer) -> None:
+async def test_of_many_exposures_only_the_one_at_fault_is_rejected(server: DevServer) -> None:
     server.fault("statsig", Fault(400, when=lambda request: "user-13" in str(request.json)))
     async with Client(statsig(server, limits=Limits(linger=60))) as client:
         for number in range(40):
@@ -225,7 +227,7 @@ async def test_of_many_exposures_only_the_culprit_is_rejected(server: DevServer)
     )
 
 
-async def test_exposures_of_many_users_fill_a_queue_to_the_last_place(server: DevServer) -> None:
+async def test_exposures_fill_a_queue_completely(server: DevServer) -> None:
     async with Client(statsig(server, limits=Limits(linger=60, max_queued_events=30))) as client:
         for number in range(40):
             await client.check_gate(f"user-{number}", "open")
@@ -236,7 +238,7 @@ async def test_exposures_of_many_users_fill_a_queue_to_the_last_place(server: De
     assert len(exposures(server)) == 30
 
 
-async def test_a_request_has_no_more_bytes_of_exposures_than_its_limit(server: DevServer) -> None:
+async def test_a_request_has_at_most_max_bytes_of_exposures(server: DevServer) -> None:
     async with Client(statsig(server, limits=Limits(linger=60, max_bytes=2000))) as client:
         for number in range(40):
             await client.check_gate(f"user-{number}", "open")
@@ -246,7 +248,7 @@ async def test_a_request_has_no_more_bytes_of_exposures_than_its_limit(server: D
     assert max(sizes) < 2500
 
 
-async def test_a_spool_keeps_each_exposure_by_itself(server: DevServer, tmp_path: Path) -> None:
+async def test_a_spool_stores_each_exposure_separately(server: DevServer, tmp_path: Path) -> None:
     server.fault("statsig", Fault(503))
     async with Client(statsig(server), spool=tmp_path / "spool", close_timeout=0.2) as client:
         for number in range(40):
@@ -265,10 +267,10 @@ async def test_a_spool_keeps_each_exposure_by_itself(server: DevServer, tmp_path
     assert [body["user"]["userID"] for body in exposures(server)] == [f"user-{number}" for number in range(40)]
 
 
-async def test_a_window_is_as_long_when_another_vendor_may_be_told(server: DevServer) -> None:
+async def test_a_window_is_not_shortened_by_another_vendor_that_takes_exposures(server: DevServer) -> None:
     async with Client(statsig(server), RudderStack("k", server.url, exposures="experiments")) as client:
         client._exposures.window.max_exposures = 4
-        for user in ("ada", "bob", "cy", "ada"):  # RudderStack is told of none
+        for user in ("ada", "bob", "cy", "ada"):  # RudderStack gets none of these
             await client.check_gate(user, "open")
             client.health()
 
@@ -287,15 +289,15 @@ async def test_lookups_that_cannot_be_reported_are_not_remembered(server: DevSer
     assert sum(map(len, client._exposures.window._exposed.values())) == 1
 
 
-async def test_ids_of_any_kind_are_answered_and_reported(server: DevServer) -> None:
+async def test_custom_ids_with_keys_of_other_types_are_evaluated_and_reported(server: DevServer) -> None:
     async with Client(statsig(server)) as client:
         for _ in range(2):
-            assert await client.check_gate(User("ada", custom_ids={1: "a", "b": "c"}), "open")  # type: ignore[dict-item] # that is the test
+            assert await client.check_gate(User("ada", custom_ids={1: "a", "b": "c"}), "open")  # type: ignore[dict-item] # the mistake under test
 
     assert [body["user"]["customIDs"] for body in exposures(server)] == [{"1": "a", "b": "c"}]
 
 
-async def test_a_full_window_is_followed_by_a_new_one(server: DevServer) -> None:
+async def test_a_full_window_starts_a_new_one(server: DevServer) -> None:
     async with Client(statsig(server)) as client:
         client._exposures.window.max_exposures = 3
         for user in ("ada", "bob", "ada", "cy", "dan"):
@@ -317,13 +319,13 @@ async def test_an_exposure_larger_than_the_queue_is_rejected(server: DevServer) 
     assert (counts.delivered, counts.rejected, counts.dropped) == (1, {"too large": 1}, {})
 
 
-async def test_what_was_noted_a_moment_ago_is_pending(server: DevServer) -> None:
+async def test_a_reported_exposure_is_pending_until_it_is_encoded(server: DevServer) -> None:
     async with Client(statsig(server)) as client:
         await client.check_gate(ADA, "open")
         assert "1 events pending" in repr(client)
 
 
-async def test_a_manual_exposure_without_room_is_new_again(server: DevServer) -> None:
+async def test_a_manual_exposure_that_a_full_queue_drops_is_due_again(server: DevServer) -> None:
     limits = Limits(linger=60, max_queued_events=1)
     async with Client(statsig(server, limits=limits)) as client:
         await client.check_gate(ADA, "open")
@@ -347,22 +349,22 @@ async def test_a_parameter_may_have_any_name(server: DevServer, name: str) -> No
     assert [body["metadata"]["parameterName"] for body in exposures(server)] == [name]
 
 
-async def test_exposures_come_from_other_threads_too(server: DevServer) -> None:
+async def test_lookups_in_other_threads_report_exposures(server: DevServer) -> None:
     async with Client(statsig(server)) as client:
         await asyncio.to_thread(lambda: client.bind(ADA).check_gate("open"))
 
     assert len(exposures(server)) == 1
 
 
-async def test_an_exposure_that_a_held_loop_has_no_room_for_is_new_again(server: DevServer) -> None:
-    def look() -> None:
+async def test_an_exposure_that_a_blocked_loop_has_no_room_for_is_due_again(server: DevServer) -> None:
+    def look_up() -> None:
         for n in range(10_001):
             client.bind(f"user-{n}" if n < 10_000 else ADA).check_gate("open")
 
     async with Client(statsig(server, limits=Limits(max_queued_events=20_000, linger=60))) as client:
-        thread = threading.Thread(target=look)
+        thread = threading.Thread(target=look_up)
         thread.start()
-        thread.join()  # this is what holds the loop
+        thread.join()  # this blocks the loop
         await client.flush()
         assert ADA.user_id not in {body["user"]["userID"] for body in exposures(server)}
         client.bind(ADA).check_gate("open")
@@ -370,7 +372,7 @@ async def test_an_exposure_that_a_held_loop_has_no_room_for_is_new_again(server:
     assert ADA.user_id in {body["user"]["userID"] for body in exposures(server)}
 
 
-async def test_exposures_do_not_gather_without_bound_while_the_loop_is_held(server: DevServer) -> None:
+async def test_pending_exposures_are_bounded_while_the_loop_is_blocked(server: DevServer) -> None:
     async with Client(statsig(server, limits=Limits(linger=60))) as client:
         flags = [client.bind(f"user-{number}") for number in range(1_001)]
         for one in flags:
@@ -380,7 +382,7 @@ async def test_exposures_do_not_gather_without_bound_while_the_loop_is_held(serv
         assert client._lanes[0].ledger.exposures.accepted == 1_000
 
 
-async def test_an_exposure_is_as_old_as_its_lookup(server: DevServer) -> None:
+async def test_an_exposure_has_the_time_of_its_lookup(server: DevServer) -> None:
     async with Client(statsig(server, limits=Limits(linger=60))) as client:
         await client.check_gate(ADA, "open")
         after_ms = int(time.time() * 1000)
@@ -391,7 +393,7 @@ async def test_an_exposure_is_as_old_as_its_lookup(server: DevServer) -> None:
     assert exposures(server)[0]["time"] <= after_ms
 
 
-async def test_exposures_that_are_written_together_have_each_its_own_time(server: DevServer) -> None:
+async def test_exposures_that_are_encoded_together_have_their_own_times(server: DevServer) -> None:
     async with Client(statsig(server)) as client:
         await client.check_gate("ada", "open")
         began = int(time.time() * 1000)
@@ -403,7 +405,7 @@ async def test_exposures_that_are_written_together_have_each_its_own_time(server
     assert first["time"] < second["time"]
 
 
-async def test_exposures_of_a_client_that_is_cancelled_are_accounted_for(server: DevServer) -> None:
+async def test_exposures_of_a_cancelled_client_are_counted(server: DevServer) -> None:
     client = Client(statsig(server, limits=Limits(linger=60)))
     await client.start()
     (task,) = [task for task in asyncio.all_tasks() if task.get_name() == "asyncsdk"]
@@ -419,7 +421,7 @@ async def test_exposures_of_a_client_that_is_cancelled_are_accounted_for(server:
     assert (counts.accepted, counts.abandoned) == (1, 1)
 
 
-async def test_an_exposure_of_a_thread_that_comes_too_late_is_no_event(server: DevServer) -> None:
+async def test_an_exposure_of_a_thread_after_the_close_is_not_counted(server: DevServer) -> None:
     client = Client(statsig(server, rules=Rules(specs_url="http://127.0.0.1:9/v2/none")))
     entering = asyncio.create_task(client.__aenter__())
     await asyncio.sleep(0)
@@ -432,10 +434,10 @@ async def test_an_exposure_of_a_thread_that_comes_too_late_is_no_event(server: D
     assert (await client.aclose()).destinations["Statsig"].exposures is None
 
 
-async def test_a_user_without_a_form_in_json_costs_only_the_exposure(server: DevServer) -> None:
+async def test_a_user_that_json_cannot_represent_costs_only_the_exposure(server: DevServer) -> None:
     async with Client(statsig(server)) as client:
         await client.check_gate(User("odd", custom={"x": object()}), "open")
-        await client.check_gate(User(1.5), "open")  # type: ignore[arg-type] # that is the test
+        await client.check_gate(User(1.5), "open")  # type: ignore[arg-type] # the mistake under test
         await client.check_gate(ADA, "open")
         report = await client.flush()
 
@@ -459,10 +461,10 @@ async def test_a_user_that_cannot_be_redacted_costs_only_the_exposure(server: De
     assert [body["user"]["userID"] for body in exposures(server)] == ["before", "before", "after", "after"]
 
 
-async def test_an_id_that_is_no_key_is_answered_and_its_exposure_counted(server: DevServer) -> None:
+async def test_an_unhashable_id_is_evaluated_and_its_exposure_counted(server: DevServer) -> None:
     async with Client(statsig(server)) as client:
-        assert await client.check_gate(User(["ada"]), "open")  # type: ignore[arg-type] # that is the test
-        client.log_exposure(User(["ada"]), "open")  # type: ignore[arg-type] # see above
+        assert await client.check_gate(User(["ada"]), "open")  # type: ignore[arg-type] # the mistake under test
+        client.log_exposure(User(["ada"]), "open")  # type: ignore[arg-type] # as above
         report = await client.flush()
 
     counts = report.destinations["Statsig"].exposures
@@ -492,7 +494,7 @@ async def test_redact_applies_to_the_users_of_exposures(server: DevServer) -> No
     assert event["user"] == {"userID": "ada", "email": "[redacted]", "custom": {"iban": "[redacted]", "plan": "pro"}}
 
 
-async def test_sampling_drops_what_the_rules_ask_to_drop(server: DevServer) -> None:
+async def test_sampling_of_the_ruleset_is_applied(server: DevServer) -> None:
     gate = spec("feature_gate", False, rule("all", True, "everybody", samplingRate=1_000_000))
     body = ruleset(sdk_configs={"sampling_mode": "on"}, feature_gates={"open": gate})
     rules = Rules(bootstrap=body, specs_url="http://127.0.0.1:9/v2/none")
@@ -503,7 +505,7 @@ async def test_sampling_drops_what_the_rules_ask_to_drop(server: DevServer) -> N
     assert len(exposures(server)) == 1
 
 
-async def test_an_experiment_that_conditions_consult_is_exposed_too_and_once(server: DevServer) -> None:
+async def test_an_experiment_that_conditions_look_at_is_exposed_once(server: DevServer) -> None:
     condition = {"type": "experiment_group", "operator": "any", "targetValue": ["Test"], "field": "button"}
     body = ruleset()
     fields = json.loads(body)
@@ -535,7 +537,7 @@ async def test_a_vendor_that_is_down_loses_no_exposure(server: DevServer) -> Non
     assert "of exposures accepted 1, delivered 1" in str(report)
 
 
-async def test_on_delivery_hears_of_events_only_and_on_settled_of_exposures_too(server: DevServer) -> None:
+async def test_on_delivery_gets_events_only_and_on_settled_exposures_too(server: DevServer) -> None:
     events: list[str] = []
     counts: list[int] = []
     client = Client(statsig(server), on_delivery=lambda event_id, _: events.append(event_id))

@@ -1,4 +1,4 @@
-"""A user and one version of the rules, tied together."""
+"""Flags: lookups of one user under one ruleset."""
 
 import pytest
 from helpers import ADA, rule, ruleset, spec
@@ -9,14 +9,14 @@ from asyncsdk._rules.loading import load_now
 from asyncsdk.dev import DevServer
 
 
-async def test_a_bind_never_changes_its_mind() -> None:
+async def test_flags_do_not_change_when_the_rules_do() -> None:
     async with Client(statsig(offline=True)) as client:
         flags = client.bind(ADA)
         assert flags.check_gate("open")
         closed = ruleset(
             time=2000, feature_gates={"open": spec("feature_gate", False, rule("all", False, "everybody"))}
         )
-        client._holder.rules = load_now(closed, client._holder.rules.shared_context)  # type: ignore[assignment] # it is one
+        client._holder.rules = load_now(closed, client._holder.rules.shared_context)  # type: ignore[assignment] # it is not None
 
         assert flags.check_gate("open") is True
         assert flags.get_gate("dutch").value is True
@@ -33,17 +33,17 @@ async def test_each_name_is_evaluated_once() -> None:
         assert flags.get_parameter_store("store") is flags.get_parameter_store("store")
 
 
-async def test_a_gate_and_a_config_of_one_name_do_not_get_into_each_others_way() -> None:
+async def test_a_gate_and_a_config_of_the_same_name_are_kept_apart() -> None:
     async with Client(statsig(offline=True)) as client:
         flags = client.bind(ADA)
         assert flags.check_gate("open")
-        flags.get_config("open")  # which is unknown, and listed under the same name
+        flags.get_config("open")  # unknown as a config, and listed in `accessed` under the same name
 
         assert flags.check_gate("open") is True
         assert flags.accessed == {"open": True}
 
 
-async def test_what_was_read_is_listed() -> None:
+async def test_accessed_lists_what_was_read() -> None:
     async with Client(statsig(offline=True)) as client:
         flags = client.bind("bob")
         flags.check_gate("open")
@@ -55,7 +55,7 @@ async def test_what_was_read_is_listed() -> None:
         assert flags.accessed == {"open": True, "dutch": False, "prices": "default", "button": "Test", "page": "Test"}
 
 
-async def test_events_sent_through_it_carry_what_was_read() -> None:
+async def test_events_tracked_with_flags_carry_what_was_read() -> None:
     async with DevServer() as server:
         async with Client(statsig(server)) as client:
             flags = client.bind(ADA)
@@ -68,13 +68,13 @@ async def test_events_sent_through_it_carry_what_was_read() -> None:
     assert events["after"]["metadata"] == {"feature_flags": {"open": True}, "price": 5}
 
 
-async def test_a_bind_of_nobody_tracks_nothing() -> None:
+async def test_flags_of_a_user_without_id_cannot_track() -> None:
     async with Client(statsig(offline=True)) as client:
         with pytest.raises(InvalidEventError):
             client.bind(User()).track("a")
 
 
-async def test_it_is_known_what_a_name_is() -> None:
+async def test_kinds_of_lists_the_kinds_of_a_name() -> None:
     async with Client(statsig(offline=True)) as client:
         client.override_gate("prices", True).override_layer("new", {})
         flags = client.bind(ADA)

@@ -1,4 +1,4 @@
-"""What the client answers, and that it always answers."""
+"""The lookup verbs: what they return, and that they never raise."""
 
 import asyncio
 import json
@@ -30,12 +30,12 @@ async def client() -> AsyncIterator[Client]:
         yield client
 
 
-async def test_a_gate_answers_yes_or_no(client: Client) -> None:
+async def test_a_gate_is_open_or_closed(client: Client) -> None:
     assert await client.check_gate(ADA, "dutch") is True
     assert await client.check_gate(User("bob"), "dutch") is False
 
 
-async def test_a_gate_tells_why(client: Client) -> None:
+async def test_get_gate_returns_the_reason(client: Client) -> None:
     gate = await client.get_gate(ADA, "dutch")
 
     assert gate
@@ -56,19 +56,19 @@ async def test_a_config_has_typed_getters_with_fallbacks(client: Client) -> None
     assert config.get("unknown") is None
 
 
-async def test_an_experiment_tells_its_group(client: Client) -> None:
+async def test_an_experiment_has_its_group(client: Client) -> None:
     experiment = await client.get_experiment(ADA, "button")
 
     assert (experiment.group, experiment.get_string("color")) == ("Test", "green")
 
 
-async def test_a_layer_gives_its_experiments_parameters(client: Client) -> None:
+async def test_a_layer_has_the_parameters_of_its_experiment(client: Client) -> None:
     layer = await client.get_layer(ADA, "page")
 
     assert (layer.get_string("color"), layer.allocated_experiment) == ("green", "button")
 
 
-async def test_a_parameter_store_stands_for_other_things(client: Client) -> None:
+async def test_a_parameter_store_refers_to_gates_and_layers(client: Client) -> None:
     store = await client.get_parameter_store(ADA, "store")
 
     assert store.get_string("color") == "green"
@@ -122,7 +122,7 @@ async def test_lookups_wait_for_the_first_rules_while_the_client_starts(server: 
     await client.aclose()
 
 
-async def test_a_vendor_that_is_down_keeps_nobody_from_starting() -> None:
+async def test_a_client_starts_while_the_vendor_is_down() -> None:
     rules = Rules(specs_url="http://127.0.0.1:9/v2/download_config_specs")
     client = Client(statsig(rules=rules), start_timeout=0.05)
 
@@ -134,7 +134,7 @@ async def test_a_vendor_that_is_down_keeps_nobody_from_starting() -> None:
     await client.aclose()
 
 
-async def test_a_service_may_insist_on_rules() -> None:
+async def test_start_can_require_rules() -> None:
     rules = Rules(specs_url="http://127.0.0.1:9/v2/download_config_specs")
     client = Client(statsig(rules=rules), start_timeout=0.05)
 
@@ -185,7 +185,7 @@ async def test_another_loop_does_not_wait_for_the_first_rules() -> None:
     await client.aclose()
 
 
-async def test_a_spec_that_is_broken_costs_itself_only() -> None:
+async def test_a_broken_spec_affects_only_itself() -> None:
     broken = Rules(bootstrap=ruleset().replace(b'{"w": 1}', b'{"w": oops}'))
     async with Client(statsig(offline=True, rules=broken)) as client:
         assert await client.check_gate(ADA, "open") is True
@@ -193,7 +193,7 @@ async def test_a_spec_that_is_broken_costs_itself_only() -> None:
         assert "prices: " in client.explain(ADA, "prices").render()
 
 
-async def test_a_refresh_is_seen_and_its_changes_are_told(server: DevServer) -> None:
+async def test_a_refresh_takes_effect_and_its_changes_are_reported(server: DevServer) -> None:
     changes: list[Any] = []
     client = Client(network(server)).on_ruleset_change(changes.append)
     async with client:
@@ -211,30 +211,30 @@ async def test_a_refresh_is_seen_and_its_changes_are_told(server: DevServer) -> 
     assert sorted(changes[-1].removed["gate"]) == ["dutch", "nested"]
 
 
-async def test_those_who_want_to_know_hear_how_the_rules_are_doing(server: DevServer, caplog: Any) -> None:
-    heard: list[RulesHealth] = []
+async def test_on_rules_health_is_called_after_each_poll(server: DevServer, caplog: Any) -> None:
+    reports: list[RulesHealth] = []
 
     def fail(_: RulesHealth) -> None:
         raise ValueError
 
     server.script("statsig-rules", None, 401)
-    client = Client(network(server)).on_rules_health(fail).on_rules_health(heard.append)
+    client = Client(network(server)).on_rules_health(fail).on_rules_health(reports.append)
     assert client._refresher is not None
     client._refresher.polling.interval = 0.01
     async with client:
-        while len(heard) < 3:
+        while len(reports) < 3:
             await asyncio.sleep(0.001)
 
-    assert [(health.failures, health.refused, health.last_error) for health in heard[:3]] == [
+    assert [(health.failures, health.refused, health.last_error) for health in reports[:3]] == [
         (0, False, ""),
         (1, True, "status 401"),
         (0, False, ""),
     ]
-    assert [health.source for health in heard[:2]] == ["Network", "Network"]
+    assert [health.source for health in reports[:2]] == ["Network", "Network"]
     assert "Statsig rules: a watcher failed" in caplog.text
 
 
-async def test_overrides_win_until_they_are_taken_back(client: Client) -> None:
+async def test_overrides_win_until_they_are_removed(client: Client) -> None:
     client.override_gate("open", False).override_gate("open", True, user_id="bob")
     client.override_config("prices", {"name": "Free"}).override_layer("page", {"color": "pink"})
     client.override_experiment("button", "Test", user_id="bob").override_experiment("button", {"color": "blue"})
@@ -272,7 +272,7 @@ async def test_a_decision_can_be_explained(client: Client, name: str) -> None:
     assert ("has no such name" in text) is (name == "unknown")
 
 
-async def test_a_browser_starts_from_a_bootstrap_response(client: Client) -> None:
+async def test_bootstrap_builds_the_response_for_a_browser(client: Client) -> None:
     response = json.loads(client.bootstrap(ADA, hash="none"))
 
     assert response["feature_gates"]["dutch"]["value"] is True
@@ -280,7 +280,7 @@ async def test_a_browser_starts_from_a_bootstrap_response(client: Client) -> Non
     assert response["sdkInfo"]["sdkType"] == "asyncsdk"
 
 
-async def test_health_tells_of_the_rules(client: Client) -> None:
+async def test_health_describes_the_rules(client: Client) -> None:
     rules = client.health().rules
 
     assert rules is not None

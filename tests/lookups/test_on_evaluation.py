@@ -1,4 +1,4 @@
-"""Who listens to evaluations hears of every answer, and changes none."""
+"""`on_evaluation`: watchers are called with every result, and do not change any."""
 
 import logging
 import threading
@@ -10,105 +10,105 @@ from helpers import statsig_with_rules as statsig
 from asyncsdk import Client, ConfigurationError, FeatureGate, Layer, LookupResult, User
 from asyncsdk.dev import DevServer
 
-Heard = list[tuple[User, LookupResult]]
+Results = list[tuple[User, LookupResult]]
 
 
-def listening(client: Client) -> Heard:
-    heard: Heard = []
-    client.on_evaluation(lambda user, answer: heard.append((user, answer)))
-    return heard
+def watch(client: Client) -> Results:
+    results: Results = []
+    client.on_evaluation(lambda user, result: results.append((user, result)))
+    return results
 
 
-async def test_every_kind_of_lookup_is_heard_with_its_answer() -> None:
+async def test_watchers_get_the_result_of_every_kind_of_lookup() -> None:
     async with Client(statsig(offline=True)) as client:
-        heard = listening(client)
+        results = watch(client)
         assert await client.check_gate(ADA, "open") is True
-        answers = [
+        returned = [
             await client.get_gate(ADA, "dutch"),
             await client.get_config(ADA, "prices"),
             await client.get_experiment(ADA, "button"),
         ]
         await client.get_layer(ADA, "page")
 
-    assert [(user, answer.name) for user, answer in heard] == [
+    assert [(user, result.name) for user, result in results] == [
         (ADA, "open"),
         (ADA, "dutch"),
         (ADA, "prices"),
         (ADA, "button"),
         (ADA, "page"),
     ]
-    assert [answer for _, answer in heard[1:4]] == answers
+    assert [result for _, result in results[1:4]] == returned
 
 
-async def test_lookups_before_the_start_are_heard_too() -> None:
+async def test_lookups_before_the_start_are_watched() -> None:
     client = Client(statsig(offline=True))
-    heard = listening(client)
+    results = watch(client)
 
     assert await client.check_gate("bob", "open") is False
-    assert [(user.user_id, answer.name, answer.details.reason) for user, answer in heard] == [
+    assert [(user.user_id, result.name, result.details.reason) for user, result in results] == [
         ("bob", "open", "Uninitialized")
     ]
 
 
-async def test_those_who_listen_from_before_the_start_still_do_after_it() -> None:
+async def test_watchers_added_before_the_start_stay() -> None:
     client = Client(statsig(offline=True))
-    heard = listening(client)
+    results = watch(client)
 
     async with client:
         await client.check_gate(ADA, "open")
 
-    assert len(heard) == 1
+    assert len(results) == 1
 
 
-async def test_a_lookup_without_exposure_is_an_evaluation_all_the_same() -> None:
+async def test_a_lookup_without_exposure_is_watched() -> None:
     async with Client(statsig(offline=True)) as client:
-        heard = listening(client)
+        results = watch(client)
         await client.check_gate(ADA, "open", exposure=False)
 
-    assert len(heard) == 1
+    assert len(results) == 1
 
 
-async def test_what_is_bound_is_heard_once_per_name() -> None:
+async def test_flags_are_watched_once_per_name() -> None:
     async with Client(statsig(offline=True)) as client:
-        heard = listening(client)
+        results = watch(client)
         flags = client.bind(ADA)
         for _ in range(3):
             flags.check_gate("open")
             flags.get_config("prices")
 
-    assert [answer.name for _, answer in heard] == ["open", "prices"]
+    assert [result.name for _, result in results] == ["open", "prices"]
 
 
-async def test_a_stores_parameter_is_heard_as_what_it_stands_for() -> None:
+async def test_reading_a_stores_parameter_is_watched_as_what_it_refers_to() -> None:
     async with Client(statsig(offline=True)) as client:
-        heard = listening(client)
+        results = watch(client)
         store = await client.get_parameter_store(ADA, "store")
         store.get_bool("beta")
         store.get_string("color")
         store.get_string("fixed")
 
-    assert [answer.name for _, answer in heard] == ["open", "page"]
-    assert isinstance(heard[0][1], FeatureGate)
+    assert [result.name for _, result in results] == ["open", "page"]
+    assert isinstance(results[0][1], FeatureGate)
 
 
-async def test_a_listener_that_reads_a_layer_exposes_nobody() -> None:
+async def test_a_watcher_that_reads_a_layer_reports_no_exposure() -> None:
     async with DevServer() as server, Client(statsig(server)) as client:
-        heard: list[object] = []
-        client.on_evaluation(lambda _, answer: heard.append(isinstance(answer, Layer) and answer.get("color")))
+        results: list[object] = []
+        client.on_evaluation(lambda _, result: results.append(isinstance(result, Layer) and result.get("color")))
         await client.get_layer(ADA, "page")
         report = await client.flush()
 
-    assert heard == ["green"]
+    assert results == ["green"]
     assert report.destinations["Statsig"].exposures is None
 
 
-async def test_exposures_are_those_of_a_client_that_nobody_watches() -> None:
+async def test_watching_does_not_change_exposures() -> None:
     counts = []
     for is_watched in (False, True):
         async with DevServer() as server:
             async with Client(statsig(server)) as client:
                 if is_watched:
-                    listening(client)
+                    watch(client)
                 for name in ("open", "dutch", "open"):
                     await client.check_gate(ADA, name)
                 (await client.get_layer(ADA, "page")).get("color")
@@ -119,41 +119,41 @@ async def test_exposures_are_those_of_a_client_that_nobody_watches() -> None:
     assert counts[0]
 
 
-async def test_a_listener_that_fails_harms_no_lookup(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_watcher_that_raises_does_not_affect_lookups(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR)
     async with Client(statsig(offline=True)) as client:
-        client.on_evaluation(lambda _, answer: 1 / 0)
-        heard = listening(client)
+        client.on_evaluation(lambda _, result: 1 / 0)
+        results = watch(client)
 
         assert [await client.check_gate(ADA, "open") for _ in range(3)] == [True, True, True]
 
-    assert len(heard) == 3
+    assert len(results) == 3
     assert caplog.text.count("a function given to on_evaluation failed") == 1
 
 
-async def test_a_lookup_in_another_thread_is_heard_there() -> None:
+async def test_a_lookup_in_another_thread_is_watched_in_that_thread() -> None:
     async with Client(statsig(offline=True)) as client:
-        heard: list[threading.Thread] = []
-        client.on_evaluation(lambda _, __: heard.append(threading.current_thread()))
+        results: list[threading.Thread] = []
+        client.on_evaluation(lambda _, __: results.append(threading.current_thread()))
         thread = threading.Thread(target=lambda: client.bind(ADA).check_gate("open"))
         thread.start()
         thread.join()
 
-    assert heard == [thread]
+    assert results == [thread]
 
 
-async def test_explaining_and_bootstrapping_are_no_evaluations() -> None:
+async def test_explain_bootstrap_and_log_exposure_are_not_watched() -> None:
     async with Client(statsig(offline=True)) as client:
-        heard = listening(client)
+        results = watch(client)
         client.explain(ADA, "open")
         client.bootstrap(ADA)
         client.log_exposure(ADA, "open")
 
-    assert not heard
+    assert not results
 
 
-def test_a_listener_that_would_have_to_be_awaited_is_refused() -> None:
-    async def later(user: User, answer: LookupResult) -> None: ...
+def test_an_async_watcher_is_rejected() -> None:
+    async def later(user: User, result: LookupResult) -> None: ...
 
     with pytest.raises(ConfigurationError, match="on_evaluation takes a plain function"):
         Client().on_evaluation(later)

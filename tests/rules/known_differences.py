@@ -30,7 +30,7 @@
 | experiments exposed by hand or through a parameter store | without `rulePassed` | with it | test_events_are_those_of_the_vendors_package_field_by_field |
 | `statsig::identify`, `statsig::diagnostics`, `statsig::non_exposed_checks` | sent | not sent | same |
 | sticky: key of a unit without id | `:userID`, which all such users share | none, and nothing is sticky | test_a_storage_key_names_unit_and_type |
-| sticky: a lookup for whom nothing was loaded | deletes what is kept under the name | is not sticky, and changes nothing | test_a_user_who_was_not_loaded_is_not_sticky_and_loses_nothing |
+| sticky: a lookup for whom nothing was loaded | deletes what is kept under the name | is not sticky, and changes nothing | test_a_user_that_is_not_loaded_is_not_sticky_and_keeps_its_entries |
 | sticky: a config mapping answers | kept under the new name, never read again | not sticky | test_what_overrides_mappings_and_bandits_answer_is_not_sticky |
 | sticky: an entry that is not understood | all entries of the unit count as absent | that one does | test_an_entry_that_cannot_answer_is_replaced |
 | sticky: version of an entry | `config_version` only | also `configVersion`, which Node's SDK writes | test_what_was_saved_answers |

@@ -1,4 +1,4 @@
-"""What other vendors are told of experiments that users saw."""
+"""Exposures as events of vendors other than Statsig."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ def exposed(server: DevServer) -> list[Any]:
     return [event.body["event_properties"] for event in server.accepted("amplitude")]
 
 
-async def test_a_group_is_told_in_each_vendors_words(server: DevServer) -> None:
+async def test_an_exposure_has_the_form_of_each_vendor(server: DevServer) -> None:
     user = User("ada-lovelace", email="a@b.c", ip="192.0.2.1", custom={"plan": "pro"}, private_attributes={"x": 1})
     others = rudderstack(server, "experiments"), amplitude(server, "experiments")
     async with Client(statsig(server), *others) as client:
@@ -66,7 +66,7 @@ async def test_a_group_is_told_in_each_vendors_words(server: DevServer) -> None:
         assert not {"a@b.c", "pro"} & set(str(body).replace("'", " ").split())
 
 
-async def test_nobody_is_told_unless_asked_to(server: DevServer) -> None:
+async def test_exposures_are_not_forwarded_unless_asked_for(server: DevServer) -> None:
     async with Client(statsig(server), rudderstack(server, "none"), amplitude(server, "none")) as client:
         await client.get_experiment(ADA, "button")
         report = await client.flush()
@@ -75,7 +75,7 @@ async def test_nobody_is_told_unless_asked_to(server: DevServer) -> None:
     assert report.destinations["RudderStack"].exposures is None
 
 
-async def test_the_groups_of_experiments_are_told_and_nothing_else(server: DevServer) -> None:
+async def test_experiments_forwards_groups_of_experiments_only(server: DevServer) -> None:
     async with Client(statsig(server), rudderstack(server, "experiments")) as client:
         await client.check_gate(ADA, "open")
         await client.get_config(ADA, "prices")
@@ -88,7 +88,7 @@ async def test_the_groups_of_experiments_are_told_and_nothing_else(server: DevSe
     assert viewed(server) == [IN_TEST]
 
 
-async def test_gates_and_configs_can_be_told_too(server: DevServer) -> None:
+async def test_all_forwards_gates_and_configs_too(server: DevServer) -> None:
     page = spec("layer", {"color": "grey"}, rule("plain", {"color": "red", "title": "Hi"}, "everybody"))
     rules = Rules(bootstrap=ruleset(layer_configs={"page": page}), specs_url="http://127.0.0.1:9/v2/none")
     async with Client(statsig(server, rules=rules), amplitude(server, "all")) as client:
@@ -108,7 +108,7 @@ async def test_gates_and_configs_can_be_told_too(server: DevServer) -> None:
     ]
 
 
-async def test_a_layer_that_merges_its_rules_tells_of_its_experiment(server: DevServer) -> None:
+async def test_a_layer_that_merges_its_rules_forwards_its_experiment(server: DevServer) -> None:
     fields = json.loads(ruleset())
     fields["layer_configs"]["page"]["useNewLayerEval"] = True
     rules = Rules(bootstrap=json.dumps(fields), specs_url="http://127.0.0.1:9/v2/none")
@@ -120,7 +120,7 @@ async def test_a_layer_that_merges_its_rules_tells_of_its_experiment(server: Dev
     assert exposed(server) == [{"flag_key": "button", "variant": "Test"}]
 
 
-async def test_each_is_told_once_per_window_and_again_by_hand(server: DevServer) -> None:
+async def test_each_is_forwarded_once_per_window_and_again_manually(server: DevServer) -> None:
     button = rule("green", {"color": "green", "size": 2}, "everybody", groupName="Test", isExperimentGroup=True)
     both = spec("experiment", {}, button, isActive=True, explicitParameters=["color", "size"])
     body = ruleset(dynamic_configs={"button": both})
@@ -139,21 +139,21 @@ async def test_each_is_told_once_per_window_and_again_by_hand(server: DevServer)
     assert viewed(server) == [IN_TEST] * 3
 
 
-async def test_they_are_counted_on_their_own_line(server: DevServer) -> None:
+async def test_they_are_counted_separately(server: DevServer) -> None:
     others = rudderstack(server, "all", Limits(linger=60, max_queued_events=1)), amplitude(server, "all")
     async with Client(statsig(server), *others) as client:
         await client.check_gate(ADA, "open")
         await client.check_gate(User("ada"), "open")  # an id too short for Amplitude
-        await client.check_gate(User(custom_ids={"companyID": "c7"}), "open")  # nobody they know
+        await client.check_gate(User(custom_ids={"companyID": "c7"}), "open")  # a user they cannot identify
         report = await client.flush()
 
     counts = {name: one.exposures for name, one in report.destinations.items()}
     assert [(one.accepted, one.delivered) for one in counts.values() if one] == [(3, 3), (2, 1), (2, 1)]
-    assert counts["RudderStack"].dropped == {"queue full": 1}  # type: ignore[union-attr] # it is there
-    assert counts["Amplitude"].rejected == {"id too short": 1}  # type: ignore[union-attr] # it is there
+    assert counts["RudderStack"].dropped == {"queue full": 1}  # type: ignore[union-attr] # it is not None
+    assert counts["Amplitude"].rejected == {"id too short": 1}  # type: ignore[union-attr] # it is not None
 
 
-async def test_a_loss_is_logged_once(server: DevServer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_loss_of_exposures_is_logged_once(server: DevServer, caplog: pytest.LogCaptureFixture) -> None:
     async with Client(statsig(server, limits=Limits(linger=60, max_queued_events=1))) as client:
         for number in range(5):
             await client.check_gate(f"user-{number}", "open")
@@ -165,38 +165,38 @@ async def test_a_loss_is_logged_once(server: DevServer, caplog: pytest.LogCaptur
     assert caplog.text.count("events are dropped: queue full") == 1
 
 
-async def test_rules_from_elsewhere_than_statsig_are_told_of_as_well(server: DevServer) -> None:
+async def test_exposures_of_bootstrapped_rules_are_forwarded(server: DevServer) -> None:
     async with Client(statsig(offline=True), rudderstack(server, "experiments")) as client:
         await asyncio.to_thread(lambda: client.bind(ADA).get_experiment("button"))
         assert len(await server.received("rudderstack", 1)) == 1
 
 
-async def test_a_spool_takes_them_too(server: DevServer, tmp_path: Path) -> None:
+async def test_a_spool_stores_them_too(server: DevServer, tmp_path: Path) -> None:
     others = rudderstack(server, "experiments"), amplitude(server, "experiments")
     async with Client(statsig(server), *others, spool=tmp_path) as client:
         await client.get_experiment(User("ada"), "button")
         report = await client.flush()
 
     assert viewed(server) == [IN_TEST]
-    assert report.destinations["Amplitude"].exposures.rejected == {"id too short": 1}  # type: ignore[union-attr] # it is there
+    assert report.destinations["Amplitude"].exposures.rejected == {"id too short": 1}  # type: ignore[union-attr] # it is not None
 
 
-async def test_a_visitor_with_a_blank_user_id_is_told_of_and_nobody_is_not(server: DevServer) -> None:
+async def test_a_visitor_with_a_blank_user_id_is_forwarded_and_a_user_without_id_is_not(server: DevServer) -> None:
     async with Client(statsig(server), rudderstack(server, "experiments")) as client:
         for user_id, visitor in (("", "a-1"), (" ", "a-2"), ("\u200b", "a-3")):
             await client.get_experiment(User(user_id, anonymous_id=visitor), "button")
         await client.get_experiment(User("\n"), "button")
         report = await client.flush()
 
-    told = [event.body["anonymousId"] for event in server.accepted("rudderstack")]
+    visitors = [event.body["anonymousId"] for event in server.accepted("rudderstack")]
     counts = report.destinations["RudderStack"].exposures
     assert counts is not None
-    assert (told, counts.rejected) == (["a-1", "a-2", "a-3"], {})
+    assert (visitors, counts.rejected) == (["a-1", "a-2", "a-3"], {})
 
 
-async def test_a_user_without_a_form_in_json_costs_only_the_exposure(server: DevServer) -> None:
+async def test_a_user_that_json_cannot_represent_costs_only_the_exposure(server: DevServer) -> None:
     async with Client(statsig(server), rudderstack(server, "experiments")) as client:
-        await client.get_experiment(User("odd", ip=object()), "button")  # type: ignore[arg-type] # that is the test
+        await client.get_experiment(User("odd", ip=object()), "button")  # type: ignore[arg-type] # the mistake under test
         await client.get_experiment(ADA, "button")
         report = await client.flush()
 
@@ -205,7 +205,7 @@ async def test_a_user_without_a_form_in_json_costs_only_the_exposure(server: Dev
     assert (counts.delivered, counts.dropped) == (1, {"not serializable": 1})
 
 
-async def test_a_user_that_cannot_be_redacted_is_kept_from_them(server: DevServer) -> None:
+async def test_a_user_that_cannot_be_redacted_is_not_forwarded(server: DevServer) -> None:
     cycle: dict[str, Any] = {}
     cycle["again"] = cycle
     client = Client(statsig(offline=True), rudderstack(server, "experiments")).add_middleware(redact("iban"))
@@ -216,7 +216,7 @@ async def test_a_user_that_cannot_be_redacted_is_kept_from_them(server: DevServe
     assert [event.user for event in server.accepted("rudderstack")] == ["ada-lovelace"]
 
 
-async def test_redact_applies_to_them(server: DevServer) -> None:
+async def test_redact_applies_to_forwarded_exposures(server: DevServer) -> None:
     user = User("ada-lovelace", ip="192.0.2.1", locale="en-GB")
     client = Client(statsig(server), amplitude(server, "experiments")).add_middleware(redact("ip"))
     async with client:
@@ -227,7 +227,7 @@ async def test_redact_applies_to_them(server: DevServer) -> None:
 
 
 @pytest.mark.parametrize("wrong", [True, "gates", None])
-def test_the_choice_is_checked(wrong: Any) -> None:
+def test_the_value_of_exposures_is_checked(wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match="'none', 'experiments' or 'all'"):
         RudderStack("key", "https://plane.example.com", exposures=wrong)
     with pytest.raises(ConfigurationError, match="'none', 'experiments' or 'all'"):
