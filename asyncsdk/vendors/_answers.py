@@ -1,4 +1,4 @@
-"""What an HTTP answer means when the vendor's body adds nothing: shared by the codecs."""
+"""The meaning of an HTTP response whose body adds nothing; shared by all vendors."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -7,18 +7,20 @@ from email.utils import parsedate_to_datetime
 from asyncsdk.vendors._base import Response, Verdict
 
 MAX_RETRY_AFTER = 3600.0
-# A wrong path, a wrong key, a source switched off, a redirect: a person has to act.
+# Wrong path, wrong key, disabled source, redirect: a person has to act.
 _HALTS = frozenset({401, 404, *range(300, 400)})
-# No answer, and there will be none: the certificate is refused, or nothing can be sent to this address with this key.
+# Errors that a retry cannot fix: an invalid certificate, or an address or key that no request can carry.
 PERMANENT_ERRORS = frozenset({"certificate", "request"})
-# The vendor is unwell, busy, or was not reached. 501 and 505 will not get better.
+# The vendor is failing, busy or unreachable. 501 and 505 are permanent.
 _RETRIES = frozenset({408, 425, 429, 499, *range(500, 600)} - {501, 505})
 
 
 def judge_by_status(response: Response, count: int) -> Verdict:
-    """Say what the status means for `count` events; a 403 is retried, then its culprit is looked for.
+    """Return what a status means for a batch; the table is in `README.md`, "Responses".
 
-    The status table is `README.md`'s, "What an answer means".
+    Args:
+        response: Any response.
+        count: Number of chunks in the batch.
     """
     status = response.status
     if 200 <= status < 300:
@@ -31,15 +33,16 @@ def judge_by_status(response: Response, count: int) -> Verdict:
     if status in (400, 413):
         return Verdict(halve=True, too_large=status == 413, reason=reason)
     if status == 403:
+        # Firewalls answer 403 too, for a while or because of one event's contents: retry first, then look for it.
         return Verdict(halve=True, halve_after=3, reason=reason)
     return Verdict(reject=dict.fromkeys(range(count), reason), reason=reason)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read `Retry-After`, in seconds or as a date, into 0 to 3,600 seconds; None when absent or unreadable.
+    """Return `Retry-After` in seconds, from 0 to 3,600; None if it is missing or malformed.
 
-    A date counts from the answer's own `Date`, so a wrong clock on either side does not matter; without one
-    there is nothing to count from.
+    The header may be a number of seconds or a date. A date is compared with the response's own `Date` header, so that
+    neither side's clock matters; without that header it is ignored.
     """
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():

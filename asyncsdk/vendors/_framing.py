@@ -1,14 +1,15 @@
-"""How the encoded events of a request become its body: shared by the codecs."""
+"""Builds a request body from chunks; shared by all vendors."""
 
 from collections.abc import Sequence
 
 
-def frame_body(head: bytes, chunks: Sequence[bytes], between: bytes, tail: bytes) -> bytes:
-    """Join one or more chunks between `head` and `tail`, in one copy.
+def frame_body(head: bytes, chunks: Sequence[bytes], separator: bytes, tail: bytes) -> bytes:
+    """Return `head`, the chunks joined by `separator`, and `tail`.
 
-    A format string copies them once more, into memory that is new each time: 400 kB then take 0.2 ms, not 0.01.
+    The body is copied once. `b"%b..." % ...` would copy it again into newly allocated memory: for 400 kB, 0.2 ms
+    instead of 0.01 ms.
     """
     parts = list(chunks)
     parts[0] = head + parts[0]
     parts[-1] += tail
-    return between.join(parts)
+    return separator.join(parts)

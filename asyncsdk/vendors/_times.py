@@ -1,17 +1,17 @@
-"""The two ways in which vendors write a point in time."""
+"""Timestamps in ISO 8601."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
 
 
-# Events of one moment are many, and of one second more: formatting costs ten times a look-up.
+# Many events share a millisecond, and more share a second: formatting costs 10x a cache hit.
 @lru_cache(maxsize=64)
 def iso(time_ms: int) -> str:
-    """Write milliseconds since 1970 as `2026-11-20T20:16:11.414Z`."""
+    """Return milliseconds since 1970 as `2026-11-20T20:16:11.414Z`."""
     return _second(time_ms // 1000) + _ENDINGS[time_ms % 1000]
 
 
-# Formatting a number costs more than all the rest of it.
+# A table, since formatting the milliseconds would cost more than the rest.
 _ENDINGS = tuple(f".{millisecond:03d}Z" for millisecond in range(1000))
 
 

@@ -1,12 +1,18 @@
-"""RudderStack: its HTTP batch protocol.
+"""RudderStack: the HTTP batch protocol.
 
-Sources: rudder-server (gateway: statuses, limits, id rules) and the published `@rudderstack/rudder-sdk-node`
-3.0.13 (field names, `channel`, traits in two places), both read 2026-08 to 2026-11. `Experiment Viewed` is the
-event of Segment's "A/B Testing Events" spec, by which RudderStack's sources of experiments go, read 2026-11.
+Sources: rudder-server (the gateway's statuses, limits and rules for ids) and the published
+`@rudderstack/rudder-sdk-node` 3.0.13 (field names, `channel`, traits in two places), both read 2026-08 to 2026-11.
+`Experiment Viewed` is the event of Segment's "A/B Testing Events" spec, which RudderStack's own sources of experiments
+follow, read 2026-11.
 
-Differences from the Node SDK that are meant: `context.library` and `User-Agent` are ours, there is no
-`_metadata`, the content type is JSON, `integrations` is always present, ids are always text, and `sentAt` is
-fresh on every attempt (the server derives the time of an event from it).
+Intended differences from the Node SDK:
+
+1. `context.library` and `User-Agent` name this package, and there is no `_metadata`.
+2. The content type is JSON.
+3. `integrations` is always present, and ids are always text.
+4. `sentAt` is new on every attempt: the server computes an event's `timestamp` from the difference to its own clock.
+
+Each event becomes one message: `_MESSAGES` has its type and the function that fills in the fields of that type.
 """
 
 from base64 import b64encode
@@ -49,10 +55,10 @@ from asyncsdk.vendors._settings import (
 from asyncsdk.vendors._times import iso
 
 PATH = "/v1/batch"
-# The gateway takes 4,096,000 bytes of decoded body; the rest is for the frame and `sentAt`.
+# The gateway accepts 4,096,000 bytes of decompressed body; the rest is left for the frame and `sentAt`.
 MAX_EVENT = 4_000_000
 _LIBRARY = orjson.Fragment(orjson.dumps({"name": "asyncsdk", "version": __version__}))
-# The `context` of an event of which nothing more is known.
+# The `context` of an event without any other context, encoded once.
 _BARE = orjson.Fragment(orjson.dumps({"library": _LIBRARY}))
 _EVERYWHERE = orjson.Fragment(b'{"All":true}')
 _TOO_LARGE = Refusal("rejected", "too large")
@@ -61,7 +67,7 @@ Message = dict[str, Any]
 
 
 def _full_url(url: str) -> str:
-    """Accept a data plane's URL with or without `/v1/batch`, and keep a proxy's prefix."""
+    """Return a data plane's URL with `/v1/batch` appended if missing; a proxy's path before it is kept."""
     if not isinstance(url, str):
         return url
     url = strip_ends(url).rstrip("/")
@@ -81,26 +87,27 @@ def _check_url(instance: object, attribute: "attrs.Attribute[Any]", url: str) ->
 def _check_limits(instance: object, attribute: "attrs.Attribute[Any]", limits: Limits) -> None:
     check_limits(instance, attribute, limits)
     if limits.max_bytes > MAX_EVENT:
-        msg = f"RudderStack takes {MAX_EVENT} bytes of events a request, so `bytes` of its Limits cannot be more"
+        msg = f"RudderStack takes {MAX_EVENT} bytes of events a request, so `max_bytes` of its Limits cannot be more"
         raise ConfigurationError(msg)
 
 
 @attrs.frozen
 class RudderStack:
-    """Events to a RudderStack data plane.
+    """A RudderStack data plane, as a destination of events.
 
     Attributes:
         write_key: The source's write key.
-        url: The data plane, with or without `/v1/batch`; a path before it is kept.
-        name: What reports and `integrations` call it.
-        overflow: What a full queue does: `drop`, `wait` or `raise`.
-        gzip: Compress bodies from 1 KiB on.
-        exposures: Which exposures are sent here too, as `Experiment Viewed`: `none`; of `experiments`, for users in
-            a group of one that runs; or `all`, of gates and configs too.
-        limits: Of requests, memory and time. RudderStack takes 4,000,000 bytes of events a request.
+        url: The data plane's address, with or without `/v1/batch`; a path before that is kept.
+        name: Name in reports and `integrations`.
+        overflow: What a full queue does with a new event: `drop` it, make the caller `wait`, or `raise`
+            `QueueFullError`.
+        gzip: Whether to compress bodies of at least 1 KiB.
+        exposures: Which exposures to send as `Experiment Viewed`: `none`; `experiments`, of users in a group of an
+            active experiment; or `all`, including gates and configs.
+        limits: Bounds on requests, memory and time. RudderStack accepts 4,000,000 bytes of events per request.
 
     Raises:
-        ConfigurationError: A setting cannot work.
+        ConfigurationError: A setting cannot work; the message names it.
     """
 
     write_key: str = attrs.field(repr=False, converter=strip_ends, validator=check_key)
@@ -113,11 +120,11 @@ class RudderStack:
 
     @property
     def forwards(self) -> bool:
-        """Whether the vendor forwards events to destinations of its own: True."""
+        """Whether the vendor forwards events to destinations of its own: it does."""
         return True
 
     def encode(self, event: Event, message_id: str, time_ms: int) -> bytes | Refusal:
-        """Make the message of an event, but for its `sentAt` and closing brace."""
+        """Encode an event as RudderStack's message, without its `sentAt` and closing brace."""
         kind, fill = _MESSAGES[type(event)]
         user = event.user
         message: Message = {
@@ -128,7 +135,7 @@ class RudderStack:
             "integrations": _EVERYWHERE if event.integrations is None else event.integrations,
             "context": _context(user, event.context),
         }
-        # An id that is the user's line was looked at already.
+        # A user id that is also the ordering key has been validated: this saves the call.
         user_id = user.user_id if user.user_id is user._ordering_key else text_id(user.user_id, "user_id")  # noqa: SLF001
         if user_id:
             message["userId"] = user_id
@@ -141,22 +148,22 @@ class RudderStack:
         refusal = fill(message, event)
         if refusal is not None:
             return refusal
-        # A slice is a copy of the exact size: the encoder's own buffer is several times larger.
+        # The slice copies to the exact size: the encoder's own buffer is several times larger.
         chunk = to_json(message)[:-1]
         return chunk if len(chunk) <= MAX_EVENT else _TOO_LARGE
 
-    def exposure_event(self, user: User, seen: ExposedVariant) -> Track:
-        """Say that a user viewed an experiment, in the words of the A/B testing spec that warehouses and tools know."""
-        viewed = {
-            "experiment_id": seen.name,
-            "experiment_name": seen.name,
-            "variation_id": seen.variant_id,
-            "variation_name": seen.variant,
+    def exposure_event(self, user: User, exposed: ExposedVariant) -> Track:
+        """Return `Experiment Viewed`, the event of the A/B testing spec that warehouses and tools understand."""
+        properties = {
+            "experiment_id": exposed.name,
+            "experiment_name": exposed.name,
+            "variation_id": exposed.variant_id,
+            "variation_name": exposed.variant,
         }
-        return Track(user, "Experiment Viewed", viewed)
+        return Track(user, "Experiment Viewed", properties)
 
     def frame(self, chunks: Sequence[bytes], now_ms: int) -> Request:
-        """Put the events into one body, each with the time of this attempt."""
+        """Build the request that carries a batch, each message with `sentAt`, the time of this attempt."""
         sent_at = b',"sentAt":"%b"}' % iso(now_ms).encode()
         body = frame_body(b'{"batch":[', chunks, sent_at + b",", b"%b]%b" % (sent_at, sent_at))
         credentials = b64encode(f"{self.write_key}:".encode()).decode()
@@ -164,15 +171,15 @@ class RudderStack:
         return Request(self.url, PATH, headers, body, 1024 if self.gzip else None, events=len(chunks))
 
     def judge(self, response: Response, chunks: Sequence[bytes]) -> Verdict:
-        """Go by the status; the gateway stores a request whole or not at all, and names no events."""
+        """Judge by the status: the gateway accepts or refuses a request as a whole, and does not name events."""
         if response.status == 500 and b"failed to read body" in response.body:
-            # The gateway could not decompress: a proxy on the way may have touched the body.
+            # The gateway failed to decompress the body; a proxy may have changed it.
             return Verdict(retry=range(len(chunks)), uncompressed=True, reason="status 500: body unreadable")
         return judge_by_status(response, len(chunks))
 
 
 def _context(user: User, given: Mapping[str, Any] | None) -> Message | orjson.Fragment:
-    """Build `context` of what is known of the user, what the caller gives, and our own name."""
+    """Return `context`: fields of the user, overridden by the caller's, and this library's name."""
     if given is None and user.ip is None and user.user_agent is None and user.locale is None:
         return _BARE
     return _full_context(user, given)
@@ -195,7 +202,7 @@ def _full_context(user: User, given: Mapping[str, Any] | None) -> Message:
 def _identify(message: Message, event: IdentifyEvent) -> Refusal | None:
     traits = event.traits.traits() if isinstance(event.traits, Identify) else event.traits
     if traits is not None:
-        # Destinations read traits at either place, and the SDKs of two languages disagree on which.
+        # Set both: RudderStack's destinations read traits from either place, and its own SDKs differ.
         message["traits"] = traits
         message["context"] = {**_full_context(event.user, event.context), "traits": traits}
     return None

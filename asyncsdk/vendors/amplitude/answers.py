@@ -1,8 +1,14 @@
-"""What Amplitude's answers mean.
+"""The meaning of Amplitude's responses.
 
-Sources: as in `__init__.py`; the tests of analytics-go, Amplitude-Java and `amplitude-analytics` agree on
-them. A request is accepted whole or refused whole, so after a 400 or 429 the events that it does not name
-are sent again.
+Sources: as in `__init__.py`; the tests of analytics-go, Amplitude-Java and `amplitude-analytics` agree. Amplitude
+accepts or refuses a request as a whole. After a 400 or 429 that names events, the named ones are rejected or paused,
+and all others are sent again at once.
+
+A body names events in three ways, each with a table below:
+
+1. by position, under the field at fault: `{"events_with_invalid_fields": {"time": [0, 3]}}`;
+2. by position alone: `silenced_events`, `throttled_events`;
+3. by the id of a user or device: `{"throttled_users": {"user-1": 33}}`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,13 +22,13 @@ from asyncsdk.vendors._base import Response, Verdict
 
 Json = Any
 
-# Which key of an answer names events by position, and why they are refused.
+# Case 1: key of the body, reason.
 _REJECTED_BY_POSITION = (
     ("events_with_invalid_fields", "invalid field"),
     ("events_with_missing_fields", "missing field"),
     ("events_with_invalid_id_lengths", "id too short"),
 )
-# Which keys name events by their user or device.
+# Case 3: key of the body, field of the event, reason.
 _REJECTED_BY_ID = (
     ("silenced_devices", "device_id", "silenced"),
     ("exceeded_daily_quota_devices", "device_id", "daily quota"),
@@ -32,42 +38,40 @@ _PAUSED_BY_ID = (("throttled_devices", "device_id"), ("throttled_users", "user_i
 
 
 def judge(response: Response, chunks: Sequence[bytes], throttled_for: float) -> Verdict:
-    """Say what `response` means for each of `chunks`.
+    """Return what a response means for each chunk.
 
     Args:
-        response: Anything.
-        chunks: The events of the request.
-        throttled_for: How long Amplitude wants a throttled user or device to pause, in seconds.
+        response: Any response.
+        chunks: The chunks of the request.
+        throttled_for: Pause of a throttled user or device, in seconds, unless the response has `Retry-After`.
     """
-    answer = _parse_object(response.body)
-    code = answer.get("code")
-    # The body knows better than the status, which a proxy may have changed.
+    body = _parse_object(response.body)
+    code = body.get("code")
+    # The code in the body overrides the status, which a proxy may have changed.
     if isinstance(code, int) and 100 <= code < 600:
         response = attrs.evolve(response, status=code)
     if response.status == 400:
-        return _judge_invalid(response, answer, chunks, throttled_for)
+        return _judge_invalid(response, body, chunks, throttled_for)
     if response.status == 429:
         wait = retry_after(response.headers) or throttled_for
-        named = _judge_named_events(answer, chunks, wait, "status 429")
+        named = _judge_named_events(body, chunks, wait, "status 429")
         return named or Verdict(retry=range(len(chunks)), retry_after=wait, reason="status 429")
     return judge_by_status(response, len(chunks))
 
 
-def _judge_invalid(response: Response, answer: Mapping[str, Json], chunks: Sequence[bytes], wait: float) -> Verdict:
-    if str(answer.get("error")).startswith("Invalid API key"):
+def _judge_invalid(response: Response, body: Mapping[str, Json], chunks: Sequence[bytes], wait: float) -> Verdict:
+    if str(body.get("error")).startswith("Invalid API key"):
         return Verdict(halt=True, reason="invalid API key")
-    if answer.get("missing_field"):
-        # Something on the way takes fields out of requests, and would again.
+    if body.get("missing_field"):
+        # A proxy removes fields from the request and would do so again.
         return Verdict(reject=dict.fromkeys(range(len(chunks)), "request incomplete"), reason="status 400")
-    return _judge_named_events(answer, chunks, wait, "status 400") or judge_by_status(response, len(chunks))
+    return _judge_named_events(body, chunks, wait, "status 400") or judge_by_status(response, len(chunks))
 
 
-def _judge_named_events(
-    answer: Mapping[str, Json], chunks: Sequence[bytes], wait: float, reason: str
-) -> Verdict | None:
-    """Refuse and pause the events that an answer names, and send the others again; None if it names none."""
-    reject = dict(_rejected_positions(answer, chunks))
-    pause = [position for position in sorted(set(_paused_positions(answer, chunks))) if position not in reject]
+def _judge_named_events(body: Mapping[str, Json], chunks: Sequence[bytes], wait: float, reason: str) -> Verdict | None:
+    """Reject or pause the events that a body names and resend the others; None if it names none."""
+    reject = dict(_rejected_positions(body, chunks))
+    pause = [position for position in sorted(set(_paused_positions(body, chunks))) if position not in reject]
     if not reject and not pause:
         return None
     named = reject.keys() | pause
@@ -75,32 +79,32 @@ def _judge_named_events(
     return Verdict(resend=resend, reject=reject, pause=pause, pause_for=wait if pause else 0.0, reason=reason)
 
 
-def _rejected_positions(answer: Mapping[str, Json], chunks: Sequence[bytes]) -> Iterator[tuple[int, str]]:
+def _rejected_positions(body: Mapping[str, Json], chunks: Sequence[bytes]) -> Iterator[tuple[int, str]]:
     for key, reason in _REJECTED_BY_POSITION:
-        fields = answer.get(key)
+        fields = body.get(key)
         if isinstance(fields, dict):
             for positions in fields.values():
                 yield from ((position, reason) for position in _valid_positions(positions, len(chunks)))
-    yield from ((position, "silenced") for position in _valid_positions(answer.get("silenced_events"), len(chunks)))
+    yield from ((position, "silenced") for position in _valid_positions(body.get("silenced_events"), len(chunks)))
     for key, field, reason in _REJECTED_BY_ID:
-        yield from ((position, reason) for position in _positions_with_ids(answer.get(key), field, chunks))
+        yield from ((position, reason) for position in _positions_with_ids(body.get(key), field, chunks))
 
 
-def _paused_positions(answer: Mapping[str, Json], chunks: Sequence[bytes]) -> Iterator[int]:
-    yield from _valid_positions(answer.get("throttled_events"), len(chunks))
+def _paused_positions(body: Mapping[str, Json], chunks: Sequence[bytes]) -> Iterator[int]:
+    yield from _valid_positions(body.get("throttled_events"), len(chunks))
     for key, field in _PAUSED_BY_ID:
-        yield from _positions_with_ids(answer.get(key), field, chunks)
+        yield from _positions_with_ids(body.get(key), field, chunks)
 
 
 def _valid_positions(value: Json, count: int) -> Iterator[int]:
-    """Give the positions that a list has, without what is none of this request."""
+    """Yield the valid positions in a list; anything else is ignored."""
     for position in value if isinstance(value, list) else ():
         if isinstance(position, int) and not isinstance(position, bool) and 0 <= position < count:
             yield position
 
 
 def _positions_with_ids(ids: Json, field: str, chunks: Sequence[bytes]) -> Iterator[int]:
-    """Give the positions of the events whose `field` is one of `ids`, a list or the keys of an object."""
+    """Yield the positions of events whose `field` is one of `ids`, which is a list or the keys of an object."""
     wanted: Collection[Json] = (
         {value for value in ids if isinstance(value, str)} if isinstance(ids, list | dict) else ()
     )
@@ -111,7 +115,7 @@ def _positions_with_ids(ids: Json, field: str, chunks: Sequence[bytes]) -> Itera
 
 
 def _parse_object(text: bytes) -> Mapping[str, Json]:
-    """Read a JSON object; anything else is an empty one."""
+    """Parse a JSON object; return an empty one for anything else."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:

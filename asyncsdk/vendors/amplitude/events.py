@@ -1,17 +1,17 @@
-"""What each kind of event becomes at Amplitude.
+"""The conversion of events to Amplitude's form.
 
-Sources as in `__init__.py`. Where they leave it open:
+Sources: as in `__init__.py`. Decisions where they leave a choice:
 
-* Ids: `device_id` is the user's, else their `anonymous_id`. An event whose `user_id` Amplitude would refuse
-  is refused here; a device id that it would refuse is left out if there is a `user_id` (Amplitude refuses
-  the whole request for it). RudderStack's `context` is not read.
-* Revenue: if `properties` have a number as `revenue`, it and `price`, `quantity`, `currency`, `product_id`
-  and `revenue_type` are lifted to the top level, where Amplitude counts them. A `price` alone is not (a
-  product that was only viewed earns nothing), as in RudderStack's own Amplitude destination. Unlike there
-  the properties keep them, as in Segment's: charts made on either go on working.
-* `page` and `screen`: `category` and `name` are also event properties, unless `properties` have their own.
-* `group`: with traits it sets the group's properties (`$groupidentify`), without any it puts the user in the
-  group (`$identify` with `groups`): Amplitude has a call for each.
+* Ids: `device_id` is the user's, otherwise their `anonymous_id`. An event whose `user_id` Amplitude would refuse is
+  rejected here. A device id that it would refuse is left out if there is a `user_id`, since Amplitude would refuse the
+  whole request for it. RudderStack's `context` is not read.
+* Revenue: if `properties` has a number as `revenue`, it is copied with `price`, `quantity`, `currency`, `product_id`
+  and `revenue_type` to the top level, where Amplitude counts them. A `price` alone is not copied, as in RudderStack's
+  own Amplitude destination: a product that was only viewed earns nothing. Unlike there, the properties keep the fields,
+  as in Segment's destination, so that existing charts on either continue to work.
+* `page` and `screen`: `category` and `name` become event properties too, unless `properties` has its own.
+* `group`: with traits it sets the group's properties (`$groupidentify`); without, it adds the user to the group
+  (`$identify` with `groups`). Amplitude has one call for each.
 * `integrations={"Amplitude": {...}}`: the object's fields replace those of the event.
 """
 
@@ -27,7 +27,7 @@ Message = dict[str, Any]
 
 
 def add_user(message: Message, user: User) -> None:
-    """Add the ids and what Amplitude knows a user by."""
+    """Add the user's ids and fields."""
     if user.user_id is not None:
         message["user_id"] = user.user_id
     if user.device_id is not None:
@@ -67,7 +67,7 @@ def _track(message: Message, event: Track, _: str) -> None:
 
 
 def _lift_revenue(message: Message, properties: Mapping[str, Any]) -> None:
-    """Copy what was earned to where Amplitude counts it; what it would refuse there stays a property only."""
+    """Copy revenue fields to the top level, where Amplitude counts them, unless their type is one that it refuses."""
     if not isinstance(properties["revenue"], _NUMBERS) or isinstance(properties["revenue"], bool):
         return
     for source, field, kinds in _REVENUE_FIELDS:
@@ -120,7 +120,7 @@ def _log_event(message: Message, event: LogEvent, _: str) -> None:
 
 
 def _raw(message: Message, event: RawEvent, _: str) -> None:
-    """Let the fields win that are given; None counts as not given."""
+    """Override the message with the given fields; None counts as missing."""
     message.update((name, value) for name, value in event.fields.items() if value is not None)
 
 

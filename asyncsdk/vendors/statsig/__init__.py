@@ -1,4 +1,8 @@
-"""Statsig: its event log, and where its rules come from."""
+"""Statsig: the event log, and the requests for rules and ID lists.
+
+`events.py` encodes events and judges responses, `ruleset.py` and `id_lists.py` build the requests for rules and read
+their responses. Evaluating rules is not the vendor's: see `_rules`.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -56,28 +60,28 @@ def _events_url(url: str) -> str:
 
 @attrs.frozen
 class Statsig:
-    """Rules from Statsig, and events to it.
+    """A Statsig project: a source of rules, and a destination of events.
 
     Attributes:
         secret_key: The project's server secret key.
-        environment: Such as `production` or `staging`, for users that do not name their own; None sends none,
-            which Statsig takes for production.
-        rules: Where rules come from, and how often they are asked for; None asks for none: events only.
-        offline: Ask nothing and send nothing: rules are what `bootstrap` and `cache` have, events are skipped.
-        log_event_url: Where events go, the whole address; without a path, Statsig's own is appended.
-        message_ids: Send each event's id in its metadata, as `asyncsdk_event_id`: Statsig drops no copies,
-            so where events outlive a process somebody else may want to. With a spool they are always sent.
-        on_lost_reply: What to do with custom events whose answer was lost, so that they may have arrived: `retry` sends
-            them again, and Statsig may count them twice; `drop` gives them up (`rejected`; with a spool, a dead
-            letter). Exposures are sent again in any case.
-        session_id: Names this client in requests; one is made if it is not given.
-        name: What reports and `integrations` call it.
-        overflow: What a full queue does: `drop`, `wait` or `raise`.
-        limits: Of requests, memory and time. Up to 2,000 events go in one request, as with
-            statsig-python-core, unless `limits` says otherwise.
+        environment: Environment of users without one of their own, such as `production` or `staging`; None sends none,
+            which Statsig treats as production.
+        rules: Where rules come from and how often they are polled; None for events only.
+        offline: Send no requests: rules come from `bootstrap` and `cache` only, and events are skipped.
+        log_event_url: Address to send events to; without a path, Statsig's own is appended.
+        message_ids: Send each event's id in its metadata, as `asyncsdk_event_id`. Statsig itself does not remove
+            duplicates, but your analysis can. Always on with a spool, where events outlive the process.
+        on_lost_reply: What to do with custom events whose response was lost, so that they may have arrived: `retry`
+            sends them again, and Statsig may count them twice; `drop` rejects them (with a spool, they become dead
+            letters). Exposures are always sent again.
+        session_id: Id of this client in requests; a new UUID by default.
+        name: Name in reports and `integrations`.
+        overflow: What a full queue does with a new event: `drop` it, make the caller `wait`, or `raise`
+            `QueueFullError`.
+        limits: Bounds on requests, memory and time. `max_events` defaults to 2,000, as in statsig-python-core.
 
     Raises:
-        ConfigurationError: A setting cannot work.
+        ConfigurationError: A setting cannot work; the message names it.
     """
 
     secret_key: str = attrs.field(repr=False, converter=strip_ends, validator=_check_secret)
@@ -97,7 +101,7 @@ class Statsig:
     overflow: Overflow = attrs.field(default="drop", kw_only=True, validator=check_overflow)
     limits: Limits = attrs.field(factory=Limits, kw_only=True, validator=check_limits)
 
-    # What events say of every user; made once of the settings above.
+    # Fields of every user, derived from the settings above, once.
     _shared_fields: SharedUserFields = attrs.field(init=False, repr=False, eq=False)
 
     @_shared_fields.default
@@ -112,47 +116,48 @@ class Statsig:
 
     @property
     def forwards(self) -> bool:
-        """Whether the vendor forwards events to destinations of its own: False."""
+        """Whether the vendor forwards events to destinations of its own: it does not."""
         return False
 
     def encode(self, event: Event, message_id: str, time_ms: int) -> bytes | Refusal:
-        """Make Statsig's event, but for its closing brace."""
+        """Encode an event in Statsig's form, without its closing brace."""
         if self.offline:
             return _OFFLINE
         if event.integrations is None and not self.message_ids:
             return events.encode(event, time_ms, self._shared_fields)
-        own = None if event.integrations is None else event.integrations.get(self.name)
-        return events.encode_any(event, time_ms, self._shared_fields, own, message_id if self.message_ids else None)
+        overrides = None if event.integrations is None else event.integrations.get(self.name)
+        event_id = message_id if self.message_ids else None
+        return events.encode_any(event, time_ms, self._shared_fields, overrides, event_id)
 
     def frame(self, chunks: Sequence[bytes], now_ms: int) -> Request:
-        """Put the events into one body."""
+        """Build the request that carries a batch."""
         return events.frame(chunks, now_ms, self.log_event_url, self.secret_key, self.session_id)
 
     def judge(self, response: Response, chunks: Sequence[bytes]) -> Verdict:
-        """Go by the status, and by a `success` that is false; Statsig says nothing of single events."""
-        return events.judge(response, chunks, once=self.on_lost_reply == "drop")
+        """Judge by the status and `success` in the body: Statsig does not name single events."""
+        return events.judge(response, chunks, at_most_once=self.on_lost_reply == "drop")
 
     @property
     def cache_key(self) -> str:
-        """The name under which this project's rules are cached; does not have the key in it."""
+        """Key of this project's rules in a cache; does not contain the secret key."""
         return ruleset.cache_key(self.secret_key)
 
     def list_cache_key(self, name: str | None = None) -> str:
-        """The name under which an ID list is cached; without a name, that of the manifest."""
+        """Return the key of an ID list in a cache; for None, that of the manifest."""
         return ruleset.cache_key(self.secret_key, id_lists.PATH if name is None else f"id_list::{name}")
 
     def build_rules_request(self, time_ms: int, checksum: str, now_ms: int, *, bypass_proxy: bool = False) -> Request:
-        """Ask for rules newer than those that are held."""
+        """Build the request for newer rules; see `RulesSource`."""
         base = ruleset.CDN + ruleset.PATH if bypass_proxy or self.rules is None else self.rules.specs_url
         return ruleset.build_request(base, self.secret_key, self._headers(now_ms), time_ms, checksum)
 
     def build_manifest_request(self, now_ms: int) -> Request:
-        """Ask which ID lists there are."""
+        """Build the request for the manifest of ID lists."""
         url = None if self.rules is None else self.rules.id_lists_url
         return id_lists.build_manifest_request(url, self.secret_key, self._headers(now_ms))
 
     def build_list_request(self, file: ListFile, now_ms: int) -> Request:
-        """Ask for the bytes of an ID list from `file.start` on."""
+        """Build the request for an ID list's bytes from `file.start` on."""
         return id_lists.build_file_request(file, self._headers(now_ms))
 
     def _headers(self, now_ms: int) -> dict[str, str]:

@@ -1,17 +1,21 @@
-"""Statsig's event log: events to bytes, answers to verdicts.
+"""Statsig's event log: encodes events and judges responses.
 
-Sources: statsig-python-core 0.24.0 and statsig 0.72.1 (Python), statsig-node 6 (body, headers, users,
-statuses that are not retried), and https://docs.statsig.com/api-reference/events/log-custom-events, read
-2026-11.
+Sources: statsig-python-core 0.24.0 and statsig 0.72.1 (Python), statsig-node 6 (body, headers, users, statuses that are
+not retried), and https://docs.statsig.com/api-reference/events/log-custom-events, read 2026-11.
 
-What an event becomes, where they leave it open:
+Decisions where they leave a choice:
 
-* `track`: Statsig's `value` is the property `value`, else `revenue`, if that is text or a number; the other
+* `track`: Statsig's `value` is the property `value`, otherwise `revenue`, if it is text or a number; the other
   properties are the `metadata`.
-* `page` and `screen`: `value` is the name; `metadata` has `name`, `category` and the properties, which win.
-* The device: a user's `device_id`, else their `anonymous_id`, is Statsig's `stableID`, unless `custom_ids`
-  has one.
+* `page` and `screen`: `value` is the name; `metadata` has `name`, `category` and the properties, which override these.
+* Device: a user's `device_id`, otherwise their `anonymous_id`, is Statsig's `stableID`, unless `custom_ids` has one.
 * `integrations={"Statsig": {...}}`: the object's fields replace those of the event.
+
+There are three ways to encode, from the fastest to the most general:
+
+1. `encode_exposure`, for exposures, joins parts that were encoded before: the exposure, the user and the time.
+2. `encode`, for a `track` with plain properties, encodes name and properties and joins them with the encoded user.
+3. `encode_any` builds a dictionary of any event.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,37 +40,40 @@ from asyncsdk.vendors.statsig.headers import SDK_TYPE, common_headers
 PATH = "/v1/log_event"
 GZIP_FROM = 1024
 EVENT_ID = "asyncsdk_event_id"
-# As often as statsig-python-core tries a batch before it gives up; then we look for the culprit.
+# As often as statsig-python-core retries a batch before it drops it. Here the batch is then halved.
 MAX_REFUSAL_RETRIES = 5
 _NO_SUCH_CALL = Refusal("skipped", "no such call")
 
 Message = dict[str, Any]
-# Without an answer, these leave open whether the request was taken.
+# Errors after which the request may or may not have been accepted.
 _MAY_HAVE_ARRIVED = frozenset({"timeout", "connection lost"})
-# Other events begin with their time.
+# Identifies exposures among chunks: custom events start with `{"time":`.
 _EXPOSURE_START = b'{"eventName":"'
 _EXPOSURE = _EXPOSURE_START + b'%b","value":null,"metadata":%b,"secondaryExposures":%b,"user":'
 _EXPOSURE_END = b',"time":%d,"statsigMetadata":%b'
 
 
 def encode(event: Event, time_ms: int, shared: SharedUserFields) -> bytes | Refusal:
-    """Make the chunk of an event.
+    """Encode an event as a chunk.
 
     Args:
-        event: Already checked.
-        time_ms: When it was given to the client, if it has no timestamp.
-        shared: What is said of every user.
+        event: A validated event.
+        time_ms: Time at which the client accepted it, in milliseconds since 1970; the event's `timestamp` overrides it.
+        shared: Fields of every user.
+
+    Returns:
+        The chunk, or why Statsig is not sent the event.
 
     Raises:
-        InvalidEventError: A value in it has no form in JSON.
+        InvalidEventError: A value in the event has no JSON form.
     """
     if type(event) is Track:
         name, properties = event.name, event.properties
         if type(name) is str and properties is not None and "value" not in properties and "revenue" not in properties:
-            # The usual event, at two thirds of what a dictionary of all its parts would cost.
+            # The most common event, at two thirds of the cost of a dictionary of all its parts.
             start = _start(time_ms if event.timestamp is None else to_epoch_ms(event.timestamp))
-            said = to_json({"eventName": name, "metadata": properties})[1:-1]
-            return b"".join((start, said, b',"user":', _encode_user(event.user, shared)))
+            fields = to_json({"eventName": name, "metadata": properties})[1:-1]
+            return b"".join((start, fields, b',"user":', _encode_user(event.user, shared)))
     return encode_any(event, time_ms, shared, None, None)
 
 
@@ -76,19 +83,22 @@ def _start(time_ms: int) -> bytes:
 
 
 def encode_any(
-    event: Event, time_ms: int, shared: SharedUserFields, own: object, message_id: str | None
+    event: Event, time_ms: int, shared: SharedUserFields, overrides: object, message_id: str | None
 ) -> bytes | Refusal:
-    """Make the chunk of an event that may say more.
+    """Encode any event as a chunk, with overrides and an id.
 
     Args:
-        event: See `encode`; so are the next two.
-        time_ms: When.
-        shared: What.
-        own: What `integrations` says of Statsig; the fields of an object replace those of the event.
-        message_id: What to put into the metadata as its id; None puts nothing.
+        event: As for `encode`.
+        time_ms: As for `encode`.
+        shared: As for `encode`.
+        overrides: The value for Statsig in `integrations`. If it is an object, its fields replace those of the event.
+        message_id: Id to add to the metadata; None adds none.
+
+    Returns:
+        As `encode`.
 
     Raises:
-        InvalidEventError: A value in it has no form in JSON.
+        InvalidEventError: A value in the event has no JSON form.
     """
     fill = _MESSAGES.get(type(event))
     if fill is None:
@@ -98,17 +108,17 @@ def encode_any(
     if refusal is not None:
         return refusal
     message["user"] = orjson.Fragment(_encode_user(event.user, shared))
-    if own is not None and isinstance(own, Mapping):
-        message.update(own)
+    if overrides is not None and isinstance(overrides, Mapping):
+        message.update(overrides)
     if message_id is not None:
         metadata = message.get("metadata")
         message["metadata"] = {**(metadata if isinstance(metadata, Mapping) else {}), EVENT_ID: message_id}
-    # A slice is a copy of the exact size: the encoder's own buffer is several times larger.
+    # The slice copies to the exact size: the encoder's own buffer is several times larger.
     return to_json(message)[:-1]
 
 
 def frame(chunks: Sequence[bytes], now_ms: int, url: str, secret_key: str, session_id: str) -> Request:
-    """Make the request that carries `chunks`."""
+    """Build the request that carries a batch."""
     metadata = {"sdkType": SDK_TYPE, "sdkVersion": __version__, "sessionID": session_id}
     events = count_events(chunks)
     headers = {
@@ -120,20 +130,21 @@ def frame(chunks: Sequence[bytes], now_ms: int, url: str, secret_key: str, sessi
     return Request(url, PATH, headers, body, GZIP_FROM, events=events)
 
 
-def judge(response: Response, chunks: Sequence[bytes], *, once: bool = False) -> Verdict:
-    """Say what an answer means for `chunks`; a 2xx with an empty or unreadable body is a success.
+def judge(response: Response, chunks: Sequence[bytes], *, at_most_once: bool = False) -> Verdict:
+    """Return what a response means for each chunk. A 2xx with an empty or malformed body is a success.
 
     Args:
-        response: The answer.
-        chunks: What was sent.
-        once: Send no custom event again that may have arrived. Exposures are: copies of them do not count.
+        response: Any response.
+        chunks: The chunks of the request.
+        at_most_once: Reject custom events that may have arrived instead of sending them again. Exposures are sent
+            again in any case, since copies of them do not count.
     """
     count = len(chunks)
-    if once and response.error in _MAY_HAVE_ARRIVED:
+    if at_most_once and response.error in _MAY_HAVE_ARRIVED:
         custom = [position for position, chunk in enumerate(chunks) if not chunk.startswith(_EXPOSURE_START)]
-        again = sorted(set(range(count)).difference(custom))
+        exposures = sorted(set(range(count)).difference(custom))
         reject = dict.fromkeys(custom, f"may have arrived: {response.error}")
-        return Verdict(reject=reject, retry=again, backoff=True, reason=response.error)
+        return Verdict(reject=reject, retry=exposures, backoff=True, reason=response.error)
     if 200 <= response.status < 300 and _is_unsuccessful(response.body):
         return Verdict(halve=True, halve_after=MAX_REFUSAL_RETRIES, reason="success: false")
     return judge_by_status(response, count)
@@ -147,40 +158,40 @@ def _is_unsuccessful(body: bytes) -> bool:
     return isinstance(answer, dict) and answer.get("success") is False
 
 
-def encode_exposure(seen: Exposure, user: User, end: bytes) -> bytes:
-    """Make the chunk of an exposure.
+def encode_exposure(exposed: Exposure, user: User, end: bytes) -> bytes:
+    """Encode an exposure as a chunk.
 
     Args:
-        seen: What was seen.
-        user: Who saw it.
-        end: What `encode_exposure_end` gives; the same for all exposures of a moment.
+        exposed: The gate, config, experiment or layer parameter that the user was shown.
+        user: The user.
+        end: The result of `encode_exposure_end`, shared by all exposures of one millisecond.
 
     Raises:
-        InvalidEventError: The user has no form in JSON.
+        InvalidEventError: The user has no JSON form.
     """
-    if not seen.start:
-        seen.start = _EXPOSURE % (seen.event_name.encode(), seen.metadata, seen.secondary)
-    return b"".join((seen.start, _encode_user(user, seen.shared_user_fields), end))
+    if not exposed.start:
+        exposed.start = _EXPOSURE % (exposed.event_name.encode(), exposed.metadata, exposed.secondary)
+    return b"".join((exposed.start, _encode_user(user, exposed.shared_user_fields), end))
 
 
 def encode_exposure_end(time_ms: int, sampling: Mapping[str, Any]) -> bytes:
-    """Say when something was seen, and what sampling says of that event; usually nothing."""
+    """Return the encoded end of an exposure: its time, in milliseconds since 1970, and sampling metadata."""
     return _EXPOSURE_END % (time_ms, orjson.dumps(sampling) if sampling else b"{}")
 
 
 def _encode_user(user: User, shared: SharedUserFields) -> bytes:
-    """Give the user as Statsig has it, without private attributes; written once."""
-    written = user._encoded  # noqa: SLF001 -- the slot is for this
-    if written is None or written[0] is not shared:
-        # A slice is a copy of the exact size, see above.
+    """Return a user as Statsig's JSON, without private attributes; cached on the user."""
+    cached = user._encoded  # noqa: SLF001 -- a cache of this function
+    if cached is None or cached[0] is not shared:
+        # The slice copies to the exact size, see above.
         text = to_json(user_fields(user, shared), "user")[:-1] + b"}"
-        written = user._encoded = (shared, text)  # noqa: SLF001 -- see above
-    return written[1]
+        cached = user._encoded = (shared, text)  # noqa: SLF001 -- see above
+    return cached[1]
 
 
-def user_fields(user: User, shared: SharedUserFields) -> Message:  # noqa: C901 -- one line after the other
-    """Give what Statsig may know of a user, under its own names."""
-    # Written out: asking a table field by field costs three times as much, and a user is written per event.
+def user_fields(user: User, shared: SharedUserFields) -> Message:  # noqa: C901 -- a flat list of fields
+    """Return the fields that Statsig receives of a user, under its names."""
+    # Written out, since a loop over a table of fields is 3x slower, and a user is encoded for most events.
     fields: Message = {}
     if user.email is not None:
         fields["email"] = user.email
@@ -200,7 +211,7 @@ def user_fields(user: User, shared: SharedUserFields) -> Message:  # noqa: C901 
         fields["custom"] = user.custom
     if user.statsig_environment is not None:
         fields["statsigEnvironment"] = user.statsig_environment
-    # An id that is the user's line was looked at already.
+    # A user id that is also the ordering key has been validated: this saves the call.
     user_id = user.user_id if user.user_id is user._ordering_key else text_id(user.user_id, "user_id")  # noqa: SLF001
     if user_id:
         fields["userID"] = user_id
@@ -219,7 +230,7 @@ def _with_device(user: User, given: Mapping[str, Any] | None) -> Mapping[str, An
     return {**(given or {}), _STABLE_ID[0]: device}
 
 
-# Statsig looks an id up by its exact name, then in lower case.
+# Statsig looks up an id by its exact name, then in lower case.
 _STABLE_ID = ("stableID", "stableid")
 
 
@@ -237,7 +248,7 @@ def _track(message: Message, event: Track) -> None:
 
 
 def _lift_value(message: Message, properties: Mapping[str, Any]) -> None:
-    """Move the first property that can be Statsig's `value` there."""
+    """Move the first property that is valid as Statsig's `value` there."""
     for field in ("value", "revenue"):
         value = properties.get(field)
         if isinstance(value, str | int | float | Decimal) and not isinstance(value, bool):

@@ -1,6 +1,7 @@
-"""Statsig's ID lists: which files to read, and what their bytes do to the lists that are held.
+"""Statsig's ID lists: which files to download, and how their bytes change the current lists.
 
-A list's file only grows; each line adds (`+`) or removes (`-`) one entry. A manifest names the files.
+A list's file only grows; each line adds (`+`) or removes (`-`) one entry. A manifest names the files. So a list is kept
+current by reading its file from the last known size on, unless the manifest names another file (`generation`).
 
 Sources: statsig-python-core 0.24.0, statsig 0.72.1 (Python), statsig-node 6.
 """
@@ -25,18 +26,18 @@ _SCHEMES = ("https://", "http://")
 
 
 class BadListError(ValueError):
-    """Raised for bytes that are no manifest, or no list; the text says which."""
+    """Raised for bytes that are not a manifest, or not a list; the message says which."""
 
 
 @attrs.define
 class IdList:
-    """A list that is held.
+    """The current contents of a list.
 
     Attributes:
-        generation: Of the file it was read from.
-        created_ms: When that generation was made.
-        size: How many bytes of the file were read.
-        entries: What is in the list.
+        generation: Generation of the file that was read.
+        created_ms: Creation time of that generation, in milliseconds since 1970.
+        size: Number of bytes read so far.
+        entries: The entries: hashes of ids.
     """
 
     generation: str
@@ -47,11 +48,11 @@ class IdList:
 
 @attrs.frozen
 class DownloadPlan:
-    """What a manifest means for the lists that are held.
+    """What to do after reading a manifest.
 
     Attributes:
-        read: The files to read.
-        drop: The lists that are no more.
+        read: The files to read, each from its `start`.
+        drop: The names of lists that no longer exist.
     """
 
     read: tuple[ListFile, ...]
@@ -59,7 +60,13 @@ class DownloadPlan:
 
 
 def build_manifest_request(url: str | None, secret_key: str, headers: Mapping[str, str]) -> Request:
-    """Ask for the manifest: of Statsig's own address with a GET, of any other with an empty POST, as it wants it."""
+    """Build the request for the manifest: a GET to Statsig's own address, an empty POST to any other, as its SDKs do.
+
+    Args:
+        url: Address of the manifest; None for Statsig's own.
+        secret_key: The project's server secret key.
+        headers: The common headers.
+    """
     key = quote(secret_key, safe="")
     path = f"{PATH}/{key}.json"
     address = CDN + path if url is None else url
@@ -69,7 +76,7 @@ def build_manifest_request(url: str | None, secret_key: str, headers: Mapping[st
 
 
 def build_file_request(file: ListFile, headers: Mapping[str, str]) -> Request:
-    """Ask for a file from a byte on, uncompressed, so that bytes can be counted."""
+    """Build the request for a file from `file.start` on, uncompressed, so that offsets count its own bytes."""
     url = file.url
     wanted = {**headers, "Accept-Encoding": "identity"}
     if _takes_range_in_query(file):
@@ -81,17 +88,21 @@ def build_file_request(file: ListFile, headers: Mapping[str, str]) -> Request:
 
 
 def plan_downloads(manifest: bytes, held: Mapping[str, IdList]) -> DownloadPlan:
-    """Say which files to read from where, and which lists to drop.
+    """Return which files to read and which lists to drop.
+
+    Args:
+        manifest: The manifest as received.
+        held: The current lists, by name.
 
     Raises:
-        BadListError: It is no manifest.
+        BadListError: The bytes are not a manifest.
     """
     try:
         entries = orjson.loads(manifest)
     except orjson.JSONDecodeError:
         entries = None
     if not isinstance(entries, dict):
-        msg = "the manifest of ID lists is no JSON object"
+        msg = "the manifest of ID lists is not a JSON object"
         raise BadListError(msg)
     files = [file for name, entry in entries.items() if (file := _parse_entry(name, entry)) is not None]
     read = tuple(wanted for file in files if (wanted := _next_read(file, held.get(file.name))) is not None)
@@ -99,12 +110,17 @@ def plan_downloads(manifest: bytes, held: Mapping[str, IdList]) -> DownloadPlan:
 
 
 def apply_file(file: ListFile, response: Response, held: IdList | None) -> Generator[None, None, IdList]:
-    """Give the list that a file's bytes make of the one that is held; yields between slices.
+    """Return a list after applying a file's bytes; yields between slices, so that the event loop is not blocked.
 
-    Bytes that continue the list are added to it in place; a whole file makes a new one.
+    Bytes that continue the file change `held` in place; a complete file creates a new list.
+
+    Args:
+        file: The file, and from where it was read.
+        response: The response to the request for it.
+        held: The current list; None if there is none.
 
     Raises:
-        BadListError: It is no list: an error page, for example.
+        BadListError: The bytes are not a list: an error page, for example.
     """
     body = response.body
     if body and body[0] not in _MARKS:
@@ -121,24 +137,24 @@ def apply_file(file: ListFile, response: Response, held: IdList | None) -> Gener
 
 
 def snapshot(held: IdList) -> Generator[None, None, bytes]:
-    """Write a list so that it can be kept; yields between slices.
+    """Return a list as bytes for a cache; yields between slices.
 
-    It is a file that has each entry once, as Statsig's SDKs keep it, and a last line that they skip: which file it
-    was, and how much of it.
+    The format is that of a file with each entry once, as Statsig's SDKs cache it, and a trailer line that they skip:
+    the file's generation, and how many of its bytes were read.
     """
     entries, lines = iter(held.entries), list[bytes]()
-    while some := list(islice(entries, _SLICE_ENTRIES)):
-        lines.append(("+" + "\n+".join(some) + "\n").encode("latin-1"))
+    while batch := list(islice(entries, _SLICE_ENTRIES)):
+        lines.append(("+" + "\n+".join(batch) + "\n").encode("latin-1"))
         yield
-    place = {"fileID": held.generation, "creationTime": held.created_ms, "size": held.size}
-    return b"".join((*lines, _TRAILER_MARK, orjson.dumps(place)))
+    trailer = {"fileID": held.generation, "creationTime": held.created_ms, "size": held.size}
+    return b"".join((*lines, _TRAILER_MARK, orjson.dumps(trailer)))
 
 
 def restore(body: bytes) -> Generator[None, None, IdList | None]:
-    """Read a list that was kept; None when it does not say how much of which file it is. Yields between slices."""
-    lines, _, place = body.rpartition(_TRAILER_MARK)
+    """Return a list from the bytes of `snapshot`, or None without a valid trailer; yields between slices."""
+    lines, _, trailer = body.rpartition(_TRAILER_MARK)
     try:
-        match orjson.loads(place):
+        match orjson.loads(trailer):
             case {"fileID": str(generation), "creationTime": int(created), "size": int(size)}:
                 result = IdList(generation, created, size)
             case _:
@@ -152,7 +168,7 @@ def restore(body: bytes) -> Generator[None, None, IdList | None]:
 
 
 def _slices(body: bytes, end: int) -> Iterator[tuple[int, int]]:
-    """Cut whole lines into slices."""
+    """Yield the bounds of slices of whole lines, up to `end`."""
     at = 0
     while at < end:
         until = min(body.find(b"\n", at + _SLICE_BYTES) + 1 or end, end)
@@ -170,7 +186,7 @@ def _apply(lines: str, entries: set[str]) -> None:
 
 
 def _parse_entry(name: str, entry: Any) -> ListFile | None:
-    """Read an entry of the manifest; None when something is missing."""
+    """Return the file that an entry of the manifest names; None if a field is missing or invalid."""
     match entry:
         case {"url": str(url), "fileID": str(generation), "creationTime": int(created), "size": int(size)}:
             return ListFile(name, url, generation, created, size) if url.startswith(_SCHEMES) else None
@@ -178,7 +194,7 @@ def _parse_entry(name: str, entry: Any) -> ListFile | None:
 
 
 def _next_read(file: ListFile, held: IdList | None) -> ListFile | None:
-    """Say from where to read a file; None when nothing is new."""
+    """Return a file with the offset to read from; None if there is nothing new."""
     if held is None or file.generation != held.generation or file.created_ms > held.created_ms:
         return file
     return attrs.evolve(file, start=held.size) if file.size > held.size else None
@@ -189,5 +205,8 @@ def _takes_range_in_query(file: ListFile) -> bool:
 
 
 def _is_whole(file: ListFile, response: Response) -> bool:
-    """Say whether the range was ignored. Where it stood in the query a 200 tells nothing, so the size decides."""
+    """Return whether the server ignored the range.
+
+    A range in a header is acknowledged by status 206. A 200 says nothing about one in the query, so the size decides.
+    """
     return response.status == 200 and (not _takes_range_in_query(file) or len(response.body) >= file.size)

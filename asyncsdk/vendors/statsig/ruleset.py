@@ -1,7 +1,7 @@
-"""Where Statsig's rules come from: what is asked, and what an answer means.
+"""The settings and requests for Statsig's rules.
 
-Sources: statsig-python-core 0.24.0 and statsig 0.72.1 (Python), statsig-node 6: addresses, query, headers, the
-statuses that are not asked again, and when the vendor itself is asked in place of a proxy.
+Sources: statsig-python-core 0.24.0 and statsig 0.72.1 (Python), statsig-node 6: addresses, query, headers, statuses
+that are not retried, and when a failing proxy is bypassed.
 """
 
 from base64 import b64encode
@@ -26,15 +26,15 @@ from asyncsdk.vendors._settings import check_url, strip_ends
 CDN = "https://api.statsigcdn.com"
 PATH = "/v2/download_config_specs"
 _MIN_INTERVAL = 1.0
-# A person has to act, or asking again would not help: wait for the next poll.
+# A retry would not help before the next poll: most of these need a person to act.
 _NO_QUICK_RETRY = frozenset({400, 401, 403, 404, 405, 413, 429, 501, *range(300, 400)})
 _KEY_REFUSED = frozenset({401, 403})
-# A proxy that fails is bypassed at once in the beginning, and now and then later on.
+# Without rules, a failing proxy is bypassed at once; with rules, on every fifth consecutive failure.
 _BYPASS_INTERVAL = 5
 
 
 def _to_body(bootstrap: bytes | str | Mapping[str, Any] | PathLike[str] | None) -> bytes | Path | None:
-    """Bring rules that were given into one form."""
+    """Return bootstrap rules as JSON bytes, or the path of the file to read."""
     match bootstrap:
         case None | bytes():
             return bootstrap
@@ -56,7 +56,7 @@ def _encode_bootstrap(bootstrap: Mapping[str, Any]) -> bytes:
 
 
 def _to_plain_json(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Copy the custom fields of all users, as JSON has them: events will carry them."""
+    """Return a copy of the custom fields of all users in their JSON form, in which events carry them."""
     if not isinstance(fields, Mapping):
         msg = "`global_custom` of Rules is a mapping"
         raise ConfigurationError(msg)
@@ -84,25 +84,26 @@ def _check_store(instance: object, attribute: "attrs.Attribute[Any]", store: obj
 
 @attrs.frozen(kw_only=True)
 class Rules:
-    """Where rules come from, and how often they are asked for.
+    """Where rules come from, and how often they are polled.
 
     Attributes:
-        specs_url: Asked in place of Statsig, such as a forward proxy; `/{key}.json` is appended.
-        fallback: Ask Statsig itself while `specs_url` fails.
-        poll_interval: Seconds between two requests, at least 1; each wait is 10 % shorter or longer.
-        id_lists: Download ID lists too, which large segments are kept in.
-        id_lists_url: Asked for the manifest of ID lists in place of Statsig, the whole address.
-        id_lists_interval: Seconds between two looks at that manifest, at least 1.
-        bootstrap: Rules to begin with: JSON, a mapping, or the path of a file, which is watched.
-        global_custom: Custom fields of every user; the user's own win. Statsig's events have them, too.
-        cache: Keeps the last good rules, and ID lists, for a start during an outage.
-        assignments: Keeps sticky assignments: a user stays in the group of an experiment, or of a layer's experiment,
-            that was given first, for as long as the experiment runs. See `client.load_assignments`.
-        enforce_overrides: An override rule of the experiment that matches wins over a sticky assignment.
-        enforce_targeting: A user whom the experiment's targeting rules leave out loses a sticky assignment.
+        specs_url: Address to poll instead of Statsig, such as a forward proxy; `/{key}.json` is appended.
+        fallback: Poll Statsig itself while `specs_url` fails.
+        poll_interval: Time between two polls, in seconds, at least 1; varied by up to 10 %.
+        id_lists: Download ID lists, in which Statsig stores large segments.
+        id_lists_url: Full address of the manifest of ID lists; None uses Statsig's.
+        id_lists_interval: Time between two polls of that manifest, in seconds, at least 1.
+        bootstrap: Rules to start with: JSON, a mapping, or the path of a file, which is watched. None for none.
+        global_custom: Custom fields of every user, which the user's own override. They are part of Statsig's events.
+        cache: Store of the last valid rules and ID lists, for a start during an outage; None for none.
+        assignments: Store of sticky assignments: a user keeps the first group of an experiment, or of a layer's
+            experiment, while that is active. None for none. See `client.load_assignments`.
+        enforce_overrides: Whether a matching override rule of the experiment overrides a sticky assignment.
+        enforce_targeting: Whether a user who no longer matches the experiment's targeting rules loses a sticky
+            assignment.
 
     Raises:
-        ConfigurationError: A setting cannot work.
+        ConfigurationError: A setting cannot work; the message names it.
     """
 
     specs_url: str = attrs.field(default=CDN + PATH, converter=strip_ends, validator=check_url)
@@ -121,11 +122,11 @@ class Rules:
     enforce_targeting: bool = False
 
     def bypasses(self, failures: int, *, is_first: bool) -> bool:
-        """Say whether the vendor itself is to be asked, after so many failures in a row.
+        """Return whether to bypass `specs_url` and ask Statsig itself after a failure.
 
         Args:
-            failures: How many, this one included.
-            is_first: There are no rules yet.
+            failures: Number of consecutive failures, including this one.
+            is_first: Whether there are no rules yet.
         """
         is_custom = self.specs_url.rstrip("/") != CDN + PATH
         return self.fallback and is_custom and (is_first or failures % _BYPASS_INTERVAL == 0)
@@ -133,14 +134,14 @@ class Rules:
 
 @attrs.frozen
 class RulesAnswer:
-    """What came of a question.
+    """The result of a request for rules.
 
     Attributes:
-        body: What was sent; None when there is nothing new.
-        reason: Why there is no answer, in a few words; "" when there is one.
-        retry_soon: Without an answer: asking again soon may help.
-        refused: Without an answer: the key is wrong.
-        retry_after: Least seconds to wait; None leaves it to the asker.
+        body: The rules as received; None if nothing is new, or after a failure.
+        reason: The failure in a few words; "" after a success.
+        retry_soon: After a failure: whether a retry before the next poll may help.
+        refused: After a failure: whether the key was refused.
+        retry_after: Minimum time to wait in seconds; None if the response does not say.
     """
 
     body: bytes | None = attrs.field(default=None, repr=False)
@@ -151,7 +152,7 @@ class RulesAnswer:
 
 
 def read_response(response: Response) -> RulesAnswer:
-    """Say what a response means; a 204, a 304 or an empty body says that there is nothing new."""
+    """Return what a response means; a 204, a 304 or an empty body means that nothing is new."""
     if 200 <= response.status < 300 or response.status == 304:
         return RulesAnswer(response.body or None if response.status != 304 else None)
     reason = f"status {response.status}" if response.status else response.error or "no answer"
@@ -164,7 +165,15 @@ def read_response(response: Response) -> RulesAnswer:
 
 
 def build_request(base: str, secret_key: str, headers: Mapping[str, str], time_ms: int, checksum: str) -> Request:
-    """Ask `base` for rules newer than those of `time_ms`."""
+    """Build the request for newer rules.
+
+    Args:
+        base: Address of the source, without the key.
+        secret_key: The project's server secret key.
+        headers: The common headers.
+        time_ms: Time of the current rules, in milliseconds since 1970; 0 if there are none.
+        checksum: Checksum of the current rules; "" if there is none.
+    """
     known = ({"sinceTime": str(time_ms)} if time_ms > 0 else {}) | ({"checksum": checksum} if checksum else {})
     key = quote(secret_key, safe="")
     file = f"/{key}.json" + (f"?{urlencode(known)}" if known else "")
@@ -173,6 +182,6 @@ def build_request(base: str, secret_key: str, headers: Mapping[str, str], time_m
 
 
 def cache_key(secret_key: str, what: str = PATH) -> str:
-    """Give the name under which something is cached: the one that Statsig's own SDKs use, without the key in it."""
+    """Return the key of `what` in a cache, as Statsig's own SDKs name it; it contains a hash of the secret key."""
     digest = b64encode(sha256(secret_key.encode()).digest()).decode()
     return f"statsig|{what}|plain_text|{digest}"
