@@ -170,8 +170,12 @@ class Pending:
         # 2. Ready records: those with a busy key, or behind queued records of a key, are queued.
         while ready:
             record = ready[0]
-            key, also = record.key, record.second_key
-            if key in busy or key in queues or (also is not None and (also in busy or also in queues)):
+            key, second_key = record.key, record.second_key
+            if (
+                key in busy
+                or key in queues
+                or (second_key is not None and (second_key in busy or second_key in queues))
+            ):
                 ready.popleft()
                 for key in record.keys:
                     queues.setdefault(key, deque()).append(record)

@@ -28,10 +28,10 @@ MUTANTS = {
         "_delivery/spool/spooler.py",
         "reader.accept_block(records, result.file, row)\n",
         "reader.accept_block(records, result.file, row)\n                self._pending_acks.add(records)\n",
-        "client/test_spool.py",
+        "client/spool",
     ),
     "acknowledge what the vendor did not take": Mutant(
-        "_delivery/spool/spooler.py", '("spooled", "abandoned")', '("abandoned",)', "client/test_spool.py"
+        "_delivery/spool/spooler.py", '("spooled", "abandoned")', '("abandoned",)', "client/spool"
     ),
     "do not sync each commit": Mutant(
         "stores/sqlite/database.py",
@@ -49,7 +49,7 @@ MUTANTS = {
         "_delivery/spool/spooler.py",
         "waiter = asyncio.get_running_loop().create_future()",
         "waiter = (self._open.waiters or [asyncio.get_running_loop().create_future()])[0]",
-        "client/test_spool.py",
+        "client/spool",
     ),
     "follow redirects": Mutant(
         "_transport.py", "allow_redirects=False", "allow_redirects=True", "client/test_transport.py"
@@ -64,16 +64,16 @@ MUTANTS = {
         "_delivery/spool/reader.py",
         "if self.backlog or self._is_closing or",
         "if self._is_closing or",
-        "client/test_spool.py",
+        "client/spool",
     ),
     "send settled records again": Mutant(
         "_delivery/spool/positions.py", "if not done >> position & 1", "", "delivery/test_positions.py"
     ),
     "send a vendor's events to the dev server": Mutant(
-        "_delivery/spool/setting.py", 'DEV_SUFFIX = " (dev server)"', 'DEV_SUFFIX = ""', "client/test_spool.py"
+        "_delivery/spool/setting.py", 'DEV_SUFFIX = " (dev server)"', 'DEV_SUFFIX = ""', "client/spool"
     ),
     "forget dead letters": Mutant(
-        "_delivery/spool/spooler.py", 'if status != "delivered":', 'if status == "spooled":', "client/test_spool.py"
+        "_delivery/spool/spooler.py", 'if status != "delivered":', 'if status == "spooled":', "client/spool"
     ),
     "sync a failed file once more": Mutant(
         "stores/sqlite/files.py",
