@@ -158,7 +158,7 @@ def _explain_rules(rules: Ruleset, kind: Kind, user: User, name: str, *, level: 
         step = _explain_rule(linker, spec, rule, user, rules=rules, level=level)
         steps.append(step)
         # Rules end at the first that holds; a layer that merges its rules evaluates all of them.
-        if step.holds is None or (step.holds and not spec.walks_all_rules):
+        if step.holds is None or (step.holds and not spec.merges_rules):
             return steps
     return [*steps, Step("no rule matched: default value", holds=True)]
 

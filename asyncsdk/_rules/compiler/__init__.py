@@ -1,1 +1,1 @@
-"""From a spec to a function that answers for a user."""
+"""The compiler: from a spec to a function that evaluates it for a user."""

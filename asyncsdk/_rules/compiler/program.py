@@ -80,7 +80,7 @@ def _own_run(linker: Linker, kind: str, name: str, spec: Spec | None) -> Run | N
         return compile_bandit(linker, name, bandit)
     if spec is None:
         return None
-    if kind == "layer" and spec.walks_all_rules:
+    if kind == "layer" and spec.merges_rules:
         return compile_merging_layer(linker, spec)
     return compile_rules(linker, spec, kind)
 

@@ -1,1 +1,1 @@
-"""What specs may say: operators, conditions, values and what they are compared with."""
+"""The ruleset language: specs, conditions, operators, and the values that they compare."""

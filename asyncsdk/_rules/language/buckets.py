@@ -1,12 +1,12 @@
-"""Statsig's hashing, bit for bit (checked against statsig-python-core 0.24.0).
+"""Hash units and names as Statsig does, bit for bit (checked against statsig-python-core 0.24.0).
 
-| use | text that is hashed | taken |
+| use | text that is hashed | result |
 |---|---|---|
 | pass percentage | `{spec salt}.{rule salt or rule id}.{unit id}` | first 8 bytes of SHA-256, big-endian, mod 10,000 |
 | bucket condition | `{salt}.{unit id}` | the same, mod 1,000 |
 | bandit | `{bandit salt}.{unit id}` | the same, mod 10,000 |
-| ID list entry | `{unit id}` | first 8 characters of the digest in base64 |
-| names in a client's response | the name | djb2, or the digest in base64, or plain |
+| ID list entry | `{unit id}` | first 8 characters of the SHA-256 in base64 |
+| names in a client's response | the name | djb2, or the SHA-256 in base64, or plain |
 """
 
 from base64 import b64encode
@@ -19,11 +19,11 @@ from asyncsdk._model.users import User
 from asyncsdk._rules.language.values import as_text
 
 _FIRST_8 = Struct(">Q").unpack_from
-_NOTHING_HASHED = sha256().copy  # a copy comes faster than a new one
+_new_sha256 = sha256().copy  # copying a hash is faster than creating one
 
 
 def to_utf8(text: str) -> bytes:
-    """Give UTF-8 that exists for every text: a lone surrogate, which UTF-8 cannot hold, becomes `?`."""
+    """Encode any text as UTF-8; a lone surrogate, which UTF-8 cannot represent, becomes `?`."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -31,15 +31,17 @@ def to_utf8(text: str) -> bytes:
 
 
 def bucketer(salt: str, size: int) -> Callable[[object], int]:
-    """Make the function that puts a unit id, as text, into one of `size` buckets under `salt`.
+    """Return the function that hashes a unit id into one of `size` buckets under `salt`.
 
-    The salt is hashed once, here; that spares a quarter of the work where it fills a whole SHA-256 block.
+    The function converts the unit id to text. The salt is hashed once, here: that saves a quarter of the time if it
+    fills a whole SHA-256 block (64 bytes).
     """
     salted, encode = sha256(to_utf8(salt + ".")).copy, str.encode
 
     def bucket(unit: object) -> int:
         state = salted()
         try:
+            # `str.encode` as a function raises for what is not a str, which saves the check.
             state.update(encode(unit))  # type: ignore[arg-type]
         except (TypeError, UnicodeEncodeError):
             state.update(to_utf8(as_text(unit) or ""))
@@ -49,7 +51,7 @@ def bucketer(salt: str, size: int) -> Callable[[object], int]:
 
 
 def user_id_bucketer(salt: str, size: int) -> Callable[[User], int]:
-    """Make `bucketer` for user ids: the same in one call instead of two, for most buckets are of user ids."""
+    """Return `bucketer` for the user id of a user: one call instead of two for the most common unit."""
     salted, encode, other = sha256(to_utf8(salt + ".")).copy, str.encode, bucketer(salt, size)
 
     def bucket(user: User) -> int:
@@ -64,8 +66,8 @@ def user_id_bucketer(salt: str, size: int) -> Callable[[User], int]:
 
 
 def id_list_entry(unit: str) -> str:
-    """Give the form in which an ID list holds a unit id."""
-    state = _NOTHING_HASHED()
+    """Return the form in which an ID list contains a unit id."""
+    state = _new_sha256()
     try:
         state.update(unit.encode())
     except UnicodeEncodeError:
@@ -74,12 +76,12 @@ def id_list_entry(unit: str) -> str:
 
 
 def sha256_name(name: str) -> str:
-    """Hash a name to the base64 of its SHA-256."""
+    """Return the SHA-256 of a name in base64."""
     return b64encode(sha256(to_utf8(name)).digest()).decode()
 
 
 def djb2(name: str) -> int:
-    """Hash a name to 32 bits; the `djb2` of Statsig starts at 0."""
+    """Return the 32-bit djb2 hash of a name. Statsig's variant starts at 0, not at 5381, and multiplies by 31."""
     value = 0
     for character in name:
         value = (31 * value + ord(character)) & 0xFFFFFFFF

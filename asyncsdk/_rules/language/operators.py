@@ -1,7 +1,9 @@
-"""What each operator of a condition means. To add one, add a row to `OPERATORS`.
+"""Implement the operators of conditions. To add one, add a row to `OPERATORS`.
 
-`prepare` runs once, when a ruleset is compiled; `test` runs per lookup. Neither raises, whatever it is given.
-The matrix these rows were checked against is statsig-python-core 0.24.0's.
+`prepare` runs once, when a ruleset is compiled; `test` runs for each lookup. Neither raises, whatever its arguments.
+Each operator was compared with statsig-python-core 0.24.0 over a matrix of values and targets.
+
+A test that begins with `value.__class__ is str` skips a call of `as_text` for the usual case.
 """
 
 from collections.abc import Callable
@@ -13,8 +15,9 @@ from asyncsdk._rules.language import patterns
 from asyncsdk._rules.language.values import as_instant, as_integer, as_list, as_number, as_object, as_text
 
 _DAY_MS = 86_400_000
-_SECONDS_BELOW = 10**10
-_MAX_VERDICTS = 2_000
+# Times below this are in seconds, others in milliseconds: as seconds it is the year 2286, as milliseconds April 1970.
+_SECONDS_LIMIT = 10**10
+_MAX_CACHED_VERSIONS = 2_000
 
 Test = Callable[[Any, Any], bool]
 
@@ -24,20 +27,20 @@ class Operator:
     """One operator.
 
     Attributes:
-        prepare: Turns a rule's target, any JSON value, into what `test` wants.
-        test: Compares a user's value (None when it is missing) with a prepared target.
+        prepare: Converts a condition's target, any JSON value, to the form that `test` takes.
+        test: Compares a user's value (None if missing) with a prepared target.
     """
 
     prepare: Callable[[Any], Any]
     test: Test
 
 
-def _negation(of: Operator) -> Operator:
-    test = of.test
-    return Operator(of.prepare, lambda value, target: not test(value, target))
+def _negation(operator: Operator) -> Operator:
+    test = operator.test
+    return Operator(operator.prepare, lambda value, target: not test(value, target))
 
 
-# Numbers: both sides must have a number view; they are compared as doubles, also where those are less exact.
+# Numbers: both sides must be numbers. They are compared as doubles, even where those are less exact than ints.
 
 
 def _numeric(compare: Callable[[float, float], bool]) -> Operator:
@@ -48,20 +51,23 @@ def _numeric(compare: Callable[[float, float], bool]) -> Operator:
     return Operator(as_number, test)
 
 
-# Versions: cut at the first "-", compared part by part, a missing part is 0.
+# Versions: cut at the first "-", then compared part by part; a missing part is 0.
 
 _Version = tuple[int | None, ...]
 
 
-class _Verdicts(dict[str, bool]):
-    """What comparing with one target version gave, by the user's version; forgotten when they become many."""
+class _VersionResults(dict[str, bool]):
+    """Cached results of comparing users' versions with one target; emptied when it is full.
+
+    Users have few different versions, and a dict lookup is far cheaper than splitting and comparing.
+    """
 
     def __init__(self, target: _Version, accepted: tuple[int, ...]) -> None:
         super().__init__()
         self._target, self._accepted = target, accepted
 
     def __missing__(self, value: str) -> bool:
-        if len(self) >= _MAX_VERDICTS:
+        if len(self) >= _MAX_CACHED_VERSIONS:
             self.clear()
         found = self[value] = _order(_version(value), self._target) in self._accepted
         return found
@@ -72,6 +78,7 @@ def _version(value: str) -> _Version:
 
 
 def _part(part: str) -> int | None:
+    """Return one part of a version as a number; None if it is not one. The limit bounds the time of `int`."""
     stripped = part.strip()
     if len(stripped) < 40 and stripped.isascii() and stripped.removeprefix("+").isdecimal():
         return int(stripped)
@@ -79,12 +86,13 @@ def _part(part: str) -> int | None:
 
 
 def _order(left: _Version, right: _Version) -> int | None:
-    """Give -1, 0 or 1, or None when a part before the first difference is no number."""
+    """Return -1, 0 or 1 as `left` is lower, equal or higher; None if a part up to the first difference is no number."""
+    # The usual case: tuples compare in C.
     if None not in left and None not in right and len(left) == len(right):
         return (left > right) - (left < right)
-    for place in range(max(len(left), len(right))):
-        one = left[place] if place < len(left) else 0
-        other = right[place] if place < len(right) else 0
+    for index in range(max(len(left), len(right))):
+        one = left[index] if index < len(left) else 0
+        other = right[index] if index < len(right) else 0
         if one is None or other is None:
             return None
         if one != other:
@@ -93,21 +101,21 @@ def _order(left: _Version, right: _Version) -> int | None:
 
 
 def _versions(*accepted: int) -> Operator:
-    def prepare(target: object) -> _Verdicts | None:
-        return _Verdicts(_version(target), accepted) if isinstance(target, str) else None
+    def prepare(target: object) -> _VersionResults | None:
+        return _VersionResults(_version(target), accepted) if isinstance(target, str) else None
 
-    def test(value: object, target: _Verdicts | None) -> bool:
+    def test(value: object, target: _VersionResults | None) -> bool:
         left = value if value.__class__ is str else as_text(value)
         return left is not None and target is not None and target[left]
 
     return Operator(prepare, test)
 
 
-# Text: a missing value is "", and case does not count unless the operator says so.
+# Text: a missing value is "", and case is ignored unless the operator's name says otherwise.
 
 
 def _elements(target: object) -> list[str] | None:
-    """Give a target list as text; of elements that differ only in case, the last counts."""
+    """Return the elements of a target list as text; of elements that differ only in case, the last one."""
     elements = as_list(target)
     if elements is None:
         return None
@@ -116,10 +124,12 @@ def _elements(target: object) -> list[str] | None:
 
 
 def _json(element: object) -> str:
+    """Return an element of a list as compact JSON."""
     return (as_text([element]) or "[null]")[1:-1]
 
 
 def _lowered_set(target: object) -> frozenset[str]:
+    # An object counts as the list of its keys, exactly as they are written.
     keys = as_object(target)
     if keys is not None:
         return frozenset(keys)
@@ -134,13 +144,13 @@ def _lowered(target: object) -> tuple[str, ...]:
     return tuple(element.lower() for element in _elements(target) or ())
 
 
-def _is_among(value: object, target: frozenset[str]) -> bool:
+def _is_in_lowered_set(value: object, target: frozenset[str]) -> bool:
     if value.__class__ is str:
         return value.lower() in target
     return (as_text(value) or "").lower() in target
 
 
-def _is_exactly_among(value: object, target: frozenset[str]) -> bool:
+def _is_in_exact_set(value: object, target: frozenset[str]) -> bool:
     return (as_text(value) or "") in target
 
 
@@ -169,7 +179,7 @@ def _matches(value: object, target: patterns.Matcher | None) -> bool:
     return subject is not None and target is not None and target(subject)
 
 
-# Equality goes by the target's type, which is decided when it is prepared.
+# Equality: the type of the target decides how it is compared; a prepared target is itself the test.
 
 
 def _equality(target: object) -> Callable[[object], bool]:
@@ -203,10 +213,11 @@ def _text_by_key(value: object) -> dict[str, str | None] | None:
     return None if keys is None else {key: as_text(item) for key, item in keys.items()}
 
 
-# Time: milliseconds; the user's side may be in seconds.
+# Time: compared in milliseconds since 1970; the user's value may be in seconds.
 
 
 def _target_instant(target: object) -> int | None:
+    """Return a target in milliseconds; a plain number counts as milliseconds, whatever its size."""
     found = as_instant(target, bounded=False)
     if found is None:
         amount = as_number(target)
@@ -214,26 +225,28 @@ def _target_instant(target: object) -> int | None:
     return found
 
 
-def _moment(value: object) -> int | None:
+def _user_instant(value: object) -> int | None:
+    """Return a user's value in milliseconds; a small number counts as seconds."""
     found = as_instant(value)
     if found is None:
         found = as_integer(value)
-    return found * 1000 if found is not None and abs(found) < _SECONDS_BELOW else found
+    return found * 1000 if found is not None and abs(found) < _SECONDS_LIMIT else found
 
 
 def _temporal(compare: Callable[[int, int], bool]) -> Operator:
     def test(value: object, target: int | None) -> bool:
-        left = _moment(value)
+        left = _user_instant(value)
         return left is not None and target is not None and compare(left, target)
 
     return Operator(_target_instant, test)
 
 
 def _day(time_ms: int) -> int:
+    """Return the day in UTC. Truncates towards 0, as Statsig's package does: 1969-12-31 counts as 1970-01-01."""
     return time_ms // _DAY_MS if time_ms >= 0 else -(-time_ms // _DAY_MS)
 
 
-# Lists: both sides must be lists, else every one of these is false.
+# Lists: both sides must be lists, or all four operators are false.
 
 
 def _lists(compare: Callable[[set[str], frozenset[str]], bool]) -> Operator:
@@ -246,17 +259,21 @@ def _lists(compare: Callable[[set[str], frozenset[str]], bool]) -> Operator:
     return Operator(lambda target: None if as_list(target) is None else _exact_set(target), test)
 
 
+# ID lists: known to the compiler alone (`condition_code.id_list_test`), because they change while a ruleset is in use.
+# What `prepare` returns has no members; a caller that has the list passes its test instead.
+
+
 def _in_no_list(_: str) -> bool:
     return False
 
 
-def _in_list(value: object, members: Callable[[str], bool]) -> bool:
-    subject = as_text(value)
-    return subject is not None and members(subject)
+def _in_list(value: object, contains: Callable[[str], bool]) -> bool:
+    unit = as_text(value)
+    return unit is not None and contains(unit)
 
 
-_ANY = Operator(_lowered_set, _is_among)
-_ANY_CASE_SENSITIVE = Operator(_exact_set, _is_exactly_among)
+_ANY = Operator(_lowered_set, _is_in_lowered_set)
+_ANY_CASE_SENSITIVE = Operator(_exact_set, _is_in_exact_set)
 _CONTAINS = Operator(_lowered, _contains)
 _EQUAL = Operator(_equality, lambda value, target: target(value))
 _IN_LIST = Operator(lambda _: _in_no_list, _in_list)

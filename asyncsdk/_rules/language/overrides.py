@@ -1,4 +1,4 @@
-"""Local overrides: answers that a developer or a test puts in the place of the rules'."""
+"""Local overrides: values that a developer or a test sets to be returned instead of the rules' answers."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, Self
@@ -13,49 +13,60 @@ Kind = Literal["gate", "config", "experiment", "layer", "parameter_store"]
 
 @attrs.frozen
 class GroupOverride:
-    """Stands for the value that an experiment gives to one of its groups."""
+    """The value that an experiment gives to one of its groups.
+
+    Attributes:
+        name: The group's name.
+    """
 
     name: str
 
 
-_Slots = Mapping[str | None, Any]
+_ByUnit = Mapping[str | None, Any]
+"""Overrides of one name, by unit id; None is the override for every user."""
 
 
 @attrs.frozen
 class Overrides:
-    """What overrides answer, by kind, name, and the id they hold for (None: everybody).
+    """Overridden values by kind, name and unit id. Immutable: the methods return a changed copy."""
 
-    A value: its methods give a new one.
-    """
-
-    _slots: Mapping[tuple[str, str], _Slots] = attrs.Factory(dict)
+    _by_name: Mapping[tuple[str, str], _ByUnit] = attrs.Factory(dict)
 
     def set(self, kind: Kind, name: str, value: Any, unit: str | None = None) -> Self:
-        """Answer `value` (or a `GroupOverride`) for a name, for one user or custom id, or for everybody."""
-        slots = {**self._slots.get((kind, name), {}), unit: value}
-        return attrs.evolve(self, slots={**self._slots, (kind, name): slots})
+        """Return a copy with one override more.
+
+        Args:
+            kind: What is overridden.
+            name: Its name.
+            value: The value to return, or a `GroupOverride`.
+            unit: The user id or custom id it is for; None is every user.
+        """
+        by_unit = {**self._by_name.get((kind, name), {}), unit: value}
+        return attrs.evolve(self, by_name={**self._by_name, (kind, name): by_unit})
 
     def remove(self, kind: Kind, name: str, unit: str | None = None) -> Self:
-        """Take one override back; None takes back all of the name."""
-        kept = {key: value for key, value in self._slots.get((kind, name), {}).items() if unit not in (None, key)}
-        others = {key: slots for key, slots in self._slots.items() if key != (kind, name)}
-        return attrs.evolve(self, slots={**others, (kind, name): kept} if kept else others)
+        """Return a copy without the override for one unit id; None removes all overrides of the name."""
+        kept = {key: value for key, value in self._by_name.get((kind, name), {}).items() if unit not in (None, key)}
+        others = {key: by_unit for key, by_unit in self._by_name.items() if key != (kind, name)}
+        return attrs.evolve(self, by_name={**others, (kind, name): kept} if kept else others)
 
-    def of(self, kind: str, name: str) -> _Slots:
-        """Give what holds for a name, by id; empty when nothing does."""
-        return self._slots.get((kind, name), {})
+    def of(self, kind: str, name: str) -> _ByUnit:
+        """Return the overrides of a name by unit id, empty if there are none."""
+        return self._by_name.get((kind, name), {})
 
 
-def find_unit(slots: _Slots, user: User) -> str | None:
-    """Say under which id an override holds for a user: the user id, a custom id, else None for everybody.
+def find_unit(overrides: _ByUnit, user: User) -> str | None:
+    """Return the key of the override that applies to a user.
+
+    The user id comes first, then the custom ids, then None, the override for every user.
 
     Raises:
-        KeyError: None holds.
+        KeyError: No override applies.
     """
     for unit in _units(user):
-        if unit in slots:
+        if unit in overrides:
             return unit
-    if None in slots:
+    if None in overrides:
         return None
     raise KeyError
 

@@ -1,4 +1,4 @@
-"""What an evaluation knows besides the ruleset and the user: environment, ID lists, overrides, clock."""
+"""The inputs of an evaluation besides the ruleset and the user: environment, ID lists, overrides, clock."""
 
 from collections.abc import Callable, Container, Mapping
 from typing import Any
@@ -15,17 +15,17 @@ class SharedContext:
     """What is the same for all users of a client.
 
     Attributes:
-        clock: Gives milliseconds since 1970.
-        random: Gives a number in [0, 1), for bandits that explore.
-        environment: Such as `{"tier": "staging"}`; None takes the ruleset's default tier.
-        global_custom: Custom fields of every user; the user's own win.
+        clock: Returns milliseconds since 1970.
+        random: Returns a number in [0, 1), for bandits that explore.
+        environment: Such as `{"tier": "staging"}`; None means the ruleset's default tier.
+        global_custom: Custom fields of every user; the user's own fields win.
+        id_lists: The entries of each ID list (`buckets.id_list_entry`). May change at any time: read for each lookup.
+        app_id: The value of `target_app` conditions; filled in from the ruleset.
         knows_groups: Whether `experiment_group` conditions are known; in a client's response they are not.
-        id_lists: Entries of each ID list (`buckets.id_list_entry`); may change under way, and is looked at per lookup.
-        app_id: The app that `target_app` conditions see; a ruleset that names one fills it in.
-        overrides: Answers that local overrides give.
-        country: Finds the country of an IP address.
-        user_agent: Reads a user agent; None when it cannot be read.
-        sources: Where conditions have values of a user from, by type and field; belongs to `conditions`.
+        overrides: Local overrides.
+        country: Returns the country of an IP address, or None.
+        user_agent: Parses a user agent; returns None if it is too long.
+        sources: Cache of `conditions.source_of`, by type and field; only that function uses it.
     """
 
     clock: Callable[[], int]

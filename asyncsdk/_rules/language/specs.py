@@ -1,7 +1,8 @@
-"""What a ruleset says, as values: specs, their rules, and the conditions of those.
+"""Read a ruleset's JSON into values: specs, their rules, and the conditions of rules.
 
-Names follow the ruleset's JSON. Reading is lenient about what does not decide anything and strict about what does:
-a spec whose rules cannot be understood is `MalformedError` as a whole, and costs nobody else anything.
+Names follow the JSON. Reading is strict about fields that decide an evaluation, and lenient about the others: a spec
+with malformed rules raises `MalformedError` as a whole, while other specs stay usable; a malformed `groupName` becomes
+None.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ _MAX_PARTS = 5_000
 
 
 class MalformedError(ValueError):
-    """Raised for JSON that is not what the ruleset language says; the text says which part."""
+    """Raised for JSON that does not follow the ruleset language; the message names the part."""
 
 
 @attrs.define(eq=False, repr=False)
@@ -22,12 +23,12 @@ class Condition:
     """One test of a rule.
 
     Attributes:
-        type: Where the user's value comes from, a row of `conditions.SOURCES`.
-        operator: How it is compared, a row of `operators.OPERATORS`; None where nothing is compared.
-        target: What it is compared with: any JSON value.
-        field: Which attribute is looked at.
-        salt: Salt of a bucket condition.
-        id_type: Whose bucket, or which unit id.
+        type: The source of the user's value, a row of `conditions.SOURCES`.
+        operator: How the value is compared, a row of `operators.OPERATORS`; None if nothing is compared.
+        target: What the value is compared with: any JSON value.
+        field: The user's field; the experiment's name for `experiment_group`.
+        salt: The salt of a bucket condition.
+        id_type: The unit id of a `user_bucket` or `unit_id` condition.
     """
 
     type: str | None
@@ -40,14 +41,19 @@ class Condition:
 
 @attrs.define(eq=False, repr=False)
 class Rule:
-    """One rule: the first whose conditions all hold decides.
+    """One rule. The first rule whose conditions all hold decides.
 
     Attributes:
-        conditions: Keys of the ruleset's `condition_map`, or conditions that stand in the rule itself.
-        pass_percentage: 0 to 100, also fractions; the rest get the spec's default, and no later rule.
-        salt: None means that the rule's id is its salt; "" stays empty.
+        id: The rule's id, which exposures report.
+        conditions: Keys of the ruleset's `condition_map`, or inline conditions.
+        return_value: The value for users who pass.
+        pass_percentage: 0 to 100, fractions included. Users outside it get the spec's default, not a later rule.
+        salt: The salt of the percentage; None means the rule's id, "" stays empty.
+        id_type: The unit id that the percentage hashes.
+        group_name: The experiment group.
         delegate: The experiment that decides instead, for rules of layers.
-        sampling_rate: One in how many exposures is kept where sampling is on; None keeps all.
+        is_experiment_group: Whether the rule is a group of an experiment.
+        sampling_rate: Keep one in this many exposures if sampling is on; None keeps all.
     """
 
     id: str
@@ -64,7 +70,24 @@ class Rule:
 
 @attrs.define(eq=False, repr=False)
 class Spec:
-    """A gate, config, experiment or layer: its rules, and what holds when none of them matches."""
+    """A gate, config, experiment or layer.
+
+    Attributes:
+        name: Its name.
+        default: The value where no rule matches.
+        rules: Its rules, in order.
+        salt: The first part of its rules' salts.
+        enabled: Whether it is enabled; a disabled spec still runs its rules, which are then holdouts.
+        entity: Its kind as the ruleset calls it, such as `experiment`, `holdout` or `segment`.
+        id_type: The unit id that it is about.
+        version: Its version; None if absent.
+        is_active: Whether the experiment is running; None if absent.
+        has_shared_params: Whether the experiment is in a layer; None if absent.
+        explicit_parameters: The layer's parameters that the experiment owns; None if absent.
+        target_app_ids: The apps it is for; None is all.
+        forward_all_exposures: Its exposures are never sampled.
+        merges_rules: A layer that merges its rules (`layers`).
+    """
 
     name: str
     default: Any = None
@@ -79,11 +102,15 @@ class Spec:
     explicit_parameters: tuple[str, ...] | None = None
     target_app_ids: tuple[str, ...] | None = None
     forward_all_exposures: bool = False
-    walks_all_rules: bool = False
+    merges_rules: bool = False
 
 
 def parse(raw: bytes, name: str) -> Any:
-    """Parse one slice of a ruleset.
+    """Parse one slice of a ruleset's JSON.
+
+    Args:
+        raw: The slice.
+        name: What the error message calls it.
 
     Raises:
         MalformedError: It is not JSON.
@@ -96,7 +123,7 @@ def parse(raw: bytes, name: str) -> Any:
 
 
 def read_fields(raw: bytes | None, name: str) -> Mapping[str, Any]:
-    """Read an object of which nothing is required; what is none has no fields."""
+    """Read an object of which no field is required; anything but an object has no fields."""
     try:
         found = parse(raw or b"null", name)
     except MalformedError:
@@ -109,11 +136,11 @@ def read_spec(raw: bytes, name: str, *, inline: bool) -> Spec:
 
     Args:
         raw: Its JSON.
-        name: What it is called.
-        inline: The ruleset is of the first form (v1), where a disabled spec keeps rules that must not run.
+        name: Its name.
+        inline: The ruleset is of the first form (v1), in which the rules of a disabled spec must not run.
 
     Raises:
-        MalformedError: Its rules cannot be understood.
+        MalformedError: It is not an object, or its rules are malformed.
     """
     fields = _object(parse(raw, name), name)
     enabled = _typed(fields, "enabled", bool, default=True)
@@ -132,15 +159,15 @@ def read_spec(raw: bytes, name: str, *, inline: bool) -> Spec:
         explicit_parameters=_names(fields, "explicitParameters"),
         target_app_ids=_names(fields, "targetAppIDs"),
         forward_all_exposures=_optional(fields, "forwardAllExposures", bool) is True,
-        walks_all_rules=_optional(fields, "useNewLayerEval", bool) is True,
+        merges_rules=_optional(fields, "useNewLayerEval", bool) is True,
     )
 
 
 def check_size(count: int) -> None:
-    """Refuse what has more than 5,000 rules, conditions or groups: compiling those takes half a second.
+    """Reject more than 5,000 rules, conditions or groups: compiling those takes half a second.
 
     Raises:
-        MalformedError: It has.
+        MalformedError: There are more.
     """
     if count > _MAX_PARTS:
         msg = f"it has more than {_MAX_PARTS:,} rules, conditions or groups"
@@ -157,7 +184,7 @@ def read_rule(value: Any) -> Rule:
     """Read one rule.
 
     Raises:
-        MalformedError: It cannot be understood.
+        MalformedError: It is not an object, or a field that decides is malformed.
     """
     fields = _object(value, "rule")
     return Rule(
@@ -178,7 +205,7 @@ def read_condition(value: Any) -> Condition:
     """Read one condition.
 
     Raises:
-        MalformedError: It cannot be understood.
+        MalformedError: It is not an object, or its `idType` is not text.
     """
     fields = _object(value, "condition")
     additional = fields.get("additionalValues")
@@ -212,6 +239,7 @@ def _object(value: Any, what: str) -> Mapping[str, Any]:
 
 
 def _typed(fields: Mapping[str, Any], key: str, kind: type, default: Any = None) -> Any:
+    """Return a field of the type; absent or null means the default, any other type raises `MalformedError`."""
     value = fields.get(key, default)
     if value is None:
         value = default
@@ -222,7 +250,7 @@ def _typed(fields: Mapping[str, Any], key: str, kind: type, default: Any = None)
 
 
 def _optional(fields: Mapping[str, Any], key: str, kind: type) -> Any:
-    """Give a field of the wanted type, else None: what does not decide must not cost the spec."""
+    """Return a field if it has the type, else None: such a field does not decide, and must not make a spec unusable."""
     value = fields.get(key)
     return value if isinstance(value, kind) else None
 

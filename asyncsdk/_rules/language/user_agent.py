@@ -1,6 +1,9 @@
-"""Which system and browser a `User-Agent` header names, as Statsig's servers see it.
+"""Parse a `User-Agent` header into operating system and browser, as Statsig's servers do.
 
-The tokenizer follows statsig-python-core 0.24.0 (its default parser), not ua-parser: they differ on many agents.
+`user_agent_tokens` splits the header into tokens (names with or without a version) and hints. This module decides by
+them: the system and browser that the tokenizer has found, else the first token with a meaning, else the hints.
+
+Both follow statsig-python-core 0.24.0 (its default parser), not ua-parser: the two differ on many user agents.
 """
 
 import re
@@ -15,7 +18,14 @@ _MAX_BYTES = 1000
 
 @attrs.frozen
 class UserAgent:
-    """What a user agent names; an unknown system or browser is `Other`, a missing version `0.0.0`."""
+    """A parsed user agent.
+
+    Attributes:
+        os_name: Operating system; `Other` if unknown.
+        os_version: Its version; `0.0.0` if absent.
+        browser_name: Browser; `Other` if unknown.
+        browser_version: Its version; `0.0.0` if absent.
+    """
 
     os_name: str = "Other"
     os_version: str = _NO_VERSION
@@ -24,7 +34,7 @@ class UserAgent:
 
 
 def parse(agent: str) -> UserAgent | None:
-    """Read a user agent; None when it is too long to be read."""
+    """Parse a user agent; returns None for one of more than 1,000 bytes."""
     if len(agent) > _MAX_BYTES or len(agent.encode("utf-8", "replace")) > _MAX_BYTES:
         return None
     reading = tokenize(agent)
@@ -33,6 +43,7 @@ def parse(agent: str) -> UserAgent | None:
     return UserAgent(os_name, _version(os_name, os_version), name, _version(name, version))
 
 
+# Token to system, and whether the token's version is the system's.
 _OS_BY_TOKEN = {
     "ATV OS X": ("ATV OS X", False),
     "iPhone OS": ("iOS", True),
@@ -52,8 +63,8 @@ def _find_os(reading: TokenReading) -> Token:
         return reading.os
     for name, version in reading.tokens:
         if name in _OS_BY_TOKEN:
-            os_name, versioned = _OS_BY_TOKEN[name]
-            return os_name, version if versioned else None
+            os_name, has_version = _OS_BY_TOKEN[name]
+            return os_name, version if has_version else None
         if (name == "CPU OS" and "ios" in reading.hints) or (name == "Version" and {"ios", "mac"} <= reading.hints):
             return "iOS", version
         if name.startswith("Android"):
@@ -62,7 +73,7 @@ def _find_os(reading: TokenReading) -> Token:
 
 
 _MOBILE_NAMES = {"Firefox": "Firefox Mobile", "Edge": "Edge Mobile", "Opera": "Opera Mobile"}
-_SAME_NAMES = {"Yahoo! Slurp", "NetFront NX", "axios", "HeadlessChrome"}
+_BROWSER_TOKENS = {"Yahoo! Slurp", "NetFront NX", "axios", "HeadlessChrome"}
 
 
 def _find_browser(reading: TokenReading) -> Token:
@@ -70,25 +81,26 @@ def _find_browser(reading: TokenReading) -> Token:
         return reading.browser
     seen: dict[str, Token] = {}
     for token in reading.tokens:
-        named = _browser_by_token(token, reading.hints)
-        if named is not None:
-            return named
+        browser = _browser_by_token(token, reading.hints)
+        if browser is not None:
+            return browser
         seen[token[0]] = token
-    return _browser_by_seen(reading, seen)
+    return _browser_by_all_tokens(reading, seen)
 
 
 def _browser_by_token(token: Token, hints: set[str]) -> Token | None:
     name, version = token
     if name in _MOBILE_NAMES:
         return _MOBILE_NAMES[name] if "mobile" in hints else name, version
-    if name in _SAME_NAMES:
+    if name in _BROWSER_TOKENS:
         return token
     if name == "Silk":
         return ("NetFront NX", None) if "playstation" in hints else ("Amazon Silk", version)
     return ("Yandex Browser", version) if name == "YaBrowser" else None
 
 
-def _browser_by_seen(reading: TokenReading, seen: dict[str, Token]) -> Token:
+def _browser_by_all_tokens(reading: TokenReading, seen: dict[str, Token]) -> Token:
+    """Return the browser where no single token names it; `seen` has the tokens by name."""
     hints, android = reading.hints, seen.get("Android")
     if "Chrome" in seen:
         return _chrome(seen["Chrome"][1], hints, android, webview="Version" in seen)
@@ -104,6 +116,7 @@ def _browser_by_seen(reading: TokenReading, seen: dict[str, Token]) -> Token:
 
 
 def _network_library(tokens: list[Token]) -> Token:
+    """Return the app that uses Apple's CFNetwork: it comes first, unless that is a network extension."""
     if tokens[0][0] == "NetworkingExtension":
         return "CFNetwork", tokens[1][1] if len(tokens) > 1 else None
     return tokens[0]

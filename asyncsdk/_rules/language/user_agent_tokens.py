@@ -1,6 +1,14 @@
-"""A user agent's words to tokens: what each word, or a few in a row, says about system and browser.
+"""Split a user agent into tokens, and collect what they reveal about operating system and browser.
 
-Follows the tokenizer of statsig-python-core 0.24.0.
+Follows the tokenizer of statsig-python-core 0.24.0. Words are separated by spaces and semicolons. At each word it
+tries, in this order:
+
+1. **phrases** (`_PHRASES`): one word or several in a row with a meaning of their own, such as `Mac OS X 10_15_7`; the
+   first phrase that matches consumes its words;
+2. **tags**: `Name/version`, such as `Chrome/137.0`; known names are in `_BROWSERS` and `_TAGS`.
+
+The first system with a version wins, and the last browser with a version. The first bot wins over the browsers before
+it, but a browser after it wins over the bot.
 """
 
 import re
@@ -17,10 +25,20 @@ Token = tuple[str, str | None]
 
 @attrs.define(eq=False, repr=False)
 class TokenReading:
-    """The state of reading one user agent, word by word."""
+    """The state of tokenizing one user agent.
+
+    Attributes:
+        words: The words of the user agent.
+        position: The index of the current word.
+        tokens: Tokens so far: names, each with its version or None.
+        os: The operating system found so far.
+        browser: The browser found so far.
+        has_bot: Whether a bot was found.
+        hints: Marks such as `ios` or `mobile` that are neither system nor browser.
+    """
 
     words: list[str]
-    at: int = 0
+    position: int = 0
     tokens: list[Token] = attrs.Factory(list)
     os: Token | None = None
     browser: Token | None = None
@@ -28,55 +46,56 @@ class TokenReading:
     hints: set[str] = attrs.Factory(set)
 
     def word(self, ahead: int) -> str:
-        """Give a word after the current one; "" past the end."""
-        place = self.at + ahead
-        return self.words[place] if place < len(self.words) else ""
+        """Return the word that many words after the current one; "" past the end."""
+        index = self.position + ahead
+        return self.words[index] if index < len(self.words) else ""
 
-    def take(self, ahead: int) -> str | None:
-        """Give the word `ahead` as a version and step over it, if it starts with a digit."""
+    def take_version(self, ahead: int) -> str | None:
+        """Return the word `ahead` and consume a word, if it starts with a digit; else return None."""
         word = self.word(ahead)
         if word[:1].isdigit() and word[0].isascii():
-            self.at += 1
+            self.position += 1
             return word
         return None
 
     def add(self, name: str, version: str | None = None) -> None:
-        """Note a token."""
+        """Add a token."""
         self.tokens.append((name, version))
 
     def add_os(self, name: str, version: str | None = None) -> None:
-        """Note a system; the first one with a version wins."""
+        """Add an operating system; the first one with a version wins."""
         self.tokens.append((name, version))
         if self.os is None and version is not None:
             self.os = (name, version)
 
     def add_browser(self, name: str, version: str | None) -> None:
-        """Note a browser; the last one with a version wins."""
+        """Add a browser; the last one with a version wins."""
         self.tokens.append((name, version))
         if version is not None:
             self.browser = (name, version)
 
     def add_bot(self, name: str, version: str | None = None) -> None:
-        """Note a bot; the first one wins over the browsers before it, and only over those."""
+        """Add a bot; the first one wins over the browsers before it, not over those after it."""
         if not self.has_bot:
             self.has_bot, self.browser = True, (name, version)
 
 
 def tokenize(agent: str) -> TokenReading:
-    """Read all words of a user agent."""
+    """Tokenize a user agent."""
     reading = TokenReading([word.strip(TRIMMED) for word in SEPARATORS.split(agent)])
-    while reading.at < len(reading.words):
+    while reading.position < len(reading.words):
         word = reading.word(0)
         if word and not _read_phrase(reading, word):
             _read_tag(reading, word)
-        reading.at += 1
+        reading.position += 1
     return reading
 
 
-# Phrases: words that mean something by themselves, or with the words after them.
+# Phrases
 
 
 def _read_phrase(reading: TokenReading, word: str) -> bool:
+    """Read the first phrase that matches, and return whether there is one."""
     for matches, read in _PHRASES:
         if matches(reading, word):
             read(reading)
@@ -84,11 +103,12 @@ def _read_phrase(reading: TokenReading, word: str) -> bool:
     return False
 
 
-def _says(*wanted: str) -> Callable[[TokenReading, str], bool]:
+def _words(*wanted: str) -> Callable[[TokenReading, str], bool]:
+    """Return the test whether the current word and those after it are the ones wanted."""
     first, rest = wanted[0], wanted[1:]
 
     def matches(reading: TokenReading, word: str) -> bool:
-        return word == first and all(reading.word(place) == other for place, other in enumerate(rest, 1))
+        return word == first and all(reading.word(index) == other for index, other in enumerate(rest, 1))
 
     return matches
 
@@ -97,37 +117,44 @@ def _starts(prefix: str) -> Callable[[TokenReading, str], bool]:
     return lambda _, word: word.startswith(prefix)
 
 
-def _system(name: str, ahead: int, steps: int, *hints: str) -> Callable[[TokenReading], None]:
-    """Read a system whose version, if it has one, stands `ahead` words on, and step over `steps` words more."""
+def _os(name: str, ahead: int, skipped: int, *hints: str) -> Callable[[TokenReading], None]:
+    """Return the reader of an operating system.
+
+    Args:
+        name: Its name.
+        ahead: The version, if there is one, is that many words after the current one.
+        skipped: The number of words to consume besides the version.
+        hints: Hints to add.
+    """
 
     def read(reading: TokenReading) -> None:
         reading.hints.update(hints)
-        reading.add_os(name, reading.take(ahead))
-        reading.at += steps
+        reading.add_os(name, reading.take_version(ahead))
+        reading.position += skipped
 
     return read
 
 
-def _token(name: str, steps: int = 0, *hints: str) -> Callable[[TokenReading], None]:
+def _token(name: str, skipped: int = 0, *hints: str) -> Callable[[TokenReading], None]:
     def read(reading: TokenReading) -> None:
         reading.hints.update(hints)
         reading.add(name)
-        reading.at += steps
+        reading.position += skipped
 
     return read
 
 
-def _bot(name: str, steps: int = 0) -> Callable[[TokenReading], None]:
+def _bot(name: str, skipped: int = 0) -> Callable[[TokenReading], None]:
     def read(reading: TokenReading) -> None:
         reading.add_bot(name)
-        reading.at += steps
+        reading.position += skipped
 
     return read
 
 
-def _skip(steps: int) -> Callable[[TokenReading], None]:
+def _skip(skipped: int) -> Callable[[TokenReading], None]:
     def read(reading: TokenReading) -> None:
-        reading.at += steps
+        reading.position += skipped
 
     return read
 
@@ -142,28 +169,28 @@ def _device(name: str) -> Callable[[TokenReading], None]:
 
 
 def _cpu_os(reading: TokenReading) -> None:
-    reading.add("CPU OS", reading.take(2))
-    reading.at += 1
+    reading.add("CPU OS", reading.take_version(2))
+    reading.position += 1
 
 
 def _chrome_os(reading: TokenReading) -> None:
-    version = reading.take(1)
+    version = reading.take_version(1)
     if version is None:
-        version = reading.take(2)
-        reading.at += 1
+        version = reading.take_version(2)
+        reading.position += 1
     reading.add_os("Chrome OS", version)
 
 
 def _windows(reading: TokenReading) -> None:
     reading.hints.add("win")
     if reading.word(1) == "NT":
-        version = reading.take(2)
-        reading.at += version is not None
+        version = reading.take_version(2)
+        reading.position += version is not None
     elif reading.word(1).startswith("XP"):
         version = "XP"
-        reading.at += 1
+        reading.position += 1
     else:
-        version = reading.take(1)
+        version = reading.take_version(1)
     reading.add_os("Windows", version)
 
 
@@ -174,51 +201,56 @@ def _linux(reading: TokenReading) -> None:
 
 _PHRASES: tuple[tuple[Callable[[TokenReading, str], bool], Callable[[TokenReading], None]], ...] = (
     (_starts("AppleTV"), _token("ATV OS X", 1)),
-    (_says("like", "Mac", "OS"), _skip(3)),
-    (_says("Mac", "OS", "X"), _system("Mac OS X", 3, 2, "mac")),
-    (_says("Mac", "OS"), _system("Mac OS X", 2, 2, "mac")),
-    (_says("iOS"), _system("iOS", 1, 1, "ios")),
-    (_says("iPhone", "OS"), _system("iOS", 2, 1)),
-    (_says("iPadOS"), _system("iOS", 1, 1, "ios")),
+    (_words("like", "Mac", "OS"), _skip(3)),
+    (_words("Mac", "OS", "X"), _os("Mac OS X", 3, 2, "mac")),
+    (_words("Mac", "OS"), _os("Mac OS X", 2, 2, "mac")),
+    (_words("iOS"), _os("iOS", 1, 1, "ios")),
+    (_words("iPhone", "OS"), _os("iOS", 2, 1)),
+    (_words("iPadOS"), _os("iOS", 1, 1, "ios")),
     (_starts("iPad"), _device("iPad")),
     (_starts("iPhone"), _device("iPhone")),
     (_starts("Apple-iPhone7C2"), _token("iPhone", 0, "ios")),
-    (_says("CPU", "OS"), _cpu_os),
-    (_says("CrOS"), _chrome_os),
-    (_says("CrKey"), lambda reading: reading.add_os("Chromecast")),
-    (_says("PlayStation"), _token("PlayStation", 0, "playstation")),
-    (_says("Android"), _system("Android", 1, 0)),
-    (_says("Windows", "Phone"), _system("Windows Phone", 2, 1)),
+    (_words("CPU", "OS"), _cpu_os),
+    (_words("CrOS"), _chrome_os),
+    (_words("CrKey"), lambda reading: reading.add_os("Chromecast")),
+    (_words("PlayStation"), _token("PlayStation", 0, "playstation")),
+    (_words("Android"), _os("Android", 1, 0)),
+    (_words("Windows", "Phone"), _os("Windows Phone", 2, 1)),
     (_starts("Windows"), _windows),
-    (_says("MSIE"), lambda reading: reading.add_browser("IE", reading.take(1))),
-    (_says("Yahoo!", "Slurp"), _token("Yahoo! Slurp", 1)),
-    (_says("Red", "Hat"), _system("Red Hat", 1, 1)),
-    (_says("Ubuntu"), _system("Ubuntu", 1, 0)),
-    (_says("Mobile"), _token("Mobile", 0, "mobile")),
-    (_says("Linux"), _linux),
-    (_says("linux"), _linux),
-    (_says("Nintendo", "3DS"), _token("NetFront NX", 1)),
-    (_says("like"), _skip(0)),
+    (_words("MSIE"), lambda reading: reading.add_browser("IE", reading.take_version(1))),
+    (_words("Yahoo!", "Slurp"), _token("Yahoo! Slurp", 1)),
+    (_words("Red", "Hat"), _os("Red Hat", 1, 1)),
+    (_words("Ubuntu"), _os("Ubuntu", 1, 0)),
+    (_words("Mobile"), _token("Mobile", 0, "mobile")),
+    (_words("Linux"), _linux),
+    (_words("linux"), _linux),
+    (_words("Nintendo", "3DS"), _token("NetFront NX", 1)),
+    (_words("like"), _skip(0)),
+    # Words of up to two bytes mean nothing.
     (lambda _, word: len(word.encode("utf-8", "replace")) <= 2, _skip(0)),
-    (_says("Better", "Uptime", "Bot"), _bot("Better Uptime Bot")),
-    (_says("Radius", "Compilance", "Bot"), _bot("Radius Compilance Bot")),
-    (_says("AdsBot-Google-Mobile"), _bot("AdsBot-Google")),
-    (_says("Uptime", "Monitoring", "Bot"), _bot("Uptime Monitoring Bot")),
+    (_words("Better", "Uptime", "Bot"), _bot("Better Uptime Bot")),
+    (_words("Radius", "Compilance", "Bot"), _bot("Radius Compilance Bot")),
+    (_words("AdsBot-Google-Mobile"), _bot("AdsBot-Google")),
+    (_words("Uptime", "Monitoring", "Bot"), _bot("Uptime Monitoring Bot")),
 )
 
-# Tags: `Name/version`.
+# Tags
 
 
 def _read_tag(reading: TokenReading, word: str) -> None:
     parts = _TAG_END.split(word, maxsplit=1)
     tag = parts[0].strip(TRIMMED) or word
     version = (parts[1].strip(TRIMMED) or None) if len(parts) > 1 else None
+    # 1. Browsers.
     if tag in _BROWSERS:
         reading.add_browser(_BROWSERS[tag], version)
+    # 2. Names with a meaning of their own.
     elif tag in _TAGS:
         _TAGS[tag](reading, version)
+    # 3. Bots, by their name.
     elif any(part in tag for part in ("Bot", "bot", "crawler", "Crawler")):
         reading.add_bot(tag, version)
+    # 4. Anything else.
     elif version is not None and "crawler" in version:
         reading.hints.add("crawler")
     else:
@@ -233,6 +265,7 @@ def _kindle(reading: TokenReading, version: str | None) -> None:
 def _ios_browser(name: str, *hints: str) -> Callable[[TokenReading, str | None], None]:
     def read(reading: TokenReading, version: str | None) -> None:
         reading.hints.update(hints)
+        # Browsers for iOS that ask for desktop pages name a Mac.
         if reading.os is not None and reading.os[0] == "Mac OS X":
             reading.os = ("iOS", None)
         reading.add_browser(name, version)
@@ -240,7 +273,7 @@ def _ios_browser(name: str, *hints: str) -> Callable[[TokenReading, str | None],
     return read
 
 
-def _named(name: str, *hints: str) -> Callable[[TokenReading, str | None], None]:
+def _renamed(name: str, *hints: str) -> Callable[[TokenReading, str | None], None]:
     def read(reading: TokenReading, version: str | None) -> None:
         reading.hints.update(hints)
         reading.add(name, version)
@@ -248,11 +281,12 @@ def _named(name: str, *hints: str) -> Callable[[TokenReading, str | None], None]
     return read
 
 
-def _network(reading: TokenReading, _: str | None) -> None:
+def _cfnetwork(reading: TokenReading, _: str | None) -> None:
     reading.hints |= {"cfnetwork", "ios"}
 
 
 def _oculus(reading: TokenReading, _: str | None) -> None:
+    # The headsets run Android, but name Linux.
     reading.os = ("Android", None)
 
 
@@ -271,12 +305,12 @@ _TAGS: dict[str, Callable[[TokenReading, str | None], None]] = {
     "Kindle": _kindle,
     "EdgiOS": _ios_browser("Edge Mobile"),
     "CriOS": _ios_browser("Chrome Mobile iOS", "ios"),
-    "Edg": _named("Edge"),
-    "Edge": _named("Edge"),
-    "OPR": _named("Opera"),
-    "HuaweiBrowser": _named("HuaweiBrowser", "huawei"),
-    "Mobile": _named("Mobile", "mobile"),
-    "Safari": _named("Safari", "safari"),
-    "CFNetwork": _network,
+    "Edg": _renamed("Edge"),
+    "Edge": _renamed("Edge"),
+    "OPR": _renamed("Opera"),
+    "HuaweiBrowser": _renamed("HuaweiBrowser", "huawei"),
+    "Mobile": _renamed("Mobile", "mobile"),
+    "Safari": _renamed("Safari", "safari"),
+    "CFNetwork": _cfnetwork,
     "OculusBrowser": _oculus,
 }

@@ -1,7 +1,16 @@
-"""The views that Statsig's operators take of a JSON value: as text, as a number, as an instant.
+"""Convert JSON values as Statsig's operators do: to text, a number, an integer or an instant.
 
-None means that a value has no such view; a missing attribute is None itself. Anything that JSON does not know
-(a caller may put any object into a user) has no view at all, so that no user value can break a rule.
+None means that a value has no such form; a missing value is None itself. Anything that is not JSON has none of them (a
+caller may put any object into a user), so that no user can break a rule.
+
+| value | `as_text` | `as_number` | `as_integer` | `as_instant` |
+|---|---|---|---|---|
+| `None` | None | None | None | None |
+| `True` | `true` | None | None | None |
+| `10.0` | `10` | 10.0 | 10 | None |
+| `"10"` | `10` | 10.0 | 10 | 10 |
+| `"1e1"` | `1e1` | 10.0 | None | None |
+| `["a", 1]` | `["a",1]` | None | None | None |
 """
 
 import re
@@ -14,10 +23,13 @@ import orjson
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _INT64 = range(-(2**63), 2**63)
+# Ints that a double represents exactly; Statsig reads larger ones as doubles.
 _EXACT = range(-(2**53), 2**53 + 1)
+# Possessive quantifiers (`++`) never backtrack, so that no text takes more than linear time.
 _FLOAT = re.compile(
     r"[+-]?(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:e[+-]?[0-9]++)?|inf|infinity|nan)", re.IGNORECASE | re.ASCII
 )
+# 30 digits are more than 64 bits hold; longer texts would only cost time in `int`.
 _INTEGER = re.compile(r"[+-]?[0-9]{1,30}", re.ASCII)
 _INSTANT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?(Z|z|[+-][0-9]{2}:[0-9]{2})"
@@ -27,13 +39,13 @@ _INSTANT = re.compile(
 
 
 def as_text(value: object) -> str | None:
-    """See a value as text: numbers in decimals without an exponent, lists as compact JSON; objects have none."""
+    """Convert a value to text: numbers to decimals without exponent, lists to compact JSON; objects have none."""
     if value.__class__ is str:
         return value
     if value is None:
         return None
-    view = _TEXT.get(value.__class__)
-    return view(value) if view is not None else _text_of_odd(value)
+    convert = _TEXT.get(value.__class__)
+    return convert(value) if convert is not None else _text_of_subclass(value)
 
 
 def _text_of_number(value: float) -> str | None:
@@ -55,7 +67,8 @@ def _text_of_list(value: Sequence[object]) -> str | None:
         return None
 
 
-def _text_of_odd(value: object) -> str | None:
+def _text_of_subclass(value: object) -> str | None:
+    # Not `str(value)`: an enum member or another subclass may define it otherwise, or raise.
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, (int, float)):
@@ -73,12 +86,12 @@ _TEXT: dict[type, Callable[[object], str | None]] = {
 
 
 def plain_number(value: float) -> float:
-    """Take an enum member or another subclass of a number back to the number itself."""
+    """Return the plain int or float that an enum member or another subclass of a number represents."""
     return int.__int__(value) if isinstance(value, int) else float.__float__(value)
 
 
 def as_number(value: object) -> float | None:
-    """See a value as a number. Text counts when it is a plain literal (`1e1`, `+10`, `inf`); bools do not."""
+    """Convert a value to a double. Text must be a plain literal (`1e1`, `+10`, `inf`); bools have none."""
     kind = value.__class__
     if kind is float:
         return value  # type: ignore[return-value]
@@ -93,7 +106,7 @@ def as_number(value: object) -> float | None:
 
 
 def as_integer(value: object) -> int | None:
-    """See a value as a signed 64-bit integer; 10.0 is one, `"10.0"` is not."""
+    """Convert a value to a signed 64-bit integer; 10.0 is one, `"10.0"` is not."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -106,14 +119,14 @@ def as_integer(value: object) -> int | None:
 
 
 def as_instant(value: object, *, bounded: bool = True) -> int | None:
-    """See text as milliseconds since 1970.
+    """Convert text to milliseconds since 1970.
 
-    Whole numbers count as they are; otherwise RFC 3339, or `YYYY-MM-DD hh:mm:ss` in UTC.
+    A whole number is returned as it is; other text must be RFC 3339, or `YYYY-MM-DD hh:mm:ss` in UTC.
 
     Args:
-        value: Any JSON value; only text has this view.
-        bounded: Refuse texts over 20 bytes, as Statsig does for a user's values, though not for targets:
-            `2023-07-01T17:10:00.000Z` is too long.
+        value: Any JSON value; only text has this form.
+        bounded: Reject dates of fewer than 8 or more than 20 characters, such as `2023-07-01T17:10:00.000Z`. Statsig
+            does so for users' values, but not for targets.
     """
     if not isinstance(value, str):
         return None
@@ -134,10 +147,10 @@ def as_instant(value: object, *, bounded: bool = True) -> int | None:
 
 
 def as_list(value: object) -> Sequence[object] | None:
-    """See a value as a list; text is none."""
+    """Return a list as it is; text is not a list."""
     return value if isinstance(value, (list, tuple)) else None
 
 
 def as_object(value: object) -> Mapping[str, object] | None:
-    """See a value as a JSON object."""
+    """Return a JSON object as it is."""
     return value if isinstance(value, Mapping) else None
