@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import attrs
 import orjson
 import pytest
 
+from asyncsdk._model.users import User
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.explain import explain
 from asyncsdk._rules.json_slicer import iter_members
@@ -158,3 +160,18 @@ def test_braces_in_texts_do_not_multiply_the_search_for_members(text: str) -> No
         return CountedBytes.searches
 
     assert searches(2_000) < 3 * searches(1_000)
+
+
+def test_memory_on_a_user_starts_with_the_second_lookup_and_is_bounded() -> None:
+    rules = loaded(ruleset({f"g{number}": gate(rule("r", [PUBLIC])) for number in range(700)}))
+    one = User("x")
+
+    rules.gate(one, "g0")
+    assert not one._memo
+    for number in range(700):
+        assert rules.gate(one, f"g{number}").value is True
+
+    assert one._memo
+    assert len(one._memo) <= 500
+    assert rules.gate(one, "g699") is rules.gate(one, "g699")
+    assert attrs.evolve(one)._memo is None
