@@ -1,7 +1,7 @@
-"""asyncsdk in web frameworks: a file per framework, and what is the same in all of them.
+"""Integrations of asyncsdk with web frameworks, OpenFeature and OpenTelemetry.
 
-Each framework's module starts and closes the client with the application, and gives every request one `Flags`: its
-user, one version of the rules, and what was read. `README.md` in this folder shows each in ten lines.
+Each web framework's module starts and closes the client with the application, and gives each request one `Flags`: its
+user, one version of the rules, and a record of what was read. `README.md` in this folder has a short example for each.
 """
 
 from asyncsdk.integrations._context import current_flags

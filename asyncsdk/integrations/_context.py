@@ -1,4 +1,12 @@
-"""The request that code runs for: where it finds its flags, and what its events carry."""
+"""The current request of the running code, and the middleware that adds its flags to events.
+
+A framework's integration sets `CURRENT_REQUEST` for each request. Context variables are inherited by the tasks and the
+threads that a request starts, so `current_flags` works there as well. `attach_flags`, an event middleware of the
+client, reads the same variable:
+
+    flags.check_gate("sale")                 # the request's Flags record it
+    await client.track(user, "Bought")       # sent with {"feature_flags": {"sale": True}}
+"""
 
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -9,66 +17,70 @@ import attrs
 from asyncsdk import ConfigurationError, Event, Flags, LogEvent, Page, Screen, Track, User, map_events
 
 
-class Current(Protocol):
+class ActiveRequest(Protocol):
     """A request that is being handled."""
 
     @property
     def flags(self) -> Flags:
-        """Its user, and one version of the rules."""
+        """The flags of the request: its user, and one version of the rules."""
         ...
 
-    def read_by(self, user: User) -> Mapping[str, bool | str]:
-        """Give what it has read so far, if that was for this user: others did not see it."""
+    def accessed_by(self, user: User) -> Mapping[str, bool | str]:
+        """Return what the request has read so far; empty if `user` is not the request's user."""
         ...
 
 
-CURRENT: ContextVar[Current | None] = ContextVar("asyncsdk.request", default=None)
+CURRENT_REQUEST: ContextVar[ActiveRequest | None] = ContextVar("asyncsdk.request", default=None)
 
 
 def current_flags() -> Flags:
-    """Give the `Flags` of the request that this code runs for: for code that has no request at hand.
+    """Return the `Flags` of the current request, for code that has no request object.
 
-    A task that a request starts belongs to it, for as long as it runs.
+    A task that a request starts belongs to that request for as long as the task runs.
+
+    Returns:
+        The same `Flags` as the framework's `get_flags(request)`.
 
     Raises:
-        ConfigurationError: It runs for no request, or the application lacks the integration.
+        ConfigurationError: The code does not run for a request, or the application lacks the integration.
     """
-    current = CURRENT.get()
+    current = CURRENT_REQUEST.get()
     if current is None:
-        msg = "this code runs for no request, or the application has no asyncsdk.integrations middleware"
+        msg = "this code does not run for a request, or the application has no asyncsdk.integrations middleware"
         raise ConfigurationError(msg)
     return current.flags
 
 
 @map_events
-def carry_flags(event: Event) -> Event:
-    """Let a request's events carry what it read, as those do that are sent through its `Flags`: an event middleware."""
+def attach_flags(event: Event) -> Event:
+    """Add what the current request has read to an event of the request's user, as `feature_flags`."""
     properties = event.properties if type(event) is Track else None
     if properties is not None and "feature_flags" in properties:
-        return event  # sent through `Flags`, or says itself what was read
-    current = CURRENT.get()
+        return event  # sent through `Flags`, which adds them, or set by the application
+    current = CURRENT_REQUEST.get()
     if current is None:
         return event
-    read = current.read_by(event.user)
-    return _carrying(event, {"feature_flags": dict(read)}) if read else event
+    accessed = current.accessed_by(event.user)
+    return _with_flags(event, {"feature_flags": dict(accessed)}) if accessed else event
 
 
-def is_same_person(one: User, other: User) -> bool:
-    """Say whether two users share an id; of two who are signed in, only that id counts."""
+def is_same_user(one: User, other: User) -> bool:
+    """Return whether two users share an id. If both have a user id, only that one counts."""
     if one is other:
         return True
     if one.user_id is not None and other.user_id is not None:
         return str(one.user_id) == str(other.user_id)
-    return _share(one.anonymous_id, other.anonymous_id) or _share(one.device_id, other.device_id)
+    return _is_same_id(one.anonymous_id, other.anonymous_id) or _is_same_id(one.device_id, other.device_id)
 
 
-def _share(one: object, other: object) -> bool:
+def _is_same_id(one: object, other: object) -> bool:
     return one is not None and other is not None and str(one) == str(other)
 
 
-def _carrying(event: Event, flags: dict[str, object]) -> Event:
-    """Add flags to an event that has room for properties; those that it has already stand."""
-    if isinstance(event, Track):  # the usual one, written out: `attrs.evolve` takes four times as long
+def _with_flags(event: Event, flags: dict[str, object]) -> Event:
+    """Return the event with `flags` added to its properties; properties that it has already win."""
+    # Track is by far the most frequent, and `attrs.evolve` takes four times as long as the constructor.
+    if isinstance(event, Track):
         return Track(
             event.user,
             event.name,
@@ -83,4 +95,4 @@ def _carrying(event: Event, flags: dict[str, object]) -> Event:
         return attrs.evolve(event, properties={**flags, **(event.properties or {})})
     if isinstance(event, LogEvent):
         return attrs.evolve(event, metadata={**flags, **(event.metadata or {})})
-    return event
+    return event  # identify, group, alias: they have no properties

@@ -1,4 +1,15 @@
-"""Who makes a request: what the application says, completed with what the request itself says."""
+"""The user of a request: what the application says, completed with what the request itself contains.
+
+One `Identity` per application has the settings. One `RequestContext` per request has the result, the request's `Flags`,
+which is computed in one of two ways:
+
+1. Lazily, when the request first asks for its flags (`RequestContext.flags_of`). A request that does not ask pays for
+   one small object.
+2. Before the handler (`RequestContext.resolve_async`), if the application's function is `async`, or if assignments have
+   to be loaded: both have to be awaited, which `get_flags(request)` cannot do.
+
+Example: `User("ada")` from the application becomes `User("ada", ip="192.0.2.1", user_agent="...", locale="nl-NL")`.
+"""
 
 import re
 import uuid
@@ -11,55 +22,56 @@ from typing import Generic, TypeVar
 import attrs
 
 from asyncsdk import Client, ConfigurationError, Flags, User, UserLike
-from asyncsdk.integrations._context import is_same_person
-
-"""A user, or the id of one; None is somebody who is not signed in."""
+from asyncsdk.integrations._context import is_same_user
 
 Request = TypeVar("Request")
 UserOf = Callable[[Request], UserLike | None | Awaitable[UserLike | None]]
+"""An application's `user=` function. It returns a user or an id; None is a user who is not signed in."""
 
-# What the cookie may hold: it comes from outside, and goes to vendors.
+# Allowed values of the visitor's cookie: it comes from outside, and is sent to vendors.
 _VISITOR = re.compile(r"[\w.:-]{1,64}", re.ASCII)
-# One of `Accept-Language`, RFC 9110 section 12.5.4: `fr-CH`, `fr; q=0.9`.
+# One element of `Accept-Language`, RFC 9110 section 12.5.4: `fr-CH`, `fr; q=0.9`.
 _LANGUAGE = re.compile(r"(?P<tag>[A-Za-z0-9-]+)(?:\s*;\s*[qQ]=(?P<weight>[01](?:\.\d{0,3})?))?")
 _COOKIE_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
-# A year; browsers keep none longer than 400 days.
+# One year, in seconds; browsers keep no cookie longer than 400 days.
 _COOKIE_AGE = 365 * 24 * 3600
 
 
-Seen = tuple[str | None, str | None, str | None]
-"""What every request says of who makes it: the address it came from, its `User-Agent` and its `Accept-Language`."""
+ClientInfo = tuple[str | None, str | None, str | None]
+"""Address of the peer, `User-Agent` and `Accept-Language` of a request; None for each that is missing."""
 
 
 @attrs.frozen
-class Reading(Generic[Request]):
-    """How a framework's requests are read: a function each for what is always looked at, and for what seldom is.
+class RequestReader(Generic[Request]):
+    """Functions that read a framework's requests.
+
+    The three values that are always needed are read by one call; the others are rarely needed.
 
     Attributes:
-        seen: Gives what every request says.
-        forwarded: Gives all `X-Forwarded-For` headers, in order.
-        cookie: Gives the value of a cookie by its name.
+        client_info: Returns the `ClientInfo`.
+        forwarded: Returns the values of all `X-Forwarded-For` headers, in order.
+        cookie: Returns the value of a cookie by its name; None if it was not sent.
     """
 
-    seen: Callable[[Request], Seen]
+    client_info: Callable[[Request], ClientInfo]
     forwarded: Callable[[Request], Sequence[str]]
     cookie: Callable[[Request, str], str | None]
 
 
 @attrs.frozen
 class Identity(Generic[Request]):
-    """How users are told from a framework's requests.
+    """An application's settings for identifying the users of its requests.
 
     Attributes:
-        user: The application's function; None knows nobody.
-        reading: The framework's functions.
-        trusted_proxies: How many proxies stand before the application, each of which adds to `X-Forwarded-For`.
-        cookie: Name of the cookie by which visitors are known again; None sets none.
-        is_async: The application's function has to be awaited.
+        user: The application's function; None if every user is anonymous.
+        reader: The framework's functions.
+        trusted_proxies: Number of proxies in front of the application, each of which appends to `X-Forwarded-For`.
+        cookie: Name of the cookie that identifies returning visitors; None sets no cookie.
+        is_async: Whether the application's function has to be awaited.
     """
 
     user: UserOf[Request] | None
-    reading: Reading[Request]
+    reader: RequestReader[Request]
     trusted_proxies: int = attrs.field()
     cookie: str | None = attrs.field()
     is_async: bool = attrs.field(init=False)
@@ -71,7 +83,7 @@ class Identity(Generic[Request]):
     @trusted_proxies.validator
     def _check_proxies(self, _: object, value: object) -> None:
         if type(value) is not int or value < 0:
-            msg = f"trusted_proxies is how many proxies stand before the application: 0, 1, ..., not {value!r}"
+            msg = f"trusted_proxies is the number of proxies in front of the application: 0, 1, ..., not {value!r}"
             raise ConfigurationError(msg)
 
     @cookie.validator
@@ -80,28 +92,32 @@ class Identity(Generic[Request]):
             msg = f"anonymous_cookie is the name of a cookie, such as 'visitor', not {value!r}"
             raise ConfigurationError(msg)
 
-    def tell(self, request: Request) -> User:
-        """Ask the application who makes a request."""
-        return self._complete(request, None if self.user is None else self.user(request))
-
-    async def tell_patiently(self, request: Request) -> User:
-        """Do the same with a function that has to be awaited."""
-        who = None if self.user is None else self.user(request)
-        return self._complete(request, await who if isawaitable(who) else who)
-
-    def _complete(self, request: Request, who: object) -> User:
-        """Add to what the application says what it left out and the request tells.
+    def identify(self, request: Request) -> User:
+        """Return the user of a request.
 
         Raises:
-            ConfigurationError: The application's function gave something else.
+            ConfigurationError: The application's function returns neither a User nor an id nor None.
         """
-        if who is None or isinstance(who, (str, int)):
-            who = User(who)
-        elif not isinstance(who, User):
-            msg = f"the `user` function gives a User, an id or None, not {type(who).__name__}"
+        return self._completed(request, None if self.user is None else self.user(request))
+
+    async def identify_async(self, request: Request) -> User:
+        """Return the user of a request, awaiting the application's function if needed.
+
+        Raises:
+            ConfigurationError: The application's function returns neither a User nor an id nor None.
+        """
+        user = None if self.user is None else self.user(request)
+        return self._completed(request, await user if isawaitable(user) else user)
+
+    def _completed(self, request: Request, user: object) -> User:
+        """Return a user whose missing fields are filled from the request."""
+        if user is None or isinstance(user, (str, int)):
+            user = User(user)
+        elif not isinstance(user, User):
+            msg = f"the `user` function must return a User, an id or None, not {type(user).__name__}"
             raise ConfigurationError(msg)
-        peer, user_agent, languages = self.reading.seen(request)
-        return who.with_defaults(
+        peer, user_agent, languages = self.reader.client_info(request)
+        return user.with_defaults(
             ip=self._address(request, peer) if self.trusted_proxies else peer,
             user_agent=user_agent,
             locale=preferred_language(languages) if languages else None,
@@ -109,75 +125,85 @@ class Identity(Generic[Request]):
         )
 
     def set_cookie(self, request: Request, user: User | None, *, secure: bool) -> str | None:
-        """Write the `Set-Cookie` header by which a visitor is known again; None if there is no need."""
+        """Return the `Set-Cookie` header that makes a new visitor known.
+
+        Args:
+            request: The request.
+            user: Its user; None if the request did not ask for its flags, so that no cookie is needed.
+            secure: Whether the request came over HTTPS.
+
+        Returns:
+            The header's value; None if the browser has the cookie already, or none is to be set.
+        """
         visitor = "" if user is None else str(user.anonymous_id or "")
         if self.cookie is None or not _VISITOR.fullmatch(visitor):
             return None
-        if visitor == self.reading.cookie(request, self.cookie):
+        if visitor == self.reader.cookie(request, self.cookie):
             return None
-        only = "; Secure" if secure else ""
-        return f"{self.cookie}={visitor}; Path=/; Max-Age={_COOKIE_AGE}; HttpOnly; SameSite=Lax{only}"
+        suffix = "; Secure" if secure else ""
+        return f"{self.cookie}={visitor}; Path=/; Max-Age={_COOKIE_AGE}; HttpOnly; SameSite=Lax{suffix}"
 
     def _address(self, request: Request, peer: str | None) -> str | None:
-        return client_address(peer, self.reading.forwarded(request), self.trusted_proxies)
+        return client_address(peer, self.reader.forwarded(request), self.trusted_proxies)
 
     def _visitor(self, request: Request, cookie: str) -> str:
-        known = self.reading.cookie(request, cookie)
-        return known if known and _VISITOR.fullmatch(known) else str(uuid.uuid4())
+        sent = self.reader.cookie(request, cookie)
+        return sent if sent and _VISITOR.fullmatch(sent) else str(uuid.uuid4())
 
 
 @attrs.define(eq=False)
 class RequestContext(Generic[Request]):
-    """What belongs to one request, and is kept with it.
+    """The state that is kept with one request.
 
-    It does not know the request: that would be a cycle, which makes each request wait for the garbage collector.
+    It has no reference to the request: the request refers to it, and a cycle would leave each request to the garbage
+    collector.
 
     Attributes:
-        client: The application's.
+        client: The application's client.
     """
 
     client: Client
     _identity: Identity[Request]
     _flags: Flags | None = None
 
-    async def tell_first(self, request: Request, *, is_sticky: bool) -> None:
-        """Tell the user before anybody asks, where that has to be awaited.
+    async def resolve_async(self, request: Request, *, is_sticky: bool) -> None:
+        """Identify the user before the handler runs, which is needed if that has to be awaited.
 
         Args:
-            request: The one that this belongs to.
-            is_sticky: The client keeps assignments (`is_sticky`), which are loaded now.
+            request: The request that this context belongs to.
+            is_sticky: Whether the client keeps assignments (`is_sticky`); the user's are loaded now.
         """
         identity = self._identity
-        user = await identity.tell_patiently(request) if identity.is_async else identity.tell(request)
+        user = await identity.identify_async(request) if identity.is_async else identity.identify(request)
         if is_sticky:
             await self.client.load_assignments(user)
         self._flags = self.client.bind(user)
 
     def flags_of(self, request: Request) -> Flags:
-        """Give the flags of the request that this belongs to; the first time, its user is told."""
+        """Return the flags of the request that this context belongs to; the first call identifies the user."""
         flags = self._flags
         if flags is None:
-            flags = self._flags = self.client.bind(self._identity.tell(request))
+            flags = self._flags = self.client.bind(self._identity.identify(request))
         return flags
 
     @property
-    def known_user(self) -> User | None:
-        """The user, if anybody has asked."""
+    def resolved_user(self) -> User | None:
+        """The user; None if the request has not asked for its flags yet."""
         return None if self._flags is None else self._flags.user
 
-    def read_by(self, user: User) -> Mapping[str, bool | str]:
-        """Give what the request has read so far, if that was for this user."""
+    def accessed_by(self, user: User) -> Mapping[str, bool | str]:
+        """Return what the request has read so far; empty if `user` is not the request's user."""
         flags = self._flags
-        return flags.accessed if flags is not None and is_same_person(flags.user, user) else {}
+        return flags.accessed if flags is not None and is_same_user(flags.user, user) else {}
 
 
 @attrs.define(eq=False)
 class CurrentRequest(Generic[Request]):
-    """A request and what belongs to it, for code that is given neither.
+    """A request with its context: the value of `CURRENT_REQUEST`.
 
     Attributes:
-        context: What belongs to it.
-        request: The framework's.
+        context: The request's context.
+        request: The framework's request.
     """
 
     context: RequestContext[Request]
@@ -185,29 +211,42 @@ class CurrentRequest(Generic[Request]):
 
     @property
     def flags(self) -> Flags:
-        """Its user, and one version of the rules."""
+        """The flags of the request: its user, and one version of the rules."""
         return self.context.flags_of(self.request)
 
-    def read_by(self, user: User) -> Mapping[str, bool | str]:
-        """Give what it has read so far, if that was for this user."""
-        return self.context.read_by(user)
+    def accessed_by(self, user: User) -> Mapping[str, bool | str]:
+        """Return what the request has read so far; empty if `user` is not the request's user."""
+        return self.context.accessed_by(user)
 
 
 def is_sticky(client: Client) -> bool:
-    """Say whether a client keeps users in the groups of experiments that they were given first."""
+    """Return whether a client keeps users in the experiment groups that they were first assigned to."""
     return client.health().assignments is not None
 
 
 def client_address(peer: str | None, forwarded: Sequence[str], trusted_proxies: int) -> str | None:
-    """Give the address that the outermost trusted proxy saw; that of the peer if fewer have written, or no address."""
+    """Return the address of the client behind trusted proxies.
+
+    Each proxy appends the address that it saw, so the entry of the outermost trusted proxy is the n-th from the end;
+    entries before that one may be forged.
+
+    Args:
+        peer: Address of the connection's other end.
+        forwarded: Values of all `X-Forwarded-For` headers, in order.
+        trusted_proxies: Number of trusted proxies, at least 1.
+
+    Returns:
+        The address that the outermost trusted proxy saw; the peer's if there are fewer entries than trusted proxies, or
+        that entry is not an IP address.
+    """
     hops = ",".join(forwarded).split(",")
-    seen = without_port(hops[-trusted_proxies].strip()) if trusted_proxies <= len(hops) else ""
-    return seen if is_address(seen) else peer
+    address = without_port(hops[-trusted_proxies].strip()) if trusted_proxies <= len(hops) else ""
+    return address if is_address(address) else peer
 
 
-@lru_cache(1024)  # a second look takes a twentieth
+@lru_cache(1024)  # a cached call takes a twentieth
 def is_address(text: str) -> bool:
-    """Say whether a text is an address of IPv4 or IPv6."""
+    """Return whether a text is an IPv4 or IPv6 address."""
     try:
         ip_address(text)
     except ValueError:
@@ -216,19 +255,26 @@ def is_address(text: str) -> bool:
 
 
 def without_port(address: str) -> str:
-    """Take the port off an address, which some proxies write: `192.0.2.1:80`, `[2001:db8::1]:80`."""
+    """Return an address without the port that some proxies write: `192.0.2.1:80`, `[2001:db8::1]:80`."""
     if address.startswith("["):
         return address[1:].partition("]")[0]
     return address.partition(":")[0] if address.count(":") == 1 else address
 
 
-@lru_cache(128)  # browsers say one of a few things
+@lru_cache(128)  # browsers send few different values
 def preferred_language(accepted: str) -> str | None:
-    """Give the language that an `Accept-Language` header likes best, the first of several; None if it names none."""
-    best, most = None, 0.0
+    """Return the language with the highest weight in an `Accept-Language` header, the first of several equal ones.
+
+    Args:
+        accepted: Value of the header.
+
+    Returns:
+        A language tag such as `nl-NL`; None if the header names none with a weight above 0.
+    """
+    best, best_weight = None, 0.0
     for part in accepted.split(","):
         match = _LANGUAGE.fullmatch(part.strip())
-        likes = float(match["weight"] or 1) if match else 0.0
-        if match and likes > most:
-            best, most = match["tag"], likes
+        weight = float(match["weight"] or 1) if match else 0.0
+        if match and weight > best_weight:
+            best, best_weight = match["tag"], weight
     return best

@@ -1,21 +1,29 @@
-"""asyncsdk in aiohttp.web: `setup(app, client)`, and then `get_flags(request)` in any handler."""
+"""asyncsdk in aiohttp.web: call `setup(app, client)`, then `get_flags(request)` in any handler."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from aiohttp import hdrs, web
 
 from asyncsdk import Client, ConfigurationError, Flags, User
-from asyncsdk.integrations._context import CURRENT, carry_flags
-from asyncsdk.integrations._identity import CurrentRequest, Identity, Reading, RequestContext, Seen, UserOf, is_sticky
+from asyncsdk.integrations._context import CURRENT_REQUEST, attach_flags
+from asyncsdk.integrations._identity import (
+    ClientInfo,
+    CurrentRequest,
+    Identity,
+    RequestContext,
+    RequestReader,
+    UserOf,
+    is_sticky,
+)
 
-__all__ = ["CLIENT", "get_client", "get_flags", "from_header", "run_client", "setup", "get_user"]
+__all__ = ["CLIENT", "from_header", "get_client", "get_flags", "get_user", "run_client", "setup"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CLIENT = web.AppKey("asyncsdk.client", Client)
-"""Where an application keeps its client: `app[CLIENT]`."""
+"""Key of the client in the application: `app[CLIENT]`."""
 
-# `RequestKey` is aiohttp 3.14's, which warns about the text that was usual before.
+# aiohttp 3.14 has `RequestKey`, and warns about keys that are plain text, which older versions need.
 _CONTEXT: str = getattr(web, "RequestKey", lambda name, _: name)("asyncsdk.request", RequestContext)
 
 
@@ -27,78 +35,100 @@ def setup(
     trusted_proxies: int = 0,
     anonymous_cookie: str | None = None,
 ) -> None:
-    """Start and close `client` with `app`, and give each request its `Flags`.
+    """Start and close the client with the application, and give each request its `Flags`.
 
     Args:
-        app: The application; its middlewares that come later see the request's flags.
-        client: Not started yet.
-        user: Says who makes a request: a User or an id, or None for nobody who is known. A plain function is called
-            when the request first asks for its flags, an `async` one before the handler. What a User leaves out of
-            `ip`, `user_agent`, `locale` and `anonymous_id` is filled in.
-        trusted_proxies: How many proxies stand before the application, each of which adds to `X-Forwarded-For`.
-            With 0 that header, which anybody may send, is ignored.
-        anonymous_cookie: Name of a cookie by which visitors are known again (`User.anonymous_id`); None sets none.
+        app: The application. Middlewares that are added after this call can use the request's flags.
+        client: A client that is not started yet.
+        user: Function that returns the user of a request: a `User`, an id, or None for an anonymous user. A plain
+            function is called when the request first asks for its flags, an `async` one before the handler. `ip`,
+            `user_agent`, `locale` and `anonymous_id` are filled in from the request unless the user has them. None: all
+            users are anonymous.
+        trusted_proxies: Number of proxies in front of the application, each of which appends to `X-Forwarded-For`. With
+            0 that header is ignored, since any client can send it.
+        anonymous_cookie: Name of a cookie that identifies returning visitors (`User.anonymous_id`); None sets none.
 
     Raises:
-        ConfigurationError: One of the last two cannot be; or the application has a client.
+        ConfigurationError: The application has a client already, or `trusted_proxies` or `anonymous_cookie` is invalid.
     """
     if CLIENT in app:
         msg = "this application has a client: call setup once, with one Client(...) for all destinations"
         raise ConfigurationError(msg)
-    identity, keeps_groups = Identity(user, _READING, trusted_proxies, anonymous_cookie), is_sticky(client)
-    tells_first = identity.is_async or keeps_groups
-    app[CLIENT] = client.add_middleware(carry_flags)
+    identity, keeps_groups = Identity(user, _READER, trusted_proxies, anonymous_cookie), is_sticky(client)
+    must_await = identity.is_async or keeps_groups
+    app[CLIENT] = client.add_middleware(attach_flags)
     app.cleanup_ctx.append(run_client)
 
     @web.middleware
     async def bind_flags(request: web.Request, handler: Handler) -> web.StreamResponse:
-        # Each request has a context of its own (aiohttp runs it as a task), so nothing is to be put back.
+        # aiohttp runs each request in a task, and so in its own context: the variable need not be reset.
         request[_CONTEXT] = context = RequestContext(client, identity)
-        if tells_first:
-            await context.tell_first(request, is_sticky=keeps_groups)
-        CURRENT.set(CurrentRequest(context, request))
+        if must_await:
+            await context.resolve_async(request, is_sticky=keeps_groups)
+        CURRENT_REQUEST.set(CurrentRequest(context, request))
         return await handler(request)
 
-    async def keep_visitor(request: web.Request, response: web.StreamResponse) -> None:
+    async def set_visitor_cookie(request: web.Request, response: web.StreamResponse) -> None:
         context: RequestContext[web.Request] | None = request.get(_CONTEXT)
-        user = None if context is None else context.known_user
-        cookie = identity.set_cookie(request, user, secure=request.secure)
+        known_user = None if context is None else context.resolved_user
+        cookie = identity.set_cookie(request, known_user, secure=request.secure)
         if cookie is not None:
             response.headers.add("Set-Cookie", cookie)
 
     app.middlewares.append(bind_flags)
     if anonymous_cookie is not None:
-        app.on_response_prepare.append(keep_visitor)
+        # A signal, not the middleware: it also runs for error pages, and before a stream's headers are sent.
+        app.on_response_prepare.append(set_visitor_cookie)
 
 
 def from_header(name: str) -> Callable[[web.Request], str | None]:
-    """Make a `user=` function that takes the user's id from a header.
+    """Build a `user=` function that takes the user's id from a header.
 
-    For applications behind a proxy that signs users in, and sets or removes that header of every request: anybody else
-    may send what they like.
+    Use it only behind a proxy that signs users in, and sets or removes that header on every request: otherwise any
+    client can pretend to be any user.
+
+    Args:
+        name: Name of the header.
+
+    Returns:
+        A function for the `user` argument of `setup`.
     """
     return lambda request: request.headers.get(name)
 
 
 async def run_client(app: web.Application) -> AsyncIterator[None]:
-    """Run `app[CLIENT]` for as long as the application: an entry of `app.cleanup_ctx`, which `setup` makes."""
+    """Run `app[CLIENT]` as long as the application: an entry for `app.cleanup_ctx`, which `setup` adds.
+
+    Args:
+        app: The application, which has a client at `app[CLIENT]`.
+    """
     async with app[CLIENT]:
         yield
 
 
 def get_client(request: web.Request) -> Client:
-    """Give the application's client, from sub-applications too."""
+    """Return the application's client; a sub-application has its parent's.
+
+    Args:
+        request: Any request of the application.
+
+    Raises:
+        KeyError: The application has no client: `setup(app, client)` was not called.
+    """
     return request.config_dict[CLIENT]
 
 
 def get_flags(request: web.Request) -> Flags:
-    """Give the request's lookups, which need no `await`: one user, one version of the rules, each name asked once.
+    """Return the request's `Flags`: lookups without `await`, for one user and by one version of the rules.
+
+    Args:
+        request: The request that is being handled.
 
     Raises:
-        ConfigurationError: There was no `setup(app, client)`.
+        ConfigurationError: `setup(app, client)` was not called.
     """
     try:
-        context: RequestContext[web.Request] = request[_CONTEXT]  # `get` would be a call more
+        context: RequestContext[web.Request] = request[_CONTEXT]  # saves a call over `request.get`
     except KeyError:
         msg = "this request has no flags: call asyncsdk.integrations.aiohttp.setup(app, client) when making the app"
         raise ConfigurationError(msg) from None
@@ -106,11 +136,18 @@ def get_flags(request: web.Request) -> Flags:
 
 
 def get_user(request: web.Request) -> User:
-    """Give the request's user, as its flags see it."""
+    """Return the user of the request's flags.
+
+    Args:
+        request: The request that is being handled.
+
+    Raises:
+        ConfigurationError: `setup(app, client)` was not called.
+    """
     return get_flags(request).user
 
 
-def _see(request: web.Request) -> Seen:
+def _client_info(request: web.Request) -> ClientInfo:
     headers = request.headers
     return request.remote or None, headers.get(hdrs.USER_AGENT), headers.get(hdrs.ACCEPT_LANGUAGE)
 
@@ -123,4 +160,4 @@ def _cookie(request: web.Request, name: str) -> str | None:
     return request.cookies.get(name)
 
 
-_READING = Reading(_see, _forwarded, _cookie)
+_READER = RequestReader(_client_info, _forwarded, _cookie)

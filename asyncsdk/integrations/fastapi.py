@@ -1,9 +1,10 @@
 """asyncsdk in FastAPI: dependencies, beside Starlette's `lifespan` and `FlagsMiddleware`.
 
     @app.get("/products/{sku}")
-    async def product(sku: str, flags: Annotated[Flags, Depends(flags)]) -> ...:
+    async def product(sku: str, flags: Annotated[Flags, Depends(get_flags)]) -> ...:
 
-They are coroutines, so that FastAPI needs no thread for them; what they give works in `async def` and `def` alike.
+The dependencies are coroutines, because FastAPI runs plain functions in a thread. Their values can be used in
+`async def` and `def` handlers alike.
 """
 
 from fastapi.requests import HTTPConnection
@@ -14,38 +15,47 @@ from asyncsdk.integrations.starlette import FlagsMiddleware, client_of, from_hea
 
 __all__ = [
     "FlagsMiddleware",
-    "get_client",
     "client_of",
-    "get_flags",
     "from_header",
+    "get_client",
+    "get_flags",
+    "get_user",
     "lifespan",
     "session_user",
-    "get_user",
 ]
 
 
 async def get_client(connection: HTTPConnection) -> Client:
-    """Give the application's client: `Annotated[Client, Depends(client)]`.
+    """Return the application's client: `Annotated[Client, Depends(get_client)]`.
+
+    Args:
+        connection: The request or websocket, from FastAPI.
 
     Raises:
-        ConfigurationError: There is no `lifespan(client)`, or the server did not run it.
+        ConfigurationError: The application has no `lifespan(client)`, or the server did not run it.
     """
     return starlette.get_client(connection)
 
 
 async def get_flags(connection: HTTPConnection) -> Flags:
-    """Give the request's lookups, which need no `await`: `Annotated[Flags, Depends(flags)]`.
+    """Return the request's `Flags`, lookups without `await`: `Annotated[Flags, Depends(get_flags)]`.
+
+    Args:
+        connection: The request or websocket, from FastAPI.
 
     Raises:
-        ConfigurationError: There is no `FlagsMiddleware`, or no `lifespan(client)`.
+        ConfigurationError: The application has no `FlagsMiddleware`, or no `lifespan(client)`.
     """
     return starlette.get_flags(connection)
 
 
 async def get_user(connection: HTTPConnection) -> User:
-    """Give the request's user, as its flags see it: `Annotated[User, Depends(user)]`.
+    """Return the user of the request's flags: `Annotated[User, Depends(get_user)]`.
+
+    Args:
+        connection: The request or websocket, from FastAPI.
 
     Raises:
-        ConfigurationError: There is no `FlagsMiddleware`, or no `lifespan(client)`.
+        ConfigurationError: The application has no `FlagsMiddleware`, or no `lifespan(client)`.
     """
     return starlette.get_user(connection)

@@ -1,4 +1,4 @@
-"""asyncsdk in Starlette: `lifespan(client)`, `FlagsMiddleware`, and then `get_flags(request)` in any endpoint."""
+"""asyncsdk in Starlette: `lifespan(client)` and `FlagsMiddleware`, then `get_flags(request)` in any endpoint."""
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -10,86 +10,104 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from asyncsdk import Client, ConfigurationError, Flags, User, UserLike
-from asyncsdk.integrations._context import CURRENT, carry_flags
+from asyncsdk.integrations._context import CURRENT_REQUEST, attach_flags
 from asyncsdk.integrations._identity import (
+    ClientInfo,
     CurrentRequest,
     Identity,
-    Reading,
     RequestContext,
-    Seen,
+    RequestReader,
     UserOf,
     is_sticky,
 )
 
 __all__ = [
     "FlagsMiddleware",
-    "get_client",
     "client_of",
-    "get_flags",
     "from_header",
+    "get_client",
+    "get_flags",
+    "get_user",
     "lifespan",
     "session_user",
-    "get_user",
 ]
 
 logger = logging.getLogger("asyncsdk")
 
 App = TypeVar("App")
 
-_CLIENT, _STICKY = "asyncsdk.client", "asyncsdk.sticky"  # in the lifespan's state
-_CONTEXT = "asyncsdk.request"  # in a request's scope
+_CLIENT, _STICKY = "asyncsdk.client", "asyncsdk.sticky"  # keys of the lifespan's state
+_CONTEXT = "asyncsdk.request"  # key of a request's scope
 _REQUESTS = ("http", "websocket")
-_MAX_LAYERS = 50  # of middleware that are looked through
+_MAX_LAYERS = 50  # of middleware that `_has_flags` looks through
 _STARTS = ("http.response.start", "websocket.accept")
 
 
 def lifespan(client: Client | Callable[[], Client], inner: Lifespan[App] | None = None) -> Lifespan[App]:
-    """Make a lifespan that starts and closes a client with the application.
+    """Build a lifespan that starts and closes a client with the application.
 
     Args:
-        client: Not started yet, or a function that makes one: for an application that is started more than once, as
-            tests do.
-        inner: Your own lifespan. It runs within the client's, which closes last, and its state is kept; the client is
-            `client_of(app)`.
+        client: A client that is not started yet; or a function that returns one, for applications that are started more
+            than once, as in tests.
+        inner: Your own lifespan. It runs inside the client's, which therefore closes last, and its state is kept. It
+            gets the client by `client_of(app)`. None: no other lifespan.
 
-    Starting raises ConfigurationError where `inner` is such a lifespan, too.
+    Returns:
+        A lifespan for `Starlette(lifespan=...)` or `FastAPI(lifespan=...)`. Starting it raises `ConfigurationError` if
+        `inner` has a client as well.
     """
 
     @asynccontextmanager
     async def run(app: App) -> AsyncIterator[Mapping[str, Any]]:
         async with client if isinstance(client, Client) else client() as running:
-            running.add_middleware(carry_flags)
+            running.add_middleware(attach_flags)
             if isinstance(app, Starlette):
                 app.state.asyncsdk_client = running
             state = {_CLIENT: running, _STICKY: is_sticky(running)}
             if inner is None:
                 yield state
                 return
-            async with inner(app) as own:
-                if own and _CLIENT in own:
+            async with inner(app) as inner_state:
+                if inner_state and _CLIENT in inner_state:
                     msg = "this application has two clients: use lifespan(client) once, with all destinations"
                     raise ConfigurationError(msg)
-                yield {**(own or {}), **state}
+                yield {**(inner_state or {}), **state}
 
     return run
 
 
 def session_user(connection: HTTPConnection) -> UserLike | None:
-    """Say that the user is `session["user_id"]`, where there is Starlette's `SessionMiddleware`."""
+    """Return `session["user_id"]` of Starlette's `SessionMiddleware`: the default `user=` function.
+
+    Args:
+        connection: The request or websocket.
+
+    Returns:
+        The user's id; None if there is no session, or the user is not signed in.
+    """
     return connection.session.get("user_id") if "session" in connection.scope else None
 
 
 def from_header(name: str) -> Callable[[HTTPConnection], str | None]:
-    """Make a `user=` function that takes the user's id from a header.
+    """Build a `user=` function that takes the user's id from a header.
 
-    For applications behind a proxy that signs users in, and sets or removes that header of every request: anybody else
-    may send what they like.
+    Use it only behind a proxy that signs users in, and sets or removes that header on every request: otherwise any
+    client can pretend to be any user.
+
+    Args:
+        name: Name of the header.
+
+    Returns:
+        A function for the `user` argument of `FlagsMiddleware`.
     """
     return lambda connection: connection.headers.get(name)
 
 
 def _has_flags(app: object) -> bool:
-    """Say whether an application has our middleware, as far as it tells: most keeps what comes next in `app`."""
+    """Return whether an application is wrapped in our middleware, as far as middlewares show what they wrap.
+
+    Nearly all of them keep the wrapped application in the attribute `app`.
+    """
     for _ in range(_MAX_LAYERS):
         if isinstance(app, FlagsMiddleware):
             return True
@@ -98,19 +116,22 @@ def _has_flags(app: object) -> bool:
 
 
 class FlagsMiddleware:
-    """Gives each request and each websocket its `Flags`; the client is that of `lifespan`.
+    """ASGI middleware that gives each request and each websocket its `Flags`. The client is that of `lifespan`.
 
     Args:
-        app: What comes next.
-        user: Says who makes a request: a User or an id, or None for nobody who is known. A plain function is called
-            when the request first asks for its flags, an `async` one before the endpoint. What a User leaves out of
-            `ip`, `user_agent`, `locale` and `anonymous_id` is filled in.
-        trusted_proxies: How many proxies stand before the application, each of which adds to `X-Forwarded-For`.
-            With 0 that header, which anybody may send, is ignored: right where the server reads it, as uvicorn may.
-        anonymous_cookie: Name of a cookie by which visitors are known again (`User.anonymous_id`); None sets none.
+        app: The application to wrap.
+        user: Function that returns the user of a request: a `User`, an id, or None for an anonymous user. A plain
+            function is called when the request first asks for its flags, an `async` one before the endpoint. `ip`,
+            `user_agent`, `locale` and `anonymous_id` are filled in from the request unless the user has them. None: all
+            users are anonymous.
+        trusted_proxies: Number of proxies in front of the application, each of which appends to `X-Forwarded-For`. With
+            0 that header is ignored, since any client can send it; leave it at 0 if the server reads the header, as
+            uvicorn may.
+        anonymous_cookie: Name of a cookie that identifies returning visitors (`User.anonymous_id`); None sets none.
 
     Raises:
-        ConfigurationError: One of the last two cannot be; or the application has this middleware already.
+        ConfigurationError: The application has this middleware already, or `trusted_proxies` or `anonymous_cookie` is
+            invalid.
     """
 
     def __init__(
@@ -125,44 +146,53 @@ class FlagsMiddleware:
             msg = "this application has FlagsMiddleware already: add it once"
             raise ConfigurationError(msg)
         self.app = app
-        self._identity = Identity(user, _READING, trusted_proxies, anonymous_cookie)
-        self._wants_session = user is session_user
+        self._identity = Identity(user, _READER, trusted_proxies, anonymous_cookie)
+        self._should_check_session = user is session_user
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Handle one ASGI connection.
+
+        Args:
+            scope: The connection's scope. Lifespans, and applications without `lifespan(client)`, pass through.
+            receive: Receives messages from the server.
+            send: Sends messages to the server.
+        """
         state = scope.get("state") if scope["type"] in _REQUESTS else None
         if state is None or _CLIENT not in state:
             await self.app(scope, receive, send)
             return
-        if self._wants_session:
+        if self._should_check_session:
             self._check_session(scope)
         connection, is_sticky = HTTPConnection(scope), state[_STICKY]
         scope[_CONTEXT] = context = RequestContext(state[_CLIENT], self._identity)
         if is_sticky or self._identity.is_async:
-            await context.tell_first(connection, is_sticky=is_sticky)
-        outer = CURRENT.get()
-        CURRENT.set(CurrentRequest(context, connection))
+            await context.resolve_async(connection, is_sticky=is_sticky)
+        # Restored afterwards: a mounted application may have its own middleware, and a server may handle the requests
+        # of a connection one after another in one task.
+        outer = CURRENT_REQUEST.get()
+        CURRENT_REQUEST.set(CurrentRequest(context, connection))
         try:
-            await self.app(scope, receive, send if self._identity.cookie is None else self._keep(connection, send))
+            sender = send if self._identity.cookie is None else self._with_cookie(connection, send)
+            await self.app(scope, receive, sender)
         finally:
-            CURRENT.set(outer)
+            CURRENT_REQUEST.set(outer)
 
     def _check_session(self, scope: Scope) -> None:
-        """Look at the first request: without a session, nobody would ever be known."""
-        self._wants_session = False
+        """Warn if the first request has no session: the default `user=` function would never find a user."""
+        self._should_check_session = False
         if "session" not in scope:
             logger.warning(
-                "no request has a session, so everybody is anonymous: "
-                "put SessionMiddleware before FlagsMiddleware, or say who makes a request by `user=`"
+                "requests have no session, so every user is anonymous: "
+                "put SessionMiddleware before FlagsMiddleware, or pass a function as `user=`"
             )
 
-    def _keep(self, connection: HTTPConnection, send: Send) -> Send:
-        """Let the response set a new visitor's cookie."""
+    def _with_cookie(self, connection: HTTPConnection, send: Send) -> Send:
+        """Return a `send` that adds the cookie of a new visitor to the response."""
 
         async def send_with_cookie(message: Message) -> None:
             if message["type"] in _STARTS:
                 is_secure = connection.scope.get("scheme") in ("https", "wss")
-                user = connection.scope[_CONTEXT].known_user
+                user = connection.scope[_CONTEXT].resolved_user
                 cookie = self._identity.set_cookie(connection, user, secure=is_secure)
                 if cookie is not None:
                     message["headers"] = [*message.get("headers", ()), (b"set-cookie", cookie.encode())]
@@ -172,52 +202,68 @@ class FlagsMiddleware:
 
 
 def get_client(request: HTTPConnection) -> Client:
-    """Give the application's client.
+    """Return the application's client.
+
+    Args:
+        request: Any request or websocket of the application.
 
     Raises:
-        ConfigurationError: There is no `lifespan(client)`, or the server did not run it.
+        ConfigurationError: The application has no `lifespan(client)`, or the server did not run it.
     """
-    return _there(request.scope.get("state", {}).get(_CLIENT))
+    return _required(request.scope.get("state", {}).get(_CLIENT))
 
 
 def client_of(app: Starlette) -> Client:
-    """Give the application's client where there is no request, as in a lifespan of your own.
+    """Return the application's client where there is no request, as in a lifespan of your own.
+
+    Args:
+        app: The application.
 
     Raises:
-        ConfigurationError: There is no `lifespan(client)`, or the server did not run it.
+        ConfigurationError: The application has no `lifespan(client)`, or the server did not run it.
     """
-    return _there(getattr(app.state, "asyncsdk_client", None))
+    return _required(getattr(app.state, "asyncsdk_client", None))
 
 
-def _there(found: Client | None) -> Client:
-    if found is None:
+def _required(client: Client | None) -> Client:
+    if client is None:
         msg = "there is no client: the application needs lifespan=lifespan(client), and the server has to run that"
         raise ConfigurationError(msg)
-    return found
+    return client
 
 
 def get_flags(request: HTTPConnection) -> Flags:
-    """Give the request's lookups, which need no `await`: one user, one version of the rules, each name asked once.
+    """Return the request's `Flags`: lookups without `await`, for one user and by one version of the rules.
+
+    Args:
+        request: The request or websocket that is being handled.
 
     Raises:
-        ConfigurationError: There is no `FlagsMiddleware`, or no `lifespan(client)`.
+        ConfigurationError: The application has no `FlagsMiddleware`, or no `lifespan(client)`.
     """
     context: RequestContext[HTTPConnection] | None = request.scope.get(_CONTEXT)
     if context is None:
-        get_client(request)
+        get_client(request)  # its error is the better one if the lifespan is missing, too
         msg = "this request has no flags: the application needs the middleware FlagsMiddleware"
         raise ConfigurationError(msg)
     return context.flags_of(request)
 
 
 def get_user(request: HTTPConnection) -> User:
-    """Give the request's user, as its flags see it."""
+    """Return the user of the request's flags.
+
+    Args:
+        request: The request or websocket that is being handled.
+
+    Raises:
+        ConfigurationError: The application has no `FlagsMiddleware`, or no `lifespan(client)`.
+    """
     return get_flags(request).user
 
 
-def _see(connection: HTTPConnection) -> Seen:
+def _client_info(connection: HTTPConnection) -> ClientInfo:
     address, headers = connection.scope.get("client"), dict(connection.scope["headers"])
-    # Of bytes, in lower case: once, where `connection.headers` would look through all each time.
+    # The scope's names are bytes in lower case: one dict, where `connection.headers` searches the list each time.
     agent, languages = headers.get(b"user-agent"), headers.get(b"accept-language")
     return address[0] or None if address else None, _text(agent), _text(languages)
 
@@ -234,4 +280,4 @@ def _text(header: bytes | None) -> str | None:
     return None if header is None else header.decode("latin-1")
 
 
-_READING = Reading(_see, _forwarded, _cookie)
+_READER = RequestReader(_client_info, _forwarded, _cookie)

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncsdk import ConfigurationError, User
-from asyncsdk.integrations._context import is_same_person
-from asyncsdk.integrations._identity import Identity, Reading, client_address, preferred_language, without_port
+from asyncsdk.integrations._context import is_same_user
+from asyncsdk.integrations._identity import Identity, RequestReader, client_address, preferred_language, without_port
 
 FIELDS = [field for field in attrs.fields(User) if field.init]
-READING: Reading[object] = Reading(lambda _: (None, None, None), lambda _: (), lambda *_: None)
+READER: RequestReader[object] = RequestReader(lambda _: (None, None, None), lambda _: (), lambda *_: None)
 
 
 @pytest.mark.parametrize(
@@ -85,29 +85,32 @@ def test_no_header_makes_an_address_of_what_is_none(forwarded: list[str]) -> Non
 )
 def test_settings_that_cannot_be_are_refused(proxies: int, cookie: str | None) -> None:
     with pytest.raises(ConfigurationError):
-        Identity(None, READING, proxies, cookie)
+        Identity(None, READER, proxies, cookie)
 
 
 def test_all_that_the_application_says_of_a_user_stands() -> None:
     said = {field.name: {"tier": field.name} if "Mapping" in str(field.type) else field.name for field in FIELDS}
     identity = Identity(
-        lambda _: User(**said), Reading(lambda _: ("192.0.2.1", "agent", "en"), lambda _: (), lambda *_: None), 0, None
+        lambda _: User(**said),
+        RequestReader(lambda _: ("192.0.2.1", "agent", "en"), lambda _: (), lambda *_: None),
+        0,
+        None,
     )
 
-    user = identity.tell(None)
+    user = identity.identify(None)
 
     assert {field.name: getattr(user, field.name) for field in FIELDS} == said
 
 
 def test_a_cookie_is_for_https_only_where_that_is_spoken() -> None:
-    identity = Identity(None, READING, 0, "visitor")
+    identity = Identity(None, READER, 0, "visitor")
 
     assert str(identity.set_cookie("request", User(anonymous_id="a-1"), secure=True)).endswith("; Secure")
 
 
 @pytest.mark.parametrize("anonymous_id", [None, "", "a b", "a; Path=/x", "x" * 65])
 def test_an_id_that_fits_in_no_cookie_is_not_written(anonymous_id: str | None) -> None:
-    identity = Identity(None, READING, 0, "visitor")
+    identity = Identity(None, READER, 0, "visitor")
 
     assert identity.set_cookie("request", User("ada", anonymous_id=anonymous_id), secure=False) is None
 
@@ -127,10 +130,10 @@ ADA = User("ada", anonymous_id="a-1")
     ],
 )
 def test_people_are_told_apart_by_their_ids(other: User, is_same: bool) -> None:
-    assert is_same_person(ADA, other) is is_same
-    assert is_same_person(other, ADA) is is_same
+    assert is_same_user(ADA, other) is is_same
+    assert is_same_user(other, ADA) is is_same
 
 
 def test_ids_are_compared_as_text() -> None:
-    assert is_same_person(User(7), User("7"))
-    assert is_same_person(User(device_id="d-1"), User(device_id="d-1"))
+    assert is_same_user(User(7), User("7"))
+    assert is_same_user(User(device_id="d-1"), User(device_id="d-1"))
