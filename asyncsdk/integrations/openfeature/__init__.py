@@ -1,12 +1,14 @@
-"""An OpenFeature provider, on a client that the application starts and closes.
+"""An OpenFeature provider that uses a client which the application starts and closes.
 
     async with client:
         api.set_provider(AsyncSDKProvider(client))
 
-`README.md` in this folder says what keys, contexts, reasons, errors and events stand for.
+`README.md` in this folder documents keys, contexts, reasons, errors and events.
 
-Source: OpenFeature specification v0.9.0 (sections 2, 3, 5 and 6), and openfeature-sdk 0.10.0, whose `initialize` runs
-in a thread of its own, or blocks the event loop: so nothing here waits.
+The SDK calls `initialize` in a thread of its own (`set_provider`), or on the caller's event loop, which it blocks
+(`set_provider_and_wait`); therefore no method of the provider waits.
+
+Source: OpenFeature specification v0.9.0 (sections 2, 3, 5 and 6), and openfeature-sdk 0.10.0.
 """
 
 from asyncsdk.integrations.openfeature.context import user_of

@@ -1,4 +1,4 @@
-"""Who asks: an evaluation context to a user."""
+"""Convert an evaluation context to a user."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from openfeature.exception import InvalidContextError
 
 from asyncsdk import User
 
-# Attributes of a context that are fields of a user; the others are its custom fields.
+# Fields of a user that attributes may set, and the types that they accept; other attributes become custom fields.
 _FIELDS: Mapping[str, tuple[type, ...]] = {
     "user_id": (str, int),
     "anonymous_id": (str, int),
@@ -31,13 +31,20 @@ _SPELLINGS = {
 
 
 def user_of(context: EvaluationContext | None) -> User:
-    """Make a user of a context: the targeting key is the user id.
+    """Convert an evaluation context to a user.
 
-    Attributes named like fields of `User`, in snake_case or camelCase, are those; the others are custom fields, with
-    points in time as milliseconds since 1970, as rules compare them.
+    The targeting key is the user id. Attributes that are named like fields of `User`, in snake_case or camelCase, set
+    these fields. Others become custom fields, with a `datetime` as milliseconds since 1970, the unit in which rules
+    compare times; one without a time zone is in UTC.
+
+    Args:
+        context: The context; None is a user without fields.
+
+    Returns:
+        The user that lookups and events are for.
 
     Raises:
-        InvalidContextError: An attribute that is a field of `User` is of another type.
+        InvalidContextError: An attribute that is a field of `User` has a wrong type.
     """
     if context is None:
         return User()
@@ -51,7 +58,7 @@ def user_of(context: EvaluationContext | None) -> User:
         elif isinstance(value, kinds):
             fields[field] = value
         elif value is not None:
-            msg = f"the attribute {name} is of type {type(value).__name__}, which User({field}=) does not take"
+            msg = f"the attribute {name} is of type {type(value).__name__}, which User({field}=) does not accept"
             raise InvalidContextError(msg)
     if context.targeting_key:
         fields["user_id"] = context.targeting_key

@@ -1,4 +1,13 @@
-"""What a flag key stands for, and what the rules answer to it."""
+"""Resolve a flag key: find the gate, config, experiment or layer that it names, and convert its value.
+
+A key is `[kind:]name[.parameter]`. Names may contain dots, so `a.b.c` is the first of these whose name the rules know:
+
+1. the name `a.b.c`
+2. the parameter `c` of `a.b`
+3. the parameter `b.c` of `a`
+
+Without a kind, gates come first for booleans and last for other types (`GATE_FIRST`, `GATE_LAST`); layers need theirs.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -23,37 +32,44 @@ _LOOKUPS: Mapping[str, Callable[[Flags, str], LookupResult]] = {
 
 @attrs.define
 class Found:
-    """What the rules answer to a key; a `value` of None is a parameter that is not there."""
+    """The result of resolving a key.
+
+    Attributes:
+        key: The flag key.
+        kind: `"gate"`, `"config"`, `"experiment"` or `"layer"`.
+        result: The result of the lookup.
+        value: The value of the flag; None if there is no such parameter.
+    """
 
     key: str
     kind: str
-    answer: LookupResult
+    result: LookupResult
     value: Any
 
     @property
     def group(self) -> str | None:
-        """The group that the user is in."""
-        match self.answer:
+        """The group of the user; None if there is none."""
+        match self.result:
             case FeatureGate(group_name=group):
                 return group
             case DynamicConfig():
                 return None
-            case answer:
-                return answer.group
+            case result:
+                return result.group
 
     @property
     def variant(self) -> str:
-        """What names the value among the others: the group, else the rule."""
-        return self.group or self.answer.rule_id
+        """The name of the value: that of the group, else the id of the rule."""
+        return self.group or self.result.rule_id
 
     def metadata(self) -> dict[str, str | int]:
-        """Say where the value is from."""
-        details = self.answer.details
+        """Return the flag's metadata: where its value comes from."""
+        details = self.result.details
         known = {
             "kind": self.kind,
-            "ruleId": self.answer.rule_id,
+            "ruleId": self.result.rule_id,
             "group": self.group,
-            "idType": self.answer.id_type,
+            "idType": self.result.id_type,
             "version": details.version,
             "rulesetTime": details.time_ms,
             "cause": details.cause,
@@ -61,32 +77,35 @@ class Found:
         return {name: value for name, value in known.items() if value not in (None, "")}
 
     def check(self, user: User) -> None:
-        """Make sure that something decided, and knew by whom to split.
+        """Check that the rules decided, and could assign the user to a bucket.
 
         Raises:
-            FlagNotFoundError: The rules know the name for others only, by an override.
-            ParseError: The rules are of a kind that this version does not know, or broken.
-            TargetingKeyMissingError: The user does not have the id that buckets are counted by.
+            FlagNotFoundError: The name is known only by an override for another user.
+            ParseError: The rules are broken, or of a kind that this version does not know.
+            TargetingKeyMissingError: The user lacks the id that users are split by.
         """
-        details, id_type = self.answer.details, self.answer.id_type
+        details, id_type = self.result.details, self.result.id_type
         if not details.cause and details.reason.endswith("Unrecognized"):
             raise _not_found(self.key)
         if not details.cause:
-            msg = f"the rules of {self.key} cannot be understood: {details.reason}"
+            msg = f"the rules of {self.key} cannot be evaluated: {details.reason}"
             raise ParseError(msg)
         if details.cause == "split" and id_type and not _unit(user, id_type):
             msg = f"{self.key} is split by {id_type}, which the context does not have"
             raise TargetingKeyMissingError(msg)
 
     def converted(self, accept: Callable[[Any], T | None]) -> T | None:
-        """Give the value as the asked type; None if it is disabled and has none.
+        """Return the value as the requested type; None if the flag is disabled and has no value.
+
+        Args:
+            accept: Returns a value as the requested type; None if it is of another type.
 
         Raises:
             FlagNotFoundError: There is no such parameter.
-            TypeMismatchError: It is of another type.
+            TypeMismatchError: The value is of another type.
         """
         value = None if self.value is None else accept(self.value)
-        if value is not None or self.answer.details.cause == "disabled":
+        if value is not None or self.result.details.cause == "disabled":
             return value
         if self.value is None:
             raise _not_found(self.key)
@@ -95,10 +114,15 @@ class Found:
 
 
 def find(flags: Flags, key: str, kinds: Sequence[str]) -> Found:
-    """Look up what a key stands for; the lookup is reported as the user's exposure.
+    """Look up a key, which records an exposure of the user.
+
+    Args:
+        flags: The flags of the user.
+        key: The flag key.
+        kinds: Kinds to look for, in this order, if the key has none.
 
     Raises:
-        FlagNotFoundError: The rules know no such name.
+        FlagNotFoundError: The rules do not know such a name.
     """
     prefix, _, rest = key.partition(":")
     kinds, path = ((prefix,), rest) if rest and prefix in _LOOKUPS else (kinds, key)
@@ -106,26 +130,26 @@ def find(flags: Flags, key: str, kinds: Sequence[str]) -> Found:
         known = flags.kinds_of(name)
         for kind in kinds:
             if kind in known and not (kind == "gate" and parameter):
-                answer = _LOOKUPS[kind](flags, name)
-                return Found(key, kind, answer, _read(answer, parameter))
+                result = _LOOKUPS[kind](flags, name)
+                return Found(key, kind, result, _read(result, parameter))
     raise _not_found(key)
 
 
 def _splits(path: str) -> Iterator[tuple[str, str]]:
-    """Split a path into a name and a parameter in every way, the longest name first."""
+    """Yield every split of a path into a name and a parameter, the longest name first."""
     end = len(path)
     while end > 0:
         yield path[:end], path[end + 1 :]
         end = path.rfind(".", 0, end)
 
 
-def _read(answer: LookupResult, parameter: str) -> Any:
-    if isinstance(answer, FeatureGate):
-        return answer.value
+def _read(result: LookupResult, parameter: str) -> Any:
+    if isinstance(result, FeatureGate):
+        return result.value
     if parameter:
-        return answer.get(parameter)
-    value = answer.get("value")
-    return answer.value if value is None else value
+        return result.get(parameter)
+    value = result.get("value")
+    return result.value if value is None else value
 
 
 def _not_found(key: str) -> FlagNotFoundError:
@@ -143,29 +167,29 @@ def _unit(user: User, id_type: str) -> object:
 
 
 def as_boolean(value: Any) -> bool | None:
-    """True or False; None is another type."""
+    """Return a boolean; None for a value of another type."""
     return value if isinstance(value, bool) else None
 
 
 def as_string(value: Any) -> str | None:
-    """Text; None is another type."""
+    """Return a string; None for a value of another type."""
     return value if isinstance(value, str) else None
 
 
 def as_integer(value: Any) -> int | None:
-    """A whole number; 10.0 is one; None is another type."""
+    """Return an integer, also for a float such as 10.0; None for other values."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def as_float(value: Any) -> float | None:
-    """A number; a whole one only if a float is equal to it; None is another type."""
+    """Return a float, also for an integer that a float is equal to; None for other values."""
     if isinstance(value, int) and not isinstance(value, bool) and int(float(value)) == value:
         return float(value)
     return value if isinstance(value, float) else None
 
 
 def as_structure(value: Any) -> Structure | None:
-    """An object or a list; None is another type."""
+    """Return an object or a list; None for a value of another type."""
     return value if isinstance(value, dict | list) else None

@@ -1,4 +1,15 @@
-"""The provider: what OpenFeature calls, and what it is told."""
+"""The provider: the methods that OpenFeature calls, and the events that it emits.
+
+The provider's status follows the client's rules, by two hooks that run on the client's event loop:
+
+| cause | status | event |
+|---|---|---|
+| the first rules (`_on_ruleset_change`) | READY | PROVIDER_READY |
+| other rules (`_on_ruleset_change`) | unchanged | PROVIDER_CONFIGURATION_CHANGED |
+| any attempt to get rules (`_on_rules_health`) | see `status.judge` | that of the status, if it changes |
+
+Flags are resolved in any thread: a lookup reads one immutable ruleset and takes no lock.
+"""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -46,15 +57,15 @@ _EVENTS = {
 
 
 class AsyncSDKProvider(AbstractProvider):
-    """Resolves flags by the client's rules, from any thread. Nothing waits, the `async` methods neither.
+    """An OpenFeature provider that resolves flags by the client's rules, in any thread. No method waits for I/O.
 
-    It is READY as soon as there are rules. That others are in use is told as CONFIGURATION_CHANGED, with the names of
-    gates, configs and experiments, and `layer:name` for layers. Without news from their source, rules are STALE after
-    a while, and answer all the same. A key that is refused is an ERROR; a fatal one if there are no rules to go by.
+    The provider is READY as soon as there are rules. When they change, it emits PROVIDER_CONFIGURATION_CHANGED with the
+    names of gates, configs and experiments, and `layer:name` for layers. It is STALE if the source of rules has not
+    replied for `stale_after` seconds; flags are still resolved. A rejected key is an ERROR, and FATAL without rules.
 
     Args:
-        client: Answers, and sends what is tracked. It is neither started nor closed here.
-        stale_after: Seconds without an answer from the rules' source after which they are stale.
+        client: The client that evaluates flags and sends tracked events. The provider neither starts nor closes it.
+        stale_after: Seconds without a reply from the source of rules after which they are stale.
 
     Raises:
         ConfigurationError: The client has no source of rules.
@@ -69,21 +80,24 @@ class AsyncSDKProvider(AbstractProvider):
         self._stale_after = stale_after
         self._has_rules = False
         self._status = ProviderStatus.NOT_READY
-        self._seen_errors: set[type] = set()
-        client.on_ruleset_change(self._rules_changed).on_rules_health(self._rules_asked)
+        self._logged_errors: set[type] = set()
+        client.on_ruleset_change(self._on_ruleset_change).on_rules_health(self._on_rules_health)
 
     def get_metadata(self) -> Metadata:
-        """Give the provider's name."""
+        """Return the provider's name, `asyncsdk`."""
         return Metadata(name="asyncsdk")
 
-    # --- life -------------------------------------------------------------------------------------------------
+    # --- status -----------------------------------------------------------------------------------------------
 
     def initialize(self, evaluation_context: EvaluationContext) -> None:  # noqa: ARG002 -- OpenFeature's signature
-        """Say at once whether flags can be resolved; if not, READY follows when rules arrive.
+        """Set the initial status without waiting. If there are no rules, PROVIDER_READY follows when they arrive.
+
+        Args:
+            evaluation_context: The global context, which is not used.
 
         Raises:
             ProviderNotReadyError: There are no rules yet.
-            ProviderFatalError: There are none, because the key is refused.
+            ProviderFatalError: There are no rules, because the key is rejected.
         """
         fault = self._fault()
         self._has_rules = fault is None
@@ -92,25 +106,25 @@ class AsyncSDKProvider(AbstractProvider):
             raise fault
 
     def _fault(self) -> OpenFeatureError | None:
-        """Say why no flag can be resolved; None when there are rules."""
+        """Return why no flag can be resolved; None if there are rules."""
         health = self._client.health().rules
         return None if health is None else fault_of(health)
 
-    def _rules_changed(self, change: RulesetChange) -> None:
+    def _on_ruleset_change(self, change: RulesetChange) -> None:
         details = ProviderEventDetails(metadata={"source": change.source, "rulesetTime": change.time_ms})
         if not self._has_rules:
             self._has_rules = True
-            self._tell(ProviderStatus.READY, details)
+            self._set_status(ProviderStatus.READY, details)
             return
         details.flags_changed = changed_names(change) or None
         self.emit_provider_configuration_changed(details)
 
-    def _rules_asked(self, health: RulesHealth) -> None:
+    def _on_rules_health(self, health: RulesHealth) -> None:
         status, details = judge(health, self._stale_after)
         details.metadata = {"source": health.source, "rulesetTime": health.time_ms}
-        self._tell(status, details)
+        self._set_status(status, details)
 
-    def _tell(self, status: ProviderStatus, details: ProviderEventDetails) -> None:
+    def _set_status(self, status: ProviderStatus, details: ProviderEventDetails) -> None:
         if status is not self._status:
             self._status = status
             self.emit(_EVENTS[status], details)
@@ -123,25 +137,25 @@ class AsyncSDKProvider(AbstractProvider):
         default_value: bool,  # noqa: FBT001 -- OpenFeature's signature
         evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[bool]:
-        """Resolve a gate, or a parameter that is true or false."""
+        """Resolve a gate, or a boolean parameter."""
         return self._resolve(flag_key, default_value, evaluation_context, as_boolean, GATE_FIRST)
 
     def resolve_string_details(
         self, flag_key: str, default_value: str, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[str]:
-        """Resolve a parameter that is text."""
+        """Resolve a string parameter."""
         return self._resolve(flag_key, default_value, evaluation_context, as_string)
 
     def resolve_integer_details(
         self, flag_key: str, default_value: int, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[int]:
-        """Resolve a parameter that is a whole number; 10.0 is one."""
+        """Resolve an integer parameter; 10.0 is one."""
         return self._resolve(flag_key, default_value, evaluation_context, as_integer)
 
     def resolve_float_details(
         self, flag_key: str, default_value: float, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[float]:
-        """Resolve a parameter that is a number, unless it is whole and no float is equal to it."""
+        """Resolve a number parameter, except an integer that no float is equal to."""
         return self._resolve(flag_key, default_value, evaluation_context, as_float)
 
     def resolve_object_details(
@@ -166,16 +180,16 @@ class AsyncSDKProvider(AbstractProvider):
         except OpenFeatureError as error:
             return self._failed(default, error)
         is_outdated = self._status in (ProviderStatus.STALE, ProviderStatus.ERROR)
-        reason = Reason.STALE if is_outdated else _REASONS[found.answer.details.cause]
+        reason = Reason.STALE if is_outdated else _REASONS[found.result.details.cause]
         if value is None:
             return FlagResolutionDetails(default, reason=reason, flag_metadata=found.metadata())
         return FlagResolutionDetails(value, reason=reason, variant=found.variant, flag_metadata=found.metadata())
 
     def _failed(self, default: T, error: OpenFeatureError) -> FlagResolutionDetails[T]:
-        """Give the default, and say why; that there are no rules is why there is no flag."""
+        """Return the default with the error. Without rules every flag is missing, so the lack of rules is the error."""
         fault = self._fault() if isinstance(error, FlagNotFoundError) else None
-        told = fault or error
-        return FlagResolutionDetails(default, told.error_code, told.error_message, Reason.ERROR)
+        cause = fault or error
+        return FlagResolutionDetails(default, cause.error_code, cause.error_message, Reason.ERROR)
 
     # --- events -----------------------------------------------------------------------------------------------
 
@@ -185,9 +199,15 @@ class AsyncSDKProvider(AbstractProvider):
         evaluation_context: EvaluationContext | None = None,
         tracking_event_details: TrackingEventDetails | None = None,
     ) -> None:
-        """Track an event at all the client's destinations; the details' value is its property `value`.
+        """Track an event at all the client's destinations.
 
-        It never raises, as the specification wants it: what cannot be taken is logged, once for each kind of error.
+        It does not raise, as the specification requires: an event that cannot be tracked is logged as a warning, once
+        per type of error.
+
+        Args:
+            tracking_event_name: Name of the event.
+            evaluation_context: The user; None is a user without fields, for whom an event cannot be tracked.
+            tracking_event_details: Properties of the event; its `value` becomes the property `value`.
         """
         details = tracking_event_details or TrackingEventDetails()
         value = {} if details.value is None else {"value": details.value}
@@ -195,7 +215,7 @@ class AsyncSDKProvider(AbstractProvider):
             user = user_of(evaluation_context)
             self._client.put_nowait(Track(user, tracking_event_name, {**details.attributes, **value}))
         except (AsyncSDKError, OpenFeatureError) as error:
-            if type(error) not in self._seen_errors:
-                self._seen_errors.add(type(error))
-                told = error.error_message if isinstance(error, OpenFeatureError) else error
-                logger.warning("an event is not tracked (logged once for each kind of error): %s", told)
+            if type(error) not in self._logged_errors:
+                self._logged_errors.add(type(error))
+                reason = error.error_message if isinstance(error, OpenFeatureError) else error
+                logger.warning("event not tracked (logged once per type of error): %s", reason)

@@ -138,7 +138,7 @@ async def test_rules_without_news_are_stale_and_answer(client: Client, server: D
     stale = await recorder.until(STALE)
     found = flags.get_boolean_details("open", False)
 
-    assert stale.message == "no news of the rules for 0 s: status 503"
+    assert stale.message == "the source of rules has not replied for 0 s: status 503"
     assert status() is ProviderStatus.STALE
     assert (found.value, found.reason, found.flag_metadata["cause"]) == (True, Reason.STALE, "static")
 
@@ -167,7 +167,7 @@ async def test_a_refused_key_without_rules_is_fatal_until_it_is_put_right(server
             api.set_provider_and_wait(AsyncSDKProvider(client))
         found = api.get_client().get_boolean_details("open", False)
 
-        assert caught.value.error_message == f"the key is refused (status {code}), and there are no rules"
+        assert caught.value.error_message == f"the key is rejected (status {code}), and there are no rules"
         assert status() is ProviderStatus.FATAL
         assert (found.value, found.error_code) == (False, ErrorCode.PROVIDER_FATAL)
 
@@ -197,7 +197,7 @@ async def test_a_key_that_is_refused_later_leaves_the_rules_in_use(flags: OpenFe
     details = await recorder.until(ERROR)
     found = flags.get_boolean_details("open", False)
 
-    assert details.message == "the key is refused (status 401); the rules from before still answer"
+    assert details.message == "the key is rejected (status 401); the previous rules are still in use"
     assert (details.error_code, status()) == (ErrorCode.GENERAL, ProviderStatus.ERROR)
     assert (found.value, found.reason) == (True, Reason.STALE)
 

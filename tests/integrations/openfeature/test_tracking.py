@@ -85,7 +85,7 @@ async def test_what_cannot_be_tracked_is_logged_once_and_never_raised(
 
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("asyncsdk.openfeature", "WARNING")
-    assert record.getMessage().startswith("an event is not tracked (logged once for each kind of error): ")
+    assert record.getMessage().startswith("event not tracked (logged once per type of error): ")
     assert reason in record.getMessage()
 
 

@@ -92,7 +92,7 @@ def _unreachable(scene: Scene) -> None:
     scene.begin_alone(specs_url="http://127.0.0.1:9/v2/download_config_specs", start_timeout=0.05)
 
 
-@given("a provider whose key is refused")
+@given("a provider whose key is rejected")
 def _refused(scene: Scene) -> None:
     scene.begin_alone(Fault(401))
 

@@ -71,7 +71,7 @@ Feature: Errors
       | object  | object-flag  | {"a": 1} |
 
   Scenario Outline: Rules that cannot come
-    Given a provider whose key is refused
+    Given a provider whose key is rejected
     When the <type> flag "<key>" is resolved, else <default>
     Then the value is <default>
     And the reason is ERROR

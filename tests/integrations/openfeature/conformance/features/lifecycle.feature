@@ -9,7 +9,7 @@ Feature: A provider's life
       | state                       | status |
       | with rules                  | READY  |
       | without rules               | ERROR  |
-      | whose key is refused        | FATAL  |
+      | whose key is rejected        | FATAL  |
       | whose vendor is unreachable | ERROR  |
       | whose vendor went away      | STALE  |
 
