@@ -220,13 +220,13 @@ def _states(health: Health) -> Points:
 
 # Kind, name, unit, description, and the function that reads the points.
 _INSTRUMENTS: tuple[tuple[str, str, str, str, Callable[[Health], Points]], ...] = (
-    ("up_down_counter", "queue.events", "{event}", "Events held", _each(lambda destination: destination.queued_events)),
-    ("up_down_counter", "queue.size", "By", "Bytes of the events held", _each(lambda destination: destination.queued_bytes)),
-    ("gauge", "queue.age", "s", "Age of the oldest event held", _each(lambda destination: destination.oldest)),
-    ("up_down_counter", "requests.active", "{request}", "Posts in flight", _each(lambda destination: destination.requests_in_flight)),
+    ("up_down_counter", "queue.events", "{event}", "Events held", _each(lambda held: held.queued_events)),
+    ("up_down_counter", "queue.size", "By", "Bytes of the events held", _each(lambda held: held.queued_bytes)),
+    ("gauge", "queue.age", "s", "Age of the oldest event held", _each(lambda held: held.oldest)),
+    ("up_down_counter", "requests.active", "{request}", "Posts in flight", _each(lambda held: held.requests_in_flight)),
     ("counter", "events.accepted", "{event}", "Events accepted for a destination", _accepted),
     ("counter", "events.settled", "{event}", "Events with a final outcome", _settled_counts),
-    ("counter", "retries", "{request}", "Posts that were sent again", _each(lambda destination: destination.retries)),
+    ("counter", "retries", "{request}", "Posts that were sent again", _each(lambda held: held.retries)),
     ("up_down_counter", "destination.status", "{destination}", "1 for the destination's current state", _states),
     ("gauge", "rules.age", "s", "Seconds since the rules in use were received", _rules("age")),
     ("gauge", "rules.sync_age", "s", "Seconds since the source of rules last replied", _rules("last_sync")),

@@ -1,4 +1,4 @@
-"""Python's development mode (`python -X dev`) has nothing to complain about."""
+"""Python's development mode (`python -X dev`) reports nothing."""
 
 import re
 import subprocess
@@ -26,7 +26,7 @@ async def test_development_mode_warns_of_nothing(
     settings = {"DRAIN": "1"} | ({"SPOOL": str(tmp_path / "spool")} if spool else {})
     server = SERVERS[name]
     developing = attrs.evolve(server, command=("-X", "dev", *server.command))
-    for _ in range(3):  # where others compute too, anything is slow now and then; what holds the loop is slow always
+    for _ in range(3):  # on a loaded machine any run may be slow; code that blocks the loop is slow in every run
         vendors.reset()
         async with run(developing, **settings) as shop:
             sold = await shop.sell_everywhere()
@@ -40,7 +40,7 @@ async def test_development_mode_warns_of_nothing(
 
 
 def test_starting_imports_nothing() -> None:
-    """An import of aiohttp would hold the loop for a tenth of a second."""
+    """An import of aiohttp would block the event loop for 0.1 s."""
     code = """if True:
         import asyncio, sys
         from asyncsdk import Amplitude, Client, RudderStack, Rules, Statsig

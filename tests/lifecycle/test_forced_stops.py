@@ -1,4 +1,4 @@
-"""Stops that do not wait: what the log said before is true, and with a spool nothing is lost."""
+"""Forced stops: the counts that were logged before are true, and with a spool nothing is lost."""
 
 import signal
 from pathlib import Path
@@ -31,7 +31,7 @@ async def test_a_worker_that_its_server_kills_has_sent_all(server: Server, vendo
     assert f"asyncsdk {stream.worker} closed in" not in shop.log
 
 
-async def test_before_a_kill_the_log_has_told_what_is_at_stake(vendors: DevServer, run: Run) -> None:
+async def test_before_a_kill_the_log_counts_unsent_events(vendors: DevServer, run: Run) -> None:
     vendors.fault("rudderstack", Fault(end="hang"))
     async with run(UVICORN, DRAIN="1") as shop:
         sold = await shop.sell_everywhere()
@@ -46,7 +46,7 @@ async def test_before_a_kill_the_log_has_told_what_is_at_stake(vendors: DevServe
 
 
 @pytest.mark.parametrize("server", [UVICORN, SERVERS["aiohttp"]], ids=["uvicorn", "aiohttp"])
-async def test_what_a_close_gives_up_is_counted(server: Server, vendors: DevServer, run: Run) -> None:
+async def test_events_abandoned_by_a_close_are_counted(server: Server, vendors: DevServer, run: Run) -> None:
     vendors.fault("rudderstack", Fault(end="hang"))
     async with run(server, CLOSE_TIMEOUT="1") as shop:
         sold = await shop.sell_everywhere()
@@ -59,7 +59,7 @@ async def test_what_a_close_gives_up_is_counted(server: Server, vendors: DevServ
     assert claims["Amplitude", "delivered"] == len(sold)
 
 
-async def test_ctrl_c_twice_gives_up_and_counts(vendors: DevServer, run: Run) -> None:
+async def test_events_abandoned_by_ctrl_c_twice_are_counted(vendors: DevServer, run: Run) -> None:
     async with run(UVICORN) as shop:
         sold = await shop.sell_everywhere()
         async with shop.listening() as stream:

@@ -1,4 +1,4 @@
-"""Handlers that fork or start programs: their own process goes on as before, and a child sends nothing."""
+"""Handlers that fork or start programs do not disturb their own process, and a forked child sends nothing."""
 
 import pytest
 
@@ -12,13 +12,13 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
 @pytest.mark.parametrize("name", ["uvicorn", "uvicorn with uvloop", "aiohttp"])
 @pytest.mark.parametrize(("page", "exits"), [("fork", [42]), ("spawn", [0, 0])])
-async def test_other_processes_disturb_nothing(
+async def test_forks_and_programs_do_not_disturb_the_client(
     name: str, page: str, exits: list[int], vendors: DevServer, run: Run
 ) -> None:
     async with run(SERVERS[name]) as shop:
         sold = await shop.sell_everywhere()
-        async with await shop.ask(page) as answer:
-            assert await answer.json() == exits
+        async with await shop.ask(page) as response:
+            assert await response.json() == exits
         vendors.set_ruleset(rules(is_open=False))
         sold += await shop.sell_until(lambda sales: any(not sale.open for sale in sales))
         shop.send_signal()

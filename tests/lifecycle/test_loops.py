@@ -1,4 +1,4 @@
-"""More than one event loop in a process: a client each."""
+"""Several event loops in a process, each with its own client."""
 
 import asyncio
 from collections import Counter
@@ -42,7 +42,7 @@ async def test_threads_with_a_loop_and_a_client_each_deliver_all(
 
 
 @loops
-async def test_one_client_on_two_loops_is_refused_and_goes_on(
+async def test_one_client_on_two_loops_raises_and_continues(
     make_loop: Callable[[], asyncio.AbstractEventLoop], vendors: DevServer
 ) -> None:
     async with make_client(vendors) as client:

@@ -1,4 +1,4 @@
-"""SIGTERM, and the server stops as it should: nothing is lost, and the last line of the log says so truly."""
+"""Orderly stops by SIGTERM: nothing is lost, and the counts in the last line of the log are true."""
 
 import pytest
 
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 async def test_an_orderly_stop_loses_nothing(server: Server, vendors: DevServer, run: Run) -> None:
     async with run(server) as shop:
         sold = await shop.sell_everywhere()
-        assert len(vendors.accepted("rudderstack")) < len(sold)  # there is something left to deliver
+        assert len(vendors.accepted("rudderstack")) < len(sold)  # events are still queued
         shop.send_signal()
         await shop.ended()
 
@@ -21,7 +21,7 @@ async def test_an_orderly_stop_loses_nothing(server: Server, vendors: DevServer,
     assert_claims_hold(claimed(shop.log), vendors)
 
 
-async def test_a_worker_that_is_ended_while_it_closes_closes_first(vendors: DevServer, run: Run) -> None:
+async def test_a_worker_that_is_terminated_while_closing_closes_first(vendors: DevServer, run: Run) -> None:
     vendors.script("rudderstack", None, Fault(delay=1))
     async with run(HYPERCORN_2, DRAIN="1") as shop:
         sold = await shop.sell_everywhere()

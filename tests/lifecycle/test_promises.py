@@ -1,4 +1,4 @@
-"""The table of what is promised on real servers: every row is shown by a test, and every test is in a row."""
+"""The README's table of promises on real servers: each row names a test of this folder, and each test is in a row."""
 
 import ast
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ HERE = Path(__file__)
 
 
 def names_of_tests() -> Iterator[str]:
-    """Name the tests of this folder as pytest does."""
+    """Yield the ids of the tests of this folder."""
     for path in HERE.parent.glob("test_*.py"):
         if path != HERE:
             for node in ast.walk(ast.parse(path.read_text())):

@@ -1,4 +1,4 @@
-"""A client that listens to server-sent events keeps most servers from stopping: events do not wait for that."""
+"""An open stream of server-sent events keeps most servers from stopping, but does not delay delivery."""
 
 import signal
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ SIGNALLED = {name: server for name, server in SERVERS.items() if server is not H
 
 
 async def all_arrive(vendors: DevServer, sold: Iterable[Sale], streamed: Iterable[str] = ()) -> None:
-    """Wait until every event is there, once."""
+    """Wait until every event has arrived, and assert that there are no duplicates."""
     ids = {*(sale.id for sale in sold), *streamed}
     for vendor in ("rudderstack", "amplitude"):
         await until(lambda vendor=vendor: {event.id for event in vendors.accepted(vendor)} >= ids)
@@ -23,7 +23,7 @@ async def all_arrive(vendors: DevServer, sold: Iterable[Sale], streamed: Iterabl
 
 
 @pytest.mark.parametrize("server", SIGNALLED.values(), ids=SIGNALLED)
-async def test_a_listener_keeps_nothing_from_leaving(server: Server, vendors: DevServer, run: Run) -> None:
+async def test_an_open_stream_does_not_delay_delivery(server: Server, vendors: DevServer, run: Run) -> None:
     async with run(server, DRAIN="1") as shop:
         sold = await shop.sell_everywhere()
         async with shop.listening() as stream:
@@ -42,14 +42,14 @@ async def test_a_listener_keeps_nothing_from_leaving(server: Server, vendors: De
         assert here + len(streamed) <= claims[destination, "delivered"] <= here + there
 
 
-CUTTING = {
+CLOSING = {
     "uvicorn --timeout-graceful-shutdown": UVICORN.with_options("--timeout-graceful-shutdown", "1"),
     "aiohttp with shutdown_timeout": SERVERS["aiohttp"],
 }
 
 
-@pytest.mark.parametrize("server", CUTTING.values(), ids=CUTTING)
-async def test_a_server_that_cuts_listeners_off_loses_nothing(server: Server, vendors: DevServer, run: Run) -> None:
+@pytest.mark.parametrize("server", CLOSING.values(), ids=CLOSING)
+async def test_a_server_that_closes_streams_loses_nothing(server: Server, vendors: DevServer, run: Run) -> None:
     async with run(server, SHUTDOWN_TIMEOUT="1") as shop:
         sold = await shop.sell_everywhere()
         async with shop.listening() as stream:
@@ -61,7 +61,7 @@ async def test_a_server_that_cuts_listeners_off_loses_nothing(server: Server, ve
     assert_claims_hold(claimed(shop.log), vendors)
 
 
-async def test_a_worker_that_hears_of_no_signal_sends_after_the_linger(vendors: DevServer, run: Run) -> None:
+async def test_a_worker_without_a_signal_sends_after_the_linger(vendors: DevServer, run: Run) -> None:
     async with run(HYPERCORN, DRAIN="1", LINGER="0.2") as shop:
         sold = await shop.sell_everywhere()
         async with shop.listening() as stream:

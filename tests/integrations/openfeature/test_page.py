@@ -36,8 +36,8 @@ def test_the_page_names_every_attribute_that_is_a_field() -> None:
 
 
 def test_the_page_names_every_reason_and_error() -> None:
-    reasons = {row[0].strip("`") for row in table(OPENFEATURE, "Answers", 0)}
-    errors = {row[0].strip("`") for row in table(OPENFEATURE, "Answers", 1)}
+    reasons = {row[0].strip("`") for row in table(OPENFEATURE, "Results", 0)}
+    errors = {row[0].strip("`") for row in table(OPENFEATURE, "Results", 1)}
 
     assert reasons == {reason.value for reason in Reason} - {"CACHED", "UNKNOWN"}
     assert errors == {code.value for code in ErrorCode} - {"GENERAL"}
