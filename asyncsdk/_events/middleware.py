@@ -59,6 +59,7 @@ class _NextResult:
 
     def __await__(self) -> Generator[Any, Any, None]:
         step, unawaited = self._step, self._unawaited
+        # It is missing if it was awaited before: a second `await` of the same result does nothing.
         if step is not None and step in unawaited:
             unawaited.remove(step)
             yield from step.__await__()

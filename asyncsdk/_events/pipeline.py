@@ -60,6 +60,7 @@ class Pipeline:
 
     def add(self, function: Middleware) -> None:
         """Append `function`: events reach it after those added earlier."""
+        # Tuples are replaced, not changed, since an event in another thread may be on its way through them.
         self.functions += (function,)
         self._redactions = tuple(one for one in self.functions if isinstance(one, Redact))
         self._maps = tuple(one for one in self.functions if isinstance(one, EventMap))

@@ -82,6 +82,7 @@ class Lookups:
     _find_experiment: Callable[[Ruleset, User, str], Evaluation] = attrs.field(init=False)
     _find_layer: Callable[[Ruleset, User, str], Evaluation] = attrs.field(init=False)
 
+    # Chosen once per client: without a store, lookups do not even ask whether there is one.
     @_find_experiment.default
     def _experiment_finder(self) -> Callable[[Ruleset, User, str], Evaluation]:
         return Ruleset.experiment if self.assignments is None else self.assignments.experiment
@@ -98,6 +99,7 @@ class Lookups:
 
     def gate(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Evaluation:
         """Evaluate a gate."""
+        # `gates` has the programs compiled so far; `find` compiles the others.
         evaluation = evaluate(rules.gates.get(name) or rules.find("gate", name), user)
         if exposure and self.exposures.is_due(user, evaluation):
             self.exposures.report(rules, user, evaluation, None)
@@ -131,9 +133,10 @@ class Lookups:
 
         def find(parameter_name: str, kinds: Container[type]) -> Any:
             parameter = evaluate_parameter(rules, user, name, parameter_name, self.find)
+            # A value of another type is not returned, so it is not an exposure either.
             if parameter.value.__class__ not in kinds:
                 return None
-            if parameter.evaluation is not None:
+            if parameter.evaluation is not None:  # else it is a constant
                 self._on_reference_read(rules, user, parameter, parameter.evaluation, exposure=exposure)
             return parameter.value
 
@@ -175,6 +178,7 @@ class WatchedLookups(Lookups):
 
     def gate(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Evaluation:
         """Evaluate a gate."""
+        # `gate` returns the evaluation, from which `check_gate` needs only the value: the view is built for watchers.
         evaluation = super().gate(rules, user, name, exposure)
         self._notify(user, show_gate(rules, evaluation))
         return evaluation

@@ -8,8 +8,8 @@ The life of an exposure, from lookup to record:
 2. **Pending.** `report` appends a due exposure to `_pending`. Nothing is encoded yet: cold code runs about three times
    slower, so requests only append here, and one callback encodes for many of them.
 3. **Encoded.** `enqueue_pending` runs 5 ms after the first append, at 500 pending exposures, or when the client catches
-   up (`flush`, `health`). It redacts the users, applies the ruleset's sampling, and encodes. One exposure may
-   cause others here: those of experiments whose groups its conditions looked at (`consulted`), and the events of other
+   up (`flush`, `health`). It redacts the users, applies the ruleset's sampling, and encodes. One exposure may cause
+   others here: those of experiments whose groups its conditions looked at (`consulted`), and the events of other
    vendors that take exposures (`ExposureForwarder`).
 4. **Record.** The encoded exposures are bundled into few records and enqueued on Statsig's lane, all or none. If there
    is no room for all, they are offered one by one.
@@ -123,6 +123,7 @@ class Exposures:
             prebuilt: None for an automatic exposure of a gate, config or experiment.
         """
         exposure = (rules, user, evaluation, time.time(), prebuilt)
+        # 1. On the client's loop.
         if self._life.takes_here():
             pending = self._pending
             if not pending:
@@ -130,11 +131,13 @@ class Exposures:
             pending.append(exposure)
             if len(pending) >= _MAX_PENDING:
                 self.enqueue_pending()
+        # 2. In another thread.
         elif self._life.takes_events and self._life.is_in_its_process:
             try:
                 self._life.call_soon(partial(self._enqueue_from_thread, exposure))
             except (ClientClosedError, QueueFullError):  # a lookup never raises
                 self._forget(exposure)
+        # 3. The client is not running, or was started before this process was forked.
         else:
             self._forget(exposure)
 
@@ -176,6 +179,7 @@ class Exposures:
         self._enqueue(exposures)
 
     def _enqueue_from_thread(self, exposure: PendingExposure) -> None:
+        # After the close, the final report is built: nothing may be counted any more.
         if self._life.state != "closed":
             self._enqueue([exposure])
 
@@ -196,7 +200,7 @@ class Exposures:
                 if evaluation.consulted or self._forwarder is not None:
                     self._report_related(exposure, redacted)
                 now_ms = int(seen_at * 1000)
-                if rules.samples_exposures:
+                if rules.samples_exposures:  # each exposure has its own sampling fields, so no end is used twice
                     last_ms, end = -1, self._encode_sampled_end(exposure)
                 elif now_ms != last_ms:
                     last_ms, end = now_ms, encode_exposure_end(now_ms, UNSAMPLED)

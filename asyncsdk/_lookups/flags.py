@@ -66,7 +66,7 @@ class Flags:
         config = self._once(
             "config", name, lambda: self._lookups.config(self._rules, self.user, name, exposure=exposure)
         )
-        self.accessed[name] = config.rule_id
+        self.accessed[name] = config.rule_id  # configs have no groups
         return config
 
     def get_experiment(self, name: str, *, exposure: bool = True) -> Experiment:
@@ -123,7 +123,7 @@ class Flags:
             ClientClosedError: The client is not started, or it is closed.
             ForkedProcessError: The client was started in the parent process.
         """
-        if self.accessed:
+        if self.accessed:  # a copy: the receipt keeps the event, and more may be read later
             properties = {"feature_flags": self.accessed.copy(), **(properties or {})}
         return self._put(Track(self.user, event, properties, **options))
 

@@ -31,6 +31,8 @@ class LookupVerbs:
     A lookup never raises. If there is no answer (an unknown name, no ruleset, a fault), it returns the fallback: False,
     or a result without parameters, whose `details.reason` says why. A lookup reports an exposure, once a minute for the
     same user and outcome, unless it is called with `exposure=False`.
+
+    Overrides are for tests and debugging. They return the client, so calls can be chained.
     """
 
     _exposures: Exposures
@@ -209,28 +211,22 @@ class LookupVerbs:
         return client_response(view, as_user_or_empty(user), {"sdkType": "asyncsdk", "sdkVersion": __version__})
 
     def override_gate(self, name: str, value: bool, *, user_id: str | None = None) -> Self:  # noqa: FBT001 -- its value
-        """Override a gate: it has this value, whatever the rules say.
+        """Override a gate: it has this value regardless of the rules.
 
         Args:
             name: The gate, known to the rules or not.
             value: Whether it is open.
             user_id: The `user_id` or custom id to override it for. None overrides it for every user.
-
-        Returns:
-            The client, so calls can be chained.
         """
         return self._override(lambda overrides: overrides.set("gate", name, bool(value), user_id))
 
     def override_config(self, name: str, value: Mapping[str, Any], *, user_id: str | None = None) -> Self:
-        """Override a dynamic config: it has these parameters, whatever the rules say.
+        """Override a dynamic config: it has these parameters regardless of the rules.
 
         Args:
             name: The config, known to the rules or not.
             value: All its parameters; copied.
             user_id: The `user_id` or custom id to override it for. None overrides it for every user.
-
-        Returns:
-            The client, so calls can be chained.
 
         Raises:
             ConfigurationError: `value` is not a mapping that JSON can represent.
@@ -238,15 +234,12 @@ class LookupVerbs:
         return self._override(lambda overrides: overrides.set("config", name, _copied(value), user_id))
 
     def override_experiment(self, name: str, value: Mapping[str, Any] | str, *, user_id: str | None = None) -> Self:
-        """Override an experiment: it has these parameters, or this group, whatever the rules say.
+        """Override an experiment with parameters, or with one of its groups, regardless of the rules.
 
         Args:
             name: The experiment, known to the rules or not.
             value: All its parameters, copied; or the name of one of its groups.
             user_id: The `user_id` or custom id to override it for. None overrides it for every user.
-
-        Returns:
-            The client, so calls can be chained.
 
         Raises:
             ConfigurationError: `value` is neither a string nor a mapping that JSON can represent.
@@ -255,15 +248,12 @@ class LookupVerbs:
         return self._override(lambda overrides: overrides.set("experiment", name, given, user_id))
 
     def override_layer(self, name: str, value: Mapping[str, Any], *, user_id: str | None = None) -> Self:
-        """Override a layer: it has these parameters, whatever the rules say.
+        """Override a layer: it has these parameters regardless of the rules.
 
         Args:
             name: The layer, known to the rules or not.
             value: All its parameters; copied.
             user_id: The `user_id` or custom id to override it for. None overrides it for every user.
-
-        Returns:
-            The client, so calls can be chained.
 
         Raises:
             ConfigurationError: `value` is not a mapping that JSON can represent.
@@ -271,14 +261,11 @@ class LookupVerbs:
         return self._override(lambda overrides: overrides.set("layer", name, _copied(value), user_id))
 
     def remove_override(self, name: str, *, user_id: str | None = None) -> Self:
-        """Remove the overrides of a name, whatever it is: gate, config, experiment or layer.
+        """Remove the overrides of a name, be it a gate, config, experiment or layer.
 
         Args:
             name: The name. Nothing happens if it has no override.
             user_id: Removes the override for this id only. None removes all of the name.
-
-        Returns:
-            The client, so calls can be chained.
         """
 
         def removed(overrides: Overrides) -> Overrides:
@@ -289,7 +276,7 @@ class LookupVerbs:
         return self._override(removed)
 
     def remove_all_overrides(self) -> Self:
-        """Remove all overrides, and return the client."""
+        """Remove all overrides."""
         return self._override(lambda _: Overrides())
 
     def _override(self, change: Callable[[Overrides], Overrides]) -> Self:
