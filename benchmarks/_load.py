@@ -1,6 +1,6 @@
-"""Browsers on plain sockets: as many requests as a server answers, or so many a second.
+"""An HTTP load generator on plain sockets: at the limit of a server, or at a steady rate.
 
-A request takes this process 16 us, where the quickest service takes 25.
+A request costs this process 16 us, and the fastest service 25 us.
 """
 
 import gc
@@ -36,7 +36,7 @@ def connections(port: int) -> Iterator[list[socket.socket]]:
 
 
 def answer(browser: socket.socket) -> bytes:
-    """Read an answer, whose body is a JSON object."""
+    """Read a response, whose body is a JSON object."""
     data = b""
     while not data.endswith(b"}"):
         part = browser.recv(65536)
@@ -47,7 +47,7 @@ def answer(browser: socket.socket) -> bytes:
 
 
 def ask(port: int, numbers: range) -> list[bytes]:
-    """Let these users ask one after another; gives the bodies."""
+    """Send one request per user, one after another; return the bodies of the responses."""
     bodies = []
     with connections(port) as (browser, *_):
         for number in numbers:
@@ -57,10 +57,10 @@ def ask(port: int, numbers: range) -> list[bytes]:
 
 
 def saturate(port: int, seconds: float, first: int) -> tuple[int, float]:
-    """Let every browser ask again as soon as it has its answer, each time as another user, from number `first` on.
+    """Send a new request on each connection as soon as it has its response, for users numbered from `first`.
 
     Returns:
-        How many answers there were, and in how many seconds.
+        The number of responses, and the seconds that they took.
     """
     number = first
     with connections(port) as browsers:
@@ -82,7 +82,7 @@ def saturate(port: int, seconds: float, first: int) -> tuple[int, float]:
 
 
 def keep_rate(port: int, seconds: float, rate: float, first: int) -> list[float]:
-    """Ask at a steady rate, and give how long each request took, in microseconds from when it was due."""
+    """Send requests at a steady rate; return the latency of each, in microseconds from the time when it was due."""
     latencies: list[float] = []
     with connections(port) as browsers:
         free, began_at = deque(browsers), dict[socket.socket, float]()

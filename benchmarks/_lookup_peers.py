@@ -1,6 +1,6 @@
-"""The vendors' SDKs of the lookup benchmarks: what each answers, for one user that is asked about again and again.
+"""The other SDKs of the lookup benchmark, each with its lookups for one user.
 
-statsig-python-core, to which we are compared, is in `lookups.py`.
+statsig-python-core, the SDK that ratios refer to, is in `lookups.py`.
 """
 
 import json
@@ -12,7 +12,7 @@ Case = Callable[[], object]
 
 
 def growthbook(user: Mapping[str, Any]) -> dict[str, Case]:
-    """Make GrowthBook's cases."""
+    """Return GrowthBook's lookups."""
     from growthbook import GrowthBook  # noqa: PLC0415 -- one of the peers
 
     ask = {
@@ -34,7 +34,7 @@ def growthbook(user: Mapping[str, Any]) -> dict[str, Case]:
 
 
 def launchdarkly(user: Mapping[str, Any]) -> dict[str, Case]:
-    """Make LaunchDarkly's cases."""
+    """Return LaunchDarkly's lookups."""
     import ldclient  # noqa: PLC0415 -- one of the peers
     from ldclient.integrations.test_data import TestData  # noqa: PLC0415 -- one of the peers
 
@@ -47,7 +47,7 @@ def launchdarkly(user: Mapping[str, Any]) -> dict[str, Case]:
 
 
 def unleash(user: Mapping[str, Any]) -> dict[str, Case]:
-    """Make Unleash's cases."""
+    """Return Unleash's lookups."""
     from UnleashClient import UnleashClient  # noqa: PLC0415 -- one of the peers
     from UnleashClient.cache import FileCache  # noqa: PLC0415 -- one of the peers
 
@@ -64,7 +64,7 @@ def unleash(user: Mapping[str, Any]) -> dict[str, Case]:
 
 
 def legacy(user: Mapping[str, Any], body: bytes) -> dict[str, Case]:
-    """Make the cases of the pure-Python `statsig`."""
+    """Return the lookups of the pure-Python `statsig`."""
     from statsig import StatsigOptions, StatsigServer, StatsigUser  # noqa: PLC0415 -- one of the peers
 
     server = StatsigServer()
@@ -81,7 +81,7 @@ def legacy(user: Mapping[str, Any], body: bytes) -> dict[str, Case]:
 
 
 def first_form(body: bytes) -> str:
-    """Write a ruleset as the pure-Python `statsig` wants it: lists of specs, with their conditions inside."""
+    """Convert a ruleset to the older form, which the pure-Python `statsig` reads: specs contain their conditions."""
     parsed = json.loads(body)
     table = parsed.pop("condition_map")
     for section in ("feature_gates", "dynamic_configs", "layer_configs"):

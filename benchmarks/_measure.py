@@ -1,4 +1,4 @@
-"""What every benchmark here shares: arguments, interleaved timing, example events, a table."""
+"""Shared by all benchmarks: arguments, interleaved timing, example events and tables."""
 
 import argparse
 import gc
@@ -42,7 +42,7 @@ SIZES: Mapping[str, dict[str, Any]] = {"300 B": SMALL, "1 KB": LARGE}
 
 
 def variants(size: str, count: int = 500) -> list[dict[str, Any]]:
-    """Make properties of a size that differ in half of their text, so that compression has real work."""
+    """Return properties of a size that differ in half of their text, so that they compress as real ones do."""
     return [_vary(SIZES[size], Random(seed)) for seed in range(count)]
 
 
@@ -65,7 +65,7 @@ class Sample:
 
 @attrs.frozen
 class Timing:
-    """Of many rounds: the least and the middle wall time, and the least CPU time, in nanoseconds per operation."""
+    """Minimum and median wall time and minimum CPU time of all rounds, in nanoseconds per operation."""
 
     best: float
     median: float
@@ -73,33 +73,35 @@ class Timing:
 
 
 class Clock:
-    """Runs from when it is made; CPU time is that of the whole process."""
+    """A stopwatch for wall time and the CPU time of the whole process."""
 
     def __init__(self) -> None:
-        """Start."""
+        """Start the clock."""
         self._cpu, self._wall = time.process_time_ns(), time.perf_counter_ns()
 
     def stop(self, operations: int) -> Sample:
-        """Say how long each of the operations took since the start."""
+        """Return the time per operation since the start."""
         wall, cpu = time.perf_counter_ns() - self._wall, time.process_time_ns() - self._cpu
         return Sample(wall / operations, cpu / operations)
 
 
 def arguments(question: str | None) -> argparse.Namespace:
-    """Read `--json` and `--quick`."""
+    """Parse `--json` and `--quick`."""
     return parser(question).parse_args()
 
 
 def parser(question: str | None) -> argparse.ArgumentParser:
-    """Make a parser that knows `--json` and `--quick`, for a benchmark that knows more."""
+    """Return a parser with `--json` and `--quick`, for benchmarks that add options."""
     made = argparse.ArgumentParser(description=question)
     made.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    made.add_argument("--quick", action="store_true", help="few rounds: to see that it runs, not to measure")
+    made.add_argument(
+        "--quick", action="store_true", help="few rounds: checks that the benchmark runs, measures nothing"
+    )
     return made
 
 
 def interleave(cases: Mapping[str, Callable[[], Sample]], rounds: int) -> dict[str, Timing]:
-    """Run the cases in turn (A B A B); the first round is thrown away, since it meets a cold heap."""
+    """Run the cases in turn (A B A B) and discard the first round, in which the heap is cold."""
     samples: dict[str, list[Sample]] = {name: [] for name in cases}
     for number in range(rounds + 1):
         for name, run in cases.items():
@@ -111,13 +113,13 @@ def interleave(cases: Mapping[str, Callable[[], Sample]], rounds: int) -> dict[s
 
 
 def summary(samples: Sequence[Sample]) -> Timing:
-    """Give the least and the middle of several rounds."""
+    """Return the minimum and median of several rounds."""
     walls = [sample.wall for sample in samples]
     return Timing(min(walls), statistics.median(walls), min(sample.cpu for sample in samples))
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, as_json: bool) -> None:
-    """Print one table: Markdown, or JSON."""
+    """Print one table, as Markdown or JSON."""
     if as_json:
         lines = [dict(zip(columns, row, strict=True)) for row in rows]
         print(json.dumps({"title": title, "python": platform.python_version(), "rows": lines}, indent=1))

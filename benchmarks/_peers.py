@@ -1,6 +1,6 @@
-"""The peers, each behind three functions: put an event, wait for delivery, close.
+"""The other SDKs, each behind three functions: put an event, wait for delivery, close.
 
-They are imported where they are made, so that a process loads only the one that it measures.
+Each is imported in its own function, so that a process loads only the one that it measures.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,12 +14,12 @@ ENDLESS = 10_000_000
 
 @attrs.frozen
 class Peer:
-    """One peer at work.
+    """A running SDK.
 
     Attributes:
-        put: What an application calls for one event: `put(user_id, name, properties)`.
-        drain: Sends what is queued, and returns when it was answered.
-        close: What an application calls at its end.
+        put: Sends one event, as an application would: `put(user_id, name, properties)`.
+        drain: Sends the queued events, and returns when they have been answered.
+        close: Closes the SDK, as an application would on exit.
     """
 
     put: Callable[[str, str, dict[str, Any]], object]
@@ -28,16 +28,16 @@ class Peer:
 
 
 def rudder(url: str, *, gzip: bool = False, paused: bool = False) -> Peer:
-    """Make rudder-sdk-python."""
+    """Create rudder-sdk-python."""
     from rudderstack.analytics.client import Client  # noqa: PLC0415 -- see the module
 
     client = Client("key", host=url, gzip=gzip, max_queue_size=0, send=not paused)
-    client.send = True  # without a consumer, if it was made to send nothing
+    client.send = True  # accepts events, though it has no consumer if paused
     return Peer(client.track, client.flush, partial(_both, client.flush, client.join))
 
 
 def segment(url: str, *, gzip: bool = False, paused: bool = False) -> Peer:
-    """Make segment-analytics-python."""
+    """Create segment-analytics-python."""
     from segment.analytics.client import Client  # noqa: PLC0415 -- see the module
 
     client = Client("key", host=url, gzip=gzip, max_queue_size=0, send=not paused)
@@ -46,7 +46,7 @@ def segment(url: str, *, gzip: bool = False, paused: bool = False) -> Peer:
 
 
 def amplitude(url: str, *, gzip: bool = False, paused: bool = False) -> Peer:
-    """Make amplitude-analytics, with batches of 100 like the others; it cannot compress."""
+    """Create amplitude-analytics, with batches of 100 like the others; it cannot compress."""
     from amplitude import Amplitude, BaseEvent, Config, EventLogLevel, PluginType  # noqa: PLC0415 -- see the module
 
     assert not gzip
@@ -59,12 +59,12 @@ def amplitude(url: str, *, gzip: bool = False, paused: bool = False) -> Peer:
     def put(user_id: str, name: str, properties: dict[str, Any]) -> None:
         client.track(BaseEvent(name, user_id=user_id, event_properties=properties))
 
-    # Its flush does not wait for requests that are under way; its shutdown does.
+    # Its flush does not wait for requests in flight; its shutdown does.
     return Peer(put, client.shutdown, client.shutdown)
 
 
 def posthog(url: str, *, gzip: bool = False, paused: bool = False) -> Peer:
-    """Make posthog."""
+    """Create posthog."""
     from posthog import Posthog  # noqa: PLC0415 -- see the module
 
     threads = 0 if paused else 1
@@ -77,7 +77,7 @@ def posthog(url: str, *, gzip: bool = False, paused: bool = False) -> Peer:
 
 
 def core(url: str, *, gzip: bool = True, paused: bool = False) -> Peer:
-    """Make statsig-python-core (Rust); it always compresses, and takes texts only."""
+    """Create statsig-python-core (Rust); it always compresses, and accepts text values only."""
     from statsig_python_core import Statsig, StatsigOptions, StatsigUser  # noqa: PLC0415 -- see the module
 
     assert gzip

@@ -1,4 +1,4 @@
-"""The users and the ruleset of the lookup benchmarks: one spec for each question that is timed."""
+"""The user and the ruleset of the lookup benchmarks: one spec per timed lookup."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ USER: dict[str, Any] = {"email": "ada@example.com", "country": "NL", "app_versio
 def condition(
     kind: str, operator: str | None = None, target: Any = None, field: str | None = None, salt: str = ""
 ) -> Any:
-    """Make a condition."""
+    """Return a condition."""
     return {
         "type": kind,
         "operator": operator,
@@ -23,13 +23,13 @@ def condition(
 
 
 def rule(name: str, conditions: list[Any], value: Any = True, share: float = 100, **more: Any) -> Any:  # noqa: FBT002
-    """Make a rule."""
+    """Return a rule."""
     common = {"id": name, "name": name, "salt": "c0ffee00-1111-2222-3333-444444444444", "idType": "userID"}
     return {**common, "conditions": conditions, "returnValue": value, "passPercentage": share, **more}
 
 
 def spec(entity: str, *rules: Any, **more: Any) -> Any:
-    """Make a spec."""
+    """Return a spec."""
     kind = "feature_gate" if entity == "feature_gate" else "dynamic_config"
     default = False if kind == "feature_gate" else {}
     common = {"type": kind, "entity": entity, "salt": "f00dface-aaaa-bbbb-cccc-dddddddddddd", "enabled": True}
@@ -37,7 +37,7 @@ def spec(entity: str, *rules: Any, **more: Any) -> Any:
 
 
 def project(copies: int = 0) -> bytes:
-    """Make the ruleset of this benchmark, with copies of its specs if wanted."""
+    """Return the ruleset, with `copies` of each spec beside the specs themselves."""
     public = [condition("public")]
     detailed = [
         condition("user_field", "any", ["US", "NL", "BE"], "country"),
@@ -99,7 +99,7 @@ def project(copies: int = 0) -> bytes:
 
 
 def written(specs: dict[str, Any]) -> bytes:
-    """Write specs of each kind as the server sends them, with their conditions in a table of their own."""
+    """Return a ruleset in the form that the server sends: specs, and one table of their conditions."""
     table: dict[str, Any] = {}
     sections = {
         "feature_gates": specs.get("gates", {}),

@@ -1,9 +1,9 @@
-"""A web application of one handler, with one SDK or none: what `in_app.py` measures, in a process of its own.
+"""A web application with one handler and one SDK or none. `in_app.py` runs it in a process of its own.
 
     python benchmarks/_shop.py "asyncsdk, awaited" http://127.0.0.1:9 rules.json     # prints its port
 
-The handler builds a user, checks three gates and tracks one event. `GET /usage` says what the process has used so far,
-`GET /drain` sends what is queued.
+The handler builds a user, checks three gates and tracks one event. `GET /usage` returns the CPU time and
+memory that the process has used, `GET /drain` delivers the queued events.
 """
 
 import asyncio
@@ -37,11 +37,11 @@ Drain = Callable[[], Awaitable[object]]
 
 @attrs.frozen
 class Place:
-    """Where an SDK is to work.
+    """The application and the addresses that an SDK is set up with.
 
     Attributes:
         app: The application.
-        url: Of the vendors.
+        url: The URL of the vendors.
         rules: The file with the rules.
     """
 
@@ -54,7 +54,7 @@ Sdk = Callable[[Place], tuple[Handler, Drain]]
 
 
 def respond(answers: list[bool]) -> web.Response:
-    """Answer what the gates say."""
+    """Return the response for the values of the gates."""
     return web.Response(body=orjson.dumps({"gates": answers}), content_type="application/json")
 
 
@@ -68,9 +68,9 @@ def none(_: Place) -> tuple[Handler, Drain]:
 
 
 def awaited(place: Place, *, rudderstack: bool = False) -> tuple[Handler, Drain]:
-    """Await a client in the handler."""
-    from asyncsdk import User  # noqa: PLC0415 -- only where it is measured
-    from asyncsdk.integrations.aiohttp import CLIENT, run_client  # noqa: PLC0415 -- only where it is measured
+    """Use asyncsdk, awaited in the handler."""
+    from asyncsdk import User  # noqa: PLC0415 -- only in the process that measures it
+    from asyncsdk.integrations.aiohttp import CLIENT, run_client  # noqa: PLC0415 -- only in the process that measures it
 
     client = place.app[CLIENT] = _client(place, rudderstack=rudderstack)
     place.app.cleanup_ctx.append(run_client)
@@ -85,9 +85,9 @@ def awaited(place: Place, *, rudderstack: bool = False) -> tuple[Handler, Drain]
 
 
 def integrated(place: Place) -> tuple[Handler, Drain]:
-    """Let the integration find the user and tie the request to one version of the rules."""
-    from asyncsdk import User  # noqa: PLC0415 -- only where it is measured
-    from asyncsdk.integrations.aiohttp import get_flags, setup  # noqa: PLC0415 -- only where it is measured
+    """Use asyncsdk through its integration with aiohttp."""
+    from asyncsdk import User  # noqa: PLC0415 -- only in the process that measures it
+    from asyncsdk.integrations.aiohttp import get_flags, setup  # noqa: PLC0415 -- only in the process that measures it
 
     client = _client(place)
     setup(place.app, client, user=lambda request: User(request.headers["X-User"], **USER))
@@ -102,7 +102,7 @@ def integrated(place: Place) -> tuple[Handler, Drain]:
 
 
 def _client(place: Place, *, rudderstack: bool = False) -> Any:
-    from asyncsdk import Client, RudderStack, Rules, Statsig  # noqa: PLC0415 -- only where it is measured
+    from asyncsdk import Client, RudderStack, Rules, Statsig  # noqa: PLC0415 -- only in the process that measures it
 
     specs = Rules(bootstrap=place.rules, specs_url=f"{place.url}/v2/download_config_specs")
     statsig = Statsig("secret-key", rules=specs, log_event_url=place.url)
@@ -111,7 +111,7 @@ def _client(place: Place, *, rudderstack: bool = False) -> Any:
 
 def core(place: Place) -> tuple[Handler, Drain]:
     """Use statsig-python-core (Rust)."""
-    import statsig_python_core as package  # noqa: PLC0415 -- only where it is measured
+    import statsig_python_core as package  # noqa: PLC0415 -- only in the process that measures it
     from statsig_python_core.data_store import DataStore, DataStoreResponse  # noqa: PLC0415 -- see above
 
     class Store(DataStore):  # type: ignore[misc] # it has no types
@@ -128,7 +128,7 @@ def core(place: Place) -> tuple[Handler, Drain]:
     )
     client = package.Statsig("secret-key", options)
     client.initialize().wait()
-    texts = {key: str(value) for key, value in SMALL.items()}  # it takes no others
+    texts = {key: str(value) for key, value in SMALL.items()}  # it accepts no other values
 
     async def handle(request: web.Request) -> web.Response:
         user = package.StatsigUser(request.headers["X-User"], **USER)
@@ -159,7 +159,7 @@ def legacy(place: Place) -> tuple[Handler, Drain]:
 
 
 def _inline(body: bytes) -> str:
-    """Write rules in the form that has the conditions inside."""
+    """Convert rules to the older form, in which rules contain their conditions."""
     parsed = orjson.loads(body)
     table = parsed.pop("condition_map")
     for section in ("feature_gates", "dynamic_configs", "layer_configs"):
@@ -172,7 +172,7 @@ def _inline(body: bytes) -> str:
 
 
 def events_only(place: Place, *, name: str, gzip: bool) -> tuple[Handler, Drain]:
-    """Only track, with an SDK that has no gates (or that would ask its server about each)."""
+    """Only track, with an SDK that has no gates or requests each from its server."""
     peer = PEERS[name](place.url, gzip=gzip)
 
     async def handle(request: web.Request) -> web.Response:
@@ -189,7 +189,7 @@ SDKS: Mapping[str, Sdk] = {
     "asyncsdk, awaited, and RudderStack": partial(awaited, rudderstack=True),
     "core": core,
     "statsig (legacy)": legacy,
-    # As they compress when nobody says anything.
+    # With their default compression.
     "rudder": partial(events_only, name="rudder", gzip=True),
     "amplitude": partial(events_only, name="amplitude", gzip=False),
     "posthog": partial(events_only, name="posthog", gzip=False),
@@ -198,21 +198,21 @@ GATED = tuple(name for name in SDKS if name.startswith(("asyncsdk", "core", "sta
 
 
 class Usage:
-    """What this process has used since the last question."""
+    """What this process has used: CPU time, memory, and the worst stall since the last request."""
 
     def __init__(self) -> None:
-        """Begin."""
+        """Start with no stall."""
         self._worst = 0.0
 
     async def tick(self) -> None:
-        """Wake up every millisecond, and keep by how much that was late at worst."""
+        """Wake up every millisecond, and record the worst lateness."""
         while True:
             due = time.perf_counter() + 0.001
             await asyncio.sleep(0.001)
             self._worst = max(self._worst, time.perf_counter() - due)
 
     async def tell(self, request: web.Request) -> web.Response:
-        """Tell CPU seconds, resident bytes and the worst stall in milliseconds; ticks from then on, if asked to."""
+        """Return CPU seconds, resident bytes and the worst stall in milliseconds; `?tick` starts a ticker."""
         if "tick" in request.query:
             request.app[TICKER].append(asyncio.create_task(self.tick()))
         worst, self._worst = self._worst * 1000, 0.0
@@ -225,7 +225,7 @@ TICKER: web.AppKey[list[asyncio.Task[None]]] = web.AppKey("ticker")
 
 
 async def serve(name: str, url: str, rules: Path) -> None:
-    """Serve on a free port, say which, and go on until stdin is closed."""
+    """Serve on a free port, print it, and run until stdin is closed."""
     app, usage = web.Application(), Usage()
     handle, drain = SDKS[name](Place(app, url, rules))
 
@@ -240,7 +240,7 @@ async def serve(name: str, url: str, rules: Path) -> None:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     print(runner.addresses[0][1], flush=True)
     await asyncio.to_thread(sys.stdin.read)
-    os._exit(0)  # peers have threads that go on
+    os._exit(0)  # other SDKs have threads that would keep the process alive
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What does one `track()` cost its caller? Nothing is sent meanwhile. Floor: a dict, orjson, an exact copy, a deque."""
+"""What does one `track()` cost its caller, while nothing is sent? Floor: a dict, orjson, an exact copy, a deque."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ DESTINATIONS: tuple[Destination, ...] = (
 
 
 def ours(count: int, properties: dict[str, Any]) -> Callable[[], Sample]:
-    """Track on a running client whose vendor refuses connections, and stop before anything is due to be sent."""
+    """Track on a running client whose vendor refuses connections, and close it before a batch is due."""
 
     async def run() -> Sample:
         client = Client(*DESTINATIONS[:count])
@@ -43,20 +43,20 @@ def ours(count: int, properties: dict[str, Any]) -> Callable[[], Sample]:
 
 
 def theirs(name: str, properties: dict[str, Any]) -> Callable[[], Sample]:
-    """Track on a peer whose consumers do not run."""
+    """Track with another SDK whose consumers do not run."""
 
     def run() -> Sample:
         put = PEERS[name](REFUSING, paused=True).put
         clock = Clock()
         for user_id in USERS:
-            put(user_id, EVENT, dict(properties))  # some write into it
+            put(user_id, EVENT, dict(properties))  # some SDKs change it
         return clock.stop(CALLS)
 
     return run
 
 
 def floor(properties: dict[str, Any]) -> Callable[[], Sample]:
-    """Do the least that keeps an event: no checks, no accounts, one process-wide id and time."""
+    """Do the minimum that keeps an event: no validation, no counts, one id and time for all."""
     message_id, now = str(uuid4()), "2026-11-20T20:16:11.414Z"
 
     def run() -> Sample:
@@ -81,7 +81,7 @@ def floor(properties: dict[str, Any]) -> Callable[[], Sample]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     options = arguments(__doc__)
     logging.disable(logging.CRITICAL)
     timings = {}

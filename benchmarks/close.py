@@ -1,4 +1,4 @@
-"""How long does closing take with 1,000 queued events and a vendor in trouble, and what becomes of them?"""
+"""How long does closing take with 1,000 queued events and a failing vendor, and what is the outcome of the events?"""
 
 import asyncio
 import json
@@ -15,12 +15,12 @@ from sink import sink
 
 EVENTS = 1000
 TIMEOUT = 2.0
-PATIENCE = 20  # seconds, then a peer is killed
+PATIENCE = 20  # seconds, after which the process is killed
 
 
 @contextmanager
 def vendor(trouble: str) -> Iterator[str]:
-    """Give the URL of a vendor in trouble."""
+    """Run a failing vendor; yield its URL."""
     if trouble == "refuses connections":
         yield "http://127.0.0.1:9"
     else:
@@ -30,8 +30,8 @@ def vendor(trouble: str) -> Iterator[str]:
 
 
 async def ours(url: str) -> tuple[float, str]:
-    """Close a client with queued events."""
-    from asyncsdk import Client, RudderStack  # noqa: PLC0415 -- only where it is measured
+    """Close asyncsdk with queued events."""
+    from asyncsdk import Client, RudderStack  # noqa: PLC0415 -- only in the process that measures it
 
     client = Client(RudderStack("key", url))
     await client.start()
@@ -48,43 +48,43 @@ async def ours(url: str) -> tuple[float, str]:
 
 
 def theirs(name: str, url: str) -> tuple[float, str]:
-    """Close a peer with queued events, the way its pages say."""
+    """Close another SDK with queued events, as its documentation says."""
     peer = PEERS[name](url, gzip=name == "core")
     for number in range(EVENTS):
         peer.put(f"user-{number}", EVENT, {"sku": "A"})
     time.sleep(0.5)
     began = time.perf_counter()
     peer.close()
-    return time.perf_counter() - began, "does not say"
+    return time.perf_counter() - began, "not reported"
 
 
 def in_a_process(who: str, url: str) -> tuple[object, str]:
-    """Run one case in a process of its own, until it has closed and ended."""
+    """Run one case in a process of its own, and wait until it has exited."""
     command = [sys.executable, __file__, "--run", who, url]
     try:
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE)  # noqa: S603 -- ourselves
     except subprocess.TimeoutExpired:
-        return f"over {PATIENCE}", "does not say"
+        return f"over {PATIENCE}", "not reported"
     took, account = json.loads(done.stdout.splitlines()[-1])
     return float(took), str(account)
 
 
 def run(who: str, url: str) -> tuple[float, str]:
-    """Run one case here."""
+    """Run one case in this process."""
     logging.disable(logging.CRITICAL)
     return asyncio.run(ours(url)) if who == "asyncsdk" else theirs(who, url)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     options = arguments(__doc__)
     rows = []
     for trouble in ("refuses connections", "hangs", "answers 500"):
         for who in ("asyncsdk",) if options.quick else ("asyncsdk", *PEERS):
             with vendor(trouble) as url:
                 rows.append((trouble, who, *in_a_process(who, url)))
-    columns = ("the vendor", "who", "seconds to close", "the account of 1,000 events")
-    show(f"Closing; ours is given {TIMEOUT:g} s", columns, rows, as_json=options.json)
+    columns = ("the vendor", "who", "seconds to close", "reported outcome of 1,000 events")
+    show(f"Closing; timeout of asyncsdk: {TIMEOUT:g} s", columns, rows, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""How many events a second reach a vendor, and for how much CPU? Counted by the vendor, a sink in another process.
+"""How many events a second reach a vendor, and at what CPU cost? The vendor, a sink in another process, counts them.
 
-Every run has a process of its own. Floor: orjson and aiohttp over prebuilt dicts, nothing checked, kept or retried.
+Each run has a process of its own. Floor: orjson and aiohttp with prebuilt dicts, without validation, queue or retry.
 """
 
 import asyncio
@@ -21,19 +21,19 @@ from sink import received, sink
 
 VARIANTS = {size: variants(size) for size in SIZES}
 USERS = [f"user-{number}" for number in range(50_000)]
-SLOW = 8  # peers get this part of the events: they take longer
+SLOW = 8  # other SDKs get one event in this many: they take longer
 
 
 @attrs.frozen
 class Case:
-    """What is sent, and how.
+    """What is sent, and how it is sent.
 
     Attributes:
-        size: Of an event.
-        gzip: Compressed with nothing, `zlib` or `isal`.
-        latency_ms: Of the vendor.
-        peers: Who else runs it.
-        limits: Ours, where they are not the defaults.
+        size: Size of an event, a key of `SIZES`.
+        gzip: The compressor, `zlib` or `isal`; empty for none.
+        latency_ms: Latency of the vendor, in milliseconds.
+        peers: The other SDKs that run this case.
+        limits: Limits of asyncsdk that differ from the defaults.
     """
 
     size: str
@@ -60,13 +60,13 @@ Deliver = Callable[[int], Awaitable[None]]
 
 
 def events(size: str, count: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give whose event each is, and its properties; the events of one person come far apart."""
+    """Yield the user id and properties of each event; the events of one user are far apart."""
     return islice(zip(cycle(USERS), cycle(VARIANTS[size]), strict=False), count)
 
 
 async def ours(case: Case, url: str) -> Deliver:
-    """Track on a client; who tracks waits while 10,000 events are queued."""
-    from asyncsdk import Client, Limits, RudderStack  # noqa: PLC0415 -- only where it is measured
+    """Track with asyncsdk, which waits while 10,000 events are queued."""
+    from asyncsdk import Client, Limits, RudderStack  # noqa: PLC0415 -- only in the process that measures it
 
     rudderstack = RudderStack("key", url, gzip=bool(case.gzip), overflow="wait", limits=Limits(**case.limits))
     client = Client(rudderstack)
@@ -83,10 +83,10 @@ async def ours(case: Case, url: str) -> Deliver:
 
 async def floor(case: Case, url: str) -> Deliver:
     """Post prebuilt events over four connections."""
-    import aiohttp  # noqa: PLC0415 -- only where it is measured
-    import orjson  # noqa: PLC0415 -- only where it is measured
+    import aiohttp  # noqa: PLC0415 -- only in the process that measures it
+    import orjson  # noqa: PLC0415 -- only in the process that measures it
 
-    from asyncsdk._transport import _compressor  # noqa: PLC0415 -- the floor compresses like us
+    from asyncsdk._transport import _compressor  # noqa: PLC0415 -- the floor compresses as asyncsdk does
 
     compress, _ = _compressor()
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=case.limits.get("max_in_flight", 4)))
@@ -122,7 +122,7 @@ async def floor(case: Case, url: str) -> Deliver:
 
 
 async def theirs(name: str, case: Case, url: str) -> Deliver:
-    """Put on a peer from this thread, and wait for it."""
+    """Put events from this thread, and wait for their delivery."""
     peer = PEERS[name](url, gzip=bool(case.gzip))
 
     async def deliver(count: int) -> None:
@@ -134,13 +134,13 @@ async def theirs(name: str, case: Case, url: str) -> Deliver:
 
 
 async def run(who: str, case: Case, url: str, count: int) -> Sample:
-    """Warm up, then deliver `count` events by the clock."""
+    """Warm up, then time the delivery of `count` events."""
     logging.disable(logging.CRITICAL)
     if case.gzip == "zlib":
         sys.modules["isal"] = None  # type: ignore[assignment] # as if it were not installed
     makers = {"asyncsdk": ours, "floor": floor}
     deliver = await (makers[who](case, url) if who in makers else theirs(who, case, url))
-    if who != "amplitude":  # which cannot be drained twice
+    if who != "amplitude":  # it cannot be drained twice
         await deliver(2000)
     clock = Clock()
     await deliver(count)
@@ -148,7 +148,7 @@ async def run(who: str, case: Case, url: str, count: int) -> Sample:
 
 
 def in_a_process(who: str, name: str, count: int) -> tuple[Sample, float]:
-    """Run one case in a process of its own against a sink of its own; also say what part of the events arrived."""
+    """Run one case in a process of its own with a sink of its own; also return the share of events that arrived."""
     with sink(CASES[name].latency_ms) as url:
         command = [sys.executable, __file__, "--run", who, name, url, str(count)]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 -- ourselves
@@ -159,7 +159,7 @@ def in_a_process(who: str, name: str, count: int) -> tuple[Sample, float]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     options = arguments(__doc__)
     rounds, most = (1, 8000) if options.quick else (5, 96_000)
     rows = []
@@ -201,7 +201,7 @@ def main() -> None:
     )
     show("Delivered to a sink in another process", columns, rows, as_json=options.json)
     if not options.json:
-        print("\n\\* with 16 requests of 400 events in flight, where that can be set; 4 of 100 elsewhere.")
+        print("\n\\* with 16 requests of 400 events in flight, if that can be set; otherwise 4 of 100.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What does it cost to make a vendor's bytes of an event? Floor: orjson of the dict that the bytes are."""
+"""What does it cost to encode an event for a vendor? Floor: orjson, given the finished dict."""
 
 import orjson
 from _measure import EVENT, SIZES, Clock, Sample, Timing, arguments, interleave, show
@@ -16,7 +16,7 @@ ID = "6ba7b810-9dad-41d1-a0b4-00c04fd430c8"
 
 
 def measure(destination: Destination, size: str, rounds: int) -> tuple[int, Timing, Timing]:
-    """Time `encode` of one destination beside orjson alone; also give the size of a chunk."""
+    """Time `encode` of one destination and orjson alone; also return the size of the encoded event."""
     event = Track(USER, EVENT, SIZES[size])
     chunk = destination.encode(event, ID, NOW_MS)
     assert isinstance(chunk, bytes)
@@ -42,7 +42,7 @@ def measure(destination: Destination, size: str, rounds: int) -> tuple[int, Timi
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     options = arguments(__doc__)
     rows = []
     for destination in DESTINATIONS:

@@ -1,7 +1,7 @@
-"""What does a gate cost whose exposure is logged and delivered? CPU of the whole process, per gate.
+"""What does a gate cost, including the delivery of its exposure? CPU time of the whole process, per gate.
 
-Each gate is asked about a user made for it, as in a handler, so each exposure is new; a sink in another process
-counts what it receives. Every run has a process of its own.
+Each lookup is for a new user, as in a handler, so each exposure is new. A sink in another process counts the exposures
+that it receives. Each run has a process of its own.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ Ask = Callable[[int, int], Awaitable[object]]
 
 
 async def ours(url: str, fields: dict[str, Any]) -> Ask:
-    """Ask the client, which has a queue of 10,000; now and then the loop has time to send, as between requests."""
-    from asyncsdk import Client, Rules, Statsig, User  # noqa: PLC0415 -- only where it is measured
+    """Check gates with asyncsdk, and flush now and then: its queue holds 10,000 exposures."""
+    from asyncsdk import Client, Rules, Statsig, User  # noqa: PLC0415 -- only in the process that measures it
 
     rules = Rules(bootstrap=project(), specs_url=f"{url}/v2/download_config_specs", poll_interval=HOUR_MS / 1000)
     client = Client(Statsig("secret-key", log_event_url=url, rules=rules))
@@ -45,8 +45,8 @@ async def ours(url: str, fields: dict[str, Any]) -> Ask:
 
 
 async def core(url: str, fields: dict[str, Any]) -> Ask:
-    """Ask statsig-python-core, whose threads send."""
-    import statsig_python_core as package  # noqa: PLC0415 -- only where it is measured
+    """Check gates with statsig-python-core, whose threads send."""
+    import statsig_python_core as package  # noqa: PLC0415 -- only in the process that measures it
     from statsig_python_core.data_store import DataStore, DataStoreResponse  # noqa: PLC0415 -- see above
 
     class Store(DataStore):  # type: ignore[misc]
@@ -75,8 +75,8 @@ async def core(url: str, fields: dict[str, Any]) -> Ask:
 
 
 async def legacy(url: str, fields: dict[str, Any]) -> Ask:
-    """Ask the pure-Python `statsig`, whose threads send; its shutdown is what waits for them."""
-    from statsig import StatsigOptions, StatsigServer, StatsigUser  # noqa: PLC0415 -- only where it is measured
+    """Check gates with the pure-Python `statsig`; only its shutdown waits for its threads."""
+    from statsig import StatsigOptions, StatsigServer, StatsigUser  # noqa: PLC0415 -- only in the process that measures it
 
     api = f"{url}/v1/"
     server = StatsigServer()
@@ -103,7 +103,7 @@ MAKERS = {"asyncsdk, zlib": ours, "asyncsdk, isal": ours, "core": core, "legacy"
 
 
 async def run(who: str, fields: str, url: str, count: int) -> Sample:
-    """Warm up, then ask by the clock."""
+    """Warm up, then time `count` lookups."""
     logging.disable(logging.CRITICAL)
     if who.endswith("zlib"):
         sys.modules["isal"] = None  # type: ignore[assignment] # as if it were not installed
@@ -115,7 +115,7 @@ async def run(who: str, fields: str, url: str, count: int) -> Sample:
 
 
 def in_a_process(who: str, fields: str, count: int) -> tuple[Sample, float]:
-    """Run a case in a process of its own against a sink of its own; also say what part of the exposures arrived."""
+    """Run one case in a process of its own with a sink of its own; also return the share of exposures that arrived."""
     with sink(mark=MARK) as url:
         command = [sys.executable, __file__, "--run", who, fields, url, str(count)]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 -- ourselves
@@ -125,7 +125,7 @@ def in_a_process(who: str, fields: str, count: int) -> tuple[Sample, float]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     options = arguments(__doc__)
     rounds, count = (1, 4_000) if options.quick else (5, 40_000)
     rows = []

@@ -1,6 +1,6 @@
-"""How long does a cold `import asyncsdk` take, and how many threads has a client at rest?
+"""How long does a cold `import asyncsdk` take, and how many threads does an idle client have?
 
-Each import in a fresh interpreter; byte code is cached, as in production, but in a folder of our own.
+Each import runs in a fresh interpreter. Byte code is cached, as in production, but in a temporary folder.
 """
 
 import json
@@ -40,7 +40,7 @@ MODULES = {
 
 
 def python(source: str, cache: str) -> list[float]:
-    """Run a program in a fresh interpreter, and read the list that it prints."""
+    """Run a program in a fresh interpreter; return the list that it prints."""
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": cache}
     command = [sys.executable, "-c", source]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)  # noqa: S603 -- ourselves
@@ -49,7 +49,7 @@ def python(source: str, cache: str) -> list[float]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     options = arguments(__doc__)
     times: dict[str, list[list[float]]] = {name: [] for name in MODULES}
     with TemporaryDirectory() as cache:
@@ -65,7 +65,12 @@ def main() -> None:
         walls = [wall for wall, _ in pairs]
         rows.append((name, min(walls), statistics.median(walls), min(cpu for _, cpu in pairs), min(walls) / floor))
     columns = ("import", "ms", "median", "CPU ms", "ratio to the floor")
-    show(f"Cold import; {threads:.0f} threads beside the main one at rest", columns, rows, as_json=options.json)
+    show(
+        f"Cold import; {threads:.0f} threads of an idle client beside the main thread",
+        columns,
+        rows,
+        as_json=options.json,
+    )
 
 
 if __name__ == "__main__":

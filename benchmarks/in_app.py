@@ -1,13 +1,13 @@
 """What does an SDK cost the service it runs in? An aiohttp handler that checks three gates and tracks one event.
 
-Three processes: the service (`_shop.py`), this one, which loads it, and the vendors (`sink.py`), who count. Every
-request is of another user, so each has three exposures. First 16 connections ask as fast as they are answered, then,
-in a fresh process, 600 times a second while a 1 ms ticker runs on the service's loop. CPU time is that of the whole
-process until everything was sent. Who has no gates only tracks.
+Three processes: the service (`_shop.py`), this one, which generates load, and the vendors (`sink.py`), which count.
+Each request is for another user and so has three exposures. First, 16 connections send requests as fast as they are
+answered; then, with a fresh service, 600 requests are sent a second while a 1 ms ticker runs on the service's loop. CPU
+time is that of the whole process until all events have been sent. SDKs without gates only track.
 
-    python benchmarks/in_app.py --only asyncsdk core    # these, and none
-    python benchmarks/in_app.py --one-cpu               # the service has one CPU, as in many a container
-    python benchmarks/in_app.py --minutes 10            # instead: does resident memory stay flat?
+    python benchmarks/in_app.py --only asyncsdk core    # these, and no SDK
+    python benchmarks/in_app.py --one-cpu               # the service has one CPU, as in many containers
+    python benchmarks/in_app.py --minutes 10            # instead, whether resident memory stays flat
 """
 
 import argparse
@@ -37,18 +37,18 @@ MEMORY_RATE = 3000.0
 
 @attrs.frozen
 class Service:
-    """A service under way.
+    """A running service.
 
     Attributes:
-        port: Where it listens.
-        vendors: The URL of the sink that counts what it sends.
+        port: The port on which it listens.
+        vendors: The URL of the sink that counts its events.
     """
 
     port: int
     vendors: str
 
     def get(self, path: str) -> dict[str, float]:
-        """Ask about the service itself."""
+        """Request a page that is about the service itself."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=120) as answer:
             found: dict[str, float] = json.load(answer)
             return found
@@ -56,7 +56,7 @@ class Service:
 
 @attrs.frozen
 class Round:
-    """One run of each phase. Times are in microseconds, the stall in milliseconds; resident memory is in bytes."""
+    """The figures of one run. Times are in microseconds, the stall is in milliseconds, memory in bytes."""
 
     per_second: float
     cpu: float
@@ -69,12 +69,12 @@ class Round:
 
 @contextmanager
 def service(name: str, rules: Path, options: argparse.Namespace) -> Iterator[Service]:
-    """Start a service with an SDK and vendors of its own, and warm it up."""
+    """Start a service with an SDK and a sink of its own, and warm it up."""
     command = [sys.executable, str(Path(__file__).with_name("_shop.py")), name]
     with sink() as url:
         more = [url, str(rules), *(["--no-isal"] if options.no_isal else [])]
         with subprocess.Popen([*command, *more], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603 -- ours
-            if options.one_cpu:  # before it has threads: they inherit it
+            if options.one_cpu:  # before it starts threads, which inherit it
                 os.sched_setaffinity(process.pid, {options.cpu})
             assert process.stdin
             assert process.stdout
@@ -88,7 +88,7 @@ def service(name: str, rules: Path, options: argparse.Namespace) -> Iterator[Ser
 
 
 def part_delivered(name: str, at: Service, requests: int) -> float:
-    """Say what part of the events and exposures of so many requests the vendors have."""
+    """Return the share of the events and exposures of this many requests that the vendors have received."""
     if name == "none":
         return 1.0
     events = (1 + ("RudderStack" in name)) * requests
@@ -99,7 +99,7 @@ def part_delivered(name: str, at: Service, requests: int) -> float:
 
 
 def run(name: str, rules: Path, seconds: float, options: argparse.Namespace) -> Round:
-    """Load a service to its limit for so long; then another one like it, gently."""
+    """Load a service to its limit for `seconds`, then a second one at a steady rate."""
     with service(name, rules, options) as at:
         before = at.get("/usage")
         answered, took = saturate(at.port, seconds, WARM)
@@ -118,7 +118,7 @@ def run(name: str, rules: Path, seconds: float, options: argparse.Namespace) -> 
 
 
 def check_answers(names: Sequence[str], rules: Path, options: argparse.Namespace) -> None:
-    """See that everybody says the same to the same users."""
+    """Check that all SDKs with gates return the same results for the same users."""
     said = {}
     for name in names:
         with service(name, rules, options) as at:
@@ -127,7 +127,7 @@ def check_answers(names: Sequence[str], rules: Path, options: argparse.Namespace
 
 
 def rows_of(rounds: Mapping[str, Sequence[Round]]) -> Iterator[tuple[object, ...]]:
-    """Give the table's rows."""
+    """Yield the rows of the table."""
 
     def of(name: str, field: str) -> list[float]:
         return [getattr(one, field) for one in rounds[name]]
@@ -178,7 +178,7 @@ COLUMNS = (
 
 
 def memory(name: str, rules: Path, options: argparse.Namespace) -> tuple[object, ...]:
-    """Keep a service busy, and look at its resident memory every five seconds."""
+    """Load a service at a steady rate, and record its resident memory every five seconds."""
     with service(name, rules, options) as at:
         asked, resident, ends = WARM, [], time.monotonic() + 60 * options.minutes
         while time.monotonic() < ends:
@@ -192,13 +192,19 @@ def memory(name: str, rules: Path, options: argparse.Namespace) -> tuple[object,
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     reading = parser(__doc__)
-    reading.add_argument("--only", nargs="+", metavar="WHO", default=[""], help="whose name begins with one of these")
+    reading.add_argument(
+        "--only", nargs="+", metavar="WHO", default=[""], help="the SDKs whose names begin with one of these"
+    )
     reading.add_argument("--rounds", type=int, default=9)
-    reading.add_argument("--minutes", type=float, default=0, help="only watch resident memory, for so long each")
+    reading.add_argument(
+        "--minutes", type=float, default=0, help="only record resident memory, this many minutes per SDK"
+    )
     reading.add_argument("--no-isal", action="store_true", help="as if the extra `speed` were not installed")
-    reading.add_argument("--one-cpu", action="store_true", help="the service has one CPU, load and vendors the others")
+    reading.add_argument(
+        "--one-cpu", action="store_true", help="the service has one CPU; load and vendors have the others"
+    )
     options = reading.parse_args()
     if options.one_cpu:
         options.cpu, *others = sorted(os.sched_getaffinity(0))
@@ -217,8 +223,8 @@ def main() -> None:
                 "who",
                 "requests",
                 "MB after 5 s",
-                "most of the middle third",
-                "most of the last third",
+                "maximum, middle third",
+                "maximum, last third",
                 "delivered",
             )
             show(f"Resident memory, {MEMORY_RATE:,.0f} requests/s", columns, rows, as_json=options.json)

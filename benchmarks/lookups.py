@@ -1,13 +1,13 @@
-"""How long does a lookup take, beside the vendors' SDKs? Nanoseconds of one thread, and ratios to statsig-python-core.
+"""How long does a lookup take, compared with the vendors' SDKs? Nanoseconds, and ratios to statsig-python-core.
 
-Ours is the client's awaited method, rules and ID lists from a server, as in a service; core has the same ones. Nothing
-is reported but in the row that says so. Each row says who is asked about:
+For asyncsdk, the client's awaited method, with rules and ID lists from a server, as in a service; core has the same
+ones. Exposures are reported only in the row that says so. Each row names the user:
 
-    same      one user, asked about before: what the SDK remembers counts
-    others    a hundred users in turn, none of them asked about before
-    new       another user each time, made within the measured time
+    same      one user, looked up before: includes what the SDK has cached
+    others    500 users in turn, none of them looked up before
+    new       a new user each time, created within the measured time
 
-The other peers are asked about the same user always; what they cannot do is left out.
+The other SDKs always look up the same user; cases that they do not support are left out.
 """
 
 import asyncio
@@ -32,15 +32,15 @@ SPEC = b'"defaultValue"'
 
 @attrs.frozen
 class Row:
-    """What is asked.
+    """One kind of lookup.
 
     Attributes:
-        who: See above.
-        name: Of the gate, config...
-        kind: Which of them it is.
-        read: The parameter that is read, with its fallback; a text or a number.
+        who: The user, as above.
+        name: The name of the gate, config, experiment or layer.
+        kind: Which of these it is.
+        read: The parameter that is read, with its fallback, which is text or a number.
         exposure: Whether the lookup is reported.
-        fields: Custom fields of the user.
+        fields: The custom fields of the user.
     """
 
     who: Literal["same", "others", "new"]
@@ -69,10 +69,10 @@ ROWS = {
 
 
 class Ours:
-    """The client."""
+    """asyncsdk."""
 
     def __init__(self, client: Client) -> None:
-        """Ask a client that runs."""
+        """Use a running client."""
         self._client = client
         self._verbs: Mapping[str, Any] = {
             "gate": client.check_gate,
@@ -82,16 +82,16 @@ class Ours:
         }
 
     def user(self, number: int, fields: Mapping[str, Any] = CUSTOM) -> User:
-        """Make a user."""
+        """Return a user."""
         return User(f"u{number}", **{**USER, "custom": fields})
 
     def asked(self, row: Row, users: Iterable[User]) -> list[object]:
-        """Ask about users, and give the answers."""
+        """Look up a row for users; return the results."""
         read = _reader(row, {str: "get_string", int: "get_number"}) or _itself
         return [read(drive(self._verbs[row.kind](user, row.name, exposure=row.exposure))) for user in users]
 
     def timed(self, row: Row, calls: int) -> Callable[[], Sample]:
-        """Time a row."""
+        """Return a function that times a row."""
         users = people(self, row)
 
         def run() -> Sample:
@@ -100,7 +100,7 @@ class Ours:
                 asked = users()
                 if row.who == "others":
                     for user in asked:
-                        user._memo = None  # noqa: SLF001 -- as if never asked about
+                        user._memo = None  # noqa: SLF001 -- as if never looked up
                 parts.append(drive(self._loop(row, asked)))
             return average(parts)
 
@@ -119,7 +119,7 @@ class Ours:
         return clock.stop(CROWD)
 
     def response(self, calls: int) -> Callable[[], Sample]:
-        """Time what a browser starts from."""
+        """Return a function that times the initial state of a browser SDK."""
         user = self.user(17)
         return timed(lambda: self._client.bootstrap(user), calls)
 
@@ -128,7 +128,7 @@ class Core:
     """statsig-python-core."""
 
     def __init__(self, url: str) -> None:
-        """Start it with the rules of a server; blocks."""
+        """Start it with the rules of a server; blocks until it has them."""
         import statsig_python_core as package  # noqa: PLC0415 -- one of the peers
 
         self._package = package
@@ -154,21 +154,21 @@ class Core:
         }
 
     def close(self) -> None:
-        """End it; blocks."""
+        """Shut it down; blocks."""
         self._client.shutdown().wait()
 
     def user(self, number: int, fields: Mapping[str, Any] = CUSTOM) -> Any:
-        """Make a user."""
+        """Return a user."""
         return self._package.StatsigUser(f"u{number}", **{**USER, "custom": dict(fields)})
 
     def asked(self, row: Row, users: Iterable[Any]) -> list[object]:
-        """Ask about users, and give the answers."""
+        """Look up a row for users; return the results."""
         ask, options = self._verbs[row.kind]
         read = _reader(row, {str: "get_string", int: "get_float"}) or _itself
         return [read(ask(user, row.name, None if row.exposure else options)) for user in users]
 
     def timed(self, row: Row, calls: int) -> Callable[[], Sample]:
-        """Time a row."""
+        """Return a function that times a row."""
         users = people(self, row)
         return lambda: average([self._loop(row, users()) for _ in range(calls // CROWD)])
 
@@ -187,13 +187,13 @@ class Core:
         return clock.stop(CROWD)
 
     def response(self, calls: int) -> Callable[[], Sample]:
-        """Time what a browser starts from."""
+        """Return a function that times the initial state of a browser SDK."""
         user = self.user(17)
         return timed(lambda: self._client.get_client_initialize_response(user), calls)
 
 
 def people(sdk: Ours | Core, row: Row) -> Callable[[], Iterable[Any]]:
-    """Give those who are asked about; new ones are made one by one."""
+    """Return a function that returns the users of a row; new ones are created one by one."""
     if row.who == "new":
         return lambda: (sdk.user(number, row.fields) for number in range(CROWD))
     made = [sdk.user(17)] * CROWD if row.who == "same" else [sdk.user(number, row.fields) for number in range(CROWD)]
@@ -201,7 +201,7 @@ def people(sdk: Ours | Core, row: Row) -> Callable[[], Iterable[Any]]:
 
 
 def average(parts: Sequence[Sample]) -> Sample:
-    """Give the mean of parts of a round."""
+    """Return the mean of the parts of a round."""
     return Sample(mean(part.wall for part in parts), mean(part.cpu for part in parts))
 
 
@@ -214,7 +214,7 @@ def _itself(answer: object) -> object:
 
 
 def drive(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine that never waits."""
+    """Run a coroutine that never suspends."""
     try:
         coroutine.send(None)
     except StopIteration as stop:
@@ -223,7 +223,7 @@ def drive(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 def timed(case: Case, calls: int) -> Callable[[], Sample]:
-    """Time a case in a loop."""
+    """Return a function that times a case in a loop."""
 
     def run() -> Sample:
         clock = Clock()
@@ -235,11 +235,11 @@ def timed(case: Case, calls: int) -> Callable[[], Sample]:
 
 
 async def _nothing() -> None:
-    """Be awaited."""
+    """Return at once."""
 
 
 def floors(calls: int) -> dict[str, Callable[[], Sample]]:
-    """Time what everything is made of."""
+    """Return functions that time the operations that all lookups consist of."""
     table, unit = {"public": 1}, b"f00dface-aaaa-bbbb-cccc-dddddddddddd.c0ffee00-1111-2222-3.u17"
 
     async def awaits() -> Sample:
@@ -257,7 +257,7 @@ def floors(calls: int) -> dict[str, Callable[[], Sample]]:
 
 
 async def measure(rounds: int, calls: int) -> list[list[object]]:
-    """Start everybody on the same rules, see that they agree, and time them."""
+    """Start all SDKs with the same rules, check that they agree, and time them."""
     body = project(20)
     rows: list[list[object]] = []
     async with DevServer(ruleset=body) as dev:
@@ -295,14 +295,14 @@ async def measure(rounds: int, calls: int) -> list[list[object]]:
 def line(
     title: str, who: str, runs: Mapping[str, Callable[[], Sample]], rounds: int, peers: Iterable[str]
 ) -> list[object]:
-    """Time runs in turn, and write a line of the table."""
+    """Time runs in turn; return a row of the table."""
     best = {name: timing.best for name, timing in interleave(runs, rounds).items()}
     ratio = best["core"] / best["asyncsdk"] if "core" in best else "-"
     return [title, who, *(best.get(name, "-") for name in ("asyncsdk", "core", *peers)), ratio]
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     options = arguments(__doc__)
     rounds, calls = (1, 200) if options.quick else (15, CALLS)
     rows = asyncio.run(measure(rounds, calls))

@@ -1,4 +1,4 @@
-"""What does a queued event weigh beyond its bytes, and the client at rest beyond `import aiohttp`?
+"""How much memory does a queued event take beyond its bytes, and an idle client beyond `import aiohttp`?
 
 Resident memory, each case in a process of its own.
 """
@@ -19,13 +19,13 @@ EVENTS = 100_000
 
 
 def resident() -> int:
-    """Give the resident bytes of this process."""
+    """Return the resident memory of this process, in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 async def queued_by_us(events: int) -> tuple[int, int]:
-    """Queue events with us; give the growth, and the bytes of the events."""
-    from asyncsdk import Client, Limits, RudderStack, Track  # noqa: PLC0415 -- only where it is measured
+    """Queue events with asyncsdk; return the growth in memory and the size of the encoded events, in bytes."""
+    from asyncsdk import Client, Limits, RudderStack, Track  # noqa: PLC0415 -- only in the process that measures it
 
     limits = Limits(max_queued_events=events + 1, max_queued_bytes=10**12)
     client = Client(RudderStack("key", REFUSING, limits=limits))
@@ -42,7 +42,7 @@ async def queued_by_us(events: int) -> tuple[int, int]:
 
 
 def queued_by_peer(name: str, events: int) -> tuple[int, int]:
-    """Queue events with a peer whose consumers do not run."""
+    """Queue events with another SDK whose consumers do not run; return the growth in memory, and 0."""
     put = PEERS[name](REFUSING, paused=True).put
     put("user-warm", EVENT, dict(SIZES["1 KB"]))
     before = resident()
@@ -52,8 +52,8 @@ def queued_by_peer(name: str, events: int) -> tuple[int, int]:
 
 
 async def at_rest() -> tuple[int, int]:
-    """Start a client, and let it rest."""
-    import aiohttp  # noqa: F401, PLC0415 -- the mark to measure from
+    """Start a client, and return the growth in memory, and 0."""
+    import aiohttp  # noqa: F401, PLC0415 -- the baseline
 
     before = resident()
     from asyncsdk import Amplitude, Client, RudderStack, Statsig  # noqa: PLC0415 -- what is measured
@@ -72,7 +72,7 @@ def in_a_process(*case: str) -> tuple[int, int]:
 
 
 def run(case: str, events: int) -> tuple[int, int]:
-    """Run one case here."""
+    """Run one case in this process."""
     logging.disable(logging.CRITICAL)
     if case == "rest":
         return asyncio.run(at_rest())
@@ -80,7 +80,7 @@ def run(case: str, events: int) -> tuple[int, int]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     options = arguments(__doc__)
     events, rounds = (10_000, 1) if options.quick else (EVENTS, 3)
     rows: list[tuple[object, ...]] = []
@@ -92,7 +92,7 @@ def main() -> None:
             (f"{name}, {events:,} events of 1 KB", grown / 1e6, round((grown - payload) / events), grown / payload)
         )
     rest, _ = min(in_a_process("rest", "0") for _ in range(rounds))
-    rows.append(("asyncsdk at rest, beyond aiohttp", rest / 1e6, "", ""))
+    rows.append(("asyncsdk, idle, beyond aiohttp", rest / 1e6, "", ""))
     columns = ("resident memory", "MB", "bytes per event beyond our encoded ones", "ratio to those")
     show(f"Memory ({payload / events:,.0f} encoded bytes an event)", columns, rows, as_json=options.json)
 
@@ -100,5 +100,5 @@ def main() -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--run"]:
         print(json.dumps(run(sys.argv[2], int(sys.argv[3]))), flush=True)
-        os._exit(0)  # peers would wait for the consumers that do not run
+        os._exit(0)  # other SDKs would wait for the consumers that do not run
     main()

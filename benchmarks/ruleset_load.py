@@ -1,11 +1,11 @@
-"""What does a new ruleset cost: CPU to install it, how long the loop is held, memory kept, time until all is compiled?
+"""What does a new ruleset cost: CPU time to install and to compile it, the longest block of the loop, memory?
 
 Rulesets are the same project under new names. The floor is `orjson.loads` of the body. "Held" is the longest slice
-between two yields for us, and the whole call for a peer that loads on the loop; peers with their own threads hold it
-by the GIL, which is not measured here. All times are CPU time.
+between two yields of asyncsdk. SDKs with threads of their own block the loop by the GIL, which is not measured here.
+All times are CPU time.
 
-Rules are compiled when they are first asked for. The second table is about that: specs of some sizes, and what the
-first lookup takes where no spec of the same form was compiled before, where one was, and the next lookup.
+Specs are compiled on their first lookup. The second table is about that: for specs of several sizes, the first lookup
+if no spec of the same form was compiled before, the first lookup if one was, and the next lookup.
 """
 
 import gc
@@ -34,7 +34,7 @@ AROUND = SharedContext(clock=lambda: 0, random=random.random)
 
 
 def realistic(copies: int) -> bytes:
-    """Make a project whose specs and conditions are as long as real ones: about a kilobyte each."""
+    """Return a ruleset whose specs and conditions are as large as real ones: about a kilobyte each."""
     body = json.loads(project(copies))
     for one in body["dynamic_configs"].values():
         for found in one["rules"]:
@@ -46,7 +46,7 @@ def realistic(copies: int) -> bytes:
 
 
 def slices(body: bytes, previous: Ruleset | None = None) -> tuple[Ruleset, float]:
-    """Load a body; gives the longest slice in milliseconds, too."""
+    """Load a body; also return the longest slice, in milliseconds."""
     steps, longest = load(body, AROUND, previous=previous), 0
     while True:
         started = process_time_ns()
@@ -58,7 +58,7 @@ def slices(body: bytes, previous: Ruleset | None = None) -> tuple[Ruleset, float
 
 
 def timed(work: Callable[[], object]) -> Callable[[], Sample]:
-    """Time one call."""
+    """Return a function that times one call."""
 
     def run() -> Sample:
         clock = Clock()
@@ -71,7 +71,7 @@ def timed(work: Callable[[], object]) -> Callable[[], Sample]:
 
 
 def legacy(body: bytes) -> Callable[[], object]:
-    """Make what the pure-Python `statsig` does with a ruleset: parse and install."""
+    """Return a function that parses and installs a ruleset in the pure-Python `statsig`."""
     from statsig import StatsigOptions, StatsigServer  # noqa: PLC0415 -- one of the peers
 
     parsed = json.loads(body)
@@ -93,7 +93,7 @@ def legacy(body: bytes) -> Callable[[], object]:
 
 
 def core(body: bytes) -> Callable[[], object]:
-    """Make what statsig-python-core does: start with the body in its data store."""
+    """Return a function that starts statsig-python-core with the ruleset in its data store."""
     import statsig_python_core as package  # noqa: PLC0415 -- one of the peers
     from statsig_python_core.data_store import DataStore, DataStoreResponse  # noqa: PLC0415 -- one of the peers
 
@@ -113,7 +113,7 @@ def core(body: bytes) -> Callable[[], object]:
 
 
 def growthbook(body: bytes) -> Callable[[], object]:
-    """Make what GrowthBook does with as many features of its own."""
+    """Return a function that loads as many bytes of features into GrowthBook."""
     from growthbook import GrowthBook  # noqa: PLC0415 -- one of the peers
 
     ask = {"country": {"$in": ["US", "NL", "BE"]}, "email": {"$regex": "@example.com$"}, "pad": "x" * 300}
@@ -123,7 +123,7 @@ def growthbook(body: bytes) -> Callable[[], object]:
 
 
 def kept(work: Callable[[], object]) -> float:
-    """Give the megabytes that Python objects keep after a call."""
+    """Return the megabytes of Python objects that the result of a call holds."""
     gc.collect()
     tracemalloc.start()
     result = work()
@@ -135,7 +135,7 @@ def kept(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     options = arguments(__doc__)
     rounds, rows = 1 if options.quick else 5, []
     sizes = {"0.1 MB": SIZES["0.1 MB"]} if options.quick else SIZES
@@ -179,7 +179,7 @@ def main() -> None:
 
 
 def first_lookups(rounds: int) -> list[list[object]]:
-    """Time the first lookup of specs of some sizes; the least of many rounds."""
+    """Time the first lookup of specs of several sizes; return the minimum of all rounds."""
     rows: list[list[object]] = []
     for title, (kind, one) in specimens().items():
         body = written({f"{kind}s": {"asked": one}})
@@ -202,7 +202,7 @@ def _took(work: Callable[[], object]) -> float:
 
 
 def specimens() -> dict[str, tuple[Any, Any]]:
-    """Make specs of some sizes: ones with rules, and ones with values."""
+    """Return specs of several sizes: gates by their rules, configs by their values."""
 
     def asks(number: int) -> Any:
         conditions = [condition("user_field", "any", [f"user-{number}@example.com"], "email")]
@@ -229,7 +229,7 @@ def _compiling(rules: Ruleset) -> Iterator[None]:
 
 
 def _slice_times(steps: Any) -> list[float]:
-    """Run steps; gives the milliseconds of each."""
+    """Run steps; return the milliseconds of each."""
     found = []
     while True:
         started = process_time_ns()

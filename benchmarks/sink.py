@@ -1,8 +1,8 @@
-"""A vendor that takes everything, in a process of its own, and counts the events that it was sent.
+"""A vendor that accepts everything, in a process of its own, and counts the events that it receives.
 
-It speaks enough HTTP/1.1 for what posts to it here. Plain bodies are counted as they come, by the name that every
-event or gate exposure has; compressed ones are kept, and counted when somebody asks: `GET /count`. Anything else is
-answered 200 with an answer that each vendor's own package takes for success.
+It implements enough HTTP/1.1 for the SDKs of these benchmarks. Plain bodies are counted on arrival, by the name that
+each event or gate exposure contains; compressed ones are kept and counted on `GET /count`. All other requests get a
+response that each vendor's own package accepts as success.
 
     python benchmarks/sink.py --latency 50 --status 500     # milliseconds; prints its port
 """
@@ -25,10 +25,10 @@ SUCCESS = json.dumps({"code": 200, "success": True, "status": "ok", "has_updates
 
 
 class Counter:
-    """What was received."""
+    """Counts of received requests, events and exposures."""
 
     def __init__(self, mark: str) -> None:
-        """Begin at nothing; `mark` is what every event has once."""
+        """Start at zero; `mark` is a text that each event contains once."""
         self._mark = json.dumps(mark).encode()
         self.events = 0
         self.exposures = 0
@@ -36,7 +36,7 @@ class Counter:
         self.compressed: list[bytes] = []
 
     def take(self, head: bytes, body: bytes) -> None:
-        """Count a body, now or later."""
+        """Count a body; keep a compressed one for later."""
         self.requests += 1
         if b"content-encoding:" in head:
             self.compressed.append(body)
@@ -44,7 +44,7 @@ class Counter:
             self._count(body)
 
     def total(self) -> dict[str, int]:
-        """Count what was kept, and give all numbers."""
+        """Count the bodies that were kept; return all numbers."""
         for body in self.compressed:
             self._count(decompress(body))
         self.compressed.clear()
@@ -56,7 +56,7 @@ class Counter:
 
 
 def decompress(body: bytes) -> bytes:
-    """Undo gzip or zstd."""
+    """Decompress gzip, zlib or zstd."""
     if body[:4] == b"\x28\xb5\x2f\xfd":
         import zstandard  # noqa: PLC0415 -- only statsig-python-core sends it
 
@@ -67,7 +67,7 @@ def decompress(body: bytes) -> bytes:
 
 
 class Connection(asyncio.Protocol):
-    """One connection: heads and bodies in turn."""
+    """One connection, which receives heads and bodies in turn."""
 
     def __init__(self, counter: Counter, latency: float, status: int) -> None:
         """Count into `counter`; answer with `status` after `latency` seconds."""
@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Collect; a request is joined once, when all of it is there."""
+        """Collect data; the parts of a request are joined once, when it is complete."""
         self._parts.append(data)
         self._have += len(data)
         while self._have and self._have >= self._need:
@@ -122,7 +122,7 @@ class Connection(asyncio.Protocol):
 
 
 async def serve(latency: float, status: int, mark: str) -> None:
-    """Listen on a free port, say which, and go on until stdin is closed."""
+    """Listen on a free port, print it, and run until stdin is closed."""
     loop, counter = asyncio.get_running_loop(), Counter(mark)
     server = await loop.create_server(lambda: Connection(counter, latency, status), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -131,7 +131,7 @@ async def serve(latency: float, status: int, mark: str) -> None:
 
 @contextmanager
 def sink(latency_ms: int = 0, status: int = 200, mark: str = EVENT) -> Iterator[str]:
-    """Run a sink in another process, which counts texts that are `mark`; yields its URL."""
+    """Run a sink in another process, which counts the text `mark`; yield its URL."""
     command = [executable, __file__, "--latency", str(latency_ms), "--status", str(status), "--mark", mark]
     with Popen(command, stdin=PIPE, stdout=PIPE) as process:  # noqa: S603 -- ourselves
         assert process.stdin
@@ -144,12 +144,12 @@ def sink(latency_ms: int = 0, status: int = 200, mark: str = EVENT) -> Iterator[
 
 
 def received(url: str) -> int:
-    """Ask a sink how many events it has."""
+    """Return the number of events that a sink has received."""
     return counts(url)["events"]
 
 
 def counts(url: str) -> dict[str, int]:
-    """Ask a sink how many events, gate exposures and requests it has."""
+    """Return the numbers of events, gate exposures and requests that a sink has received."""
     with urllib.request.urlopen(f"{url}/count") as answer:  # noqa: S310 -- the sink's own address
         found: dict[str, int] = json.load(answer)
         return found
@@ -157,8 +157,8 @@ def counts(url: str) -> dict[str, int]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--latency", type=int, default=0, help="milliseconds before each answer")
-    parser.add_argument("--status", type=int, default=200, help="of each answer")
-    parser.add_argument("--mark", default=EVENT, help="a text that every event has once: its name")
+    parser.add_argument("--latency", type=int, default=0, help="milliseconds before each response")
+    parser.add_argument("--status", type=int, default=200, help="HTTP status of each response")
+    parser.add_argument("--mark", default=EVENT, help="a text that each event contains once: its name")
     options = parser.parse_args()
     asyncio.run(serve(options.latency / 1000, options.status, options.mark))

@@ -1,10 +1,10 @@
 """What does a spool cost the caller, and how fast does it drain? Events of 1 KB, one destination.
 
-Admission: 1 to 1,000 tasks that track and wait until it is on disk, one after another each. The vendor refuses
-connections, so nothing is delivered meanwhile. The disk decides: the table says what one fsync takes there, and what
-`sqlite3` takes for as many events when it does nothing else. Where a C compiler is found, 100 tasks are measured on
-slower disks, too: those on which each fsync takes 2 or 10 ms more.
-Drain: what an earlier process left, read and acknowledged; and the same delivered to a sink in another process.
+Admission: 1 to 1,000 tasks each track one event after another, and wait until it is on disk. The vendor refuses
+connections, so nothing is delivered meanwhile. The result depends on the disk: the table has the time of one fsync, and
+the time of `sqlite3` alone for as many events. With a C compiler, 100 tasks are also measured on simulated slower
+disks, on which each fsync takes 2 or 10 ms longer.
+Drain: the events of an earlier process are read and acknowledged, then delivered to a sink in another process.
 
     python benchmarks/spool.py --folder /var/tmp
 """
@@ -37,7 +37,7 @@ from asyncsdk.stores.sqlite.rows import NewRow
 
 REFUSING = "http://127.0.0.1:9"
 PATIENT = Limits(max_events=500, linger=60, retry_initial=60)
-# What one event takes on disk.
+# The size of one event on disk.
 EVENT_BYTES = 1_120
 SLOWER_MS = (2, 10)
 SLOW_SYNC = """
@@ -56,7 +56,7 @@ int fdatasync(int file) { return late("fdatasync", file); }
 
 @contextmanager
 def folder(inside: str) -> Iterator[Path]:
-    """Make a folder for a while."""
+    """Create a temporary folder."""
     place = Path(tempfile.mkdtemp(dir=inside))
     try:
         yield place
@@ -65,7 +65,7 @@ def folder(inside: str) -> Iterator[Path]:
 
 
 def fsync_ms(inside: str) -> float:
-    """Say what an fsync of one page takes, in milliseconds: the middle of 50."""
+    """Return the median time of 50 fsyncs of one page, in milliseconds."""
     with tempfile.TemporaryFile(dir=inside) as file:
         times = []
         for number in range(50):
@@ -77,7 +77,7 @@ def fsync_ms(inside: str) -> float:
 
 
 def bare_ms(inside: str, group: int, commits: int) -> list[float]:
-    """Commit groups of events with nothing around it; give the middle and the 99th percentile in milliseconds."""
+    """Commit groups of events with `sqlite3` alone; return the median and 99th percentile, in milliseconds."""
     times = []
     with folder(inside) as place:
         database = Database(place / "bare.db")
@@ -94,7 +94,7 @@ def bare_ms(inside: str, group: int, commits: int) -> list[float]:
 
 
 async def admit(spool: SqliteSpool, awaiters: int, events: int) -> list[object]:
-    """Let tasks track and wait; give events a second, latencies and the loop's lateness in milliseconds."""
+    """Let tasks track and wait; return events a second, then latencies and the loop's lateness, in milliseconds."""
     client = Client(RudderStack("key", REFUSING, limits=PATIENT), spool=spool)
     await client.start()
     waits: list[float] = []
@@ -134,7 +134,7 @@ def admitted(inside: str, awaiters: int, *, quick: bool) -> list[object]:
 
 
 def on_slower_disks(inside: str, *, quick: bool) -> list[list[object]]:
-    """Measure 100 tasks where each fsync takes longer; nothing without a C compiler."""
+    """Measure 100 tasks with slower fsyncs; return no rows without a C compiler."""
     compiler = shutil.which("cc")
     if compiler is None or sys.platform != "linux":
         return []
@@ -151,7 +151,7 @@ def on_slower_disks(inside: str, *, quick: bool) -> list[list[object]]:
 
 
 def read_and_acknowledge(spool: SqliteSpool) -> float:
-    """Take over what was left, read all of it and forget it; give events a second."""
+    """Take over the events of an earlier process, read and acknowledge them; return events a second."""
     files, events = spool.open(), 0
     began = time.perf_counter()
     [found] = files.adopt(["RudderStack"])
@@ -167,7 +167,7 @@ def read_and_acknowledge(spool: SqliteSpool) -> float:
 
 
 async def fill(spool: SqliteSpool, events: int) -> None:
-    """Leave events behind, as a process would that is killed."""
+    """Leave events on disk, as a killed process would."""
     client = Client(RudderStack("key", REFUSING, limits=PATIENT), spool=spool)
     await client.start()
     for start in range(0, events, 2000):
@@ -177,7 +177,7 @@ async def fill(spool: SqliteSpool, events: int) -> None:
 
 
 async def drain(spool: SqliteSpool, events: int, url: str) -> tuple[float, float]:
-    """Deliver what was left; give the seconds to the first delivery, and to the last."""
+    """Deliver the events on disk; return the seconds until the first and the last delivery."""
     first: list[float] = []
     limits = Limits(max_events=500, linger=0)
     client = Client(
@@ -187,7 +187,7 @@ async def drain(spool: SqliteSpool, events: int, url: str) -> tuple[float, float
     )
     began = time.perf_counter()
     await client.start()
-    while client.health().destinations["RudderStack"].counts.delivered < events:  # noqa: ASYNC110 -- it is asked, as by a user
+    while client.health().destinations["RudderStack"].counts.delivered < events:  # noqa: ASYNC110 -- polled, as users do
         await asyncio.sleep(0.005)
     took = time.perf_counter() - began
     await client.aclose()
@@ -195,24 +195,26 @@ async def drain(spool: SqliteSpool, events: int, url: str) -> tuple[float, float
 
 
 def disk(place: Path) -> int:
-    """Count the bytes of a folder's databases and their logs."""
+    """Return the bytes of a folder's databases and their logs."""
     return sum(path.stat().st_size for path in place.iterdir() if path.suffix != ".ballast")
 
 
 def encoded_bytes(place: Path) -> int:
-    """Count the bytes of the blocks in a folder."""
+    """Return the bytes of the blocks in a folder."""
     [path] = place.glob("*.db")
     with closing(sqlite3.connect(path)) as connection:
         return int(connection.execute("SELECT sum(length(body)) FROM block").fetchone()[0])
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--quick", action="store_true", help="few events: to see that it runs, not to measure")
-    parser.add_argument("--folder", default=tempfile.gettempdir(), help="on which disk")
-    parser.add_argument("--only", type=int, help="measure so many waiting tasks and print that row as JSON")
+    parser.add_argument(
+        "--quick", action="store_true", help="few events: checks that the benchmark runs, measures nothing"
+    )
+    parser.add_argument("--folder", default=tempfile.gettempdir(), help="a folder on the disk to measure")
+    parser.add_argument("--only", type=int, help="measure this number of tasks only; print the row as JSON")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     if options.only:

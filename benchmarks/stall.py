@@ -1,7 +1,7 @@
-"""How long does delivery hold the event loop? The worst lateness of a 1 ms ticker, beside the ticker alone.
+"""How long does delivery block the event loop? The worst lateness of a 1 ms ticker, and that of the ticker alone.
 
 20,000 queued events are drained to a sink in another process, and a body of 5 MB is compressed; the ticker's own
-lateness (other processes, the kernel) is measured in a run of the same length before each.
+lateness (other processes, the kernel) is measured in a run of the same length.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ WIDE = Limits(max_queued_events=EVENTS, max_queued_bytes=10**8)
 
 @attrs.frozen
 class Pair:
-    """The ticker's worst lateness in ms, alone and beside a load, and how long the load took in ms."""
+    """The ticker's worst lateness, alone and beside a load, and the duration of the load, in milliseconds."""
 
     alone: float
     beside: float
@@ -32,7 +32,7 @@ class Pair:
 
 
 async def tick(worst: list[float]) -> None:
-    """Wake up every millisecond, and note when that was late."""
+    """Wake up every millisecond, and record the lateness."""
     while True:
         due = time.perf_counter() + 0.001
         await asyncio.sleep(0.001)
@@ -40,9 +40,9 @@ async def tick(worst: list[float]) -> None:
 
 
 async def lateness(load: Awaitable[object]) -> tuple[float, float]:
-    """Give the worst lateness while `load` runs, and how long it ran, in milliseconds."""
+    """Return the worst lateness while `load` runs, and the duration of `load`, in milliseconds."""
     worst: list[float] = [0.0]
-    ticker = asyncio.create_task(tick(worst))  # its first turn comes with the load's
+    ticker = asyncio.create_task(tick(worst))  # it first runs when the load does
     began = time.perf_counter()
     await load
     took = time.perf_counter() - began
@@ -52,7 +52,7 @@ async def lateness(load: Awaitable[object]) -> tuple[float, float]:
 
 
 async def ours(client: Client, events: int, properties: dict[str, object]) -> Pair:
-    """Queue events while the loop waits, then let them go."""
+    """Queue events while the loop is blocked, then deliver them."""
     async with client:
         await client.track("user-warm", EVENT, properties)
         await client.flush()
@@ -66,7 +66,7 @@ async def ours(client: Client, events: int, properties: dict[str, object]) -> Pa
 
 
 async def theirs(name: str, url: str) -> Pair:
-    """Queue events on a peer whose own threads send them."""
+    """Queue events with another SDK, whose threads send them."""
     peer = PEERS[name](url, gzip=True)
     peer.put("user-warm", EVENT, {})
     for number in range(EVENTS):
@@ -91,14 +91,14 @@ def big(url: str) -> Awaitable[Pair]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     options = arguments(__doc__)
     logging.disable(logging.CRITICAL)
     rounds = 1 if options.quick else 9
     cases: dict[str, tuple[Callable[[str], Awaitable[Pair]], int]] = {
         "asyncsdk, 20,000 events": (drain, rounds),
         "asyncsdk, one body of 5 MB": (big, rounds),
-        "rudder, what it has left of 20,000": (lambda url: theirs("rudder", url), 1),
+        "rudder, the rest of 20,000 events": (lambda url: theirs("rudder", url), 1),
     }
     rows = []
     for name, (case, times) in cases.items():
