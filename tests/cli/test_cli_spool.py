@@ -16,19 +16,19 @@ from asyncsdk.stores import inspection
 
 
 @pytest.fixture(autouse=True)
-def _no_process_outlives_its_test() -> Iterator[None]:
+def _kill_all_processes() -> Iterator[None]:
     yield
-    Process.end_all()
+    Process.kill_all()
 
 
 @pytest.fixture
 def left(tmp_path: Path) -> Path:
     """The folder of a process that has ended: three events, one of them settled, and two dead letters."""
     process = Process(tmp_path)
-    kept = process.keep(block("a", "b"), block("c", destination="Statsig"))
+    kept = process.store(block("a", "b"), block("c", destination="Statsig"))
     process.settle(kept.file, progress={1: 0b01})
-    process.bury(dead("x", "y"))
-    process.die()
+    process.give_up(dead("x", "y"))
+    process.kill()
     return tmp_path / "spool"
 
 
@@ -36,10 +36,10 @@ def left(tmp_path: Path) -> Path:
 def in_use(tmp_path: Path) -> Iterator[Path]:
     """The folder of a running process."""
     process = Process(tmp_path)
-    process.keep(block("a", "b"))
-    process.bury(dead("x"))
+    process.store(block("a", "b"))
+    process.give_up(dead("x"))
     yield tmp_path / "spool"
-    process.die()
+    process.kill()
 
 
 def spool(*arguments: object) -> int:
@@ -98,8 +98,8 @@ def test_show_lists_events_without_their_content(left: Path, capsys: pytest.Capt
 
 def test_show_mentions_dead_letters_if_no_event_waits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     process = Process(tmp_path)
-    process.bury(dead("x", "y"))
-    process.die()
+    process.give_up(dead("x", "y"))
+    process.kill()
 
     spool("show", tmp_path / "spool")
 
@@ -128,7 +128,7 @@ def test_export_writes_json_lines(left: Path, tmp_path: Path, capsys: pytest.Cap
 def test_replayed_dead_letters_are_found_by_the_next_program(left: Path) -> None:
     spool("replay", left)
 
-    assert sorted(Process(left.parent).find()) == ["b", "x", "y"]
+    assert sorted(Process(left.parent).adopt_and_read()) == ["b", "x", "y"]
     assert list(inspection.list_events(left, dead=True)) == []
 
 
@@ -151,9 +151,9 @@ def test_purge_deletes_only_dead_letters_by_default(left: Path) -> None:
 
 def test_purged_events_are_overwritten_in_the_file(tmp_path: Path) -> None:
     process = Process(tmp_path)
-    process.keep(block("waits"))
-    process.bury(dead("Ada", size=100_000), dead("Grace"))
-    process.die()
+    process.store(block("waits"))
+    process.give_up(dead("Ada", size=100_000), dead("Grace"))
+    process.kill()
 
     spool("purge", tmp_path / "spool", "--yes")
 
@@ -171,7 +171,7 @@ def test_damaged_blocks_are_left_out(left: Path) -> None:
     process.files._open_files.by_number[adopted.file].database._connection.execute(
         "UPDATE block SET body = x'00' WHERE id = 1"
     )
-    process.die()
+    process.kill()
 
     assert [event.id for event in inspection.list_events(left)] == ["c"]
 

@@ -1,7 +1,8 @@
-"""A disk that is watched, and that fails when told to: a layer between SQLite and its files.
+"""A disk that records every operation and fails on command: a layer between SQLite and its files.
 
-It changes the table of file operations that this process's SQLite uses (its VFS), so it sees what `sqlite3` really
-writes and syncs, in order, and may refuse any of it.
+It registers a VFS of its own (SQLite's table of file operations, https://sqlite.org/vfs.html) with the library that the
+`sqlite3` module has loaded. So it sees what SQLite really writes and syncs, in order, and can refuse any of it. From the
+recorded steps, `after_power_cut` builds the files as they could be after a power cut.
 """
 
 import ctypes
@@ -19,7 +20,7 @@ OK, FULL = 0, 13
 IOERR_READ, IOERR_WRITE, IOERR_FSYNC, IOERR_TRUNCATE, IOERR_DELETE = (10 | n << 8 for n in (1, 3, 4, 6, 10))
 CORRUPT = 11
 
-# The one that the `sqlite3` module has loaded.
+# The library that the `sqlite3` module has loaded.
 _LIBRARY = find_library("sqlite3")
 _VFS = ("iVersion", "szOsFile", "mxPathname")
 _WRITE = CFUNCTYPE(c_int, c_void_p, c_void_p, c_int, c_int64)
@@ -56,7 +57,7 @@ class _Methods(ctypes.Structure):
 
 @attrs.define
 class Step:
-    """One thing that was done to a file, or a mark of the test's."""
+    """One operation on a file, or a mark that the test has set."""
 
     kind: str
     path: str = ""
@@ -67,12 +68,12 @@ class Step:
 
 @attrs.define
 class Disk:
-    """What has been done since it is watched, and what is to fail.
+    """The recorded operations, and which ones are to fail.
 
     Attributes:
-        steps: In order.
-        refuse: Called with the kind and the path of each read, write, sync, truncate and delete; gives SQLite's result
-            code.
+        steps: Successful operations and marks, in order.
+        refuse: Called with the kind and path of each read, write, sync, truncate and delete before it is done. Returns
+            SQLite's result code; `OK` lets it happen.
     """
 
     steps: list[Step] = attrs.field(factory=list)
@@ -82,7 +83,7 @@ class Disk:
         self.steps.append(Step("mark", mark=what))
 
     def fail_at(self, number: int, code: int | None = None, times: int = 1) -> None:
-        """Refuse the call of that number, counted from now, and the following ones up to `times` in all."""
+        """Refuse `times` operations, starting with this number, counted from now; reads do not count."""
         codes = {"write": IOERR_WRITE, "sync": IOERR_FSYNC, "truncate": IOERR_TRUNCATE, "delete": IOERR_DELETE}
         calls = 0
 
@@ -95,7 +96,7 @@ class Disk:
 
 
 class _Layer:
-    """The functions that SQLite calls, and those that it would have called."""
+    """The functions that SQLite calls instead of those of its default VFS, which they call in turn."""
 
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
@@ -107,7 +108,7 @@ class _Layer:
         self.vfs = _Vfs()
         ctypes.memmove(byref(self.vfs), self.below, ctypes.sizeof(_Vfs))
         self.vfs.zName, self.vfs.pNext = b"watched", None
-        self.calls: list[Any] = []  # what SQLite calls must not be collected
+        self.calls: list[Any] = []  # keeps the callbacks alive: SQLite holds only their addresses
         self.vfs.xOpen = self._address(_OPEN, self.open)
         self.vfs.xDelete = self._address(_DELETE, self.delete)
 
@@ -128,11 +129,11 @@ class _Layer:
                 mine = _Methods()
                 ctypes.memmove(byref(mine), byref(below), ctypes.sizeof(_Methods))
                 self.methods[table.value] = (mine, below)
-                self._cover(mine, below)
+                self._wrap(mine, below)
             table.value = ctypes.addressof(self.methods[table.value][0])
         return code
 
-    def _cover(self, mine: _Methods, below: _Methods) -> None:
+    def _wrap(self, mine: _Methods, below: _Methods) -> None:
         read_below, write_below, truncate_below = _WRITE(below.xRead), _WRITE(below.xWrite), _TRUNCATE(below.xTruncate)
         close_below = _CLOSE(below.xClose)
 
@@ -147,7 +148,9 @@ class _Layer:
             return self._do(Step("truncate", self.paths[file], size), lambda: truncate_below(file, size))
 
         def sync(file: int, flags: int) -> int:
-            return self._do(Step("sync", self.paths[file]), lambda: OK)  # nothing here needs the real one
+            return self._do(
+                Step("sync", self.paths[file]), lambda: OK
+            )  # power cuts are simulated, so a real sync would only take time
 
         def close(file: int) -> int:
             self.paths.pop(file, None)
@@ -171,12 +174,12 @@ class _Layer:
         return code
 
 
-_LAYERS: list[_Layer] = []  # a connection that a failed test has left open still calls its layer
+_LAYERS: list[_Layer] = []  # a connection that a failed test left open still calls its layer
 
 
 @contextmanager
 def watched() -> Iterator[Disk]:
-    """Let every database that is opened meanwhile use the watched disk; all must be closed at the end."""
+    """Record the operations of every database that is opened meanwhile; all must be closed at the end."""
     disk = Disk()
     layer = _Layer(disk)
     _LAYERS.append(layer)
@@ -189,9 +192,9 @@ def watched() -> Iterator[Disk]:
 
 
 def after_power_cut(steps: list[Step], keeps: Callable[[], bool], folder: Path) -> None:
-    """Write the files into `folder` as they may be when the power fails after `steps`.
+    """Write the files to `folder` as they may be if the power fails after `steps`.
 
-    What was synced is there. Of what was not, each 512-byte sector is there if `keeps()` says so.
+    Writes that were synced are complete. Of the others, each sector of 512 bytes is there if `keeps()` returns True.
     """
     durable: dict[str, bytearray] = {}
     pending: dict[str, list[Step]] = {}
@@ -204,8 +207,8 @@ def after_power_cut(steps: list[Step], keeps: Callable[[], bool], folder: Path) 
         elif step.kind == "delete":
             durable.pop(step.path, None)
             pending.pop(step.path, None)
-    for path, left in pending.items():
-        for step in left:
+    for path, unsynced in pending.items():
+        for step in unsynced:
             _apply(durable.setdefault(path, bytearray()), step, keeps)
     for path, data in durable.items():
         (folder / Path(path).name).write_bytes(data)

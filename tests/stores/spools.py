@@ -1,4 +1,4 @@
-"""What the tests of the spool have in common."""
+"""Helpers for tests of the spool."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,17 +29,17 @@ def spool(folder: Path, **settings: Any) -> SqliteSpool:
 
 
 class Process:
-    """The files of a spool as a process has them; `die` lets go of the locks and writes nothing more."""
+    """The spool files of a process. `kill` releases its locks without writing anything more."""
 
-    living: ClassVar[list["Process"]] = []
+    running: ClassVar[list["Process"]] = []
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         files = spool(folder, **settings).open()
         assert isinstance(files, SqliteFiles)
         self.files = files
-        self.living.append(self)
+        self.running.append(self)
 
-    def keep(self, *blocks: NewBlock, dead: Sequence[DeadLetters] = ()) -> Committed:
+    def store(self, *blocks: NewBlock, dead: Sequence[DeadLetters] = ()) -> Committed:
         committed = self.files.commit(blocks, {}, dead, NOW)
         self.files.tidy()
         return committed
@@ -48,32 +48,32 @@ class Process:
         self.files.commit((), {file: Settled(finished, tuple((progress or {}).items()))}, (), NOW)
         self.files.tidy()
 
-    def bury(self, *letters: DeadLetters) -> None:
+    def give_up(self, *letters: DeadLetters) -> None:
         self.files.commit((), {}, letters, NOW)
 
     def adopt(self, *destinations: str) -> list[Adopted]:
         return list(self.files.adopt(destinations or ("Amplitude",)))
 
-    def read(self, file: int, destination: str = "Amplitude", after: int = 0, most: int = 10**9) -> list[str]:
-        """Give the ids that are read and not settled."""
+    def read(self, file: int, destination: str = "Amplitude", after: int = 0, max_bytes: int = 10**9) -> list[str]:
+        """Return the ids of the unsettled records in the next blocks."""
         return [
-            kept.id
-            for stored in self.files.read(file, destination, after, most)
-            for position, kept in enumerate(stored.block.records)
-            if not stored.done >> position & 1
+            stored.id
+            for found in self.files.read(file, destination, after, max_bytes)
+            for position, stored in enumerate(found.block.records)
+            if not found.done >> position & 1
         ]
 
-    def find(self, destination: str = "Amplitude") -> list[str]:
-        """Take over all there is, and read it."""
+    def adopt_and_read(self, destination: str = "Amplitude") -> list[str]:
+        """Adopt all files, and return the ids of their unsettled records."""
         return [name for adopted in self.adopt(destination) for name in self.read(adopted.file, destination)]
 
-    def die(self) -> None:
+    def kill(self) -> None:
         for file in self.files._open_files.by_number.values():
             file.close().release()
         self.files._open_files.by_number.clear()
 
     @classmethod
-    def end_all(cls) -> None:
-        """Close what a test has left open."""
-        while cls.living:
-            cls.living.pop().die()
+    def kill_all(cls) -> None:
+        """Kill the processes that a test has left running."""
+        while cls.running:
+            cls.running.pop().kill()

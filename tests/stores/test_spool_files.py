@@ -1,6 +1,7 @@
-"""The files of a spool: what is committed is found again, by whoever comes; what is damaged is set aside."""
+"""The files of a spool: committed blocks are read back by any later process, and damage is quarantined."""
 
 import fcntl
+import re
 import shutil
 import sqlite3
 import stat
@@ -13,15 +14,15 @@ import pytest
 
 from asyncsdk import ConfigurationError
 from asyncsdk._model.spooling import Settled, SpoolError
-from asyncsdk.stores import SqliteSpool
+from asyncsdk.stores import Spool, SpoolFiles, SqliteSpool
 from asyncsdk.stores.sqlite import disk_space, file_lock, open_file
 from stores.spools import NOW, Process, block, dead
 
 
 @pytest.fixture(autouse=True)
-def _no_process_outlives_its_test() -> Iterator[None]:
+def _kill_all_processes() -> Iterator[None]:
     yield
-    Process.end_all()
+    Process.kill_all()
 
 
 def databases(folder: Path) -> list[Path]:
@@ -30,39 +31,39 @@ def databases(folder: Path) -> list[Path]:
 
 @pytest.fixture
 def left(tmp_path: Path) -> Path:
-    """A folder in which a process has died."""
+    """The folder of a process that was killed."""
     process = Process(tmp_path)
-    process.keep(block("a", "b"), block("c"))
-    process.die()
+    process.store(block("a", "b"), block("c"))
+    process.kill()
     return tmp_path
 
 
-def test_what_was_committed_is_found_in_order(left: Path) -> None:
-    assert Process(left).find() == ["a", "b", "c"]
+def test_committed_events_are_read_in_order(left: Path) -> None:
+    assert Process(left).adopt_and_read() == ["a", "b", "c"]
 
 
-def test_what_is_settled_is_not_found_again(tmp_path: Path) -> None:
+def test_settled_events_are_not_read_again(tmp_path: Path) -> None:
     first = Process(tmp_path)
-    kept = first.keep(block("a", "b"), block("c"), block("d", "e"))
+    kept = first.store(block("a", "b"), block("c"), block("d", "e"))
     first.settle(kept.file, kept.rows[1] or 0, progress={kept.rows[2] or 0: 0b01})
-    first.die()
+    first.kill()
 
-    assert Process(tmp_path).find() == ["a", "b", "e"]
+    assert Process(tmp_path).adopt_and_read() == ["a", "b", "e"]
 
 
-def test_reading_goes_on_after_a_block_and_stops_at_a_size(tmp_path: Path) -> None:
+def test_reading_continues_after_a_block_and_stops_at_a_size(tmp_path: Path) -> None:
     process = Process(tmp_path)
-    kept = process.keep(*(block(str(n), size=1000) for n in range(5)))
+    kept = process.store(*(block(str(n), size=1000) for n in range(5)))
 
-    assert process.read(kept.file, most=2500) == ["0", "1", "2"]
+    assert process.read(kept.file, max_bytes=2500) == ["0", "1", "2"]
     assert process.read(kept.file, after=kept.rows[2] or 0) == ["3", "4"]
     assert process.read(kept.file, after=kept.rows[4] or 0) == []
     assert process.read(99) == []
 
 
-def test_each_destination_finds_its_own(tmp_path: Path) -> None:
+def test_each_destination_reads_its_own_events(tmp_path: Path) -> None:
     process = Process(tmp_path)
-    kept = process.keep(block("a"), block("b", destination="Statsig"))
+    kept = process.store(block("a"), block("b", destination="Statsig"))
 
     assert process.read(kept.file) == ["a"]
     assert process.read(kept.file, "Statsig") == ["b"]
@@ -74,7 +75,7 @@ def test_only_the_owner_may_read_the_folder_and_its_files(left: Path) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in paths} == {0o700, 0o600}
 
 
-def test_nothing_is_made_before_the_first_event(tmp_path: Path) -> None:
+def test_nothing_is_created_before_the_first_event(tmp_path: Path) -> None:
     process = Process(tmp_path)
     process.adopt()
     process.files.close()
@@ -85,15 +86,15 @@ def test_nothing_is_made_before_the_first_event(tmp_path: Path) -> None:
 # --- ownership ----------------------------------------------------------------------------------------------------
 
 
-def test_the_file_of_a_living_process_is_its_own(tmp_path: Path) -> None:
+def test_the_file_of_a_running_process_is_not_adopted(tmp_path: Path) -> None:
     process = Process(tmp_path)
-    process.keep(block("a"))
+    process.store(block("a"))
 
     assert Process(tmp_path).adopt() == []
 
 
-def test_one_of_many_takes_over_a_file(left: Path) -> None:
-    found = [Process(left).find() for _ in range(4)]
+def test_one_of_several_processes_adopts_a_file(left: Path) -> None:
+    found = [Process(left).adopt_and_read() for _ in range(4)]
 
     assert sorted(found) == [[], [], [], ["a", "b", "c"]]
 
@@ -110,56 +111,56 @@ def test_a_file_without_events_for_us_is_left_to_others(left: Path) -> None:
     process = Process(left)
 
     assert process.adopt("Statsig") == process.adopt("Statsig") == []
-    assert Process(left).find() == ["a", "b", "c"]
+    assert Process(left).adopt_and_read() == ["a", "b", "c"]
 
 
-def test_what_waits_in_a_file_is_counted_when_it_is_taken_over(tmp_path: Path) -> None:
+def test_waiting_events_are_counted_when_a_file_is_adopted(tmp_path: Path) -> None:
     first, second = Process(tmp_path), Process(tmp_path)
-    kept = first.keep(block("a", "b", "c"), block("d", destination="Statsig"), block("e"), block("f"))
+    kept = first.store(block("a", "b", "c"), block("d", destination="Statsig"), block("e"), block("f"))
     first.settle(kept.file, 3, progress={1: 0b01})
-    first.die()
+    first.kill()
 
     [adopted] = second.adopt("Amplitude", "RudderStack", "Statsig")
 
     assert str(adopted) == "Amplitude 3, Statsig 1"
 
 
-def test_what_waits_in_a_large_file_is_judged_by_its_oldest_blocks(tmp_path: Path) -> None:
+def test_waiting_events_of_a_large_file_are_estimated_from_its_oldest_blocks(tmp_path: Path) -> None:
     first, second = Process(tmp_path), Process(tmp_path)
-    first.keep(*(block("a", "b") for _ in range(400)))
-    first.die()
+    first.store(*(block("a", "b") for _ in range(400)))
+    first.kill()
 
     [adopted] = second.adopt("Amplitude")
 
     assert str(adopted) == "Amplitude about 800"
 
 
-def test_a_file_that_has_none_left_for_us_is_let_go(tmp_path: Path) -> None:
+def test_a_file_with_no_more_events_for_us_is_released(tmp_path: Path) -> None:
     first, second = Process(tmp_path), Process(tmp_path)
-    first.keep(block("a"), block("b", destination="Statsig"))
-    first.die()
+    first.store(block("a"), block("b", destination="Statsig"))
+    first.kill()
     [adopted] = second.adopt("Amplitude")
     second.settle(adopted.file, 1)
 
     assert second.adopt("Amplitude") == []
-    assert Process(tmp_path).find("Statsig") == ["b"]
+    assert Process(tmp_path).adopt_and_read("Statsig") == ["b"]
 
 
-def test_an_empty_file_that_was_left_is_deleted(tmp_path: Path) -> None:
+def test_an_empty_file_of_an_ended_process_is_deleted(tmp_path: Path) -> None:
     first = Process(tmp_path)
-    kept = first.keep(block("a"))
+    kept = first.store(block("a"))
     first.settle(kept.file, kept.rows[0] or 0)
-    first.die()
+    first.kill()
     Process(tmp_path).adopt()
 
     assert databases(tmp_path) == []
 
 
-def test_a_lock_without_a_file_is_tidied_away(tmp_path: Path) -> None:
+def test_a_lock_whose_database_was_deleted_is_deleted(tmp_path: Path) -> None:
     process = Process(tmp_path)
-    process.keep(block("a"))
+    process.store(block("a"))
     [path] = databases(tmp_path)
-    process.die()
+    process.kill()
     path.unlink()
     path.touch()
     taker = Process(tmp_path)
@@ -169,16 +170,16 @@ def test_a_lock_without_a_file_is_tidied_away(tmp_path: Path) -> None:
     assert [p.suffix for p in (tmp_path / "spool").iterdir() if p.suffix == ".lock"] == []
 
 
-def test_a_lock_whose_file_was_never_made_is_tidied_away(tmp_path: Path) -> None:
+def test_a_lock_whose_database_was_never_created_is_deleted(tmp_path: Path) -> None:
     living = Process(tmp_path)
-    living.keep(block("a"))
+    living.store(block("a"))
     (tmp_path / "spool/killed-1-0.lock").touch()
     Process(tmp_path).adopt()
 
     assert [path.stem for path in (tmp_path / "spool").glob("*.lock")] == [databases(tmp_path)[0].stem]
 
 
-def test_a_lock_that_somebody_holds_stays(tmp_path: Path) -> None:
+def test_a_lock_that_is_held_is_not_deleted(tmp_path: Path) -> None:
     lock = file_lock.create(tmp_path)
     file_lock.delete_orphans(tmp_path)
 
@@ -186,66 +187,68 @@ def test_a_lock_that_somebody_holds_stays(tmp_path: Path) -> None:
     lock.release()
 
 
-def test_a_name_that_is_tidied_away_before_it_is_held_is_not_used(
+def test_a_lock_file_that_is_deleted_before_it_is_locked_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flock, tidied = fcntl.flock, list[Path]()
+    flock, deleted = fcntl.flock, list[Path]()
 
-    def slow(file: int, how: int) -> None:
-        if not tidied:
-            tidied.extend(tmp_path.glob("*.lock"))
-            tidied[0].unlink()
+    def delete_first(file: int, how: int) -> None:
+        if not deleted:
+            deleted.extend(tmp_path.glob("*.lock"))
+            deleted[0].unlink()
         flock(file, how)
 
-    monkeypatch.setattr(fcntl, "flock", slow)
+    monkeypatch.setattr(fcntl, "flock", delete_first)
     lock = file_lock.create(tmp_path)
     lock.release()
 
-    assert [path.stem for path in tmp_path.glob("*.lock")] == [lock.path.stem] != [tidied[0].stem]
+    assert [path.stem for path in tmp_path.glob("*.lock")] == [lock.path.stem] != [deleted[0].stem]
 
 
 def test_closing_deletes_what_is_empty_and_leaves_the_rest(tmp_path: Path) -> None:
     empty, full = Process(tmp_path), Process(tmp_path)
-    kept = empty.keep(block("a"))
+    kept = empty.store(block("a"))
     empty.settle(kept.file, kept.rows[0] or 0)
-    full.keep(block("b"))
+    full.store(block("b"))
     empty.files.close()
     full.files.close()
 
     assert len(databases(tmp_path)) == 1
-    assert Process(tmp_path).find() == ["b"]
+    assert Process(tmp_path).adopt_and_read() == ["b"]
 
 
-def test_what_is_left_of_a_deleted_file_is_kept_in_another_at_the_end(tmp_path: Path) -> None:
+def test_the_rest_of_a_deleted_file_is_copied_to_another_on_close(tmp_path: Path) -> None:
     process = Process(tmp_path)
-    kept = process.keep(block("a", "b"), block("c"))
+    kept = process.store(block("a", "b"), block("c"))
     process.settle(kept.file, progress={1: 0b01})
     shutil.rmtree(tmp_path / "spool")
     with pytest.raises(SpoolError, match="deleted"):
-        process.keep(block("d"))
-    process.keep(block("e"))
+        process.store(block("d"))
+    process.store(block("e"))
     assert process.read(kept.file) == ["b", "c"]
     process.files.close()
 
-    assert Process(tmp_path).find() == ["e", "b", "c"]
+    assert Process(tmp_path).adopt_and_read() == ["e", "b", "c"]
 
 
-def test_a_folder_that_cannot_be_made_is_a_reason(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("a file")
 
     with pytest.raises(SpoolError, match="File exists"):
-        Process(tmp_path).keep(block("a"))
+        Process(tmp_path).store(block("a"))
 
 
-def test_a_lock_that_was_deleted_meanwhile_is_nobodys(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_file_that_was_deleted_while_acquiring_gives_no_lock(
+    left: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     [path] = databases(left)
     flock = fcntl.flock
 
-    def slow(file: int, how: int) -> None:
+    def delete_first(file: int, how: int) -> None:
         path.with_suffix(".lock").unlink()
         flock(file, how)
 
-    monkeypatch.setattr(fcntl, "flock", slow)
+    monkeypatch.setattr(fcntl, "flock", delete_first)
 
     assert file_lock.acquire(path) is None
 
@@ -263,41 +266,41 @@ def letters(folder: Path) -> list[tuple[str, str, int]]:
 
 def test_dead_letters_are_kept_with_their_reason(tmp_path: Path) -> None:
     process = Process(tmp_path)
-    process.bury(dead("a", "b"))
-    process.die()
+    process.give_up(dead("a", "b"))
+    process.kill()
 
     assert letters(tmp_path) == [("rejected", "status 400", 2)]
 
 
 def test_dead_letters_outlive_the_file_they_were_in(tmp_path: Path) -> None:
     first, second = Process(tmp_path), Process(tmp_path)
-    first.bury(dead("a"))
-    first.die()
+    first.give_up(dead("a"))
+    first.kill()
     second.adopt()
-    second.die()
+    second.kill()
 
     assert letters(tmp_path) == [("rejected", "status 400", 1)]
     assert len(databases(tmp_path)) == 1
 
 
-def test_the_oldest_dead_letters_go_when_there_are_too_many(tmp_path: Path) -> None:
+def test_the_oldest_dead_letters_are_deleted_above_the_limit(tmp_path: Path) -> None:
     process = Process(tmp_path, max_bytes=1_000_000)
     for number in range(4):
-        process.bury(dead(*(str(n) for n in range(number + 1)), size=15_000 // (number + 1)))
-    process.die()
+        process.give_up(dead(*(str(n) for n in range(number + 1)), size=15_000 // (number + 1)))
+    process.kill()
 
     assert [events for _, _, events in letters(tmp_path)] == [2, 3, 4]
 
 
-# --- room ---------------------------------------------------------------------------------------------------------
+# --- disk space ---------------------------------------------------------------------------------------------------
 
 
 def fill(process: Process, blocks: int = 200) -> list[Any]:
-    return [process.keep(block(str(n), size=20_000)) for n in range(blocks)]
+    return [process.store(block(str(n), size=20_000)) for n in range(blocks)]
 
 
 @pytest.mark.parametrize("policy", ["drop_newest", "reject"])
-def test_a_full_spool_keeps_no_more(tmp_path: Path, policy: str) -> None:
+def test_a_full_spool_refuses_new_blocks(tmp_path: Path, policy: str) -> None:
     process = Process(tmp_path, max_bytes=1_000_000, when_full=policy)
     outcomes = [kept.rows[0] is not None for kept in fill(process)]
 
@@ -305,7 +308,7 @@ def test_a_full_spool_keeps_no_more(tmp_path: Path, policy: str) -> None:
     assert outcomes == sorted(outcomes, reverse=True)
 
 
-def test_a_full_spool_drops_the_oldest_if_told_to(tmp_path: Path) -> None:
+def test_a_full_spool_drops_the_oldest_blocks_if_configured(tmp_path: Path) -> None:
     process = Process(tmp_path, max_bytes=1_000_000, when_full="drop_oldest")
     kept = fill(process)
     dropped = [row.row for one in kept for row in one.dropped]
@@ -315,16 +318,16 @@ def test_a_full_spool_drops_the_oldest_if_told_to(tmp_path: Path) -> None:
     assert process.read(kept[-1].file)[-1] == "199"
 
 
-def test_room_that_was_given_back_is_used_again(tmp_path: Path) -> None:
+def test_freed_space_is_used_again(tmp_path: Path) -> None:
     process = Process(tmp_path, max_bytes=1_000_000)
     kept = [one for one in fill(process) if one.rows[0] is not None]
     process.settle(kept[0].file, *(one.rows[0] or 0 for one in kept))
     process.files._disk_space._measured = float("-inf")
 
-    assert process.keep(block("again")).rows[0] is not None
+    assert process.store(block("again")).rows[0] is not None
 
 
-def test_what_was_written_moves_to_its_place_in_between(tmp_path: Path) -> None:
+def test_tidy_moves_the_wal_into_the_database(tmp_path: Path) -> None:
     process = Process(tmp_path)
     kept = process.files.commit([block("a", size=5_000_000)], {}, (), NOW)
     [path] = databases(tmp_path)
@@ -338,7 +341,7 @@ def test_what_was_written_moves_to_its_place_in_between(tmp_path: Path) -> None:
 
 def test_a_file_shrinks_when_it_is_drained(tmp_path: Path) -> None:
     process = Process(tmp_path)
-    kept = process.keep(*(block(str(n), size=20_000) for n in range(1500)))
+    kept = process.store(*(block(str(n), size=20_000) for n in range(1500)))
     [path] = databases(tmp_path)
     process.files._open_files.by_number[1].database.truncate_wal()
     before = path.stat().st_size
@@ -350,27 +353,27 @@ def test_a_file_shrinks_when_it_is_drained(tmp_path: Path) -> None:
     assert before > 2 * between > 5 * path.stat().st_size
 
 
-def test_a_disk_that_others_have_filled_counts_as_full(tmp_path: Path) -> None:
-    assert Process(tmp_path, keep_free=10**18).keep(block("a")).rows == [None]
+def test_a_disk_filled_by_other_programs_counts_as_full(tmp_path: Path) -> None:
+    assert Process(tmp_path, keep_free=10**18).store(block("a")).rows == [None]
 
 
 def test_nothing_is_added_without_ballast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process = Process(tmp_path)
-    process.keep(block("a"))
+    process.store(block("a"))
     [ballast] = (tmp_path / "spool").glob("*.ballast")
     assert ballast.stat().st_size == disk_space.BALLAST_BYTES
     process.files._disk_space.drop_ballast(process.files._open_files.by_number[1].lock)
     ballast.mkdir()
 
     with pytest.raises(SpoolError, match="disk full"):
-        process.keep(block("b"))
+        process.store(block("b"))
     monkeypatch.setattr(open_file.OpenFile, "shrink", lambda _: ballast.rmdir())
-    assert process.keep(block("c")).rows == [2]
+    assert process.store(block("c")).rows == [2]
 
 
-def test_what_damaged_blocks_hold_cannot_be_counted_when_they_go(tmp_path: Path) -> None:
+def test_events_of_a_damaged_block_are_not_counted_when_it_is_dropped(tmp_path: Path) -> None:
     process = Process(tmp_path, max_bytes=1_000_000, when_full="drop_oldest")
-    process.keep(block("a", size=20_000))
+    process.store(block("a", size=20_000))
     process.files._open_files.by_number[1].database._connection.execute("UPDATE block SET body = zeroblob(20000)")
     dropped = [row for one in fill(process) for row in one.dropped]
 
@@ -394,66 +397,66 @@ def edit(folder: Path, query: str) -> None:
         "UPDATE block SET body = (SELECT body FROM block WHERE id = 3) WHERE id = 1",
     ],
 )
-def test_a_damaged_block_is_set_aside_and_the_others_are_read(tmp_path: Path, query: str) -> None:
+def test_a_damaged_block_is_quarantined_and_the_others_are_read(tmp_path: Path, query: str) -> None:
     first = Process(tmp_path)
-    first.keep(block("a"), block("b"), block("c", destination="Statsig"))
-    first.die()
+    first.store(block("a"), block("b"), block("c", destination="Statsig"))
+    first.kill()
     edit(tmp_path, query)
     second = Process(tmp_path)
 
-    assert second.find() == ["b"]
-    assert second.keep().usage.quarantined == 1
+    assert second.adopt_and_read() == ["b"]
+    assert second.store().usage.quarantined == 1
     assert len(list((tmp_path / "spool" / "quarantine").glob("*.block"))) == 1
 
 
-def test_a_file_of_nothing_but_damage_is_read_to_its_end(left: Path) -> None:
+def test_a_file_with_only_damaged_blocks_is_read_to_its_end(left: Path) -> None:
     edit(left, "UPDATE block SET body = x'00'")
 
-    assert Process(left).find() == []
+    assert Process(left).adopt_and_read() == []
 
 
 @pytest.mark.parametrize("damage", [b"no database" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
-def test_a_damaged_file_is_set_aside_whole(left: Path, damage: bytes) -> None:
+def test_a_damaged_file_is_quarantined_unchanged(left: Path, damage: bytes) -> None:
     [path] = databases(left)
     path.write_bytes(damage)
     process = Process(left)
 
     assert process.adopt() == []
     assert (left / "spool" / "quarantine" / path.name).read_bytes() == damage
-    assert process.keep(block("d")).usage.quarantined == 1
+    assert process.store(block("d")).usage.quarantined == 1
     assert databases(left) != [path]
 
 
-def test_a_damaged_file_that_cannot_be_moved_stays(left: Path) -> None:
+def test_a_damaged_file_that_cannot_be_moved_is_not_deleted(left: Path) -> None:
     [path] = databases(left)
     path.write_bytes(b"no database" * 100)
-    (left / "spool" / "quarantine").write_text("a file where the folder should be")
+    (left / "spool" / "quarantine").write_text("a file instead of a folder")
     process = Process(left)
 
     assert process.adopt() == process.adopt() == []
     assert path.exists()
 
 
-def test_a_page_that_is_damaged_costs_the_file_and_no_more(tmp_path: Path) -> None:
+def test_damaged_pages_do_not_affect_new_files(tmp_path: Path) -> None:
     first = Process(tmp_path)
-    first.keep(*(block(str(n), size=20_000) for n in range(50)))
-    first.die()
+    first.store(*(block(str(n), size=20_000) for n in range(50)))
+    first.kill()
     [path] = databases(tmp_path)
     data = bytearray(path.read_bytes())
     data[16_384:] = b"\xff" * len(data[16_384:])
     path.write_bytes(data)
     second = Process(tmp_path)
 
-    assert second.find() == []
-    assert second.keep(block("a")).rows == [1]
+    assert second.adopt_and_read() == []
+    assert second.store(block("a")).rows == [1]
 
 
-def test_the_file_of_a_later_version_is_left_alone(left: Path) -> None:
+def test_the_file_of_another_version_is_not_changed(left: Path) -> None:
     edit(left, "PRAGMA user_version = 2")
 
     assert Process(left).adopt() == []
     edit(left, "PRAGMA user_version = 1")
-    assert Process(left).find() == ["a", "b", "c"]
+    assert Process(left).adopt_and_read() == ["a", "b", "c"]
 
 
 # --- settings -----------------------------------------------------------------------------------------------------
@@ -463,17 +466,45 @@ def test_the_file_of_a_later_version_is_left_alone(left: Path) -> None:
     "settings",
     [{"max_bytes": 10}, {"max_bytes": True}, {"max_age": 0}, {"max_age": "1"}, {"when_full": "x"}, {"keep_free": -1}],
 )
-def test_settings_that_cannot_work_are_refused(tmp_path: Path, settings: dict[str, Any]) -> None:
+def test_invalid_settings_are_rejected(tmp_path: Path, settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="SqliteSpool must be"):
         SqliteSpool(tmp_path, **settings)
 
 
-def test_settling_what_is_unknown_does_nothing(tmp_path: Path) -> None:
+def test_settlements_of_an_unknown_file_are_ignored(tmp_path: Path) -> None:
     process = Process(tmp_path)
     process.files.commit((), {7: Settled((1,))}, (), NOW)
 
-    assert process.keep(block("a")).rows == [1]
+    assert process.store(block("a")).rows == [1]
 
 
 def test_dead_letters_get_a_twentieth_of_the_spool(tmp_path: Path) -> None:
     assert Process(tmp_path, max_bytes=2_000_000).files._quota.dead_bytes == 100_000
+
+
+def test_the_sqlite_spool_satisfies_the_public_protocols(tmp_path: Path) -> None:
+    settings: Spool = SqliteSpool(tmp_path)
+    files: SpoolFiles = settings.open()
+
+    assert (settings.rejects, settings.max_age, settings.may_have_events()) == (False, 259_200.0, False)
+    files.close()
+
+
+# --- debugging ----------------------------------------------------------------------------------------------------
+
+
+def test_each_object_shows_its_counts_in_its_repr(tmp_path: Path) -> None:
+    process = Process(tmp_path)
+    kept = process.store(block("a", "b"), block("c"))
+    file = process.files._open_files.by_number[kept.file]
+    file.queue_acks(Settled((2,), ((1, 0b01),)))
+    name = file.lock.path.stem
+
+    assert re.fullmatch(r"<SqliteFiles: 1 open, 0 dead letters to store, [\d,]+ bytes used>", repr(process.files))
+    assert repr(process.files._open_files) == "<OpenFiles: 1 open, own is 1, 0 quarantined>"
+    assert repr(file) == f"<OpenFile {name}.db: 1 finished and 1 partly settled blocks to acknowledge>"
+    assert re.fullmatch(rf"<Database {name}\.db: next block 3, about [\d,]+ bytes in the WAL>", repr(file.database))
+    assert re.fullmatch(rf"<FileLock {name}\.lock: descriptor \d+>", repr(file.lock))
+    assert re.fullmatch(
+        r"<DiskSpace [\d,]+ of 1,000,000,000 bytes used, [\d,]+ free on the disk>", repr(process.files._disk_space)
+    )

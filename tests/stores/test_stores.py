@@ -1,11 +1,10 @@
-"""What holds for every store; a new one is found and tested by itself."""
+"""The contract of stores: every class in `asyncsdk.stores` is found and tested."""
 
 import asyncio
 import inspect
 import os
 import stat
 import threading
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -19,11 +18,9 @@ import asyncsdk.stores
 from asyncsdk.stores import AssignmentStore, FileAssignments, FileCache, RulesCache
 from asyncsdk.stores.file import WatchedFile
 
-Make = Callable[[Path], Any]
-
 
 def stores(ending: str) -> list[type]:
-    """Find the classes of every store module whose names end so."""
+    """Return the classes in all modules of `asyncsdk.stores` whose names end with `ending`."""
     modules = [import_module(f"asyncsdk.stores.{found.name}") for found in iter_modules(asyncsdk.stores.__path__)]
     return [
         kind
@@ -33,20 +30,20 @@ def stores(ending: str) -> list[type]:
     ]
 
 
-def make(kind: type, folder: Path) -> Any:
+def create(kind: type, folder: Path) -> Any:
     return kind(folder / "store") if "folder" in inspect.signature(kind).parameters else kind()
 
 
 @pytest.fixture(params=stores("Cache"), ids=lambda kind: kind.__name__)
 def cache(request: pytest.FixtureRequest, tmp_path: Path) -> RulesCache:
-    made: RulesCache = make(request.param, tmp_path)
-    return made
+    store: RulesCache = create(request.param, tmp_path)
+    return store
 
 
 @pytest.fixture(params=stores("Assignments"), ids=lambda kind: kind.__name__)
 def assignments(request: pytest.FixtureRequest, tmp_path: Path) -> AssignmentStore:
-    made: AssignmentStore = make(request.param, tmp_path)
-    return made
+    store: AssignmentStore = create(request.param, tmp_path)
+    return store
 
 
 def inside(folder: Path) -> list[Path]:
@@ -65,14 +62,14 @@ def test_the_stores_are_found() -> None:
 # --- rules --------------------------------------------------------------------------------------------------------
 
 
-async def test_what_was_never_saved_is_none(cache: RulesCache) -> None:
+async def test_an_unknown_key_returns_none(cache: RulesCache) -> None:
     assert await cache.load("key") is None
 
 
 @pytest.mark.parametrize(
     "key", ["key", "statsig|/v2/download_config_specs|plain_text|a+b/c=", "../../up", "", "é\udc80"]
 )
-async def test_what_was_saved_last_is_given_under_its_key(cache: RulesCache, key: str) -> None:
+async def test_load_returns_what_was_saved_last(cache: RulesCache, key: str) -> None:
     await cache.save("another", b"another")
     await cache.save(key, b"first")
     await cache.save(key, b"\x00second\xff")
@@ -81,7 +78,7 @@ async def test_what_was_saved_last_is_given_under_its_key(cache: RulesCache, key
     assert await cache.load("another") == b"another"
 
 
-async def test_two_savers_leave_the_body_of_one(cache: RulesCache) -> None:
+async def test_concurrent_saves_leave_one_complete_body(cache: RulesCache) -> None:
     bodies = [bytes([number]) * 100_000 for number in range(8)]
 
     await asyncio.gather(*(cache.save("key", body) for body in bodies))
@@ -92,7 +89,7 @@ async def test_two_savers_leave_the_body_of_one(cache: RulesCache) -> None:
 # --- assignments --------------------------------------------------------------------------------------------------
 
 
-async def test_a_unit_begins_without_assignments(assignments: AssignmentStore) -> None:
+async def test_a_new_unit_has_no_assignments(assignments: AssignmentStore) -> None:
     assert await assignments.load("ada:userID") == {}
 
 
@@ -117,7 +114,7 @@ async def test_an_assignment_can_be_deleted(assignments: AssignmentStore) -> Non
     assert await assignments.load("ada:userID") == {}
 
 
-async def test_what_was_loaded_is_not_changed_by_later_saves(assignments: AssignmentStore) -> None:
+async def test_loaded_assignments_are_not_changed_by_later_saves(assignments: AssignmentStore) -> None:
     await assignments.save("ada:userID", "button", {"rule_id": "a"})
     loaded = await assignments.load("ada:userID")
     await assignments.save("ada:userID", "price", {"rule_id": "b"})
@@ -125,7 +122,7 @@ async def test_what_was_loaded_is_not_changed_by_later_saves(assignments: Assign
     assert loaded == {"button": {"rule_id": "a"}}
 
 
-async def test_saving_several_at_once_loses_none(assignments: AssignmentStore) -> None:
+async def test_concurrent_saves_lose_no_assignment(assignments: AssignmentStore) -> None:
     await asyncio.gather(*(assignments.save("ada:userID", f"test-{n}", {"rule_id": str(n)}) for n in range(20)))
 
     assert len(await assignments.load("ada:userID")) == 20
@@ -138,9 +135,9 @@ steps = st.lists(
 )
 
 
-@settings(deadline=None)  # a disk takes its time
+@settings(deadline=None)  # a disk may be slow
 @given(steps)
-def test_every_store_of_assignments_does_the_same(given_steps: list[tuple[str, str, dict[str, int] | None]]) -> None:
+def test_all_assignment_stores_behave_the_same(given_steps: list[tuple[str, str, dict[str, int] | None]]) -> None:
     import tempfile
 
     async def run(store: AssignmentStore) -> dict[str, Any]:
@@ -149,7 +146,7 @@ def test_every_store_of_assignments_does_the_same(given_steps: list[tuple[str, s
         return {unit: dict(await store.load(unit)) for unit in "ab"}
 
     with tempfile.TemporaryDirectory() as folder:
-        ends = [asyncio.run(run(make(kind, Path(folder)))) for kind in stores("Assignments")]
+        ends = [asyncio.run(run(create(kind, Path(folder)))) for kind in stores("Assignments")]
 
     assert all(end == ends[0] for end in ends)
 
@@ -157,7 +154,7 @@ def test_every_store_of_assignments_does_the_same(given_steps: list[tuple[str, s
 # --- files --------------------------------------------------------------------------------------------------------
 
 
-async def test_files_are_their_owners_alone(tmp_path: Path) -> None:
+async def test_files_are_accessible_to_their_owner_only(tmp_path: Path) -> None:
     rules, assignments = (tmp_path / "deep" / name for name in ("rules", "assignments"))
     await FileCache(rules).save("key", b"{}")
     await FileAssignments(assignments).save("key", "name", {})
@@ -167,27 +164,27 @@ async def test_files_are_their_owners_alone(tmp_path: Path) -> None:
         assert modes([folder, *(path for path in inside(folder) if path.is_dir())]) == {0o700}
 
 
-async def test_no_file_name_tells_the_key_or_the_user(tmp_path: Path) -> None:
+async def test_no_file_name_reveals_the_key_or_the_user(tmp_path: Path) -> None:
     await FileCache(tmp_path).save("secret-key", b"{}")
     await FileAssignments(tmp_path).save("ada@example.com:userID", "name", {})
 
     assert not [path for path in inside(tmp_path) if "secret" in str(path) or "ada" in path.name]
 
 
-async def test_a_store_may_be_named_by_text(tmp_path: Path) -> None:
+async def test_a_folder_may_be_a_string(tmp_path: Path) -> None:
     await FileCache(str(tmp_path)).save("key", b"{}")
 
     assert await FileCache(tmp_path).load("key") == b"{}"
 
 
-async def test_a_save_that_fails_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
+async def test_a_failed_save_leaves_no_other_file(tmp_path: Path) -> None:
     cache = FileCache(tmp_path)
     await cache.save("key", b"good")
     [file] = inside(tmp_path)
     file.unlink()
-    file.mkdir()  # no file can be moved here
+    file.mkdir()  # the new file cannot be renamed to this path
 
-    with pytest.raises(OSError):  # noqa: PT011 -- which one is the system's business
+    with pytest.raises(OSError):  # noqa: PT011 -- which one depends on the system
         await cache.save("key", b"new")
     assert inside(tmp_path) == [file]
 
@@ -204,14 +201,14 @@ async def test_a_damaged_file_of_assignments_counts_as_empty(tmp_path: Path, dam
     assert await store.load("unit") == {"price": {"rule_id": "b"}}
 
 
-async def test_file_stores_leave_no_thread(tmp_path: Path) -> None:
-    before = threading.active_count()  # other tests' packages may keep some
+async def test_file_stores_leave_no_thread_running(tmp_path: Path) -> None:
+    before = threading.active_count()  # packages of other tests may have threads
     await FileCache(tmp_path).save("key", b"{}")
     while threading.active_count() > before:
         await asyncio.sleep(0)
 
 
-async def test_a_watched_file_is_given_when_it_changed(tmp_path: Path) -> None:
+async def test_a_watched_file_is_read_when_it_has_changed(tmp_path: Path) -> None:
     path = tmp_path / "rules.json"
     path.write_bytes(b"one")
     file = WatchedFile(path)
@@ -225,7 +222,7 @@ async def test_a_watched_file_is_given_when_it_changed(tmp_path: Path) -> None:
     assert await file.read_if_changed() == b"tri!"
 
 
-async def test_a_watched_file_that_is_gone_is_given_again_when_it_is_back(tmp_path: Path) -> None:
+async def test_a_watched_file_that_disappeared_is_read_when_it_is_back(tmp_path: Path) -> None:
     path, away = tmp_path / "rules.json", tmp_path / "away"
     path.write_bytes(b"one")
     file = WatchedFile(path)
