@@ -159,7 +159,7 @@ def outcome(status: int) -> str:
 
 
 def test_the_status_table_says_what_every_status_means() -> None:
-    rows = table(VENDORS, "What an answer means")
+    rows = table(VENDORS, "Responses")
     told = {status: text for cell, text in rows for status in statuses(cell)}
     other = next(text for cell, text in rows if cell == "other")
 
