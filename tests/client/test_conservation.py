@@ -1,4 +1,4 @@
-"""The law of the package: whatever the vendors do, every event has one fate, is ingested once, and in order."""
+"""The law of conservation: under any faults, each event has one outcome, is ingested at most once, and in order."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What every answer and every fault does to the events."""
+"""How each answer and each network fault affects events."""
 
 import asyncio
 import logging
@@ -20,18 +20,18 @@ def names(server: DevServer, vendor: str) -> list[str]:
     return [event.name for event in server.accepted(vendor)]
 
 
-def holds(*users: str) -> Any:
-    """Match requests that carry an event of one of these users."""
+def has_user(*users: str) -> Any:
+    """Return a function that matches requests with an event of one of these users."""
 
-    def found(request: ReceivedRequest) -> bool:
+    def matches(request: ReceivedRequest) -> bool:
         text = orjson.dumps(request.json)
         return any(f'"{user}"'.encode() in text for user in users)
 
-    return found
+    return matches
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-async def test_a_busy_vendor_is_asked_again(server: DevServer, status: int) -> None:
+async def test_a_transient_status_is_retried(server: DevServer, status: int) -> None:
     server.script("rudderstack", status, status)
     async with Client(rudderstack(server)) as client:
         receipt = await client.track(ADA, "a")
@@ -42,7 +42,7 @@ async def test_a_busy_vendor_is_asked_again(server: DevServer, status: int) -> N
     assert len({event.id for event in server.events}) == 1
 
 
-async def test_while_the_rest_of_a_batch_hangs_a_new_event_is_sent(server: DevServer) -> None:
+async def test_a_new_event_is_sent_while_half_of_a_batch_hangs(server: DevServer) -> None:
     server.script("rudderstack", 400, None, Fault(end="hang"))
     async with Client(rudderstack(server, quick(linger=60)), close_timeout=0.5) as client:
         for number in range(4):
@@ -59,7 +59,7 @@ async def test_while_the_rest_of_a_batch_hangs_a_new_event_is_sent(server: DevSe
 
 
 @pytest.mark.parametrize("end", ["refuse", "reset", "close"])
-async def test_a_broken_connection_is_tried_again(server: DevServer, end: Any) -> None:
+async def test_a_broken_connection_is_retried(server: DevServer, end: Any) -> None:
     server.script("amplitude", Fault(end=end))
     async with Client(amplitude(server)) as client:
         delivery = (await (await client.track(ADA, "a")))["Amplitude"]
@@ -67,7 +67,7 @@ async def test_a_broken_connection_is_tried_again(server: DevServer, end: Any) -
     assert (delivery.status, delivery.attempts) == ("delivered", 2)
 
 
-async def test_a_hanging_vendor_is_asked_again_after_the_timeout(server: DevServer) -> None:
+async def test_a_hanging_request_is_retried_after_the_timeout(server: DevServer) -> None:
     server.script("amplitude", Fault(end="hang"))
     async with Client(amplitude(server, quick(timeout=0.1))) as client:
         delivery = (await (await client.track(ADA, "a")))["Amplitude"]
@@ -75,7 +75,7 @@ async def test_a_hanging_vendor_is_asked_again_after_the_timeout(server: DevServ
     assert (delivery.status, delivery.attempts) == ("delivered", 2)
 
 
-async def test_a_lost_reply_is_sent_again_under_the_same_id(server: DevServer) -> None:
+async def test_an_event_with_a_lost_reply_is_sent_again_under_the_same_id(server: DevServer) -> None:
     server.script("amplitude", Fault.lost_reply())
     async with Client(amplitude(server)) as client:
         await (await client.track(ADA, "a"))
@@ -83,7 +83,7 @@ async def test_a_lost_reply_is_sent_again_under_the_same_id(server: DevServer) -
     assert [event.verdict for event in server.events] == ["accepted", "duplicate"]
 
 
-async def test_an_answer_that_breaks_off_counts_by_its_status(server: DevServer) -> None:
+async def test_a_truncated_answer_counts_by_its_status(server: DevServer) -> None:
     server.script("rudderstack", Fault(end="truncate"))
     async with Client(rudderstack(server)) as client:
         delivery = (await (await client.track(ADA, "a")))["RudderStack"]
@@ -91,7 +91,7 @@ async def test_an_answer_that_breaks_off_counts_by_its_status(server: DevServer)
     assert (delivery.status, delivery.attempts) == ("delivered", 1)
 
 
-async def test_garbage_under_a_200_is_a_delivery(server: DevServer) -> None:
+async def test_a_200_with_garbage_counts_as_delivered(server: DevServer) -> None:
     server.script("amplitude", Fault.garbage())
     async with Client(amplitude(server)) as client:
         delivery = (await (await client.track(ADA, "a")))["Amplitude"]
@@ -99,7 +99,7 @@ async def test_garbage_under_a_200_is_a_delivery(server: DevServer) -> None:
     assert (delivery.status, delivery.attempts) == ("delivered", 1)
 
 
-async def test_retry_after_is_waited_for(server: DevServer) -> None:
+async def test_retry_after_is_respected(server: DevServer) -> None:
     server.script("rudderstack", Fault(503, retry_after=1))
     async with Client(rudderstack(server)) as client:
         receipt = await client.track(ADA, "a")
@@ -113,7 +113,7 @@ async def test_retry_after_is_waited_for(server: DevServer) -> None:
         assert (await receipt)["RudderStack"].status == "delivered"
 
 
-async def test_flush_wakes_a_lane_that_waits_for_its_retry(server: DevServer) -> None:
+async def test_flush_wakes_a_lane_that_waits_for_a_retry(server: DevServer) -> None:
     server.script("rudderstack", 503)
     async with Client(rudderstack(server, quick(retry_initial=50.0, retry_max=60.0))) as client:
         await client.track(ADA, "a")
@@ -126,8 +126,8 @@ async def test_flush_wakes_a_lane_that_waits_for_its_retry(server: DevServer) ->
     assert report.complete
 
 
-async def test_one_poisoned_event_costs_itself_only(server: DevServer) -> None:
-    server.fault("rudderstack", Fault(400, when=holds("poison")))
+async def test_a_refused_event_is_isolated_from_its_batch(server: DevServer) -> None:
+    server.fault("rudderstack", Fault(400, when=has_user("poison")))
     async with Client(rudderstack(server)) as client:
         receipts = [await client.track(user, "a") for user in ("u-1", "u-2", "poison", "u-3", "u-4")]
         deliveries = [(await receipt)["RudderStack"] for receipt in receipts]
@@ -152,7 +152,7 @@ async def test_a_batch_that_is_too_large_is_split(server: DevServer) -> None:
     assert report.destinations["RudderStack"].delivered == 8
 
 
-async def test_after_a_413_requests_are_filled_less_and_grow_back(server: DevServer) -> None:
+async def test_requests_shrink_after_a_413_and_grow_back(server: DevServer) -> None:
     server.script("rudderstack", 413)
     async with Client(rudderstack(server, quick(max_bytes=4000, max_in_flight=1))) as client:
         for n in range(8):
@@ -168,7 +168,7 @@ async def test_after_a_413_requests_are_filled_less_and_grow_back(server: DevSer
 
 
 async def test_a_forbidden_batch_is_retried_and_then_bisected(server: DevServer) -> None:
-    server.fault("amplitude", Fault(403, when=holds("poison")))
+    server.fault("amplitude", Fault(403, when=has_user("poison")))
     async with Client(amplitude(server)) as client:
         good, bad = await client.track("user-1", "a"), await client.track("poison", "a")
         deliveries = (await good)["Amplitude"], (await bad)["Amplitude"]
@@ -177,7 +177,7 @@ async def test_a_forbidden_batch_is_retried_and_then_bisected(server: DevServer)
     assert deliveries[1].attempts > 3
 
 
-async def test_only_what_amplitude_names_is_refused(server: DevServer) -> None:
+async def test_only_events_that_amplitude_names_are_rejected(server: DevServer) -> None:
     server.script(
         "amplitude", Fault(400, body={"code": 400, "error": "x", "events_with_invalid_fields": {"time": [1]}})
     )
@@ -189,7 +189,7 @@ async def test_only_what_amplitude_names_is_refused(server: DevServer) -> None:
     assert [delivery.attempts for delivery in deliveries] == [2, 1, 2]
 
 
-async def test_a_throttled_user_waits_alone(server: DevServer) -> None:
+async def test_a_throttled_user_does_not_delay_others(server: DevServer) -> None:
     body = {"code": 429, "error": "x", "eps_threshold": 30, "throttled_users": {"user-1": 31}}
     server.script("amplitude", Fault(429, body=body))
     async with Client(amplitude(server)) as client:
@@ -208,8 +208,8 @@ async def test_a_throttled_user_waits_alone(server: DevServer) -> None:
 
 
 @attrs.frozen
-class Hasty(RudderStack):
-    """Pauses user-1 when the vendor answers 429, as Amplitude does, which takes no alias."""
+class PausingRudderStack(RudderStack):
+    """Pauses user-1 on a 429, as Amplitude does; Amplitude itself takes no aliases."""
 
     def judge(self, response: Response, chunks: Sequence[bytes]) -> Verdict:
         verdict = super().judge(response, chunks)
@@ -222,7 +222,7 @@ class Hasty(RudderStack):
 
 async def test_a_pause_ends_and_order_is_kept(server: DevServer) -> None:
     server.script("rudderstack", 429)
-    async with Client(Hasty("write-key", server.url, limits=quick())) as client:
+    async with Client(PausingRudderStack("write-key", server.url, limits=quick())) as client:
         for n in range(4):
             await client.track(f"user-{n % 2 + 1}", f"event {n}")
         assert (await client.flush()).complete
@@ -264,16 +264,21 @@ async def test_an_event_past_its_deadline_is_dropped_and_reported(server: DevSer
         assert client.health().destinations["RudderStack"].counts.dropped == {"deadline": 1}
 
 
-async def test_what_an_alias_ties_to_a_paused_user_waits_with_it(server: DevServer) -> None:
+async def test_users_linked_to_a_paused_user_by_aliases_wait_too(server: DevServer) -> None:
     server.script("rudderstack", 429)
-    async with Client(Hasty("write-key", server.url, limits=quick())) as client:
+    async with Client(PausingRudderStack("write-key", server.url, limits=quick())) as client:
         client.put_nowait(Track("user-1", "before"))
         client.put_nowait(Alias("user-1", "user-2"))
         client.put_nowait(Alias("user-2", "user-3"))
         client.put_nowait(Track("user-3", "after"))
         assert (await client.flush()).complete
 
-    assert names(server, "rudderstack") == ["before", "user-1", "user-2", "after"]  # an alias by the earlier id
+    assert names(server, "rudderstack") == [
+        "before",
+        "user-1",
+        "user-2",
+        "after",
+    ]  # an alias is named by its earlier id
 
 
 async def test_the_deadline_runs_while_a_user_is_paused(server: DevServer) -> None:
@@ -288,7 +293,7 @@ async def test_the_deadline_runs_while_a_user_is_paused(server: DevServer) -> No
         assert (await later)["Amplitude"].status == "delivered"
 
 
-async def test_a_dead_vendor_holds_nobody_else(server: DevServer) -> None:
+async def test_a_failing_vendor_does_not_delay_another(server: DevServer) -> None:
     server.fault("rudderstack", Fault(end="hang"))
     async with Client(rudderstack(server), amplitude(server), statsig(server)) as client:
         receipt = await client.track(ADA, "a")
@@ -312,7 +317,7 @@ async def test_order_per_user_survives_retries(server: DevServer) -> None:
         assert sent == list(range(user, 300, 5))
 
 
-async def test_an_alias_stands_in_both_lines(server: DevServer) -> None:
+async def test_an_alias_keeps_the_order_of_both_users(server: DevServer) -> None:
     server.script("rudderstack", Fault(delay=0.05), 503)
     async with Client(rudderstack(server, quick(max_events=1))) as client:
         await client.track("old-id", "before")
@@ -331,10 +336,10 @@ async def test_an_alias_stands_in_both_lines(server: DevServer) -> None:
     assert alias < order.index("later")
 
 
-async def test_a_codec_that_fails_costs_its_batch(server: DevServer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_codec_that_raises_drops_only_its_batch(server: DevServer, caplog: pytest.LogCaptureFixture) -> None:
     @attrs.frozen
     class Broken(RudderStack):
-        """Fails to frame one event."""
+        """Raises for one event."""
 
         def frame(self, chunks: Sequence[bytes], now_ms: int) -> Request:
             if any(b"poison" in chunk for chunk in chunks):
@@ -353,7 +358,7 @@ async def test_a_codec_that_fails_costs_its_batch(server: DevServer, caplog: pyt
 async def test_a_codec_that_cannot_encode_raises_at_the_call(server: DevServer) -> None:
     @attrs.frozen
     class Picky(RudderStack):
-        """Encodes nothing."""
+        """Rejects every event."""
 
         def encode(self, event: Event, message_id: str, time_ms: int) -> bytes | Refusal:
             raise InvalidEventError("no")
@@ -380,7 +385,7 @@ async def test_an_unreadable_compressed_body_is_sent_plain(server: DevServer) ->
     assert (delivery.status, delivery.attempts) == ("delivered", 2)
 
 
-async def test_a_worker_that_fails_is_started_again(server: DevServer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_worker_that_crashes_is_restarted(server: DevServer, caplog: pytest.LogCaptureFixture) -> None:
     client = Client(rudderstack(server))
     lane = client._lanes[0]
     lane._next_sweep = None  # type: ignore[assignment] # breaks the worker's first look

@@ -1,4 +1,4 @@
-"""When the next request may leave."""
+"""When the next request may be sent."""
 
 import pytest
 from hypothesis import given
@@ -30,7 +30,7 @@ def test_a_failure_opens_it_for_at_most_the_first_wait() -> None:
     assert it.allows(0, it.probe_at)
 
 
-def test_only_one_probe_leaves() -> None:
+def test_only_one_probe_is_sent() -> None:
     it = opened()
     it.begin_request()
 
@@ -48,12 +48,12 @@ def test_an_answered_probe_closes_it_and_the_limit_grows_back() -> None:
     assert limits == [1, 2, 4]
 
 
-def test_failures_that_left_together_count_as_one() -> None:
+def test_failures_of_requests_sent_together_count_as_one() -> None:
     it = circuit()
     generations = [it.begin_request() for _ in range(4)]
-    news = [it.failed(generation, 100.0, None) for generation in generations]
+    is_first = [it.failed(generation, 100.0, None) for generation in generations]
 
-    assert news == [True, False, False, False]
+    assert is_first == [True, False, False, False]
     assert it.probe_at <= 101.0
 
 
@@ -85,7 +85,7 @@ def test_skipping_the_wait_respects_retry_after() -> None:
 
 
 @given(st.integers(0, 20))
-def test_while_the_client_closes_no_wait_takes_more_than_half_of_what_is_left(failures: int) -> None:
+def test_while_the_client_closes_a_wait_takes_at_most_half_of_the_remaining_time(failures: int) -> None:
     it = opened()
     for _ in range(failures):  # the waits have grown to a minute
         it.failed(it.begin_request(), 100.0, None)
@@ -96,7 +96,7 @@ def test_while_the_client_closes_no_wait_takes_more_than_half_of_what_is_left(fa
     assert not it.is_blocked_until(105.0)
 
 
-def test_a_halt_is_news_once_and_probed_at_long_intervals() -> None:
+def test_a_halt_is_reported_once_and_probed_at_long_intervals() -> None:
     it = circuit()
     assert it.halt(it.begin_request(), 100.0)
     assert it.probe_at == 400.0
@@ -106,17 +106,17 @@ def test_a_halt_is_news_once_and_probed_at_long_intervals() -> None:
     assert not it.halted
 
 
-def test_a_halt_of_a_request_that_left_earlier_changes_no_wait() -> None:
+def test_a_stale_halt_does_not_change_the_wait() -> None:
     it = circuit()
     early = it.begin_request()
     it.failed(it.begin_request(), 100.0, None)
-    until = it.probe_at
+    probe_at = it.probe_at
 
     assert it.halt(early, 100.0)
-    assert it.probe_at == until
+    assert it.probe_at == probe_at
 
 
-def test_a_probe_that_comes_back_without_an_answer_goes_out_again() -> None:
+def test_a_probe_that_ends_without_an_answer_is_sent_again() -> None:
     it = opened()
     generation = it.begin_request()
     it.returned(generation)

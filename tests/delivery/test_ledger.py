@@ -1,4 +1,4 @@
-"""Whom a flush waits for."""
+"""What a flush waits for, and what listeners receive."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ def record(key: str) -> Record:
     return Record(key, key, b"{", 0.0)
 
 
-async def test_a_flush_waits_for_what_was_there_and_for_nothing_that_came_later() -> None:
+async def test_a_flush_waits_for_events_held_before_it_only() -> None:
     ledger = Ledger("vendor", Limits())
     before, later, last = record("before"), record("later"), record("last")
     ledger.hold(before)
@@ -29,7 +29,7 @@ async def test_a_flush_waits_for_what_was_there_and_for_nothing_that_came_later(
     assert last.delivery is None
 
 
-async def test_a_flush_waits_for_exposures_that_travel_as_one() -> None:
+async def test_a_flush_waits_for_bundled_exposures() -> None:
     ledger = Ledger("vendor", Limits())
     exposures, event = Record("", "", b"{", 0.0, exposures=3), record("event")
     ledger.hold_exposures([exposures])
@@ -46,16 +46,16 @@ async def test_a_flush_waits_for_exposures_that_travel_as_one() -> None:
         await flush
 
 
-def test_exposures_that_travel_as_one_are_told_of_each() -> None:
-    ledger, told = Ledger("vendor", Limits()), []
-    ledger.on_settled = (lambda delivery, number: told.append((delivery.status, number)),)
+def test_bundled_exposures_are_reported_each() -> None:
+    ledger, reported = Ledger("vendor", Limits()), []
+    ledger.on_settled = (lambda delivery, number: reported.append((delivery.status, number)),)
     exposures, event = Record("", "", b"{", 0.0, exposures=3), record("event")
     ledger.hold_exposures([exposures])
     ledger.hold(event)
 
     ledger.settle([exposures, event], "delivered", 200)
 
-    assert told == [("delivered", 4)]
+    assert reported == [("delivered", 4)]
     report = ledger.report()
     assert report.exposures is not None
     assert (report.delivered, report.exposures.delivered) == (1, 3)

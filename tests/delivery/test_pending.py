@@ -1,4 +1,4 @@
-"""Who may go next."""
+"""Which events may be sent next."""
 
 from collections import deque
 
@@ -21,8 +21,8 @@ def pending(*records: Record) -> Pending:
 
 
 def taken(queue: Pending, max_events: int, max_bytes: int) -> list[Record]:
-    flight = queue.next_batch(max_events, max_bytes)
-    return [] if flight is None else flight.records
+    batch = queue.next_batch(max_events, max_bytes)
+    return [] if batch is None else batch.records
 
 
 def test_a_batch_is_bounded_by_count() -> None:
@@ -36,7 +36,7 @@ def test_a_batch_is_bounded_by_bytes() -> None:
     assert len(taken(queue, 10, 10)) == 1
 
 
-def test_exposures_that_travel_as_one_count_each() -> None:
+def test_bundled_exposures_count_each() -> None:
     bundles = [Record("", str(n), b"x", 0.0, exposures=4) for n in range(3)]
     queue = pending(record("a"), *bundles)
 
@@ -44,7 +44,7 @@ def test_exposures_that_travel_as_one_count_each() -> None:
     assert [r.exposures for r in taken(queue, 3, PLENTY)] == [4]
 
 
-def test_exposures_that_travel_as_one_count_each_behind_those_who_waited() -> None:
+def test_bundled_exposures_count_each_behind_queued_events() -> None:
     queue = pending(record("a", 1))
     first = taken(queue, 10, PLENTY)
     queue.ready.extend([record("a", 2), *(Record("", "", b"x", 0.0, exposures=4) for _ in range(4))])
@@ -55,7 +55,7 @@ def test_exposures_that_travel_as_one_count_each_behind_those_who_waited() -> No
     assert [r.exposures for r in taken(queue, 9, PLENTY)] == [0, 4, 4]
 
 
-def test_exposures_hold_no_key() -> None:
+def test_exposures_have_no_key() -> None:
     queue = pending(*(Record("", str(n), b"x", 0.0, exposures=4) for n in range(2)))
 
     assert [len(taken(queue, 4, PLENTY)) for _ in range(3)] == [1, 1, 0]
@@ -67,7 +67,7 @@ def test_an_event_larger_than_a_batch_goes_alone() -> None:
     assert len(taken(queue, 10, 10)) == 1
 
 
-def test_a_held_key_waits_until_it_is_released() -> None:
+def test_events_of_a_busy_key_wait_until_it_is_released() -> None:
     queue = pending(record("a", 1))
     first = taken(queue, 10, PLENTY)
     queue.ready.extend([record("a", 2), record("b", 3)])
@@ -77,7 +77,7 @@ def test_a_held_key_waits_until_it_is_released() -> None:
     assert [r.id for r in taken(queue, 10, PLENTY)] == ["2"]
 
 
-def test_those_who_waited_go_before_newer_ones() -> None:
+def test_queued_events_go_before_newer_ones() -> None:
     queue = pending(record("a", 1))
     first = taken(queue, 10, PLENTY)
     queue.ready.extend([record("a", 2)])
@@ -103,7 +103,7 @@ def test_an_alias_waits_for_both_of_its_keys() -> None:
     assert [r.id for r in taken(queue, 10, PLENTY)] == ["3", "4"]
 
 
-def test_late_events_are_taken_out_wherever_they_stand() -> None:
+def test_late_events_are_removed_ready_or_queued() -> None:
     queue = pending(record("a", 1))
     taken(queue, 10, PLENTY)
     queue.ready.extend([record("a", 2, admitted=1.0), record("a", 3, admitted=9.0), record("b", 4, admitted=1.0)])
@@ -113,7 +113,7 @@ def test_late_events_are_taken_out_wherever_they_stand() -> None:
     assert sorted(r.id for r in queue.remove(before=5.0)) == ["2", "5"]
 
 
-def test_an_alias_that_is_taken_out_lets_its_other_line_move() -> None:
+def test_removing_an_alias_unblocks_its_other_key() -> None:
     queue = pending(record("old", 1))
     taken(queue, 1, PLENTY)
     queue.ready.extend([record("old", 2, also="new", admitted=1.0), record("new", 3, admitted=9.0)])
@@ -134,21 +134,21 @@ def test_no_event_overtakes_another_of_its_keys(
 ) -> None:
     queue = Pending()
     incoming = deque(record(k, n, None if also == k else also) for n, (k, also) in enumerate(arrived))
-    flights: list[list[Record]] = []
+    in_flight: list[list[Record]] = []
     returned: list[Record] = []
     turn = iter([*schedule, *([0, 1, 5] * 40)])
     while len(returned) < len(arrived):
         choice = next(turn)
         if choice < 2 and incoming:
             queue.ready.append(incoming.popleft())
-        elif choice < 4 or not flights:
+        elif choice < 4 or not in_flight:
             if batch := taken(queue, most, PLENTY):
-                assert all(keys_of(batch).isdisjoint(keys_of(flight)) for flight in flights)
-                flights.append(batch)
+                assert all(keys_of(batch).isdisjoint(keys_of(sent)) for sent in in_flight)
+                in_flight.append(batch)
         else:
-            flight = flights.pop(choice % len(flights))
-            returned += flight
-            queue.release(keys_of(flight))
+            sent = in_flight.pop(choice % len(in_flight))
+            returned += sent
+            queue.release(keys_of(sent))
 
     for key in "abc":
         mine = [int(r.id) for r in returned if key in r.keys]

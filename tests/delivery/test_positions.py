@@ -1,4 +1,4 @@
-"""The books between a lane and a spool."""
+"""Blocks on disk, their settled positions, and the backlog."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +20,7 @@ def record(size: int = 0) -> SpooledRecord:
 
 
 @given(st.lists(st.integers(0, BLOCK_BYTES * 2 // 3), min_size=1, max_size=8), st.integers(0, 2 * BLOCK_EVENTS))
-def test_blocks_hold_all_in_order_and_are_never_large(sizes: list[int], small: int) -> None:
+def test_blocks_contain_all_records_in_order_and_are_never_large(sizes: list[int], small: int) -> None:
     records = [record(size) for size in [*sizes, *[1] * small, *sizes]]
     blocks = list(split_blocks(records))
 
@@ -30,33 +30,33 @@ def test_blocks_hold_all_in_order_and_are_never_large(sizes: list[int], small: i
 
 
 @given(st.permutations(range(6)), st.integers(0, 6))
-def test_what_is_settled_adds_up_to_blocks_that_are_finished(order: list[int], noted: int) -> None:
-    place = BlockRef(1, 7, 6)
+def test_settled_records_add_up_to_finished_blocks(order: list[int], settled: int) -> None:
+    block = BlockRef(1, 7, 6)
     records = [record() for _ in range(6)]
     for position, one in enumerate(records):
-        one.block, one.position = place, position
+        one.block, one.position = block, position
     acks = PendingAcks()
-    acks.add([records[n] for n in order[:noted]])
+    acks.add([records[n] for n in order[:settled]])
     taken = acks.drain()
 
-    if noted == 6:
+    if settled == 6:
         assert taken[1].finished == [7]
-    elif noted:
-        assert taken[1].progress == [(7, sum(1 << n for n in order[:noted]))]
-        assert sorted(unsettled_positions(place.done, 6)) == sorted(order[noted:])
+    elif settled:
+        assert taken[1].progress == [(7, sum(1 << n for n in order[:settled]))]
+        assert sorted(unsettled_positions(block.done, 6)) == sorted(order[settled:])
     else:
         assert taken == {}
     assert not acks
 
 
-def test_records_in_memory_only_settle_nothing_on_disk() -> None:
+def test_records_in_memory_only_have_nothing_to_acknowledge() -> None:
     acks = PendingAcks()
     acks.add([record()])
 
     assert not acks
 
 
-def test_a_block_waits_until_it_was_read() -> None:
+def test_a_block_is_in_the_backlog_until_it_is_read() -> None:
     backlog = Backlog()
     backlog.append_file(1)
     backlog.append_block(2, 5, [record()])

@@ -40,7 +40,7 @@ MUTANTS = {
         "stores/test_spool_faults.py",
     ),
     "take files without asking for their lock": Mutant(
-        "stores/sqlite/ownership.py",
+        "stores/sqlite/file_lock.py",
         "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         "pass",
         "stores/test_spool_files.py",
