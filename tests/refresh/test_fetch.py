@@ -44,25 +44,27 @@ def packed(body: bytes, coding: str = "gzip") -> web.Response:
         lambda: packed(gzip.compress(BIG), "GZIP"),
     ],
 )
-async def test_a_whole_answer_is_given_unpacked(vendor: Vendor, transport: Transport, answer: object) -> None:
+async def test_a_response_is_returned_whole_and_decompressed(
+    vendor: Vendor, transport: Transport, answer: object
+) -> None:
     found = await fetch(transport, vendor, answer())  # type: ignore[operator] # they are all functions
 
     assert (found.status, found.body == BIG) == (200, True)
 
 
 @pytest.mark.parametrize("size", [96 * 1024 - 1, 96 * 1024, 96 * 1024 + 1, 2 * 96 * 1024])
-async def test_no_size_is_special(vendor: Vendor, transport: Transport, size: int) -> None:
+async def test_responses_of_any_size_are_decompressed(vendor: Vendor, transport: Transport, size: int) -> None:
     found = await fetch(transport, vendor, packed(gzip.compress(b"x" * size)))
 
     assert found.body == b"x" * size
 
 
 @pytest.mark.parametrize("answer", [b"", 204, 304, 503])
-async def test_an_answer_may_be_empty(vendor: Vendor, transport: Transport, answer: object) -> None:
+async def test_a_response_may_be_empty(vendor: Vendor, transport: Transport, answer: object) -> None:
     assert (await fetch(transport, vendor, answer)).body == b""
 
 
-async def test_an_empty_answer_may_claim_to_be_packed(vendor: Vendor, transport: Transport) -> None:
+async def test_an_empty_response_may_name_a_content_encoding(vendor: Vendor, transport: Transport) -> None:
     found = await fetch(transport, vendor, packed(b""))
 
     assert (found.status, found.body) == (200, b"")
@@ -77,19 +79,19 @@ async def test_an_empty_answer_may_claim_to_be_packed(vendor: Vendor, transport:
         (packed(b"x", "br"), "answer cannot be unpacked"),
     ],
 )
-async def test_an_answer_that_cannot_be_unpacked_has_a_name(
+async def test_a_response_that_cannot_be_decompressed_has_an_error(
     vendor: Vendor, transport: Transport, answer: web.Response, trouble: str
 ) -> None:
     assert await fetch(transport, vendor, answer) == Response(0, error=trouble)
 
 
 @pytest.mark.parametrize("answer", [b"x" * 1001, packed(gzip.compress(b"x" * 50_000_000))])
-async def test_an_answer_that_is_too_large_is_not_kept(vendor: Vendor, transport: Transport, answer: object) -> None:
+async def test_a_response_that_is_too_large_is_an_error(vendor: Vendor, transport: Transport, answer: object) -> None:
     assert await fetch(transport, vendor, answer, max_bytes=1000) == Response(0, error="answer too large")
     assert MAX_FETCHED_BYTES >= 20_000_000
 
 
-async def test_an_answer_that_breaks_off_is_a_lost_connection(transport: Transport) -> None:
+async def test_a_truncated_response_is_a_lost_connection(transport: Transport) -> None:
     class Breaking(Vendor):
         async def answer(self, request: web.Request) -> web.Response:
             cut = web.StreamResponse(headers={"Content-Length": "100"})
@@ -109,7 +111,7 @@ async def test_a_redirect_is_not_followed(vendor: Vendor, transport: Transport) 
     assert (found.status, len(vendor.asked)) == (302, 1)
 
 
-async def test_a_slow_answer_times_out(vendor: Vendor) -> None:
+async def test_a_slow_response_times_out(vendor: Vendor) -> None:
     vendor.hold = asyncio.Event()
     transport = Transport(Limits(timeout=0.05))
 
@@ -118,7 +120,7 @@ async def test_a_slow_answer_times_out(vendor: Vendor) -> None:
     await transport.aclose()
 
 
-async def test_what_is_asked_has_its_headers_and_no_body(vendor: Vendor, transport: Transport) -> None:
+async def test_a_request_has_its_headers_and_no_body(vendor: Vendor, transport: Transport) -> None:
     await fetch(transport, vendor, b"")
 
     [asked] = vendor.asked
@@ -128,7 +130,7 @@ async def test_what_is_asked_has_its_headers_and_no_body(vendor: Vendor, transpo
     assert vendor.bodies == [b""]
 
 
-async def test_a_dev_server_is_asked_at_the_canonical_path(vendor: Vendor) -> None:
+async def test_a_dev_server_is_requested_at_the_canonical_path(vendor: Vendor) -> None:
     transport = Transport(Limits(timeout=2.0), vendor.url)
     request = Request("https://vendor.example.com/mine", "/v2/canonical?a=b", {}, b"", method="GET")
 

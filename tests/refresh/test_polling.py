@@ -17,7 +17,7 @@ def polling(interval: float = 10.0) -> Polling:
     return Polling(FailureStreak("rules"), interval)
 
 
-def test_polls_are_an_interval_apart_give_or_take_a_tenth() -> None:
+def test_polls_are_an_interval_apart_within_a_tenth() -> None:
     steady = polling()
     pauses = [steady.delay_after(WELL) for _ in range(1000)]
 
@@ -25,7 +25,7 @@ def test_polls_are_an_interval_apart_give_or_take_a_tenth() -> None:
     assert 10.5 < max(pauses) <= 11
 
 
-def test_a_failure_is_tried_again_soon_and_later_ones_less_soon() -> None:
+def test_delays_grow_with_each_failure() -> None:
     for _ in range(100):
         steady = polling()
         bounds = [steady.delay_after(BUSY) for _ in range(3)]
@@ -35,7 +35,7 @@ def test_a_failure_is_tried_again_soon_and_later_ones_less_soon() -> None:
         assert bounds[2] <= 1.6
 
 
-def test_in_an_outage_questions_are_an_interval_apart_on_average() -> None:
+def test_in_an_outage_polls_are_an_interval_apart_on_average() -> None:
     steady = polling()
     pauses = [steady.delay_after(BUSY) for _ in range(3000)]
 
@@ -43,7 +43,7 @@ def test_in_an_outage_questions_are_an_interval_apart_on_average() -> None:
     assert max(pauses) <= 20
 
 
-def test_after_an_outage_the_next_one_begins_anew() -> None:
+def test_after_an_outage_the_backoff_starts_again() -> None:
     steady = polling()
     for _ in range(50):
         steady.delay_after(BUSY)
@@ -52,32 +52,32 @@ def test_after_an_outage_the_next_one_begins_anew() -> None:
     assert steady.delay_after(BUSY) <= 0.4
 
 
-def test_a_refusal_waits_for_the_next_poll() -> None:
+def test_a_refused_key_waits_for_the_next_poll() -> None:
     steady = polling()
 
     assert all(9 <= steady.delay_after(REFUSED) <= 11 for _ in range(100))
 
 
 @pytest.mark.parametrize("soon", [True, False])
-def test_nobody_is_asked_sooner_than_it_wants(soon: bool) -> None:
+def test_retry_after_is_a_minimum(soon: bool) -> None:
     steady = polling()
     busy = RulesAnswer(reason="status 429", retry_soon=soon, retry_after=100)
 
     assert all(100 <= steady.delay_after(busy) <= 120 for _ in range(100))
 
 
-def test_a_short_retry_after_makes_nothing_faster() -> None:
+def test_a_short_retry_after_does_not_shorten_the_interval() -> None:
     assert polling().delay_after(RulesAnswer(reason="status 429", retry_soon=False, retry_after=1)) >= 9
 
 
-def test_an_interval_that_was_changed_holds_from_then_on() -> None:
+def test_a_changed_interval_applies_to_the_next_delay() -> None:
     steady = polling()
     steady.interval = 1.0
 
     assert steady.delay_after(WELL) <= 1.1
 
 
-def test_an_episode_counts_its_failures_and_all_of_them() -> None:
+def test_a_streak_counts_its_failures_and_the_total() -> None:
     streak = FailureStreak("rules")
     for _ in range(2):
         streak.record_failure("status 503")
@@ -102,14 +102,14 @@ class Endless:
         raise OSError
 
 
-async def test_a_call_that_does_not_end_is_waited_for_so_long() -> None:
+async def test_a_call_that_does_not_end_times_out() -> None:
     call = Endless()
 
     assert await call_guarded(call, 0.01) == (None, "TimeoutError")
     call.go_on.set()
 
 
-async def test_a_call_that_does_not_end_lets_its_caller_be_cancelled() -> None:
+async def test_a_call_that_does_not_end_does_not_block_cancelling_its_caller() -> None:
     call = Endless()
     calling = asyncio.create_task(call_guarded(call, 60))
     await call.began.wait()
@@ -121,7 +121,7 @@ async def test_a_call_that_does_not_end_lets_its_caller_be_cancelled() -> None:
     call.go_on.set()
 
 
-async def test_a_call_is_over_when_its_caller_is_cancelled() -> None:
+async def test_a_call_ends_when_its_caller_is_cancelled() -> None:
     ended = []
 
     async def call() -> None:

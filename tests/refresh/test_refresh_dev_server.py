@@ -10,7 +10,7 @@ from asyncsdk import User
 from asyncsdk._refresh import Refresher
 from asyncsdk.dev import DevServer, Fault
 from asyncsdk.vendors.statsig import Rules, Statsig
-from refresh.vendor import ADA, gate, refresher, rules, running, until
+from refresh.vendor import ADA, gate, make_refresher, rules, running, until
 
 IN_LIST = {"type": "unit_id", "operator": "in_segment_list", "targetValue": "vips", "field": None, "idType": "userID"}
 
@@ -27,47 +27,47 @@ def ruleset(time: int, *names: str) -> dict[str, Any]:
     return orjson.loads(written)  # type: ignore[no-any-return]
 
 
-def made_for(server: DevServer, **settings: Any) -> Refresher:
+def refresher_for(server: DevServer, **settings: Any) -> Refresher:
     at = {"specs_url": f"{server.url}/v2/download_config_specs", "id_lists_url": f"{server.url}/v1/get_id_lists"}
-    return refresher(Statsig("secret-key", rules=Rules(**at | settings)))
+    return make_refresher(Statsig("secret-key", rules=Rules(**at | settings)))
 
 
-def passes(made: Refresher, name: str = "gate", user: User = ADA) -> bool:
-    return made.rules.gate(user, name).value is True
+def passes(refresher: Refresher, name: str = "gate", user: User = ADA) -> bool:
+    return refresher.rules.gate(user, name).value is True
 
 
 async def test_a_ruleset_that_changes_arrives(server: DevServer) -> None:
-    async with running(made_for(server)) as made:
-        assert await made.wait_ready(5)
+    async with running(refresher_for(server)) as refresher:
+        assert await refresher.wait_ready(5)
         server.set_ruleset(ruleset(2, "new"))
 
-        await until(lambda: passes(made, "new"))
+        await until(lambda: passes(refresher, "new"))
 
 
-async def test_rules_of_the_first_form_do_as_well(server: DevServer) -> None:
-    async with running(made_for(server, specs_url=f"{server.url}/v1/download_config_specs")) as made:
-        assert await made.wait_ready(5)
+async def test_rules_in_the_v1_format_are_installed(server: DevServer) -> None:
+    async with running(refresher_for(server, specs_url=f"{server.url}/v1/download_config_specs")) as refresher:
+        assert await refresher.wait_ready(5)
 
-        assert made.rules.is_inline
-        assert passes(made)
+        assert refresher.rules.is_inline
+        assert passes(refresher)
 
 
-async def test_id_lists_grow_begin_anew_and_go(server: DevServer) -> None:
+async def test_id_lists_grow_are_replaced_and_removed(server: DevServer) -> None:
     eve, bob = User("eve"), User("bob")
     server.set_id_list("vips", ["ada", "eve"])
-    async with running(made_for(server, id_lists=True)) as made:
-        assert await made.wait_ready(5)
-        assert passes(made, "vip")
+    async with running(refresher_for(server, id_lists=True)) as refresher:
+        assert await refresher.wait_ready(5)
+        assert passes(refresher, "vip")
         server.append_id_list("vips", add=["bob"], remove=["ada"])
-        await until(lambda: passes(made, "vip", bob))
-        assert not passes(made, "vip")
+        await until(lambda: passes(refresher, "vip", bob))
+        assert not passes(refresher, "vip")
         server.set_id_list("vips", ["ada"])
-        await until(lambda: passes(made, "vip"))
-        assert not passes(made, "vip", eve)
+        await until(lambda: passes(refresher, "vip"))
+        assert not passes(refresher, "vip", eve)
         server.set_id_list("vips", None)
-        await until(lambda: not passes(made, "vip"))
+        await until(lambda: not passes(refresher, "vip"))
 
-    assert not made.health().last_error
+    assert not refresher.health().last_error
 
 
 @pytest.mark.parametrize(
@@ -85,14 +85,14 @@ async def test_id_lists_grow_begin_anew_and_go(server: DevServer) -> None:
     ],
     ids=str,
 )
-async def test_an_outage_leaves_the_last_good_rules_and_ends(server: DevServer, fault: Fault) -> None:
-    async with running(made_for(server), timeout=0.2) as made:
-        await made.wait_ready(5)
+async def test_the_last_good_rules_stay_during_an_outage(server: DevServer, fault: Fault) -> None:
+    async with running(refresher_for(server), timeout=0.2) as refresher:
+        await refresher.wait_ready(5)
         server.fault("statsig-rules", fault)
         server.set_ruleset(ruleset(2, "new"))
         await server.requested("statsig-rules", len(server.requests) + 3)
-        assert passes(made)
-        assert not passes(made, "new")
+        assert passes(refresher)
+        assert not passes(refresher, "new")
         server.clear_faults()
 
-        await until(lambda: passes(made, "new"))
+        await until(lambda: passes(refresher, "new"))

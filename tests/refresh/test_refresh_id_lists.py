@@ -12,7 +12,7 @@ from asyncsdk import Rules, Statsig, User
 from asyncsdk._refresh import Refresher
 from asyncsdk._rules.language.buckets import id_list_entry
 from asyncsdk.stores import MemoryCache
-from refresh.vendor import Vendor, gate, refresher, rules, running, serving, statsig, until
+from refresh.vendor import Vendor, gate, make_refresher, rules, running, serving, statsig, until
 
 IN_LIST = {"type": "unit_id", "operator": "in_segment_list", "targetValue": "vips", "field": None, "idType": "userID"}
 
@@ -29,51 +29,51 @@ def manifest(vendor: Vendor, **lists: bytes) -> None:
     vendor.manifest = orjson.dumps(found)
 
 
-def made_for(vendor: Vendor, **settings: Any) -> Refresher:
+def refresher_for(vendor: Vendor, **settings: Any) -> Refresher:
     vendor.body = rules(1, gate("vip", conditions=("c",)), condition_map={"c": IN_LIST})
-    return refresher(statsig(vendor, id_lists=True, **settings))
+    return make_refresher(statsig(vendor, id_lists=True, **settings))
 
 
-def is_vip(made: Refresher, name: str) -> bool:
-    return made.rules.gate(User(name), "vip").value is True
+def is_vip(refresher: Refresher, name: str) -> bool:
+    return refresher.rules.gate(User(name), "vip").value is True
 
 
 async def test_ready_waits_for_the_lists(vendor: Vendor) -> None:
     manifest(vendor, vips=lines("+ada"))
-    async with running(made_for(vendor)) as made:
-        assert await made.wait_ready(5)
+    async with running(refresher_for(vendor)) as refresher:
+        assert await refresher.wait_ready(5)
 
-        assert is_vip(made, "ada")
-        assert not is_vip(made, "bob")
-        assert made.health().id_lists == {"vips": 1}
+        assert is_vip(refresher, "ada")
+        assert not is_vip(refresher, "bob")
+        assert refresher.health().id_lists == {"vips": 1}
 
 
-async def test_lists_are_off_unless_asked_for(vendor: Vendor) -> None:
-    async with running(refresher(statsig(vendor))) as made:
-        await made.wait_ready(5)
+async def test_lists_are_disabled_by_default(vendor: Vendor) -> None:
+    async with running(make_refresher(statsig(vendor))) as refresher:
+        await refresher.wait_ready(5)
         await until(lambda: len(vendor.asked) > 2)
 
     assert not vendor.asked_for("get_id_lists")
 
 
-async def test_an_address_of_ones_own_is_asked_with_an_empty_post(vendor: Vendor) -> None:
-    async with running(made_for(vendor)) as made:
-        await made.wait_ready(5)
+async def test_a_custom_manifest_url_is_requested_with_an_empty_post(vendor: Vendor) -> None:
+    async with running(refresher_for(vendor)) as refresher:
+        await refresher.wait_ready(5)
 
     asked = vendor.asked_for("get_id_lists")[0]
     assert (asked.method, asked.path, asked.headers["Content-Length"]) == ("POST", "/v1/get_id_lists", "0")
 
 
-async def test_what_is_added_to_a_file_is_read_from_there(vendor: Vendor) -> None:
+async def test_only_the_new_bytes_of_a_file_are_downloaded(vendor: Vendor) -> None:
     manifest(vendor, vips=lines("+ada"))
-    async with running(made_for(vendor)) as made:
-        await made.wait_ready(5)
-        entries = made.id_lists.entries["vips"]
+    async with running(refresher_for(vendor)) as refresher:
+        await refresher.wait_ready(5)
+        entries = refresher.id_lists.entries["vips"]
         manifest(vendor, vips=lines("+ada", "+bob", "-ada"))
-        await until(lambda: is_vip(made, "bob"))
+        await until(lambda: is_vip(refresher, "bob"))
 
-        assert not is_vip(made, "ada")
-        assert made.id_lists.entries["vips"] is entries
+        assert not is_vip(refresher, "ada")
+        assert refresher.id_lists.entries["vips"] is entries
     asked = vendor.asked_for("/list/")
     assert [request.headers["Range"] for request in asked] == ["bytes=0-", "bytes=10-"]
     assert [request.headers["statsig-id-list-file-size"] for request in asked] == ["10", "30"]
@@ -81,111 +81,111 @@ async def test_what_is_added_to_a_file_is_read_from_there(vendor: Vendor) -> Non
 
 
 @pytest.mark.parametrize("again", [{"generation": "2"}, {"created": 2}])
-async def test_another_generation_of_a_file_is_read_as_a_whole(vendor: Vendor, again: dict[str, Any]) -> None:
+async def test_a_new_generation_of_a_file_is_downloaded_whole(vendor: Vendor, again: dict[str, Any]) -> None:
     manifest(vendor, vips=lines("+ada", "+eve"))
-    async with running(made_for(vendor)) as made:
-        await made.wait_ready(5)
+    async with running(refresher_for(vendor)) as refresher:
+        await refresher.wait_ready(5)
         vendor.manifest = orjson.dumps(vendor.list_of("vips", lines("+bob"), **again))
-        await until(lambda: is_vip(made, "bob"))
+        await until(lambda: is_vip(refresher, "bob"))
 
-        assert not is_vip(made, "ada")
-        assert made.health().id_lists == {"vips": 1}
+        assert not is_vip(refresher, "ada")
+        assert refresher.health().id_lists == {"vips": 1}
 
 
-async def test_a_list_that_is_no_more_is_dropped(vendor: Vendor) -> None:
+async def test_a_list_that_left_the_manifest_is_dropped(vendor: Vendor) -> None:
     manifest(vendor, vips=lines("+ada"), others=lines("+eve"))
-    async with running(made_for(vendor)) as made:
-        await made.wait_ready(5)
+    async with running(refresher_for(vendor)) as refresher:
+        await refresher.wait_ready(5)
         manifest(vendor, others=lines("+eve"))
 
-        await until(lambda: not is_vip(made, "ada"))
-        assert list(made.id_lists.entries) == ["others"]
+        await until(lambda: not is_vip(refresher, "ada"))
+        assert list(refresher.id_lists.entries) == ["others"]
 
 
 async def test_a_server_that_ignores_ranges_sends_the_whole_list(vendor: Vendor) -> None:
     manifest(vendor, vips=lines("+ada"))
-    async with running(made_for(vendor)) as made:
-        await made.wait_ready(5)
+    async with running(refresher_for(vendor)) as refresher:
+        await refresher.wait_ready(5)
         whole = lines("+eve", "+bob")
         manifest(vendor, vips=whole)
         vendor.files["vips"] = web.Response(body=whole)
-        await until(lambda: is_vip(made, "bob"))
+        await until(lambda: is_vip(refresher, "bob"))
 
-        assert not is_vip(made, "ada")
+        assert not is_vip(refresher, "ada")
 
 
-async def test_a_line_that_is_cut_is_read_again_when_it_is_whole(vendor: Vendor) -> None:
+async def test_an_incomplete_line_is_read_again_once_it_is_complete(vendor: Vendor) -> None:
     manifest(vendor, vips=lines("+ada", "+bob")[:-4])
-    async with running(made_for(vendor)) as made:
-        await made.wait_ready(5)
-        assert made.health().id_lists == {"vips": 1}
+    async with running(refresher_for(vendor)) as refresher:
+        await refresher.wait_ready(5)
+        assert refresher.health().id_lists == {"vips": 1}
         manifest(vendor, vips=lines("+ada", "+bob", "+eve"))
-        await until(lambda: is_vip(made, "eve"))
+        await until(lambda: is_vip(refresher, "eve"))
 
-        assert is_vip(made, "bob")
+        assert is_vip(refresher, "bob")
     assert vendor.asked_for("/list/")[-1].headers["Range"] == "bytes=10-"
 
 
 @pytest.mark.parametrize("bad", [b"<html>try later</html>", 404, 500])
-async def test_a_list_that_cannot_be_read_costs_itself_only(vendor: Vendor, bad: Any) -> None:
+async def test_a_list_that_cannot_be_read_does_not_affect_others(vendor: Vendor, bad: Any) -> None:
     manifest(vendor, first=lines("+eve"), vips=lines("+ada"), last=lines("+eve"))
     vendor.files["first"] = bad if isinstance(bad, int) else web.Response(body=bad)
-    async with running(made_for(vendor, id_lists_interval=60)) as made:
-        assert await made.wait_ready(5)
+    async with running(refresher_for(vendor, id_lists_interval=60)) as refresher:
+        assert await refresher.wait_ready(5)
 
-        assert is_vip(made, "ada")
-        assert set(made.id_lists.entries) == {"vips", "last"}
-        assert made.health().last_error.startswith("1 of 3 files: ")
+        assert is_vip(refresher, "ada")
+        assert set(refresher.id_lists.entries) == {"vips", "last"}
+        assert refresher.health().last_error.startswith("1 of 3 files: ")
 
 
-async def test_a_list_that_goes_bad_keeps_what_it_has(vendor: Vendor) -> None:
+async def test_a_list_keeps_its_entries_when_its_file_turns_bad(vendor: Vendor) -> None:
     manifest(vendor, vips=lines("+ada"))
-    async with running(made_for(vendor)) as made:
-        await made.wait_ready(5)
+    async with running(refresher_for(vendor)) as refresher:
+        await refresher.wait_ready(5)
         manifest(vendor, vips=lines("+ada", "+bob"))
         vendor.files["vips"] = web.Response(body=b"<html>")
-        await until(lambda: made.health().last_error)
+        await until(lambda: refresher.health().last_error)
 
-        assert is_vip(made, "ada")
+        assert is_vip(refresher, "ada")
 
 
 @pytest.mark.parametrize("bad", [b"junk", b"[]", 403, 503])
-async def test_a_bad_manifest_leaves_the_lists(
+async def test_a_bad_manifest_does_not_change_the_lists(
     vendor: Vendor, bad: bytes | int, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "asyncsdk")
     manifest(vendor, vips=lines("+ada"))
-    async with running(made_for(vendor)) as made:
-        await made.wait_ready(5)
+    async with running(refresher_for(vendor)) as refresher:
+        await refresher.wait_ready(5)
         vendor.manifest, good = bad, vendor.manifest
-        await until(lambda: made.health().last_error)
-        assert is_vip(made, "ada")
+        await until(lambda: refresher.health().last_error)
+        assert is_vip(refresher, "ada")
         vendor.manifest = good
-        await until(lambda: not made.health().last_error)
+        await until(lambda: not refresher.health().last_error)
 
     assert [record.levelname for record in caplog.records] == ["ERROR" if bad == 403 else "WARNING", "INFO"]
 
 
-async def test_an_empty_answer_says_that_the_lists_are_the_same(vendor: Vendor) -> None:
+async def test_an_empty_response_means_no_changes(vendor: Vendor) -> None:
     manifest(vendor, vips=lines("+ada"))
-    async with running(made_for(vendor)) as made:
-        await made.wait_ready(5)
+    async with running(refresher_for(vendor)) as refresher:
+        await refresher.wait_ready(5)
         vendor.manifest = 204
         before = len(vendor.asked_for("get_id_lists"))
         await until(lambda: len(vendor.asked_for("get_id_lists")) > before + 2)
 
-        assert is_vip(made, "ada")
+        assert is_vip(refresher, "ada")
 
 
 async def test_without_a_manifest_the_lists_are_not_ready(vendor: Vendor) -> None:
     vendor.manifest = 403
-    async with running(made_for(vendor)) as made:
-        await until(lambda: made.rules.sections)
+    async with running(refresher_for(vendor)) as refresher:
+        await until(lambda: refresher.rules.sections)
 
-        assert not await made.wait_ready(0.01)
+        assert not await refresher.wait_ready(0.01)
 
 
-async def test_three_files_are_read_at_once(vendor: Vendor) -> None:
+async def test_three_files_are_downloaded_at_the_same_time(vendor: Vendor) -> None:
     under_way = most = 0
 
     class Counting(Vendor):
@@ -199,11 +199,11 @@ async def test_three_files_are_read_at_once(vendor: Vendor) -> None:
 
     async with serving(Counting()) as slow:
         manifest(slow, **{f"list_{n}": lines("+ada") for n in range(9)})
-        async with running(made_for(slow), max_in_flight=20) as made:
-            assert await made.wait_ready(5)
+        async with running(refresher_for(slow), max_in_flight=20) as refresher:
+            assert await refresher.wait_ready(5)
 
     assert most == 3
-    assert len(made.id_lists.entries) == 9
+    assert len(refresher.id_lists.entries) == 9
 
 
 # --- kept over a restart ------------------------------------------------------------------------------------------
@@ -222,48 +222,48 @@ async def kept(vendor: Vendor, cache: MemoryCache, *changes: str, **more: bytes)
     """Let a process read the lists and keep them, and then end; the vendor breaks down."""
     manifest(vendor, vips=lines(*changes), **more)
     source = statsig(vendor, id_lists=True, cache=cache)
-    async with running(made_for(vendor, cache=cache)) as made:
-        assert await made.wait_ready(5)
+    async with running(refresher_for(vendor, cache=cache)) as refresher:
+        assert await refresher.wait_ready(5)
         while await cache.load(source.list_cache_key()) is None:
             await asyncio.sleep(0)
     vendor.script, vendor.manifest = [503] * 10_000, 503
     vendor.asked.clear()
 
 
-async def test_a_restart_during_an_outage_knows_the_lists(vendor: Vendor) -> None:
+async def test_a_restart_during_an_outage_loads_the_lists_from_the_cache(vendor: Vendor) -> None:
     cache = MemoryCache()
     await kept(vendor, cache, "+ada", "+bob", "-bob")
 
-    async with running(made_for(vendor, cache=cache)) as made:
-        assert await made.wait_ready(5)
+    async with running(refresher_for(vendor, cache=cache)) as refresher:
+        assert await refresher.wait_ready(5)
 
-        assert (is_vip(made, "ada"), is_vip(made, "bob")) == (True, False)
+        assert (is_vip(refresher, "ada"), is_vip(refresher, "bob")) == (True, False)
 
 
-async def test_after_a_restart_a_file_is_read_on_from_where_it_was(vendor: Vendor) -> None:
+async def test_after_a_restart_only_new_bytes_are_downloaded(vendor: Vendor) -> None:
     cache = MemoryCache()
     await kept(vendor, cache, "+ada", "+bob", "-bob")
-    async with running(made_for(vendor, cache=cache)) as made:
-        assert await made.wait_ready(5)
+    async with running(refresher_for(vendor, cache=cache)) as refresher:
+        assert await refresher.wait_ready(5)
         manifest(vendor, vips=lines("+ada", "+bob", "-bob", "+eve", "-ada"))
-        await until(lambda: is_vip(made, "eve"))
+        await until(lambda: is_vip(refresher, "eve"))
 
-        assert not is_vip(made, "ada")
+        assert not is_vip(refresher, "ada")
     assert [request.headers["Range"] for request in vendor.asked_for("/list/")] == ["bytes=30-"]
 
 
-async def test_offline_the_lists_are_those_of_the_cache(vendor: Vendor) -> None:
+async def test_offline_lists_come_from_the_cache(vendor: Vendor) -> None:
     cache = MemoryCache()
     await kept(vendor, cache, "+ada")
     source = Statsig("secret-key", offline=True, rules=Rules(id_lists=True, cache=cache))
-    async with running(refresher(source)) as made:
-        assert await made.wait_ready(5)
+    async with running(make_refresher(source)) as refresher:
+        assert await refresher.wait_ready(5)
 
-        assert is_vip(made, "ada")
+        assert is_vip(refresher, "ada")
     assert vendor.asked == []
 
 
-async def test_a_list_is_kept_again_every_ten_minutes_and_at_once_when_it_is_another(vendor: Vendor) -> None:
+async def test_a_list_is_saved_every_ten_minutes_and_at_once_when_replaced(vendor: Vendor) -> None:
     cache, clock = MemoryCache(), Clock()
     vendor.body = rules(1, gate("vip", conditions=("c",)), condition_map={"c": IN_LIST})
     source = statsig(vendor, id_lists=True, cache=cache)
@@ -273,10 +273,10 @@ async def test_a_list_is_kept_again_every_ten_minutes_and_at_once_when_it_is_ano
         body = await cache.load(source.list_cache_key("vips")) or b""
         return sum(line.startswith(b"+") for line in body.splitlines())
 
-    async with running(refresher(source, clock=clock)) as made:
-        await until(lambda: is_vip(made, "ada"))
+    async with running(make_refresher(source, clock=clock)) as refresher:
+        await until(lambda: is_vip(refresher, "ada"))
         manifest(vendor, vips=lines("+ada", "+bob"))
-        await until(lambda: is_vip(made, "bob"))
+        await until(lambda: is_vip(refresher, "bob"))
         asked = len(vendor.asked_for("get_id_lists"))
         await until(lambda: len(vendor.asked_for("get_id_lists")) > asked + 1)
         assert await sizes() == 1
@@ -291,7 +291,7 @@ async def test_a_list_is_kept_again_every_ten_minutes_and_at_once_when_it_is_ano
 
 
 @pytest.mark.parametrize("damage", ["manifest", "list", "place", "absent", "no bytes"])
-async def test_damage_to_what_is_kept_is_as_if_it_were_not(vendor: Vendor, damage: str) -> None:
+async def test_a_damaged_list_in_the_cache_is_ignored(vendor: Vendor, damage: str) -> None:
     cache = MemoryCache()
     await kept(vendor, cache, "+ada", others=lines("+eve"))
     source = statsig(vendor, id_lists=True, cache=cache)
@@ -301,17 +301,17 @@ async def test_damage_to_what_is_kept_is_as_if_it_were_not(vendor: Vendor, damag
     ]
     await cache.save(key, wrong)
 
-    async with running(made_for(vendor, cache=cache)) as made:
-        assert not await made.wait_ready(0.1)
-        assert not is_vip(made, "ada")
-        assert ("others" in made.id_lists.entries) is (damage != "manifest")
+    async with running(refresher_for(vendor, cache=cache)) as refresher:
+        assert not await refresher.wait_ready(0.1)
+        assert not is_vip(refresher, "ada")
+        assert ("others" in refresher.id_lists.entries) is (damage != "manifest")
         manifest(vendor, vips=lines("+ada"))
-        assert await made.wait_ready(5)
+        assert await refresher.wait_ready(5)
 
-        assert is_vip(made, "ada")
+        assert is_vip(refresher, "ada")
 
 
-async def test_a_cache_that_fails_is_not_tried_for_every_list(vendor: Vendor) -> None:
+async def test_a_failing_cache_is_not_tried_for_each_list(vendor: Vendor) -> None:
     class Broken:
         saved: ClassVar[list[str]] = []
 
@@ -323,14 +323,14 @@ async def test_a_cache_that_fails_is_not_tried_for_every_list(vendor: Vendor) ->
             raise ConnectionError
 
     manifest(vendor, **{f"list_{number}": lines("+ada") for number in range(9)})
-    async with running(made_for(vendor, cache=Broken())) as made:
-        assert await made.wait_ready(5)
+    async with running(refresher_for(vendor, cache=Broken())) as refresher:
+        assert await refresher.wait_ready(5)
         await until(lambda: len(vendor.asked_for("get_id_lists")) > 1)
 
     assert len([key for key in Broken.saved if "id_list" in key]) == 1
 
 
-async def test_the_cache_never_replaces_a_list(vendor: Vendor) -> None:
+async def test_the_cache_never_replaces_a_downloaded_list(vendor: Vendor) -> None:
     cache = MemoryCache()
     await kept(vendor, cache, "+eve")
     slow, go_on = MemoryCache(), asyncio.Event()
@@ -344,10 +344,10 @@ async def test_the_cache_never_replaces_a_list(vendor: Vendor) -> None:
 
     vendor.script = []
     manifest(vendor, vips=lines("+ada"))
-    async with running(made_for(vendor, cache=Slow())) as made:
-        await until(lambda: is_vip(made, "ada"))
+    async with running(refresher_for(vendor, cache=Slow())) as refresher:
+        await until(lambda: is_vip(refresher, "ada"))
         go_on.set()
         asked = len(vendor.asked)
         await until(lambda: len(vendor.asked) > asked + 4)
 
-        assert (is_vip(made, "ada"), is_vip(made, "eve")) == (True, False)
+        assert (is_vip(refresher, "ada"), is_vip(refresher, "eve")) == (True, False)

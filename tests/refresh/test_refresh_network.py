@@ -13,7 +13,7 @@ from asyncsdk._model.reports import RulesetChange
 from asyncsdk._refresh import Refresher
 from asyncsdk.vendors._base import Request, Response
 from asyncsdk.vendors.statsig import Rules, Statsig
-from refresh.vendor import ADA, KEY, NOTHING_NEW, Vendor, gate, refresher, rules, running, serving, statsig, until
+from refresh.vendor import ADA, KEY, NOTHING_NEW, Vendor, gate, make_refresher, rules, running, serving, statsig, until
 
 
 def passes(refresher: Refresher, name: str = "gate") -> bool:
@@ -27,25 +27,25 @@ def reason(refresher: Refresher, name: str = "gate") -> str:
 # --- first rules --------------------------------------------------------------------------------------------------
 
 
-def test_before_it_runs_no_name_is_known() -> None:
-    made = refresher(statsig())
+def test_before_run_there_are_no_names() -> None:
+    refresher = make_refresher(statsig())
 
-    assert not passes(made)
-    assert reason(made) == "Uninitialized"
-    assert not made.is_ready
+    assert not passes(refresher)
+    assert reason(refresher) == "Uninitialized"
+    assert not refresher.is_ready
 
 
 async def test_the_first_rules_come_from_the_network(vendor: Vendor) -> None:
-    async with running(refresher(statsig(vendor))) as made:
-        assert await made.wait_ready(5)
+    async with running(make_refresher(statsig(vendor))) as refresher:
+        assert await refresher.wait_ready(5)
 
-        assert passes(made)
-        assert reason(made) == "Network:Recognized"
+        assert passes(refresher)
+        assert reason(refresher) == "Network:Recognized"
 
 
-async def test_the_first_question_names_the_key_and_nothing_that_is_held(vendor: Vendor) -> None:
-    async with running(refresher(statsig(vendor))) as made:
-        await made.wait_ready(5)
+async def test_the_first_request_has_the_key_and_no_version(vendor: Vendor) -> None:
+    async with running(make_refresher(statsig(vendor))) as refresher:
+        await refresher.wait_ready(5)
 
     asked = vendor.asked[0]
     assert (asked.method, asked.path_qs) == ("GET", f"/v2/download_config_specs/{KEY}.json")
@@ -55,55 +55,55 @@ async def test_the_first_question_names_the_key_and_nothing_that_is_held(vendor:
     assert asked.headers["Accept-Encoding"] == "gzip, deflate"
 
 
-async def test_later_questions_name_the_time_and_checksum_that_are_held(vendor: Vendor) -> None:
+async def test_later_requests_have_the_time_and_checksum_in_use(vendor: Vendor) -> None:
     vendor.body = rules(7, checksum="a&b")
-    async with running(refresher(statsig(vendor))):
+    async with running(make_refresher(statsig(vendor))):
         await until(lambda: len(vendor.asked) > 1)
 
     assert dict(vendor.asked[1].query) == {"sinceTime": "7", "checksum": "a&b"}
 
 
-async def test_a_vendor_that_is_down_in_the_beginning_is_asked_again(vendor: Vendor) -> None:
+async def test_an_outage_at_the_start_is_retried(vendor: Vendor) -> None:
     vendor.script = [503, 503]
-    async with running(refresher(statsig(vendor))) as made:
-        assert await made.wait_ready(5)
+    async with running(make_refresher(statsig(vendor))) as refresher:
+        assert await refresher.wait_ready(5)
 
 
-async def test_waiting_for_rules_ends(vendor: Vendor) -> None:
+async def test_waiting_for_rules_times_out(vendor: Vendor) -> None:
     vendor.script = [503] * 10_000
-    async with running(refresher(statsig(vendor))) as made:
-        assert not await made.wait_ready(0.02)
-        await until(lambda: reason(made) == "NoValues")
+    async with running(make_refresher(statsig(vendor))) as refresher:
+        assert not await refresher.wait_ready(0.02)
+        await until(lambda: reason(refresher) == "NoValues")
 
 
 @pytest.mark.parametrize("refusal", [NOTHING_NEW, 403])
-async def test_nobody_waits_for_a_source_that_has_no_rules_or_refuses_the_key(
+async def test_waiting_ends_early_if_there_are_no_rules_or_the_key_is_refused(
     vendor: Vendor, refusal: bytes | int
 ) -> None:
     vendor.script = [refusal] * 10_000
-    async with running(refresher(statsig(vendor), poll_interval=60)) as made:
-        assert not await made.wait_ready(3600)
+    async with running(make_refresher(statsig(vendor), poll_interval=60)) as refresher:
+        assert not await refresher.wait_ready(3600)
 
 
-async def test_a_first_answer_without_rules_leaves_none(vendor: Vendor) -> None:
+async def test_a_first_response_without_updates_leaves_no_rules(vendor: Vendor) -> None:
     vendor.script = [NOTHING_NEW]
-    async with running(refresher(statsig(vendor), poll_interval=60)) as made:
-        await until(lambda: reason(made) == "NoValues")
+    async with running(make_refresher(statsig(vendor), poll_interval=60)) as refresher:
+        await until(lambda: reason(refresher) == "NoValues")
 
-    assert made.health().last_error == ""
-    assert made.health().last_sync is not None
+    assert refresher.health().last_error == ""
+    assert refresher.health().last_sync is not None
 
 
 # --- what is taken ------------------------------------------------------------------------------------------------
 
 
 async def test_newer_rules_replace_older_ones(vendor: Vendor) -> None:
-    async with running(refresher(statsig(vendor))) as made:
-        await made.wait_ready(5)
+    async with running(make_refresher(statsig(vendor))) as refresher:
+        await refresher.wait_ready(5)
         vendor.body = rules(2, gate("gate", passes=False), gate("new"))
 
-        await until(lambda: passes(made, "new"))
-        assert not passes(made)
+        await until(lambda: passes(refresher, "new"))
+        assert not passes(refresher)
 
 
 @pytest.mark.parametrize(
@@ -130,38 +130,38 @@ async def test_newer_rules_replace_older_ones(vendor: Vendor) -> None:
     ],
     ids=repr,
 )
-async def test_what_is_no_newer_ruleset_leaves_the_last_good_one(vendor: Vendor, kept: object) -> None:
+async def test_a_body_that_is_not_a_newer_ruleset_is_ignored(vendor: Vendor, kept: object) -> None:
     vendor.body = rules(5, checksum="c")
-    async with running(refresher(statsig(vendor))) as made:
-        await made.wait_ready(5)
-        good = made.rules
+    async with running(make_refresher(statsig(vendor))) as refresher:
+        await refresher.wait_ready(5)
+        good = refresher.rules
         vendor.script = [kept]
         before = len(vendor.asked)
         await until(lambda: len(vendor.asked) > before + 2)
 
-        assert made.rules is good
-        assert passes(made)
+        assert refresher.rules is good
+        assert passes(refresher)
 
 
 @pytest.mark.parametrize(
     "taken", [rules(5, gate("other"), checksum="d"), rules(5, gate("other")), rules(6, gate("other"))]
 )
-async def test_the_same_time_with_another_checksum_or_none_is_taken(vendor: Vendor, taken: bytes) -> None:
+async def test_the_same_time_with_another_or_no_checksum_is_installed(vendor: Vendor, taken: bytes) -> None:
     vendor.body = rules(5, checksum="c")
-    async with running(refresher(statsig(vendor))) as made:
-        await made.wait_ready(5)
+    async with running(make_refresher(statsig(vendor))) as refresher:
+        await refresher.wait_ready(5)
         vendor.body = taken
 
-        await until(lambda: passes(made, "other"))
+        await until(lambda: passes(refresher, "other"))
 
 
-async def test_one_malformed_spec_costs_itself_only(vendor: Vendor) -> None:
+async def test_a_malformed_spec_does_not_affect_other_names(vendor: Vendor) -> None:
     vendor.body = rules(1, gate("gate"), {**gate("odd"), "rules": 5})
-    async with running(refresher(statsig(vendor))) as made:
-        await made.wait_ready(5)
+    async with running(make_refresher(statsig(vendor))) as refresher:
+        await refresher.wait_ready(5)
 
-        assert passes(made)
-        assert reason(made, "odd") == "Network:Unsupported"
+        assert passes(refresher)
+        assert reason(refresher, "odd") == "Network:Unsupported"
 
 
 @pytest.mark.parametrize(
@@ -173,39 +173,37 @@ async def test_one_malformed_spec_costs_itself_only(vendor: Vendor) -> None:
         ("identity", rules()),
     ],
 )
-async def test_packed_answers_are_unpacked(vendor: Vendor, coding: str, packed: bytes) -> None:
+async def test_compressed_responses_are_decompressed(vendor: Vendor, coding: str, packed: bytes) -> None:
     vendor.script = [web.Response(body=packed, headers={"Content-Encoding": coding})]
-    async with running(refresher(statsig(vendor), poll_interval=60)) as made:
-        assert await made.wait_ready(5)
+    async with running(make_refresher(statsig(vendor), poll_interval=60)) as refresher:
+        assert await refresher.wait_ready(5)
 
 
 # --- failures -----------------------------------------------------------------------------------------------------
 
 
-async def test_an_outage_is_one_line_in_the_log_and_its_end_another(
-    vendor: Vendor, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_outage_is_logged_once_and_so_is_its_end(vendor: Vendor, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "asyncsdk")
-    async with running(refresher(statsig(vendor))) as made:
-        await made.wait_ready(5)
+    async with running(make_refresher(statsig(vendor))) as refresher:
+        await refresher.wait_ready(5)
         vendor.script = [503, 503, 503, 503]
-        await until(lambda: made.health().failures == 2)
-        health = made.health()
-        await until(lambda: not vendor.script and not made.health().failures)
+        await until(lambda: refresher.health().failures == 2)
+        health = refresher.health()
+        await until(lambda: not vendor.script and not refresher.health().failures)
 
     assert (health.last_error, health.source, health.names) == ("status 503", "Network", 1)
-    assert made.health().last_error == ""
+    assert refresher.health().last_error == ""
     assert [record.getMessage() for record in caplog.records] == [
         "Statsig rules: status 503; keeping current data",
         "Statsig rules: recovered after 4 failures",
     ]
 
 
-async def test_a_key_that_is_refused_is_one_error(vendor: Vendor, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_refused_key_is_logged_once_as_an_error(vendor: Vendor, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "asyncsdk")
     vendor.script = [503, 401, 403, 401]
-    async with running(refresher(statsig(vendor))) as made:
-        await until(lambda: not vendor.script and passes(made))
+    async with running(make_refresher(statsig(vendor))) as refresher:
+        await until(lambda: not vendor.script and passes(refresher))
 
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("WARNING", "Statsig rules: status 503; no rules yet, lookups return their fallbacks"),
@@ -214,50 +212,50 @@ async def test_a_key_that_is_refused_is_one_error(vendor: Vendor, caplog: pytest
     ]
 
 
-async def test_a_file_that_is_not_there_leaves_no_rules(
+async def test_a_missing_bootstrap_file_is_logged(
     vendor: Vendor, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     source = Statsig("secret-key", offline=True, rules=Rules(bootstrap=tmp_path / "none.json"))
-    async with running(refresher(source)):
+    async with running(make_refresher(source)):
         await until(lambda: bool(caplog.records))
 
     message = "Statsig bootstrap: cannot read the file: FileNotFoundError; no rules yet, lookups return their fallbacks"
     assert [record.getMessage() for record in caplog.records] == [message]
 
 
-async def test_a_server_that_is_gone_and_back_is_no_different(vendor: Vendor) -> None:
+async def test_polling_recovers_when_the_server_is_back(vendor: Vendor) -> None:
     async with serving(Vendor()) as lost:
-        made = refresher(statsig(lost))
-        async with running(made):
-            await made.wait_ready(5)
-    async with running(made):
-        await until(lambda: made.health().last_error == "connection refused")
-        assert passes(made)
+        refresher = make_refresher(statsig(lost))
+        async with running(refresher):
+            await refresher.wait_ready(5)
+    async with running(refresher):
+        await until(lambda: refresher.health().last_error == "connection refused")
+        assert passes(refresher)
         lost.body = rules(2, gate("new"))
         async with serving(lost):
-            await until(lambda: passes(made, "new"))
+            await until(lambda: passes(refresher, "new"))
 
 
-async def test_neither_the_log_nor_the_health_names_the_key(vendor: Vendor, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_key_is_in_no_log_line_health_or_repr(vendor: Vendor, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "asyncsdk")
     vendor.script = [503, b"junk", 401]
-    made = refresher(statsig(vendor))
-    async with running(made):
+    refresher = make_refresher(statsig(vendor))
+    async with running(refresher):
         await until(lambda: not vendor.script)
 
-    assert KEY not in caplog.text + repr(made.health()) + repr(statsig(vendor)) + repr(made.rules)
+    assert KEY not in caplog.text + repr(refresher.health()) + repr(statsig(vendor)) + repr(refresher.rules)
 
 
-async def test_health_tells_how_old_the_rules_are(vendor: Vendor) -> None:
+async def test_health_has_the_age_of_the_rules(vendor: Vendor) -> None:
     now = [1_000_000]
-    made = refresher(statsig(vendor), clock=lambda: now[0], poll_interval=60)
-    assert (made.health().age, made.health().last_sync) == (None, None)
-    async with running(made):
-        await made.wait_ready(5)
-        await until(lambda: made.health().last_sync is not None)
+    refresher = make_refresher(statsig(vendor), clock=lambda: now[0], poll_interval=60)
+    assert (refresher.health().age, refresher.health().last_sync) == (None, None)
+    async with running(refresher):
+        await refresher.wait_ready(5)
+        await until(lambda: refresher.health().last_sync is not None)
         now[0] += 90_000
 
-    assert (made.health().age, made.health().last_sync, made.health().time_ms) == (90, 90, 1)
+    assert (refresher.health().age, refresher.health().last_sync, refresher.health().time_ms) == (90, 90, 1)
 
 
 # --- a proxy that fails -------------------------------------------------------------------------------------------
@@ -277,37 +275,37 @@ class Proxied:
         return Response(200, body=NOTHING_NEW) if name == "vendor" and self.vendor_is_up else Response(503)
 
 
-async def ask_through(network: Proxied, made: Refresher, times: int) -> None:
-    task = asyncio.create_task(made.run(network))
+async def ask_through(network: Proxied, refresher: Refresher, times: int) -> None:
+    task = asyncio.create_task(refresher.run(network))
     await until(lambda: len(network.asked) >= times)
     task.cancel()
     await asyncio.wait([task])
 
 
-async def test_the_vendor_itself_is_asked_at_once_while_there_are_no_rules() -> None:
+async def test_a_failing_proxy_is_bypassed_at_once_while_there_are_no_rules() -> None:
     network = Proxied()
 
-    await ask_through(network, refresher(statsig(specs_url="https://proxy.example.com", fallback=True)), 4)
+    await ask_through(network, make_refresher(statsig(specs_url="https://proxy.example.com", fallback=True)), 4)
 
     assert network.asked[:4] == ["proxy", "vendor", "proxy", "vendor"]
 
 
-async def test_later_on_the_vendor_itself_is_asked_after_every_fifth_failure() -> None:
+async def test_later_a_failing_proxy_is_bypassed_after_every_fifth_failure() -> None:
     network = Proxied()
     network.vendor_is_up = False
     source = statsig(specs_url="https://proxy.example.com", fallback=True, bootstrap=rules())
 
-    made = refresher(source)
-    await ask_through(network, made, 12)
+    refresher = make_refresher(source)
+    await ask_through(network, refresher, 12)
 
     assert network.asked[:12] == [*["proxy"] * 5, "vendor", *["proxy"] * 5, "vendor"]
-    assert made.health().last_error == "status 503"
+    assert refresher.health().last_error == "status 503"
 
 
-async def test_without_fallback_the_vendor_itself_is_never_asked() -> None:
+async def test_without_fallback_a_failing_proxy_is_never_bypassed() -> None:
     network = Proxied()
 
-    await ask_through(network, refresher(statsig(specs_url="https://proxy.example.com")), 8)
+    await ask_through(network, make_refresher(statsig(specs_url="https://proxy.example.com")), 8)
 
     assert set(network.asked) == {"proxy"}
 
@@ -315,14 +313,14 @@ async def test_without_fallback_the_vendor_itself_is_never_asked() -> None:
 # --- watchers -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_watcher_hears_what_changed(vendor: Vendor) -> None:
+async def test_a_watcher_is_notified_of_what_changed(vendor: Vendor) -> None:
     heard: list[RulesetChange] = []
     experiment = {**gate("test"), "entity": "experiment"}
     config = {**gate("prices"), "entity": "dynamic_config"}
     vendor.body = rules(1, gate("same"), gate("changes"), gate("goes"), layer_configs={"home": gate("home")})
-    made = refresher(statsig(vendor))
-    made.subscribe(heard.append)
-    async with running(made):
+    refresher = make_refresher(statsig(vendor))
+    refresher.subscribe(heard.append)
+    async with running(refresher):
         await until(lambda: heard)
         vendor.body = rules(
             2,
@@ -343,15 +341,15 @@ async def test_a_watcher_hears_what_changed(vendor: Vendor) -> None:
     )
 
 
-async def test_a_condition_that_is_edited_changes_what_uses_it(vendor: Vendor) -> None:
+async def test_an_edited_condition_changes_the_specs_that_use_it(vendor: Vendor) -> None:
     heard: list[RulesetChange] = []
     gates = gate("uses", conditions=("1", "2")), gate("does not", conditions=("2",)), gate("none")
     layer = {"home": gate("home", conditions=("3",)), "away": gate("away", conditions=("4", "5"))}
     conditions = {str(number): {"type": "public", "number": number} for number in range(50)}
     vendor.body = rules(1, *gates, layer_configs=layer, condition_map=conditions)
-    made = refresher(statsig(vendor))
-    made.subscribe(heard.append)
-    async with running(made):
+    refresher = make_refresher(statsig(vendor))
+    refresher.subscribe(heard.append)
+    async with running(refresher):
         await until(lambda: heard)
         edited = {key: value for key, value in conditions.items() if key != "5"} | {"1": {"type": "mystery"}, "new": {}}
         vendor.body = rules(2, *gates, layer_configs=layer, condition_map=edited)
@@ -360,12 +358,12 @@ async def test_a_condition_that_is_edited_changes_what_uses_it(vendor: Vendor) -
     assert heard[1] == RulesetChange("Network", 2, changed={"gate": ("uses",), "layer": ("away",)})
 
 
-async def test_a_watcher_hears_of_any_number_of_names(vendor: Vendor) -> None:
+async def test_a_watcher_is_notified_of_any_number_of_names(vendor: Vendor) -> None:
     heard: list[RulesetChange] = []
     vendor.body = rules(1, *[gate(f"gate-{number}") for number in range(700)])
-    made = refresher(statsig(vendor))
-    made.subscribe(heard.append)
-    async with running(made):
+    refresher = make_refresher(statsig(vendor))
+    refresher.subscribe(heard.append)
+    async with running(refresher):
         await until(lambda: heard)
         vendor.body = rules(2)
         await until(lambda: len(heard) > 1)
@@ -373,13 +371,13 @@ async def test_a_watcher_hears_of_any_number_of_names(vendor: Vendor) -> None:
     assert len(heard[0].added["gate"]) == len(heard[1].removed["gate"]) == 700
 
 
-async def test_a_watcher_that_fails_harms_nobody(vendor: Vendor, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_watcher_that_raises_is_logged(vendor: Vendor, caplog: pytest.LogCaptureFixture) -> None:
     heard: list[RulesetChange] = []
-    made = refresher(statsig(vendor))
-    made.subscribe(lambda _: 1 / 0)
-    made.subscribe(heard.append)
-    async with running(made):
+    refresher = make_refresher(statsig(vendor))
+    refresher.subscribe(lambda _: 1 / 0)
+    refresher.subscribe(heard.append)
+    async with running(refresher):
         await until(lambda: heard)
 
-    assert passes(made)
+    assert passes(refresher)
     assert "ZeroDivisionError" in caplog.text

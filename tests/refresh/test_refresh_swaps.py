@@ -14,7 +14,7 @@ from asyncsdk._refresh.polling import CooperativeRunner
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk.vendors._base import Request, Response
-from refresh.vendor import ADA, gate, mutations, refresher, rules, running, statsig, until
+from refresh.vendor import ADA, gate, make_refresher, mutations, rules, running, statsig, until
 
 SWAPS = 1000
 
@@ -41,12 +41,12 @@ class Versions:
         return Response(200, body=version(self.given))
 
 
-async def test_every_answer_comes_from_one_whole_version() -> None:
-    made, versions, seen = refresher(statsig(), poll_interval=1e-9), Versions(), set[int]()
+async def test_each_lookup_sees_one_whole_version() -> None:
+    refresher, versions, seen = make_refresher(statsig(), poll_interval=1e-9), Versions(), set[int]()
     faults: list[object] = []
 
     def look() -> None:
-        held = made.rules
+        held = refresher.rules
         first, second = (held.config(ADA, name).value.get("v") for name in ("first", "second"))
         seen.add(first)
         if first != second or held.time_ms != first:
@@ -56,8 +56,8 @@ async def test_every_answer_comes_from_one_whole_version() -> None:
         while versions.given < SWAPS:
             look()
 
-    task = asyncio.create_task(made.run(versions))
-    await made.wait_ready(5)
+    task = asyncio.create_task(refresher.run(versions))
+    await refresher.wait_ready(5)
     thread = threading.Thread(target=look_from_a_thread)
     thread.start()
     while versions.given < SWAPS:
@@ -71,36 +71,36 @@ async def test_every_answer_comes_from_one_whole_version() -> None:
     assert len(seen) > SWAPS / 2
 
 
-async def test_old_rules_are_let_go() -> None:
-    made, held = refresher(statsig(), poll_interval=1e-9), list[weakref.ref[Ruleset]]()
-    made.subscribe(lambda _: held.append(weakref.ref(made.rules)))
-    task = asyncio.create_task(made.run(Versions()))
+async def test_old_rules_are_freed() -> None:
+    refresher, held = make_refresher(statsig(), poll_interval=1e-9), list[weakref.ref[Ruleset]]()
+    refresher.subscribe(lambda _: held.append(weakref.ref(refresher.rules)))
+    task = asyncio.create_task(refresher.run(Versions()))
     await until(lambda: len(held) > 50)
     task.cancel()
     await asyncio.wait([task])
     gc.collect()
 
-    assert [one() for one in held if one() is not None] == [made.rules]
+    assert [one() for one in held if one() is not None] == [refresher.rules]
 
 
-async def test_damaged_bodies_leave_rules_that_answer() -> None:
+async def test_damaged_bodies_never_break_lookups() -> None:
     condition = {"type": "user_field", "operator": "any", "field": "email", "targetValue": ["a"], "idType": "userID"}
     body = rules(5, gate("gate", conditions=("c",)), condition_map={"c": condition})
     for damaged in mutations(body, iter(range(0, len(body), 3))):
-        made = refresher(statsig())
-        await made._install(rules(1), "Network")
-        good = made.rules
+        refresher = make_refresher(statsig())
+        await refresher._install(rules(1), "Network")
+        good = refresher.rules
         try:
-            taken = await made._install(damaged, "Network")
+            taken = await refresher._install(damaged, "Network")
         except ValueError:
             taken = False
 
-        assert taken is (made.rules is not good)
-        assert made.rules.gate(ADA, "gate").value in (True, False)
+        assert taken is (refresher.rules is not good)
+        assert refresher.rules.gate(ADA, "gate").value in (True, False)
 
 
-async def test_a_big_body_is_installed_in_many_turns() -> None:
-    made = refresher(statsig())
+async def test_a_large_body_is_installed_in_many_steps() -> None:
+    refresher = make_refresher(statsig())
     body = rules(1, *[gate(f"gate-{number}") for number in range(20_000)])
     turns = 0
 
@@ -111,52 +111,52 @@ async def test_a_big_body_is_installed_in_many_turns() -> None:
             await asyncio.sleep(0)
 
     counting = asyncio.create_task(count())
-    assert await made._install(body, "Network")
+    assert await refresher._install(body, "Network")
     counting.cancel()
 
     assert len(body) > 5_000_000
-    assert turns >= made.runner.yields > 50
-    assert 0 < made.runner.max_step_seconds < 1
+    assert turns >= refresher.runner.yields > 50
+    assert 0 < refresher.runner.max_step_seconds < 1
 
 
 async def test_the_same_body_again_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = refresher(statsig())
+    refresher = make_refresher(statsig())
     body = rules(1, *[gate(f"gate-{number}") for number in range(2000)])
-    await made._install(body, "Network")
-    parsed = made.runner.yields
+    await refresher._install(body, "Network")
+    parsed = refresher.runner.yields
 
-    assert not await made._install(bytes(bytearray(body)), "Network")
-    assert made.runner.yields - parsed <= parsed / 4
-
-
-async def test_what_was_asked_for_is_compiled_when_new_rules_are_in_use() -> None:
-    made = refresher(statsig())
-    await made._install(rules(1, gate("asked"), gate("idle"), gate("goes")), "Network")
-    made.rules.gate(ADA, "asked")
-    made.rules.gate(ADA, "goes")
-
-    await made._install(rules(2, gate("asked", passes=False), gate("idle", passes=False)), "Network")
-
-    assert made.rules.gates.keys() == {"asked"}
+    assert not await refresher._install(bytes(bytearray(body)), "Network")
+    assert refresher.runner.yields - parsed <= parsed / 4
 
 
-async def test_a_client_s_view_is_there_when_new_rules_are_in_use() -> None:
-    made = refresher(statsig())
+async def test_names_in_use_are_compiled_before_new_rules_are_used() -> None:
+    refresher = make_refresher(statsig())
+    await refresher._install(rules(1, gate("asked"), gate("idle"), gate("goes")), "Network")
+    refresher.rules.gate(ADA, "asked")
+    refresher.rules.gate(ADA, "goes")
+
+    await refresher._install(rules(2, gate("asked", passes=False), gate("idle", passes=False)), "Network")
+
+    assert refresher.rules.gates.keys() == {"asked"}
+
+
+async def test_a_client_view_is_built_before_new_rules_are_used() -> None:
+    refresher = make_refresher(statsig())
     same = [gate(f"gate-{number}") for number in range(100)]
-    await made._install(rules(1, *same), "Network")
-    before = client_view(made.rules, hash="none", client_key="client-key")
-    made.runner.yields = 0
+    await refresher._install(rules(1, *same), "Network")
+    before = client_view(refresher.rules, hash="none", client_key="client-key")
+    refresher.runner.yields = 0
 
-    await made._install(rules(2, *same, *[gate(f"new-{number}") for number in range(100)]), "Network")
+    await refresher._install(rules(2, *same, *[gate(f"new-{number}") for number in range(100)]), "Network")
 
-    assert list(made.rules.views) == [("none", "client-key", None, False)]
-    after = client_view(made.rules, hash="none", client_key="client-key")
+    assert list(refresher.rules.views) == [("none", "client-key", None, False)]
+    after = client_view(refresher.rules, hash="none", client_key="client-key")
     assert after.rules.gates["gate-1"] is before.rules.gates["gate-1"]
     assert orjson.loads(client_response(after, ADA, {}))["feature_gates"]["new-99"]["value"] is True
-    assert made.runner.yields > 10
+    assert refresher.runner.yields > 10
 
 
-async def test_small_work_takes_no_turn() -> None:
+async def test_short_work_does_not_yield() -> None:
     def steps() -> orjson.Fragment:
         yield
         return "done"
@@ -168,35 +168,35 @@ async def test_small_work_takes_no_turn() -> None:
     assert min(runner.yields for runner in runners) == 0
 
 
-async def test_a_bug_costs_an_attempt_and_no_rules() -> None:
+async def test_a_crash_of_the_task_does_not_lose_the_rules() -> None:
     """What the supervisor does with a crash: start `run` again."""
-    made = refresher(statsig(bootstrap=rules()))
+    refresher = make_refresher(statsig(bootstrap=rules()))
 
     class Buggy:
         async def fetch(self, request: Request) -> Response:
             raise ZeroDivisionError
 
     with pytest.raises(ExceptionGroup):
-        await made.run(Buggy())
-    async with running(made):
-        assert await made.wait_ready(5)
+        await refresher.run(Buggy())
+    async with running(refresher):
+        assert await refresher.wait_ready(5)
 
 
-async def test_being_cancelled_in_the_middle_changes_nothing() -> None:
-    made = refresher(statsig())
-    await made._install(rules(1), "Network")
-    good = made.rules
+async def test_cancelling_an_installation_changes_nothing() -> None:
+    refresher = make_refresher(statsig())
+    await refresher._install(rules(1), "Network")
+    good = refresher.rules
     body = rules(2, *[gate(f"gate-{number}") for number in range(2000)])
     for turns in range(8):
-        task = asyncio.create_task(made._install(body, "Network"))
+        task = asyncio.create_task(refresher._install(body, "Network"))
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
 
-        assert made.rules is good
-    assert await made._install(body, "Network")
+        assert refresher.rules is good
+    assert await refresher._install(body, "Network")
 
 
-def test_making_one_needs_no_loop() -> None:
+def test_constructing_a_refresher_needs_no_loop() -> None:
     assert sys.getrefcount(Refresher(statsig())) > 0

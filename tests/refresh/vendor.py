@@ -142,7 +142,7 @@ def statsig(vendor: Vendor | None = None, *, offline: bool = False, **settings: 
     return Statsig(KEY, offline=offline, session_id="session-1", rules=Rules(**settings))
 
 
-def refresher(source: Statsig, **settings: Any) -> Refresher:
+def make_refresher(source: Statsig, **settings: Any) -> Refresher:
     return Refresher(source, **{"poll_interval": 0.01, "watch_interval": 0.005} | settings)
 
 

@@ -57,11 +57,11 @@ BANDIT = {
     ],
     ids=lambda value: value if isinstance(value, str) else json.dumps([rule["id"] for rule in value["rules"]]),
 )
-def test_a_gate_says_what_decided(spec: Any, cause: str) -> None:
+def test_the_cause_of_a_gate(spec: Any, cause: str) -> None:
     assert loaded_gates(g=spec).gate(ADA, "g").cause == cause
 
 
-def test_nobody_decides_about_an_unknown_name() -> None:
+def test_an_unknown_name_has_no_cause() -> None:
     assert loaded_gates().gate(ADA, "g").cause == ""
 
 
@@ -78,7 +78,7 @@ def test_nobody_decides_about_an_unknown_name() -> None:
     ],
     ids=str,
 )
-def test_a_layer_says_what_decided_in_the_end(rules: list[Any], cause: str, merges: bool) -> None:
+def test_the_cause_of_a_layer_is_that_of_the_last_decision(rules: list[Any], cause: str, merges: bool) -> None:
     same = experiment(rule("all", [PUBLIC], {"color": "red"}))
     layers = {"l": layer(*rules, useNewLayerEval=merges)}
 
@@ -86,7 +86,7 @@ def test_a_layer_says_what_decided_in_the_end(rules: list[Any], cause: str, merg
 
 
 @pytest.mark.parametrize(("target", "cause"), [("same", "targeting_match"), ("none", "default")])
-def test_a_mapping_is_a_rule(target: str, cause: str) -> None:
+def test_the_cause_of_a_mapping(target: str, cause: str) -> None:
     specs = {"c": config(), "same": config(rule("all", [PUBLIC], {})), "none": config(rule("nobody", [NEVER], {}))}
     mapping = {"c": [{"new_config_name": target, "rules": [{"rule_name": "dutch"}]}]}
     rules = loaded(ruleset(None, specs, overrides=mapping, override_rules={"dutch": rule("dutch", [DUTCH])}))
@@ -97,26 +97,26 @@ def test_a_mapping_is_a_rule(target: str, cause: str) -> None:
 @pytest.mark.parametrize(
     ("more", "cause"), [({}, "split"), ({"targetingGateName": "g"}, "targeting_match"), ({"enabled": False}, "static")]
 )
-def test_a_bandit_picks_among_those_it_is_for(more: dict[str, Any], cause: str) -> None:
+def test_the_cause_of_a_bandit(more: dict[str, Any], cause: str) -> None:
     rules = loaded(ruleset({"g": gate(rule("nobody", [NEVER]))}, cmab_configs={"b": BANDIT | more}))
 
     assert rules.experiment(ADA, "b").cause == cause
 
 
-def test_an_override_is_the_same_for_everybody() -> None:
+def test_the_cause_of_an_override_is_static() -> None:
     rules = loaded(ruleset(), make_context(overrides=Overrides().set("gate", "g", True)))
 
     assert rules.gate(ADA, "g").cause == "static"
 
 
-def test_a_saved_group_was_split_once() -> None:
+def test_the_cause_of_a_sticky_assignment_is_a_split() -> None:
     rules = loaded(ruleset(None, {"e": experiment(rule("nobody", [NEVER], {}))}))
     saved = {"e": {"value": True, "json_value": {"color": "red"}, "rule_id": "a"}}
 
     assert assign(rules, "experiment", ADA, rules.experiment(ADA, "e"), saved).evaluation.cause == "split"
 
 
-def test_the_details_of_an_answer_carry_it() -> None:
+def test_the_details_of_a_result_have_the_cause() -> None:
     rules = loaded_gates(g=gate(rule("dutch", [DUTCH])))
 
     assert views.gate(rules, rules.gate(ADA, "g")).details.cause == "targeting_match"

@@ -44,7 +44,7 @@ async def test_the_package_still_sends_what_was_recorded() -> None:
     assert [without_times(event) for event in await ask_core()] == orjson.loads(GOLDEN.read_bytes())
 
 
-async def test_times_are_whole_milliseconds_and_rules_say_when_they_came() -> None:
+async def test_times_are_whole_milliseconds_and_exposures_have_the_time_of_the_rules() -> None:
     first, *_ = await ask(RULESET, [("gate", "g_true")], {})
 
     assert first["metadata"]["receivedAt"].isdigit()
@@ -61,7 +61,7 @@ async def test_the_recorded_requests_carry_the_same_fields(vectors: Path) -> Non
     assert found == expected(body["events"])
 
 
-def test_the_recorded_requests_ask_alike(vectors: Path) -> None:
+def test_the_recorded_requests_for_rules_are_the_same(vectors: Path) -> None:
     recorded = orjson.loads((vectors / "statsig" / "wire_core.json").read_bytes())
     file = ListFile("company_id_list", "http://127.0.0.1/list/company_id_list", "g", 1, 270)
     lists = Rules(id_lists_url="http://127.0.0.1/v1/get_id_lists/secret-wire.json")

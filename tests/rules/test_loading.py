@@ -52,7 +52,7 @@ def test_slices_are_what_a_parser_finds(section: dict[str, Any], rest: dict[str,
 
 
 @given(st.lists(st.dictionaries(texts, values, max_size=3), max_size=6), st.integers(1, 600))
-def test_members_are_found_whatever_company_they_are_in(some: list[dict[str, Any]], padding: int) -> None:
+def test_members_are_found_next_to_any_other_members(some: list[dict[str, Any]], padding: int) -> None:
     section = {f"m{place}": {**member, "pad": "x" * padding} for place, member in enumerate(some * 8)}
     raw = orjson.dumps({"s": section, "l": list(section.values())})
 
@@ -93,17 +93,17 @@ def test_a_section_may_be_a_list(section: list[Any]) -> None:
         b'{"s":[,]}',
     ],
 )
-def test_a_broken_body_is_refused(raw: bytes) -> None:
+def test_a_malformed_body_is_rejected(raw: bytes) -> None:
     with pytest.raises(MalformedError):
         list(iter_members(raw, frozenset({"s"})))
 
 
 @pytest.mark.parametrize("raw", [b"{}", b'{"s":{}}', b'{"s":[]}', b" { } ", b'{"s": {"a" : { } } }'])
-def test_empty_objects_are_fine(raw: bytes) -> None:
+def test_empty_objects_are_accepted(raw: bytes) -> None:
     assert len(list(iter_members(raw, frozenset({"s"})))) <= 1
 
 
-def test_every_cut_of_a_body_is_refused() -> None:
+def test_every_truncated_body_is_rejected() -> None:
     body = ruleset({"g": gate(rule("a", [PUBLIC]))}, {"c": config()})
 
     for length in range(len(body)):
@@ -111,7 +111,7 @@ def test_every_cut_of_a_body_is_refused() -> None:
             load_now(body[:length], make_context())
 
 
-def test_a_body_without_updates_is_no_ruleset() -> None:
+def test_a_body_without_updates_is_not_a_ruleset() -> None:
     assert load_now(b'{"has_updates":false}', make_context()) is None
     assert load_now(b'{"success":true}', make_context()) is None
 
@@ -122,7 +122,7 @@ def test_escaped_names_are_read() -> None:
     assert rules.gate(ADA, 'a "b" \n').value is True
 
 
-def test_a_big_body_is_loaded_in_slices() -> None:
+def test_a_large_body_is_loaded_in_steps() -> None:
     gates = {f"g{number}": gate(rule("r" * 100, [PUBLIC])) for number in range(1000)}
     slices = 0
     steps = load(ruleset(gates), make_context())
@@ -132,7 +132,7 @@ def test_a_big_body_is_loaded_in_slices() -> None:
     assert slices > 15
 
 
-def test_a_malformed_spec_costs_itself_only() -> None:
+def test_a_malformed_spec_does_not_affect_other_names() -> None:
     body = orjson.loads(ruleset({"good": gate(rule("r", [PUBLIC])), "looks": gate(rule("r", [passes("bad")]))}))
     bad: list[Any] = [5, None, [], {"rules": 5}, {"rules": [5]}, {"rules": [{}]}, {"rules": [{"id": "r"}]}, {"salt": 5}]
     bad += [{"rules": [{"id": "r", "passPercentage": 1, "conditions": [5]}]}, {"enabled": "yes"}]
@@ -144,14 +144,14 @@ def test_a_malformed_spec_costs_itself_only() -> None:
         assert [rules.gate(ADA, name).outcome for name in ("bad", "looks")] == ["Unsupported", "Unsupported"]
 
 
-def test_a_slice_that_is_not_json_costs_itself_only() -> None:
+def test_a_slice_that_is_not_json_does_not_affect_other_names() -> None:
     body = ruleset({"bad": gate(), "good": gate(rule("r", [PUBLIC]))}).replace(b'"enabled":true', b'"enabled":ture', 1)
     rules = loaded(body)
 
     assert (rules.gate(ADA, "bad").outcome, rules.gate(ADA, "good").value) == ("Unsupported", True)
 
 
-def test_a_malformed_condition_costs_its_rules_only() -> None:
+def test_a_malformed_condition_affects_only_the_specs_that_use_it() -> None:
     body = orjson.loads(ruleset({"a": gate(rule("r", [NEVER])), "b": gate(rule("r", [PUBLIC]))}))
     for malformed in (5, {"idType": 5}):
         body["condition_map"]["0"] = malformed
@@ -160,7 +160,7 @@ def test_a_malformed_condition_costs_its_rules_only() -> None:
         assert (rules.gate(ADA, "a").outcome, rules.gate(ADA, "b").value) == ("Unsupported", True)
 
 
-def test_what_does_not_decide_may_be_missing_or_odd() -> None:
+def test_fields_that_do_not_decide_may_be_missing_or_malformed() -> None:
     body = b'{"has_updates":true,"feature_gates":{"g":{"rules":[{"id":"r","passPercentage":100,"samplingRate":"x"}]}}}'
 
     assert loaded(body).gate(ADA, "g").value is True
@@ -184,7 +184,7 @@ FIRST_FORM: dict[str, Any] = {
 }
 
 
-def test_the_first_form_is_read_and_its_disabled_specs_do_not_run() -> None:
+def test_the_v1_format_is_read_and_its_disabled_specs_do_not_run() -> None:
     rules = loaded(orjson.dumps(FIRST_FORM))
 
     assert (rules.is_inline, rules.gate(ADA, "on").value, rules.gate(ADA, "looks").secondary) == (
@@ -196,13 +196,13 @@ def test_the_first_form_is_read_and_its_disabled_specs_do_not_run() -> None:
     assert rules.config(ADA, "c").value == {"a": 1}
 
 
-def test_an_element_of_the_first_form_that_is_not_json_has_no_name() -> None:
+def test_an_element_of_the_v1_format_that_is_not_json_has_no_name() -> None:
     body = orjson.dumps(FIRST_FORM).replace(b'"no":"name"', b'"no":nothing')
 
     assert loaded(body).gate(ADA, "on").value is True
 
 
-def test_an_unchanged_body_is_the_same_ruleset() -> None:
+def test_an_unchanged_body_returns_the_same_ruleset() -> None:
     body = ruleset({"g": gate()})
     first = loaded(body)
 
@@ -210,7 +210,7 @@ def test_an_unchanged_body_is_the_same_ruleset() -> None:
     assert load_now(body + b" ", first.shared_context, previous=first) is not first
 
 
-def test_what_did_not_change_keeps_its_program() -> None:
+def test_unchanged_names_keep_their_programs() -> None:
     shared_context = make_context()
     gates = {
         "same": gate(rule("r", [PUBLIC])),
@@ -235,7 +235,7 @@ def test_what_did_not_change_keeps_its_program() -> None:
     assert second.gate(ADA, "looks").secondary == (("base", "true", "r2"),)
 
 
-def test_a_changed_condition_changes_what_uses_it() -> None:
+def test_a_changed_condition_recompiles_the_specs_that_use_it() -> None:
     shared_context = make_context()
     first = loaded(ruleset({"g": gate(rule("r", [PUBLIC]))}), shared_context)
     assert first.gate(ADA, "g").value is True
@@ -245,7 +245,7 @@ def test_a_changed_condition_changes_what_uses_it() -> None:
     assert second.gate(ADA, "g").value is False
 
 
-def test_an_added_gate_changes_what_missed_it() -> None:
+def test_an_added_gate_recompiles_the_specs_that_refer_to_it() -> None:
     shared_context, looks = make_context(), gate(rule("r", [passes("new")]))
     first = loaded(ruleset({"looks": looks}), shared_context)
     assert first.gate(ADA, "looks").value is False
@@ -255,7 +255,7 @@ def test_an_added_gate_changes_what_missed_it() -> None:
     assert second.gate(ADA, "looks").value is True
 
 
-def test_rules_of_one_form_share_their_code() -> None:
+def test_rules_of_the_same_shape_share_their_code() -> None:
     rules = loaded_gates(
         half=gate(rule("a", [PUBLIC], share=50)),
         some=gate(rule("b", [PUBLIC], share=12.5)),
@@ -268,7 +268,7 @@ def test_rules_of_one_form_share_their_code() -> None:
     assert half is not everybody
 
 
-def test_other_surroundings_compile_anew() -> None:
+def test_another_context_adopts_no_programs() -> None:
     body = ruleset({"g": gate(rule("r", [PUBLIC]))})
     first = loaded(body)
     first.gate(ADA, "g")
@@ -276,7 +276,7 @@ def test_other_surroundings_compile_anew() -> None:
     assert loaded(body + b"\n", make_context(environment={"tier": "x"}), previous=first).gates == {}
 
 
-def test_keeping_many_programs_is_sliced() -> None:
+def test_adopting_many_programs_yields() -> None:
     shared_context, gates = make_context(), {f"g{number}": gate() for number in range(120)}
     first = loaded(ruleset(gates), shared_context)
     compile_all(first)
@@ -305,7 +305,7 @@ def test_an_older_or_equal_ruleset_does_not_replace(
     assert supersedes(made[1], made[0]) is replaces
 
 
-def test_a_released_ruleset_still_answers_whoever_holds_it() -> None:
+def test_a_released_ruleset_still_works_while_it_is_referenced() -> None:
     rules = loaded(ruleset({f"g{number}": gate(rule("r", [PUBLIC])) for number in range(700)}))
     rules.gate(ADA, "g1")
 
@@ -337,12 +337,12 @@ def test_reasons_name_source_and_outcome() -> None:
     assert rules.reason(rules.gate(ADA, "g")) == "Bootstrap:Recognized"
 
 
-def test_steps_can_be_run_at_once() -> None:
+def test_steps_can_be_run_without_yielding() -> None:
     assert run_to_end(load(ruleset(), make_context())) is not None
 
 
 @pytest.mark.parametrize("broken", [b'{"oops": oops}', b"[]"])
-def test_what_a_name_is_is_known_without_its_rules(broken: bytes) -> None:
+def test_the_kinds_of_a_name_are_known_without_its_rules(broken: bytes) -> None:
     body = ruleset(
         {"g": gate()},
         {"c": config(), "e": experiment(), "broken": config(name="to break")},

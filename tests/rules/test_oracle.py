@@ -72,7 +72,7 @@ COMPARISONS = {"feature_gates": compare_gate, "dynamic_configs": compare_config,
 
 @EXAMPLES
 @given(rulesets(), four_users)
-def test_generated_rulesets_answer_alike(world: dict[str, Any], people: list[dict[str, Any]]) -> None:
+def test_generated_rulesets_evaluate_alike(world: dict[str, Any], people: list[dict[str, Any]]) -> None:
     body = orjson.dumps(world)
     oracle, rules = Oracle(body, "staging"), loaded(body, make_context(environment={"tier": "staging"}))
     try:
@@ -186,7 +186,7 @@ SPECIAL = ruleset(
 
 
 @pytest.mark.parametrize("overridden", [False, True])
-def test_mappings_bandits_overrides_and_groups_answer_alike(overridden: bool) -> None:
+def test_mappings_bandits_overrides_and_groups_evaluate_alike(overridden: bool) -> None:
     oracle, overrides = Oracle(SPECIAL), Overrides()
     if overridden:
         oracle.client.override_gate("g", False)

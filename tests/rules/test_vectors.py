@@ -239,7 +239,7 @@ def test_the_sdks_own_sticky_cases(recorded: Path) -> None:
     "path",
     ["legacy_python/dcs_plain_text", "node/rulesets_e2e_full_dcs.json", "legacy_python/download_config_specs.json"],
 )
-def test_the_first_form_of_a_project_is_read_whole(recorded: Path, path: str) -> None:
+def test_the_v1_format_of_a_project_is_read_whole(recorded: Path, path: str) -> None:
     rules = loaded((recorded / path).read_bytes())
     compile_all(rules)
 
