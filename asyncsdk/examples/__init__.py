@@ -1,1 +1,1 @@
-"""Services written with asyncsdk, one runnable file per framework: to read, to try and to start from."""
+"""Example services, one runnable file per framework."""

@@ -1,4 +1,4 @@
-"""Run a shop with a local server in the vendors' place: `python -m asyncsdk.examples fastapi_shop`.
+"""Run an example shop against a local dev server instead of vendors: `python -m asyncsdk.examples fastapi_shop`.
 
 Nothing leaves this machine. The shops on Starlette and FastAPI need uvicorn.
 """
@@ -21,8 +21,13 @@ from asyncsdk.dev import DevServer
 SHOPS = sorted(path.stem for path in Path(__file__).parent.glob("*_shop.py"))
 
 
-async def play(name: str, port: int) -> None:
-    """Keep a shop open until this is cancelled, then say what the vendors have got."""
+async def run_shop(name: str, port: int) -> None:
+    """Serve a shop until cancelled, then print the events that the vendors received.
+
+    Args:
+        name: Name of the shop's module.
+        port: Port to listen on; 0 picks a free one.
+    """
     shop = importlib.import_module(f"asyncsdk.examples.{name}")
     async with DevServer(ruleset=shop.RULESET) as vendors:
         try:
@@ -30,12 +35,12 @@ async def play(name: str, port: int) -> None:
                 print(f"Open: {url}/ and {url}/products/lamp. Ctrl-C closes.", flush=True)
                 await asyncio.Event().wait()
         finally:
-            got = Counter(f"{event.vendor}: {event.kind} {event.name}" for event in vendors.accepted())
-            print(*(f"{count:4} {what}" for what, count in sorted(got.items())), sep="\n")
+            received = Counter(f"{event.vendor}: {event.kind} {event.name}" for event in vendors.accepted())
+            print(*(f"{count:4} {what}" for what, count in sorted(received.items())), sep="\n")
 
 
 def make_client(url: str) -> Client:
-    """Make a client whose vendors are all at `url`."""
+    """Build a client whose vendors are all at `url`."""
     rules = Rules(specs_url=f"{url}/v2/download_config_specs", poll_interval=1)
     return Client(
         RudderStack("any-key", url),
@@ -46,7 +51,7 @@ def make_client(url: str) -> Client:
 
 @asynccontextmanager
 async def serving(app: Any, port: int) -> AsyncIterator[str]:
-    """Serve an application of any of the frameworks on this machine; gives its address. Port 0 takes a free one."""
+    """Serve an application of any of the frameworks on loopback, and yield its URL; port 0 picks a free one."""
     if not isinstance(app, web.Application):
         from asyncsdk.examples._uvicorn import serving_asgi  # noqa: PLC0415 -- the shop on aiohttp needs no uvicorn
 
@@ -63,17 +68,17 @@ async def serving(app: Any, port: int) -> AsyncIterator[str]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run the shop that the command line names."""
+    """Run the shop that is named on the command line."""
     parser = argparse.ArgumentParser("python -m asyncsdk.examples", description=__doc__)
     parser.add_argument("shop", choices=SHOPS)
     parser.add_argument("--port", type=int, default=8080)
-    told = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
         with suppress(KeyboardInterrupt):
-            asyncio.run(play(told.shop, told.port))
+            asyncio.run(run_shop(options.shop, options.port))
     except ModuleNotFoundError as error:
-        framework = told.shop.removesuffix("_shop")
-        parser.exit(1, f"{told.shop} needs {error.name}: pip install {framework} uvicorn\n")
+        framework = options.shop.removesuffix("_shop")
+        parser.exit(1, f"{options.shop} needs {error.name}: pip install {framework} uvicorn\n")
 
 
 if __name__ == "__main__":

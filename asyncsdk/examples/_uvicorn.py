@@ -1,4 +1,4 @@
-"""An ASGI application on uvicorn, in this process and on this loop."""
+"""Serve an ASGI application with uvicorn on the running event loop."""
 
 import asyncio
 import socket
@@ -10,7 +10,7 @@ import uvicorn
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which leaves signals to the main program."""
+    """uvicorn without its signal handlers: the main program handles signals."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -19,11 +19,11 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving_asgi(app: Any, port: int) -> AsyncIterator[str]:
-    """Serve an application on this machine; gives its address. Port 0 takes a free one."""
+    """Serve an application on loopback, and yield its URL; port 0 picks a free one."""
     server = _Server(uvicorn.Config(app, lifespan="on", log_level="warning"))
     with socket.create_server(("127.0.0.1", port)) as listening:
         running = asyncio.create_task(server.serve(sockets=[listening]))
-        while not server.started:  # noqa: ASYNC110 -- uvicorn has no other way to tell
+        while not server.started:  # noqa: ASYNC110 -- uvicorn has no event for it
             await asyncio.sleep(0.01)
         try:
             yield "http://{}:{}".format(*listening.getsockname())

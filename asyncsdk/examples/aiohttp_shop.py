@@ -1,17 +1,17 @@
-"""A small shop on aiohttp.web that asks Statsig what to show, and tells three vendors what its customers do.
+"""A small shop on aiohttp.web that uses Statsig's flags, and sends its customers' events to three vendors.
 
     export STATSIG_SECRET_KEY=secret-... AMPLITUDE_API_KEY=...
     export RUDDERSTACK_WRITE_KEY=... RUDDERSTACK_URL=https://plane.example.com
     python -m aiohttp.web -P 8080 asyncsdk.examples.aiohttp_shop:init
 
-Or, without an account anywhere: `python -m asyncsdk.examples aiohttp_shop`.
+Or, without any account: `python -m asyncsdk.examples aiohttp_shop`.
 
-What to look at: the client is made before there is an event loop (`make_client`), and lives as long as the application
-(`setup`). Each request has its `flags`: the user (`user_of`), asked for once, and one version of the rules. Lookups
-need no `await`; events are awaited, which takes microseconds, and carry what was looked up. The vendors are never
-waited for, except where that is the point (`consent`). What the shop asks Statsig for is in `shop_ruleset.json` beside
-this file: gates, the config `prices`, the experiment `button`, the layer `homepage`. Each lookup says what holds
-without rules, so that the shop is open while Statsig is not.
+What to look at: the client is built before there is an event loop (`make_client`), and lives as long as the application
+(`setup`). Each request has its flags (`get_flags`): one user (`user_of`), and one version of the rules. Lookups need no
+`await`; events are awaited, which takes microseconds, and carry what was looked up. No handler waits for vendors,
+except the one whose purpose it is (`consent`). The ruleset of the shop is in `shop_ruleset.json` beside this file:
+gates, the config `prices`, the experiment `button`, the layer `homepage`. Each lookup has a default, so that the shop
+works without rules.
 """
 
 import asyncio
@@ -43,28 +43,28 @@ from asyncsdk import (
 from asyncsdk.integrations.aiohttp import get_client, get_flags, get_user, setup
 
 PRICES = {"apple": 0.50, "kettle": 24.95, "lamp": 39.00, "teapot": 19.95}
-"""What there is, and what it costs unless the config `prices` says otherwise."""
+"""The products, and their prices unless the config `prices` has others."""
 SHIPPING = 4.95
 
 RULESET = Path(__file__).with_name("shop_ruleset.json")
-"""What the project at Statsig has for this shop."""
+"""The ruleset of the shop's project at Statsig."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Warehouse:
-    """Sync code with a callback, such as any shop has somewhere."""
+    """Synchronous code with a callback, as most applications have."""
 
     def __init__(self, on_shipped: Callable[[User, str], object]) -> None:
         self._on_shipped = on_shipped
 
     def ship(self, user: User, sku: str) -> None:
-        """Send a parcel, and tell whoever wants to know."""
+        """Ship a parcel, and call the callback."""
         self._on_shipped(user, sku)
 
 
 WAREHOUSE = web.AppKey("warehouse", Warehouse)
-PATIENCE = web.AppKey("patience", float)
+CONSENT_TIMEOUT = web.AppKey("consent_timeout", float)
 routes = web.RouteTableDef()
 
 
@@ -72,12 +72,12 @@ routes = web.RouteTableDef()
 
 
 def init(_: Sequence[str] = ()) -> web.Application:
-    """Make the shop from the environment, for `python -m aiohttp.web`."""
+    """Build the shop from the environment, for `python -m aiohttp.web`."""
     return create_app(make_client(destinations(os.environ)))
 
 
 def destinations(environ: Mapping[str, str]) -> Sequence[Destination]:
-    """Read where events go; a variable that is missing is a `KeyError` with its name."""
+    """Build the destinations from the environment; a missing variable raises `KeyError` with its name."""
     return (
         RudderStack(environ["RUDDERSTACK_WRITE_KEY"], environ["RUDDERSTACK_URL"]),
         Amplitude(environ["AMPLITUDE_API_KEY"]),
@@ -88,139 +88,144 @@ def destinations(environ: Mapping[str, str]) -> Sequence[Destination]:
 def make_client(
     destinations: Sequence[Destination], *, on_delivery: Callable[[str, Delivery], object] | None = None
 ) -> Client:
-    """Make the shop's client: no vendor ever sees a card number or an address."""
+    """Build the shop's client, which sends no card numbers and e-mail addresses."""
     return Client(*destinations, on_delivery=on_delivery).add_middleware(redact("card", "email"))
 
 
-def create_app(sdk: Client, *, patience: float = 5.0) -> web.Application:
-    """Make the shop.
+def create_app(sdk: Client, *, consent_timeout: float = 5.0) -> web.Application:
+    """Build the shop.
 
     Args:
-        sdk: Not started yet; the shop starts and closes it.
-        patience: Longest a customer waits for vendors, where one waits at all, in seconds.
+        sdk: A client that is not started yet; the shop starts and closes it.
+        consent_timeout: Maximum time that the handler `consent` waits for vendors, in seconds.
     """
-    app = web.Application(middlewares=[refuse_what_is_wrong])
+    app = web.Application(middlewares=[reject_invalid_requests])
     setup(app, sdk, user=user_of, anonymous_cookie="visitor")
-    app[PATIENCE] = patience
+    app[CONSENT_TIMEOUT] = consent_timeout
     app[WAREHOUSE] = Warehouse(lambda user, sku: sdk.put_nowait(Track(user, "Order Shipped", {"sku": sku})))
     app.add_routes(routes)
     return app
 
 
 @web.middleware
-async def refuse_what_is_wrong(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer 400 to what no handler and no vendor could make sense of."""
+async def reject_invalid_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Reply 400 to a request that no handler, or whose event no vendor, can accept."""
     try:
         return await handler(request)
     except (InvalidEventError, orjson.JSONDecodeError) as error:
         raise web.HTTPBadRequest(text=str(error)) from error
     except KeyError as error:
-        raise web.HTTPBadRequest(text=f"the shop does not know, or misses, {error}") from error
+        raise web.HTTPBadRequest(text=f"unknown or missing: {error}") from error
 
 
 def user_of(request: web.Request) -> User:
-    """Say who asks: whom the sign-in (here: headers) names. Address, language and the like come of themselves."""
-    told = request.headers.get
+    """Return the user whom the sign-in, here headers, names. Address, language and so on are filled in."""
+    header = request.headers.get
     return User(
-        told("X-User"),
-        private_attributes={"email": told("X-Email")},
-        app_version=told("X-App-Version"),
-        country=told("X-Country"),
+        header("X-User"),
+        private_attributes={"email": header("X-Email")},
+        app_version=header("X-App-Version"),
+        country=header("X-Country"),
     )
 
 
 def price_of(flags: Flags, sku: str) -> float:
-    """Say what something costs this customer today: a dynamic config; `KeyError` if there is no such thing."""
+    """Return the price of a product for this customer, from a dynamic config; `KeyError` for an unknown sku."""
     return flags.get_config("prices").get_number(sku, PRICES[sku])
 
 
 async def body_of(request: web.Request) -> dict[str, Any]:
-    """Read the JSON object that a handler needs."""
+    """Return the JSON object in a request's body."""
     body: dict[str, Any] = await request.json(loads=orjson.loads)
     return body
 
 
-def answer(value: object, status: int = 200) -> web.Response:
-    """Answer with JSON."""
+def json_response(value: object, status: int = 200) -> web.Response:
+    """Build a response with a JSON body."""
     return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
 
 
-# --- looking around -------------------------------------------------------------------------------------------
+# --- browsing -------------------------------------------------------------------------------------------------
 
 
 @routes.get("/")
 async def home(request: web.Request) -> web.Response:
-    """Show what there is, laid out as the layer `homepage` says, of which an experiment may own parts."""
-    layout = get_flags(request).get_layer("homepage")
+    """Show the products. The layer `homepage` has the layout; experiments may own parts of it."""
+    flags = get_flags(request)
+    layout = flags.get_layer("homepage")
     title, shown = layout.get_string("title", "The shop"), layout.get("products", len(PRICES))
-    await get_client(request).page(get_user(request), "Home", {"products": shown}, category="Shop")
-    return answer({"title": title, "products": list(PRICES)[:shown]})
+    await get_client(request).page(flags.user, "Home", {"products": shown}, category="Shop")
+    return json_response({"title": title, "products": list(PRICES)[:shown]})
 
 
 @routes.get("/products/{sku}")
 async def product(request: web.Request) -> web.Response:
     """Show one product, with a button that is an experiment. The event carries the price's rule and the group."""
-    sku, button = request.match_info["sku"], get_flags(request).get_experiment("button")
-    price = price_of(get_flags(request), sku)
-    await get_client(request).track(get_user(request), "Product Viewed", {"sku": sku, "price": price})
-    return answer({"sku": sku, "price": price, "button": button.get_string("label", "Buy"), "group": button.group})
+    flags, sku = get_flags(request), request.match_info["sku"]
+    button, price = flags.get_experiment("button"), price_of(flags, sku)
+    await get_client(request).track(flags.user, "Product Viewed", {"sku": sku, "price": price})
+    return json_response(
+        {"sku": sku, "price": price, "button": button.get_string("label", "Buy"), "group": button.group}
+    )
 
 
 @routes.get("/app/{screen}")
 async def screen(request: web.Request) -> web.Response:
-    """Serve a screen of the shop's app; recent versions of it have a new basket."""
+    """Serve a screen of the shop's app; recent versions have a new basket."""
     name = request.match_info["screen"]
     is_new = name == "basket" and get_flags(request).check_gate("new_basket")
     await get_client(request).screen(get_user(request), name)
-    return answer({"screen": name, "new": is_new})
+    return json_response({"screen": name, "new": is_new})
 
 
-# --- who somebody is ------------------------------------------------------------------------------------------
+# --- customers ------------------------------------------------------------------------------------------------
 
 
 @routes.post("/signup")
 async def signup(request: web.Request) -> web.Response:
-    """Make a visitor a customer: what they did before is theirs."""
-    visitor = request.cookies.get("visitor")
+    """Sign a visitor up, and attribute their earlier events to the new customer."""
+    client, user, visitor = get_client(request), get_user(request), request.cookies.get("visitor")
     if visitor is not None:
-        await get_client(request).alias(visitor, get_user(request))
-    await get_client(request).identify(get_user(request), await body_of(request))
-    return answer({"welcome": get_user(request).user_id}, 201)
+        await client.alias(visitor, user)
+    await client.identify(user, await body_of(request))
+    return json_response({"welcome": user.user_id}, 201)
 
 
 @routes.post("/visits")
 async def visit(request: web.Request) -> web.Response:
-    """Count a visit, with Amplitude's operations; the other vendors get what can be said as traits."""
+    """Count a visit by Amplitude's operations; other vendors get those that can be expressed as traits."""
     campaign = (await body_of(request))["campaign"]
-    seen = Identify().set_once("first_campaign", campaign).add("visits", 1).append("campaigns", campaign)
-    await get_client(request).identify(get_user(request), seen)
-    return answer({})
+    operations = Identify().set_once("first_campaign", campaign).add("visits", 1).append("campaigns", campaign)
+    await get_client(request).identify(get_user(request), operations)
+    return json_response({})
 
 
 @routes.post("/team")
 async def team(request: web.Request) -> web.Response:
-    """Let a customer buy for a company."""
+    """Add a customer to a company."""
     body = await body_of(request)
     await get_client(request).group(get_user(request), body["company"], {"plan": body["plan"]})
-    return answer({"company": body["company"]}, 201)
+    return json_response({"company": body["company"]}, 201)
 
 
 @routes.post("/consents")
 async def consent(request: web.Request) -> web.Response:
-    """Take a consent, and say yes only when every vendor has it: the one handler that waits for them."""
+    """Record a consent, and reply 201 only once every vendor has it: the only handler that waits for vendors."""
     receipt = await get_client(request).track(get_user(request), "Consent Given", await body_of(request))
     try:
-        async with asyncio.timeout(request.app[PATIENCE]):
+        async with asyncio.timeout(request.app[CONSENT_TIMEOUT]):
             await receipt
     except TimeoutError:
-        return answer(story_of(receipt), 202)
-    return answer(story_of(receipt), 201)
+        return json_response(state_of(receipt), 202)
+    return json_response(state_of(receipt), 201)
 
 
-def story_of(receipt: Receipt) -> dict[str, object]:
-    """Say what each vendor made of an event so far, and how it came to that."""
-    known = {name: "pending" if delivery is None else delivery.status for name, delivery in receipt.deliveries.items()}
-    return {"vendors": known, "story": receipt.explain()}
+def state_of(receipt: Receipt) -> dict[str, object]:
+    """Return the status of an event at each vendor, with an explanation."""
+    statuses = {
+        name: "pending" if delivery is None else delivery.status for name, delivery in receipt.deliveries.items()
+    }
+    return {"vendors": statuses, "history": receipt.explain()}
 
 
 # --- buying ---------------------------------------------------------------------------------------------------
@@ -228,56 +233,53 @@ def story_of(receipt: Receipt) -> dict[str, object]:
 
 @routes.post("/cart")
 async def cart(request: web.Request) -> web.Response:
-    """Put a product into the cart: an event in Statsig's form. Half of the customers may pay at once."""
-    sku = (await body_of(request))["sku"]
-    await get_client(request).log_event(
-        get_user(request), "add_to_cart", price_of(get_flags(request), sku), {"sku": sku}
-    )
-    return answer({"sku": sku, "express": get_flags(request).check_gate("express_checkout")}, 201)
+    """Put a product into the cart, with an event in Statsig's format. Half of the customers get an express checkout."""
+    flags, sku = get_flags(request), (await body_of(request))["sku"]
+    await get_client(request).log_event(flags.user, "add_to_cart", price_of(flags, sku), {"sku": sku})
+    return json_response({"sku": sku, "express": flags.check_gate("express_checkout")}, 201)
 
 
 @routes.post("/orders")
 async def order(request: web.Request) -> web.Response:
-    """Sell a product. The warehouse reports the parcel from a plain callback."""
-    body = await body_of(request)
+    """Sell a product. The warehouse reports the parcel by a plain callback."""
+    flags, body = get_flags(request), await body_of(request)
     sku = body["sku"]
-    price = price_of(get_flags(request), sku)
-    shipping = 0.0 if get_flags(request).check_gate("free_shipping") else SHIPPING
+    price = price_of(flags, sku)
+    shipping = 0.0 if flags.check_gate("free_shipping") else SHIPPING
     properties = {"sku": sku, "revenue": price, "currency": "EUR", "shipping": shipping, "card": body["card"]}
-    await get_client(request).track(get_user(request), "Order Completed", properties)
-    request.app[WAREHOUSE].ship(get_user(request), sku)
-    return answer({"sku": sku, "total": round(price + shipping, 2)}, 201)
+    await get_client(request).track(flags.user, "Order Completed", properties)
+    request.app[WAREHOUSE].ship(flags.user, sku)
+    return json_response({"sku": sku, "total": round(price + shipping, 2)}, 201)
 
 
 @routes.post("/refunds")
 async def refund(request: web.Request) -> web.Response:
-    """Give money back: Amplitude's `Revenue`, and for Amplitude only."""
-    sku = (await body_of(request))["sku"]
-    price = price_of(get_flags(request), sku)
-    refunded = Revenue(-price, product_id=sku, revenue_type="refund", currency="EUR")
-    await get_client(request).track(get_user(request), refunded, integrations={"All": False, "Amplitude": True})
-    return answer({"sku": sku}, 201)
+    """Refund a product, with Amplitude's `Revenue` and for Amplitude only."""
+    flags, sku = get_flags(request), (await body_of(request))["sku"]
+    refunded = Revenue(-price_of(flags, sku), product_id=sku, revenue_type="refund", currency="EUR")
+    await get_client(request).track(flags.user, refunded, integrations={"All": False, "Amplitude": True})
+    return json_response({"sku": sku}, 201)
 
 
 @routes.post("/kiosk")
 async def kiosk(request: web.Request) -> web.Response:
-    """Pass on what the kiosks in the stores send: they speak Amplitude's language."""
+    """Forward events from kiosks, which send them in Amplitude's format."""
     await get_client(request).log_event(await body_of(request))
-    return answer({}, 202)
+    return json_response({}, 202)
 
 
-# --- for browsers and for staff -------------------------------------------------------------------------------
+# --- for browsers and staff -----------------------------------------------------------------------------------
 
 
 @routes.get("/bootstrap")
 async def bootstrap(request: web.Request) -> web.Response:
-    """Give Statsig's browser SDK what it starts from, so that it need not ask Statsig."""
+    """Return the bootstrap values of Statsig's browser SDK, which saves it a request to Statsig."""
     return web.Response(body=get_client(request).bootstrap(get_user(request)), content_type="application/json")
 
 
 @routes.get("/why/{name}")
 async def why(request: web.Request) -> web.Response:
-    """Tell a member of staff how the rules come to what a customer gets."""
+    """Explain to staff how the rules evaluate for a customer."""
     if not get_flags(request).check_gate("staff_tools"):
         raise web.HTTPNotFound
     explanation = get_client(request).explain(request.query["user"], request.match_info["name"])
@@ -286,5 +288,5 @@ async def why(request: web.Request) -> web.Response:
 
 @routes.get("/health")
 async def health(request: web.Request) -> web.Response:
-    """Tell a load balancer, and whoever is on call, how events are doing."""
-    return answer(attrs.asdict(get_client(request).health()))
+    """Report the client's health, for load balancers and operators."""
+    return json_response(attrs.asdict(get_client(request).health()))

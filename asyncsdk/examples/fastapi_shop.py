@@ -1,15 +1,15 @@
-"""A small shop on FastAPI that asks Statsig what to show, and tells three vendors what its customers do.
+"""A small shop on FastAPI that uses Statsig's flags, and sends its customers' events to three vendors.
 
     export STATSIG_SECRET_KEY=secret-... AMPLITUDE_API_KEY=...
     export RUDDERSTACK_WRITE_KEY=... RUDDERSTACK_URL=https://plane.example.com
     uvicorn --factory asyncsdk.examples.fastapi_shop:init
 
-Or, without an account anywhere: `python -m asyncsdk.examples fastapi_shop`.
+Or, without any account: `python -m asyncsdk.examples fastapi_shop`.
 
-What to look at: the client lives as long as the application (`lifespan`). Handlers declare what they need (`ItsFlags`,
-`TheClient`, `ItsUser`), plain functions too, which run in a thread (`product`). A background task belongs to its
-request, whose flags it finds without being given any (`ship`). What the shop asks Statsig for is in `shop_ruleset.json`
-beside this file.
+What to look at: the client lives as long as the application (`lifespan`). Handlers declare their dependencies
+(`RequestFlags`, `AppClient`, `RequestUser`); plain functions, which run in a thread, do so as well (`product`). A
+background task belongs to its request, and uses its flags by `current_flags` (`ship`). The ruleset of the shop is in
+`shop_ruleset.json` beside this file.
 """
 
 import os
@@ -26,15 +26,15 @@ from asyncsdk.integrations import current_flags
 from asyncsdk.integrations.fastapi import FlagsMiddleware, get_client, get_flags, get_user, lifespan
 
 PRICES = {"apple": 0.50, "kettle": 24.95, "lamp": 39.00, "teapot": 19.95}
-"""What there is, and what it costs unless the config `prices` says otherwise."""
+"""The products, and their prices unless the config `prices` has others."""
 SHIPPING = 4.95
 
 RULESET = Path(__file__).with_name("shop_ruleset.json")
-"""What the project at Statsig has for this shop."""
+"""The ruleset of the shop's project at Statsig."""
 
-ItsFlags = Annotated[Flags, Depends(get_flags)]
-ItsUser = Annotated[User, Depends(get_user)]
-TheClient = Annotated[Client, Depends(get_client)]
+RequestFlags = Annotated[Flags, Depends(get_flags)]
+RequestUser = Annotated[User, Depends(get_user)]
+AppClient = Annotated[Client, Depends(get_client)]
 shop = APIRouter()
 
 
@@ -42,7 +42,7 @@ shop = APIRouter()
 
 
 def init(environ: Mapping[str, str] = os.environ) -> FastAPI:
-    """Make the shop from the environment; a variable that is missing is a `KeyError` with its name."""
+    """Build the shop from the environment; a missing variable raises `KeyError` with its name."""
     sdk = Client(
         RudderStack(environ["RUDDERSTACK_WRITE_KEY"], environ["RUDDERSTACK_URL"]),
         Amplitude(environ["AMPLITUDE_API_KEY"]),
@@ -52,7 +52,7 @@ def init(environ: Mapping[str, str] = os.environ) -> FastAPI:
 
 
 def create_app(sdk: Client) -> FastAPI:
-    """Make the shop; it starts and closes the client."""
+    """Build the shop, which starts and closes the client."""
     app = FastAPI(title="The shop", lifespan=lifespan(sdk))
     app.add_middleware(FlagsMiddleware, user=user_of, anonymous_cookie="visitor")
     app.include_router(shop)
@@ -60,31 +60,31 @@ def create_app(sdk: Client) -> FastAPI:
 
 
 def user_of(request: HTTPConnection) -> User:
-    """Say who asks: whom the sign-in (here: headers) names. Address, language and the like come of themselves."""
-    told = request.headers.get
-    return User(told("X-User"), country=told("X-Country"), app_version=told("X-App-Version"))
+    """Return the user whom the sign-in, here headers, names. Address, language and so on are filled in."""
+    header = request.headers.get
+    return User(header("X-User"), country=header("X-Country"), app_version=header("X-App-Version"))
 
 
 class Item(BaseModel):
-    """What a customer wants."""
+    """A product in a request."""
 
     sku: str
     card: str | None = None
 
 
 def price_of(flags: Flags, sku: str) -> float:
-    """Say what something costs this customer today: a dynamic config; 404 if there is no such thing."""
+    """Return the price of a product for this customer, from a dynamic config; 404 for an unknown sku."""
     if sku not in PRICES:
         raise HTTPException(404, f"the shop has no {sku}")
     return flags.get_config("prices").get_number(sku, PRICES[sku])
 
 
-# --- looking around -------------------------------------------------------------------------------------------
+# --- browsing -------------------------------------------------------------------------------------------------
 
 
 @shop.get("/")
-async def home(flags: ItsFlags, client: TheClient) -> dict[str, object]:
-    """Show what there is, laid out as the layer `homepage` says, of which an experiment may own parts."""
+async def home(flags: RequestFlags, client: AppClient) -> dict[str, object]:
+    """Show the products. The layer `homepage` has the layout; experiments may own parts of it."""
     layout = flags.get_layer("homepage")
     title, shown = layout.get_string("title", "The shop"), layout.get("products", len(PRICES))
     await client.page(flags.user, "Home", {"products": shown}, category="Shop")
@@ -92,8 +92,8 @@ async def home(flags: ItsFlags, client: TheClient) -> dict[str, object]:
 
 
 @shop.get("/products/{sku}")
-def product(sku: str, flags: ItsFlags) -> dict[str, object]:
-    """Show one product, with a button that is an experiment: a plain function, which FastAPI runs in a thread."""
+def product(sku: str, flags: RequestFlags) -> dict[str, object]:
+    """Show one product, with a button that is an experiment. FastAPI runs plain functions like this one in a thread."""
     price, button = price_of(flags, sku), flags.get_experiment("button")
     flags.track("Product Viewed", {"sku": sku, "price": price})
     return {"sku": sku, "price": price, "button": button.get_string("label", "Buy"), "group": button.group}
@@ -104,9 +104,9 @@ def product(sku: str, flags: ItsFlags) -> dict[str, object]:
 
 @shop.post("/signup", status_code=201)
 async def signup(
-    traits: dict[str, str], client: TheClient, user: ItsUser, visitor: Annotated[str | None, Cookie()] = None
+    traits: dict[str, str], client: AppClient, user: RequestUser, visitor: Annotated[str | None, Cookie()] = None
 ) -> dict[str, object]:
-    """Make a visitor a customer: what they did before is theirs."""
+    """Sign a visitor up, and attribute their earlier events to the new customer."""
     if visitor is not None:
         await client.alias(visitor, user)
     await client.identify(user, traits)
@@ -114,15 +114,15 @@ async def signup(
 
 
 @shop.post("/cart", status_code=201)
-async def cart(item: Item, client: TheClient, flags: ItsFlags) -> dict[str, object]:
-    """Put a product into the cart: an event in Statsig's form. Half of the customers may pay at once."""
+async def cart(item: Item, client: AppClient, flags: RequestFlags) -> dict[str, object]:
+    """Put a product into the cart, with an event in Statsig's format. Half of the customers get an express checkout."""
     await client.log_event(flags.user, "add_to_cart", price_of(flags, item.sku), {"sku": item.sku})
     return {"sku": item.sku, "express": flags.check_gate("express_checkout")}
 
 
 @shop.post("/orders", status_code=201)
-async def order(item: Item, client: TheClient, flags: ItsFlags, tasks: BackgroundTasks) -> dict[str, object]:
-    """Sell a product. The parcel is sent after the response."""
+async def order(item: Item, client: AppClient, flags: RequestFlags, tasks: BackgroundTasks) -> dict[str, object]:
+    """Sell a product. The parcel is shipped after the response."""
     price = price_of(flags, item.sku)
     shipping = 0.0 if flags.check_gate("free_shipping") else SHIPPING
     properties = {"sku": item.sku, "revenue": price, "currency": "EUR", "shipping": shipping, "card": item.card}
@@ -132,11 +132,11 @@ async def order(item: Item, client: TheClient, flags: ItsFlags, tasks: Backgroun
 
 
 def ship(sku: str) -> None:
-    """Send a parcel: code that knows of no request, and belongs to one."""
+    """Ship a parcel: code without a request object that runs for a request."""
     current_flags().track("Order Shipped", {"sku": sku})
 
 
 @shop.get("/health")
-async def health(client: TheClient) -> dict[str, object]:
-    """Tell a load balancer, and whoever is on call, how events are doing."""
+async def health(client: AppClient) -> dict[str, object]:
+    """Report the client's health, for load balancers and operators."""
     return {"state": client.health().state}

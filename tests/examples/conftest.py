@@ -1,4 +1,4 @@
-"""The shop, served on loopback, and the dev server that its events go to."""
+"""The aiohttp shop on loopback, and a dev server that receives its events."""
 
 from collections.abc import AsyncIterator
 
@@ -33,6 +33,6 @@ def client(vendors: DevServer) -> Client:
 
 @pytest.fixture
 async def http(client: Client) -> AsyncIterator[TestClient]:
-    server = TestServer(aiohttp_shop.create_app(client, patience=0.3))
+    server = TestServer(aiohttp_shop.create_app(client, consent_timeout=0.3))
     async with TestClient(server, headers={"X-User": "ada.lovelace"}) as http:
         yield http

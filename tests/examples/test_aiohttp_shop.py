@@ -1,4 +1,4 @@
-"""Every page of the shop, over HTTP: what arrives at the vendors."""
+"""The events that each page of the aiohttp shop sends to vendors."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from asyncsdk.integrations.aiohttp import CLIENT
 
 
 async def arrived(client: Client, vendors: DevServer, vendor: str) -> list[dict[str, Any]]:
-    """Give the events of a vendor, without exposures."""
+    """Return the events that a vendor accepted, without exposures."""
     await client.flush()
     return [event.body for event in vendors.accepted(vendor) if not event.kind.endswith("_exposure")]
 
 
 async def exposed(client: Client, vendors: DevServer) -> list[tuple[str, str]]:
-    """Give what customers were shown: the name, and the rule behind it."""
+    """Return the name and the rule of each exposure."""
     await client.flush()
     exposures = [event for event in vendors.accepted("statsig") if event.kind.endswith("_exposure")]
     return [(event.name, event.body["metadata"]["ruleID"]) for event in exposures]
@@ -37,9 +37,9 @@ async def test_the_front_page_is_a_page(http: TestClient, client: Client, vendor
 
 
 async def test_a_product_is_tracked(http: TestClient, client: Client, vendors: DevServer) -> None:
-    answer = await http.get("/products/lamp", headers={"Accept-Language": "nl"})
+    response = await http.get("/products/lamp", headers={"Accept-Language": "nl"})
 
-    assert (await answer.json())["price"] == 39.0
+    assert (await response.json())["price"] == 39.0
     (event,) = await arrived(client, vendors, "amplitude")
     seen = {"prices": "default", "button": "Control"}
     assert event["event_type"] == "Product Viewed"
@@ -55,9 +55,9 @@ async def test_a_page_of_the_app_is_a_screen(http: TestClient, client: Client, v
 
 
 async def test_a_visitor_who_signs_up_is_one_person(http: TestClient, client: Client, vendors: DevServer) -> None:
-    answer = await http.post("/signup", json={"name": "Ada"}, headers={"Cookie": "visitor=v-1"})
+    response = await http.post("/signup", json={"name": "Ada"}, headers={"Cookie": "visitor=v-1"})
 
-    assert answer.status == 201
+    assert response.status == 201
     alias, identify = await arrived(client, vendors, "rudderstack")
     assert (alias["type"], alias["previousId"], alias["userId"]) == ("alias", "v-1", "ada.lovelace")
     assert (identify["type"], identify["traits"]) == ("identify", {"name": "Ada"})
@@ -121,89 +121,89 @@ async def test_the_kiosk_speaks_amplitudes_language(http: TestClient, client: Cl
 
 
 async def test_a_consent_is_confirmed_when_all_vendors_have_it(http: TestClient, vendors: DevServer) -> None:
-    answer = await http.post("/consents", json={"purpose": "newsletter", "email": "ada@example.com"})
+    response = await http.post("/consents", json={"purpose": "newsletter", "email": "ada@example.com"})
 
-    assert answer.status == 201
-    body = await answer.json()
+    assert response.status == 201
+    body = await response.json()
     assert set(body["vendors"].values()) == {"delivered"}
-    assert "middleware changed properties['email']" in body["story"]
+    assert "middleware changed properties['email']" in body["history"]
     assert [vendors.total(vendor) for vendor in ("rudderstack", "amplitude", "statsig")] == [1, 1, 1]
 
 
 async def test_a_consent_that_a_vendor_does_not_have_yet_is_pending(http: TestClient, vendors: DevServer) -> None:
     vendors.fault("amplitude", Fault(end="hang"))
 
-    answer = await http.post("/consents", json={"purpose": "newsletter"})
+    response = await http.post("/consents", json={"purpose": "newsletter"})
 
-    assert answer.status == 202
+    assert response.status == 202
     vendors.clear_faults()
     await vendors.stop()  # lets go of the request that hangs
     await vendors.start()
-    assert (await answer.json())["vendors"]["Amplitude"] == "pending"
+    assert (await response.json())["vendors"]["Amplitude"] == "pending"
 
 
 # What Statsig decides. The fixture's customer is ada.lovelace, of version 1 of the rules.
 
 
 async def test_the_front_page_is_laid_out_by_a_layer(http: TestClient, client: Client, vendors: DevServer) -> None:
-    answer = await http.get("/")
+    response = await http.get("/")
 
-    assert await answer.json() == {"title": "Good to see you", "products": ["apple", "kettle", "lamp", "teapot"]}
+    assert await response.json() == {"title": "Good to see you", "products": ["apple", "kettle", "lamp", "teapot"]}
     assert await exposed(client, vendors) == [("homepage", "welcome-warm")] * 2
 
 
 async def test_a_button_is_an_experiment(http: TestClient, client: Client, vendors: DevServer) -> None:
-    answers = [
+    responses = [
         await (await http.get("/products/lamp", headers={"X-User": user})).json()
         for user in ("ada.lovelace", "alan.turing")
     ]
 
-    assert [(body["button"], body["group"]) for body in answers] == [("Buy", "Control"), ("Put into basket", "Test")]
+    assert [(body["button"], body["group"]) for body in responses] == [("Buy", "Control"), ("Put into basket", "Test")]
     assert ("button", "button-test") in await exposed(client, vendors)
 
 
 @pytest.mark.parametrize(("user", "price"), [("ada.lovelace", 19.95), ("grace.hopper", 15.95)])
 async def test_the_sale_is_for_regular_customers(http: TestClient, user: str, price: float) -> None:
-    answer = await http.get("/products/teapot", headers={"X-User": user})
+    response = await http.get("/products/teapot", headers={"X-User": user})
 
-    assert (await answer.json())["price"] == price
+    assert (await response.json())["price"] == price
 
 
 @pytest.mark.parametrize(("version", "is_new"), [("1.9.9", False), ("2.0", True)])
 async def test_recent_apps_have_a_new_basket(http: TestClient, version: str, is_new: bool) -> None:
-    answer = await http.get("/app/basket", headers={"X-App-Version": version})
+    response = await http.get("/app/basket", headers={"X-App-Version": version})
 
-    assert await answer.json() == {"screen": "basket", "new": is_new}
+    assert await response.json() == {"screen": "basket", "new": is_new}
 
 
 @pytest.mark.parametrize(("country", "total"), [("NL", 19.95), ("GB", 24.90)])
 async def test_shipping_is_free_in_some_countries(http: TestClient, country: str, total: float) -> None:
-    answer = await http.post("/orders", json={"sku": "teapot", "card": "4111"}, headers={"X-Country": country})
+    response = await http.post("/orders", json={"sku": "teapot", "card": "4111"}, headers={"X-Country": country})
 
-    assert (await answer.json())["total"] == total
+    assert (await response.json())["total"] == total
 
 
 async def test_half_of_the_customers_may_pay_at_once(http: TestClient) -> None:
-    answers = [
+    responses = [
         await http.post("/cart", json={"sku": "lamp"}, headers={"X-User": user})
         for user in ("ada.lovelace", "donald.knuth")
     ]
 
-    assert [(await answer.json())["express"] for answer in answers] == [True, False]
+    assert [(await response.json())["express"] for response in responses] == [True, False]
 
 
 async def test_staff_see_why(http: TestClient) -> None:
-    answer = await http.get("/why/sale?user=grace.hopper", headers={"X-Email": "eve@shop.example"})
+    response = await http.get("/why/sale?user=grace.hopper", headers={"X-Email": "eve@shop.example"})
 
-    assert "rule first the regulars" in await answer.text()
+    assert "rule first the regulars" in await response.text()
 
 
 async def test_customers_do_not_see_why_and_their_address_stays_here(
     http: TestClient, client: Client, vendors: DevServer
 ) -> None:
-    answer = await http.get("/why/sale?user=grace.hopper", headers={"X-Email": "ada@example.com"})
+    response = await http.get("/why/sale?user=grace.hopper", headers={"X-Email": "ada@example.com"})
 
-    assert answer.status == 404
+    assert response.status == 404
     assert await exposed(client, vendors) == [("staff_tools", "default")]
     assert "ada@example.com" not in str([request.json for request in vendors.requests])
 
@@ -217,9 +217,9 @@ async def test_a_browser_starts_from_what_the_shop_knows(http: TestClient) -> No
 async def test_the_shop_is_open_without_rules() -> None:
     client = aiohttp_shop.make_client([Statsig("secret-key", offline=True)])
     async with TestClient(TestServer(aiohttp_shop.create_app(client))) as http:
-        answer = await http.get("/products/lamp", headers={"X-User": "ada.lovelace"})
+        response = await http.get("/products/lamp", headers={"X-User": "ada.lovelace"})
 
-        assert await answer.json() == {"sku": "lamp", "price": 39.0, "button": "Buy", "group": None}
+        assert await response.json() == {"sku": "lamp", "price": 39.0, "button": "Buy", "group": None}
 
 
 async def test_the_health_page_counts_what_is_delivered(http: TestClient, client: Client) -> None:
@@ -234,15 +234,15 @@ async def test_the_health_page_counts_what_is_delivered(http: TestClient, client
 
 @pytest.mark.parametrize("body", ["{", '{"color": "red"}', '{"sku": "unicorn"}'])
 async def test_a_request_that_makes_no_sense_is_answered_400(http: TestClient, body: str) -> None:
-    answer = await http.post("/cart", data=body)
+    response = await http.post("/cart", data=body)
 
-    assert answer.status == 400
+    assert response.status == 400
 
 
 async def test_an_event_that_no_vendor_could_take_is_answered_400(http: TestClient) -> None:
-    answer = await http.post("/kiosk", json={"user_id": "grace.hopper"})
+    response = await http.post("/kiosk", json={"user_id": "grace.hopper"})
 
-    assert (answer.status, await answer.text()) == (400, "`event_type` must be a name that is not blank, not None")
+    assert (response.status, await response.text()) == (400, "`event_type` must be a name that is not blank, not None")
 
 
 async def test_closing_the_shop_delivers_what_is_queued(http: TestClient, client: Client, vendors: DevServer) -> None:

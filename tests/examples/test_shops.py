@@ -1,4 +1,4 @@
-"""What the shops have in common, over HTTP, each on its framework's server."""
+"""The behaviour that the shops share, over HTTP, each on its framework's server."""
 
 import asyncio
 import importlib
@@ -6,6 +6,8 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 from collections.abc import AsyncIterator
 from types import ModuleType
@@ -17,7 +19,7 @@ import pytest
 from asyncsdk import Client
 from asyncsdk.dev import DevServer
 from asyncsdk.examples import __main__ as examples
-from asyncsdk.examples.__main__ import SHOPS, main, make_client, play, serving
+from asyncsdk.examples.__main__ import SHOPS, main, make_client, run_shop, serving
 
 
 @pytest.fixture(params=SHOPS)
@@ -37,7 +39,7 @@ def client(vendors: DevServer) -> Client:
 
 
 class Customer:
-    """Somebody in the shop: Ada, unless the headers say otherwise."""
+    """A browser that is signed in as Ada unless a request's headers name another user."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self.session = session
@@ -49,9 +51,9 @@ class Customer:
         return await self._ask("POST", path, **options)
 
     async def _ask(self, method: str, path: str, **options: Any) -> aiohttp.ClientResponse:
-        async with self.session.request(method, path, **options) as answer:
-            await answer.read()
-            return answer
+        async with self.session.request(method, path, **options) as response:
+            await response.read()
+            return response
 
 
 @pytest.fixture
@@ -63,8 +65,8 @@ async def http(shop: ModuleType, client: Client) -> AsyncIterator[Customer]:
         yield Customer(session)
 
 
-async def told(client: Client, vendors: DevServer) -> list[tuple[str, str, dict[str, Any]]]:
-    """Give what RudderStack heard: who, what and how."""
+async def tracked(client: Client, vendors: DevServer) -> list[tuple[str, str, dict[str, Any]]]:
+    """Return user, name and properties of the events that RudderStack accepted."""
     await client.flush()
     return [
         (event.user, event.name, event.body.get("properties", event.body.get("traits")))
@@ -73,45 +75,45 @@ async def told(client: Client, vendors: DevServer) -> list[tuple[str, str, dict[
 
 
 async def test_the_front_page_is_laid_out_by_a_layer(http: Customer, client: Client, vendors: DevServer) -> None:
-    answer = await http.get("/")
+    response = await http.get("/")
 
-    assert await answer.json() == {"title": "Good to see you", "products": ["apple", "kettle", "lamp", "teapot"]}
-    [(_, name, properties)] = await told(client, vendors)
+    assert await response.json() == {"title": "Good to see you", "products": ["apple", "kettle", "lamp", "teapot"]}
+    [(_, name, properties)] = await tracked(client, vendors)
     assert (name, properties["feature_flags"]) == ("Home", {"homepage": "Warm"})
 
 
 @pytest.mark.parametrize(("user", "button"), [("ada.lovelace", "Buy"), ("alan.turing", "Put into basket")])
 async def test_a_button_is_an_experiment(http: Customer, user: str, button: str) -> None:
-    answer = await http.get("/products/lamp", headers={"X-User": user})
+    response = await http.get("/products/lamp", headers={"X-User": user})
 
-    assert (await answer.json())["button"] == button
+    assert (await response.json())["button"] == button
 
 
 async def test_what_a_customer_saw_of_a_product_is_tracked(http: Customer, client: Client, vendors: DevServer) -> None:
-    answer = await http.get("/products/lamp")
+    response = await http.get("/products/lamp")
 
-    assert await answer.json() == {"sku": "lamp", "price": 39.0, "button": "Buy", "group": "Control"}
+    assert await response.json() == {"sku": "lamp", "price": 39.0, "button": "Buy", "group": "Control"}
     properties = {"sku": "lamp", "price": 39.0, "feature_flags": {"prices": "default", "button": "Control"}}
-    assert await told(client, vendors) == [("ada.lovelace", "Product Viewed", properties)]
+    assert await tracked(client, vendors) == [("ada.lovelace", "Product Viewed", properties)]
 
 
 async def test_half_of_the_customers_may_pay_at_once(http: Customer) -> None:
-    answers = [
+    replies = [
         await http.post("/cart", json={"sku": "lamp"}, headers={"X-User": user})
         for user in ("ada.lovelace", "donald.knuth")
     ]
 
-    assert [(await answer.json())["express"] for answer in answers] == [True, False]
+    assert [(await response.json())["express"] for response in replies] == [True, False]
 
 
 @pytest.mark.parametrize(("country", "total"), [("NL", 19.95), ("GB", 24.90)])
 async def test_an_order_is_tracked_without_its_card(
     http: Customer, client: Client, vendors: DevServer, country: str, total: float
 ) -> None:
-    answer = await http.post("/orders", json={"sku": "teapot", "card": "4111"}, headers={"X-Country": country})
+    response = await http.post("/orders", json={"sku": "teapot", "card": "4111"}, headers={"X-Country": country})
 
-    assert (answer.status, await answer.json()) == (201, {"sku": "teapot", "total": total})
-    user, name, properties = (await told(client, vendors))[0]
+    assert (response.status, await response.json()) == (201, {"sku": "teapot", "total": total})
+    user, name, properties = (await tracked(client, vendors))[0]
     assert (user, name, properties["card"]) == ("ada.lovelace", "Order Completed", "[redacted]")
 
 
@@ -125,20 +127,20 @@ async def test_a_visitor_who_signs_up_is_one_person(http: Customer, client: Clie
     assert (identify["userId"], identify["traits"]) == ("ada.lovelace", {"name": "Ada"})
 
 
-async def test_who_was_never_here_is_no_alias(http: Customer, client: Client, vendors: DevServer) -> None:
+async def test_a_customer_without_a_visit_is_not_aliased(http: Customer, client: Client, vendors: DevServer) -> None:
     await http.post("/signup", json={"name": "Ada"})
 
-    assert [name for _, name, _ in await told(client, vendors)] == [""]
+    assert [name for _, name, _ in await tracked(client, vendors)] == [""]
 
 
 @pytest.mark.parametrize("body", ["{", '{"color": "red"}', '{"sku": "unicorn"}'])
-async def test_a_request_that_makes_no_sense_is_refused(http: Customer, body: str) -> None:
-    answer = await http.post("/cart", data=body, headers={"Content-Type": "application/json"})
+async def test_an_invalid_request_is_rejected(http: Customer, body: str) -> None:
+    response = await http.post("/cart", data=body, headers={"Content-Type": "application/json"})
 
-    assert answer.status in (400, 404, 422)
+    assert response.status in (400, 404, 422)
 
 
-async def test_the_health_page_says_that_it_runs(http: Customer) -> None:
+async def test_the_health_page_reports_a_running_client(http: Customer) -> None:
     assert (await (await http.get("/health")).json())["state"] == "running"
 
 
@@ -152,7 +154,7 @@ def test_the_shop_is_made_from_the_environment(shop: ModuleType, monkeypatch: py
     assert shop.init() is not None
 
 
-# --- particular to one ----------------------------------------------------------------------------------------
+# --- one framework only ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shop", ["starlette_shop"], indirect=True)
@@ -160,19 +162,19 @@ async def test_offers_are_streamed(http: Customer, client: Client, vendors: DevS
     text = await (await http.get("/offers", headers={"X-User": "grace.hopper"})).text()
 
     assert text.startswith('data: {"sku":"apple","price":0.5}\n\n')
-    assert [name for _, name, _ in await told(client, vendors)] == ["Offers Seen"]
+    assert [name for _, name, _ in await tracked(client, vendors)] == ["Offers Seen"]
 
 
 @pytest.mark.parametrize("shop", ["starlette_shop"], indirect=True)
 async def test_prices_may_be_asked_for(http: Customer, client: Client, vendors: DevServer) -> None:
     async with http.session.ws_connect("/chat") as chat:
-        answers = []
+        replies = []
         for sku in ("lamp", "unicorn"):
             await chat.send_str(sku)
-            answers.append(await chat.receive_str())
+            replies.append(await chat.receive_str())
 
-    assert answers == ["39.00", "We have none."]
-    assert [properties["sku"] for _, _, properties in await told(client, vendors)] == ["lamp", "unicorn"]
+    assert replies == ["39.00", "We have none."]
+    assert [properties["sku"] for _, _, properties in await tracked(client, vendors)] == ["lamp", "unicorn"]
 
 
 @pytest.mark.parametrize("shop", ["fastapi_shop"], indirect=True)
@@ -180,25 +182,25 @@ async def test_a_parcel_is_sent_after_the_response(http: Customer, client: Clien
     await http.post("/orders", json={"sku": "teapot", "card": "4111"})
     await vendors.received("rudderstack", 2)
 
-    _, shipped = await told(client, vendors)
+    _, shipped = await tracked(client, vendors)
     seen = {"prices": "default", "free_shipping": False}
     assert shipped == ("ada.lovelace", "Order Shipped", {"sku": "teapot", "feature_flags": seen})
 
 
-# --- running one ----------------------------------------------------------------------------------------------
+# --- the command line -----------------------------------------------------------------------------------------
 
 
-async def test_a_shop_that_is_closed_says_what_the_vendors_have(
+async def test_closing_a_shop_prints_what_the_vendors_received(
     capsys: pytest.CaptureFixture[str], shop: ModuleType
 ) -> None:
-    playing = asyncio.create_task(play(shop.__name__.rpartition(".")[2], 0))
-    while "Open: " not in (said := capsys.readouterr().out):
+    running = asyncio.create_task(run_shop(shop.__name__.rpartition(".")[2], 0))
+    while "Open: " not in (output := capsys.readouterr().out):
         await asyncio.sleep(0.01)
     async with aiohttp.ClientSession(headers={"X-User": "ada.lovelace"}) as session:
-        await Customer(session).get(said.split()[1])
+        await Customer(session).get(output.split()[1])
 
-    playing.cancel()
-    await asyncio.wait([playing])
+    running.cancel()
+    await asyncio.wait([running])
 
     assert "   1 rudderstack: page Home\n" in capsys.readouterr().out
 
@@ -210,8 +212,8 @@ def test_one_command_runs_a_shop(name: str) -> None:
         [sys.executable, "-m", "asyncsdk.examples", name, "--port", "0"], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        said = process.stdout.readline()
-        with urllib.request.urlopen(said.split()[1]) as page:  # noqa: S310 -- on this machine
+        output = process.stdout.readline()
+        with urllib.request.urlopen(output.split()[1]) as page:  # noqa: S310 -- on this machine
             assert page.status == 200
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=10)
@@ -220,9 +222,7 @@ def test_one_command_runs_a_shop(name: str) -> None:
     assert "layer_exposure" in out
 
 
-def test_a_shop_that_there_is_not_is_refused(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_shop_is_rejected(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["examples", "django_shop"])
 
     with pytest.raises(SystemExit):
@@ -232,7 +232,7 @@ def test_a_shop_that_there_is_not_is_refused(
 
 
 @pytest.mark.parametrize("missing", ["fastapi", "uvicorn"])
-def test_a_shop_says_what_to_install(
+def test_a_shop_names_the_packages_to_install(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     for name in ("asyncsdk.examples.fastapi_shop", "asyncsdk.examples._uvicorn"):
@@ -245,7 +245,7 @@ def test_a_shop_says_what_to_install(
     assert capsys.readouterr().err == f"fastapi_shop needs {missing}: pip install fastapi uvicorn\n"
 
 
-def test_what_shops_there_are_is_said_without_uvicorn(
+def test_the_shops_are_listed_without_uvicorn(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "asyncsdk.examples._uvicorn", raising=False)
@@ -258,11 +258,16 @@ def test_what_shops_there_are_is_said_without_uvicorn(
     assert "{aiohttp_shop,fastapi_shop,starlette_shop}" in capsys.readouterr().err
 
 
-def test_closing_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(coroutine: Any) -> None:
-        coroutine.close()
-        raise KeyboardInterrupt
+def test_ctrl_c_closes_a_shop_without_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt_when_open() -> None:
+        while "Open: " not in capsys.readouterr().out:
+            time.sleep(0.01)
+        signal.pthread_kill(main_thread, signal.SIGINT)
 
-    monkeypatch.setattr(asyncio, "run", interrupted)
+    main_thread = threading.get_ident()
+    interrupting = threading.Thread(target=interrupt_when_open)
+    interrupting.start()
 
-    main([SHOPS[0]])
+    main([SHOPS[0], "--port", "0"])
+
+    interrupting.join()

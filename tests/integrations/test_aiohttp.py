@@ -1,19 +1,26 @@
-"""What is particular to aiohttp.web."""
+"""Behaviour that only the integration of aiohttp.web has."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
+from aiohttp.test_utils import TestClient, TestServer
 
 from asyncsdk import Client, ConfigurationError, Track
 from asyncsdk.dev import DevServer
 from asyncsdk.integrations.aiohttp import CLIENT, get_client, get_flags, run_client, setup
 
 
-def test_without_setup_a_request_says_what_is_missing() -> None:
-    with pytest.raises(ConfigurationError, match=r"setup\(app, client\)"):
-        get_flags(make_mocked_request("GET", "/"))
+async def test_without_setup_the_error_names_it() -> None:
+    async def page(request: web.Request) -> web.Response:
+        with pytest.raises(ConfigurationError, match=r"setup\(app, client\)"):
+            get_flags(request)
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/", page)
+    async with TestClient(TestServer(app)) as http:
+        assert (await http.get("/")).status == 200
 
 
 def test_an_application_is_set_up_once(sdk: Client) -> None:
@@ -38,7 +45,7 @@ async def test_a_sub_application_has_the_client_and_the_flags_too(sdk: Client) -
         assert await (await http.get("/sub/page")).json() == [True, True]
 
 
-async def test_what_the_application_does_last_is_delivered(sdk: Client, vendors: DevServer) -> None:
+async def test_events_of_the_applications_own_cleanup_are_delivered(sdk: Client, vendors: DevServer) -> None:
     async def stock(app: web.Application) -> AsyncIterator[None]:
         yield
         app[CLIENT].put_nowait(Track("ada.lovelace", "Shop Closed"))
@@ -71,6 +78,6 @@ async def test_an_error_page_sets_the_cookie_too(sdk: Client) -> None:
     setup(app, sdk, anonymous_cookie="visitor")
     app.router.add_get("/", page)
     async with TestClient(TestServer(app)) as http:
-        answer = await http.get("/")
+        response = await http.get("/")
 
-    assert (answer.status, "visitor" in answer.cookies) == (404, True)
+    assert (response.status, "visitor" in response.cookies) == (404, True)

@@ -124,7 +124,7 @@ def select_quotes(answers: Mapping[str, bytes]) -> Mapping[str, str]:
     """
     quotes = {}
     if CONSENT.path in answers:
-        quotes["The history of one event: receipt.explain()"] = orjson.loads(answers[CONSENT.path])["story"]
+        quotes["The history of one event: receipt.explain()"] = orjson.loads(answers[CONSENT.path])["history"]
     if EXPLAIN_SALE.path in answers:
         quotes["One decision: client.explain()"] = answers[EXPLAIN_SALE.path].decode()
     return quotes
