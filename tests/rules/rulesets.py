@@ -158,3 +158,28 @@ def compile_all(rules: Ruleset) -> None:
 
 def loaded_gates(**gates: Json) -> Ruleset:
     return loaded(ruleset(gates))
+
+
+# Specs that several test files use.
+
+SAMPLE_GATES = {"g": gate(rule("rg", [PUBLIC])), "shut": gate()}
+SAMPLE_EXPERIMENT = experiment(
+    rule("er", [passes("g")], {"p": 1}, groupName="Test", isExperimentGroup=True),
+    defaultValue={"p": 0},
+    explicitParameters=["p"],
+)
+SAMPLE_BANDIT: Json = {
+    "salt": "bandit",
+    "defaultValue": {"d": 1},
+    "idType": "userID",
+    "enabled": True,
+    "version": 4,
+    "sampleRate": 0.0,
+    "higherIsBetter": True,
+    "groups": [
+        {"name": "A", "id": "ga", "parameterValues": {"v": 1}},
+        {"name": "B", "id": "gb", "parameterValues": {"v": 2}},
+    ],
+    "config": None,
+    "targetingGateName": None,
+}

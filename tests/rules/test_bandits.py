@@ -1,0 +1,95 @@
+"""Bandits: groups picked by score, and explored."""
+
+from typing import Any
+
+import pytest
+
+from asyncsdk._model.users import User
+from asyncsdk._rules.ruleset import Ruleset
+from rules.rulesets import (
+    SAMPLE_BANDIT,
+    SAMPLE_GATES,
+    Json,
+    gate,
+    loaded,
+    make_context,
+    passes,
+    rule,
+    ruleset,
+)
+
+ADA = User("ada")
+
+
+SCORES = {
+    "ga": {
+        "alpha": 1,
+        "intercept": 2,
+        "records": 5,
+        "weightsNumerical": {"level": 2},
+        "weightsCategorical": {"plan": {"pro": 5}, "odd": 5},
+    },
+    "gb": {"alpha": 10, "intercept": 2, "records": 5, "weightsNumerical": {"level": 1}, "weightsCategorical": {}},
+}
+
+
+def bandit(random: float = 0.5, **fields: Any) -> Ruleset:
+    return loaded(
+        ruleset(SAMPLE_GATES, cmab_configs={"b": {**SAMPLE_BANDIT, **fields}}), make_context(random=lambda: random)
+    )
+
+
+@pytest.mark.parametrize("fields", [{"enabled": False}, {"groups": []}])
+def test_a_bandit_that_is_not_running_gives_its_default(fields: Json) -> None:
+    found = bandit(**fields).experiment(ADA, "b")
+
+    assert (found.value, found.rule_id, found.version, found.passed) == ({"d": 1}, "prestart", 4, False)
+
+
+def test_a_bandit_without_scores_explores_by_bucket() -> None:
+    rules = bandit()
+
+    assert {rules.experiment(User(str(n)), "b").rule_id for n in range(20)} == {"ga:explore", "gb:explore"}
+
+
+@pytest.mark.parametrize(
+    ("level", "plan", "higher", "group"),
+    [(20, "pro", True, "ga"), (1, "free", True, "gb"), (1, None, False, "ga"), ("x", 5, True, "gb")],
+)
+def test_a_bandit_gives_the_group_with_the_best_score(level: Any, plan: Any, higher: bool, group: str) -> None:
+    rules = bandit(config=SCORES, higherIsBetter=higher)
+
+    found = rules.experiment(User("u", custom={"level": level, "plan": plan, "odd": "x"}), "b")
+
+    assert (found.rule_id, found.group_name) == (group, group[1].upper())
+
+
+@pytest.mark.parametrize(("chance", "group"), [(0.1, "ga:explore"), (0.9, "gb:explore"), (1.0, "gb:explore")])
+def test_a_bandit_explores_some(chance: float, group: str) -> None:
+    assert bandit(chance, config=SCORES, sampleRate=1.0).experiment(ADA, "b").rule_id == group
+
+
+def test_a_bandit_whose_groups_have_no_score_draws_one() -> None:
+    assert bandit(0.9, config={}).experiment(ADA, "b").rule_id == "gb"
+
+
+def test_a_bandit_may_have_a_targeting_gate() -> None:
+    inside, outside = (bandit(targetingGateName=name).experiment(ADA, "b") for name in ("g", "shut"))
+    missing, segment = (bandit(targetingGateName=name).experiment(ADA, "b") for name in ("missing", "segment:x"))
+
+    assert inside.rule_id.endswith(":explore")
+    assert inside.secondary == (("g", "true", "rg"),)
+    assert (outside.rule_id, outside.secondary) == ("inlineTargetingRules", (("shut", "false", "default"),))
+    assert (missing.secondary, segment.secondary) == ((("missing", "false", ""),), ())
+
+
+@pytest.mark.parametrize("fields", [{"groups": 5}, {"groups": [5]}, {"enabled": None}])
+def test_a_malformed_bandit_is_unsupported(fields: Json) -> None:
+    assert bandit(**fields).experiment(ADA, "b").outcome == "Unsupported"
+
+
+def test_a_bandit_with_an_endless_gate_ends() -> None:
+    gates = {"loop": gate(rule("r", [passes("loop")]))}
+    rules = loaded(ruleset(gates, cmab_configs={"b": {**SAMPLE_BANDIT, "targetingGateName": "loop"}}))
+
+    assert rules.experiment(ADA, "b").outcome.endswith("Depth Exceeded")
