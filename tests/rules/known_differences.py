@@ -11,7 +11,7 @@
 | malformed condition | the whole ruleset is rejected | its specs are unsupported | test_a_malformed_condition_affects_only_the_specs_that_use_it |
 | duplicates among secondary exposures of events | kept | removed, the first is kept | test_exposures_name_each_gate_once |
 | merging layer, an experiment that is ignored | its exposures leak into the next rule's | not exposed | test_an_ignored_experiment_leaves_no_exposure |
-| allocated experiment of a layer whose experiment is unsupported | its name | none, as there is no value | test_a_layer_cannot_say_more_than_its_experiment |
+| allocated experiment of a layer whose experiment is unsupported | its name | none, as there is no value | test_a_layer_with_an_unsupported_experiment_is_unsupported |
 | merging layer whose experiment is unsupported | the parameters so far, reason Unsupported | {} | test_cyclic_and_unknown_rules_end_alike |
 | override by a group that does not exist | value {} | the rules decide | test_an_override_by_an_unknown_group_is_ignored |
 | override by group | no group name | the group's name | test_an_override_by_group_takes_the_groups_value |
@@ -21,17 +21,17 @@
 | manual exposure after an automatic one | dropped by some SDKs | reported | test_a_manual_exposure_is_deduplicated_separately |
 | reason while the client starts | `Loading:Unrecognized` | awaited lookups wait; others have `Uninitialized` | test_the_sdks_own_expectations_of_reasons |
 | reason of ID list conditions | suffix `:IdListInMemory` | no suffix | test_reasons_name_source_and_outcome |
-| patterns with exponential backtracking | linear-time engine | rejected, or limited to short texts | test_a_pattern_that_could_hold_the_loop_is_refused |
-| more than 5,000 rules and conditions in a spec, groups in a bandit, or mappings of a name | evaluated | unsupported; no mapping | test_a_spec_of_endless_rules_is_unsupported |
-| target `inf` or `nan` of a time operator | the nearest 64-bit integer | false | test_what_is_no_instant_is_neither_before_nor_after |
-| instants past 64 bits | the nearest 64-bit integer, or a panic | invalid for a user, exact as a target | test_an_instant_past_64_bits_is_no_users_but_may_be_a_target |
+| patterns with exponential backtracking | linear-time engine | rejected, or limited to short texts | test_a_pattern_that_could_block_the_loop_is_rejected |
+| more than 5,000 rules and conditions in a spec, groups in a bandit, or mappings of a name | evaluated | unsupported; no mapping | test_a_spec_with_too_many_rules_is_unsupported |
+| target `inf` or `nan` of a time operator | the nearest 64-bit integer | false | test_a_target_that_is_not_an_instant_is_neither_before_nor_after |
+| instants past 64 bits | the nearest 64-bit integer, or a panic | invalid for a user, exact as a target | test_an_instant_beyond_64_bits_is_valid_only_as_a_target |
 | int where a bool is wanted, in typed getters | returned | the fallback | test_a_number_is_not_a_bool |
 | IPv4 parts above 255 | used | no country | test_an_impossible_address_has_no_country |
 | experiments exposed manually or through a parameter store | without `rulePassed` | with it | test_events_are_those_of_the_vendors_package_field_by_field |
 | `statsig::identify`, `statsig::diagnostics`, `statsig::non_exposed_checks` | sent | not sent | same |
 | sticky: key of a unit without id | `:userID`, shared by all such users | none; nothing is sticky | test_a_storage_key_names_unit_and_type |
 | sticky: a lookup for a user whose entries were not loaded | deletes the entry of the name | not sticky, no change | test_a_user_that_is_not_loaded_is_not_sticky_and_keeps_its_entries |
-| sticky: a config mapping applies | saved under the new name, never read again | not sticky | test_what_overrides_mappings_and_bandits_answer_is_not_sticky |
+| sticky: a config mapping applies | saved under the new name, never read again | not sticky | test_answers_of_overrides_mappings_and_bandits_are_not_sticky |
 | sticky: malformed entry | all entries of the unit are ignored | that one is | test_an_entry_that_cannot_answer_is_replaced |
-| sticky: version of an entry | `config_version` only | also `configVersion`, as Node's SDK writes it | test_what_was_saved_answers |
+| sticky: version of an entry | `config_version` only | also `configVersion`, as Node's SDK writes it | test_a_saved_assignment_answers |
 """

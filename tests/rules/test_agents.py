@@ -16,7 +16,7 @@ RECORDED = orjson.loads((Path(__file__).parent / "recorded_agents.json").read_by
 
 
 @pytest.mark.parametrize("agent", AGENTS)
-def test_a_user_agent(agent: str) -> None:
+def test_a_user_agent_is_parsed_as_the_vendor_does(agent: str) -> None:
     assert parse(agent) == UserAgent(*RECORDED[agent])
 
 
@@ -28,7 +28,7 @@ def test_no_user_agent_breaks_the_parser(agent: str) -> None:
     assert isinstance(parse(agent), UserAgent)
 
 
-def test_a_very_long_agent_is_not_read() -> None:
+def test_a_very_long_user_agent_is_not_parsed() -> None:
     assert parse("x" * 1001) is None
     assert parse("é" * 501) is None
 
@@ -49,7 +49,7 @@ def asks(field: str, *targets: str) -> bytes:
         ("other", ""),
     ],
 )
-def test_a_condition_looks_at_a_part_of_the_agent(field: str, target: str) -> None:
+def test_a_condition_tests_a_part_of_the_user_agent(field: str, target: str) -> None:
     agent = next(agent for agent in AGENTS if "Version/18.6 Mobile" in agent)
     rules = loaded(asks(field, target))
 
@@ -58,14 +58,14 @@ def test_a_condition_looks_at_a_part_of_the_agent(field: str, target: str) -> No
     assert rules.gate(User("x", user_agent="axios/1"), "g").value is (field == "other")
 
 
-def test_a_custom_field_comes_before_the_agent() -> None:
+def test_a_custom_field_wins_over_the_user_agent() -> None:
     rules = loaded(asks("os_name", "mine"))
 
     assert rules.gate(User("x", user_agent="Android 9", custom={"os_name": "mine"}), "g").value is True
     assert rules.gate(User("x"), "g").value is False
 
 
-def test_another_parser_may_read_agents() -> None:
+def test_the_user_agent_parser_can_be_replaced() -> None:
     rules = loaded(
         asks("os_name", "hooked", ""),
         make_context(user_agent=lambda agent: UserAgent("Hooked") if agent == "a" else None),
@@ -74,7 +74,7 @@ def test_another_parser_may_read_agents() -> None:
     assert [rules.gate(User("x", user_agent=agent), "g").value for agent in ("a", "b")] == [True, True]
 
 
-def test_agents_that_were_read_are_forgotten_in_time() -> None:
+def test_the_user_agent_cache_is_emptied_when_full() -> None:
     rules = loaded(asks("os_name", "other"))
 
     assert all(rules.gate(User("x", user_agent=f"agent/{number}"), "g").value for number in range(2500))
@@ -90,7 +90,7 @@ def test_agents_that_were_read_are_forgotten_in_time() -> None:
         (User("x"), False),
     ],
 )
-def test_a_country_is_the_users_or_the_addresss(user: User, country: bool) -> None:
+def test_a_country_is_the_users_field_or_that_of_the_ip_address(user: User, country: bool) -> None:
     rules = loaded(
         ruleset(
             {

@@ -40,7 +40,7 @@ def bandit(random: float = 0.5, **fields: Any) -> Ruleset:
 
 
 @pytest.mark.parametrize("fields", [{"enabled": False}, {"groups": []}])
-def test_a_bandit_that_is_not_running_gives_its_default(fields: Json) -> None:
+def test_a_bandit_that_is_not_running_returns_its_default(fields: Json) -> None:
     found = bandit(**fields).experiment(ADA, "b")
 
     assert (found.value, found.rule_id, found.version, found.passed) == ({"d": 1}, "prestart", 4, False)
@@ -56,7 +56,7 @@ def test_a_bandit_without_scores_explores_by_bucket() -> None:
     ("level", "plan", "higher", "group"),
     [(20, "pro", True, "ga"), (1, "free", True, "gb"), (1, None, False, "ga"), ("x", 5, True, "gb")],
 )
-def test_a_bandit_gives_the_group_with_the_best_score(level: Any, plan: Any, higher: bool, group: str) -> None:
+def test_a_bandit_picks_the_group_with_the_best_score(level: Any, plan: Any, higher: bool, group: str) -> None:
     rules = bandit(config=SCORES, higherIsBetter=higher)
 
     found = rules.experiment(User("u", custom={"level": level, "plan": plan, "odd": "x"}), "b")
@@ -65,7 +65,7 @@ def test_a_bandit_gives_the_group_with_the_best_score(level: Any, plan: Any, hig
 
 
 @pytest.mark.parametrize(("chance", "group"), [(0.1, "ga:explore"), (0.9, "gb:explore"), (1.0, "gb:explore")])
-def test_a_bandit_explores_some(chance: float, group: str) -> None:
+def test_a_bandit_explores_with_a_sample_of_users(chance: float, group: str) -> None:
     assert bandit(chance, config=SCORES, sampleRate=1.0).experiment(ADA, "b").rule_id == group
 
 
@@ -88,7 +88,7 @@ def test_a_malformed_bandit_is_unsupported(fields: Json) -> None:
     assert bandit(**fields).experiment(ADA, "b").outcome == "Unsupported"
 
 
-def test_a_bandit_with_an_endless_gate_ends() -> None:
+def test_a_bandit_with_a_cyclic_targeting_gate_ends() -> None:
     gates = {"loop": gate(rule("r", [passes("loop")]))}
     rules = loaded(ruleset(gates, cmab_configs={"b": {**SAMPLE_BANDIT, "targetingGateName": "loop"}}))
 

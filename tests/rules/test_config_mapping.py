@@ -58,7 +58,7 @@ def test_a_mapping_sends_a_name_to_another_spec(name: str) -> None:
     assert (found.name, found.value, found.rule_id, found.version, found.mapped_to) == (name, True, "rn", 7, "new")
 
 
-def test_a_mapping_holds_for_nested_gates() -> None:
+def test_a_mapping_applies_to_nested_gates() -> None:
     found = mapped(m=rule("m", [PUBLIC])).gate(ADA, "looks")
 
     assert (found.value, found.secondary) == (True, (("g", "true", "rg"), ("old", "true", "rn")))
@@ -91,7 +91,7 @@ def test_a_mapping_to_itself_ends() -> None:
     assert loaded(body).gate(ADA, "a").outcome.endswith("Depth Exceeded")
 
 
-def test_a_broken_mapping_is_none() -> None:
+def test_a_malformed_mapping_is_ignored() -> None:
     body = ruleset({"a": gate(rule("r", [PUBLIC]))}, overrides={"a": "MAPPING"}).replace(b'"MAPPING"', b"nonsense")
 
     assert loaded(body).gate(ADA, "a").value is True

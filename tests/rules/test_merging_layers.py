@@ -62,13 +62,13 @@ def test_an_ignored_experiment_leaves_no_exposure() -> None:
     assert (found.value, found.allocated_experiment, found.secondary) == ({"p": 9, "z": 0}, None, ())
 
 
-def test_a_percentage_holds_for_a_merging_layers_experiment() -> None:
+def test_a_percentage_applies_to_a_merging_layers_experiment() -> None:
     rules = merging(rule("a", [PUBLIC], {}, 0, configDelegate="e"), rule("b", [PUBLIC], {}, configDelegate="missing"))
 
     assert rules.layer(ADA, "l").value == {"z": 0}
 
 
-def test_a_merging_layer_in_a_deep_chain_ends() -> None:
+def test_a_cycle_below_a_merging_layer_ends() -> None:
     cycle = experiment(rule("r", [passes("loop")]))
     made = {"l": layer(rule("a", [PUBLIC], {}, configDelegate="e"), useNewLayerEval=True)}
     rules = loaded(ruleset({"loop": gate(rule("r", [passes("loop")]))}, {"e": cycle}, made))

@@ -44,14 +44,14 @@ def test_an_override_answers_instead_of_the_rules() -> None:
     )
 
 
-def test_an_override_holds_for_nested_gates_and_experiments_of_layers() -> None:
+def test_an_override_applies_to_nested_gates_and_experiments_of_layers() -> None:
     rules = overridden(Overrides().set("gate", "g", False).set("experiment", "e", {"p": 7}))
 
     assert rules.gate(ADA, "looks").secondary == (("g", "false", "override"),)
     assert (rules.layer(ADA, "l").value, rules.layer(ADA, "l").rule_id) == ({"p": 7}, "override")
 
 
-def test_an_override_for_an_id_comes_before_one_for_everybody() -> None:
+def test_an_override_for_an_id_wins_over_one_for_every_user() -> None:
     overrides = Overrides().set("gate", "g", False, "ada").set("gate", "g", False, "c1").set("gate", "g", True)
     rules = overridden(overrides)
 
@@ -82,7 +82,7 @@ def test_an_override_by_an_unknown_group_is_ignored() -> None:
     assert (rules.experiment(ADA, "e").rule_id, rules.experiment(ADA, "no").outcome) == ("er", "Unrecognized")
 
 
-def test_overrides_can_be_taken_back() -> None:
+def test_overrides_can_be_removed() -> None:
     overrides = Overrides().set("gate", "g", False, "ada").set("gate", "g", False, "bob").set("gate", "g", True)
 
     one, whole = overrides.remove("gate", "g", "ada"), overrides.remove("gate", "g")
@@ -91,7 +91,7 @@ def test_overrides_can_be_taken_back() -> None:
     assert (dict(whole.of("gate", "g")), dict(whole.remove("gate", "x").of("gate", "x"))) == ({}, {})
 
 
-def test_an_endless_gate_may_hold_overridden_names() -> None:
+def test_an_override_can_end_a_cycle() -> None:
     rules = loaded(ruleset({"a": gate(rule("r", [passes("b")])), "b": gate(rule("r", [passes("a")]))}))
     rules = rules.with_context(attrs.evolve(rules.shared_context, overrides=Overrides().set("gate", "a", True, "ada")))
 

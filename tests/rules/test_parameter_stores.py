@@ -55,7 +55,7 @@ STORE: Json = {
         ("missing", None, None),
     ],
 )
-def test_a_parameter_is_what_it_refers_to(name: str, value: Any, kind: Any) -> None:
+def test_a_parameter_has_the_value_it_refers_to(name: str, value: Any, kind: Any) -> None:
     layers = {"l": layer(rule("a", [PUBLIC], configDelegate="e"))}
     rules = loaded(ruleset(SAMPLE_GATES, {"e": SAMPLE_EXPERIMENT}, layers, param_stores={"s": {"parameters": STORE}}))
 

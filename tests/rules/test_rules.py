@@ -48,7 +48,7 @@ def test_a_rule_without_conditions_matches() -> None:
     assert loaded_gates(g=gate(rule("a", []))).gate(ADA, "g").rule_id == "a"
 
 
-def test_without_a_match_the_default_holds() -> None:
+def test_without_a_match_the_default_is_returned() -> None:
     rules = loaded_gates(on=gate(rule("a", [NEVER]), defaultValue=True), off=gate(enabled=False))
 
     assert (rules.gate(ADA, "on").value, rules.gate(ADA, "on").rule_id) == (True, "default")
@@ -122,7 +122,7 @@ def test_a_bucket_condition_compares_like_any_other(operator: str, target: objec
         assert rules.gate(User(unit), "g").value is row.test(bucket(unit), prepared)
 
 
-def test_a_gate_may_look_at_another() -> None:
+def test_a_gate_may_depend_on_another() -> None:
     rules = loaded_gates(
         a=gate(rule("ra", [field("country", "any", ["NL"])])),
         b=gate(rule("rb", [passes("a")])),
@@ -152,7 +152,7 @@ def test_exposures_name_each_gate_once() -> None:
     assert rules.gate(ADA, "c").secondary == (("a", "true", "ra"), ("b", "true", "rb"))
 
 
-def test_segments_are_not_exposed_but_what_they_look_at_is() -> None:
+def test_segments_are_not_exposed_but_the_gates_they_use_are() -> None:
     rules = loaded(
         ruleset(
             {
@@ -174,7 +174,7 @@ def test_a_missing_gate_counts_as_closed_and_is_not_exposed(name: object) -> Non
     assert rules.gate(ADA, "b").secondary == ()
 
 
-def test_a_cyclic_gate_ends() -> None:
+def test_a_cycle_of_gates_ends_with_an_error() -> None:
     rules = loaded_gates(
         a=gate(rule("ra", [passes("b")])), b=gate(rule("rb", [fails("a")])), c=gate(rule("rc", [NEVER, passes("c")]))
     )
@@ -185,7 +185,7 @@ def test_a_cyclic_gate_ends() -> None:
         assert rules.reason(found) == "Error:Statsig Evaluation Depth Exceeded"
 
 
-def test_a_cycle_that_is_not_reached_does_no_harm() -> None:
+def test_a_cycle_that_is_not_reached_is_harmless() -> None:
     assert loaded_gates(a=gate(rule("ra", [PUBLIC]), rule("rb", [passes("a")]))).gate(ADA, "a").rule_id == "ra"
 
 
@@ -231,13 +231,13 @@ def test_an_earlier_match_wins_over_an_unknown_condition() -> None:
     assert loaded_gates(g=gate(rule("a", [PUBLIC]), rule("b", [UNKNOWN]))).gate(ADA, "g").rule_id == "a"
 
 
-def test_an_unsupported_gate_makes_what_looks_at_it_unsupported() -> None:
+def test_a_gate_that_depends_on_an_unsupported_one_is_unsupported() -> None:
     rules = loaded_gates(a=gate(rule("ra", [UNKNOWN])), b=gate(rule("rb", [fails("a")])))
 
     assert (rules.gate(ADA, "b").value, rules.gate(ADA, "b").outcome) == (False, "Unsupported")
 
 
-def test_a_config_gives_its_rules_value() -> None:
+def test_a_config_returns_its_rules_value() -> None:
     rules = loaded(
         ruleset(
             {},
@@ -307,7 +307,7 @@ def test_an_absent_experiment_leaves_the_rule_to_the_layer() -> None:
     assert (found.value, found.rule_id, found.allocated_experiment) == ({"p": 5}, "lr", None)
 
 
-def test_a_layer_cannot_say_more_than_its_experiment() -> None:
+def test_a_layer_with_an_unsupported_experiment_is_unsupported() -> None:
     rules = loaded(
         ruleset({}, {"e": experiment(rule("r", [UNKNOWN]))}, {"l": layer(rule("lr", [PUBLIC], configDelegate="e"))})
     )
@@ -317,7 +317,7 @@ def test_a_layer_cannot_say_more_than_its_experiment() -> None:
     assert (found.value, found.outcome, found.allocated_experiment) == ({}, "Unsupported", None)
 
 
-def test_a_condition_may_ask_for_the_group_of_an_experiment() -> None:
+def test_a_condition_may_test_an_experiment_group() -> None:
     asks = condition("experiment_group", "any", ["test"], "e")
     gates = {
         "g": gate(),
@@ -338,7 +338,7 @@ def test_a_condition_may_ask_for_the_group_of_an_experiment() -> None:
     )
 
 
-def test_a_value_that_several_rules_look_at_is_fetched_once() -> None:
+def test_a_value_that_several_rules_use_is_fetched_once() -> None:
     class Looked(dict[str, str]):
         looks = 0
 
@@ -353,7 +353,7 @@ def test_a_value_that_several_rules_look_at_is_fetched_once() -> None:
     assert (found.value, found.rule_id, Looked.looks) == (True, "r2", 1)
 
 
-def test_an_id_list_is_looked_at_as_it_is_now() -> None:
+def test_an_id_list_is_read_for_each_lookup() -> None:
     entries = {id_list_entry("ada")}
     lists = {"staff": entries}
     asks = [condition(kind, "in_segment_list", "staff", "userID") for kind in ("unit_id", "user_field")]
@@ -378,7 +378,7 @@ def test_an_id_list_is_looked_at_as_it_is_now() -> None:
     assert rules.gate(ADA, "odd").value is False
 
 
-def test_time_is_the_clocks() -> None:
+def test_current_time_is_the_clocks() -> None:
     clock = [NOW_MS]
     rules = loaded(
         ruleset({"g": gate(rule("r", [condition("current_time", "after", NOW_MS)]))}),
@@ -413,7 +413,7 @@ def test_a_target_app_is_the_rulesets() -> None:
     assert loaded(ruleset(ask)).gate(ADA, "g").value is False
 
 
-def test_an_unused_rest_of_the_rules_is_not_written() -> None:
+def test_rules_that_cannot_be_reached_are_not_compiled() -> None:
     rules = loaded_gates(g=gate(rule("a", []), rule("b", [UNKNOWN])))
 
     assert rules.gate(ADA, "g").rule_id == "a"

@@ -56,7 +56,7 @@ def assigned(rules: Ruleset, kind: Any, one: User, name: str, saved: Any, **enfo
     return assign(rules, kind, one, rules.lookup(kind, one, name), saved, enforced=Enforcement(**enforced))
 
 
-def test_a_first_assignment_is_to_be_saved() -> None:
+def test_a_first_assignment_is_saved() -> None:
     for kind, name in (("experiment", "e"), ("layer", "l")):
         found = assigned(sticky(), kind, ADA, name, {})
 
@@ -69,7 +69,7 @@ def test_a_first_assignment_is_to_be_saved() -> None:
         assert found.save["explicit_parameters"] == ["p"]
 
 
-def test_a_user_outside_of_the_groups_is_not_saved() -> None:
+def test_a_user_outside_the_groups_is_not_saved() -> None:
     rules = loaded(
         ruleset(
             SAMPLE_GATES,
@@ -82,7 +82,7 @@ def test_a_user_outside_of_the_groups_is_not_saved() -> None:
     assert assigned(rules, "layer", ADA, "l", {}).save is None
 
 
-def test_saving_without_owned_parameters_says_so() -> None:
+def test_an_experiment_without_owned_parameters_is_saved_with_none() -> None:
     rules = loaded(ruleset({}, {"e": experiment(rule("r", [PUBLIC], isExperimentGroup=True))}))
     found = assigned(rules, "experiment", ADA, "e", {})
 
@@ -91,7 +91,7 @@ def test_saving_without_owned_parameters_says_so() -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), [("experiment", "e"), ("layer", "l")])
-def test_what_was_saved_answers(kind: Any, name: str) -> None:
+def test_a_saved_assignment_answers(kind: Any, name: str) -> None:
     rules = sticky()
 
     found = assigned(rules, kind, ADA, name, {name: SAVED}).evaluation
@@ -100,7 +100,7 @@ def test_what_was_saved_answers(kind: Any, name: str) -> None:
     assert (found.secondary, found.undelegated, rules.reason(found)) == ((("x", "true", "y"),), (), "Persisted")
 
 
-def test_an_odd_entry_does_no_harm() -> None:
+def test_an_entry_with_malformed_fields_is_harmless() -> None:
     odd = {"explicit_parameters": 5, "secondary_exposures": 5}
     found = assigned(sticky(), "experiment", ADA, "e", {"e": odd}).evaluation
 
@@ -135,7 +135,7 @@ def test_without_a_running_experiment_the_entry_is_deleted(kind: Any, name: str,
 @pytest.mark.parametrize(
     ("kind", "name"), [("experiment", "e"), ("layer", "l"), ("layer", "bare"), ("experiment", "nowhere")]
 )
-def test_nothing_is_deleted_where_nothing_is(kind: Any, name: str) -> None:
+def test_nothing_is_deleted_without_an_entry(kind: Any, name: str) -> None:
     found = assigned(sticky(isActive=False), kind, ADA, name, {})
 
     assert (found.deletes, found.save) == (False, None)
@@ -147,7 +147,7 @@ def test_a_layer_may_keep_an_experiment_that_its_rules_no_longer_give() -> None:
     assert (found.value, found.allocated_experiment) == ({"p": "saved"}, "e")
 
 
-def test_what_overrides_mappings_and_bandits_answer_is_not_sticky() -> None:
+def test_answers_of_overrides_mappings_and_bandits_are_not_sticky() -> None:
     bandits = {"b": {**SAMPLE_BANDIT, "config": None}}
     mapping = {"e": [{"new_config_name": "f", "rules": [{"rule_name": "or"}]}]}
     body = ruleset(
@@ -174,7 +174,7 @@ OVERRIDDEN = {
 
 
 @pytest.mark.parametrize(("rules", "wins"), [(name, name == "wins") for name in OVERRIDDEN])
-def test_an_override_rule_may_win_over_what_was_saved(rules: str, wins: bool) -> None:
+def test_an_override_rule_may_win_over_a_saved_assignment(rules: str, wins: bool) -> None:
     known = loaded(
         ruleset(
             SAMPLE_GATES,
@@ -194,7 +194,7 @@ def test_an_override_rule_may_win_over_what_was_saved(rules: str, wins: bool) ->
 @pytest.mark.parametrize(
     ("targeting", "value"), [([PUBLIC], {"p": 0}), ([NEVER], {"p": "saved"}), ([UNKNOWN], {"p": "saved"})]
 )
-def test_a_user_who_is_no_longer_targeted_may_lose_it(targeting: list[Json], value: Json) -> None:
+def test_a_user_who_is_no_longer_targeted_may_lose_the_assignment(targeting: list[Json], value: Json) -> None:
     first = rule("first", [NEVER]) if targeting != [UNKNOWN] else rule("first", [])
     rules = loaded(
         ruleset(
@@ -209,13 +209,13 @@ def test_a_user_who_is_no_longer_targeted_may_lose_it(targeting: list[Json], val
         assert found.evaluation.value == value
 
 
-def test_an_entry_that_names_no_experiment_is_weighed_against_nothing() -> None:
+def test_an_entry_without_an_experiment_is_not_checked_for_targeting() -> None:
     entry = {**SAVED, "config_delegate": None}
 
     assert assigned(sticky(), "layer", ADA, "l", {"l": entry}, targeting=True).evaluation.rule_id == "old"
 
 
-def test_without_targeting_rules_nobody_is_left_out() -> None:
+def test_without_targeting_rules_every_user_keeps_the_assignment() -> None:
     assert assigned(sticky(), "experiment", ADA, "e", {"e": SAVED}, targeting=True).evaluation.rule_id == "old"
 
 

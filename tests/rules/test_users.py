@@ -36,7 +36,7 @@ def sees(name: str | None, user: User, target: Any = "x", **options: Any) -> boo
         ("user_id", User("1", custom={"user_id": "x"})),
     ],
 )
-def test_a_field_is_looked_for_in_order(name: str, user: User) -> None:
+def test_the_first_place_with_a_field_wins(name: str, user: User) -> None:
     assert sees(name, user)
 
 
@@ -57,7 +57,7 @@ def test_missing_values_and_numbers(name: str | None, user: User, target: Any) -
 
 
 @pytest.mark.parametrize(("kind", "name"), [("ip_based", "country"), ("ua_based", "os_name")])
-def test_a_null_that_is_stored_is_not_looked_up_elsewhere(kind: str, name: str) -> None:
+def test_a_stored_null_counts_as_a_value(kind: str, name: str) -> None:
     agent = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)"
     rules = loaded(ruleset({"g": gate(rule("r", [condition(kind, "eq", None, name)]))}))
     user = User("1", ip="1.2.3.4", user_agent=agent, custom={name: None})
@@ -85,7 +85,7 @@ def test_global_custom_fields_come_after_the_users_own() -> None:
         ("companyID", User("1"), None),
     ],
 )
-def test_a_unit_id_is_the_conditions(id_type: str, user: User, expected: str | None) -> None:
+def test_a_condition_selects_the_unit_id(id_type: str, user: User, expected: str | None) -> None:
     rules = loaded_gates(g=gate(rule("r", [condition("unit_id", "eq", expected, idType=id_type)])))
 
     assert rules.gate(user, "g").value is True
