@@ -1,4 +1,4 @@
-"""User agents that take every path of the parser."""
+"""User agents that together reach every branch of the parser."""
 
 _SAFARI = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
 _CHROME = "AppleWebKit/537.36 (KHTML, like Gecko)"

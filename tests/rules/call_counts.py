@@ -1,4 +1,4 @@
-"""Counting what work takes, for work that must be bounded: steps, unlike seconds, are the same on every machine."""
+"""Count the work of what must be bounded. Counts, unlike seconds, are the same on every machine."""
 
 import sys
 from collections.abc import Callable
@@ -6,20 +6,24 @@ from types import FrameType
 from typing import Any
 
 
-def count_calls(work: Callable[[], object], most: int = 5_000_000) -> int:
-    """Say how many calls and returns `work` takes, of Python's and of C's functions; past `most` it is stopped."""
+def count_calls(work: Callable[[], object], max_calls: int = 5_000_000) -> int:
+    """Return how many calls and returns `work` makes, of Python functions and of C functions.
+
+    Raises:
+        AssertionError: There are more than `max_calls`; `work` is stopped.
+    """
     count = 0
 
-    def tell(frame: FrameType, event: str, argument: Any) -> None:
+    def count_event(frame: FrameType, event: str, argument: Any) -> None:
         nonlocal count
         count += 1
-        if count > most:
+        if count > max_calls:
             sys.setprofile(None)
-            msg = f"more than {most} steps"
+            msg = f"more than {max_calls} calls"
             raise AssertionError(msg)
 
     before = sys.getprofile()
-    sys.setprofile(tell)
+    sys.setprofile(count_event)
     try:
         work()
     finally:

@@ -1,4 +1,7 @@
-"""Small rulesets for tests, in the vendor's JSON."""
+"""Build small rulesets for tests, in the vendor's JSON.
+
+Keyword arguments of the builders are fields of the JSON, by their wire names.
+"""
 
 from typing import Any
 
@@ -22,18 +25,18 @@ _WIRE = {
     "statsigEnvironment": "statsig_environment",
 }
 
-
-# Its table takes a while to read: once is enough.
+# Shared, because reading its table takes 30 ms.
 _COUNTRIES = Countries()
 
 
 def make_context(**options: Any) -> SharedContext:
-    usual = {"clock": lambda: NOW_MS, "random": lambda: 0.5, "country": _COUNTRIES.find}
-    return SharedContext(**{**usual, **options})
+    """A shared context whose clock and random numbers are constant."""
+    defaults = {"clock": lambda: NOW_MS, "random": lambda: 0.5, "country": _COUNTRIES.find}
+    return SharedContext(**{**defaults, **options})
 
 
 def user(fields: Json) -> User:
-    """A user from wire names."""
+    """A user from a mapping by wire names."""
     return User(**{_WIRE.get(name, name): value for name, value in fields.items()})
 
 
@@ -56,6 +59,7 @@ def condition(
 PUBLIC = condition("public")
 NEVER = condition("user_field", "any", ["nobody"], "userID")
 UNKNOWN = condition("mystery")
+"""A condition of an unknown type; `NEVER` is one that no test user meets."""
 
 
 def passes(gate: Any) -> Json:
@@ -105,7 +109,7 @@ def _spec(kind: str, entity: str, rules: tuple[Json, ...], more: Json) -> Json:
 
 
 def ruleset(gates: Json | None = None, configs: Json | None = None, layers: Json | None = None, **more: Any) -> bytes:
-    """The second form: conditions stand in `condition_map`."""
+    """A ruleset of the second form, with its conditions in `condition_map`."""
     table: Json = {}
     sections = {
         "feature_gates": gates or {},
@@ -145,18 +149,21 @@ def _intern(table: Json, one: Any) -> str:
 
 
 def loaded(body: bytes, shared_context: SharedContext | None = None, **options: Any) -> Ruleset:
+    """Load a ruleset that has updates."""
     found = load_now(body, shared_context or make_context(), **options)
     assert found is not None
     return found
 
 
 def compile_all(rules: Ruleset) -> None:
+    """Compile every name of a ruleset."""
     for kind, section in SECTIONS.items():
         for name in rules.names(section):
             rules.program(kind, name)
 
 
 def loaded_gates(**gates: Json) -> Ruleset:
+    """Load a ruleset that has only gates."""
     return loaded(ruleset(gates))
 
 

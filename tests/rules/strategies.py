@@ -1,4 +1,4 @@
-"""Rulesets and users for hypothesis: small worlds in which much refers to much."""
+"""Hypothesis strategies for rulesets and users, with few names and many references between them."""
 
 from typing import Any
 
@@ -184,16 +184,22 @@ def condition_pool(gates: list[str], *, unknown: bool) -> Any:
 
 @st.composite
 def rulesets(draw: st.DrawFn, *, cyclic: bool = False, unknown: bool = False) -> dict[str, Any]:
-    """A ruleset of the second form; gates refer to earlier gates only, unless it may be cyclic."""
+    """A ruleset of the second form.
+
+    Args:
+        draw: Hypothesis passes it.
+        cyclic: Gates may depend on any gate; otherwise on earlier gates only.
+        unknown: Conditions may have an unknown type or operator.
+    """
     gates = {
         name: draw(
             specs(
                 "segment" if ":" in name else "feature_gate",
-                condition_pool(GATES if cyclic else GATES[:place], unknown=unknown),
+                condition_pool(GATES if cyclic else GATES[:index], unknown=unknown),
                 [],
             )
         )
-        for place, name in enumerate(GATES)
+        for index, name in enumerate(GATES)
     }
     for gate in gates.values():
         gate["type"] = "feature_gate"

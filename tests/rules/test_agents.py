@@ -1,4 +1,4 @@
-"""User agents against what the vendor's parser makes of them (recorded from statsig-python-core 0.24.0)."""
+"""User agents, compared with the vendor's parser (recorded from statsig-python-core 0.24.0)."""
 
 from pathlib import Path
 
@@ -33,7 +33,8 @@ def test_a_very_long_user_agent_is_not_parsed() -> None:
     assert parse("é" * 501) is None
 
 
-def asks(field: str, *targets: str) -> bytes:
+def ruleset_testing(field: str, *targets: str) -> bytes:
+    """A ruleset whose gate `g` tests a part of the user agent."""
     return ruleset(
         {"g": gate(rule("r", [condition("ua_based", "any", list(targets), field)])), "p": gate(rule("r", [PUBLIC]))}
     )
@@ -51,7 +52,7 @@ def asks(field: str, *targets: str) -> bytes:
 )
 def test_a_condition_tests_a_part_of_the_user_agent(field: str, target: str) -> None:
     agent = next(agent for agent in AGENTS if "Version/18.6 Mobile" in agent)
-    rules = loaded(asks(field, target))
+    rules = loaded(ruleset_testing(field, target))
 
     assert rules.gate(User("x", user_agent=agent), "g").value is True
     assert rules.gate(User("x", custom={"userAgent": agent}), "g").value is True
@@ -59,7 +60,7 @@ def test_a_condition_tests_a_part_of_the_user_agent(field: str, target: str) -> 
 
 
 def test_a_custom_field_wins_over_the_user_agent() -> None:
-    rules = loaded(asks("os_name", "mine"))
+    rules = loaded(ruleset_testing("os_name", "mine"))
 
     assert rules.gate(User("x", user_agent="Android 9", custom={"os_name": "mine"}), "g").value is True
     assert rules.gate(User("x"), "g").value is False
@@ -67,7 +68,7 @@ def test_a_custom_field_wins_over_the_user_agent() -> None:
 
 def test_the_user_agent_parser_can_be_replaced() -> None:
     rules = loaded(
-        asks("os_name", "hooked", ""),
+        ruleset_testing("os_name", "hooked", ""),
         make_context(user_agent=lambda agent: UserAgent("Hooked") if agent == "a" else None),
     )
 
@@ -75,7 +76,7 @@ def test_the_user_agent_parser_can_be_replaced() -> None:
 
 
 def test_the_user_agent_cache_is_emptied_when_full() -> None:
-    rules = loaded(asks("os_name", "other"))
+    rules = loaded(ruleset_testing("os_name", "other"))
 
     assert all(rules.gate(User("x", user_agent=f"agent/{number}"), "g").value for number in range(2500))
 

@@ -1,4 +1,4 @@
-"""No ruleset and no user makes work endless. Work is counted; where it happens in C, a time-out watches."""
+"""No ruleset and no user causes unbounded work. Work is counted as calls; work in C is limited by the test timeout."""
 
 from typing import Any
 
@@ -43,17 +43,17 @@ LONG: list[Any] = [
 ]
 
 
-def among(targets: Any) -> Json:
-    """Gates that look at each other: each at those that `targets` gives for its number."""
-    return {f"g{n}": gate(rule("r", [make(f"g{k}") for k, make in targets(n)])) for n in range(COUNT)}
+def gate_graph(targets: Any) -> Json:
+    """Gates that depend on each other: gate n on those that `targets(n)` returns, each with `passes` or `fails`."""
+    return {f"g{n}": gate(rule("r", [test(f"g{k}") for k, test in targets(n)])) for n in range(COUNT)}
 
 
 GRAPHS = {
-    "a chain": among(lambda n: [(n + 1, passes)]),
-    "a tree that shares its branches": among(lambda n: [(n + 1, passes), (n + 1, fails), (n + 2, passes)]),
-    "each at all that follow": among(lambda n: [(k, passes) for k in range(n + 1, COUNT)]),
-    "each at each other": among(lambda n: [(k, passes) for k in range(COUNT) if k != n]),
-    "each at itself, often": among(lambda n: [(n, passes)] * 50),
+    "a chain": gate_graph(lambda n: [(n + 1, passes)]),
+    "a tree that shares its branches": gate_graph(lambda n: [(n + 1, passes), (n + 1, fails), (n + 2, passes)]),
+    "each on all that follow": gate_graph(lambda n: [(k, passes) for k in range(n + 1, COUNT)]),
+    "each on each other": gate_graph(lambda n: [(k, passes) for k in range(COUNT) if k != n]),
+    "each on itself, often": gate_graph(lambda n: [(n, passes)] * 50),
 }
 
 

@@ -1,4 +1,4 @@
-"""Mutated rulesets: whatever happened to a body, it is refused whole or answers without raising, in bounded work."""
+"""Mutated rulesets: any body is rejected as a whole, or evaluated without raising and with bounded work."""
 
 import os
 import random
@@ -45,8 +45,8 @@ _JUNK: tuple[Any, ...] = (
     LONG,
     [LONG] * 20,
 )
-# Far more than any lookup in `WORLD` takes, also if a list is forty times as long; far less than one that multiplies.
-_MAX_STEPS = 1_000_000
+# Far more than any lookup in `WORLD` makes, even with a list forty times as long; far less than exponential work.
+_MAX_CALLS = 1_000_000
 PEOPLE = [
     user({"userID": "u", "custom": {"plan": "x", "level": 3}, "ip": "1.2.3.4", "userAgent": "axios/1"}),
     user(
@@ -57,7 +57,7 @@ PEOPLE = [
 
 
 def mutate(chance: random.Random, value: Any) -> Any:
-    """Change one place of a JSON value."""
+    """Return a JSON value with one random change."""
     if isinstance(value, dict) and value and chance.random() < 0.9:
         key = chance.choice(list(value))
         if chance.random() < 0.1:
@@ -72,7 +72,7 @@ def mutate(chance: random.Random, value: Any) -> Any:
 
 
 def use(body: bytes) -> None:
-    """Ask a body everything, and count what each lookup takes."""
+    """Load a body, evaluate everything in it, and bound the calls of each lookup."""
     try:
         rules = load_now(body, make_context())
     except MalformedError:
@@ -88,7 +88,7 @@ def use(body: bytes) -> None:
             ("layer", "layer_configs"),
         ):
             for name in list(rules.names(section)):
-                count_calls(partial(rules.lookup, kind, one, name), _MAX_STEPS)  # type: ignore[arg-type]
+                count_calls(partial(rules.lookup, kind, one, name), _MAX_CALLS)  # type: ignore[arg-type]
                 rules.reason(rules.lookup(kind, one, name))  # type: ignore[arg-type]
                 explain(rules, kind, one, name).render()  # type: ignore[arg-type]
         evaluate_parameter(rules, one, "store", "a")
@@ -99,8 +99,8 @@ def use(body: bytes) -> None:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def table_of_countries() -> None:
-    """Read before steps are counted: that is done once in a process."""
+def country_table() -> None:
+    """Load the country table before calls are counted: it is loaded once per process."""
     make_context().country("24.48.0.1")
 
 

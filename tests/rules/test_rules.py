@@ -1,4 +1,4 @@
-"""What rules mean: order, percentages, nesting, segments, delegation, and the traps of the language."""
+"""Rules: order, percentages, nesting, segments, delegation, and the pitfalls of the ruleset language."""
 
 import pytest
 
@@ -96,14 +96,14 @@ def test_a_rule_may_count_by_a_custom_id() -> None:
 
 
 def test_experiment_groups_share_one_hash() -> None:
-    below = [condition("user_bucket", "lt", limit, salt="exp") for limit in (300, 600, 1000)]
-    rules = loaded(ruleset({}, {"e": experiment(*(rule(str(n), [one], {"n": n}) for n, one in enumerate(below)))}))
+    groups = [condition("user_bucket", "lt", limit, salt="exp") for limit in (300, 600, 1000)]
+    rules = loaded(ruleset({}, {"e": experiment(*(rule(str(n), [one], {"n": n}) for n, one in enumerate(groups)))}))
     bucket = bucketer("exp", 1000)
 
     for number in range(100):
         unit = f"user {number}"
-        place = bucket(unit)
-        assert rules.experiment(User(unit), "e").value == {"n": 0 if place < 300 else 1 if place < 600 else 2}
+        found = bucket(unit)
+        assert rules.experiment(User(unit), "e").value == {"n": 0 if found < 300 else 1 if found < 600 else 2}
 
 
 @pytest.mark.parametrize(
@@ -339,18 +339,18 @@ def test_a_condition_may_test_an_experiment_group() -> None:
 
 
 def test_a_value_that_several_rules_use_is_fetched_once() -> None:
-    class Looked(dict[str, str]):
-        looks = 0
+    class CountingDict(dict[str, str]):
+        lookups = 0
 
         def __contains__(self, key: object) -> bool:
-            Looked.looks += 1
+            CountingDict.lookups += 1
             return super().__contains__(key)
 
     rules = loaded_gates(g=gate(*(rule(f"r{n}", [field("plan", "any", [f"plan {n}"])]) for n in range(3))))
 
-    found = rules.gate(User("u", custom=Looked(plan="plan 2")), "g")
+    found = rules.gate(User("u", custom=CountingDict(plan="plan 2")), "g")
 
-    assert (found.value, found.rule_id, Looked.looks) == (True, "r2", 1)
+    assert (found.value, found.rule_id, CountingDict.lookups) == (True, "r2", 1)
 
 
 def test_an_id_list_is_read_for_each_lookup() -> None:

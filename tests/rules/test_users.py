@@ -1,4 +1,4 @@
-"""Where a user's values come from, and that no user can break a lookup."""
+"""The sources of a user's values; no user can break a lookup."""
 
 from typing import Any
 
@@ -11,7 +11,8 @@ from asyncsdk._rules.language.operators import OPERATORS
 from rules.rulesets import condition, gate, loaded, loaded_gates, make_context, rule, ruleset
 
 
-def sees(name: str | None, user: User, target: Any = "x", **options: Any) -> bool:
+def field_equals(name: str | None, user: User, target: Any = "x", **options: Any) -> bool:
+    """Whether a condition on the field `name` finds the value `target`."""
     rules = loaded(
         ruleset({"g": gate(rule("r", [condition("user_field", "eq", target, name)]))}), make_context(**options)
     )
@@ -37,7 +38,7 @@ def sees(name: str | None, user: User, target: Any = "x", **options: Any) -> boo
     ],
 )
 def test_the_first_place_with_a_field_wins(name: str, user: User) -> None:
-    assert sees(name, user)
+    assert field_equals(name, user)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_the_first_place_with_a_field_wins(name: str, user: User) -> None:
     ],
 )
 def test_missing_values_and_numbers(name: str | None, user: User, target: Any) -> None:
-    assert sees(name, user, target)
+    assert field_equals(name, user, target)
 
 
 @pytest.mark.parametrize(("kind", "name"), [("ip_based", "country"), ("ua_based", "os_name")])
@@ -67,11 +68,11 @@ def test_a_stored_null_counts_as_a_value(kind: str, name: str) -> None:
 
 
 def test_global_custom_fields_come_after_the_users_own() -> None:
-    everyone = {"plan": "x"}
+    common = {"plan": "x"}
 
-    assert sees("plan", User("1"), global_custom=everyone)
-    assert not sees("plan", User("1", custom={"plan": "own"}), global_custom=everyone)
-    assert sees("plan", User("1", private_attributes={"plan": "private"}), global_custom=everyone)
+    assert field_equals("plan", User("1"), global_custom=common)
+    assert not field_equals("plan", User("1", custom={"plan": "own"}), global_custom=common)
+    assert field_equals("plan", User("1", private_attributes={"plan": "private"}), global_custom=common)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_a_condition_selects_the_unit_id(id_type: str, user: User, expected: str
 
 
 class Hostile:
-    """Raises whatever is asked of it."""
+    """Raises on every attribute and on conversion to text."""
 
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError
@@ -158,5 +159,5 @@ def test_no_user_breaks_a_lookup(given_values: list[Any]) -> None:
 def test_fields_may_be_any_mapping() -> None:
     from types import MappingProxyType
 
-    assert sees("plan", User("1", custom=MappingProxyType({"plan": "x"})))
-    assert not sees("plan", User("1", custom=["plan"]))  # type: ignore[arg-type]
+    assert field_equals("plan", User("1", custom=MappingProxyType({"plan": "x"})))
+    assert not field_equals("plan", User("1", custom=["plan"]))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The views that operators take of values, the operators themselves, hashing, patterns and countries."""
+"""Values, operators, hashes, patterns and countries of the ruleset language."""
 
 from enum import IntEnum, StrEnum
 from hashlib import sha256

@@ -37,7 +37,7 @@ fast as interpreting the parsed rules. A constant as a global costs no call and 
 **Pipeline.** `condition_code` and `rules` turn conditions and rules into `ConditionCode`, `NestedCode` and `RuleCode`;
 `generate` writes the source from those; `compile_source` turns the source into a function.
 
-**Invariants.** What follows keeps this safe and right; whoever changes this file must keep it so.
+**Invariants.** These keep the code safe and correct. Changes to this file must preserve them.
 
 1. *No text of a ruleset is in the source.* Names, salts and targets are constants; templates come from this package,
    and the only other things written are counters. So nothing has to be escaped, and no ruleset can inject code.
@@ -210,7 +210,7 @@ def _fetch_once(lines: list[str]) -> list[str]:
 def _hash_once(source: str) -> str:
     """Keep a bucket that several rules use in a local; saves a SHA-256 for each use after the first.
 
-    0 stands for "not hashed yet": a user whose bucket is 0 is hashed for each rule, which is rare and still right.
+    0 means "not hashed yet": a user whose bucket is 0 is hashed again for each rule, which is rare and still correct.
     """
     calls = Counter(_BUCKET.findall(source))
     for call in (call for call, uses in calls.items() if uses > 1):
@@ -228,7 +228,7 @@ def _write_rule(writer: _Writer, rule: RuleCode) -> bool:
         if condition is None:
             writer.lines.append("    raise Unsupported")
             return True
-        # 2. Nested: evaluated on a line of its own, whatever the other conditions say; the test itself is free.
+        # 2. Nested: evaluated on a line of its own, before the `if` (invariant 3); testing the result is cheap.
         if isinstance(condition, NestedCode):
             names = [writer.evaluate(condition), *(writer.name(letter, value) for letter, value in condition.constants)]
             tests.append((0, condition.template.format(*names)))

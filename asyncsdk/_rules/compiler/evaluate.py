@@ -143,7 +143,7 @@ class Program:
 
 
 def evaluate(program: Program, user: User) -> Evaluation:
-    """Evaluate a program for a user. Never raises, whatever the user's fields contain.
+    """Evaluate a program for a user. Never raises, no matter what the user's fields contain.
 
     The user's memo goes through three states: None (never evaluated), False (once), and a dict of evaluations by
     program from the second evaluation on. A user who is evaluated once needs no dict; for the others, a repeated

@@ -13,8 +13,8 @@ referred to into it:
   evaluated once.
 
 **Cycles.** `trail` lists the names whose compiling led to this one. A name that is already on it, or more than 24 names
-down, is not compiled but resolved *late*, by a function that looks the program up when it is called. Whatever refers to
-a late name is heavy, not steady and not reusable, because nothing is known of that name yet. Example: gates
+down, is not compiled but resolved *late*, by a function that looks the program up when it is called. A name that refers
+to a late one is heavy, not steady and not reusable, because nothing is known of the late name yet. Example: gates
 `a -> b -> a`. Compiling `a` compiles `b`, which gets a late `a`. Evaluating `a` then calls `b`, `a`, `b`... until
 level 64 raises `TooDeepError`.
 """

@@ -82,7 +82,7 @@ def _rule_code(linker: Linker, spec: Spec, rule: Rule, kind: str, *, is_targeted
         conditions, _result_factory(passed), _result_factory(failed), threshold=rule.pass_percentage * 100.0
     )
     if delegate is not None and rule.delegate is not None:
-        # The experiment decides, whatever the percentage: it is not even read.
+        # The experiment decides: the rule's percentage is ignored.
         code.delegate = NestedCode(("experiment", rule.delegate), delegate)
         code.passed = _delegate_factory(passed())
     elif 0 < code.threshold < _BUCKETS:

@@ -1,7 +1,7 @@
 """Fetch the user's side of a condition. To add a type of condition, add a row to `SOURCES`.
 
 A row builds, when a ruleset is compiled, the function that fetches the value from a user: a fetcher. A fetcher never
-raises, whatever the user's fields contain, and returns None for a missing value.
+raises, no matter what the user's fields contain, and returns None for a missing value.
 """
 
 from collections.abc import Callable, Mapping

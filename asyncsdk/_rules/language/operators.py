@@ -1,6 +1,6 @@
 """Implement the operators of conditions. To add one, add a row to `OPERATORS`.
 
-`prepare` runs once, when a ruleset is compiled; `test` runs for each lookup. Neither raises, whatever its arguments.
+`prepare` runs once, when a ruleset is compiled; `test` runs for each lookup. Neither raises, for any arguments.
 Each operator was compared with statsig-python-core 0.24.0 over a matrix of values and targets.
 
 A test that begins with `value.__class__ is str` skips a call of `as_text` for the usual case.
@@ -217,7 +217,7 @@ def _text_by_key(value: object) -> dict[str, str | None] | None:
 
 
 def _target_instant(target: object) -> int | None:
-    """Return a target in milliseconds; a plain number counts as milliseconds, whatever its size."""
+    """Return a target in milliseconds; a number counts as milliseconds, even a small one."""
     found = as_instant(target, bounded=False)
     if found is None:
         amount = as_number(target)

@@ -1,4 +1,4 @@
-"""Compile the regular expressions of rules, bounded: no pattern may block the event loop, whatever text it is given.
+"""Compile the regular expressions of rules, bounded: no pattern may block the event loop, on any text.
 
 Statsig's engine matches in linear time; Python's backtracks. Therefore the number of steps that a pattern may take is
 estimated when it is prepared:
