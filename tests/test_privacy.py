@@ -1,4 +1,4 @@
-"""Private things stay private: a canary in every key, private attribute and property, looked for everywhere."""
+"""Private data stays private: a canary is in each key, private attribute and property, and in no output."""
 
 import logging
 import traceback

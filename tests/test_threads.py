@@ -1,4 +1,4 @@
-"""The thread that works for one loop."""
+"""The worker thread of an event loop."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ def _wait(event: threading.Event) -> None:
     assert event.wait(5)
 
 
-async def test_it_does_one_thing_after_another_and_tells_the_loop() -> None:
+async def test_it_runs_one_job_after_another_and_reports_to_the_loop() -> None:
     ended: list[str] = []
     done: asyncio.Queue[object] = asyncio.Queue()
     worker = Worker(lambda: ended.append("between"), lambda: ended.append("end"))
@@ -26,17 +26,17 @@ async def test_it_does_one_thing_after_another_and_tells_the_loop() -> None:
     assert ended == ["between", "between", "end"]
 
 
-async def test_nobody_waits_for_what_is_done_in_between() -> None:
-    told, let_go = asyncio.Event(), threading.Event()
-    worker = Worker(lambda: _wait(let_go), lambda: None)
-    worker.submit(lambda: 1, lambda _: told.set(), print)
+async def test_a_result_does_not_wait_for_the_work_between_jobs() -> None:
+    reported, released = asyncio.Event(), threading.Event()
+    worker = Worker(lambda: _wait(released), lambda: None)
+    worker.submit(lambda: 1, lambda _: reported.set(), print)
 
-    await asyncio.wait_for(told.wait(), 2)
-    let_go.set()
+    await asyncio.wait_for(reported.wait(), 2)
+    released.set()
     await worker.stop()
 
 
-async def test_what_is_done_in_between_may_fail() -> None:
+async def test_the_work_between_jobs_may_fail() -> None:
     done: asyncio.Queue[object] = asyncio.Queue()
     worker = Worker([].pop, lambda: None)
     for number in range(2):
@@ -46,7 +46,7 @@ async def test_what_is_done_in_between_may_fail() -> None:
     await worker.stop()
 
 
-async def test_one_that_never_worked_has_nothing_to_end() -> None:
+async def test_a_worker_without_jobs_stops_at_once() -> None:
     await Worker(lambda: None, lambda: None).stop()
 
 

@@ -1,4 +1,4 @@
-"""A dev server that the environment names, as a user would set it."""
+"""A dev server, set in the environment as users do."""
 
 from collections.abc import AsyncIterator
 

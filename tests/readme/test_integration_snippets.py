@@ -1,4 +1,4 @@
-"""The services of the page on web frameworks, and that of the README, run as printed."""
+"""The services on the page of the web frameworks and in the README run as printed."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ AIOHTTP, STARLETTE, LIFESPAN, FASTAPI, OPENTELEMETRY = range(5)
 
 
 async def ask(block: int, *paths: str, page: Path = INTEGRATIONS, user: str = "ada-lovelace") -> list[Any]:
-    """Serve the application of a block; give what its pages answer to one browser."""
+    """Serve the application of a block; return the responses that one browser gets."""
     names: Names = {}
     await run(blocks(page)[block], names)
     jar = aiohttp.CookieJar(unsafe=True)  # of an address without a name
@@ -46,7 +46,7 @@ async def test_what_a_user_saw_travels_with_the_event(server: DevServer, block: 
 
 
 @pytest.mark.parametrize("block", [AIOHTTP, STARLETTE, FASTAPI])
-async def test_a_visitor_whom_nobody_knows_is_tracked_too(server: DevServer, block: int) -> None:
+async def test_an_anonymous_visitor_is_tracked_too(server: DevServer, block: int) -> None:
     server.set_ruleset(aiohttp_shop.RULESET)
 
     await ask(block, "/product", user="")
@@ -55,7 +55,7 @@ async def test_a_visitor_whom_nobody_knows_is_tracked_too(server: DevServer, blo
     assert (event.name, len(event.user)) == ("Product Viewed", len(str(uuid4())))
 
 
-async def test_a_lifespan_of_ones_own_has_the_client(server: DevServer) -> None:
+async def test_a_custom_lifespan_has_the_client(server: DevServer) -> None:
     names: Names = {}
     for block in (STARLETTE, LIFESPAN):
         await run(blocks(INTEGRATIONS)[block], names)

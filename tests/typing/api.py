@@ -1,6 +1,6 @@
 """The public surface as its users write it: never run, only type-checked (`tests/test_typing.py`).
 
-A line with `type: ignore` is a mistake that the types have to find; mypy complains when it stops being one.
+A line with `type: ignore` is a mistake that the types must detect; mypy complains if they do not.
 """
 
 from collections.abc import Awaitable, Mapping
@@ -73,7 +73,7 @@ from asyncsdk import (
 from asyncsdk.dev import DevServer, Fault
 from asyncsdk.stores import FileAssignments, FileCache, MemoryAssignments, MemoryCache, SqliteSpool
 
-# --- making a client ------------------------------------------------------------------------------------------
+# --- creating a client ------------------------------------------------------------------------------------------------
 
 
 def heard(event_id: str, delivery: Delivery) -> None:
@@ -90,7 +90,7 @@ destinations: list[Destination] = [
     RudderStack("write-key", "https://plane.example.com", limits=Limits(max_events=50, linger=0.5), overflow="wait"),
     Amplitude("api-key", zone="EU", plan=Plan(branch="main"), ingestion_metadata=IngestionMetadata()),
 ]
-client = Client(*destinations, on_delivery=heard, drain_on_sigterm=True, start_timeout=2.0, close_timeout=2.0)
+client = Client(*destinations, on_delivery=on_delivery, drain_on_sigterm=True, start_timeout=2.0, close_timeout=2.0)
 Client(Statsig("secret-...", rules=Rules(assignments=FileAssignments("folder"))), spool="/var/lib/app/asyncsdk")
 Client(Statsig("secret-...", rules=Rules(assignments=MemoryAssignments())), spool=SqliteSpool("/var/lib/app/asyncsdk"))
 
@@ -127,7 +127,7 @@ async def life() -> None:
         assert_type(entered, Client)
 
 
-# --- what the rules say ---------------------------------------------------------------------------------------
+# --- lookups ----------------------------------------------------------------------------------------------------------
 
 
 async def lookups() -> None:
@@ -185,14 +185,14 @@ def about_rules() -> None:
 
     def checked(health: RulesHealth) -> None: ...
 
-    def evaluated(user: User, answer: LookupResult) -> None: ...
+    def evaluated(user: User, result: LookupResult) -> None: ...
 
-    def asked(exchange: RequestInfo) -> None: ...
+    def requested(request: RequestInfo) -> None: ...
 
-    client.on_ruleset_change(changed).on_rules_health(checked).on_evaluation(evaluated).on_request(asked)
+    client.on_ruleset_change(changed).on_rules_health(checked).on_evaluation(evaluated).on_request(requested)
 
 
-# --- events ---------------------------------------------------------------------------------------------------
+# --- events -----------------------------------------------------------------------------------------------------------
 
 
 async def events() -> None:
@@ -241,7 +241,7 @@ def without_waiting() -> None:
     client.put_nowait("Item Viewed")  # type: ignore[arg-type]
 
 
-# --- in between -----------------------------------------------------------------------------------------------
+# --- middleware -------------------------------------------------------------------------------------------------------
 
 
 async def stamp(payload: Payload, next: Next) -> None:
@@ -253,7 +253,7 @@ def count(payload: Payload, next: Next) -> Awaitable[None] | None:
     return next(payload) if not payload.extra.get("internal") else None
 
 
-ready_made: list[Middleware] = [
+several_middlewares: list[Middleware] = [
     stamp,
     count,
     redact("password"),
@@ -264,7 +264,7 @@ client.add_middleware(stamp).add_middleware(count).add_middleware(redact("passwo
 client.add_middleware(lambda payload: None)  # type: ignore[misc,arg-type]
 
 
-# --- what goes wrong ------------------------------------------------------------------------------------------
+# --- errors -----------------------------------------------------------------------------------------------------------
 
 
 async def mistakes() -> None:
@@ -283,7 +283,7 @@ async def local() -> None:
         assert_type(event.name, str)
 
 
-# --- what functions of one's own take ---------------------------------------------------------------------------
+# --- types for your own functions -------------------------------------------------------------------------------------
 
 
 def service(spool: SpoolLike = None) -> Client:

@@ -22,7 +22,7 @@ sdk = Client()
 assert_type(current_flags(), Flags)
 
 
-# --- aiohttp --------------------------------------------------------------------------------------------------
+# --- aiohttp ----------------------------------------------------------------------------------------------------------
 
 
 async def load_user(request: web.Request) -> User | None:
@@ -47,7 +47,7 @@ on_aiohttp.setup(app, sdk, user=lambda request: request.no_such_thing)  # type: 
 on_aiohttp.setup(app, sdk, user=lambda request: 1.5)  # type: ignore[arg-type,return-value]
 
 
-# --- Starlette ------------------------------------------------------------------------------------------------
+# --- Starlette --------------------------------------------------------------------------------------------------------
 
 
 def user_of(connection: HTTPConnection) -> str | None:
@@ -88,7 +88,7 @@ Middleware(on_starlette.FlagsMiddleware, proxies=1)  # type: ignore[call-arg]
 on_starlette.lifespan("secret-...")  # type: ignore[arg-type]
 
 
-# --- FastAPI --------------------------------------------------------------------------------------------------
+# --- FastAPI ----------------------------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
