@@ -76,7 +76,7 @@ from asyncsdk.stores import FileAssignments, FileCache, MemoryAssignments, Memor
 # --- creating a client ------------------------------------------------------------------------------------------------
 
 
-def heard(event_id: str, delivery: Delivery) -> None:
+def on_delivery(event_id: str, delivery: Delivery) -> None:
     if delivery.status == "delivered":
         assert_type(delivery.attempts, int)
 
