@@ -1,4 +1,4 @@
-"""Amplitude's builders: our own rules here, the published builders' behaviour in tests/vendors."""
+"""Amplitude's builders: this package's own rules; tests/vendors compares them with the published builders."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,28 +24,28 @@ def test_operations_chain_and_keep_their_order() -> None:
     ]
 
 
-def test_a_property_is_used_once_whatever_the_operation() -> None:
+def test_a_property_can_be_used_only_once() -> None:
     assert Identify().set("a", 1).set("a", 2).add("a", 3).unset("a").user_properties == {"$set": {"a": 1}}
 
 
-def test_clear_all_goes_alone() -> None:
+def test_clear_all_discards_other_operations() -> None:
     assert Identify().set("a", 1).clear_all().set("b", 2).user_properties == {"$clearAll": "-"}
 
 
-def test_an_identify_is_empty_until_it_has_something_to_do() -> None:
+def test_an_identify_is_empty_until_it_has_an_operation() -> None:
     assert Identify().is_empty
     assert not Identify().clear_all().is_empty
     assert not Identify().unset("a").is_empty
 
 
-def test_vendors_without_operations_get_what_was_set() -> None:
+def test_vendors_without_operations_get_the_set_values() -> None:
     identify = Identify().set("a", 1).set_once("b", 2).add("c", 3).unset("d")
 
     assert identify.traits() == {"a": 1, "b": 2}
     assert Identify().clear_all().traits() == {}
 
 
-def test_a_group_has_six_operations() -> None:
+def test_a_group_supports_six_operations() -> None:
     identify = Identify().set("a", 1).set_once("b", 1).add("c", 1).append("d", 1).prepend("e", 1).unset("f")
 
     identify.check_for_group()
@@ -61,7 +61,7 @@ def test_a_group_has_six_operations() -> None:
         (Identify().clear_all(), r"\$clearAll"),
     ],
 )
-def test_operations_that_groups_do_not_have_are_refused(identify: Identify, names: str) -> None:
+def test_operations_that_groups_do_not_support_are_refused(identify: Identify, names: str) -> None:
     with pytest.raises(InvalidEventError, match=f"groups have no {names}: only set, set_once"):
         identify.check_for_group()
 
@@ -80,7 +80,7 @@ def test_operations_that_groups_do_not_have_are_refused(identify: Identify, name
     ],
     ids=lambda part: part[:40] if isinstance(part, str) else "",
 )
-def test_a_value_that_amplitude_would_not_take_is_refused_with_its_property(
+def test_a_value_that_amplitude_would_refuse_raises_with_its_property(
     operation: str, value: object, message: str
 ) -> None:
     identify = Identify()
@@ -99,19 +99,19 @@ def nested(levels: int) -> Any:
     return value
 
 
-def test_values_may_be_as_deep_as_amplitude_takes() -> None:
+def test_values_may_be_as_deep_as_amplitude_allows() -> None:
     assert not Identify().set("a", nested(MAX_LEVELS)).set("b", [nested(MAX_LEVELS - 1)]).is_empty
     with pytest.raises(InvalidEventError, match="`a` has more than 40 levels"):
         Identify().set("a", nested(MAX_LEVELS + 1))
 
 
 @pytest.mark.parametrize("value", ["12", True, None, [1]])
-def test_only_a_number_is_added(value: Any) -> None:
+def test_only_a_number_can_be_added(value: Any) -> None:
     with pytest.raises(InvalidEventError, match=f"`visits` must be a number, not {value and type(value).__name__}"):
         Identify().add("visits", value)
 
 
-def test_a_refused_value_leaves_the_property_free() -> None:
+def test_a_property_with_a_refused_value_can_be_used_again() -> None:
     identify = Identify()
     with pytest.raises(InvalidEventError):
         identify.set("a", None)
@@ -125,7 +125,7 @@ def test_a_name_that_is_not_text_is_refused(name: Any) -> None:
         Identify().unset(name)
 
 
-def test_values_are_copied_when_they_are_given() -> None:
+def test_values_are_copied_when_given() -> None:
     tags, address = ["a"], {"city": "Delft"}
     identify = Identify().set("tags", tags).append("address", address)
 
@@ -135,7 +135,7 @@ def test_values_are_copied_when_they_are_given() -> None:
     assert identify.user_properties == {"$set": {"tags": ["a"]}, "$append": {"address": {"city": "Delft"}}}
 
 
-def test_what_is_read_of_a_builder_does_not_change_it() -> None:
+def test_changing_a_builder_s_results_does_not_change_it() -> None:
     identify = Identify().set("a", 1)
 
     identify.user_properties["$set"]["b"] = 2
@@ -156,7 +156,7 @@ def test_properties_can_be_changed_in_a_copy_of_the_builder() -> None:
     assert Identify().clear_all().map_properties(dict).user_properties == {"$clearAll": "-"}
 
 
-def test_values_with_a_form_in_json_are_given_it() -> None:
+def test_values_are_converted_to_their_json_form() -> None:
     identify = (
         Identify().set("since", datetime(2026, 1, 1, tzinfo=UTC)).set("id", UUID(int=1)).add("sum", Decimal("1.5"))
     )
@@ -167,12 +167,12 @@ def test_values_with_a_form_in_json_are_given_it() -> None:
     }
 
 
-def test_revenue_has_amplitude_s_names_and_drops_what_is_absent() -> None:
+def test_revenue_has_amplitude_s_names_and_omits_none() -> None:
     assert Revenue(5).event_properties == {"$quantity": 1, "$price": 5}
     assert Revenue(5).event_type == "revenue_amount"
 
 
-def test_revenue_s_own_properties_win_over_free_ones() -> None:
+def test_revenue_fields_override_properties() -> None:
     revenue = Revenue(5, properties={"$price": 7, "quantity": 9, "coupon": "x"})
 
     assert revenue.event_properties == {"$price": 5, "$quantity": 1, "quantity": 9, "coupon": "x"}
@@ -189,7 +189,7 @@ def test_revenue_s_own_properties_win_over_free_ones() -> None:
     ],
     ids=str,
 )
-def test_other_vendors_get_the_sum(revenue: Revenue, amount: object) -> None:
+def test_other_vendors_get_the_total(revenue: Revenue, amount: object) -> None:
     assert revenue.plain_properties()["revenue"] == revenue.amount == amount
 
 
@@ -201,7 +201,7 @@ def test_a_receipt_goes_to_amplitude_only_and_never_into_a_repr() -> None:
     assert "secret" not in str(revenue.plain_properties())
 
 
-def test_revenue_s_free_properties_are_copied_when_they_are_given() -> None:
+def test_revenue_properties_are_copied_when_given() -> None:
     items = ["a"]
     revenue = Revenue(1, properties={"items": items})
 
@@ -229,7 +229,7 @@ def test_revenue_s_free_properties_are_copied_when_they_are_given() -> None:
         ),
     ],
 )
-def test_wrong_revenue_is_refused_with_the_reason(arguments: Any, message: str) -> None:
+def test_invalid_revenue_is_refused_with_the_reason(arguments: Any, message: str) -> None:
     with pytest.raises(InvalidEventError) as caught:
         Revenue(**arguments)
 
@@ -243,6 +243,6 @@ def test_a_plan_and_its_metadata_have_amplitude_s_names() -> None:
     assert IngestionMetadata(source_name="ampli").fields() == {"source_name": "ampli"}
 
 
-def test_a_plan_of_no_text_is_a_mistake_in_the_settings() -> None:
+def test_a_plan_that_is_not_text_raises_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match="`version` of Plan must be text, not int"):
         Plan(version=1)  # type: ignore[arg-type]

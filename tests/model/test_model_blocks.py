@@ -1,4 +1,4 @@
-"""Blocks: what is packed comes out again, and what is damaged never does."""
+"""Blocks: packing and unpacking, and detection of damage."""
 
 from itertools import count
 
@@ -32,13 +32,13 @@ BLOCK = pack_block(
 
 
 @given(any_text, st.integers(0, 2**63), st.lists(kept, max_size=12))
-def test_what_was_packed_comes_out_again(destination: str, time_ms: int, records: list[StoredRecord]) -> None:
+def test_a_packed_block_is_unpacked_unchanged(destination: str, time_ms: int, records: list[StoredRecord]) -> None:
     block = unpack_block(pack_block(destination, time_ms, map(record, records)))
 
     assert (block.destination, block.time_ms, list(block.records)) == (destination, time_ms, records)
 
 
-def test_every_flipped_bit_is_noticed() -> None:
+def test_every_flipped_bit_is_detected() -> None:
     for position in range(len(BLOCK) * 8):
         damaged = bytearray(BLOCK)
         damaged[position // 8] ^= 1 << position % 8
@@ -46,28 +46,28 @@ def test_every_flipped_bit_is_noticed() -> None:
             unpack_block(bytes(damaged))
 
 
-def test_every_truncation_and_addition_is_noticed() -> None:
+def test_every_truncation_and_addition_is_detected() -> None:
     for damaged in [BLOCK[:size] for size in range(len(BLOCK))] + [BLOCK + b"\0", BLOCK + BLOCK]:
         with pytest.raises(BlockError):
             unpack_block(damaged)
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_break_the_reader(data: bytes) -> None:
+def test_any_bytes_are_a_block_or_raise_block_error(data: bytes) -> None:
     for what in (data, BLOCK[:4] + data):
         with pytest.raises(BlockError):
             unpack_block(what)
 
 
 @given(st.sets(st.integers(0, 1000)))
-def test_settled_positions_come_out_again(positions: set[int]) -> None:
+def test_settled_positions_are_unpacked_unchanged(positions: set[int]) -> None:
     done = sum(1 << position for position in positions)
 
     assert unpack_settled(pack_settled(done)) == done
 
 
 @given(st.integers(1, 2**100), st.data())
-def test_damaged_progress_counts_as_none(done: int, data: st.DataObject) -> None:
+def test_damaged_settled_positions_count_as_none(done: int, data: st.DataObject) -> None:
     packed = bytearray(pack_settled(done))
     position = data.draw(st.integers(0, len(packed) * 8 - 1))
     packed[position // 8] ^= 1 << position % 8
@@ -75,7 +75,7 @@ def test_damaged_progress_counts_as_none(done: int, data: st.DataObject) -> None
     assert unpack_settled(bytes(packed)) == 0
 
 
-def test_no_progress_is_none_settled() -> None:
+def test_missing_settled_positions_count_as_none() -> None:
     assert unpack_settled(None) == unpack_settled(b"") == unpack_settled(b"abc") == 0
 
 

@@ -1,4 +1,4 @@
-"""Exposures that travel as one."""
+"""Bundles of exposures."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,12 +9,12 @@ chunks_of_any_size = st.lists(st.binary(max_size=30), min_size=1, max_size=40)
 
 
 @given(chunks_of_any_size)
-def test_a_bundle_gives_its_chunks_again(chunks: list[bytes]) -> None:
+def test_a_bundle_can_be_split_into_its_chunks(chunks: list[bytes]) -> None:
     assert split_bundle(Bundle.of(chunks)) == chunks
 
 
 @given(chunks_of_any_size, st.integers(1, 10), st.integers(1, 60))
-def test_bundling_keeps_every_chunk_in_order_and_to_its_bounds(chunks: list[bytes], most: int, max_bytes: int) -> None:
+def test_bundling_keeps_all_chunks_in_order_within_bounds(chunks: list[bytes], most: int, max_bytes: int) -> None:
     bundles = list(bundle_chunks(chunks, most, max_bytes))
 
     assert [chunk for bundle in bundles for chunk in split_bundle(bundle)] == chunks
@@ -23,6 +23,6 @@ def test_bundling_keeps_every_chunk_in_order_and_to_its_bounds(chunks: list[byte
     assert count_events([*bundles, b"{"]) == len(chunks) + 1
 
 
-def test_bundles_are_as_large_as_they_may_be_and_one_alone_is_none() -> None:
+def test_bundles_are_as_large_as_allowed_and_a_single_chunk_is_not_bundled() -> None:
     assert [len(split_bundle(bundle)) for bundle in bundle_chunks([b"{"] * 7, 3, 100)] == [3, 3, 1]
     assert [type(bundle) for bundle in bundle_chunks([b"1234"] * 3, 9, 8)] == [Bundle, bytes]

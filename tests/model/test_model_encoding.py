@@ -1,4 +1,4 @@
-"""A user's values as JSON."""
+"""Encoding of a caller's values as JSON."""
 
 import enum
 import math
@@ -56,7 +56,7 @@ class Box:
 
 
 class FarAway(tzinfo):
-    """A time zone of a library that orjson does not know."""
+    """A time zone class that orjson does not know."""
 
     def __repr__(self) -> str:
         return "FarAway()"
@@ -122,12 +122,12 @@ WRITTEN_AS: list[tuple[Any, Any]] = [
 
 
 @pytest.mark.parametrize(("value", "written"), WRITTEN_AS, ids=ascii)
-def test_a_value_is_written_as_documented(value: object, written: object) -> None:
+def test_a_value_is_encoded_as_documented(value: object, written: object) -> None:
     assert orjson.loads(to_json({"value": value})) == {"value": written}
 
 
 @pytest.mark.parametrize(("value", "written"), WRITTEN_AS, ids=ascii)
-def test_a_value_is_written_the_same_beside_one_that_needs_the_long_way(value: object, written: object) -> None:
+def test_a_value_is_encoded_the_same_beside_one_that_needs_the_second_pass(value: object, written: object) -> None:
     assert orjson.loads(to_json({"value": [value], "odd": 2**70})) == {"value": [written], "odd": str(2**70)}
 
 
@@ -146,7 +146,7 @@ def test_a_value_is_written_the_same_beside_one_that_needs_the_long_way(value: o
     ],
     ids=lambda part: part if isinstance(part, str) else type(part).__name__,
 )
-def test_a_value_without_a_form_is_refused_with_the_path_to_it(value: object, message: str) -> None:
+def test_a_value_without_a_json_form_is_refused_with_its_path(value: object, message: str) -> None:
     with pytest.raises(InvalidEventError) as caught:
         to_json({"a": [1, value]})
 
@@ -172,7 +172,7 @@ def nested(levels: int) -> list[Any]:
 
 
 @pytest.mark.parametrize("bottom", [1, 2**70])
-def test_as_many_levels_as_the_encoder_takes_are_written(bottom: int) -> None:
+def test_the_maximum_number_of_levels_is_encoded(bottom: int) -> None:
     value = [nested(MAX_LEVELS - 1), bottom]
 
     assert to_json(value).startswith(b"[[[[")
@@ -208,10 +208,10 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_what_is_json_already_comes_back_as_it_was(value: Any) -> None:
+def test_json_values_survive_encoding_and_decoding(value: Any) -> None:
     assert orjson.loads(to_json(value)) == value
 
 
 @given(st.dictionaries(st.text(), st.sampled_from([value for value, _ in WRITTEN_AS]) | json_values))
-def test_documented_values_in_any_company_become_json(value: Any) -> None:
+def test_documented_values_in_any_combination_become_json(value: Any) -> None:
     assert isinstance(orjson.loads(to_json(value)), dict)

@@ -1,4 +1,4 @@
-"""What makes an event acceptable to any vendor."""
+"""Validation of events."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from types import MappingProxyType
@@ -61,7 +61,7 @@ ADA = User("ada-1")
     ],
     ids=str,
 )
-def test_a_good_event_is_accepted(event: Any) -> None:
+def test_a_valid_event_is_accepted(event: Any) -> None:
     validate_event(event)
 
 
@@ -137,7 +137,7 @@ NOT_MADE = (
         (Track(ADA, "x", message_id=""), "`message_id` must be text that is not blank; it is empty"),
     ],
 )
-def test_an_event_that_no_vendor_could_take_is_refused_with_the_reason(event: Any, message: str) -> None:
+def test_an_event_that_no_vendor_accepts_is_refused_with_the_reason(event: Any, message: str) -> None:
     with pytest.raises(InvalidEventError) as caught:
         validate_event(event)
 
@@ -145,20 +145,20 @@ def test_an_event_that_no_vendor_could_take_is_refused_with_the_reason(event: An
 
 
 @pytest.mark.parametrize("kind", [IdentifyEvent, Track, Page, Screen, Group, Alias, LogEvent, RawEvent])
-def test_the_fields_that_all_events_have_are_given_by_name(kind: type) -> None:
+def test_common_fields_are_keyword_only(kind: type) -> None:
     by_name = {field.name for field in attrs.fields(kind) if field.kw_only}
 
     assert by_name >= {"context", "timestamp", "integrations", "message_id", "extra"}
 
 
 @pytest.mark.parametrize("user_id", ["ada-1", 7])
-def test_an_id_stands_for_its_user(user_id: Any) -> None:
+def test_an_id_becomes_a_user(user_id: Any) -> None:
     assert Track(user_id, "x") == Track(User(user_id), "x")
     assert Alias("old", user_id).user == User(user_id)
 
 
 @pytest.mark.parametrize("user", [None, True, 1.5, {"user_id": "ada-1"}])
-def test_what_is_neither_a_user_nor_an_id_is_refused(user: Any) -> None:
+def test_a_value_that_is_neither_a_user_nor_an_id_is_refused(user: Any) -> None:
     with pytest.raises(InvalidEventError, match=r"`user` must be a User or an id .*, not "):
         Track(user, "x")
 
@@ -182,11 +182,11 @@ def test_a_refusal_never_shows_the_value() -> None:
     ],
     ids=str,
 )
-def test_events_stand_in_line_by_user_then_device_then_visitor(user: User, key: str | None) -> None:
+def test_the_ordering_key_is_the_user_id_then_the_device_then_the_visitor(user: User, key: str | None) -> None:
     assert ordering_key(user) == key
 
 
-def test_an_amplitude_form_event_belongs_to_the_user_that_its_fields_name() -> None:
+def test_an_event_in_amplitude_s_form_has_the_user_that_its_fields_name() -> None:
     fields = {"event_type": "e", "user_id": 7, "device_id": "d", "ip": "1.2.3.4", "user_agent": "curl"}
 
     event = raw_event(fields, message_id="m")
@@ -195,7 +195,7 @@ def test_an_amplitude_form_event_belongs_to_the_user_that_its_fields_name() -> N
     assert (event.fields, event.message_id) == (fields, "m")
 
 
-def test_an_amplitude_form_event_finds_its_user_by_itself() -> None:
+def test_a_raw_event_derives_its_user_from_its_fields() -> None:
     event = RawEvent({"event_type": "e", "user_id": "abcde", "ip": "1.2.3.4"})
 
     validate_event(event)
@@ -215,19 +215,19 @@ class Text(str):
 
 @pytest.mark.parametrize("field", TEXTS)
 @pytest.mark.parametrize("value", [7, b"x", ["x"]])
-def test_a_user_s_text_is_text(field: str, value: Any) -> None:
+def test_a_text_field_of_a_user_must_be_text(field: str, value: Any) -> None:
     with pytest.raises(InvalidEventError, match=f"`user.{field}` must be text"):
         validate_event(Track(User("u", **{field: value}), "x"))
 
 
 @pytest.mark.parametrize("field", OBJECTS)
 @pytest.mark.parametrize("value", [7, "x", [("a", 1)]])
-def test_a_user_s_object_is_an_object(field: str, value: Any) -> None:
+def test_an_object_field_of_a_user_must_be_an_object(field: str, value: Any) -> None:
     with pytest.raises(InvalidEventError, match=rf"`user.{field}` must be an object \(a mapping\)"):
         validate_event(Track(User("u", **{field: value}), "x"))
 
 
-def test_a_user_s_fields_may_be_of_any_kind_of_text_and_mapping() -> None:
+def test_fields_of_a_user_may_be_subclasses_of_str_and_mapping() -> None:
     texts, objects = dict.fromkeys(TEXTS, Text("x")), dict.fromkeys(OBJECTS, MappingProxyType({"a": "b"}))
 
     validate_event(Track(User("u", **texts, **objects), "x"))
@@ -268,7 +268,7 @@ def test_a_time_is_rounded_down_to_the_millisecond() -> None:
 
 
 @given(st.integers(0, 4_000_000_000_000), st.integers(-12, 14))
-def test_a_time_survives_the_way_through_any_zone(moment: int, hours: int) -> None:
+def test_a_time_is_the_same_in_any_time_zone(moment: int, hours: int) -> None:
     there = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=moment)
 
     assert to_epoch_ms(there.astimezone(timezone(timedelta(hours=hours)))) == moment

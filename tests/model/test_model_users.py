@@ -1,4 +1,4 @@
-"""Ids as text, and what a user shows of itself."""
+"""Users: ids, copies and what the repr hides."""
 
 import copy
 import pickle
@@ -33,7 +33,7 @@ def test_an_id_is_sent_as_text(value: object, text: str) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", " ", "\t\n", "\u200b\u200d", "\u00a0", " \x00\x07 ", "\u2028"])
-def test_an_id_that_nobody_could_see_counts_as_absent(value: object) -> None:
+def test_an_invisible_id_counts_as_absent(value: object) -> None:
     assert text_id(value, "user_id") is None
 
 
@@ -50,13 +50,13 @@ def test_an_id_of_another_type_is_refused_without_showing_it(value: object) -> N
     assert str(value) not in str(caught.value).replace(type(value).__name__, "")
 
 
-def test_an_id_of_more_digits_than_python_writes_is_refused() -> None:
+def test_an_id_with_too_many_digits_is_refused() -> None:
     with pytest.raises(InvalidEventError, match="`user_id` is a number with too many digits for an id"):
         text_id(10**5000, "user_id")
 
 
 @given(st.text())
-def test_the_short_cut_for_usual_ids_agrees_with_the_closer_look(text: str) -> None:
+def test_the_fast_path_for_usual_ids_agrees_with_the_full_check(text: str) -> None:
     assert (text_id(text, "user_id") is not None) == is_visible(text)
 
 
@@ -64,23 +64,23 @@ def test_private_attributes_are_not_in_the_repr() -> None:
     assert "hidden" not in repr(User("u1", private_attributes={"tier": "hidden"}))
 
 
-def test_a_user_of_a_class_of_ones_own_is_a_user() -> None:
+def test_a_subclass_of_user_is_a_user() -> None:
     class Member(User):
-        """Has no fields of its own."""
+        """Adds no fields."""
 
     member = Member("ada")
 
     assert as_user(member) is member
 
 
-def test_users_with_equal_fields_are_equal_whatever_was_remembered_of_them() -> None:
+def test_users_with_equal_fields_are_equal_regardless_of_caches() -> None:
     one, other = User("u1", email="a@b.c"), User("u1", email="a@b.c")
     one._memo, one._encoded = {"anything": 1}, ("us", b"{}")
 
     assert one == other
 
 
-def test_a_user_is_filled_in_only_where_nothing_was_said() -> None:
+def test_defaults_replace_only_fields_that_are_none() -> None:
     user = User("u1", ip="192.0.2.1", custom={"plan": "pro"})
 
     filled = user.with_defaults(ip="192.0.2.2", user_agent="agent", locale="nl", anonymous_id="a-1")
@@ -90,7 +90,7 @@ def test_a_user_is_filled_in_only_where_nothing_was_said() -> None:
     )
 
 
-def test_what_was_remembered_of_a_user_is_not_remembered_of_one_that_is_filled_in() -> None:
+def test_a_copy_with_defaults_has_empty_caches() -> None:
     user = User("u1")
     user._memo, user._encoded, user._ordering_key = {"anything": 1}, ("us", b"{}"), "u1"
 
@@ -100,7 +100,7 @@ def test_what_was_remembered_of_a_user_is_not_remembered_of_one_that_is_filled_i
 
 
 def _pickled(user: User) -> object:
-    return pickle.loads(pickle.dumps(user))  # noqa: S301 -- our own bytes
+    return pickle.loads(pickle.dumps(user))  # noqa: S301 -- bytes of this test
 
 
 @pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, _pickled])
@@ -111,7 +111,7 @@ def test_a_user_can_be_copied(clone: object) -> None:
     assert clone(user) == user
 
 
-def test_an_id_becomes_the_user_that_the_class_makes_of_it() -> None:
+def test_as_user_equals_calling_the_class() -> None:
     made, called = as_user("ada"), User("ada")
 
     assert [getattr(made, field.name) for field in attrs.fields(User) if field.name != "_ordering_key"] == [

@@ -1,4 +1,4 @@
-"""One way to make any destination, and events of every kind; what the tests of the codecs share."""
+"""Destinations and sample events for the vendors' tests."""
 
 import inspect
 import pkgutil
@@ -26,7 +26,7 @@ ADA = User(
 
 
 def destination_classes() -> list[type]:
-    """Find every class in `asyncsdk.vendors` that is a destination: no list to keep."""
+    """Return every class in `asyncsdk.vendors` that is a destination, so that a new one is tested without being listed."""
     modules = [
         import_module(module.name) for module in pkgutil.walk_packages(asyncsdk.vendors.__path__, "asyncsdk.vendors.")
     ]
@@ -44,14 +44,14 @@ def _is_destination(kind: type) -> bool:
 
 
 def make(kind: type, **settings: Any) -> Any:
-    """Make a destination of any kind: addresses for what is called a URL, a key for all else that it needs."""
+    """Create a destination of any class: parameters named like URLs get an address, other required ones a key."""
     needed = [field.name for field in attrs.fields(kind) if field.init and field.default is attrs.NOTHING]
     known = {name: "https://vendor.example.com" if name.endswith("url") else KEY for name in needed}
     return kind(**known | settings)
 
 
 def event(destination: Destination, given: Event, **settings: Any) -> dict[str, Any]:
-    """Encode an event and read it back."""
+    """Encode an event and decode the JSON."""
     chunk = destination.encode(attrs.evolve(given, **settings), MESSAGE_ID, NOW_MS)
     assert not isinstance(chunk, Refusal), chunk
     decoded: dict[str, Any] = orjson.loads(chunk + b"}")
@@ -59,7 +59,7 @@ def event(destination: Destination, given: Event, **settings: Any) -> dict[str, 
 
 
 def framed(destination: Destination, chunks: list[bytes]) -> list[dict[str, Any]]:
-    """Read the events of a request's body: the only list in it."""
+    """Return the events in a request's body: the only list in it."""
     body: Mapping[str, Any] = orjson.loads(destination.frame(chunks, NOW_MS).body)
     lists = [value for value in body.values() if isinstance(value, list)]
     assert len(lists) == 1

@@ -1,4 +1,4 @@
-"""Events of every kind, and JSON values, for laws."""
+"""Hypothesis strategies for events and JSON values."""
 
 from hypothesis import strategies as st
 

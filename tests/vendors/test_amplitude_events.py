@@ -1,4 +1,4 @@
-"""What Amplitude is sent."""
+"""The events and requests sent to Amplitude."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -27,7 +27,7 @@ def refused(destination: Amplitude, user: User) -> object:
 # --- common fields ------------------------------------------------------------------------------------------------
 
 
-def test_an_event_has_ids_time_and_what_is_known_of_the_user() -> None:
+def test_an_event_has_ids_time_and_fields_of_the_user() -> None:
     assert event(AMPLITUDE, Track(ADA, "Item Viewed")) == {
         "event_type": "Item Viewed",
         "user_id": "ada-1815",
@@ -41,7 +41,7 @@ def test_an_event_has_ids_time_and_what_is_known_of_the_user() -> None:
     }
 
 
-def test_an_event_s_own_time_wins() -> None:
+def test_an_event_s_timestamp_overrides_the_time_of_acceptance() -> None:
     sent = event(AMPLITUDE, Track(ADA, "x", timestamp=datetime(2026, 1, 1, tzinfo=UTC)))
 
     assert sent["time"] == 1_767_225_600_000
@@ -93,13 +93,13 @@ def test_an_id_that_amplitude_would_refuse_is_refused_here(user: User, reason: s
     "user_id",
     ["anonymous", "nil", "none", "null", "n/a", "na", "undefined", "unknown", "{}", "lmy47d", "0", "-1", "000-000"],
 )
-def test_no_least_length_makes_amplitude_take_an_id_that_it_refuses(user_id: str) -> None:
+def test_reserved_ids_are_refused_at_any_minimum_length(user_id: str) -> None:
     destination = Amplitude("k", min_id_length=1)
 
     assert refused(destination, User(user_id)) == Refusal("rejected", "id refused by Amplitude")
 
 
-def test_the_least_length_of_ids_is_a_setting() -> None:
+def test_the_minimum_length_of_ids_is_a_setting() -> None:
     relaxed, strict = Amplitude("k", min_id_length=1), Amplitude("k", min_id_length=9)
 
     assert event(relaxed, Track(User("7"), "x"))["user_id"] == "7"
@@ -111,7 +111,7 @@ def test_an_opt_out_skips_everything() -> None:
     assert refused(Amplitude("k", opt_out=True), ADA) == Refusal("skipped", "opt-out")
 
 
-def test_fields_of_the_destination_s_own_name_join_the_event() -> None:
+def test_fields_under_the_destination_s_name_are_added_to_the_event() -> None:
     second = Amplitude("k", name="Second")
     given = Track(ADA, "x", integrations={"All": True, "Amplitude": {"session_id": 1}, "Second": {"platform": "Web"}})
 
@@ -120,23 +120,23 @@ def test_fields_of_the_destination_s_own_name_join_the_event() -> None:
     assert event(second, given)["platform"] == "Web"
 
 
-def test_a_switch_adds_nothing() -> None:
+def test_true_in_integrations_adds_no_fields() -> None:
     assert event(AMPLITUDE, Track(ADA, "x", integrations={"Amplitude": True})) == event(AMPLITUDE, Track(ADA, "x"))
 
 
-def test_ids_among_those_fields_are_checked_too() -> None:
+def test_ids_among_those_fields_are_validated_too() -> None:
     given = Track(ADA, "x", integrations={"Amplitude": {"user_id": 7}})
 
     assert AMPLITUDE.encode(given, MESSAGE_ID, NOW_MS) == Refusal("rejected", "id too short")
 
 
-def test_without_any_id_left_an_event_is_refused() -> None:
+def test_an_event_without_a_remaining_id_is_refused() -> None:
     given = Track(User("ada-1815"), "x", integrations={"Amplitude": {"user_id": None}})
 
     assert AMPLITUDE.encode(given, MESSAGE_ID, NOW_MS) == Refusal("rejected", "no id")
 
 
-def test_plan_and_metadata_are_merged_key_by_key_and_the_event_s_own_win() -> None:
+def test_plan_and_metadata_are_merged_key_by_key_under_the_event_s_own() -> None:
     destination = Amplitude("k", plan=Plan("main", version="1"), ingestion_metadata=IngestionMetadata("ampli", "2"))
     fields = {"event_type": "e", "user_id": "ada-1815", "plan": {"version": "9", "source": "web"}}
 
@@ -147,7 +147,7 @@ def test_plan_and_metadata_are_merged_key_by_key_and_the_event_s_own_win() -> No
     assert event(destination, raw_event(fields | {"plan": "odd"}))["plan"] == "odd"
 
 
-def test_an_event_that_no_request_could_carry_is_refused() -> None:
+def test_an_event_larger_than_a_request_is_refused() -> None:
     given = Track(ADA, "x", {"text": "x" * 1_000_000})
 
     assert AMPLITUDE.encode(given, MESSAGE_ID, NOW_MS) == Refusal("rejected", "too large")
@@ -240,14 +240,14 @@ def test_a_page_or_screen_is_named_as_amplitude_users_know_it(given: Any, event_
     assert (sent["event_type"], sent.get("event_properties")) == (event_type, properties)
 
 
-def test_a_group_with_traits_gets_them() -> None:
+def test_a_group_with_traits_sets_them() -> None:
     sent = event(AMPLITUDE, Group(ADA, 7, {"name": "Company"}))
 
     assert (sent["event_type"], sent["groups"]) == ("$groupidentify", {"group": "7"})
     assert sent["group_properties"] == {"$set": {"name": "Company"}}
 
 
-def test_a_group_may_have_operations_and_a_kind() -> None:
+def test_a_group_may_have_operations_and_a_type() -> None:
     sent = event(AMPLITUDE, Group(ADA, "acme", Identify().add("seats", 1), group_type="org"))
 
     assert (sent["groups"], sent["group_properties"]) == ({"org": "acme"}, {"$add": {"seats": 1}})
@@ -281,7 +281,7 @@ def test_an_event_in_statsig_s_form_keeps_its_value(value: Any, metadata: Any, p
     assert (sent["event_type"], sent.get("event_properties")) == ("add_to_cart", properties)
 
 
-def test_an_event_in_amplitude_s_form_goes_as_it_is() -> None:
+def test_an_event_in_amplitude_s_form_is_sent_as_given() -> None:
     fields = {
         "event_type": "e", "user_id": "ada-1815", "device_id": "device-1", "time": 0, "insert_id": "own", "event_id": 7,
         "$skip_user_properties_sync": True, "new_field": [1], "groups": {"org": ["a", "b"]}, "price": "text",
@@ -290,7 +290,7 @@ def test_an_event_in_amplitude_s_form_goes_as_it_is() -> None:
     assert event(AMPLITUDE, raw_event(fields)) == fields | {"library": f"asyncsdk/{__version__}"}
 
 
-def test_what_such_an_event_lacks_is_filled_in() -> None:
+def test_missing_fields_of_such_an_event_are_added() -> None:
     sent = event(AMPLITUDE, raw_event({"event_type": "e", "user_id": 123456, "time": None, "device_id": None}))
 
     assert sent == {
@@ -302,7 +302,7 @@ def test_what_such_an_event_lacks_is_filled_in() -> None:
     }
 
 
-def test_middleware_that_replaces_an_id_in_the_fields_is_obeyed() -> None:
+def test_an_id_replaced_by_middleware_is_sent() -> None:
     given = raw_event({"event_type": "e", "user_id": "ada@example.com"})
 
     sent = event(AMPLITUDE, attrs.evolve(given, fields={"event_type": "e", "user_id": "hashed"}))
@@ -321,11 +321,11 @@ def test_a_request_has_the_key_the_events_and_this_attempt_s_time() -> None:
     assert body(Amplitude('k"ey')) == {"api_key": 'k"ey', "events": [{"a": 1}], "client_upload_time": NOW}
 
 
-def test_the_least_length_of_ids_is_told_only_when_it_was_set() -> None:
+def test_the_minimum_length_of_ids_is_sent_only_if_set() -> None:
     assert body(Amplitude("k", min_id_length=3))["options"] == {"min_id_length": 3}
 
 
-def test_headers_say_json() -> None:
+def test_the_headers_are_those_of_json() -> None:
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
 
     assert AMPLITUDE.frame([b"{"], 0).headers == headers
@@ -343,7 +343,7 @@ def test_headers_say_json() -> None:
         ({"url": "http://proxy/x", "use_batch": True}, "http://proxy/x", "/batch"),
     ],
 )
-def test_an_explicit_address_wins_over_the_zone(settings: dict[str, Any], url: str, path: str) -> None:
+def test_a_url_overrides_the_zone(settings: dict[str, Any], url: str, path: str) -> None:
     request = Amplitude("k", **settings).frame([b"{"], 0)
 
     assert (request.url, request.canonical_path) == (url, path)
@@ -360,7 +360,7 @@ def test_an_explicit_address_wins_over_the_zone(settings: dict[str, Any], url: s
         ({"gzip": False}, None),
     ],
 )
-def test_bodies_are_compressed_towards_amplitude_but_not_towards_a_proxy(
+def test_bodies_are_compressed_for_amplitude_but_not_for_a_proxy(
     settings: dict[str, Any], gzip_from: int | None
 ) -> None:
     assert Amplitude("k", **settings).frame([b"{"], 0).gzip_from == gzip_from

@@ -1,4 +1,4 @@
-"""Amplitude's published SDKs beside ours: what they send, and how their tests read answers.
+"""Comparison with Amplitude's published SDKs: what they send, and how their tests judge responses.
 
 Every deliberate difference is in one of the tables here, with its reason.
 """
@@ -89,7 +89,7 @@ RAISES = {
 DIFFERS = {'[["set", "a", [true]]]': {"$set": {"a": [True]}}}
 
 
-def test_builders_give_what_the_published_ones_give(vectors: Path) -> None:
+def test_builders_equal_the_published_ones(vectors: Path) -> None:
     rows = json.loads((vectors / "amplitude" / "identify.oracle.json").read_bytes())["rows"]
 
     for row in rows:
@@ -106,14 +106,14 @@ def test_a_value_that_the_published_builders_would_drop_raises(operations: str) 
         build(json.loads(operations))
 
 
-def test_revenue_gives_what_the_published_builders_give(vectors: Path) -> None:
+def test_revenue_equals_the_published_builders(vectors: Path) -> None:
     rows = json.loads((vectors / "amplitude" / "revenue.oracle.json").read_bytes())["rows"]
 
     for row in rows:
         given = {"eventProperties" if name == "properties" else name: value for name, value in row["input"].items()}
         quantity = given.get("quantity", 1)
         if not isinstance(quantity, int) or quantity <= 0:
-            # The Node builder ignores a bad quantity or sends a broken one; Python's loses the event.
+            # The Node builder ignores or sends an invalid quantity; the Python builder loses the event.
             with pytest.raises(InvalidEventError):
                 revenue(given)
         else:
@@ -182,7 +182,7 @@ def answer(case: dict[str, Any]) -> Response:
 
 
 def outcomes(verdict: Verdict, count: int) -> dict[str, list[int]]:
-    """Say it in the words of the table; what is halved is settled by the next answer."""
+    """Return the outcomes in the words of the table; a halved batch is settled by the next response."""
     named = {*verdict.retry, *verdict.resend, *verdict.reject, *verdict.pause}
     waits = verdict.retry_after is not None
     found = {
@@ -197,7 +197,7 @@ def outcomes(verdict: Verdict, count: int) -> dict[str, list[int]]:
     return {name: positions for name, positions in found.items() if positions}
 
 
-def test_answers_are_read_as_recommended(vectors: Path) -> None:
+def test_responses_are_judged_as_recommended(vectors: Path) -> None:
     table = json.loads((vectors / "amplitude" / "recommended-dispositions.json").read_bytes())
 
     for case in table["cases"]:
@@ -231,13 +231,13 @@ def vendor_cases(vectors: Path) -> list[tuple[dict[str, Any], list[Any]]]:
     return cases
 
 
-def test_answers_are_read_as_the_vendor_s_own_tests_do(vectors: Path) -> None:
+def test_responses_are_judged_as_in_the_vendor_s_own_tests(vectors: Path) -> None:
     for case, ids in vendor_cases(vectors):
         count = len(ids)
         verdict = AMPLITUDE.judge(answer(case), chunks_of(ids))
         found = outcomes(verdict, count)
         if case["status"] == 100 or "Invalid API key" in str(case.get("body")):
-            # Dropped by analytics-go. Nothing was answered, or a person has to act: kept here.
+            # analytics-go drops these. Here they are kept: no response arrived, or a person has to act.
             assert verdict.halt or found == {"retry": list(range(count))}, case
         elif case["status"] == 413:
             assert found == ({"halve": list(range(count))} if count > 1 else {"drop": [0]}), case
@@ -247,7 +247,7 @@ def test_answers_are_read_as_the_vendor_s_own_tests_do(vectors: Path) -> None:
             assert found.get("retry_throttled", []) == case.get("retry_delayed", []), case
 
 
-def test_quota_and_throttling_are_told_apart_as_in_the_vendor_s_own_tests(vectors: Path) -> None:
+def test_quota_and_throttling_are_distinguished_as_in_the_vendor_s_own_tests(vectors: Path) -> None:
     case, ids = next((case, ids) for case, ids in vendor_cases(vectors) if "final_codes" in case)
 
     verdict = AMPLITUDE.judge(answer(case), chunks_of(ids))

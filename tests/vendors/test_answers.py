@@ -1,4 +1,4 @@
-"""What an HTTP status means where a vendor's body adds nothing, and how times are written."""
+"""How HTTP statuses are judged if the body adds nothing, and how times are formatted."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,17 +17,17 @@ def test_success_delivers_everything(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304, 401, 404])
-def test_what_a_person_must_put_right_halts_the_destination(status: int) -> None:
+def test_a_status_that_a_person_must_correct_halts_the_destination(status: int) -> None:
     assert judge_by_status(Response(status), 3) == Verdict(halt=True, reason=f"status {status}")
 
 
 @pytest.mark.parametrize("status", [100, 103, 408, 425, 429, 499, 500, 502, 503, 504, 507, 520, 522, 524, 599])
-def test_a_vendor_that_is_unwell_is_asked_again(status: int) -> None:
+def test_a_failing_vendor_is_retried(status: int) -> None:
     assert judge_by_status(Response(status), 3) == Verdict(retry=range(3), reason=f"status {status}")
 
 
 @pytest.mark.parametrize("status", [402, 405, 406, 409, 410, 414, 415, 422, 431, 451, 501, 505])
-def test_what_will_not_get_better_is_rejected(status: int) -> None:
+def test_a_permanent_status_is_rejected(status: int) -> None:
     reason = f"status {status}"
 
     assert judge_by_status(Response(status), 2) == Verdict(reject={0: reason, 1: reason}, reason=reason)
@@ -38,17 +38,17 @@ def test_a_bad_request_and_a_large_one_are_halved() -> None:
     assert judge_by_status(Response(413), 3) == Verdict(halve=True, too_large=True, reason="status 413")
 
 
-def test_a_firewall_s_refusal_is_retried_before_its_culprit_is_looked_for() -> None:
+def test_a_403_is_retried_before_it_is_halved() -> None:
     assert judge_by_status(Response(403), 3) == Verdict(halve=True, halve_after=3, reason="status 403")
 
 
 @pytest.mark.parametrize(("error", "reason"), [("timeout", "timeout"), ("connection", "connection"), ("", "no answer")])
-def test_without_an_answer_everything_is_sent_again(error: str, reason: str) -> None:
+def test_a_batch_without_a_response_is_retried(error: str, reason: str) -> None:
     assert judge_by_status(Response(0, error=error), 3) == Verdict(retry=range(3), reason=reason)
 
 
 @pytest.mark.parametrize("error", ["certificate", "request"])
-def test_what_no_second_attempt_would_change_halts_the_destination(error: str) -> None:
+def test_an_error_that_no_retry_can_fix_halts_the_destination(error: str) -> None:
     assert judge_by_status(Response(0, error=error), 3) == Verdict(halt=True, reason=error)
 
 
@@ -73,11 +73,11 @@ def test_what_no_second_attempt_would_change_halts_the_destination(error: str) -
         ({"retry-after": "Fri, 20 Nov 2026 20:16:11 GMT", "date": "yesterday"}, None),
     ],
 )
-def test_retry_after_is_read_in_both_forms_and_capped(headers: dict[str, str], seconds: float | None) -> None:
+def test_retry_after_is_parsed_in_both_forms_and_capped(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers) == seconds
 
 
-def test_retry_after_is_the_least_wait() -> None:
+def test_retry_after_is_the_minimum_backoff() -> None:
     assert judge_by_status(Response(503, {"retry-after": "7"}), 1).retry_after == 7.0
 
 

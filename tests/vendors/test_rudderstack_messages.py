@@ -1,4 +1,4 @@
-"""What RudderStack is sent."""
+"""The messages and requests sent to RudderStack, and how its responses are judged."""
 
 import base64
 import json
@@ -119,7 +119,7 @@ def test_recorded_calls_send_what_the_node_package_sent(vectors: Path) -> None:
 
 
 def accepted(call: str, given: dict[str, Any]) -> Event | None:
-    """Make an event, or nothing where we are stricter: see the tests of the model."""
+    """Create an event, or return None where this package is stricter: see tests/model."""
     made = ours(call, given)
     try:
         validate_event(made)
@@ -137,7 +137,7 @@ NEEDED = {"track": ["event"], "group": ["groupId"], "alias": ["userId", "previou
 
 
 def faults(message: dict[str, Any]) -> Iterator[str]:
-    """Say what RudderStack's server or its transformer would trip over."""
+    """Yield what RudderStack's server or transformer would refuse."""
     if message["type"] not in ("identify", "track", "page", "screen", "group", "alias"):
         yield "type"
     if not (message.get("userId") or message.get("anonymousId")):
@@ -158,7 +158,7 @@ def faults(message: dict[str, Any]) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("given", EVENTS, ids=lambda one: type(one).__name__)
-def test_every_message_is_one_that_the_server_takes(given: Event) -> None:
+def test_every_message_is_acceptable_to_the_server(given: Event) -> None:
     given = attrs.evolve(given, timestamp=datetime(2026, 1, 1, tzinfo=UTC))
     chunk = RUDDERSTACK.encode(given, MESSAGE_ID, NOW_MS)
 
@@ -183,13 +183,13 @@ def test_every_message_is_one_that_the_server_takes(given: Event) -> None:
     ],
     ids=str,
 )
-def test_ids_are_text_and_a_device_stands_in_for_a_visitor(who: User, ids: dict[str, str]) -> None:
+def test_ids_are_text_and_a_device_id_replaces_a_missing_anonymous_id(who: User, ids: dict[str, str]) -> None:
     sent = event(RUDDERSTACK, Track(who, "x"))
 
     assert {name: sent[name] for name in ("userId", "anonymousId") if name in sent} == ids
 
 
-def test_context_is_what_is_known_under_what_is_given_and_our_name() -> None:
+def test_the_caller_s_context_overrides_the_user_s_but_not_the_library() -> None:
     sent = event(
         RUDDERSTACK, Track(ADA, "x", context={"ip": "9.9.9.9", "library": {"name": "other"}, "page": {"a": 1}})
     )
@@ -199,7 +199,7 @@ def test_context_is_what_is_known_under_what_is_given_and_our_name() -> None:
     }  # fmt: skip
 
 
-def test_context_given_is_not_changed() -> None:
+def test_the_caller_s_context_is_not_changed() -> None:
     context = {"page": {"a": 1}}
 
     event(RUDDERSTACK, IdentifyEvent(ADA, {"plan": "pro"}, context=context))
@@ -207,14 +207,14 @@ def test_context_given_is_not_changed() -> None:
     assert context == {"page": {"a": 1}}
 
 
-def test_a_time_of_its_own_goes_beside_the_time_of_the_call() -> None:
+def test_a_timestamp_is_sent_beside_the_time_of_the_call() -> None:
     sent = event(RUDDERSTACK, Track(ADA, "x", timestamp=datetime(2026, 1, 1, 0, 0, 0, 999_999)))  # noqa: DTZ001 -- UTC
 
     assert (sent["originalTimestamp"], sent["timestamp"]) == (NOW, "2026-01-01T00:00:00.999Z")
 
 
 @pytest.mark.parametrize("verb", [IdentifyEvent, lambda who, traits: Group(who, "g", traits)])
-def test_of_operations_what_was_set_is_sent(verb: Any) -> None:
+def test_only_the_set_values_of_operations_are_sent(verb: Any) -> None:
     sent = event(RUDDERSTACK, verb(ADA, Identify().set("a", 1).set_once("b", 2).add("c", 3)))
 
     assert sent["traits"] == {"a": 1, "b": 2}
@@ -251,13 +251,13 @@ def test_amplitude_s_own_calls_have_no_counterpart(name: str) -> None:
     assert RUDDERSTACK.encode(given, MESSAGE_ID, NOW_MS) == Refusal("skipped", "no such call")
 
 
-def test_an_event_that_no_request_could_carry_is_refused() -> None:
+def test_an_event_larger_than_a_request_is_refused() -> None:
     given = Track(ADA, "x", {"text": "x" * 4_000_000})
 
     assert RUDDERSTACK.encode(given, MESSAGE_ID, NOW_MS) == Refusal("rejected", "too large")
 
 
-# --- requests and answers -------------------------------------------------------------------------------------------
+# --- requests and responses -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -275,21 +275,21 @@ def test_the_address_may_have_the_path_or_not(url: str, full: str) -> None:
     assert (request.url, request.canonical_path) == (full, "/v1/batch")
 
 
-def test_the_key_travels_as_a_user_without_password() -> None:
+def test_the_key_is_sent_as_a_user_without_password() -> None:
     request = RUDDERSTACK.frame([b"{"], 0)
 
     assert base64.b64decode(request.headers["Authorization"].removeprefix("Basic ")) == b"write-key:"
     assert request.headers["Content-Type"] == "application/json"
 
 
-def test_every_event_and_the_envelope_have_the_time_of_this_attempt() -> None:
+def test_every_event_and_the_batch_have_the_time_of_this_attempt() -> None:
     body = orjson.loads(RUDDERSTACK.frame([b'{"a":1', b'{"b":2'], NOW_MS).body)
 
     assert body == {"batch": [{"a": 1, "sentAt": NOW}, {"b": 2, "sentAt": NOW}], "sentAt": NOW}
 
 
 @pytest.mark.parametrize(("gzip", "gzip_from"), [(True, 1024), (False, None)])
-def test_compression_can_be_switched_off(gzip: bool, gzip_from: int | None) -> None:
+def test_compression_can_be_disabled(gzip: bool, gzip_from: int | None) -> None:
     assert RudderStack("k", "http://x", gzip=gzip).frame([b"{"], 0).gzip_from == gzip_from
 
 
@@ -312,5 +312,5 @@ def test_a_body_that_could_not_be_read_is_sent_again_uncompressed() -> None:
         (504, b"gateway timeout\n", Verdict(retry=range(2), reason="status 504")),
     ],
 )
-def test_the_gateway_s_answers_mean_what_they_say(status: int, body: bytes, verdict: Verdict) -> None:
+def test_the_gateway_s_responses_are_judged_as_documented(status: int, body: bytes, verdict: Verdict) -> None:
     assert RUDDERSTACK.judge(Response(status, {}, body), [b"{"] * 2) == verdict

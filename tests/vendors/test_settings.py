@@ -1,4 +1,4 @@
-"""Settings that destinations have in common: keys, names, addresses, limits."""
+"""Settings that destinations share: keys, names, addresses, limits."""
 
 import math
 from typing import Any
@@ -19,7 +19,7 @@ def key_of(kind: type) -> str:
 
 @every_kind
 @pytest.mark.parametrize("key", ["secret-abc\n", "  secret-abc\r\n", "\tsecret-abc"])
-def test_white_space_around_a_key_is_left_out(kind: type, key: str) -> None:
+def test_white_space_around_a_key_is_removed(kind: type, key: str) -> None:
     destination = make(kind, **{key_of(kind): key})
 
     assert getattr(destination, key_of(kind)) == "secret-abc"
@@ -27,7 +27,7 @@ def test_white_space_around_a_key_is_left_out(kind: type, key: str) -> None:
 
 @every_kind
 @pytest.mark.parametrize("key", ["secret-a\nb", "secret-a\x00b", "secret-a\u200bb", "secret-a\ud800"])
-def test_a_key_with_a_line_break_or_the_like_inside_is_refused_without_showing_it(kind: type, key: str) -> None:
+def test_a_key_with_invisible_characters_is_refused_without_showing_it(kind: type, key: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"`{key_of(kind)}` of {kind.__name__} .*: copy it again") as caught:
         make(kind, **{key_of(kind): key})
 
@@ -35,7 +35,7 @@ def test_a_key_with_a_line_break_or_the_like_inside_is_refused_without_showing_i
 
 
 @pytest.mark.parametrize("settings", [{"environment": "pro\nduction"}, {"session_id": "a\r\nX-Evil: 1"}])
-def test_what_goes_into_a_header_of_statsig_is_one_line(settings: dict[str, Any]) -> None:
+def test_values_of_statsig_s_headers_must_be_one_line(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="line break or invisible character inside"):
         Statsig("secret-key", **settings)
 
@@ -73,7 +73,7 @@ def test_an_address_that_no_request_could_reach_is_refused(kind: type, url: str)
 @pytest.mark.parametrize(
     "url", ["http://[::1]:8080", "https://bücher.example", "http://localhost.", "https://1.2.3.4:65535", " https://a\n"]
 )
-def test_an_address_of_any_form_of_host_is_taken(url: str) -> None:
+def test_an_address_may_have_any_form_of_host(url: str) -> None:
     assert RudderStack("key", url).url == url.strip() + "/v1/batch"
 
 
@@ -88,7 +88,7 @@ def test_addresses_of_rules_are_checked_the_same_way(field: str) -> None:
 @pytest.mark.parametrize(
     "url", ["https://plane/v1", "https://plane/v1/", "https://plane?source=1", "https://plane/v1/batch?source=1"]
 )
-def test_an_address_that_is_half_of_rudderstack_s_path_is_refused_with_the_right_ones(url: str) -> None:
+def test_half_of_rudderstack_s_path_is_refused_with_the_correct_forms(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"'https://plane.example.com/v1/batch', without a query"):
         RudderStack("key", url)
 
@@ -105,7 +105,7 @@ def test_an_address_that_is_half_of_rudderstack_s_path_is_refused_with_the_right
         ("https://api.eu.amplitude.com/2/httpapi", {}, "https://api.eu.amplitude.com/2/httpapi"),
     ],
 )
-def test_amplitude_s_path_is_appended_where_there_is_none(url: str, settings: dict[str, Any], address: str) -> None:
+def test_amplitude_s_path_is_appended_if_missing(url: str, settings: dict[str, Any], address: str) -> None:
     assert Amplitude("key", url=url, **settings).frame([b"{"], NOW_MS).url == address
 
 
@@ -113,7 +113,7 @@ def test_amplitude_s_path_is_appended_where_there_is_none(url: str, settings: di
     ("url", "address"),
     [("https://proxy", "https://proxy/v1/log_event"), ("https://proxy/any?b=c", "https://proxy/any?b=c")],
 )
-def test_statsig_s_path_is_appended_where_there_is_none(url: str, address: str) -> None:
+def test_statsig_s_path_is_appended_if_missing(url: str, address: str) -> None:
     assert Statsig("secret-key", log_event_url=url).frame([b"{"], NOW_MS).url == address
 
 
@@ -156,13 +156,13 @@ def test_limits_are_limits(kind: type, limits: Any) -> None:
         make(kind, limits=limits)
 
 
-def test_rudderstack_takes_no_larger_requests_than_its_gateway() -> None:
+def test_rudderstack_s_max_bytes_is_bounded_by_its_gateway() -> None:
     assert RudderStack("key", "https://plane", limits=Limits(max_bytes=4_000_000)).limits.max_bytes == 4_000_000
     with pytest.raises(ConfigurationError, match="RudderStack takes 4000000 bytes"):
         RudderStack("key", "https://plane", limits=Limits(max_bytes=4_000_001))
 
 
-def test_other_limits_leave_a_vendor_s_own_number_of_events_alone() -> None:
+def test_other_limits_do_not_change_a_vendor_s_default_max_events() -> None:
     limits = Limits(linger=0.2)
 
     assert (limits.max_events, Amplitude("key", limits=limits).limits.max_events) == (100, 100)

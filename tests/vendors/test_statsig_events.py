@@ -1,4 +1,4 @@
-"""What Statsig is sent, and what its answers mean."""
+"""The events and requests sent to Statsig, and how its responses are judged."""
 
 import json
 from contextlib import suppress
@@ -51,7 +51,7 @@ def test_track_lifts_its_value_and_keeps_the_rest(properties: Any, value: Any, m
     assert sent["time"] == NOW_MS
 
 
-def test_what_was_given_keeps_its_value() -> None:
+def test_the_caller_s_properties_are_not_changed() -> None:
     properties = {"value": 3}
 
     event(STATSIG, Track(BOB, "x", properties))
@@ -59,7 +59,7 @@ def test_what_was_given_keeps_its_value() -> None:
     assert properties == {"value": 3}
 
 
-def test_a_revenue_builder_has_the_sum_as_value() -> None:
+def test_a_revenue_builder_has_the_total_as_value() -> None:
     sent = event(STATSIG, Track(BOB, Revenue(2.5, 4, product_id="p"), {"coupon": "x"}))
 
     assert (sent["eventName"], sent["value"]) == ("revenue_amount", 10.0)
@@ -85,7 +85,7 @@ def test_pages_and_screens_are_views(given: Any, name: str, value: Any, metadata
 @pytest.mark.parametrize(
     ("value", "metadata"), [(None, None), (19.99, {"sku": "A"}), ("text", None), (0, {"value": "own", "n": None})]
 )
-def test_an_event_in_statsig_s_form_goes_as_it_is(value: Any, metadata: Any) -> None:
+def test_an_event_in_statsig_s_form_is_sent_as_given(value: Any, metadata: Any) -> None:
     sent = event(STATSIG, LogEvent(BOB, "  spaced  ", value, metadata))
 
     assert (sent["eventName"], sent.get("value"), sent.get("metadata")) == ("  spaced  ", value, metadata)
@@ -112,12 +112,12 @@ def test_an_event_in_amplitude_s_form_has_its_properties_and_time() -> None:
     ],
     ids=lambda given: type(given).__name__,
 )
-def test_statsig_has_no_call_for_who_somebody_is(given: Any) -> None:
+def test_statsig_has_no_call_for_identify_group_and_alias(given: Any) -> None:
     assert STATSIG.encode(given, MESSAGE_ID, NOW_MS) == Refusal("skipped", "no such call")
 
 
 def levels_taken(destination: Statsig) -> list[int]:
-    """Say how deep properties may be."""
+    """Return the maximum depth of properties."""
     taken: list[int] = []
     deep: Any = 1
     for level in range(1, 260):
@@ -128,20 +128,20 @@ def levels_taken(destination: Statsig) -> list[int]:
     return taken
 
 
-def test_how_deep_an_event_may_be_does_not_depend_on_what_else_it_says() -> None:
+def test_the_maximum_depth_does_not_depend_on_other_properties() -> None:
     plain, with_ids = (levels_taken(Statsig("secret-key", rules=None, message_ids=ids)) for ids in (False, True))
 
     assert plain == with_ids == list(range(1, 254))
 
 
-def test_an_event_s_own_time_wins() -> None:
+def test_an_event_s_timestamp_overrides_the_time_of_acceptance() -> None:
     then = datetime(1970, 1, 1, 0, 0, 7, tzinfo=UTC)
 
     assert event(STATSIG, Track(BOB, "x", timestamp=then))["time"] == 7000
     assert event(STATSIG, Track(BOB, "x", {"a": 1}, timestamp=then))["time"] == 7000
 
 
-def test_fields_of_the_destination_s_own_name_replace_the_event_s() -> None:
+def test_fields_under_the_destination_s_name_replace_the_event_s() -> None:
     given = Track(BOB, "x", {"a": 1}, integrations={"Statsig": {"value": 7}, "All": False})
 
     assert event(STATSIG, given)["value"] == 7
@@ -199,13 +199,13 @@ def test_the_device_is_the_stable_id_unless_another_is_given(user: User, custom_
     assert sent_user(user).get("customIDs") == custom_ids
 
 
-def test_two_destinations_remember_the_same_user_apart() -> None:
+def test_two_destinations_encode_the_same_user_separately() -> None:
     tiers = [sent_user(BOB, environment=tier)["statsigEnvironment"]["tier"] for tier in ("a", "b", "a")]
 
     assert tiers == ["a", "b", "a"]
 
 
-def test_a_user_s_value_without_a_form_is_refused_with_the_path_to_it() -> None:
+def test_a_user_s_value_without_a_json_form_is_refused_with_its_path() -> None:
     with pytest.raises(InvalidEventError, match=r"`user\['custom'\]\['a'\]` is an object"):
         STATSIG.encode(Track(User("u", custom={"a": object()}), "x"), MESSAGE_ID, NOW_MS)
 
@@ -226,15 +226,15 @@ def test_events_equal_those_of_statsig_python_core(vectors: Path) -> None:
             LogEvent(user, theirs["eventName"], theirs["value"], theirs["metadata"]), MESSAGE_ID, theirs["time"]
         )
         assert isinstance(chunk, bytes)
-        # They send what is absent as null.
+        # statsig-python-core sends missing fields as null.
         assert orjson.loads(chunk + b"}") == {name: value for name, value in theirs.items() if value is not None}
     assert len(custom) == 4
 
 
-# --- requests and answers -----------------------------------------------------------------------------------------
+# --- requests and responses ---------------------------------------------------------------------------------------
 
 
-def test_a_request_names_the_key_the_time_and_who_sends() -> None:
+def test_a_request_has_the_key_the_time_and_the_client() -> None:
     request = STATSIG.frame([b'{"a":1', b'{"b":2'], NOW_MS)
 
     assert request.headers == {
@@ -254,13 +254,13 @@ def test_a_request_names_the_key_the_time_and_who_sends() -> None:
     assert request.gzip_from == 1024
 
 
-def test_events_can_go_elsewhere() -> None:
+def test_events_can_be_sent_to_another_address() -> None:
     destination = Statsig("secret-key", log_event_url="http://proxy/log?a=b")
 
     assert destination.frame([b"{"], 0).url == "http://proxy/log?a=b"
 
 
-def test_each_client_has_a_session_of_its_own() -> None:
+def test_each_client_has_its_own_session() -> None:
     first, second = Statsig("secret-key").session_id, Statsig("secret-key").session_id
 
     assert UUID(first) != UUID(second)
@@ -274,14 +274,14 @@ def test_only_a_server_secret_key_is_accepted_and_never_shown(key: Any) -> None:
     assert not key or str(key) not in str(caught.value)
 
 
-def test_a_success_that_says_no_is_retried_and_then_halved() -> None:
+def test_a_2xx_with_success_false_is_retried_and_then_halved() -> None:
     verdict = STATSIG.judge(Response(202, {}, b'{"success":false,"error":"x"}'), [b"{"] * 3)
 
     assert verdict == Verdict(halve=True, halve_after=5, reason="success: false")
 
 
 @pytest.mark.parametrize("body", [b"", b"ok", b'{"success":true}', b'{"success":null}', b"[false]", b"{}"])
-def test_any_other_success_is_one(body: bytes) -> None:
+def test_any_other_2xx_is_a_success(body: bytes) -> None:
     assert STATSIG.judge(Response(202, {}, body), [b"{"]) == Verdict()
 
 
@@ -296,7 +296,7 @@ def test_any_other_success_is_one(body: bytes) -> None:
         (522, Verdict(retry=range(2), reason="status 522")),
     ],
 )
-def test_the_event_log_s_statuses_mean_what_they_say(status: int, verdict: Verdict) -> None:
+def test_the_event_log_s_statuses_are_judged_as_documented(status: int, verdict: Verdict) -> None:
     assert STATSIG.judge(Response(status, {}, b'{"success":false}'), [b"{"] * 2) == verdict
 
 
@@ -307,7 +307,7 @@ CUSTOM = b'{"time":1,"eventName":"bought","user":{}'
 
 
 @pytest.mark.parametrize("error", ["timeout", "connection lost"])
-def test_events_that_may_have_arrived_are_given_up_if_told_to(error: str) -> None:
+def test_events_that_may_have_arrived_are_rejected_with_drop(error: str) -> None:
     verdict = Statsig("secret-key", on_lost_reply="drop").judge(Response(0, error=error), [CUSTOM, EXPOSURE, CUSTOM])
 
     assert verdict.reject == dict.fromkeys([0, 2], f"may have arrived: {error}")
@@ -323,12 +323,12 @@ def test_events_that_cannot_have_arrived_are_sent_again(answer: Response) -> Non
     assert (list(verdict.retry), verdict.reject) == ([0, 1], {})
 
 
-def test_events_that_may_have_arrived_are_sent_again_otherwise() -> None:
+def test_events_that_may_have_arrived_are_retried_by_default() -> None:
     verdict = Statsig("secret-key").judge(Response(0, error="timeout"), [CUSTOM, EXPOSURE])
 
     assert list(verdict.retry) == [0, 1]
 
 
-def test_another_word_for_it_is_refused() -> None:
+def test_another_value_of_on_lost_reply_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="on_lost_reply"):
         Statsig("secret-key", on_lost_reply="maybe")  # type: ignore[arg-type]

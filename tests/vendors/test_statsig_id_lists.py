@@ -1,4 +1,4 @@
-"""What a manifest means for the lists that are held, and what a file's bytes do to one."""
+"""ID lists: download plans, applying files, and snapshots."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def taken(body: bytes, status: int = 206, file: ListFile = FILE, before: IdList 
         (held(12, "g", 6), 12),
     ],
 )
-def test_what_is_read_of_a_file(before: IdList | None, start: int | None) -> None:
+def test_a_file_is_read_from_its_known_size(before: IdList | None, start: int | None) -> None:
     lists = {} if before is None else {"vips": before}
 
     assert planned(ENTRY, **lists) == (() if start is None else (attrs.evolve(FILE, start=start),))
@@ -66,7 +66,7 @@ def test_lists_that_the_manifest_does_not_name_are_dropped() -> None:
         ENTRY | {"url": ""},
     ],
 )
-def test_an_entry_that_lacks_something_is_left_alone(entry: Any) -> None:
+def test_an_incomplete_entry_is_ignored(entry: Any) -> None:
     manifest = orjson.dumps({"vips": entry})
 
     assert plan_downloads(manifest, {"vips": held(1)}) == plan_downloads(
@@ -76,7 +76,7 @@ def test_an_entry_that_lacks_something_is_left_alone(entry: Any) -> None:
 
 
 @pytest.mark.parametrize("manifest", [b"", b"junk", b"[]", b"null", b"7"])
-def test_what_is_no_manifest_is_refused(manifest: bytes) -> None:
+def test_bytes_that_are_not_a_manifest_are_refused(manifest: bytes) -> None:
     with pytest.raises(BadListError):
         plan_downloads(manifest, {})
 
@@ -91,7 +91,7 @@ def test_lines_add_and_remove_entries() -> None:
     assert (found.generation, found.created_ms, found.size) == ("g", 5, 41)
 
 
-def test_lines_that_say_nothing_are_ignored() -> None:
+def test_lines_without_an_entry_are_ignored() -> None:
     assert taken(b"+a\n\n+\n- \n?b\n b\n+c\n").entries == {"a", "c"}
 
 
@@ -101,7 +101,7 @@ def test_a_line_without_end_is_not_counted() -> None:
     assert (found.entries, found.size) == ({"aaaaaaaa"}, 10)
 
 
-def test_the_rest_of_a_file_changes_the_list_that_is_held() -> None:
+def test_the_rest_of_a_file_changes_the_current_list() -> None:
     before = held(10, "g", 5, "a")
     found = taken(b"+b\n-a\n", file=attrs.evolve(FILE, start=10), before=before)
 
@@ -109,7 +109,7 @@ def test_the_rest_of_a_file_changes_the_list_that_is_held() -> None:
     assert (found.entries, found.size) == ({"b"}, 16)
 
 
-def test_a_file_from_its_beginning_makes_a_new_list() -> None:
+def test_a_file_from_its_start_creates_a_new_list() -> None:
     before = held(10, "old", 1, "a")
     found = taken(b"+b\n", before=before)
 
@@ -117,21 +117,21 @@ def test_a_file_from_its_beginning_makes_a_new_list() -> None:
     assert before.entries == {"a"}
 
 
-def test_a_whole_file_in_place_of_the_rest_makes_a_new_list() -> None:
+def test_a_complete_file_instead_of_the_rest_creates_a_new_list() -> None:
     found = taken(b"+b\n", 200, attrs.evolve(FILE, start=10), held(10, "g", 5, "a"))
 
     assert (found.entries, found.size) == ({"b"}, 3)
 
 
 @pytest.mark.parametrize(("body", "entries"), [(b"+b\n" * 3, {"a", "b"}), (b"+b\n" * 7, {"b"})])
-def test_where_the_query_has_the_range_the_size_tells_the_whole_from_the_rest(body: bytes, entries: set[str]) -> None:
+def test_with_a_range_in_the_query_the_size_shows_whether_a_file_is_complete(body: bytes, entries: set[str]) -> None:
     own = attrs.evolve(FILE, url="https://api.statsigcdn.com/vips", start=10)
 
     assert taken(body, 200, own, held(10, "g", 5, "a")).entries == entries
 
 
 @pytest.mark.parametrize("page", [b"<html>", b" +a\n", b"\n+a\n", b"{}"])
-def test_what_is_no_list_is_refused(page: bytes) -> None:
+def test_bytes_that_are_not_a_list_are_refused(page: bytes) -> None:
     with pytest.raises(BadListError):
         taken(page)
 
@@ -140,7 +140,7 @@ def test_an_empty_file_is_an_empty_list() -> None:
     assert taken(b"") == IdList("g", 5)
 
 
-def test_a_big_file_is_taken_in_slices() -> None:
+def test_a_large_file_is_applied_in_slices() -> None:
     body = b"".join(b"+%08d\n" % number for number in range(20_000))
     steps = apply_file(FILE, Response(200, body=body), None)
 
@@ -151,7 +151,9 @@ changes = st.lists(st.tuples(st.sampled_from("+-"), st.sampled_from("abcdef")))
 
 
 @given(changes, st.lists(st.integers(0, 60)))
-def test_a_file_read_in_pieces_is_the_file_read_at_once(given_changes: list[tuple[str, str]], cuts: list[int]) -> None:
+def test_a_file_read_in_parts_equals_the_file_read_at_once(
+    given_changes: list[tuple[str, str]], cuts: list[int]
+) -> None:
     body = b"".join(f"{mark}{entry * 8}\n".encode() for mark, entry in given_changes)
     piecemeal: IdList | None = None
     for end in sorted({cut for cut in cuts if cut < len(body)} | {len(body)}):
@@ -162,7 +164,7 @@ def test_a_file_read_in_pieces_is_the_file_read_at_once(given_changes: list[tupl
     assert piecemeal == taken(body)
 
 
-# --- kept lists ---------------------------------------------------------------------------------------------------
+# --- snapshots ---------------------------------------------------------------------------------------------------
 
 
 @given(
@@ -170,7 +172,7 @@ def test_a_file_read_in_pieces_is_the_file_read_at_once(given_changes: list[tupl
         st.text(st.characters(max_codepoint=255, exclude_characters="\n\r #"), min_size=1, max_size=9).map(str.strip)
     )
 )
-def test_a_list_that_is_kept_comes_back_as_it_was(entries: set[str]) -> None:
+def test_a_list_is_restored_from_its_snapshot(entries: set[str]) -> None:
     entries = {entry for entry in entries if entry}
     before = held(57, "generation", 9, *entries)
 
@@ -179,13 +181,13 @@ def test_a_list_that_is_kept_comes_back_as_it_was(entries: set[str]) -> None:
     assert after == before
 
 
-def test_a_kept_list_is_a_file_that_any_reader_takes() -> None:
+def test_a_snapshot_is_a_valid_file_for_statsig_s_sdks() -> None:
     kept = run_to_end(snapshot(held(57, "g", 5, "abcdefgh", "12345678")))
 
     assert taken(kept, file=attrs.evolve(FILE, start=0)).entries == {"abcdefgh", "12345678"}
 
 
-def test_keeping_many_entries_is_sliced() -> None:
+def test_a_snapshot_of_many_entries_is_sliced() -> None:
     many = held(9, "g", 5, *(f"{number:08}" for number in range(5000)))
     steps = snapshot(many)
 
@@ -194,5 +196,5 @@ def test_keeping_many_entries_is_sliced() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"junk", b"+abcdefgh\n", b"+abcdefgh\n# 5", b"# {}", b'# {"fileID":1}', b"# {"])
-def test_what_does_not_say_how_much_it_is_of_which_file_is_not_taken(body: bytes) -> None:
+def test_bytes_without_a_valid_trailer_are_not_restored(body: bytes) -> None:
     assert run_to_end(restore(body)) is None

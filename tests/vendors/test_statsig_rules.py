@@ -1,4 +1,4 @@
-"""What Statsig is asked for rules, what its answers mean, and which settings cannot work."""
+"""Requests for rules, their responses, and the settings of rules."""
 
 from datetime import date
 from pathlib import Path
@@ -21,7 +21,7 @@ STATSIG = Statsig("secret-key", session_id="session-1")
 FILE = ListFile("vips", "https://lists.example.com/vips?sig=1", "g", 1, 270, start=10)
 
 
-# --- questions ----------------------------------------------------------------------------------------------------
+# --- requests ----------------------------------------------------------------------------------------------------
 
 
 def test_statsig_is_a_source_of_rules() -> None:
@@ -34,7 +34,7 @@ def test_statsig_is_a_source_of_rules() -> None:
     ("time_ms", "checksum", "query"),
     [(0, "", ""), (7, "", "?sinceTime=7"), (7, "a b&c", "?sinceTime=7&checksum=a+b%26c"), (0, "9", "?checksum=9")],
 )
-def test_rules_are_asked_for_at_statsigs_own_address(time_ms: int, checksum: str, query: str) -> None:
+def test_rules_are_requested_from_statsig_s_own_address(time_ms: int, checksum: str, query: str) -> None:
     asked = STATSIG.build_rules_request(time_ms, checksum, NOW)
 
     assert asked.url == f"https://api.statsigcdn.com/v2/download_config_specs/secret-key.json{query}"
@@ -43,20 +43,20 @@ def test_rules_are_asked_for_at_statsigs_own_address(time_ms: int, checksum: str
 
 
 @pytest.mark.parametrize("base", ["https://proxy.example.com/v1/specs", "https://proxy.example.com/v1/specs/"])
-def test_a_proxy_is_asked_in_its_place(base: str) -> None:
+def test_rules_are_requested_from_a_proxy(base: str) -> None:
     asked = Statsig("secret-key", rules=Rules(specs_url=base)).build_rules_request(0, "", NOW)
 
     assert asked.url == "https://proxy.example.com/v1/specs/secret-key.json"
     assert asked.canonical_path == "/v2/download_config_specs/secret-key.json"
 
 
-def test_statsig_itself_is_asked_past_a_proxy() -> None:
+def test_a_proxy_can_be_bypassed() -> None:
     proxied = Statsig("secret-key", rules=Rules(specs_url="https://proxy.example.com"))
 
     assert proxied.build_rules_request(0, "", NOW, bypass_proxy=True).url == STATSIG.build_rules_request(0, "", NOW).url
 
 
-def test_every_question_says_who_asks() -> None:
+def test_every_request_identifies_the_client() -> None:
     for asked in (
         STATSIG.build_rules_request(0, "", NOW),
         STATSIG.build_manifest_request(NOW),
@@ -68,14 +68,14 @@ def test_every_question_says_who_asks() -> None:
         assert asked.headers["STATSIG-SDK-TYPE"] == "asyncsdk"
 
 
-def test_a_key_with_odd_characters_stays_one_part_of_the_path() -> None:
+def test_a_key_with_special_characters_is_one_segment_of_the_path() -> None:
     odd = Statsig("secret-a/b?c")
 
     assert odd.build_rules_request(0, "", NOW).url.endswith("/secret-a%2Fb%3Fc.json")
     assert odd.build_manifest_request(NOW).url.endswith("/secret-a%2Fb%3Fc.json")
 
 
-def test_the_manifest_is_got_from_statsig_and_posted_for_elsewhere() -> None:
+def test_the_manifest_is_a_get_to_statsig_and_a_post_elsewhere() -> None:
     own = STATSIG.build_manifest_request(NOW)
     other = Statsig("secret-key", rules=Rules(id_lists_url="https://proxy.example.com/lists")).build_manifest_request(
         NOW
@@ -86,7 +86,7 @@ def test_the_manifest_is_got_from_statsig_and_posted_for_elsewhere() -> None:
     assert own.canonical_path == other.canonical_path == "/v1/get_id_lists/secret-key.json"
 
 
-def test_a_file_is_asked_for_from_a_byte_on() -> None:
+def test_a_file_is_requested_from_an_offset() -> None:
     asked = STATSIG.build_list_request(FILE, NOW)
 
     assert (asked.url, asked.canonical_path) == (FILE.url, "/vips?sig=1")
@@ -96,28 +96,28 @@ def test_a_file_is_asked_for_from_a_byte_on() -> None:
 
 
 @pytest.mark.parametrize(("url", "asked"), [("/a", "/a?range=10-"), ("/a?b=c", "/a?b=c&range=10-")])
-def test_statsigs_own_files_take_the_range_in_the_query(url: str, asked: str) -> None:
+def test_statsig_s_own_files_have_the_range_in_the_query(url: str, asked: str) -> None:
     request = STATSIG.build_list_request(attrs.evolve(FILE, url=f"https://api.statsigcdn.com{url}"), NOW)
 
     assert (request.url, request.canonical_path) == (f"https://api.statsigcdn.com{asked}", asked)
     assert "Range" not in request.headers
 
 
-def test_without_rules_the_questions_are_still_statsigs_own() -> None:
+def test_without_rules_requests_go_to_statsig() -> None:
     events_only = Statsig("secret-key", rules=None)
 
     assert events_only.build_rules_request(0, "", NOW).url == STATSIG.build_rules_request(0, "", NOW).url
     assert events_only.build_manifest_request(NOW).url == STATSIG.build_manifest_request(NOW).url
 
 
-def test_the_cache_is_told_no_key_and_shares_the_name_with_statsigs_own_packages() -> None:
+def test_the_cache_key_is_that_of_statsig_s_sdks_without_the_secret_key() -> None:
     # base64 of the SHA-256 of "secret-key", as statsig-python-core 0.24.0 names its data store's entry
     assert STATSIG.cache_key == (
         "statsig|/v2/download_config_specs|plain_text|hdvhXXXvkwjHrg8zx6MkzG9L9Rmi7S8wJ70zwUCk+ao="
     )
 
 
-# --- answers ------------------------------------------------------------------------------------------------------
+# --- responses ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -136,22 +136,22 @@ def test_the_cache_is_told_no_key_and_shares_the_name_with_statsigs_own_packages
         (Response(0), RulesAnswer(reason="no answer")),
     ],
 )
-def test_an_answer_has_rules_or_nothing_new_or_a_reason(response: Response, answer: RulesAnswer) -> None:
+def test_a_response_has_rules_or_nothing_new_or_a_reason(response: Response, answer: RulesAnswer) -> None:
     assert read_response(response) == answer
 
 
 @pytest.mark.parametrize("status", [301, 302, 400, 401, 403, 404, 405, 413, 429, 501])
-def test_what_asking_again_does_not_help_waits_for_the_next_poll(status: int) -> None:
+def test_a_status_that_no_retry_can_fix_waits_for_the_next_poll(status: int) -> None:
     assert not read_response(Response(status)).retry_soon
 
 
 @pytest.mark.parametrize(("status", "refused"), [(401, True), (403, True), (400, False), (404, False), (503, False)])
-def test_a_key_that_is_wrong_is_told_from_other_trouble(status: int, refused: bool) -> None:
+def test_a_refused_key_is_distinguished_from_other_failures(status: int, refused: bool) -> None:
     assert read_response(Response(status)).refused is refused
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 522])
-def test_what_may_pass_is_asked_again_soon(status: int) -> None:
+def test_a_temporary_status_is_retried_soon(status: int) -> None:
     assert read_response(Response(status)).retry_soon
 
 
@@ -167,7 +167,7 @@ def test_what_may_pass_is_asked_again_soon(status: int) -> None:
         ({"fallback": True, "specs_url": "https://api.statsigcdn.com/v2/download_config_specs/"}, 5, True, False),
     ],
 )
-def test_when_statsig_itself_is_asked(settings: Any, failures: int, is_first: bool, expected: bool) -> None:
+def test_when_a_failing_proxy_is_bypassed(settings: Any, failures: int, is_first: bool, expected: bool) -> None:
     assert Rules(**settings).bypasses(failures, is_first=is_first) is expected
 
 
@@ -197,7 +197,7 @@ def test_settings_that_cannot_work_are_refused(wrong: dict[str, Any]) -> None:
         Rules(**wrong)
 
 
-def test_rules_that_are_given_become_bytes_and_a_path_stays_one() -> None:
+def test_bootstrap_rules_become_bytes_and_a_path_stays_a_path() -> None:
     assert Rules(bootstrap={"time": 1}).bootstrap == b'{"time":1}'
     assert Rules(bootstrap=' {"time":1}').bootstrap == b' {"time":1}'
     assert Rules(bootstrap=b"{}").bootstrap == b"{}"
@@ -205,14 +205,14 @@ def test_rules_that_are_given_become_bytes_and_a_path_stays_one() -> None:
     assert Rules().bootstrap is None
 
 
-def test_settings_show_no_rules_and_no_users() -> None:
+def test_the_repr_of_settings_shows_no_rules_and_no_users() -> None:
     shown = repr(Rules(bootstrap=b'{"a":1}', global_custom={"plan": "pro"}, cache=MemoryCache()))
 
     assert '"a"' not in shown
     assert "pro" not in shown
 
 
-def test_fields_of_all_users_are_what_json_makes_of_them_at_that_moment() -> None:
+def test_global_custom_fields_are_copied_in_their_json_form() -> None:
     given = {"since": date(2026, 1, 2), "tags": ["a"]}
     rules = Rules(global_custom=given)
     given["tags"].append("b")  # type: ignore[attr-defined] # it is a list
@@ -221,12 +221,12 @@ def test_fields_of_all_users_are_what_json_makes_of_them_at_that_moment() -> Non
 
 
 @pytest.mark.parametrize("wrong", [5, {"x": object()}])
-def test_fields_of_all_users_must_be_what_events_can_carry(wrong: Any) -> None:
+def test_global_custom_fields_must_have_a_json_form(wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match="global_custom"):
         Rules(global_custom=wrong)
 
 
-def test_events_have_the_fields_of_all_users_and_the_user_s_own_win() -> None:
+def test_global_custom_fields_are_sent_and_the_user_s_own_override_them() -> None:
     statsig = Statsig("secret-key", rules=Rules(global_custom={"region": "eu", "plan": "free"}))
     shown = []
     for user in (User("ada"), User("bob", custom={"plan": "pro"})):

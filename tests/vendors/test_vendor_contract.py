@@ -1,4 +1,4 @@
-"""What holds for every destination; a new one is found and tested by itself."""
+"""The contract that every destination satisfies; a new one is found and tested without being listed."""
 
 import copy
 import sys
@@ -43,15 +43,15 @@ def test_every_kind_of_event_becomes_json_or_a_reason(destination: Any, given_ev
 
 
 @every_destination
-def test_an_exposure_names_what_was_seen_and_by_whom(destination: Any) -> None:
+def test_an_exposure_names_the_variant_and_the_user(destination: Any) -> None:
     if isinstance(destination, TakesExposures):
-        assert destination.exposures == "none"  # unless it is asked for
+        assert destination.exposures == "none"  # the default
         chunk = destination.encode(
             destination.exposure_event(ADA, ExposedVariant("button", "Test", "rule-1")), MESSAGE_ID, NOW_MS
         )  # type: ignore[attr-defined] # it is a destination
         assert all(word in chunk for word in (b'"button"', b'"Test"', str(ADA.user_id).encode()))
     else:
-        assert isinstance(destination, Statsig)  # which has exposures of its own
+        assert isinstance(destination, Statsig)  # which has its own format of exposures
 
 
 @every_destination
@@ -80,7 +80,7 @@ def test_an_event_is_never_changed(destination: Any, given_event: Event) -> None
 
 
 @every_destination
-def test_a_later_change_to_what_was_given_changes_nothing(destination: Any) -> None:
+def test_later_changes_to_an_event_s_values_are_not_sent(destination: Any) -> None:
     given_properties = {"tags": ["a"]}
     chunk = destination.encode(Track(ADA, "Item Viewed", given_properties), MESSAGE_ID, NOW_MS)
     before = bytes(chunk)
@@ -91,7 +91,7 @@ def test_a_later_change_to_what_was_given_changes_nothing(destination: Any) -> N
 
 
 @every_destination
-def test_operations_given_to_a_builder_are_those_of_that_moment(destination: Any) -> None:
+def test_later_changes_to_a_builder_s_values_are_not_sent(destination: Any) -> None:
     tags = ["a"]
     identify = Identify().set("tags", tags)
     tags.append("later")
@@ -102,7 +102,7 @@ def test_operations_given_to_a_builder_are_those_of_that_moment(destination: Any
 
 
 @every_destination
-def test_odd_values_are_written_as_documented(destination: Any) -> None:
+def test_values_of_other_types_are_encoded_as_documented(destination: Any) -> None:
     odd = {"set": {1}, "big": 2**70, "nan": float("nan"), "surrogate": "a\ud800", 7: "key", "bytes": b"abc"}
 
     text = str(event(destination, Track(ADA, "Item Viewed", odd)))
@@ -119,7 +119,7 @@ def test_odd_values_are_written_as_documented(destination: Any) -> None:
 
 
 @every_destination
-def test_a_value_without_a_form_is_refused_with_the_path_to_it(destination: Any) -> None:
+def test_a_value_without_a_json_form_is_refused_with_its_path(destination: Any) -> None:
     with pytest.raises(
         InvalidEventError, match=r"`event\['\w+'\]\['cart'\]\[1\]` is an object, which has no form in JSON"
     ):
@@ -127,7 +127,7 @@ def test_a_value_without_a_form_is_refused_with_the_path_to_it(destination: Any)
 
 
 @every_destination
-def test_private_attributes_go_nowhere(destination: Any) -> None:
+def test_private_attributes_are_never_sent(destination: Any) -> None:
     user = attrs.evolve(ADA, private_attributes={"diagnosis": "hidden"})
 
     for given_event in EVENTS:
@@ -136,7 +136,7 @@ def test_private_attributes_go_nowhere(destination: Any) -> None:
 
 
 @every_destination
-def test_email_and_custom_fields_go_to_statsig_only(destination: Any) -> None:
+def test_email_and_custom_fields_are_sent_to_statsig_only(destination: Any) -> None:
     user = attrs.evolve(ADA, email="a@hidden.com", custom={"plan": "hidden"}, custom_ids={"companyID": "hidden"})
 
     text = str(event(destination, Track(user, "Item Viewed")))
@@ -189,7 +189,7 @@ def test_a_key_that_cannot_work_is_refused(kind: type, key: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", destination_classes(), ids=lambda kind: kind.__name__)
-def test_optional_settings_are_given_by_name(kind: type) -> None:
+def test_optional_settings_are_keyword_only(kind: type) -> None:
     optional = [field for field in attrs.fields(kind) if field.init and field.default is not attrs.NOTHING]
 
     assert all(field.kw_only for field in optional)
@@ -204,7 +204,7 @@ def test_settings_can_be_evolved(kind: type) -> None:
     assert (evolved.name, evolved.limits.max_events, evolved.overflow) == ("Second", 7, "wait")
 
 
-# --- answers ------------------------------------------------------------------------------------------------------
+# --- responses ----------------------------------------------------------------------------------------------------
 
 CHUNKS = [
     b'{"user_id":"user-a","device_id":"device-1"',
@@ -246,7 +246,7 @@ responses = st.builds(Response, st.sampled_from([0, 200, 400, 413, 429]) | st.in
 
 
 @given(any_destination, responses)
-def test_any_answer_gives_each_event_at_most_one_outcome(destination: Any, response: Response) -> None:
+def test_any_response_gives_each_event_at_most_one_outcome(destination: Any, response: Response) -> None:
     verdict = destination.judge(response, CHUNKS)
 
     named = [*verdict.retry, *verdict.resend, *verdict.reject, *verdict.pause]
@@ -257,7 +257,7 @@ def test_any_answer_gives_each_event_at_most_one_outcome(destination: Any, respo
 
 
 @given(any_destination, responses)
-def test_an_answer_that_blames_some_events_forgets_none(destination: Any, response: Response) -> None:
+def test_a_response_that_names_events_leaves_out_no_event(destination: Any, response: Response) -> None:
     verdict = destination.judge(response, CHUNKS)
 
     named = {*verdict.retry, *verdict.resend, *verdict.reject, *verdict.pause}
@@ -266,7 +266,7 @@ def test_an_answer_that_blames_some_events_forgets_none(destination: Any, respon
 
 
 @given(any_destination, responses)
-def test_a_verdict_gives_waits_in_range_and_a_reason_for_trouble(destination: Any, response: Response) -> None:
+def test_a_verdict_has_pauses_in_range_and_a_reason_for_failures(destination: Any, response: Response) -> None:
     verdict = destination.judge(response, CHUNKS)
 
     assert verdict.retry_after is None or 0 <= verdict.retry_after <= 3600
@@ -279,7 +279,7 @@ def test_a_verdict_gives_waits_in_range_and_a_reason_for_trouble(destination: An
 @every_destination
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 @pytest.mark.parametrize("body", [b"", b"ok", b"{}", b"<html>", b"[1]", b'"code"'])
-def test_a_success_delivers_everything_whatever_the_body_is(destination: Any, status: int, body: bytes) -> None:
+def test_a_success_delivers_everything_regardless_of_the_body(destination: Any, status: int, body: bytes) -> None:
     verdict = destination.judge(Response(status, {}, body), CHUNKS)
 
     assert verdict == type(verdict)()

@@ -1,4 +1,4 @@
-"""Whatever we encode, the imitated vendors of the dev server accept."""
+"""The dev server's imitations of the vendors accept everything that is encoded."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ every_vendor = pytest.mark.parametrize(("kind", "server"), PAIRS, ids=lambda kin
 
 
 def verdicts(kind: type, server: type, given_events: list[Event]) -> list[str]:
-    """Encode, frame, let the imitation answer, judge the answer; give what it thought of each event."""
+    """Send events to the imitated vendor, which must accept the request, and return its verdict on each event."""
     destination: Any = make(kind)
     chunks = [destination.encode(one, f"{MESSAGE_ID}-{n}", NOW_MS) for n, one in enumerate(given_events)]
     chunks = [chunk for chunk in chunks if not isinstance(chunk, Refusal)]
@@ -49,7 +49,7 @@ def test_every_kind_of_event_is_accepted(kind: type, server: type) -> None:
 
 @every_vendor
 @given(given_event=events)
-def test_any_event_that_passes_the_checks_is_accepted(kind: type, server: type, given_event: Event) -> None:
+def test_any_valid_event_is_accepted(kind: type, server: type, given_event: Event) -> None:
     validate_event(given_event)
 
     assert set(verdicts(kind, server, [given_event])) <= {"accepted"}

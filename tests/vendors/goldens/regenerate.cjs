@@ -1,10 +1,10 @@
-// Writes the goldens beside it: what the vendors' published Node packages send for the calls below.
+// Writes the golden files in this folder: what the vendors' published Node packages send for the calls below.
 //
 //     npm install @rudderstack/rudder-sdk-node@3.0.13 @amplitude/analytics-node@1.5.73 \
 //                 @amplitude/node@1.10.2 @amplitude/identify@1.10.2
 //     NODE_PATH=node_modules node tests/vendors/goldens/regenerate.cjs
 //
-// Nothing leaves the machine: every package is pointed at a server on the loopback.
+// Nothing leaves the machine: every package sends to a server on localhost.
 
 const fs = require("fs");
 const http = require("http");
