@@ -1,4 +1,4 @@
-"""A vendor on loopback."""
+"""A fake vendor on the loopback interface."""
 
 from collections.abc import AsyncIterator
 

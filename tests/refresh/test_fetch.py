@@ -1,4 +1,4 @@
-"""Whole answers over real sockets, unpacked, and what trouble with them is called."""
+"""Fetching whole responses over real sockets: decompression, and the names of errors."""
 
 import asyncio
 import gzip
@@ -13,7 +13,7 @@ from asyncsdk._transport import MAX_FETCHED_BYTES, Transport
 from asyncsdk.vendors._base import Limits, Request, Response
 from refresh.vendor import Vendor, serving
 
-BIG = random.Random(7).randbytes(300_000) + b"x" * 3_000_000  # hard to pack, in part
+BIG = random.Random(7).randbytes(300_000) + b"x" * 3_000_000  # in part incompressible
 TEXT = b"".join(b"line %d\n" % number for number in range(9999))
 
 
@@ -30,7 +30,7 @@ async def fetch(transport: Transport, vendor: Vendor, answer: object, **limits: 
     return await transport.fetch(request, **limits)
 
 
-def packed(body: bytes, coding: str = "gzip") -> web.Response:
+def compressed(body: bytes, coding: str = "gzip") -> web.Response:
     return web.Response(body=body, headers={"Content-Encoding": coding})
 
 
@@ -38,25 +38,25 @@ def packed(body: bytes, coding: str = "gzip") -> web.Response:
     "answer",
     [
         lambda: BIG,
-        lambda: packed(gzip.compress(BIG)),
-        lambda: packed(zlib.compress(BIG), "deflate"),
-        lambda: packed(zlib.compress(BIG, wbits=-15), "deflate"),
-        lambda: packed(gzip.compress(BIG), "GZIP"),
+        lambda: compressed(gzip.compress(BIG)),
+        lambda: compressed(zlib.compress(BIG), "deflate"),
+        lambda: compressed(zlib.compress(BIG, wbits=-15), "deflate"),
+        lambda: compressed(gzip.compress(BIG), "GZIP"),
     ],
 )
 async def test_a_response_is_returned_whole_and_decompressed(
     vendor: Vendor, transport: Transport, answer: object
 ) -> None:
-    found = await fetch(transport, vendor, answer())  # type: ignore[operator] # they are all functions
+    response = await fetch(transport, vendor, answer())  # type: ignore[operator] # each is a function
 
-    assert (found.status, found.body == BIG) == (200, True)
+    assert (response.status, response.body == BIG) == (200, True)
 
 
 @pytest.mark.parametrize("size", [96 * 1024 - 1, 96 * 1024, 96 * 1024 + 1, 2 * 96 * 1024])
 async def test_responses_of_any_size_are_decompressed(vendor: Vendor, transport: Transport, size: int) -> None:
-    found = await fetch(transport, vendor, packed(gzip.compress(b"x" * size)))
+    response = await fetch(transport, vendor, compressed(gzip.compress(b"x" * size)))
 
-    assert found.body == b"x" * size
+    assert response.body == b"x" * size
 
 
 @pytest.mark.parametrize("answer", [b"", 204, 304, 503])
@@ -65,18 +65,18 @@ async def test_a_response_may_be_empty(vendor: Vendor, transport: Transport, ans
 
 
 async def test_an_empty_response_may_name_a_content_encoding(vendor: Vendor, transport: Transport) -> None:
-    found = await fetch(transport, vendor, packed(b""))
+    response = await fetch(transport, vendor, compressed(b""))
 
-    assert (found.status, found.body) == (200, b"")
+    assert (response.status, response.body) == (200, b"")
 
 
 @pytest.mark.parametrize(
     ("answer", "trouble"),
     [
-        (packed(gzip.compress(BIG)[:-100]), "connection lost"),
-        (packed(b"plain text"), "answer cannot be unpacked"),
-        (packed(gzip.compress(TEXT)[:500] + b"junk" * 500), "answer cannot be unpacked"),
-        (packed(b"x", "br"), "answer cannot be unpacked"),
+        (compressed(gzip.compress(BIG)[:-100]), "connection lost"),
+        (compressed(b"plain text"), "answer cannot be unpacked"),
+        (compressed(gzip.compress(TEXT)[:500] + b"junk" * 500), "answer cannot be unpacked"),
+        (compressed(b"x", "br"), "answer cannot be unpacked"),
     ],
 )
 async def test_a_response_that_cannot_be_decompressed_has_an_error(
@@ -85,7 +85,7 @@ async def test_a_response_that_cannot_be_decompressed_has_an_error(
     assert await fetch(transport, vendor, answer) == Response(0, error=trouble)
 
 
-@pytest.mark.parametrize("answer", [b"x" * 1001, packed(gzip.compress(b"x" * 50_000_000))])
+@pytest.mark.parametrize("answer", [b"x" * 1001, compressed(gzip.compress(b"x" * 50_000_000))])
 async def test_a_response_that_is_too_large_is_an_error(vendor: Vendor, transport: Transport, answer: object) -> None:
     assert await fetch(transport, vendor, answer, max_bytes=1000) == Response(0, error="answer too large")
     assert MAX_FETCHED_BYTES >= 20_000_000
@@ -106,9 +106,9 @@ async def test_a_truncated_response_is_a_lost_connection(transport: Transport) -
 
 
 async def test_a_redirect_is_not_followed(vendor: Vendor, transport: Transport) -> None:
-    found = await fetch(transport, vendor, web.Response(status=302, headers={"Location": f"{vendor.url}/elsewhere"}))
+    response = await fetch(transport, vendor, web.Response(status=302, headers={"Location": f"{vendor.url}/elsewhere"}))
 
-    assert (found.status, len(vendor.asked)) == (302, 1)
+    assert (response.status, len(vendor.asked)) == (302, 1)
 
 
 async def test_a_slow_response_times_out(vendor: Vendor) -> None:

@@ -1,4 +1,4 @@
-"""When somebody is asked again."""
+"""Delays between polls, streaks of failures, and guarded calls."""
 
 import asyncio
 from contextlib import suppress
@@ -8,7 +8,7 @@ import pytest
 from asyncsdk._refresh.polling import FailureStreak, Polling, call_guarded
 from asyncsdk.vendors.statsig.ruleset import RulesAnswer
 
-WELL = RulesAnswer()
+SUCCESS = RulesAnswer()
 BUSY = RulesAnswer(reason="status 503")
 REFUSED = RulesAnswer(reason="status 403", retry_soon=False)
 
@@ -18,17 +18,17 @@ def polling(interval: float = 10.0) -> Polling:
 
 
 def test_polls_are_an_interval_apart_within_a_tenth() -> None:
-    steady = polling()
-    pauses = [steady.delay_after(WELL) for _ in range(1000)]
+    poller = polling()
+    delays = [poller.delay_after(SUCCESS) for _ in range(1000)]
 
-    assert 9 <= min(pauses) < 9.5
-    assert 10.5 < max(pauses) <= 11
+    assert 9 <= min(delays) < 9.5
+    assert 10.5 < max(delays) <= 11
 
 
 def test_delays_grow_with_each_failure() -> None:
     for _ in range(100):
-        steady = polling()
-        bounds = [steady.delay_after(BUSY) for _ in range(3)]
+        poller = polling()
+        bounds = [poller.delay_after(BUSY) for _ in range(3)]
 
         assert bounds[0] <= 0.4
         assert bounds[1] <= 0.8
@@ -36,34 +36,34 @@ def test_delays_grow_with_each_failure() -> None:
 
 
 def test_in_an_outage_polls_are_an_interval_apart_on_average() -> None:
-    steady = polling()
-    pauses = [steady.delay_after(BUSY) for _ in range(3000)]
+    poller = polling()
+    delays = [poller.delay_after(BUSY) for _ in range(3000)]
 
-    assert 9 < sum(pauses) / len(pauses) < 11
-    assert max(pauses) <= 20
+    assert 9 < sum(delays) / len(delays) < 11
+    assert max(delays) <= 20
 
 
 def test_after_an_outage_the_backoff_starts_again() -> None:
-    steady = polling()
+    poller = polling()
     for _ in range(50):
-        steady.delay_after(BUSY)
-    steady.delay_after(WELL)
+        poller.delay_after(BUSY)
+    poller.delay_after(SUCCESS)
 
-    assert steady.delay_after(BUSY) <= 0.4
+    assert poller.delay_after(BUSY) <= 0.4
 
 
 def test_a_refused_key_waits_for_the_next_poll() -> None:
-    steady = polling()
+    poller = polling()
 
-    assert all(9 <= steady.delay_after(REFUSED) <= 11 for _ in range(100))
+    assert all(9 <= poller.delay_after(REFUSED) <= 11 for _ in range(100))
 
 
 @pytest.mark.parametrize("soon", [True, False])
 def test_retry_after_is_a_minimum(soon: bool) -> None:
-    steady = polling()
+    poller = polling()
     busy = RulesAnswer(reason="status 429", retry_soon=soon, retry_after=100)
 
-    assert all(100 <= steady.delay_after(busy) <= 120 for _ in range(100))
+    assert all(100 <= poller.delay_after(busy) <= 120 for _ in range(100))
 
 
 def test_a_short_retry_after_does_not_shorten_the_interval() -> None:
@@ -71,10 +71,10 @@ def test_a_short_retry_after_does_not_shorten_the_interval() -> None:
 
 
 def test_a_changed_interval_applies_to_the_next_delay() -> None:
-    steady = polling()
-    steady.interval = 1.0
+    poller = polling()
+    poller.interval = 1.0
 
-    assert steady.delay_after(WELL) <= 1.1
+    assert poller.delay_after(SUCCESS) <= 1.1
 
 
 def test_a_streak_counts_its_failures_and_the_total() -> None:
@@ -89,7 +89,7 @@ def test_a_streak_counts_its_failures_and_the_total() -> None:
 
 
 class Endless:
-    """A store's call that nothing ends but `go_on`, and that then raises."""
+    """A call that ignores cancellation until `go_on` is set, and then raises."""
 
     def __init__(self) -> None:
         self.began, self.go_on = asyncio.Event(), asyncio.Event()

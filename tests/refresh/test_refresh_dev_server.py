@@ -1,4 +1,4 @@
-"""The dev server, which hands rules and ID lists out as Statsig does."""
+"""Refreshing from the dev server, which serves rules and ID lists as Statsig does."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""ID lists: which files are read, from where, and what a bad one costs."""
+"""Refreshing ID lists: which bytes of which files are downloaded, bad files, and the cache."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ IN_LIST = {"type": "unit_id", "operator": "in_segment_list", "targetValue": "vip
 
 
 def lines(*changes: str) -> bytes:
-    """Write a file: `+ada` adds, `-ada` removes."""
+    """Return the file of a list: `+ada` adds, `-ada` removes."""
     return b"".join(f"{change[0]}{id_list_entry(change[1:])}\n".encode() for change in changes)
 
 
@@ -206,11 +206,11 @@ async def test_three_files_are_downloaded_at_the_same_time(vendor: Vendor) -> No
     assert len(refresher.id_lists.entries) == 9
 
 
-# --- kept over a restart ------------------------------------------------------------------------------------------
+# --- the cache ----------------------------------------------------------------------------------------------------
 
 
 class Clock:
-    """A clock that is set by hand."""
+    """A clock that the test sets."""
 
     now = 1_000_000_000
 
@@ -218,8 +218,8 @@ class Clock:
         return self.now
 
 
-async def kept(vendor: Vendor, cache: MemoryCache, *changes: str, **more: bytes) -> None:
-    """Let a process read the lists and keep them, and then end; the vendor breaks down."""
+async def fill_cache(vendor: Vendor, cache: MemoryCache, *changes: str, **more: bytes) -> None:
+    """Fill the cache: run until the lists are saved, stop, and take the vendor down."""
     manifest(vendor, vips=lines(*changes), **more)
     source = statsig(vendor, id_lists=True, cache=cache)
     async with running(refresher_for(vendor, cache=cache)) as refresher:
@@ -232,7 +232,7 @@ async def kept(vendor: Vendor, cache: MemoryCache, *changes: str, **more: bytes)
 
 async def test_a_restart_during_an_outage_loads_the_lists_from_the_cache(vendor: Vendor) -> None:
     cache = MemoryCache()
-    await kept(vendor, cache, "+ada", "+bob", "-bob")
+    await fill_cache(vendor, cache, "+ada", "+bob", "-bob")
 
     async with running(refresher_for(vendor, cache=cache)) as refresher:
         assert await refresher.wait_ready(5)
@@ -242,7 +242,7 @@ async def test_a_restart_during_an_outage_loads_the_lists_from_the_cache(vendor:
 
 async def test_after_a_restart_only_new_bytes_are_downloaded(vendor: Vendor) -> None:
     cache = MemoryCache()
-    await kept(vendor, cache, "+ada", "+bob", "-bob")
+    await fill_cache(vendor, cache, "+ada", "+bob", "-bob")
     async with running(refresher_for(vendor, cache=cache)) as refresher:
         assert await refresher.wait_ready(5)
         manifest(vendor, vips=lines("+ada", "+bob", "-bob", "+eve", "-ada"))
@@ -254,7 +254,7 @@ async def test_after_a_restart_only_new_bytes_are_downloaded(vendor: Vendor) -> 
 
 async def test_offline_lists_come_from_the_cache(vendor: Vendor) -> None:
     cache = MemoryCache()
-    await kept(vendor, cache, "+ada")
+    await fill_cache(vendor, cache, "+ada")
     source = Statsig("secret-key", offline=True, rules=Rules(id_lists=True, cache=cache))
     async with running(make_refresher(source)) as refresher:
         assert await refresher.wait_ready(5)
@@ -293,7 +293,7 @@ async def test_a_list_is_saved_every_ten_minutes_and_at_once_when_replaced(vendo
 @pytest.mark.parametrize("damage", ["manifest", "list", "place", "absent", "no bytes"])
 async def test_a_damaged_list_in_the_cache_is_ignored(vendor: Vendor, damage: str) -> None:
     cache = MemoryCache()
-    await kept(vendor, cache, "+ada", others=lines("+eve"))
+    await fill_cache(vendor, cache, "+ada", others=lines("+eve"))
     source = statsig(vendor, id_lists=True, cache=cache)
     key = source.list_cache_key(None if damage == "manifest" else "vips")
     wrong: Any = {"manifest": b"[]", "list": b"junk", "place": b"+abcdefgh\n# 5", "absent": b"", "no bytes": "text"}[
@@ -332,7 +332,7 @@ async def test_a_failing_cache_is_not_tried_for_each_list(vendor: Vendor) -> Non
 
 async def test_the_cache_never_replaces_a_downloaded_list(vendor: Vendor) -> None:
     cache = MemoryCache()
-    await kept(vendor, cache, "+eve")
+    await fill_cache(vendor, cache, "+eve")
     slow, go_on = MemoryCache(), asyncio.Event()
 
     class Slow:
@@ -351,3 +351,11 @@ async def test_the_cache_never_replaces_a_downloaded_list(vendor: Vendor) -> Non
         await until(lambda: len(vendor.asked) > asked + 4)
 
         assert (is_vip(refresher, "ada"), is_vip(refresher, "eve")) == (True, False)
+
+
+async def test_a_repr_counts_lists_and_entries(vendor: Vendor) -> None:
+    manifest(vendor, vips=lines("+ada", "+bob"), others=lines("+eve"))
+    async with running(refresher_for(vendor)) as refresher:
+        assert await refresher.wait_ready(5)
+
+    assert repr(refresher.id_lists) == "<IdLists 2 lists, 3 entries, 0 failures in a row>"

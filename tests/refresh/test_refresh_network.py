@@ -1,4 +1,4 @@
-"""Rules from the network: what is asked, what is taken, and what leaves the last good ones in use."""
+"""Refreshing rules from the network: requests, replacement, failures, the fallback for a proxy, watchers."""
 
 import asyncio
 import gzip
@@ -94,7 +94,7 @@ async def test_a_first_response_without_updates_leaves_no_rules(vendor: Vendor) 
     assert refresher.health().last_sync is not None
 
 
-# --- what is taken ------------------------------------------------------------------------------------------------
+# --- replacement --------------------------------------------------------------------------------------------------
 
 
 async def test_newer_rules_replace_older_ones(vendor: Vendor) -> None:
@@ -261,8 +261,8 @@ async def test_health_has_the_age_of_the_rules(vendor: Vendor) -> None:
 # --- a proxy that fails -------------------------------------------------------------------------------------------
 
 
-class Proxied:
-    """A network on which everything but the vendor itself is down."""
+class FailingProxy:
+    """A network on which a proxy fails and only the vendor itself responds, while it is up."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -275,7 +275,7 @@ class Proxied:
         return Response(200, body=NOTHING_NEW) if name == "vendor" and self.vendor_is_up else Response(503)
 
 
-async def ask_through(network: Proxied, refresher: Refresher, times: int) -> None:
+async def run_for_requests(network: FailingProxy, refresher: Refresher, times: int) -> None:
     task = asyncio.create_task(refresher.run(network))
     await until(lambda: len(network.asked) >= times)
     task.cancel()
@@ -283,29 +283,29 @@ async def ask_through(network: Proxied, refresher: Refresher, times: int) -> Non
 
 
 async def test_a_failing_proxy_is_bypassed_at_once_while_there_are_no_rules() -> None:
-    network = Proxied()
+    network = FailingProxy()
 
-    await ask_through(network, make_refresher(statsig(specs_url="https://proxy.example.com", fallback=True)), 4)
+    await run_for_requests(network, make_refresher(statsig(specs_url="https://proxy.example.com", fallback=True)), 4)
 
     assert network.asked[:4] == ["proxy", "vendor", "proxy", "vendor"]
 
 
 async def test_later_a_failing_proxy_is_bypassed_after_every_fifth_failure() -> None:
-    network = Proxied()
+    network = FailingProxy()
     network.vendor_is_up = False
     source = statsig(specs_url="https://proxy.example.com", fallback=True, bootstrap=rules())
 
     refresher = make_refresher(source)
-    await ask_through(network, refresher, 12)
+    await run_for_requests(network, refresher, 12)
 
     assert network.asked[:12] == [*["proxy"] * 5, "vendor", *["proxy"] * 5, "vendor"]
     assert refresher.health().last_error == "status 503"
 
 
 async def test_without_fallback_a_failing_proxy_is_never_bypassed() -> None:
-    network = Proxied()
+    network = FailingProxy()
 
-    await ask_through(network, make_refresher(statsig(specs_url="https://proxy.example.com")), 8)
+    await run_for_requests(network, make_refresher(statsig(specs_url="https://proxy.example.com")), 8)
 
     assert set(network.asked) == {"proxy"}
 
@@ -381,3 +381,12 @@ async def test_a_watcher_that_raises_is_logged(vendor: Vendor, caplog: pytest.Lo
 
     assert passes(refresher)
     assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_repr_counts_names_and_failures(vendor: Vendor) -> None:
+    async with running(make_refresher(statsig(vendor), poll_interval=60)) as refresher:
+        assert await refresher.wait_ready(5)
+
+    lists = "<IdLists 0 lists, 0 entries, 0 failures in a row>"
+    ruleset = "<Ruleset Network, 1 names, 0 compiled, time_ms=1>"
+    assert repr(refresher) == f"<Refresher Statsig, {ruleset}, {lists}, 0 failures in a row>"

@@ -1,4 +1,4 @@
-"""Rules from elsewhere: given at the start, from a file, from the cache; and rules that are asked of nobody."""
+"""Rules from other sources than the network: a bootstrap body or file, the cache; and no source at all."""
 
 import asyncio
 import logging
@@ -21,12 +21,14 @@ def passes(refresher: Refresher, name: str = "gate") -> bool:
     return refresher.rules.gate(ADA, name).value is True
 
 
-# --- given at the start -------------------------------------------------------------------------------------------
+# --- a bootstrap body ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("given", [rules(), rules().decode(), orjson.loads(rules())], ids=["bytes", "text", "mapping"])
-async def test_bootstrap_rules_are_used_without_a_network(given: object) -> None:
-    async with running(make_refresher(statsig(bootstrap=given, offline=True))) as refresher:
+@pytest.mark.parametrize(
+    "bootstrap", [rules(), rules().decode(), orjson.loads(rules())], ids=["bytes", "text", "mapping"]
+)
+async def test_bootstrap_rules_are_used_without_a_network(bootstrap: object) -> None:
+    async with running(make_refresher(statsig(bootstrap=bootstrap, offline=True))) as refresher:
         assert await refresher.wait_ready(5)
 
         assert passes(refresher)
@@ -42,9 +44,9 @@ async def test_the_network_continues_from_the_bootstrap(vendor: Vendor) -> None:
     assert refresher.health().source == "Network"
 
 
-@pytest.mark.parametrize("given", [b"junk", NOTHING_NEW])
-async def test_a_bootstrap_that_is_not_a_ruleset_is_logged(given: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    async with running(make_refresher(statsig(bootstrap=given, offline=True))) as refresher:
+@pytest.mark.parametrize("bootstrap", [b"junk", NOTHING_NEW])
+async def test_a_bootstrap_that_is_not_a_ruleset_is_logged(bootstrap: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    async with running(make_refresher(statsig(bootstrap=bootstrap, offline=True))) as refresher:
         assert not await refresher.wait_ready(5)
 
     assert refresher.health().last_error
@@ -63,7 +65,7 @@ async def test_a_restart_of_the_task_does_not_install_the_bootstrap_again(vendor
         assert passes(refresher, "new")
 
 
-# --- a file -------------------------------------------------------------------------------------------------------
+# --- a bootstrap file ---------------------------------------------------------------------------------------------
 
 
 async def test_a_file_is_installed_each_time_it_changes(tmp_path: Path) -> None:
@@ -77,22 +79,22 @@ async def test_a_file_is_installed_each_time_it_changes(tmp_path: Path) -> None:
 
 
 async def test_an_unchanged_file_is_installed_once(tmp_path: Path) -> None:
-    looks: list[bytes | None] = []
+    reads: list[bytes | None] = []
 
-    class Looked(WatchedFile):
+    class RecordedFile(WatchedFile):
         async def read_if_changed(self) -> bytes | None:
-            looks.append(await super().read_if_changed())
-            return looks[-1]
+            reads.append(await super().read_if_changed())
+            return reads[-1]
 
     file = tmp_path / "rules.json"
     file.write_bytes(rules())
     refresher = make_refresher(statsig(bootstrap=file, offline=True))
-    refresher._bootstrap._file = Looked(file)
+    refresher._bootstrap._file = RecordedFile(file)
     async with running(refresher):
-        await until(lambda: len(looks) > 3)
+        await until(lambda: len(reads) > 3)
 
-    assert looks[0] == rules()
-    assert not any(looks[1:])
+    assert reads[0] == rules()
+    assert not any(reads[1:])
 
 
 async def test_a_broken_file_is_logged_once_and_leaves_the_last_good_rules(
@@ -218,8 +220,8 @@ async def test_a_cancellation_raised_by_a_watcher_is_logged(vendor: Vendor) -> N
         await until(lambda: passes(refresher, "second"))
 
 
-class Broken:
-    """A cache that works nowhere."""
+class FailingCache:
+    """A cache that always fails."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -234,7 +236,7 @@ class Broken:
 
 
 async def test_a_failing_cache_is_logged_once(vendor: Vendor, caplog: pytest.LogCaptureFixture) -> None:
-    cache = Broken()
+    cache = FailingCache()
     async with running(make_refresher(statsig(vendor, cache=cache))) as refresher:
         await until(lambda: cache.calls == 2)
         vendor.body = rules(2, gate("new"))
@@ -270,17 +272,17 @@ async def test_a_cache_that_does_not_return_bytes_is_logged(
     assert "`load` must return bytes or None, not " in caplog.text
 
 
-# --- nobody is asked ----------------------------------------------------------------------------------------------
+# --- no source ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("source", [statsig(offline=True, id_lists=True), Statsig("secret-key", rules=None)])
 async def test_without_any_source_waiting_ends_at_once(source: Statsig) -> None:
-    class Nobody:
+    class NoFetcher:
         async def fetch(self, request: object) -> object:
             raise AssertionError
 
     refresher = Refresher(source)
-    task = asyncio.create_task(refresher.run(Nobody()))  # type: ignore[arg-type] # it is not to be used
+    task = asyncio.create_task(refresher.run(NoFetcher()))  # type: ignore[arg-type] # must not be used
 
     assert not await refresher.wait_ready(5)
     assert refresher.health().source == "NoValues"
@@ -294,7 +296,7 @@ def test_the_intervals_are_those_of_the_settings() -> None:
     assert (refresher.polling.interval, refresher.id_lists.polling.interval) == (30, 90)
 
 
-# --- shared_context -------------------------------------------------------------------------------------------------
+# --- the shared context -------------------------------------------------------------------------------------------
 
 
 async def test_overrides_apply_at_once_and_to_later_rules(vendor: Vendor) -> None:
@@ -311,7 +313,7 @@ async def test_overrides_apply_at_once_and_to_later_rules(vendor: Vendor) -> Non
 
 
 async def test_overrides_set_while_rules_are_loading_apply(vendor: Vendor) -> None:
-    vendor.body = rules(1, gate("gate"), *[gate(f"gate-{n}") for n in range(4000)])  # takes many turns
+    vendor.body = rules(1, gate("gate"), *[gate(f"gate-{n}") for n in range(4000)])  # takes many steps
     refresher = make_refresher(statsig(vendor))
     async with running(refresher):
         await until(refresher._install_lock.locked)

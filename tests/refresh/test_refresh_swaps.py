@@ -1,4 +1,4 @@
-"""Rules are replaced whole or not at all, whoever reads them meanwhile, and whatever arrives."""
+"""Replacing rules: whole or not at all, under concurrent lookups, with damaged bodies, without blocking the loop."""
 
 import asyncio
 import gc
@@ -20,7 +20,7 @@ SWAPS = 1000
 
 
 def version(number: int) -> bytes:
-    """Two configs that say which version they are of."""
+    """Return a ruleset with two configs whose value is the version."""
     configs = {
         name: {**gate(name), "entity": "dynamic_config", "type": "dynamic_config", "defaultValue": {"v": number}}
         for name in ("first", "second")
@@ -31,37 +31,37 @@ def version(number: int) -> bytes:
 
 
 class Versions:
-    """A vendor that has a newer version whenever it is asked."""
+    """A vendor that returns a newer version on each request."""
 
     def __init__(self) -> None:
-        self.given = 0
+        self.count = 0
 
     async def fetch(self, request: Request) -> Response:
-        self.given += 1
-        return Response(200, body=version(self.given))
+        self.count += 1
+        return Response(200, body=version(self.count))
 
 
 async def test_each_lookup_sees_one_whole_version() -> None:
     refresher, versions, seen = make_refresher(statsig(), poll_interval=1e-9), Versions(), set[int]()
     faults: list[object] = []
 
-    def look() -> None:
-        held = refresher.rules
-        first, second = (held.config(ADA, name).value.get("v") for name in ("first", "second"))
+    def look_up() -> None:
+        current = refresher.rules
+        first, second = (current.config(ADA, name).value.get("v") for name in ("first", "second"))
         seen.add(first)
-        if first != second or held.time_ms != first:
-            faults.append((first, second, held.time_ms))
+        if first != second or current.time_ms != first:
+            faults.append((first, second, current.time_ms))
 
-    def look_from_a_thread() -> None:
-        while versions.given < SWAPS:
-            look()
+    def look_up_in_a_thread() -> None:
+        while versions.count < SWAPS:
+            look_up()
 
     task = asyncio.create_task(refresher.run(versions))
     await refresher.wait_ready(5)
-    thread = threading.Thread(target=look_from_a_thread)
+    thread = threading.Thread(target=look_up_in_a_thread)
     thread.start()
-    while versions.given < SWAPS:
-        look()
+    while versions.count < SWAPS:
+        look_up()
         await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait([task])
@@ -91,11 +91,11 @@ async def test_damaged_bodies_never_break_lookups() -> None:
         await refresher._install(rules(1), "Network")
         good = refresher.rules
         try:
-            taken = await refresher._install(damaged, "Network")
+            is_in_use = await refresher._install(damaged, "Network")
         except ValueError:
-            taken = False
+            is_in_use = False
 
-        assert taken is (refresher.rules is not good)
+        assert is_in_use is (refresher.rules is not good)
         assert refresher.rules.gate(ADA, "gate").value in (True, False)
 
 
@@ -161,7 +161,7 @@ async def test_short_work_does_not_yield() -> None:
         yield
         return "done"
 
-    runners = [CooperativeRunner() for _ in range(20)]  # a busy machine may stop one of them in the middle
+    runners = [CooperativeRunner() for _ in range(20)]  # a busy machine may interrupt one of them
     for runner in runners:
         assert await runner.run(steps()) == "done"
 
@@ -169,7 +169,7 @@ async def test_short_work_does_not_yield() -> None:
 
 
 async def test_a_crash_of_the_task_does_not_lose_the_rules() -> None:
-    """What the supervisor does with a crash: start `run` again."""
+    """After a crash the supervisor calls `run` again."""
     refresher = make_refresher(statsig(bootstrap=rules()))
 
     class Buggy:

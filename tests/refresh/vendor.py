@@ -1,4 +1,4 @@
-"""A vendor that says what a test scripted, and refreshers that are impatient."""
+"""A fake vendor with scripted responses, and refreshers with short intervals."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -44,7 +44,7 @@ def gate(name: str, *, passes: bool = True, conditions: tuple[str, ...] = ()) ->
 
 
 def rules(time: int = 1, *gates: dict[str, Any], **fields: Any) -> bytes:
-    """Write a ruleset; without gates it has one that passes, called `gate`."""
+    """Return a ruleset; by default with one gate, `gate`, that passes."""
     specs = {one["name"]: one for one in gates or (gate("gate"),)}
     body = {
         "has_updates": True,
@@ -59,7 +59,7 @@ def rules(time: int = 1, *gates: dict[str, Any], **fields: Any) -> bytes:
 
 @attrs.define
 class Vendor:
-    """Answers scripted ones first, then always `body`.
+    """Responds with what is scripted first, then always with `body`.
 
     Attributes:
         body: The ruleset.
@@ -148,7 +148,7 @@ def make_refresher(source: Statsig, **settings: Any) -> Refresher:
 
 @asynccontextmanager
 async def running(refresher: Refresher, **limits: Any) -> AsyncIterator[Refresher]:
-    """Run it over a transport of its own, until the test is through."""
+    """Run a refresher with a transport of its own for the duration of the block."""
     transport = Transport(Limits(**{"timeout": 2.0} | limits))
     task = asyncio.create_task(refresher.run(transport))
     try:
@@ -161,14 +161,14 @@ async def running(refresher: Refresher, **limits: Any) -> AsyncIterator[Refreshe
 
 
 async def until(state: Callable[[], object]) -> None:
-    """Wait for a state."""
+    """Wait until `state()` is true; time out after 10 s."""
     async with asyncio.timeout(10):
         while not state():
             await asyncio.sleep(0)
 
 
 def mutations(body: bytes, places: Iterator[int]) -> Iterator[bytes]:
-    """Damage a body: cut it, change a byte, leave one out, double one."""
+    """Yield damaged copies of a body: truncated, with a byte changed, removed, or doubled."""
     for at in places:
         yield from chain(
             (body[:at],),

@@ -1,6 +1,6 @@
 """Calls whose events are compared with those of statsig-python-core 0.24.0, field by field.
 
-`python core_events.py` beside this file asks the installed package and writes `recorded_core_events.json` anew.
+`python core_events.py` makes the calls with the installed package and rewrites `recorded_core_events.json`.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ USER: Json = {
 }
 
 Call = tuple[Any, ...]
-"""A verb, the name that it is about, and what else it takes."""
+"""A verb, the name it is called with, and its other arguments."""
 GROUP = {"isExperimentGroup": True, "groupName": "Test"}
 MAPPED = [{"rules": [{"rule_name": "or"}]}]
 
@@ -151,7 +151,7 @@ CALLS: list[Call] = [
     ("gate", "g_true"),
     ("gate", "n_pass_true"),
 ]
-# As they were made when `wire_core.json` was recorded, of the project in `core/eval_proj_dcs.json`.
+# The calls made when `wire_core.json` was recorded, with the project in `core/eval_proj_dcs.json`.
 WIRE_CALLS: list[Call] = [
     ("gate", "test_nested_gate_condition"),
     ("config", "operating_system_config"),
@@ -170,7 +170,7 @@ WIRE_CALLS: list[Call] = [
 
 
 async def ask(body: bytes, calls: list[Call], everyone: Json) -> list[Json]:
-    """Do the calls with a client of ours; gives the events that arrived."""
+    """Make the calls with our client and return the events that arrived."""
     async with DevServer(ruleset=orjson.loads(body)) as server:
         rules = Rules(specs_url=f"{server.url}/v2/download_config_specs", global_custom=everyone)
         statsig = Statsig(
@@ -178,9 +178,9 @@ async def ask(body: bytes, calls: list[Call], everyone: Json) -> list[Json]:
         )
         async with Client(statsig) as client:
             for call in calls:
-                client._exposures.window.reset()  # fields are compared here, not what is told twice
+                client._exposures.window.reset()  # this compares fields, not deduplication
                 await _ask_one(client, call)
-                client.health()  # exposures are written together, a moment later; here each in its place
+                client.health()  # writes pending exposures now, to keep the order of the calls
         return [event.body for event in server.accepted("statsig")]
 
 
@@ -206,7 +206,7 @@ async def _ask_one(client: Client, call: Call) -> None:
 
 
 async def ask_core() -> list[Json]:
-    """Do the calls with the vendor's package, in a process that can reach nobody but us; gives what arrived."""
+    """Make the calls with the vendor's package, in a process that can reach only our server; return what arrived."""
     async with DevServer(ruleset=orjson.loads(RULESET)) as server:
         environment = os.environ | {"HTTPS_PROXY": server.url, "NO_PROXY": "127.0.0.1", "CORE_EVENTS_TO": server.url}
         process = await asyncio.create_subprocess_exec(
@@ -255,14 +255,14 @@ _CORE_LOOKUPS = {"gate": "check_gate", "config": "get_dynamic_config", "experime
 _CORE_KINDS = {"config": "dynamic_config", "layer": "layer_parameter"}
 
 
-# What we do otherwise, on purpose.
+# Intended differences.
 
 _NOT_SENT = ("statsig::diagnostics", "statsig::non_exposed_checks", "statsig::identify")
 
 
-NOT_SAID = {
-    "x-request-service": "the name of the service: it is nobody's business",
-    "statsig-supports-proto": "answers in a binary form are not read",
+NOT_SENT_HEADERS = {
+    "x-request-service": "the name of the service is private",
+    "statsig-supports-proto": "binary responses are not supported",
     "statsig-retry-count": "a batch may be split and joined between tries",
     "content-length": "the transport's",
     "content-encoding": "the transport's: large bodies only",
@@ -273,26 +273,26 @@ NOT_SAID = {
 
 
 def as_ours(theirs: Json) -> Json | None:
-    """Give the event that we send where the vendor's package sends another; None where we send none."""
+    """Return the event that we send where the vendor's package sends `theirs`; None if we send none."""
     metadata = dict(theirs.get("metadata") or {})
     if theirs["eventName"] in _NOT_SENT or metadata.get("reason") == "Uninitialized" or not theirs["eventName"]:
         return None
     event = {**theirs, "metadata": metadata}
     if not theirs["eventName"].endswith("_exposure"):
-        return {key: value for key, value in event.items() if value not in (None, {})}  # absent says the same
-    if metadata.get("gate") == "":  # an endless gate is named, and says as much as any
+        return {key: value for key, value in event.items() if value not in (None, {})}  # absent means the same
+    if metadata.get("gate") == "":  # a cyclic gate is named, with all fields
         metadata |= {"gate": ENDLESS, "configVersion": "1", "lcut": "1700000000000"}
-    if metadata["reason"].endswith(":Unsupported"):  # what is not understood is closed
+    if metadata["reason"].endswith(":Unsupported"):  # unsupported gates are closed
         metadata["gateValue"] = "false"
-    if theirs["eventName"] == "statsig::config_exposure":  # there, some of an experiment's leave it out
+    if theirs["eventName"] == "statsig::config_exposure":  # the package omits it for some experiments
         metadata.setdefault("rulePassed", "true")
-    told = theirs["secondaryExposures"] or []
-    event["secondaryExposures"] = [one for place, one in enumerate(told) if one not in told[:place]]
+    secondary = theirs["secondaryExposures"] or []
+    event["secondaryExposures"] = [one for position, one in enumerate(secondary) if one not in secondary[:position]]
     return event
 
 
 def without_times(event: Json) -> Json:
-    """Leave out what differs from run to run."""
+    """Return an event without the fields that differ from run to run."""
     metadata = event.get("metadata")
     if isinstance(metadata, dict):
         metadata = {key: value for key, value in metadata.items() if key != "receivedAt"}

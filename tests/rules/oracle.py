@@ -1,4 +1,4 @@
-"""The vendor's published package, offline, answering beside ours."""
+"""The vendor's published package, offline, as the oracle of our evaluations."""
 
 import json
 from typing import Any
@@ -24,8 +24,8 @@ class _Store(DataStore):
 class Storage(PersistentStorage):
     """Sticky assignments in a dict, by unit, then by name.
 
-    Two faults are mended, that what is saved may be read again: keys end with the id type as the rules spell it, so that
-    the package looks for `u:userID` where it saved `u:userid`, and it writes null for no exposures, which it refuses.
+    Works around two bugs of the package, which cannot read some of what it saves: it saves under the id type as the
+    rules spell it (`u:userid`) but loads `u:userID`, and it writes null for no exposures but rejects null.
     """
 
     def __init__(self, units: dict[str, dict[str, Any]]) -> None:
@@ -36,14 +36,14 @@ class Storage(PersistentStorage):
         return self.units.get(key)
 
     def save(self, key: str, config_name: str, data: Any) -> None:
-        mended = {"undelegated_secondary_exposures": data["undelegated_secondary_exposures"] or []}
-        self.units.setdefault(_mended(key), {})[config_name] = {**data, **mended}
+        fixed = {"undelegated_secondary_exposures": data["undelegated_secondary_exposures"] or []}
+        self.units.setdefault(_fixed_key(key), {})[config_name] = {**data, **fixed}
 
     def delete(self, key: str, config_name: str) -> None:
-        self.units.get(_mended(key), {}).pop(config_name, None)
+        self.units.get(_fixed_key(key), {}).pop(config_name, None)
 
 
-def _mended(key: str) -> str:
+def _fixed_key(key: str) -> str:
     unit, _, id_type = key.rpartition(":")
     return f"{unit}:userID" if id_type == "userid" else key
 
@@ -69,12 +69,12 @@ class Oracle:
         self.client.shutdown().wait(_SETTLE)
 
     def response(self, user: dict[str, Any], **options: Any) -> dict[str, Any]:
-        """Everything about a user, by plain names."""
+        """Return the client-initialize response for a user, with names that are not hashed."""
         return json.loads(self.client.get_client_initialize_response(as_core(user), hash="none", **options))
 
 
 def as_core(user: dict[str, Any]) -> Any:
-    """A user in the vendor's form, from wire names."""
+    """Return a user of the package, from wire names."""
     names = {
         "userID": "user_id",
         "userAgent": "user_agent",

@@ -1,4 +1,4 @@
-"""A small project with some of everything, as the server would send it."""
+"""A small project with names of each kind, as the server would send it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What decided a lookup, in the words that OpenFeature and OpenTelemetry share."""
+"""Causes of evaluations, in the terms that OpenFeature and OpenTelemetry share."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from asyncsdk._model.users import User
-from asyncsdk._rules import public_results as views
+from asyncsdk._rules import public_results
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.sticky import assign
 from rules.rulesets import (
@@ -45,8 +45,8 @@ BANDIT = {
         (gate(rule("all", [PUBLIC])), "static"),
         (gate(), "static"),
         (gate(rule("dutch", [DUTCH])), "targeting_match"),
-        (gate(rule("nobody", [NEVER]), rule("rest", [PUBLIC])), "targeting_match"),
-        (gate(rule("nobody", [NEVER])), "default"),
+        (gate(rule("never", [NEVER]), rule("rest", [PUBLIC])), "targeting_match"),
+        (gate(rule("never", [NEVER])), "default"),
         (gate(rule("half", [PUBLIC], share=50)), "split"),
         (gate(rule("half", [DUTCH], share=50)), "split"),
         (gate(rule("none", [PUBLIC], share=0)), "static"),
@@ -71,7 +71,7 @@ def test_an_unknown_name_has_no_cause() -> None:
     [
         ([rule("all", [PUBLIC], {"x": 1})], "static"),
         ([rule("dutch", [DUTCH], {"x": 1})], "targeting_match"),
-        ([rule("nobody", [NEVER], {"x": 1})], "default"),
+        ([rule("never", [NEVER], {"x": 1})], "default"),
         ([rule("all", [PUBLIC], configDelegate="groups")], "split"),
         ([rule("all", [PUBLIC], configDelegate="same")], "static"),
         ([rule("dutch", [DUTCH], configDelegate="same")], "targeting_match"),
@@ -87,7 +87,7 @@ def test_the_cause_of_a_layer_is_that_of_the_last_decision(rules: list[Any], cau
 
 @pytest.mark.parametrize(("target", "cause"), [("same", "targeting_match"), ("none", "default")])
 def test_the_cause_of_a_mapping(target: str, cause: str) -> None:
-    specs = {"c": config(), "same": config(rule("all", [PUBLIC], {})), "none": config(rule("nobody", [NEVER], {}))}
+    specs = {"c": config(), "same": config(rule("all", [PUBLIC], {})), "none": config(rule("never", [NEVER], {}))}
     mapping = {"c": [{"new_config_name": target, "rules": [{"rule_name": "dutch"}]}]}
     rules = loaded(ruleset(None, specs, overrides=mapping, override_rules={"dutch": rule("dutch", [DUTCH])}))
 
@@ -98,7 +98,7 @@ def test_the_cause_of_a_mapping(target: str, cause: str) -> None:
     ("more", "cause"), [({}, "split"), ({"targetingGateName": "g"}, "targeting_match"), ({"enabled": False}, "static")]
 )
 def test_the_cause_of_a_bandit(more: dict[str, Any], cause: str) -> None:
-    rules = loaded(ruleset({"g": gate(rule("nobody", [NEVER]))}, cmab_configs={"b": BANDIT | more}))
+    rules = loaded(ruleset({"g": gate(rule("never", [NEVER]))}, cmab_configs={"b": BANDIT | more}))
 
     assert rules.experiment(ADA, "b").cause == cause
 
@@ -110,7 +110,7 @@ def test_the_cause_of_an_override_is_static() -> None:
 
 
 def test_the_cause_of_a_sticky_assignment_is_a_split() -> None:
-    rules = loaded(ruleset(None, {"e": experiment(rule("nobody", [NEVER], {}))}))
+    rules = loaded(ruleset(None, {"e": experiment(rule("never", [NEVER], {}))}))
     saved = {"e": {"value": True, "json_value": {"color": "red"}, "rule_id": "a"}}
 
     assert assign(rules, "experiment", ADA, rules.experiment(ADA, "e"), saved).evaluation.cause == "split"
@@ -119,4 +119,4 @@ def test_the_cause_of_a_sticky_assignment_is_a_split() -> None:
 def test_the_details_of_a_result_have_the_cause() -> None:
     rules = loaded_gates(g=gate(rule("dutch", [DUTCH])))
 
-    assert views.gate(rules, rules.gate(ADA, "g")).details.cause == "targeting_match"
+    assert public_results.gate(rules, rules.gate(ADA, "g")).details.cause == "targeting_match"

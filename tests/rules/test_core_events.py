@@ -1,4 +1,4 @@
-"""Events to Statsig beside those of its own package, field by field; what is meant to differ is in `core_events.py`."""
+"""Compares events to Statsig with those of its own package, field by field. Intended differences: `core_events.py`."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from rules.core_events import (
     CALLS,
     EVERYONE,
     GOLDEN,
-    NOT_SAID,
+    NOT_SENT_HEADERS,
     PROBE_CALLS,
     RULESET,
     USER,
@@ -82,7 +82,7 @@ def test_the_recorded_requests_for_rules_are_the_same(vectors: Path) -> None:
     for mine, theirs in zip([*ours, statsig.frame([b"{"], 1)], recorded[:7], strict=True):
         assert (mine.method, _question(mine.canonical_path)) == (theirs["method"], _question(theirs["path"]))
         said = {name.lower(): value for name, value in mine.headers.items()}
-        assert theirs["headers"].keys() - said.keys() <= NOT_SAID.keys()
+        assert theirs["headers"].keys() - said.keys() <= NOT_SENT_HEADERS.keys()
         for name in ("statsig-api-key", "range", "statsig-id-list-file-size", "content-type"):
             assert said.get(name) == theirs["headers"].get(name)
 
@@ -94,18 +94,18 @@ def _question(path: str) -> tuple[str, set[str]]:
 
 async def test_the_probed_events_have_the_same_fields(vectors: Path) -> None:
     lines = (vectors / "statsig" / "event_probe_core_0.24.0.txt").read_text().splitlines()
-    probed = [_event(line) for line in lines]
-    found = [_shown(event) for event in await ask(RULESET, PROBE_CALLS, {})]
+    probed = [_parse_line(line) for line in lines]
+    found = [_line_fields(event) for event in await ask(RULESET, PROBE_CALLS, {})]
 
-    assert found == [_shown(event) for one in probed if (event := as_ours(one)) is not None]
+    assert found == [_line_fields(event) for one in probed if (event := as_ours(one)) is not None]
 
 
-def _event(line: str) -> Json:
-    """Read a line: name, value, metadata, secondary exposures, `statsigMetadata`."""
+def _parse_line(line: str) -> Json:
+    """Parse a line: name, value, metadata, secondary exposures, `statsigMetadata`."""
     start = line.index("{")
     head, rest = line[:start], line[start:]
     name, value = head[:-1].rsplit(" ", 1)
-    metadata, secondary, sampling = map(orjson.loads, _values(rest))
+    metadata, secondary, sampling = map(orjson.loads, _split_values(rest))
     return {
         "eventName": name,
         "value": None if value == "None" else float(value),
@@ -116,19 +116,19 @@ def _event(line: str) -> Json:
     }
 
 
-def _values(text: str) -> list[str]:
-    """Cut values that stand one behind the other."""
+def _split_values(text: str) -> list[str]:
+    """Split JSON values that are separated by spaces."""
     found, depth, at = [], 0, 0
-    for place, mark in enumerate(f"{text} "):
+    for position, mark in enumerate(f"{text} "):
         depth += (mark in "{[") - (mark in "}]")
-        if mark == " " and depth == 0 and text[at:place].count('"') % 2 == 0:
-            found.append(text[at:place])
-            at = place + 1
+        if mark == " " and depth == 0 and text[at:position].count('"') % 2 == 0:
+            found.append(text[at:position])
+            at = position + 1
     return found
 
 
-def _shown(event: Json) -> Json:
-    """Show what a line has."""
+def _line_fields(event: Json) -> Json:
+    """Return the fields of an event that a line has."""
     without = {"lcut", "receivedAt"}
     metadata = {key: value for key, value in (event.get("metadata") or {}).items() if key not in without}
     return {

@@ -161,3 +161,11 @@ def test_what_passed_a_gate_without_a_rate_is_not_sampled() -> None:
     rules = loaded(ruleset(gates))
 
     assert [rules.gate(ADA, name).forward_all for name in ("one", "two")] == [True, False]
+
+
+def test_a_repr_counts_exposures_and_outcomes() -> None:
+    evaluation, window = project().gate(ADA, "g"), ExposureWindow(max_exposures=9)
+    window.is_new(ADA, evaluation)
+    window.count(1)
+
+    assert repr(window) == "<ExposureWindow 1 of 9 exposures, 1 outcomes>"

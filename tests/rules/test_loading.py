@@ -1,4 +1,4 @@
-"""A body becomes a ruleset: in slices, whole or not at all, and only what changed is compiled again."""
+"""Loading a body: slicing, malformed bodies, adopted programs, and the ruleset that results."""
 
 from typing import Any
 
@@ -262,10 +262,10 @@ def test_rules_of_the_same_shape_share_their_code() -> None:
         all=gate(rule("c", [PUBLIC])),
     )
 
-    half, some, everybody = (rules.find("gate", name).run.__code__ for name in ("half", "some", "all"))  # type: ignore[attr-defined]
+    half, some, everyone = (rules.find("gate", name).run.__code__ for name in ("half", "some", "all"))  # type: ignore[attr-defined]
 
     assert half is some
-    assert half is not everybody
+    assert half is not everyone
 
 
 def test_another_context_adopts_no_programs() -> None:

@@ -1,4 +1,4 @@
-"""Beside the vendor's package: generated rulesets and users, cycles, bandits, mappings, overrides, user agents."""
+"""Compares evaluations with the vendor's package: generated rulesets and users, cycles, bandits, overrides, user agents."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ def compare_layer(rules: Ruleset, one: Any, name: str, entry: Any) -> None:
     ):
         if found.parameter_rules is None:
             assert mine == theirs
-        else:  # a merging layer leaks there what an ignored experiment looked at
+        else:  # in the package, a merging layer also has the exposures of an ignored experiment
             assert [one_exposed for one_exposed in theirs if one_exposed in mine] == mine
 
 
@@ -109,7 +109,7 @@ def test_cyclic_and_unknown_rules_end_alike(world: dict[str, Any], people: list[
 
 
 def compare_ended(rules: Ruleset, found: Evaluation, there: Any) -> None:
-    """Compare how an evaluation ended; where it could not be decided, what is left over there is not compared."""
+    """Compare outcomes, and values if there was a decision; without one the package returns leftovers."""
     is_decided = there.details.reason.endswith((":Recognized", ":IdListInMemory"))
     assert (found.outcome == "Recognized") is is_decided
     if is_decided:

@@ -1,4 +1,4 @@
-"""Sticky assignments beside the vendor's package: what answers, what is saved and deleted, and under which key."""
+"""Compares sticky assignments with the vendor's package: results, what is saved and deleted, and the keys."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ Unit = dict[str, Any]
 
 @st.composite
 def worlds(draw: st.DrawFn) -> Json:
-    """A ruleset whose experiments mostly run, with rules that assignments are weighed against."""
+    """Rulesets whose experiments are mostly active, with override and targeting rules."""
     world: Json = draw(rulesets())
     for spec in world["dynamic_configs"].values():
         if spec["entity"] == "experiment":
@@ -55,7 +55,7 @@ def entries() -> st.SearchStrategy[Json]:
 
 
 saved_before = st.dictionaries(st.sampled_from([name for _, name in NAMES]), entries(), max_size=5)
-# An id that is empty is a unit there, which all who have none share.
+# In the package, an empty id is a unit, shared by all users without an id.
 people = st.lists(
     users().filter(lambda fields: fields["userID"] and "" not in fields["customIDs"].values()), min_size=2, max_size=3
 )
@@ -80,11 +80,11 @@ def test_assignments_evaluate_and_change_alike(
                     kept = None if key is None else ours.setdefault(key, {})
                     mine = look_up(rules, kind, one, name, kept=kept, enforced=enforced)
                     try:
-                        given_over = dict(theirs.get(key or "", {}))
-                        there = ask(oracle, kind, fields, name, kept=given_over, enforced=enforced)
+                        copy = dict(theirs.get(key or "", {}))
+                        there = ask(oracle, kind, fields, name, kept=copy, enforced=enforced)
                     except BaseException as error:
                         if type(error).__name__ == "PanicException":
-                            reject()  # it breaks down over a user's list that is longer than the target's
+                            reject()  # the package panics on a list of the user that is longer than the target
                         raise
                     assert mine == there, (kind, name)
                     assert state(ours) == state(theirs), (kind, name)
@@ -93,7 +93,7 @@ def test_assignments_evaluate_and_change_alike(
 
 
 def look_up(rules: Ruleset, kind: Any, one: User, name: str, *, kept: Unit | None, enforced: Enforcement) -> Any:
-    """Look a name up, and do to the store what is to be done."""
+    """Look a name up with our code, and apply the change to `kept`."""
     shown = rules.lookup(kind, one, name)
     if kept is not None:
         found = assign(rules, kind, one, shown, kept, enforced=enforced)
@@ -106,7 +106,7 @@ def look_up(rules: Ruleset, kind: Any, one: User, name: str, *, kept: Unit | Non
 
 
 def ask(oracle: Oracle, kind: str, fields: Json, name: str, *, kept: SavedAssignments, enforced: Enforcement) -> Any:
-    """Do the same there, where the caller hands the unit's assignments over."""
+    """Look a name up with the package, which gets the assignments of the unit from the caller."""
     options: Any = {
         "user_persisted_values": kept,
         "enforce_overrides": enforced.overrides,
@@ -123,7 +123,7 @@ def ask(oracle: Oracle, kind: str, fields: Json, name: str, *, kept: SavedAssign
 
 
 def state(kept: dict[str, Unit]) -> Any:
-    """Bring what is kept into one form: there an empty list may be null, and exposures may be there twice."""
+    """Return assignments in a comparable form: the package writes null for empty lists, and duplicate exposures."""
     return {
         key: {name: {field: _plain(value) for field, value in entry.items()} for name, entry in unit.items()}
         for key, unit in kept.items()
@@ -133,5 +133,5 @@ def state(kept: dict[str, Unit]) -> Any:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, list):
-        return [one for place, one in enumerate(value) if one not in value[:place]] or None
+        return [one for position, one in enumerate(value) if one not in value[:position]] or None
     return value

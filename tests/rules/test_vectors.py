@@ -1,4 +1,4 @@
-"""The vendor's recorded answers: every operator cell, 200 users of two projects, whole client responses."""
+"""Compares with recorded results of the vendor: each operator cell, 200 users of two projects, client responses."""
 
 from pathlib import Path
 from typing import Any
@@ -144,7 +144,7 @@ def test_the_sdks_own_expectations_of_values(recorded: Path) -> None:
 
 
 async def test_the_sdks_own_expectations_of_reasons(recorded: Path) -> None:
-    """While it starts, lookups here wait instead; what does not wait knows no rules yet."""
+    """During the start, awaited lookups wait; the others have the reason `Uninitialized`."""
     expected = dict(expectations(recorded)["reasons"])
     found = {}
     client = Client(Statsig("secret-key", offline=True, rules=Rules(bootstrap=ruleset({"known": gate()}))))
