@@ -7,7 +7,7 @@ States:
 
 Inputs, each with the method that reports it:
     request  a request is sent                                             `begin_request`
-    answer   the vendor works, whatever the answer says about the events   `answered`
+    answer   the vendor works, even if it rejects some or all events       `answered`
     failure  waiting may help: no reply, 429, 5xx                          `failed`
     halt     only a person can help: a wrong key, address or certificate   `halt`
     end      the request is over, with or without an answer                `returned`

@@ -51,7 +51,7 @@ logger = logging.getLogger("asyncsdk.delivery")
 
 # A threshold that is never reached.
 _NEVER = sys.maxsize
-# Late events are searched for this often per deadline, and at least every so many seconds.
+# The number of searches for late events per deadline, and the maximum seconds between two of them.
 _SWEEPS_PER_DEADLINE, _MAX_SWEEP_INTERVAL = 20, 60.0
 
 

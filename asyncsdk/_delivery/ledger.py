@@ -1,4 +1,4 @@
-"""What one destination holds: it counts, limits and settles events, and notifies whoever waits for them.
+"""What one destination holds: it counts, limits and settles events, and notifies those who wait for them.
 
 An event at a destination passes through at most these states; each arrow is a method, and there is no other way:
 
@@ -213,7 +213,7 @@ class Ledger:
         *,
         answered: bool = False,
     ) -> None:
-        """Record the final outcome of held records, release what they hold and notify whoever waits for them.
+        """Record the final outcome of held records, free their room and notify its waiters and listeners.
 
         Records with the same number of attempts share one `Delivery`.
 

@@ -1,4 +1,4 @@
-"""What a client lets others watch: its requests, the fates of its events, its health; and jobs that run beside it."""
+"""What a client lets others watch: its requests, the outcomes of its events, its health; and jobs that run beside it."""
 
 import asyncio
 import logging

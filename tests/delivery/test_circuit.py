@@ -1,10 +1,12 @@
 """When the next request may be sent."""
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsdk._delivery.circuit import Circuit
+from asyncsdk._delivery.circuit import _TRANSITIONS, Circuit, Input, State
 from asyncsdk.vendors._base import Limits
 
 
@@ -16,6 +18,11 @@ def opened(at: float = 100.0, retry_after: float | None = None) -> Circuit:
     it = circuit()
     it.failed(it.begin_request(), at, retry_after)
     return it
+
+
+def test_every_state_has_a_row_and_every_row_every_input() -> None:
+    assert set(_TRANSITIONS) == set(get_args(State))
+    assert all(set(row) == set(get_args(Input)) for row in _TRANSITIONS.values())
 
 
 def test_a_closed_circuit_allows_up_to_its_limit() -> None:

@@ -41,7 +41,7 @@ MUTANTS = {
     ),
     "take files without asking for their lock": Mutant(
         "stores/sqlite/file_lock.py",
-        "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         "pass",
         "stores/test_spool_files.py",
     ),

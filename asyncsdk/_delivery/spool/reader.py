@@ -11,7 +11,7 @@ the very record of the receipt and can settle it. Everything else is garbage: me
 Two cases leave this path:
     1. The spool cannot be written: a record goes to the lane as if there were no spool; if there is a backlog, it joins
        it as a range in memory, up to the lane's limit of events.
-    2. The client closes: nothing is read any more, and whatever is on disk is settled as spooled.
+    2. The client closes: nothing is read any more, and everything on disk is settled as spooled.
 
 Everything here runs on the event loop; the spool's thread only executes `read`.
 """

@@ -9,7 +9,7 @@ The way of an event:
 
 States: idle, or busy (`_is_busy`) from `_commit` until the callers of that group have been released. While busy nothing
 else is committed; `_release` starts the next commit if there is something to write. While idle an alarm is set if
-anything waits: at once for events, after `_MAX_DELAY` for exposures and acknowledgements, which nobody waits for.
+anything waits: at once for events, after `_MAX_DELAY` for exposures and acknowledgements, for which no caller waits.
 
 If a commit fails, its events stay in memory (`_keep_in_memory`), and so do those of the next `_RETRY_DELAY` seconds.
 The callers are released in any case, also by a bug: a spool must never block them.

@@ -73,12 +73,12 @@ async def test_discarded_receipts_lose_no_event(tmp_path: Path, server: DevServe
 
 
 async def test_on_delivery_is_called_with_the_event_id(tmp_path: Path, server: DevServer) -> None:
-    told: list[tuple[str, Delivery]] = []
-    async with open_client(tmp_path, amplitude(server), on_delivery=lambda *delivery: told.append(delivery)) as client:
+    calls: list[tuple[str, Delivery]] = []
+    async with open_client(tmp_path, amplitude(server), on_delivery=lambda *delivery: calls.append(delivery)) as client:
         receipt = await client.track(ADA, "a")
         await receipt
 
-    assert [(event_id, delivery.status) for event_id, delivery in told] == [(receipt.event_id, "delivered")]
+    assert [(event_id, delivery.status) for event_id, delivery in calls] == [(receipt.event_id, "delivered")]
 
 
 async def test_an_event_without_destinations_is_not_written(tmp_path: Path, server: DevServer) -> None:
