@@ -109,7 +109,7 @@ def _spec(kind: str, entity: str, rules: tuple[Json, ...], more: Json) -> Json:
 
 
 def ruleset(gates: Json | None = None, configs: Json | None = None, layers: Json | None = None, **more: Any) -> bytes:
-    """A ruleset of the second form, with its conditions in `condition_map`."""
+    """A ruleset of the newer format (v2), with its conditions in `condition_map`."""
     table: Json = {}
     sections = {
         "feature_gates": gates or {},

@@ -184,7 +184,7 @@ def condition_pool(gates: list[str], *, unknown: bool) -> Any:
 
 @st.composite
 def rulesets(draw: st.DrawFn, *, cyclic: bool = False, unknown: bool = False) -> dict[str, Any]:
-    """A ruleset of the second form.
+    """A ruleset of the newer format (v2).
 
     Args:
         draw: Hypothesis passes it.

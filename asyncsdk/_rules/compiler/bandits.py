@@ -65,6 +65,7 @@ def compile_bandit(linker: Linker, name: str, raw: bytes) -> Run:
     check_size(len(groups))
     spec = Spec(name, fields.get("defaultValue"), salt=str(fields.get("salt", "")), id_type=str(fields.get("idType")))
     version = fields.get("version")
+    # All results of the bandit are copies of this one.
     base = attrs.evolve(outcomes.default_result(spec, "config"), version=version if isinstance(version, int) else None)
     arms = _arms(linker, fields, base, groups)
     prestart = attrs.evolve(base, rule_id="prestart", passed=False)
@@ -135,11 +136,14 @@ def _chooser(linker: Linker, fields: dict[str, Any], spec: Spec, arms: list[_Arm
 
     def choose(user: User) -> Evaluation:
         bucket = bucket_of(user)
+        # Case 3 of the list above.
         if is_learning:
             return arms[int(bucket / (_BUCKETS / len(arms)))].explored
+        # Case 4.
         if bucket < explores_below:
             return _draw(arms, random()).explored
         scored = [(arm.score(user), arm) for arm in arms if arm.score is not None]
+        # Cases 5 and 6.
         if not scored:
             return arms[int(random() * len(arms))].chosen
         return best(scored, key=lambda pair: pair[0])[1].chosen

@@ -42,6 +42,7 @@ def compile_mapping(linker: Linker, kind: str, name: str, salt: str, run: Run) -
     raw = linker.raw("overrides", name)
     if raw is None:
         return run
+    # In the order of the ruleset: the first that applies wins.
     mappings = [
         (applies, target, CombinedResults(_with_name(name, new_name)))
         for new_name, rules in _read_mappings(raw, name)

@@ -49,7 +49,7 @@ class SpecSource(Protocol):
 
     Attributes:
         shared_context: What is the same for all users.
-        is_inline: The ruleset is of the first form (v1).
+        is_inline: The ruleset has the older format (v1), with conditions inside rules.
     """
 
     shared_context: SharedContext
@@ -135,9 +135,11 @@ class Linker:
         Returns:
             The function, a late one in a cycle or a long chain; None if the ruleset has no such name.
         """
+        # The limit on the chain keeps the compiler's recursion, several Python frames per name, from overflowing.
         if (kind, name) in self.trail or len(self.trail) > _MAX_TRAIL:
             return self._late_run(kind, name)
         program = self.rules.program(kind, name, self.trail)
+        # A later ruleset may add the name: its absence is a dependency, too.
         if program is None:
             self.dependencies |= members_defining(kind, name)
             return None

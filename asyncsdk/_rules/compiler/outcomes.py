@@ -148,6 +148,7 @@ def with_delegate(layer: Evaluation) -> Callable[[tuple[Evaluation, ...]], Evalu
 
     def build(parts: tuple[Evaluation, ...]) -> Evaluation:
         experiment, own = parts[0], nested_exposures(parts[1:])
+        # A mapped experiment brings the version of the spec that answered.
         return attrs.evolve(
             experiment,
             name=layer.name,
@@ -176,6 +177,7 @@ def nested_exposures(nested: Iterable[Evaluation]) -> tuple[Exposed, ...]:
 
 def consulted_experiments(nested: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
     """Return the experiments whose group was tested, at any level below, each once."""
+    # A dict as an ordered set.
     found: dict[Evaluation, None] = {}
     for part in nested:
         found.update(dict.fromkeys(part.consulted if part.is_gate else (part, *part.consulted)))

@@ -111,7 +111,7 @@ def _versions(*accepted: int) -> Operator:
     return Operator(prepare, test)
 
 
-# Text: a missing value is "", and case is ignored unless the operator's name says otherwise.
+# Text: a missing value is "", but matches no pattern. Case is ignored, except by patterns and "case_sensitive".
 
 
 def _elements(target: object) -> list[str] | None:

@@ -72,5 +72,6 @@ def find_unit(overrides: _ByUnit, user: User) -> str | None:
 
 
 def _units(user: User) -> list[str]:
+    """Return a user's ids as text, in the order in which overrides are looked for."""
     ids = as_object(user.custom_ids) or {}
     return [unit for unit in map(as_text, (user.user_id, *ids.values())) if unit is not None]

@@ -137,7 +137,7 @@ def read_spec(raw: bytes, name: str, *, inline: bool) -> Spec:
     Args:
         raw: Its JSON.
         name: Its name.
-        inline: The ruleset is of the first form (v1), in which the rules of a disabled spec must not run.
+        inline: The ruleset has the older format (v1), in which the rules of a disabled spec must not run.
 
     Raises:
         MalformedError: It is not an object, or its rules are malformed.
@@ -148,6 +148,7 @@ def read_spec(raw: bytes, name: str, *, inline: bool) -> Spec:
     return Spec(
         name,
         default=fields.get("defaultValue"),
+        # In v2, the rules that a disabled spec still has are its holdouts, and must run.
         rules=rules if enabled or not inline else (),
         salt=_typed(fields, "salt", str, default=""),
         enabled=enabled,
@@ -175,6 +176,7 @@ def check_size(count: int) -> None:
 
 
 def _bounded_rules(rules: list[Any]) -> list[Any]:
+    """Return the rules, after checking how many rules and conditions there are: before any of them is read."""
     conditions = (rule.get("conditions") for rule in rules if isinstance(rule, dict))
     check_size(len(rules) + sum(len(keys) for keys in conditions if isinstance(keys, list)))
     return rules
@@ -210,6 +212,7 @@ def read_condition(value: Any) -> Condition:
     fields = _object(value, "condition")
     additional = fields.get("additionalValues")
     salt = additional.get("salt") if isinstance(additional, dict) else None
+    # A salt that is not text is hashed as its JSON.
     return Condition(
         _optional(fields, "type", str),
         operator=_optional(fields, "operator", str),
@@ -225,6 +228,7 @@ def _condition(value: Any) -> str | Condition:
 
 
 def _percentage(value: Any) -> float:
+    # A bool is an int in Python, but not a number in JSON.
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
     msg = "passPercentage is not a number"

@@ -59,8 +59,10 @@ _OS_BY_HINT = (("ios", "iOS"), ("mac", "Mac OS X"), ("win", "Windows"), ("linux"
 
 
 def _find_os(reading: TokenReading) -> Token:
+    # 1. A system with a version.
     if reading.os is not None:
         return reading.os
+    # 2. The first token that means a system.
     for name, version in reading.tokens:
         if name in _OS_BY_TOKEN:
             os_name, has_version = _OS_BY_TOKEN[name]
@@ -69,6 +71,7 @@ def _find_os(reading: TokenReading) -> Token:
             return "iOS", version
         if name.startswith("Android"):
             return "Android", None
+    # 3. A hint.
     return next((os_name for hint, os_name in _OS_BY_HINT if hint in reading.hints), "Other"), None
 
 
@@ -77,14 +80,17 @@ _BROWSER_TOKENS = {"Yahoo! Slurp", "NetFront NX", "axios", "HeadlessChrome"}
 
 
 def _find_browser(reading: TokenReading) -> Token:
+    # 1. A browser with a version, or a bot.
     if reading.browser is not None:
         return reading.browser
+    # 2. The first token that means a browser.
     seen: dict[str, Token] = {}
     for token in reading.tokens:
         browser = _browser_by_token(token, reading.hints)
         if browser is not None:
             return browser
         seen[token[0]] = token
+    # 3. All tokens and hints together.
     return _browser_by_all_tokens(reading, seen)
 
 
