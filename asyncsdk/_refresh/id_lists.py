@@ -89,12 +89,14 @@ class IdLists:
         """Load lists from the cache, except for those that were downloaded already."""
         manifest = await self._cache.load(self._source.list_cache_key()) if self._is_enabled else None
         try:
+            # Without any lists, the plan for a manifest is to read all of them.
             files = plan_downloads(manifest, {}).read if manifest else ()
         except BadListError:
             return
         for file in files:
             body = await self._cache.load(self._source.list_cache_key(file.name))
             found = await self._runner.run(restore(body)) if body else None
+            # The network may have delivered the list while the cache was loading it: that one is newer.
             if found is not None and file.name not in self._lists:
                 self._set_list(file.name, found)
         if files and all(file.name in self._lists for file in files):
@@ -142,6 +144,7 @@ class IdLists:
         failures = [answer for answer in (task.result() for task in tasks) if answer.reason]
         if not failures:
             return RulesAnswer()
+        # One failure for all: retry soon if that helps any of them, but respect the longest `Retry-After`.
         return RulesAnswer(
             reason=f"{len(failures)} of {len(files)} files: {failures[0].reason}",
             retry_soon=any(answer.retry_soon for answer in failures),
@@ -157,6 +160,7 @@ class IdLists:
             try:
                 found = await self._runner.run(apply_file(file, response, self._lists.get(file.name)))
             except BadListError as error:
+                # The file itself is bad: a retry would download the same bytes.
                 return RulesAnswer(reason=str(error), retry_soon=False)
             if not file.start:
                 self._saved_ms.pop(file.name, None)  # a new generation of the file: the saved list is obsolete

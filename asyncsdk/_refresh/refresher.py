@@ -196,11 +196,12 @@ class Refresher:
                 cached = group.create_task(self._load_cached())
                 group.create_task(self.id_lists.run(fetcher))
                 await self._poll(fetcher, cached)
-            await asyncio.Event().wait()
+            await asyncio.Event().wait()  # offline, all tasks may have ended
 
     async def _poll(self, fetcher: Fetcher, cached: asyncio.Task[None]) -> None:
         while True:
             answer = await self._fetch_rules(fetcher)
+            # `delay_after` below records this failure; the fallback needs the count now.
             failures = self.polling.streak.failures + 1
             if answer.reason and self._settings.bypasses(failures, is_first=not self.rules.sections):
                 bypass = await self._fetch_rules(fetcher, bypass_proxy=True)
@@ -227,8 +228,10 @@ class Refresher:
                 is_in_use = await self._install(answer.body, NETWORK)
             except ValueError as error:
                 return RulesAnswer(reason=str(error))
+            # Only rules that are in use: what the cache has can be loaded.
             if is_in_use:
                 await self._cache.save(self._source.cache_key, answer.body)
+        # A response that says "nothing new" is a sync, too.
         if not answer.reason:
             self._last_sync_ms = self._clock()
         return answer
@@ -270,7 +273,7 @@ class Refresher:
             self._activate(new)
             if change is not None:
                 notify(self._watchers, change)
-            # Drop our own reference first, or `release` could not free anything.
+            # Drop our own reference first; otherwise `release` cannot free anything.
             free_old = _as_generator(release(old))
             del old
             await self.runner.run(free_old)

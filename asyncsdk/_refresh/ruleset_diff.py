@@ -31,6 +31,7 @@ def compare(old: Ruleset, new: Ruleset) -> Generator[None, None, RulesetChange]:
         before, after = old.sections.get(section, {}), new.sections.get(section, {})
         for position, (name, raw) in enumerate(after.items(), 1):
             known = before.get(name)
+            # The scan for conditions is the expensive part: skip it if no condition was edited.
             if known != raw or (edited and _refers_to(raw, edited)):
                 (added if known is None else changed).setdefault(_kind(kind, raw), []).append(name)
             if position % _NAMES_PER_STEP == 0:

@@ -108,6 +108,7 @@ def client_view(
     key = _ViewKey(hash, client_key, app, include_overrides)
     view: ClientView | None = rules.views.get(key)
     if view is None:
+        # `client_key` and `app` may come from a request, so the number of views is bounded.
         if len(rules.views) >= _MAX_VIEWS:
             rules.views.clear()
         view = rules.views[key] = run_to_end(_build_view(rules, key))
@@ -159,6 +160,7 @@ def _trailing_fields(view: ClientView, user: User, sdk_info: Mapping[str, Any], 
         **session_replay_fields(rules, user, _HASHES[view.hash]),
     }
     private = as_object(user.private_attributes)
+    # Identifies the private attributes without containing them.
     if private:
         fields["pa_hash"] = str(sum(djb2(f"{key}:{as_text(value) or ''}") for key, value in private.items()) % 2**32)
     if now_ms:
@@ -216,7 +218,7 @@ def _build_view(rules: Ruleset, key: _ViewKey, previous: ClientView | None = Non
     shared_context = attrs.evolve(
         rules.shared_context,
         app_id=app_id,
-        knows_groups=False,
+        knows_groups=False,  # the vendor does not evaluate `experiment_group` conditions for clients
         overrides=rules.shared_context.overrides if key.include_overrides else Overrides(),
     )
     client_rules = rules.with_context(shared_context)
@@ -241,6 +243,7 @@ def _build_entries(
     entries = []
     for name in rules.names(section):
         yield
+        # A malformed spec is omitted; the others are unaffected.
         try:
             spec = read_spec(rules.raw(section, name) or b"", name, inline=rules.is_inline)
         except MalformedError:
@@ -257,6 +260,7 @@ def _bandit_entries(rules: Ruleset, app: Any, hash_name: Callable[[str], str]) -
         program = rules.program("experiment", name)
         apps = read_fields(rules.raw("cmab_configs", name), name).get("targetAppIDs")
         if program is not None and rules.raw("dynamic_configs", name) is None and _is_visible_to(apps, app):
+            # A bandit has no spec of its own; this one has what an entry needs.
             spec = Spec(name, entity="autotune", id_type=program.unsupported.id_type)
             entries.append(_Entry(program, entry_writer(config_fields, spec, hash_name)))
     return entries

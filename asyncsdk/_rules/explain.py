@@ -175,6 +175,7 @@ def _explain_rule(linker: Linker, spec: Spec, rule: Rule, user: User, *, rules: 
     if rule.delegate is not None and rules.program("experiment", rule.delegate) is not None:
         inner = _explain_nested(rules, "experiment", user, rule.delegate, level=level)
         return Step(f"rule {label}: experiment {rule.delegate} decides", holds, (*parts, *inner))
+    # The bucket of a percentage is salted with both the spec and the rule.
     salt = rule.id if rule.salt is None else rule.salt
     if rule.pass_percentage >= 100:
         return Step(f"rule {label}", holds, tuple(parts))
@@ -215,6 +216,7 @@ def _explain_gate(rules: Ruleset, condition: Condition, user: User, *, level: _L
         return Step(f"{condition.type} {name}: no such gate", condition.type == "fail_gate")
     evaluation = rules.lookup("gate", user, name)
     inner = tuple(_explain_nested(rules, "gate", user, name, level=level))
+    # A gate that is unsupported or nested too deeply is neither true nor false.
     if evaluation.outcome not in ("Recognized", "LocalOverride:Recognized", "Unrecognized"):
         return Step(f"{condition.type} {name}: {evaluation.outcome}", None, inner)
     return Step(f"{condition.type} {name}", bool(evaluation.value) is (condition.type == "pass_gate"), inner)

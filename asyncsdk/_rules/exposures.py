@@ -61,6 +61,7 @@ def _build(
 ) -> Exposure:
     event_name, own, secondary = parts(evaluation, parameter)
     metadata = orjson.dumps({**own, **_common_fields(rules, evaluation), **more})
+    # Fields of every user. They are constants of the ruleset, unlike those of the user itself.
     tier = (rules.shared_context.environment or {}).get("tier")
     custom = orjson.dumps(fields) if (fields := rules.shared_context.global_custom) else b""
     return Exposure(event_name, metadata, orjson.dumps(exposures_to_json(secondary)), shared_user_fields(tier, custom))
@@ -98,7 +99,7 @@ def exposed_variant(evaluation: Evaluation, parameter: str = "") -> ExposedVaria
         parameter: The layer parameter that was read; "" for anything but a layer.
     """
     if not evaluation.rule_id:
-        return None
+        return None  # unknown, unsupported, or nested too deeply
     if evaluation.is_gate:
         variant = "on" if evaluation.value else "off"
         return ExposedVariant(evaluation.name, variant, variant)

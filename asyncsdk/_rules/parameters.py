@@ -56,6 +56,7 @@ def evaluate_parameter(rules: Ruleset, user: User, store: str, name: str, lookup
     override = as_object(rules.shared_context.overrides.of("parameter_store", store).get(None))
     if override is not None:
         return Parameter(override.get(name))
+    # Anything malformed below, such as a reference without a name, leaves the parameter without a value.
     fields = as_object(_parameters(rules, store).get(name)) or {}
     reference = fields.get("ref_type")
     if reference == "static":

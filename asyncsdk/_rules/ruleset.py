@@ -100,6 +100,8 @@ class Ruleset:
         checksum = self.facts.get("checksum")
         return checksum if isinstance(checksum, str) else ""
 
+    # In these four, the table lookup of `find` is inlined: a compiled name costs one call less.
+
     def gate(self, user: User, name: str) -> Evaluation:
         """Evaluate a gate. Never raises."""
         return evaluate(self.gates.get(name) or self.find("gate", name), user)
@@ -195,6 +197,7 @@ class Ruleset:
 
     def adopt_programs(self, previous: "Ruleset") -> Iterator[None]:
         """Take over the programs that an earlier ruleset compiled from the same bytes. Yields between slices."""
+        # Invariant 3: with another context or format, equal bytes may compile to another program.
         if previous.shared_context != self.shared_context or previous.is_inline != self.is_inline:
             return
         for kind, table in previous.tables().items():

@@ -161,6 +161,7 @@ def _matches(rules: Ruleset, experiment: str, is_wanted: Callable[[str], bool], 
     """Return whether those rules of an experiment that are wanted, evaluated alone, pass the user now."""
     if not _is_known(rules, experiment):
         return False
+    # The predicate itself is part of the key: overrides and targeting rules are compiled separately.
     key = (is_wanted, experiment)
     run: Run | None = rules.derived.get(key)
     if run is None:
@@ -205,6 +206,7 @@ def _to_entry(rules: Ruleset, evaluation: Evaluation) -> dict[str, Any]:
 
 def _from_entry(live: Evaluation, entry: Mapping[str, Any]) -> Evaluation:
     """Return the evaluation that an entry records. A store may return anything, so each field is checked."""
+    # Node's SDK writes `configVersion`, the others `config_version`.
     version = entry.get("config_version", entry.get("configVersion"))
     explicit = entry.get("explicit_parameters")
     return attrs.evolve(
