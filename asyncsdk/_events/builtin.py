@@ -86,7 +86,8 @@ def redact(*names: str, replacement: str = "[redacted]") -> Redact:
 def sample(rate: float, *, salt: str = "") -> Middleware:
     """Build a middleware that passes on the events of a share of the users, always the same ones.
 
-    A user is known by its `user_id`, else its `device_id`, else its `anonymous_id`. Exposures are not sampled.
+    A user is known by its `user_id`, else its `device_id`, else its `anonymous_id`, else a custom id. Exposures are not
+    sampled.
 
     Args:
         rate: The share of users, from 0.0 (none) to 1.0 (all).

@@ -17,7 +17,7 @@ from asyncsdk._model.events import Event
 from asyncsdk._model.exposures import ExposedVariant
 from asyncsdk._model.ids import Ids
 from asyncsdk._model.receipts import Delivery, Record, Status
-from asyncsdk._model.users import User, ordering_key
+from asyncsdk._model.users import User, own_id
 from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.exposure_window import ExposureKind, ExposureWindow
 from asyncsdk._rules.exposures import exposed_variant
@@ -123,7 +123,7 @@ class ExposureForwarder:
         takers = [one for one in self._targets if variant is not None and (one.takes_all or variant.in_experiment)]
         if variant is None or not takers:
             return
-        key = ordering_key(user)
+        key = own_id(user)
         # A kind of its own: the same window remembers Statsig's exposures.
         if key and window.is_new_kind(user, evaluation, (f"viewed: {variant.name}", is_manual)):
             window.count(1)

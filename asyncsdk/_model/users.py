@@ -1,7 +1,7 @@
 """The user of an event or lookup: its fields, its validation and its ordering key.
 
-The ordering key of a user is their user id, otherwise the device id, otherwise the anonymous id. Events with the same
-key are delivered in the order in which they were accepted.
+The ordering key of a user is their user id, otherwise the device id, otherwise the anonymous id, otherwise a custom id.
+Events with the same key are delivered in the order in which they were accepted.
 
 A `User` is created or copied per request, validated per event and evaluated per lookup, so the fast paths here are
 written out: a comment at each says what it saves. Three private slots cache results that depend only on the fields,
@@ -35,7 +35,8 @@ class User:
         locale: Language tag, such as `nl-NL`.
         app_version: Version of the calling app, such as `1.2.3`.
         custom: Any other fields, for rules.
-        custom_ids: Ids of other units by name, such as `{"companyID": "c7"}`.
+        custom_ids: Ids of other units by name, such as `{"companyID": "c7"}`. Of a user with no other id, only Statsig
+            receives events; the other vendors skip them.
         private_attributes: Fields for rules that are never sent to any vendor.
         anonymous_id: Id of a visitor before sign-in (RudderStack's `anonymousId`).
         device_id: Id of a device (Amplitude's `device_id`).
@@ -115,7 +116,7 @@ def validate_user(user: User) -> str:
     if not key:
         msg = (
             "the user needs a user_id, an anonymous_id or a device_id that is not blank "
-            "(in a web service: anonymous_cookie=)"
+            "(in a web service: anonymous_cookie=); for Statsig, one of custom_ids is enough"
         )
         raise InvalidEventError(msg)
     # Exact types first, without a loop; only a user with another type (a subclass, or a mistake) is checked in full.
@@ -137,12 +138,32 @@ def validate_user(user: User) -> str:
 
 
 def ordering_key(user: User) -> str | None:
-    """Return the user id, otherwise the device id, otherwise the anonymous id; None if there is none."""
+    """Return the user's own id, otherwise a custom id with its name (`companyID:acme`); None if there is none."""
+    return own_id(user) or _custom_key(user.custom_ids)
+
+
+def own_id(user: User) -> str | None:
+    """Return the user id, otherwise the device id, otherwise the anonymous id; None if there is none.
+
+    A user without one has custom ids at most, which only Statsig takes.
+    """
     return (
         text_id(user.user_id, "user_id")
         or text_id(user.device_id, "device_id")
         or text_id(user.anonymous_id, "anonymous_id")
     )
+
+
+def _custom_key(ids: object) -> str | None:
+    """Return the first custom id by name, so that equal mappings have one key, whatever their order."""
+    if not isinstance(ids, Mapping):  # reported later, by `_check_fields`
+        return None
+    texts = ((name, _custom_text(value)) for name, value in ids.items() if isinstance(name, str))
+    return min((f"{name}:{text}" for name, text in texts if text), default=None)
+
+
+def _custom_text(value: object) -> str | None:
+    return float.__repr__(value) if isinstance(value, float) else text_id(value, "user.custom_ids")
 
 
 def _check_fields(user: User) -> None:

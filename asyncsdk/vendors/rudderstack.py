@@ -62,6 +62,8 @@ _LIBRARY = orjson.Fragment(orjson.dumps({"name": "asyncsdk", "version": __versio
 _BARE = orjson.Fragment(orjson.dumps({"library": _LIBRARY}))
 _EVERYWHERE = orjson.Fragment(b'{"All":true}')
 _TOO_LARGE = Refusal("rejected", "too large")
+# The user has custom ids only, which Statsig alone takes.
+_NO_ID = Refusal("skipped", "no id")
 
 Message = dict[str, Any]
 
@@ -143,6 +145,8 @@ class RudderStack:
             anonymous_id = text_id(user.anonymous_id, "anonymous_id")
             if anonymous_id or (user_id is None and (anonymous_id := text_id(user.device_id, "device_id"))):
                 message["anonymousId"] = anonymous_id
+            elif user_id is None:
+                return _NO_ID
         if event.timestamp is not None:
             message["timestamp"] = iso(to_epoch_ms(event.timestamp))
         refusal = fill(message, event)

@@ -69,7 +69,8 @@ A_TIME = "whole milliseconds since 1970, before the year 10000"
 SWITCHES = "True, False or (except for All) an object"
 NEW_ID = "the user's new id (an anonymous or device id is not enough for alias)"
 NOT_MADE = (
-    "the user needs a user_id, an anonymous_id or a device_id that is not blank (in a web service: anonymous_cookie=)"
+    "the user needs a user_id, an anonymous_id or a device_id that is not blank (in a web service: anonymous_cookie=); "
+    "for Statsig, one of custom_ids is enough"
 )
 
 

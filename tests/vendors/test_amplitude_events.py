@@ -136,15 +136,18 @@ def test_an_event_without_a_remaining_id_is_refused() -> None:
     assert AMPLITUDE.encode(given, MESSAGE_ID, NOW_MS) == Refusal("rejected", "no id")
 
 
-def test_plan_and_metadata_are_merged_key_by_key_under_the_event_s_own() -> None:
+def test_the_plan_and_the_metadata_of_an_event_replace_those_of_the_client() -> None:
     destination = Amplitude("k", plan=Plan("main", version="1"), ingestion_metadata=IngestionMetadata("ampli", "2"))
     fields = {"event_type": "e", "user_id": "ada-1815", "plan": {"version": "9", "source": "web"}}
 
     sent = event(destination, raw_event(fields))
 
-    assert sent["plan"] == {"branch": "main", "version": "9", "source": "web"}
+    assert sent["plan"] == {"version": "9", "source": "web"}
     assert sent["ingestion_metadata"] == {"source_name": "ampli", "source_version": "2"}
-    assert event(destination, raw_event(fields | {"plan": "odd"}))["plan"] == "odd"
+    assert event(destination, raw_event(fields | {"plan": {}}))["plan"] == {}
+    assert event(destination, raw_event(fields | {"plan": None}))["plan"] == {"branch": "main", "version": "1"}
+    own = {"Amplitude": {"ingestion_metadata": {"source_name": "mine"}}}
+    assert event(destination, Track(ADA, "x", integrations=own))["ingestion_metadata"] == {"source_name": "mine"}
 
 
 def test_an_event_larger_than_a_request_is_refused() -> None:

@@ -19,7 +19,7 @@ from asyncsdk._model.bundles import SEPARATOR
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.events import Event, Track, to_epoch_ms
 from asyncsdk._model.exposures import ExposedVariant
-from asyncsdk._model.users import User, text_id
+from asyncsdk._model.users import User, own_id, text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import ExposureScope, Limits, Overflow, Refusal, Request, Response, Verdict
@@ -56,6 +56,8 @@ _HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
 _TOO_SHORT = Refusal("rejected", "id too short")
 _ID_REFUSED = Refusal("rejected", "id refused by Amplitude")
 _NO_ID = Refusal("rejected", "no id")
+# The user has custom ids only, which Statsig alone takes.
+_CUSTOM_IDS_ONLY = Refusal("skipped", "no id")
 _NO_SUCH_CALL = Refusal("skipped", "no such call")
 _OPT_OUT = Refusal("skipped", "opt-out")
 _TOO_LARGE = Refusal("rejected", "too large")
@@ -84,7 +86,7 @@ class Amplitude:
             path, Amplitude's own is appended. None sends to Amplitude.
         use_batch: Use the batch endpoint: larger requests and higher rates, but up to 15 minutes until events appear.
         min_id_length: Minimum length of ids, in characters; None uses Amplitude's default, 5.
-        plan: Tracking plan of events without one of their own; None for none.
+        plan: Tracking plan of events without one of their own, which replaces it as a whole; None for none.
         ingestion_metadata: The sending tool, for events without metadata of their own; None for none.
         opt_out: Send nothing; events are counted as skipped.
         group_type: Type of the group for `group` calls that name none.
@@ -176,12 +178,13 @@ class Amplitude:
         fill(message, event, self.group_type)
         if event.integrations is not None and isinstance(own := event.integrations.get(self.name), Mapping):
             message.update(own)
-        if self._defaults:
-            self._add_defaults(message)
+        for name, fields in self._defaults.items():
+            if message.get(name) is None:
+                message[name] = fields
         message["library"] = _LIBRARY
         refusal = self._normalise_ids(message)
         if refusal is not None:
-            return refusal
+            return _CUSTOM_IDS_ONLY if refusal is _NO_ID and own_id(event.user) is None else refusal
         # The slice copies to the exact size: the encoder's own buffer is several times larger.
         chunk = to_json(message)[:-1]
         return chunk if len(chunk) <= self._max_event_bytes else _TOO_LARGE
@@ -224,12 +227,6 @@ class Amplitude:
             return _TOO_SHORT
         # Phones that limit ad tracking report a device id of zeros.
         return _ID_REFUSED if value in REFUSED_IDS or (value[0] in "0-" and not value.strip("0-")) else None
-
-    def _add_defaults(self, message: Message) -> None:
-        """Add the plan and the ingestion metadata, key by key; the event's own keys override them."""
-        for name, fields in self._defaults.items():
-            own = message.get(name)
-            message[name] = fields | dict(own) if isinstance(own, Mapping) else fields if own is None else own
 
 
 _AMPLITUDE_URLS = tuple(host + path for host in HOSTS.values() for path in (HTTP_V2, BATCH))
