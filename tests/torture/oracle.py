@@ -1,8 +1,12 @@
-"""The oracle: it is never killed, kills others, plays the vendors badly, and keeps all promises in mind.
+"""The oracle: starts workers, kills them, lets the vendors fail, and checks that no promised event is lost.
 
-What has to hold when the faults have stopped: whatever was promised has arrived at every vendor; copies have the same
-id and the same content; nothing arrived that nobody sent; the events of a user came in order; and no database of the
-folder was ever open in two processes.
+A worker promises an event when its verb has returned. After the faults have stopped:
+
+1. Every promised event has arrived at every vendor.
+2. Duplicates have the same id and the same content as the original, and there are not more than can be explained.
+3. The events of each user have arrived in order.
+4. No database of the folder was ever open in two processes.
+5. The folder is empty.
 """
 
 import asyncio
@@ -26,9 +30,9 @@ from asyncsdk.dev import DevServer, Fault
 from torture.worker import LIMITS
 
 VENDORS = ("rudderstack", "amplitude", "statsig")
-_SLOWEST_START = 120.0
+_START_TIMEOUT = 120.0
 WORKER = Path(__file__).with_name("worker.py")
-# Of a hundred requests, so many meet each of these.
+# How many of a hundred requests meet each fault.
 FAULTS = (
     (8, Fault(503)),
     (3, Fault(429, retry_after=0)),
@@ -44,7 +48,15 @@ _STEPS += [None] * (100 - len(_STEPS))
 
 @attrs.define
 class Vendor:
-    """What one vendor has: how often each id, and what came with it."""
+    """What one vendor has received.
+
+    Attributes:
+        copies: How often each event arrived, by id.
+        content: Digest of each event's first copy, by id.
+        differing: Ids of events of which two copies differ.
+        last: Number of the latest event of each user.
+        overtaken: Number of events that arrived after a later event of their user.
+    """
 
     copies: Counter[str] = attrs.field(factory=Counter)
     content: dict[str, bytes] = attrs.field(factory=dict)
@@ -52,20 +64,32 @@ class Vendor:
     last: dict[str, int] = attrs.field(factory=dict)
     overtaken: int = 0
 
-    def take(self, event_id: str, body: dict[str, Any]) -> None:
+    def record(self, event_id: str, body: dict[str, Any]) -> None:
         digest = sha256(orjson.dumps({k: v for k, v in body.items() if k != "sentAt"})).digest()[:8]
         self.copies[event_id] += 1
         if self.content.setdefault(event_id, digest) != digest:
             self.differing.add(event_id)
         if self.copies[event_id] == 1:
-            line, _, number = event_id.rpartition("-")
-            self.overtaken += int(number) < self.last.get(line, -1)
-            self.last[line] = int(number)
+            user, _, number = event_id.rpartition("-")
+            self.overtaken += int(number) < self.last.get(user, -1)
+            self.last[user] = int(number)
 
 
 @attrs.define
-class Accounts:
-    """What came of it."""
+class Results:
+    """What has happened so far.
+
+    Attributes:
+        kills: Number of workers killed.
+        promised: Ids of the promised events.
+        vendors: What each vendor has received.
+        lost_replies: Number of requests that met a fault.
+        requests: Number of requests.
+        seconds: Duration of the run.
+        remaining: Names of the files in the folder at the end.
+        checks: How often the workers' open files were checked.
+        open_twice: Databases that two workers had open.
+    """
 
     kills: int = 0
     promised: set[str] = attrs.field(factory=set)
@@ -73,9 +97,9 @@ class Accounts:
     lost_replies: int = 0
     requests: int = 0
     seconds: float = 0.0
-    left: list[str] = attrs.field(factory=list)
-    looks: int = 0
-    owned_twice: set[str] = attrs.field(factory=set)
+    remaining: list[str] = attrs.field(factory=list)
+    checks: int = 0
+    open_twice: set[str] = attrs.field(factory=set)
 
     def missing(self, vendor: str) -> int:
         return len(self.promised - self.vendors[vendor].copies.keys())
@@ -84,93 +108,100 @@ class Accounts:
         return sum(self.vendors[vendor].copies.values()) - len(self.vendors[vendor].copies)
 
     @property
-    def bound(self) -> int:
-        """Most copies that there may be of one vendor's: of what was under way at a kill, and of lost replies."""
+    def max_duplicates(self) -> int:
+        """Maximum number of duplicates at one vendor: of events in flight at a kill, and of those whose reply was lost."""
         return (self.kills * LIMITS.max_in_flight + self.lost_replies) * LIMITS.max_events + self.kills * 2000
 
     @property
-    def is_well(self) -> bool:
+    def is_ok(self) -> bool:
         faults = [
-            self.missing(name) or vendor.differing or vendor.overtaken or self.duplicates(name) > self.bound
+            self.missing(name) or vendor.differing or vendor.overtaken or self.duplicates(name) > self.max_duplicates
             for name, vendor in self.vendors.items()
         ]
-        return bool(self.promised) and not any(faults) and not self.left and not self.owned_twice
+        return bool(self.promised) and not any(faults) and not self.remaining and not self.open_twice
 
     def __str__(self) -> str:
         lines = [
             f"{self.kills} kills, {len(self.promised):,} promised, {self.requests:,} requests, {self.seconds:.0f} s",
-            f"{'':12}{'delivered':>12}{'missing':>9}{'copies':>9}{'of bound':>10}{'differing':>11}{'overtaken':>11}",
+            f"{'':12}{'delivered':>12}{'missing':>9}{'copies':>9}{'of max':>10}{'differing':>11}{'overtaken':>11}",
         ]
         for name, vendor in self.vendors.items():
             lines.append(
                 f"{name:12}{len(vendor.copies):>12,}{self.missing(name):>9,}{self.duplicates(name):>9,}"
-                f"{self.duplicates(name) / max(1, self.bound):>10.1%}{len(vendor.differing):>11,}{vendor.overtaken:>11,}"
+                f"{self.duplicates(name) / max(1, self.max_duplicates):>10.1%}{len(vendor.differing):>11,}{vendor.overtaken:>11,}"
             )
-        lines.append(f"files with two owners: {len(self.owned_twice)} (looked {self.looks:,} times)")
-        if self.left:
-            lines.append(f"left in the folder: {self.left}")
-        return "\n".join([*lines, "all is well" if self.is_well else "NOT WELL"])
+        lines.append(f"files with two owners: {len(self.open_twice)} (checked {self.checks:,} times)")
+        if self.remaining:
+            lines.append(f"remaining in the folder: {self.remaining}")
+        return "\n".join([*lines, "ok" if self.is_ok else "FAILED"])
 
 
 class Oracle:
-    """Runs the torture."""
+    """Runs the torture.
+
+    Args:
+        kills: Number of workers to kill.
+        processes: Number of workers that share the folder at any time.
+        seed: Seed of all random choices.
+        log: Where the workers log: a file descriptor, or one of subprocess's constants.
+    """
 
     def __init__(self, kills: int, processes: int, seed: int, log: int = asyncio.subprocess.DEVNULL) -> None:
-        self.accounts = Accounts()
+        self.results = Results()
         self._log = log
         self._kills, self._processes = kills, processes
-        self._chance = Random(seed)
-        self._begun = 0
-        self._living: set[int] = set()
-        self._is_calm = False
+        self._random = Random(seed)
+        self._started = 0
+        self._running: set[int] = set()
+        self._is_draining = False
 
-    async def run(self) -> Accounts:
+    async def run(self) -> Results:
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             async with DevServer(keep=1_000_000, keep_bytes=10**9) as server:
-                absorbing = asyncio.create_task(self._absorb_on(server))
-                await asyncio.gather(*(self._torment(server.url, folder) for _ in range(self._processes)))
-                self._is_calm = True
-                self._absorb(server)
+                polling = asyncio.create_task(self._poll(server))
+                await asyncio.gather(*(self._kill_workers(server.url, folder) for _ in range(self._processes)))
+                self._is_draining = True
+                self._collect(server)
                 await self._drain(server, folder)
-                absorbing.cancel()
-            self.accounts.left = sorted(os.listdir(folder))  # noqa: PTH208 -- names are wanted
-        self.accounts.seconds = time.monotonic() - began
-        return self.accounts
+                polling.cancel()
+            self.results.remaining = sorted(os.listdir(folder))  # noqa: PTH208 -- only names are needed
+        self.results.seconds = time.monotonic() - began
+        return self.results
 
-    async def _torment(self, url: str, folder: str) -> None:
+    async def _kill_workers(self, url: str, folder: str) -> None:
         """Start a worker, kill it, start the next."""
-        while self.accounts.kills < self._kills:
+        while self.results.kills < self._kills:
             process = await self._start(url, folder, 40 // self._processes)
             assert process.stdout is not None
-            reading = asyncio.create_task(self._listen(process.stdout))
-            if self._chance.random() < 0.9:
+            reading = asyncio.create_task(self._read_promises(process.stdout))
+            if self._random.random() < 0.9:
                 await asyncio.wait([reading], timeout=0.01)
-                await self._first_promise(process)
-                await asyncio.sleep(self._chance.uniform(0.0, 0.8))
+                await self._wait_for_promise(process)
+                await asyncio.sleep(self._random.uniform(0.0, 0.8))
             else:
-                await asyncio.sleep(self._chance.uniform(0.0, 1.0))
-            self._living.discard(process.pid)
+                await asyncio.sleep(self._random.uniform(0.0, 1.0))
+            self._running.discard(process.pid)
             process.kill()
-            self.accounts.kills += 1
+            self.results.kills += 1
             await reading
             await process.wait()
 
-    async def _first_promise(self, process: Process) -> None:
-        """Wait until a worker has promised something; one that does not is to say what it is doing."""
+    async def _wait_for_promise(self, process: Process) -> None:
+        """Wait until a worker has promised an event; let one that does not print all its stacks."""
         try:
-            async with asyncio.timeout(_SLOWEST_START):
-                begun = len(self.accounts.promised)
-                while len(self.accounts.promised) == begun:
+            async with asyncio.timeout(_START_TIMEOUT):
+                before = len(self.results.promised)
+                while len(self.results.promised) == before:
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            process.send_signal(signal.SIGABRT)  # its faulthandler prints all stacks
+            process.send_signal(signal.SIGABRT)  # the worker has enabled faulthandler
             await process.wait()
             raise
 
     async def _start(self, url: str, folder: str, producers: int) -> Process:
-        self._begun += 1
-        arguments = [str(WORKER), f"w{self._begun}", url, folder, str(producers)]
+        self._started += 1
+        arguments = [str(WORKER), f"w{self._started}", url, folder, str(producers)]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *arguments,
@@ -178,56 +209,58 @@ class Oracle:
             stdout=PIPE,
             stderr=self._log,
         )
-        self._living.add(process.pid)
+        self._running.add(process.pid)
         return process
 
-    async def _listen(self, promises: asyncio.StreamReader) -> None:
+    async def _read_promises(self, promises: asyncio.StreamReader) -> None:
         while line := await promises.readline():
             if line.endswith(b"\n"):
-                self.accounts.promised.add(line.decode().strip())
+                self.results.promised.add(line.decode().strip())
 
     async def _drain(self, server: DevServer, folder: str) -> None:
-        """Let a last one deliver in peace what was left."""
+        """Start a last worker, without faults, to deliver what is left."""
         process = await self._start(server.url, folder, 0)
         until = time.monotonic() + 120
-        while any(self.accounts.missing(name) for name in VENDORS) and time.monotonic() < until:
+        while any(self.results.missing(name) for name in VENDORS) and time.monotonic() < until:
             await asyncio.sleep(0.1)
         await asyncio.sleep(0.5)
         assert process.stdin is not None
         process.stdin.close()
         await asyncio.wait_for(process.wait(), 30)
-        self._absorb(server)
+        self._collect(server)
 
-    async def _absorb_on(self, server: DevServer) -> None:
+    async def _poll(self, server: DevServer) -> None:
         while True:
-            self._absorb(server)
-            self._look_for_two_owners()
+            self._collect(server)
+            self._check_open_files()
             await asyncio.sleep(0.1)
 
-    def _look_for_two_owners(self) -> None:
-        """Note databases that two living workers have open; a file may change hands between two looks."""
-        self.accounts.looks += 1
-        self.accounts.owned_twice |= open_twice(self._living) & open_twice(self._living) & open_twice(self._living)
+    def _check_open_files(self) -> None:
+        """Record databases that two running workers have open. Three looks, as a file may be adopted between two of them."""
+        self.results.checks += 1
+        self.results.open_twice |= (
+            find_open_twice(self._running) & find_open_twice(self._running) & find_open_twice(self._running)
+        )
 
-    def _absorb(self, server: DevServer) -> None:
-        """Take what has arrived out of the server's books, and prepare the next faults."""
+    def _collect(self, server: DevServer) -> None:
+        """Move what has arrived from the server to the results, and script the next faults."""
         for event in server.events:
             if event.verdict in ("accepted", "duplicate"):
-                self.accounts.vendors[event.vendor].take(event.name, _plain(event.body))
+                self.results.vendors[event.vendor].record(event.name, _as_dict(event.body))
         for request in server.requests:
-            self.accounts.requests += 1
-            self.accounts.lost_replies += bool(request.fault)
+            self.results.requests += 1
+            self.results.lost_replies += bool(request.fault)
         server.reset()
-        for vendor in () if self._is_calm else VENDORS:
-            server.script(vendor, *self._chance.choices(_STEPS, k=200))
+        for vendor in () if self._is_draining else VENDORS:
+            server.script(vendor, *self._random.choices(_STEPS, k=200))
 
 
-def open_twice(processes: set[int]) -> set[str]:
-    """Name the databases that more than one of some processes has open."""
+def find_open_twice(processes: set[int]) -> set[str]:
+    """Return the databases that more than one of these processes has open."""
     owners: Counter[str] = Counter()
     for process in processes:
         opened: set[str] = set()
-        with suppress(OSError):  # it has just been killed
+        with suppress(OSError):  # the process has just been killed
             for link in Path(f"/proc/{process}/fd").iterdir():
                 with suppress(OSError):
                     opened.add(str(link.readlink()))
@@ -235,6 +268,6 @@ def open_twice(processes: set[int]) -> set[str]:
     return {name for name, count in owners.items() if count > 1}
 
 
-def _plain(body: object) -> dict[str, Any]:
+def _as_dict(body: object) -> dict[str, Any]:
     assert isinstance(body, dict)
     return body

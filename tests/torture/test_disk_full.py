@@ -1,4 +1,4 @@
-"""A spool on a disk of 8 MB that is filled to the last byte, again and again."""
+"""A spool on a disk of 8 MB that is repeatedly filled to the last byte."""
 
 import asyncio
 import subprocess
@@ -17,15 +17,13 @@ pytestmark = [pytest.mark.torture, pytest.mark.process]
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", place], check=False, capture_output=True
-    )
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], check=False, capture_output=True)
     if mounted.returncode:
-        pytest.skip("not allowed to mount a small disk")
-    yield place
-    subprocess.run(["umount", place], check=True)
+        pytest.skip("mounting a small disk is not permitted")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
 
 
 @pytest.mark.timeout(300)
@@ -49,9 +47,9 @@ async def test_a_full_disk_is_drained_and_filled_again_twenty_times(small_disk: 
                 server.clear_faults()
                 report = await client.flush(timeout=20)
                 assert report.complete
-                await asyncio.sleep(0.3)  # what is settled is noted within a tenth of a second
+                await asyncio.sleep(0.3)  # settlements are stored within 0.1 s
                 assert client._spooler is not None
-                client._spooler._try_again_at = 0.0
+                client._spooler._retry_at = 0.0
             report = await client.aclose()
 
     counts = report.destinations["Amplitude"]

@@ -1,4 +1,4 @@
-"""A short run of the torture; `python tests/torture --kills 2000` is a long one."""
+"""Two short runs of the torture; `python tests/torture --kills 2000` is a long one."""
 
 import pytest
 
@@ -8,14 +8,14 @@ pytestmark = [pytest.mark.torture, pytest.mark.process]
 
 
 @pytest.mark.timeout(300)
-async def test_nothing_promised_is_missing_after_fifty_kills() -> None:
-    accounts = await Oracle(kills=50, processes=1, seed=1).run()
+async def test_no_promised_event_is_missing_after_fifty_kills() -> None:
+    results = await Oracle(kills=50, processes=1, seed=1).run()
 
-    assert accounts.is_well, str(accounts)
+    assert results.is_ok, str(results)
 
 
 @pytest.mark.timeout(300)
 async def test_eight_processes_may_share_a_folder_and_be_killed() -> None:
-    accounts = await Oracle(kills=40, processes=8, seed=2).run()
+    results = await Oracle(kills=40, processes=8, seed=2).run()
 
-    assert accounts.is_well, str(accounts)
+    assert results.is_ok, str(results)

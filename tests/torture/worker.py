@@ -1,9 +1,9 @@
-"""A process that is to be killed: it tracks all the time, and promises an event when its spool has it.
+"""A process to be killed: tracks events continuously, and promises each when its spool has it.
 
     python worker.py <name> <url of the vendors> <folder> <producers>
 
-A promise is a line on its standard output, written after the verb has returned. Without producers it only delivers
-what others have left, until its standard input ends.
+A promise is the event's id as a line on standard output, written after the verb has returned. Without producers, it only
+delivers what other workers have left, until its standard input ends.
 """
 
 import asyncio
