@@ -1,4 +1,4 @@
-"""The promises of the spool, broken on purpose one by one: each time a test must notice."""
+"""Mutation tests: the promises of the spool are broken one at a time, and a test must fail each time."""
 
 import shutil
 import subprocess
@@ -8,19 +8,24 @@ from pathlib import Path
 import attrs
 import pytest
 
-pytestmark = [pytest.mark.torture, pytest.mark.process]
-
 ROOT = Path(__file__).parents[2]
 
 
 @attrs.frozen
 class Mutant:
-    """A mistake: in which file, what stands there, what could stand there instead, and which tests must fail."""
+    """A mistake in the package, and the tests that must detect it.
+
+    Attributes:
+        file: A file of the package.
+        right: Its code; must occur once.
+        wrong: The mistake, in place of `right`.
+        detected_by: A file or folder of tests, at least one of which must fail.
+    """
 
     file: str
     right: str
     wrong: str
-    noticed_by: str
+    detected_by: str
 
 
 MUTANTS = {
@@ -30,7 +35,7 @@ MUTANTS = {
         "reader.accept_block(records, result.file, row)\n                self._pending_acks.add(records)\n",
         "client/spool",
     ),
-    "acknowledge what the vendor did not take": Mutant(
+    "acknowledge events that no vendor has accepted": Mutant(
         "_delivery/spool/spooler.py", '("spooled", "abandoned")', '("abandoned",)', "client/spool"
     ),
     "do not sync each commit": Mutant(
@@ -39,13 +44,13 @@ MUTANTS = {
         "PRAGMA synchronous=NORMAL",
         "stores/test_spool_faults.py",
     ),
-    "take files without asking for their lock": Mutant(
+    "adopt files without locking them": Mutant(
         "stores/sqlite/file_lock.py",
         "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         "pass",
         "stores/test_spool_files.py",
     ),
-    "let one caller's cancellation reach the others": Mutant(
+    "let one caller's cancellation cancel the others": Mutant(
         "_delivery/spool/spooler.py",
         "waiter = asyncio.get_running_loop().create_future()",
         "waiter = (self._open.waiters or [asyncio.get_running_loop().create_future()])[0]",
@@ -54,7 +59,7 @@ MUTANTS = {
     "follow redirects": Mutant(
         "_transport.py", "allow_redirects=False", "allow_redirects=True", "client/test_transport.py"
     ),
-    "believe damaged blocks": Mutant(
+    "do not verify checksums": Mutant(
         "_model/blocks.py",
         " or zlib.crc32(memoryview(data)[_CHECKED_FROM:]) != checksum",
         "",
@@ -72,10 +77,10 @@ MUTANTS = {
     "send a vendor's events to the dev server": Mutant(
         "_delivery/spool/setting.py", 'DEV_SUFFIX = " (dev server)"', 'DEV_SUFFIX = ""', "client/spool"
     ),
-    "forget dead letters": Mutant(
+    "do not keep dead letters": Mutant(
         "_delivery/spool/spooler.py", 'if status != "delivered":', 'if status == "spooled":', "client/spool"
     ),
-    "sync a failed file once more": Mutant(
+    "write to a file again after a failed sync": Mutant(
         "stores/sqlite/files.py",
         "            self._open_files.retire()\n",
         "            pass\n",
@@ -84,21 +89,29 @@ MUTANTS = {
 }
 
 
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_fits_the_code(name: str) -> None:
+    mutant = MUTANTS[name]
+
+    assert (ROOT / "asyncsdk" / mutant.file).read_text().count(mutant.right) == 1
+    assert (ROOT / "tests" / mutant.detected_by).exists()
+
+
+@pytest.mark.torture
+@pytest.mark.process
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_mistake_is_noticed(name: str, tmp_path: Path) -> None:
+def test_a_mutant_is_detected(name: str, tmp_path: Path) -> None:
     mutant = MUTANTS[name]
     for folder in ("asyncsdk", "tests"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     path = tmp_path / "asyncsdk" / mutant.file
-    source = path.read_text()
-    assert source.count(mutant.right) == 1, "the code has changed: change the mutant too"
-    path.write_text(source.replace(mutant.right, mutant.wrong))
+    path.write_text(path.read_text().replace(mutant.right, mutant.wrong))
 
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"tests/{mutant.noticed_by}"]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"tests/{mutant.detected_by}"]
     done = subprocess.run(
         command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, timeout=280, check=False
     )
 
-    assert done.returncode == 1, f"{mutant.noticed_by} did not notice\n{done.stdout.decode()[-2000:]}"
+    assert done.returncode == 1, f"{mutant.detected_by} did not detect it\n{done.stdout.decode()[-2000:]}"
