@@ -19,8 +19,6 @@ from rules.rulesets import (
 )
 
 ADA = User("ada")
-
-
 SCORES = {
     "ga": {
         "alpha": 1,
@@ -34,6 +32,7 @@ SCORES = {
 
 
 def bandit(random: float = 0.5, **fields: Any) -> Ruleset:
+    """A ruleset with the bandit `b`; every random number is `random`."""
     return loaded(
         ruleset(SAMPLE_GATES, cmab_configs={"b": {**SAMPLE_BANDIT, **fields}}), make_context(random=lambda: random)
     )

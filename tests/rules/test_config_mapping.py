@@ -25,6 +25,7 @@ ADA = User("ada")
 
 
 def mapped(**override_rules: Json) -> Ruleset:
+    """A ruleset that maps `old` and `nameless` to `new` by these rules; some of its entries are malformed."""
     gates = {
         "old": gate(rule("ro", [NEVER])),
         "new": gate(rule("rn", [passes("g")]), version=7),

@@ -21,6 +21,7 @@ ADA = User("ada")
 
 
 def merging(*rules: Json, configs: Json | None = None) -> Ruleset:
+    """A ruleset whose layer `l` merges these rules."""
     made = layer(*rules, defaultValue={"z": 0}, useNewLayerEval=True)
     return loaded(ruleset(SAMPLE_GATES, configs or {"e": SAMPLE_EXPERIMENT}, {"l": made}))
 

@@ -1,4 +1,4 @@
-"""Local overrides."""
+"""Local overrides, which answer instead of the rules."""
 
 import attrs
 
@@ -21,6 +21,7 @@ ADA = User("ada")
 
 
 def overridden(overrides: Overrides) -> Ruleset:
+    """A ruleset with overrides: gates, an experiment `e`, and a layer `l` whose experiment it is."""
     gates = {**SAMPLE_GATES, "looks": gate(rule("r", [passes("g")]))}
     rules = loaded(ruleset(gates, {"e": SAMPLE_EXPERIMENT}, {"l": layer(rule("a", [PUBLIC], configDelegate="e"))}))
     return rules.with_context(attrs.evolve(rules.shared_context, overrides=overrides))

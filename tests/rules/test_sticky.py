@@ -1,4 +1,4 @@
-"""Sticky assignments."""
+"""Sticky assignments: saved, returned, replaced and deleted."""
 
 from typing import Any
 
@@ -26,8 +26,6 @@ from rules.rulesets import (
 )
 
 ADA = User("ada")
-
-
 SAVED: Json = {
     "value": True,
     "json_value": {"p": "saved"},
@@ -43,6 +41,7 @@ SAVED: Json = {
 
 
 def sticky(**more: Any) -> Ruleset:
+    """A ruleset whose experiment `e` decides layer `l`; `more` are fields of the experiment."""
     return loaded(
         ruleset(
             SAMPLE_GATES,
@@ -53,6 +52,7 @@ def sticky(**more: Any) -> Ruleset:
 
 
 def assigned(rules: Ruleset, kind: Any, one: User, name: str, saved: Any, **enforced: bool) -> AssignmentResult:
+    """Look a name up with the saved entries of a user."""
     return assign(rules, kind, one, rules.lookup(kind, one, name), saved, enforced=Enforcement(**enforced))
 
 
