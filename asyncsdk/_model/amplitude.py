@@ -23,6 +23,7 @@ from asyncsdk._model.encoding import to_json
 from asyncsdk._model.validation import raise_invalid
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 
+# Amplitude's limits for an object: levels of nesting, and keys on each level.
 MAX_LEVELS = 40
 MAX_KEYS = 1000
 # The operations that Amplitude's Group Identify API documents.
@@ -134,6 +135,7 @@ class Identify:
 
     def _record(self, operation: str, name: str, value: Any) -> Self:
         """Record an operation, unless the property already has one."""
+        # Validate first: an invalid value raises even if the property was used before.
         copied = _copy(name, value)
         used = any(name in properties for properties in self._operations.values())
         if not used and not self._cleared:
@@ -183,6 +185,7 @@ class Revenue:
         _check_amount("price", self.price)
         if self.revenue is not None:
             _check_amount("revenue", self.revenue)
+        # `bool` is a subclass of `int`, so it is excluded here and in `_check_amount`.
         if isinstance(self.quantity, bool) or not isinstance(self.quantity, int) or self.quantity <= 0:
             raise_invalid("quantity", "a whole number above 0", self.quantity)
         for name in ("product_id", "revenue_type", "receipt", "receipt_sig", "currency"):
@@ -290,6 +293,7 @@ def _copy(name: object, value: Any) -> Any:
     if not isinstance(name, str):
         msg = f"a property's name must be text, not {type(name).__name__}"
         raise InvalidEventError(msg)
+    # Encoding and decoding makes a deep copy and converts other types in one step.
     copied = orjson.loads(to_json(value, name))
     _check_value(copied, name, name, 1)
     return copied

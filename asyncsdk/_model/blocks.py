@@ -26,6 +26,7 @@ from asyncsdk._model.receipts import Record
 
 # The first 28 bytes of the table above.
 _HEAD = struct.Struct("<4sIIIQI")
+# The byte 0xff occurs in no UTF-8 text.
 _MAGIC = b"\xffAS1"
 _CHECKED_FROM = 8
 _CHECKSUM = struct.Struct("<I")
@@ -82,10 +83,12 @@ def pack_block(destination: str, time_ms: int, records: Iterable[Record]) -> byt
             parts += (key, event_id, chunk)
         else:
             second = second_key.encode(*_TEXT)
+            # Plus one, since an empty second key differs from none.
             lengths += (len(key), len(second) + 1, len(event_id), len(chunk))
             parts += (key, second, event_id, chunk)
         kinds.append(_EXPOSURE if record.exposures else 0)
     name = destination.encode(*_TEXT)
+    # 17 bytes per record: four sizes of four bytes, and the kind.
     size = _HEAD.size + len(name) + 17 * len(kinds) + sum(map(len, parts))
     head = _HEAD.pack(_MAGIC, 0, size, len(kinds), time_ms, len(name))
     # One join: allocating and filling the block costs more than everything above.

@@ -44,6 +44,7 @@ from asyncsdk.errors import InvalidEventError
 # Maximum nesting that orjson encodes.
 MAX_LEVELS = 254
 _OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
+# The range of a signed or unsigned 64-bit integer.
 _MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
 
 
@@ -86,11 +87,14 @@ def _normalise(value: Any, path: str, level: int) -> Any:
     Raises:
         InvalidEventError: Something at `path` or below has no JSON form.
     """
+    # Also ends the recursion for a cycle.
     if level >= MAX_LEVELS and isinstance(value, Mapping | list | tuple):
         msg = f"`{path.split('[', 1)[0]}` has a cycle, or more than {MAX_LEVELS} levels"
         raise InvalidEventError(msg)
+    # Replaces lone surrogates, which UTF-8 cannot encode; pairs become one character.
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    # orjson encodes ints of up to 64 bits; larger ones become text.
     if isinstance(value, int) and not _MIN_INT <= value <= _MAX_INT:
         return _digits(value, path)
     if isinstance(value, Mapping):
@@ -99,6 +103,7 @@ def _normalise(value: Any, path: str, level: int) -> Any:
         }
     if isinstance(value, list | tuple):
         return [_normalise(item, f"{path}[{n}]", level + 1) for n, item in enumerate(value)]
+    # A value of any other type: keep it if orjson can encode it, otherwise convert one level and continue.
     try:
         orjson.dumps(value, _encode_unknown, _OPTIONS)
     except TypeError:

@@ -54,6 +54,7 @@ class Attempt:
     reason: str
 
 
+# A full queue holds 10,000 of these per destination: no weakref slot, which would take 8 bytes each.
 @attrs.define(eq=False, weakref_slot=False)
 class Record:
     """One event on its way to one destination, or several exposures in a `Bundle`.
@@ -94,6 +95,7 @@ class Record:
 
     def notify_watchers(self) -> None:
         """Notify the watchers, once, that the outcome is final."""
+        # Cleared before the calls, so that no watcher is called twice.
         watchers, self.watchers = self.watchers, ()
         for watcher in watchers:
             watcher()
@@ -155,6 +157,7 @@ class Receipt:
 
 def _changed_fields(before: Event, after: Event) -> list[str]:
     """Return the names of the fields that differ. Values are left out, since the text may be posted anywhere."""
+    # Middleware may replace an event by one of another class.
     if type(before) is not type(after):
         return [f"{title(before)} into {title(after)}"]
     names = [field.name for field in attrs.fields(type(before)) if field.name not in ("extra", "message_id")]
@@ -164,6 +167,7 @@ def _changed_fields(before: Event, after: Event) -> list[str]:
         if old == new:
             continue
         if isinstance(old, Mapping) and isinstance(new, Mapping):
+            # Keys of both, in the order of the original.
             keys = [key for key in {**old, **new} if old.get(key, _ABSENT) != new.get(key, _ABSENT)]
             changed += [f"{name}[{key!r}]" for key in keys]
         else:
@@ -189,4 +193,5 @@ def _format_time(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{time_ms % 1000:03d}Z"
 
 
+# Differs from None, which is a valid value of a field.
 _ABSENT = object()

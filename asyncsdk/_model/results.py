@@ -170,6 +170,7 @@ class DynamicConfig(Parameters):
 
     def _read(self, name: str, kinds: Container[type], fallback: Any) -> Any:
         value = self._value.get(name)
+        # The exact class, not `isinstance`: a boolean is not a number.
         return value if value.__class__ in kinds else fallback
 
 
@@ -252,6 +253,7 @@ class Layer(Parameters):
 
     def _read(self, name: str, kinds: Container[type], fallback: Any) -> Any:
         value = self._value.get(name)
+        # A parameter of another type counts as missing, so reading it reports no exposure.
         if value.__class__ not in kinds:
             return fallback
         self._on_read(name)

@@ -13,6 +13,7 @@ _URL_FORM = "http(s)://host[:port][/path], with a port of 1 to 65535, without us
 
 def strip_ends(text: str) -> str:
     """Return a key or address without white space at either end: a secret mounted as a file ends with a newline."""
+    # attrs runs converters before validators: other types pass, and the validator rejects them.
     return text.strip() if isinstance(text, str) else text
 
 
@@ -22,6 +23,7 @@ def check_key(instance: object, attribute: "attrs.Attribute[Any]", key: object) 
     if not (isinstance(key, str) and key.strip()):
         msg = f"{owner} needs a `{attribute.name}` that is text and not blank"
         raise ConfigurationError(msg)
+    # Such a key would fail in an HTTP header, or be refused by the vendor, without a hint at the cause.
     if not key.isprintable():
         msg = (
             f"`{attribute.name}` of {owner} has a line break or invisible character inside: copy it again, as one line"
@@ -65,6 +67,7 @@ def with_path(url: str, path: str) -> str:
     if not isinstance(url, str):
         return url
     address, mark, query = strip_ends(url).partition("?")
+    # Any slash after the host starts a path.
     bare = address.rstrip("/")
     return (address if "/" in bare.partition("://")[2] else bare + path) + mark + query
 

@@ -141,6 +141,7 @@ class RudderStack:
         user_id = user.user_id if user.user_id is user._ordering_key else text_id(user.user_id, "user_id")  # noqa: SLF001
         if user_id:
             message["userId"] = user_id
+        # 1. An anonymous id is sent as it is. 2. Without any other id, the device id is sent as one.
         if user.anonymous_id is not None or user_id is None:
             anonymous_id = text_id(user.anonymous_id, "anonymous_id")
             if anonymous_id or (user_id is None and (anonymous_id := text_id(user.device_id, "device_id"))):
@@ -168,6 +169,7 @@ class RudderStack:
 
     def frame(self, chunks: Sequence[bytes], now_ms: int) -> Request:
         """Build the request that carries a batch, each message with `sentAt`, the time of this attempt."""
+        # Each message lacks its closing brace: `sentAt` and the brace end it. The batch has a `sentAt` as well.
         sent_at = b',"sentAt":"%b"}' % iso(now_ms).encode()
         body = frame_body(b'{"batch":[', chunks, sent_at + b",", b"%b]%b" % (sent_at, sent_at))
         credentials = b64encode(f"{self.write_key}:".encode()).decode()
@@ -184,6 +186,7 @@ class RudderStack:
 
 def _context(user: User, given: Mapping[str, Any] | None) -> Message | orjson.Fragment:
     """Return `context`: fields of the user, overridden by the caller's, and this library's name."""
+    # The usual context is encoded once, at import.
     if given is None and user.ip is None and user.user_agent is None and user.locale is None:
         return _BARE
     return _full_context(user, given)
@@ -199,6 +202,7 @@ def _full_context(user: User, given: Mapping[str, Any] | None) -> Message:
         context["locale"] = user.locale
     if given is not None:
         context.update(given)
+    # Last, so that the caller cannot override it.
     context["library"] = _LIBRARY
     return context
 

@@ -44,6 +44,7 @@ HTTP_V2, BATCH = "/2/httpapi", "/batch"
 HOSTS = {"US": "https://api2.amplitude.com", "EU": "https://api.eu.amplitude.com"}
 # Amplitude accepts 1 MB, and 20 MB on /batch; the rest is left for the frame.
 MAX_EVENT = {HTTP_V2: 990_000, BATCH: 19_990_000}
+# Amplitude's limit, on both endpoints.
 MAX_EVENTS = 2000
 MIN_ID_LENGTH = 5
 GZIP_FROM = 2048
@@ -176,6 +177,7 @@ class Amplitude:
         }
         add_user(message, event.user)
         fill(message, event, self.group_type)
+        # The order matters: `integrations` overrides the event's fields, and ids are checked after that.
         if event.integrations is not None and isinstance(own := event.integrations.get(self.name), Mapping):
             message.update(own)
         for name, fields in self._defaults.items():
@@ -200,16 +202,21 @@ class Amplitude:
             trailer["options"] = {"min_id_length": self.min_id_length}
         key = orjson.dumps(self.api_key)
         body = frame_body(b'{"api_key":%b,"events":[' % key, chunks, SEPARATOR, b"}]," + orjson.dumps(trailer)[1:])
+        # A proxy may not support compressed bodies, so by default only Amplitude's own addresses get them.
         compress = self._address in _AMPLITUDE_URLS if self.gzip is None else self.gzip
         gzip_from = GZIP_FROM if compress else None
         return Request(self._address, self.canonical_path, _HEADERS, body, gzip_from, events=len(chunks))
 
     def judge(self, response: Response, chunks: Sequence[bytes]) -> Verdict:
         """Judge by the `code` in the body, and by the events, users and devices that the body names."""
+        # The pauses that Amplitude recommends for its two endpoints.
         return judge(response, chunks, throttled_for=15.0 if self.canonical_path == BATCH else 30.0)
 
     def _normalise_ids(self, message: Message) -> Refusal | None:
         """Convert ids to text; drop a bad device id, and return a refusal if the id that remains is bad too."""
+        # 1. The user id is sent if it is not blank.
+        # 2. The device id is sent if Amplitude accepts it, or if there is no user id.
+        # 3. One of them must remain, and Amplitude must accept it.
         user_id = text_id(message.get("user_id"), "user_id")
         if user_id is None:
             message.pop("user_id", None)

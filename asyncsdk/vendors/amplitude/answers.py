@@ -71,6 +71,7 @@ def _judge_invalid(response: Response, body: Mapping[str, Json], chunks: Sequenc
 def _judge_named_events(body: Mapping[str, Json], chunks: Sequence[bytes], wait: float, reason: str) -> Verdict | None:
     """Reject or pause the events that a body names and resend the others; None if it names none."""
     reject = dict(_rejected_positions(body, chunks))
+    # An event that is both rejected and paused is rejected.
     pause = [position for position in sorted(set(_paused_positions(body, chunks))) if position not in reject]
     if not reject and not pause:
         return None
@@ -80,18 +81,23 @@ def _judge_named_events(body: Mapping[str, Json], chunks: Sequence[bytes], wait:
 
 
 def _rejected_positions(body: Mapping[str, Json], chunks: Sequence[bytes]) -> Iterator[tuple[int, str]]:
+    # Case 1.
     for key, reason in _REJECTED_BY_POSITION:
         fields = body.get(key)
         if isinstance(fields, dict):
             for positions in fields.values():
                 yield from ((position, reason) for position in _valid_positions(positions, len(chunks)))
+    # Case 2.
     yield from ((position, "silenced") for position in _valid_positions(body.get("silenced_events"), len(chunks)))
+    # Case 3.
     for key, field, reason in _REJECTED_BY_ID:
         yield from ((position, reason) for position in _positions_with_ids(body.get(key), field, chunks))
 
 
 def _paused_positions(body: Mapping[str, Json], chunks: Sequence[bytes]) -> Iterator[int]:
+    # Case 2.
     yield from _valid_positions(body.get("throttled_events"), len(chunks))
+    # Case 3.
     for key, field in _PAUSED_BY_ID:
         yield from _positions_with_ids(body.get(key), field, chunks)
 
@@ -109,6 +115,7 @@ def _positions_with_ids(ids: Json, field: str, chunks: Sequence[bytes]) -> Itera
         {value for value in ids if isinstance(value, str)} if isinstance(ids, list | dict) else ()
     )
     if wanted:
+        # Parses every chunk of the batch, but only when a response names ids, which is rare.
         for position, chunk in enumerate(chunks):
             if _parse_object(chunk + b"}").get(field) in wanted:
                 yield position

@@ -68,6 +68,7 @@ def _track(message: Message, event: Track, _: str) -> None:
 
 def _lift_revenue(message: Message, properties: Mapping[str, Any]) -> None:
     """Copy revenue fields to the top level, where Amplitude counts them, unless their type is one that it refuses."""
+    # `bool` is a subclass of `int`, so it is excluded here and below.
     if not isinstance(properties["revenue"], _NUMBERS) or isinstance(properties["revenue"], bool):
         return
     for source, field, kinds in _REVENUE_FIELDS:
@@ -78,6 +79,7 @@ def _lift_revenue(message: Message, properties: Mapping[str, Any]) -> None:
 
 
 _NUMBERS = (int, float, Decimal)
+# Property, Amplitude's field, accepted types. Properties may have RudderStack's or Amplitude's names.
 _REVENUE_FIELDS: tuple[tuple[str, str, tuple[type, ...]], ...] = (
     ("revenue", "revenue", _NUMBERS),
     ("price", "price", _NUMBERS),
@@ -104,6 +106,7 @@ def _group(message: Message, event: Group, group_type: str) -> None:
     group = {kind: text_id(event.group_id, "group_id")}
     message["groups"] = group
     traits = event.traits
+    # 1. Without traits the user joins the group. 2. With traits the group's properties are set.
     if not traits or (isinstance(traits, Identify) and traits.is_empty):
         message["event_type"] = "$identify"
         message["user_properties"] = {"$set": group}
@@ -124,6 +127,7 @@ def _raw(message: Message, event: RawEvent, _: str) -> None:
     message.update((name, value) for name, value in event.fields.items() if value is not None)
 
 
+# `Alias` is missing, since Amplitude has no such call.
 FILL: Mapping[type, Callable[[Message, Any, str], None]] = {
     IdentifyEvent: _identify,
     Track: _track,

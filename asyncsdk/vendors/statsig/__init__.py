@@ -123,6 +123,7 @@ class Statsig:
         """Encode an event in Statsig's form, without its closing brace."""
         if self.offline:
             return _OFFLINE
+        # The usual case takes the fast path.
         if event.integrations is None and not self.message_ids:
             return events.encode(event, time_ms, self._shared_fields)
         overrides = None if event.integrations is None else event.integrations.get(self.name)

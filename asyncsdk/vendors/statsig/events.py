@@ -77,6 +77,7 @@ def encode(event: Event, time_ms: int, shared: SharedUserFields) -> bytes | Refu
     return encode_any(event, time_ms, shared, None, None)
 
 
+# Events of one burst share their millisecond, and a cache hit is cheaper than formatting.
 @lru_cache(maxsize=2)
 def _start(time_ms: int) -> bytes:
     return b'{"time":%d,' % time_ms
@@ -225,6 +226,7 @@ def user_fields(user: User, shared: SharedUserFields) -> Message:  # noqa: C901 
 
 def _with_device(user: User, given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     device = text_id(user.device_id, "device_id") or text_id(user.anonymous_id, "anonymous_id")
+    # An explicit `stableID` in `custom_ids` overrides the device.
     if device is None or (given is not None and not given.keys().isdisjoint(_STABLE_ID)):
         return given
     return {**(given or {}), _STABLE_ID[0]: device}
@@ -286,6 +288,7 @@ def _raw(message: Message, event: RawEvent) -> Refusal | None:
     return None
 
 
+# `IdentifyEvent`, `Group` and `Alias` are missing, since Statsig has no such calls.
 _MESSAGES: Mapping[type, Callable[[Message, Any], Refusal | None]] = {
     Track: _track,
     Page: _page,

@@ -18,6 +18,7 @@ from asyncsdk.vendors._base import ListFile, Request, Response
 
 CDN = "https://api.statsigcdn.com"
 PATH = "/v1/get_id_lists"
+# Work between two yields to the event loop: bytes when reading a list, entries when writing one.
 _SLICE_BYTES = 12_000
 _SLICE_ENTRIES = 1_000
 _TRAILER_MARK = b"# "
@@ -78,6 +79,7 @@ def build_manifest_request(url: str | None, secret_key: str, headers: Mapping[st
 def build_file_request(file: ListFile, headers: Mapping[str, str]) -> Request:
     """Build the request for a file from `file.start` on, uncompressed, so that offsets count its own bytes."""
     url = file.url
+    # The range goes into the query for Statsig's CDN, and into a header for any other server.
     wanted = {**headers, "Accept-Encoding": "identity"}
     if _takes_range_in_query(file):
         url += f"{'&' if '?' in url else '?'}range={file.start}-"
@@ -87,12 +89,12 @@ def build_file_request(file: ListFile, headers: Mapping[str, str]) -> Request:
     return Request(url, path, wanted, b"", method="GET", purpose="id_lists")
 
 
-def plan_downloads(manifest: bytes, held: Mapping[str, IdList]) -> DownloadPlan:
+def plan_downloads(manifest: bytes, current: Mapping[str, IdList]) -> DownloadPlan:
     """Return which files to read and which lists to drop.
 
     Args:
         manifest: The manifest as received.
-        held: The current lists, by name.
+        current: The current lists, by name.
 
     Raises:
         BadListError: The bytes are not a manifest.
@@ -105,19 +107,20 @@ def plan_downloads(manifest: bytes, held: Mapping[str, IdList]) -> DownloadPlan:
         msg = "the manifest of ID lists is not a JSON object"
         raise BadListError(msg)
     files = [file for name, entry in entries.items() if (file := _parse_entry(name, entry)) is not None]
-    read = tuple(wanted for file in files if (wanted := _next_read(file, held.get(file.name))) is not None)
-    return DownloadPlan(read, tuple(name for name in held if name not in entries))
+    # An invalid entry keeps its list as it is; a list is dropped only if the manifest does not name it.
+    read = tuple(wanted for file in files if (wanted := _next_read(file, current.get(file.name))) is not None)
+    return DownloadPlan(read, tuple(name for name in current if name not in entries))
 
 
-def apply_file(file: ListFile, response: Response, held: IdList | None) -> Generator[None, None, IdList]:
+def apply_file(file: ListFile, response: Response, current: IdList | None) -> Generator[None, None, IdList]:
     """Return a list after applying a file's bytes; yields between slices, so that the event loop is not blocked.
 
-    Bytes that continue the file change `held` in place; a complete file creates a new list.
+    Bytes that continue the file change `current` in place; a complete file creates a new list.
 
     Args:
         file: The file, and from where it was read.
         response: The response to the request for it.
-        held: The current list; None if there is none.
+        current: The current list; None if there is none.
 
     Raises:
         BadListError: The bytes are not a list: an error page, for example.
@@ -126,8 +129,9 @@ def apply_file(file: ListFile, response: Response, held: IdList | None) -> Gener
     if body and body[0] not in _MARKS:
         msg = "the file of an ID list begins with neither + nor -"
         raise BadListError(msg)
-    continues = held is not None and file.start > 0 and not _is_whole(file, response)
-    result = held if held is not None and continues else IdList(file.generation, file.created_ms)
+    continues = current is not None and file.start > 0 and not _is_whole(file, response)
+    result = current if current is not None and continues else IdList(file.generation, file.created_ms)
+    # An incomplete last line is left for the next request: `size` counts whole lines only.
     end = body.rfind(b"\n") + 1
     for start, until in _slices(body, end):
         _apply(body[start:until].decode("latin-1"), result.entries)
@@ -136,17 +140,17 @@ def apply_file(file: ListFile, response: Response, held: IdList | None) -> Gener
     return result
 
 
-def snapshot(held: IdList) -> Generator[None, None, bytes]:
+def snapshot(current: IdList) -> Generator[None, None, bytes]:
     """Return a list as bytes for a cache; yields between slices.
 
     The format is that of a file with each entry once, as Statsig's SDKs cache it, and a trailer line that they skip:
     the file's generation, and how many of its bytes were read.
     """
-    entries, lines = iter(held.entries), list[bytes]()
+    entries, lines = iter(current.entries), list[bytes]()
     while batch := list(islice(entries, _SLICE_ENTRIES)):
         lines.append(("+" + "\n+".join(batch) + "\n").encode("latin-1"))
         yield
-    trailer = {"fileID": held.generation, "creationTime": held.created_ms, "size": held.size}
+    trailer = {"fileID": current.generation, "creationTime": current.created_ms, "size": current.size}
     return b"".join((*lines, _TRAILER_MARK, orjson.dumps(trailer)))
 
 
@@ -193,11 +197,12 @@ def _parse_entry(name: str, entry: Any) -> ListFile | None:
     return None
 
 
-def _next_read(file: ListFile, held: IdList | None) -> ListFile | None:
+def _next_read(file: ListFile, current: IdList | None) -> ListFile | None:
     """Return a file with the offset to read from; None if there is nothing new."""
-    if held is None or file.generation != held.generation or file.created_ms > held.created_ms:
+    # 1. A new list, or another file: read it from its start. 2. A file that grew: read the rest. 3. Nothing new.
+    if current is None or file.generation != current.generation or file.created_ms > current.created_ms:
         return file
-    return attrs.evolve(file, start=held.size) if file.size > held.size else None
+    return attrs.evolve(file, start=current.size) if file.size > current.size else None
 
 
 def _takes_range_in_query(file: ListFile) -> bool:

@@ -42,6 +42,7 @@ def _to_body(bootstrap: bytes | str | Mapping[str, Any] | PathLike[str] | None) 
             return Path(bootstrap)
         case Mapping():
             return _encode_bootstrap(bootstrap)
+        # Other text may be a path: ambiguous, so it is rejected with the accepted forms.
         case str() if bootstrap.lstrip().startswith("{"):
             return bootstrap.encode("utf-8", "replace")
     msg = "`bootstrap` of Rules is JSON text, a mapping, or a path: pathlib.Path('rules.json')"
@@ -50,6 +51,7 @@ def _to_body(bootstrap: bytes | str | Mapping[str, Any] | PathLike[str] | None) 
 
 def _encode_bootstrap(bootstrap: Mapping[str, Any]) -> bytes:
     try:
+        # Copies to the exact size: the encoder's own buffer is several times larger.
         return bytes(memoryview(to_json(bootstrap, "bootstrap")))
     except InvalidEventError as error:
         raise ConfigurationError(str(error)) from error
@@ -175,6 +177,7 @@ def build_request(base: str, secret_key: str, headers: Mapping[str, str], time_m
         checksum: Checksum of the current rules; "" if there is none.
     """
     known = ({"sinceTime": str(time_ms)} if time_ms > 0 else {}) | ({"checksum": checksum} if checksum else {})
+    # Any character of the key stays within one segment of the path.
     key = quote(secret_key, safe="")
     file = f"/{key}.json" + (f"?{urlencode(known)}" if known else "")
     wanted = {**headers, "Accept-Encoding": "gzip, deflate"}
