@@ -1,4 +1,4 @@
-"""A dev server and a bare HTTP client."""
+"""A dev server, an HTTP client, and the vendors' npm packages."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
-    """The folder with the vendors' npm packages, filled at the first use."""
+    """The folder of the vendors' npm packages, which are installed on first use."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         pytest.skip("needs node and npm")

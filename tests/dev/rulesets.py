@@ -1,4 +1,4 @@
-"""Small rulesets, in the form that is asked for by default (v2)."""
+"""Small rulesets in format v2."""
 
 from typing import Any
 

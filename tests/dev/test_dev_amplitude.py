@@ -1,4 +1,4 @@
-"""What the imitated Amplitude answers and ingests."""
+"""Replies of the imitated Amplitude, and the events that it ingests."""
 
 import gzip
 from typing import Any
@@ -31,25 +31,25 @@ def upload(*events: Any, **rest: Any) -> dict[str, Any]:
     return {"api_key": "key", "events": events, **rest}
 
 
-def said(answer: Reply) -> dict[str, Any]:
-    assert answer.headers == {"Content-Type": "application/json"}
-    said: dict[str, Any] = orjson.loads(answer.body)
-    assert said["code"] == answer.status
-    return said
+def decoded_body(reply: Reply) -> dict[str, Any]:
+    assert reply.headers == {"Content-Type": "application/json"}
+    decoded: dict[str, Any] = orjson.loads(reply.body)
+    assert decoded["code"] == reply.status
+    return decoded
 
 
 def test_a_good_upload_is_counted() -> None:
     body = upload(ADA, BOB, client_upload_time="2026-11-20T20:16:11.414Z")
 
-    answer = post(body, now=1_700_000_000.5)
+    reply = post(body, now=1_700_000_000.5)
 
-    assert said(answer) == {
+    assert decoded_body(reply) == {
         "code": 200,
         "events_ingested": 2,
         "payload_size_bytes": len(orjson.dumps(body)),
         "server_upload_time": 1_700_000_000_500,
     }
-    assert [event.verdict for event in answer.events] == ["accepted", "accepted"]
+    assert [event.verdict for event in reply.events] == ["accepted", "accepted"]
 
 
 def test_an_event_shows_what_it_is() -> None:
@@ -84,15 +84,15 @@ TOO_LARGE = {"code": 413, "error": "Payload too large"}
         (b" " * 1_000_001, TOO_LARGE),
     ],
 )
-def test_a_bad_upload_is_refused_as_amplitude_words_it(body: Any, expected: dict[str, Any]) -> None:
-    assert said(post(body)) == {"code": 400} | expected
+def test_a_bad_upload_is_rejected_in_amplitudes_words(body: Any, expected: dict[str, Any]) -> None:
+    assert decoded_body(post(body)) == {"code": 400} | expected
 
 
 def test_the_content_type_must_be_json() -> None:
-    assert said(post(upload(ADA), headers={"content-type": "text/plain"}))["error"] == INVALID_JSON["error"]
+    assert decoded_body(post(upload(ADA), headers={"content-type": "text/plain"}))["error"] == INVALID_JSON["error"]
 
 
-def test_the_batch_path_takes_more() -> None:
+def test_the_batch_path_accepts_larger_bodies() -> None:
     pad = [ADA | {"event_properties": {"pad": "x" * 1000}}] * 1500
 
     assert post(upload(*pad), "/2/httpapi").status == 413
@@ -116,17 +116,17 @@ def test_the_batch_path_takes_more() -> None:
         ({"device_id": "d"}, {"events_with_invalid_id_lengths": {"device_id": [1]}}),
     ],
 )
-def test_a_bad_event_refuses_the_upload_and_is_named(event: dict[str, Any], details: dict[str, Any]) -> None:
-    answer = post(upload(ADA, ADA | event))
+def test_a_bad_event_rejects_the_upload_and_is_named(event: dict[str, Any], details: dict[str, Any]) -> None:
+    reply = post(upload(ADA, ADA | event))
 
-    assert answer.status == 400
-    assert {key: value for key, value in said(answer).items() if key not in ("code", "error")} == details
-    assert answer.events[0].verdict == "rejected: came with an event that was"
-    assert answer.events[1].verdict.startswith("rejected: ")
+    assert reply.status == 400
+    assert {key: value for key, value in decoded_body(reply).items() if key not in ("code", "error")} == details
+    assert reply.events[0].verdict == "rejected: came with an event that was"
+    assert reply.events[1].verdict.startswith("rejected: ")
 
 
 def test_one_kind_of_fault_is_named_at_a_time() -> None:
-    assert said(post(upload(ADA | {"time": "x"}, {"user_id": "ada-1"}, ADA | {"user_id": "a"}))) == {
+    assert decoded_body(post(upload(ADA | {"time": "x"}, {"user_id": "ada-1"}, ADA | {"user_id": "a"}))) == {
         "code": 400,
         "error": "Request missing required field",
         "events_with_missing_fields": {"event_type": [1]},
@@ -158,23 +158,23 @@ def test_numbers_may_be_of_either_kind() -> None:
     assert post(upload(ADA | {"price": 3, "revenue": 2.5, "time": 1, "unknown": "kept"})).status == 200
 
 
-def test_only_known_keys_are_taken() -> None:
+def test_only_known_keys_are_accepted() -> None:
     api = AmplitudeServer(keys={"key"})
 
     assert post(upload(ADA), api=api).status == 200
-    assert said(post(upload(ADA, api_key="nope"), api=api))["error"] == "Invalid API key: nope"
+    assert decoded_body(post(upload(ADA, api_key="nope"), api=api))["error"] == "Invalid API key: nope"
 
 
 def test_the_body_may_be_gzipped() -> None:
     zipped = JSON | {"content-encoding": "gzip"}
     raw = orjson.dumps(upload(ADA))
 
-    assert said(post(gzip.compress(raw), headers=zipped))["payload_size_bytes"] == len(raw)
-    assert said(post(raw, headers=zipped))["error"] == INVALID_JSON["error"]
-    assert said(post(gzip.compress(bytes(MAX_BODY + 1), 1), headers=zipped)) == TOO_LARGE
+    assert decoded_body(post(gzip.compress(raw), headers=zipped))["payload_size_bytes"] == len(raw)
+    assert decoded_body(post(raw, headers=zipped))["error"] == INVALID_JSON["error"]
+    assert decoded_body(post(gzip.compress(bytes(MAX_BODY + 1), 1), headers=zipped)) == TOO_LARGE
 
 
-def test_a_copy_has_the_key_of_its_device() -> None:
+def test_a_duplicate_has_the_key_of_its_device() -> None:
     keys = [
         event.key
         for event in post(upload(ADA, ADA | {"device_id": "dev-1"}, BOB, ADA, {**ADA, "insert_id": None})).events
@@ -186,9 +186,9 @@ def test_a_copy_has_the_key_of_its_device() -> None:
 
 
 def test_silenced_devices_are_named() -> None:
-    answer = post(upload(ADA, BOB, BOB), api=AmplitudeServer(silenced_devices={"bob-1"}))
+    reply = post(upload(ADA, BOB, BOB), api=AmplitudeServer(silenced_devices={"bob-1"}))
 
-    assert said(answer) == {
+    assert decoded_body(reply) == {
         "code": 400,
         "error": "Events silenced for device_id",
         "silenced_devices": ["bob-1"],
@@ -201,9 +201,9 @@ def test_too_many_events_a_second_are_throttled() -> None:
     for window in api.windows:
         window.charge(post(upload(ADA, BOB), api=api).usage, now=0.0)
 
-    answer = post(upload(BOB, ADA, ADA | {"device_id": "dev-1"}), api=api)
+    reply = post(upload(BOB, ADA, ADA | {"device_id": "dev-1"}), api=api)
 
-    assert said(answer) == {
+    assert decoded_body(reply) == {
         "code": 429,
         "error": "Too many requests for some devices and users",
         "eps_threshold": 1,
@@ -219,25 +219,25 @@ def test_too_many_events_a_second_are_throttled() -> None:
 def test_too_many_events_a_day_are_throttled() -> None:
     api = AmplitudeServer(daily_quota=2)
 
-    answer = said(post(upload(BOB, BOB, BOB, ADA), api=api))
+    reply = decoded_body(post(upload(BOB, BOB, BOB, ADA), api=api))
 
-    assert answer["exceeded_daily_quota_devices"] == {"bob-1": 3}
-    assert answer["throttled_events"] == [0, 1, 2]
+    assert reply["exceeded_daily_quota_devices"] == {"bob-1": 3}
+    assert reply["throttled_events"] == [0, 1, 2]
     assert post(upload(BOB, BOB), api=api).usage == {"device:bob-1": 2}
 
 
-def test_a_server_without_limits_counts_nobody() -> None:
+def test_a_server_without_limits_counts_nothing() -> None:
     assert AmplitudeServer().windows == ()
 
 
-def test_other_methods_and_paths_are_refused() -> None:
+def test_other_methods_and_paths_are_rejected() -> None:
     route = AmplitudeServer().route("GET", "/batch")
 
     assert route is not None
-    assert said(route.handle(IncomingRequest("GET", "/batch")))["code"] == 405
+    assert decoded_body(route.handle(IncomingRequest("GET", "/batch")))["code"] == 405
     assert AmplitudeServer().route("POST", "/") is None
 
 
-def test_a_refusal_is_worded_as_amplitude_would() -> None:
-    assert said(AmplitudeServer().error_reply(403)) == {"code": 403, "error": "Forbidden"}
-    assert said(AmplitudeServer().error_reply(502)) == {"code": 502, "error": "status 502"}
+def test_an_error_reply_has_amplitudes_words() -> None:
+    assert decoded_body(AmplitudeServer().error_reply(403)) == {"code": 403, "error": "Forbidden"}
+    assert decoded_body(AmplitudeServer().error_reply(502)) == {"code": 502, "error": "status 502"}

@@ -1,4 +1,4 @@
-"""Whatever is sent, a vendor answers."""
+"""Every body gets a reply, however malformed."""
 
 import json
 from typing import Any
@@ -51,26 +51,26 @@ SERVERS: list[tuple[VendorServer, str]] = [
 def send(server: VendorServer, path: str, body: bytes) -> int:
     route = server.route("POST", path)
     assert route is not None
-    answer = route.handle(IncomingRequest("POST", path, headers=HEADERS, body=body, now=1e9))
-    accepted = [event for event in answer.events if event.verdict == "accepted"]
-    assert answer.status < 300 or not accepted
-    return answer.status
+    reply = route.handle(IncomingRequest("POST", path, headers=HEADERS, body=body, now=1e9))
+    accepted = [event for event in reply.events if event.verdict == "accepted"]
+    assert reply.status < 300 or not accepted
+    return reply.status
 
 
 @pytest.mark.parametrize(("server", "path"), SERVERS)
 @given(body=ENVELOPE)
-def test_any_json_is_answered(server: VendorServer, path: str, body: Any) -> None:
+def test_any_json_gets_a_reply(server: VendorServer, path: str, body: Any) -> None:
     assert send(server, path, json.dumps(body).encode()) in (200, 202, 400, 413, 429)
 
 
 @pytest.mark.parametrize(("server", "path"), SERVERS)
 @given(body=st.binary(max_size=40))
-def test_any_bytes_are_answered(server: VendorServer, path: str, body: bytes) -> None:
+def test_any_bytes_get_a_reply(server: VendorServer, path: str, body: bytes) -> None:
     assert send(server, path, body) in (200, 202, 400)
 
 
 @pytest.mark.parametrize("depth", [100, 300, 1100, 20_000])
-def test_any_depth_is_answered(depth: int) -> None:
+def test_any_depth_gets_a_reply(depth: int) -> None:
     deep = b'{"batch":[{"userId":%s}]}' % (b"[" * depth + b"]" * depth)
 
     assert send(RudderStackServer(), "/v1/batch", deep) == (200 if depth == 100 else 400)

@@ -1,4 +1,4 @@
-"""Each way of misbehaving, as a client sees it."""
+"""Each kind of fault, as a client sees it."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ def verdicts(server: DevServer) -> list[str]:
     return [event.verdict for event in server.events]
 
 
-async def test_a_scripted_status_is_worded_as_the_vendor_would(server: DevServer, http: aiohttp.ClientSession) -> None:
+async def test_a_scripted_status_has_the_vendors_words(server: DevServer, http: aiohttp.ClientSession) -> None:
     server.script("rudderstack", 503)
 
     assert await send(http, server, "a") == (503, b"Service Unavailable\n")
@@ -65,7 +65,7 @@ async def test_a_reset_connection_has_lost_the_events(server: DevServer, http: a
     assert server.requests[0].status is None
 
 
-async def test_a_lost_reply_has_not(server: DevServer, http: aiohttp.ClientSession) -> None:
+async def test_a_lost_reply_has_not_lost_the_events(server: DevServer, http: aiohttp.ClientSession) -> None:
     server.script("rudderstack", Fault.lost_reply())
 
     with pytest.raises(aiohttp.ClientOSError, match="reset"):
@@ -96,7 +96,7 @@ async def test_a_closed_connection_ends_without_a_reset(server: DevServer, http:
     assert verdicts(server) == ["lost: close"]
 
 
-async def test_a_truncated_answer_lacks_its_end(server: DevServer, http: aiohttp.ClientSession) -> None:
+async def test_a_truncated_reply_lacks_its_end(server: DevServer, http: aiohttp.ClientSession) -> None:
     server.script("rudderstack", Fault(end="truncate"))
 
     with pytest.raises(aiohttp.ClientPayloadError):
@@ -105,7 +105,7 @@ async def test_a_truncated_answer_lacks_its_end(server: DevServer, http: aiohttp
     assert verdicts(server) == ["accepted"]
 
 
-async def test_garbage_is_answered_after_ingesting(server: DevServer, http: aiohttp.ClientSession) -> None:
+async def test_garbage_is_sent_after_ingesting(server: DevServer, http: aiohttp.ClientSession) -> None:
     server.script("rudderstack", Fault.garbage())
 
     status, body = await send(http, server, "a")
@@ -116,7 +116,7 @@ async def test_garbage_is_answered_after_ingesting(server: DevServer, http: aioh
     assert verdicts(server) == ["accepted"]
 
 
-async def test_a_redirect_names_another_place(server: DevServer, http: aiohttp.ClientSession) -> None:
+async def test_a_redirect_names_another_location(server: DevServer, http: aiohttp.ClientSession) -> None:
     server.script("rudderstack", Fault.redirect("http://elsewhere/"))
 
     async with http.post(f"{server.url}/v1/batch", data=batch("a"), headers=BASIC, allow_redirects=False) as response:
@@ -125,16 +125,16 @@ async def test_a_redirect_names_another_place(server: DevServer, http: aiohttp.C
     assert verdicts(server) == ["lost: status 302"]
 
 
-async def test_a_delayed_answer_comes_after_the_events_are_ingested(
+async def test_a_delayed_reply_is_sent_after_the_events_are_ingested(
     server: DevServer, http: aiohttp.ClientSession
 ) -> None:
     server.script("rudderstack", Fault(delay=0.02))
 
-    answer = asyncio.create_task(send(http, server, "a"))
+    response = asyncio.create_task(send(http, server, "a"))
     await server.received("rudderstack")
 
-    assert not answer.done()
-    assert await answer == (200, b"ok")
+    assert not response.done()
+    assert await response == (200, b"ok")
     assert server.requests[0].fault == "after 0.02 s"
 
 
@@ -150,7 +150,7 @@ async def test_a_hanging_request_is_not_answered(server: DevServer, http: aiohtt
     assert (await send(http, server, "a"))[0] == 200
 
 
-async def test_a_fault_may_ingest_all_the_same(server: DevServer, http: aiohttp.ClientSession) -> None:
+async def test_a_fault_may_ingest_or_not(server: DevServer, http: aiohttp.ClientSession) -> None:
     server.script("rudderstack", Fault(504, ingest=True), Fault(200, ingest=False, body="ok"))
 
     await send(http, server, "a")
@@ -174,7 +174,7 @@ async def test_a_fault_may_choose_its_requests(server: DevServer, http: aiohttp.
     assert [(await send(http, server, *ids))[0] for ids in ("a", "ab", "b")] == [200, 400, 200]
 
 
-async def test_a_script_goes_before_a_standing_fault(server: DevServer, http: aiohttp.ClientSession) -> None:
+async def test_a_script_precedes_a_standing_fault(server: DevServer, http: aiohttp.ClientSession) -> None:
     server.fault("rudderstack", Fault(502), times=2)
     server.fault("amplitude", Fault(500))
     server.fault(None, Fault(503))
@@ -224,7 +224,7 @@ async def test_lost_events_do_not_count_against_a_limit() -> None:
         (Fault(body="x"), "another reply"),
     ],
 )
-def test_a_fault_can_be_said_in_words(fault: Fault, words: str) -> None:
+def test_a_fault_has_a_description(fault: Fault, words: str) -> None:
     assert str(fault) == words
 
 

@@ -1,4 +1,4 @@
-"""ID lists: what is listed, and which bytes are sent."""
+"""ID lists: the manifest, and the parts of files that are sent."""
 
 import aiohttp
 import orjson
@@ -42,11 +42,11 @@ def test_a_list_grows_by_lines() -> None:
         ("bytes=" + "9" * 5000 + "-", 200, TEXT, None),
     ],
 )
-def test_a_part_is_sent_as_asked(wanted: str, status: int, part: bytes, content_range: str | None) -> None:
-    answer = serve(TEXT, wanted)
+def test_the_requested_part_is_sent(wanted: str, status: int, part: bytes, content_range: str | None) -> None:
+    reply = serve(TEXT, wanted)
 
-    assert (answer.status, answer.body) == (status, part)
-    assert answer.headers.get("Content-Range") == content_range
+    assert (reply.status, reply.body) == (status, part)
+    assert reply.headers.get("Content-Range") == content_range
 
 
 def test_an_empty_file_is_sent_whole() -> None:
@@ -63,7 +63,7 @@ async def download(http: aiohttp.ClientSession, url: object, start: int) -> tupl
         return response.status, await response.read()
 
 
-async def test_what_was_appended_can_be_asked_for_alone(server: DevServer, http: aiohttp.ClientSession) -> None:
+async def test_appended_lines_can_be_requested_alone(server: DevServer, http: aiohttp.ClientSession) -> None:
     server.set_id_list("früh dran", ["ada"])
     first = (await listed(http, server))["früh dran"]
     server.append_id_list("früh dran", ["bob"])
@@ -79,7 +79,7 @@ async def test_what_was_appended_can_be_asked_for_alone(server: DevServer, http:
         assert await response.read() == f"+{entry('bob')}\n".encode()
 
 
-async def test_a_list_that_begins_again_is_another_file(server: DevServer, http: aiohttp.ClientSession) -> None:
+async def test_a_replaced_list_is_another_file(server: DevServer, http: aiohttp.ClientSession) -> None:
     server.set_id_list("regulars", ["ada", "bob"])
     first = (await listed(http, server))["regulars"]
     server.set_id_list("regulars", ["bob"])

@@ -1,4 +1,4 @@
-"""The window that rate limits look through."""
+"""The sliding window of rate limits."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from asyncsdk.dev.rate_limits import Window
 
 
-def test_what_was_charged_fades_after_one_span() -> None:
+def test_a_charge_fades_after_one_span() -> None:
     window = Window(10.0)
 
     window.charge({"a": 8}, now=5.0)
@@ -33,7 +33,7 @@ def test_spans_add_up() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 50), st.integers(1, 5)), max_size=20), st.floats(50, 60))
-def test_nobody_is_charged_for_more_than_two_spans(charges: list[tuple[float, int]], now: float) -> None:
+def test_no_charge_counts_for_more_than_two_spans(charges: list[tuple[float, int]], now: float) -> None:
     window = Window(10.0)
     for at, count in sorted(charges):
         window.charge({"a": count}, at)

@@ -1,4 +1,4 @@
-"""What the imitated RudderStack gateway answers and stores."""
+"""Replies of the imitated RudderStack gateway, and the events that it stores."""
 
 import base64
 import gzip
@@ -32,17 +32,17 @@ def batch(*events: Any) -> dict[str, Any]:
     return {"batch": events}
 
 
-def verdicts(answer: Reply) -> list[str]:
-    return [event.verdict for event in answer.events]
+def verdicts(reply: Reply) -> list[str]:
+    return [event.verdict for event in reply.events]
 
 
-def test_a_good_batch_is_answered_ok() -> None:
-    answer = post(batch(ADA))
+def test_a_good_batch_gets_ok() -> None:
+    reply = post(batch(ADA))
 
-    assert (answer.status, answer.body) == (200, b"ok")
-    assert verdicts(answer) == ["accepted"]
-    assert answer.json == {"batch": [ADA]}
-    assert answer.plain_size == len(orjson.dumps(batch(ADA)))
+    assert (reply.status, reply.body) == (200, b"ok")
+    assert verdicts(reply) == ["accepted"]
+    assert reply.json == {"batch": [ADA]}
+    assert reply.plain_size == len(orjson.dumps(batch(ADA)))
 
 
 def test_an_event_is_stored_with_what_the_gateway_adds() -> None:
@@ -99,13 +99,13 @@ NO_KEY = (401, "failed to read writekey from header")
         (batch({"userId": "\u200b \u3164", "anonymousId": None}), BASIC, NO_IDENTITY),
     ],
 )
-def test_a_bad_request_is_refused_as_the_gateway_words_it(
+def test_a_bad_request_is_rejected_in_the_gateways_words(
     body: Any, headers: dict[str, str], expected: tuple[int, str]
 ) -> None:
-    answer = post(body, headers=headers)
+    reply = post(body, headers=headers)
 
-    assert (answer.status, answer.body.decode()) == (expected[0], expected[1] + "\n")
-    assert answer.headers == {
+    assert (reply.status, reply.body.decode()) == (expected[0], expected[1] + "\n")
+    assert reply.headers == {
         "Content-Type": "text/plain; charset=utf-8",
         "X-Content-Type-Options": "nosniff",
     }
@@ -126,11 +126,11 @@ def test_the_gateway_stores_strange_events(event: dict[str, Any]) -> None:
     assert post(batch(event)).status == 200
 
 
-def test_one_bad_event_costs_the_batch_and_is_named() -> None:
-    answer = post(batch(ADA, {"type": "track"}, 7))
+def test_one_bad_event_rejects_the_batch_and_is_named() -> None:
+    reply = post(batch(ADA, {"type": "track"}, 7))
 
-    assert answer.body == b"request neither has anonymousId nor userId\n"
-    assert verdicts(answer) == [
+    assert reply.body == b"request neither has anonymousId nor userId\n"
+    assert verdicts(reply) == [
         "rejected: came with an event that was",
         "rejected: request neither has anonymousId nor userId",
         "rejected: event is not a valid rudder event",
@@ -144,13 +144,13 @@ def test_a_single_object_is_a_batch() -> None:
 def test_the_body_may_be_gzipped_in_several_members() -> None:
     raw = orjson.dumps(batch(ADA))
 
-    answer = post(gzip.compress(raw[:9], mtime=0) + gzip.compress(raw[9:], mtime=0), headers=GZIP)
+    reply = post(gzip.compress(raw[:9], mtime=0) + gzip.compress(raw[9:], mtime=0), headers=GZIP)
 
-    assert answer.status == 200
-    assert answer.plain_size == len(raw)
+    assert reply.status == 200
+    assert reply.plain_size == len(raw)
 
 
-def test_the_body_may_have_just_so_many_bytes() -> None:
+def test_the_body_size_is_limited() -> None:
     event = {"userId": "u", "pad": ""}
     room = BODY_LIMIT - len(orjson.dumps(batch(event)))
 
@@ -166,7 +166,7 @@ def test_a_single_call_gets_the_type_of_its_path(call: str) -> None:
 
 
 @pytest.mark.parametrize(("body", "text"), [([ADA], NO_EVENT[1]), ("x", NO_IDENTITY[1]), (batch(ADA), NO_IDENTITY[1])])
-def test_a_single_call_takes_one_event_only(body: Any, text: str) -> None:
+def test_a_single_call_accepts_one_event_only(body: Any, text: str) -> None:
     assert post(body, "/v1/track").body.decode() == text + "\n"
 
 
@@ -176,18 +176,16 @@ def test_a_beacon_has_its_key_in_the_query() -> None:
 
 
 @pytest.mark.parametrize(("key", "status"), [("key", 200), ("key ", 401), ("off", 404)])
-def test_only_known_keys_of_enabled_sources_are_taken(key: str, status: int) -> None:
+def test_only_known_keys_of_enabled_sources_are_accepted(key: str, status: int) -> None:
     plane = RudderStackServer(keys={"key", "off"}, disabled_keys={"off"})
 
-    answer = post(
-        batch(ADA), headers={"authorization": "basic " + base64.b64encode(key.encode()).decode()}, plane=plane
-    )
+    reply = post(batch(ADA), headers={"authorization": "basic " + base64.b64encode(key.encode()).decode()}, plane=plane)
 
-    assert answer.status == status
+    assert reply.status == status
 
 
 @pytest.mark.parametrize("message_id", [None, 42, "", " \u200b\t"])
-def test_a_message_id_that_is_no_text_is_replaced(message_id: Any) -> None:
+def test_a_message_id_that_is_not_text_is_replaced(message_id: Any) -> None:
     first, second = post(batch(*[ADA | {"messageId": message_id}] * 2)).events
 
     assert len(first.id) == 36
@@ -195,7 +193,7 @@ def test_a_message_id_that_is_no_text_is_replaced(message_id: Any) -> None:
     assert first.key != second.key
 
 
-def test_a_message_id_loses_what_cannot_be_seen() -> None:
+def test_invisible_characters_are_removed_from_a_message_id() -> None:
     assert post(batch(ADA | {"messageId": "\x00 a\tb\u00a0c d\u034f "})).events[0].id == "abc d"
 
 
@@ -237,7 +235,7 @@ def test_the_address_and_the_time_may_be_given() -> None:
     )
 
 
-def test_what_is_no_unicode_is_replaced() -> None:
+def test_invalid_unicode_is_replaced() -> None:
     names = [
         event.name
         for event in post(b'{"batch":[{"userId":"u","event":"a\\ud800b"},{"userId":"u","event":"\xff"}]}').events
@@ -264,12 +262,12 @@ def test_a_limit_counts_events_of_a_key() -> None:
     assert post(batch(ADA, ADA), plane=plane, now=130.0).status == 200
 
 
-def test_a_refusal_is_worded_as_the_gateway_would() -> None:
+def test_an_error_reply_has_the_gateways_words() -> None:
     assert RudderStackServer().error_reply(503).body == b"Service Unavailable\n"
     assert RudderStackServer().error_reply(418).body == b"status 418\n"
 
 
-def test_the_gateway_tells_its_health() -> None:
+def test_the_gateway_reports_its_health() -> None:
     route = RudderStackServer().route("GET", "/health")
 
     assert route is not None

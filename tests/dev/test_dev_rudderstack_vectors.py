@@ -1,4 +1,4 @@
-"""The recorded cases of RudderStack's gateway, over HTTP."""
+"""Recorded requests of RudderStack's gateway, replayed over HTTP."""
 
 import base64
 import gzip
@@ -18,21 +18,21 @@ from asyncsdk.dev import DevServer, Fault, RudderStackServer
 KEY = "test-write-key"
 BASIC = "Basic " + base64.b64encode(f"{KEY}:".encode()).decode()
 
-# What differs on purpose, and why.
-DUPLICATE_KEYS = "orjson, which reads the body, lets the last of duplicate keys win"
+# Recorded cases that differ on purpose, and why.
+DUPLICATE_KEYS = "orjson, which reads the body, uses the last of duplicate keys"
 DEPTH = "nothing deeper than orjson and the standard library read is accepted; the vendor documents 200 levels"
-LIMITER = "the recording counts refused events against the limit too, unlike the gateway's own limiter"
+LIMITER = "the recording counts rejected events against the limit too, unlike the gateway's own limiter"
 EXCEPTIONS = {
     "body_duplicate_keys": DUPLICATE_KEYS,
     "depth_9000": DEPTH,
     "rate_limit_5_events_request_2_with_1": LIMITER,
 }
-# The optional de-duplication, which the recording lacks, keeps the second copy from being stored.
+# The optional de-duplication, which the recording lacks, does not store the second event.
 STORED = {"messageId_duplicate_in_batch": 1}
 
 
 def event_of(size: int) -> bytes:
-    """Make a batch of one event, in exactly `size` bytes."""
+    """Build a batch of one event with exactly `size` bytes."""
     frame = b'{"batch":[{"userId":"u","type":"track","event":"%s"}]}'
     return frame % (b"x" * (size - len(frame) + 2))
 
@@ -41,7 +41,7 @@ def events(count: int) -> bytes:
     return json.dumps({"batch": [{"userId": "u", "type": "track"}] * count}).encode()
 
 
-# Bodies that the recording describes in words.
+# Bodies that the recording only describes.
 BODIES = {
     "size_at_limit": event_of(4_096_000),
     "size_over_limit": event_of(4_096_001),
@@ -73,7 +73,7 @@ def recorded(*, limiter: bool) -> list[Any]:
 
 
 def float64(digits: str) -> int | float:
-    """Read an integer as the gateway does; it counts with 64-bit floats."""
+    """Parse an integer as the gateway does, which uses 64-bit floats."""
     return int(digits) if len(digits) < 17 else float(digits)
 
 

@@ -1,4 +1,4 @@
-"""What the imitated Statsig hands out: rules, and everything about one user."""
+"""The downloads of the imitated Statsig: rules, and all evaluations for one user."""
 
 import re
 from pathlib import Path
@@ -30,20 +30,20 @@ def ask(server: StatsigRulesServer, path: str = SPECS, *, method: str = "GET", b
     return route.handle(IncomingRequest(method, path, query, headers, raw, now=1.5))
 
 
-def told(answer: Reply) -> Any:
-    assert answer.status == 200
-    assert answer.headers["Content-Type"] == "application/json"
-    return orjson.loads(answer.body)
+def decoded_body(reply: Reply) -> Any:
+    assert reply.status == 200
+    assert reply.headers["Content-Type"] == "application/json"
+    return orjson.loads(reply.body)
 
 
 @pytest.mark.parametrize("path", [SPECS, "/v2/download_config_specs", "/v2/download_config_specs/secret-1"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_rules_are_handed_out(method: str, path: str) -> None:
-    assert told(ask(serving(), path, method=method)).items() >= ON.items()
+def test_rules_are_served(method: str, path: str) -> None:
+    assert decoded_body(ask(serving(), path, method=method)).items() >= ON.items()
 
 
-def test_the_older_form_has_lists() -> None:
-    found = told(ask(serving(), "/v1/download_config_specs/secret-1.json"))
+def test_format_v1_has_lists() -> None:
+    found = decoded_body(ask(serving(), "/v1/download_config_specs/secret-1.json"))
 
     assert [gate["name"] for gate in found["feature_gates"]] == ["new_checkout"]
     assert found["time"] == 1000
@@ -65,21 +65,23 @@ def test_the_older_form_has_lists() -> None:
         ({"sinceTime": "9" * 5000}, True),
     ],
 )
-def test_a_client_gets_what_it_does_not_have(query: dict[str, str], has_updates: bool) -> None:
+def test_a_client_gets_only_a_version_that_it_lacks(query: dict[str, str], has_updates: bool) -> None:
     server = serving(ON | {"checksum": "c-1"})
 
-    assert told(ask(server, **query))["has_updates"] is has_updates
-    assert told(ask(server, method="POST", body=query))["has_updates"] is has_updates
+    assert decoded_body(ask(server, **query))["has_updates"] is has_updates
+    assert decoded_body(ask(server, method="POST", body=query))["has_updates"] is has_updates
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff"])
-def test_a_question_that_makes_no_sense_asks_for_everything(body: bytes) -> None:
-    assert told(ask(serving(), method="POST", body=body))["has_updates"] is True
+def test_an_invalid_body_requests_everything(body: bytes) -> None:
+    assert decoded_body(ask(serving(), method="POST", body=body))["has_updates"] is True
 
 
 def test_a_new_project_has_no_names() -> None:
-    assert told(ask(StatsigRulesServer())).items() >= {"has_updates": True, "feature_gates": {}, "time": 1}.items()
-    assert told(ask(StatsigRulesServer(), "/v1/initialize", method="POST"))["feature_gates"] == {}
+    assert (
+        decoded_body(ask(StatsigRulesServer())).items() >= {"has_updates": True, "feature_gates": {}, "time": 1}.items()
+    )
+    assert decoded_body(ask(StatsigRulesServer(), "/v1/initialize", method="POST"))["feature_gates"] == {}
 
 
 @pytest.mark.parametrize(
@@ -92,11 +94,11 @@ def test_a_new_project_has_no_names() -> None:
         ("GET", "/v1/download_id_list_file/unknown", 404),
     ],
 )
-def test_what_cannot_be_handed_out_is_refused(method: str, path: str, status: int) -> None:
-    answer = ask(serving(keys={"secret-1"}), path, method=method)
+def test_invalid_requests_are_rejected(method: str, path: str, status: int) -> None:
+    reply = ask(serving(keys={"secret-1"}), path, method=method)
 
-    assert answer.status == status
-    assert orjson.loads(answer.body)["success"] is False
+    assert reply.status == status
+    assert orjson.loads(reply.body)["success"] is False
 
 
 def test_a_key_is_needed() -> None:
@@ -111,7 +113,7 @@ def test_other_paths_are_not_its_own() -> None:
     assert StatsigRulesServer().route("POST", "/v1/log_event") is None
 
 
-# A client's start.
+# Client-initialize responses.
 
 USER_RULES = ruleset(
     {"new_checkout": spec(rule(["ada"], name="for ada"))},
@@ -120,10 +122,10 @@ USER_RULES = ruleset(
 
 
 def start(server: StatsigRulesServer, **body: Any) -> Any:
-    return told(ask(server, "/v1/initialize", method="POST", body={"hash": "none", **body}))
+    return decoded_body(ask(server, "/v1/initialize", method="POST", body={"hash": "none", **body}))
 
 
-def test_a_client_gets_everything_about_its_user() -> None:
+def test_a_client_gets_all_evaluations_of_its_user() -> None:
     found = start(serving(USER_RULES), user={"userID": "ada", "privateAttributes": {"age": 36}})
 
     gate, prices = found["feature_gates"]["new_checkout"], found["dynamic_configs"]["prices"]
@@ -136,24 +138,24 @@ def test_a_client_gets_everything_about_its_user() -> None:
 @pytest.mark.parametrize(
     ("user", "value"), [({"userID": "ada"}, True), ({"userID": "bob"}, False), ({"userID": 3}, False), ("ada", False)]
 )
-def test_the_answer_depends_on_the_user(user: Any, value: bool) -> None:
+def test_the_response_depends_on_the_user(user: Any, value: bool) -> None:
     assert start(serving(USER_RULES), user=user)["feature_gates"]["new_checkout"]["value"] is value
 
 
 @pytest.mark.parametrize(
     ("name", "hashed"), [("none", "a"), ("djb2", "97"), ("sha256", "ypeBEsobvcr6wjGzmiPcTaeG7/gUfE5yuYB3ha/uSLs=")]
 )
-def test_names_are_hashed_as_asked(name: str, hashed: str) -> None:
+def test_names_are_hashed_as_requested(name: str, hashed: str) -> None:
     server = serving(ruleset({"a": spec(rule(["all"]))}))
 
     assert list(start(server, hash=name)["feature_gates"]) == [hashed]
 
 
-def test_a_client_that_has_everything_gets_nothing() -> None:
+def test_a_client_with_the_current_version_gets_no_updates() -> None:
     assert start(serving(USER_RULES), sinceTime=1000) == {"has_updates": False}
 
 
-def test_a_client_gets_the_rules_and_lists_of_the_moment() -> None:
+def test_a_client_gets_the_current_rules_and_lists() -> None:
     member = {"type": "unit_id", "idType": "userID", "operator": "in_segment_list", "targetValue": "regulars"}
     server = serving(ruleset({"g": spec(rule(["member"]))}, condition_map={"member": member}))
 
@@ -193,7 +195,7 @@ def test_each_version_is_later_than_the_one_before(own: int | None, not_before: 
     assert orjson.loads(second.body("v1"))["time"] == orjson.loads(second.body("v2"))["time"] == served
 
 
-def test_a_checksum_that_was_not_changed_is_changed() -> None:
+def test_an_unchanged_checksum_is_replaced() -> None:
     first = next_version(as_bytes(ON | {"checksum": "c"}), None)
     second = next_version(as_bytes(OFF | {"checksum": "c"}), first)
     third = next_version(as_bytes(ON | {"checksum": "d"}), second)
@@ -202,10 +204,10 @@ def test_a_checksum_that_was_not_changed_is_changed() -> None:
     assert second.checksum not in ("", "c")
 
 
-# What answers proves something, because it is nobody's own code; but for one module.
+# The dev server is independent of asyncsdk's own code, except for one module.
 
 
-def test_only_the_clients_start_uses_code_of_asyncsdk() -> None:
+def test_only_initialize_uses_code_of_asyncsdk() -> None:
     for path in sorted(Path(asyncsdk.dev.__file__).parent.glob("*.py")):
         modules = re.findall(r"^(?:from|import) (asyncsdk\S*)", path.read_text(), re.MULTILINE)
         others = {name for name in modules if not name.startswith("asyncsdk.dev") and name != "asyncsdk.errors"}

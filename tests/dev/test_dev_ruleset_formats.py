@@ -1,4 +1,4 @@
-"""The two forms of a ruleset say the same."""
+"""A ruleset means the same in both formats."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -29,7 +29,7 @@ def evaluated(value: dict[str, Any]) -> Ruleset:
 
 
 def both(gate: dict[str, Any]) -> list[tuple[object, str]]:
-    """Give what Ada and Bob get from a gate, and by which rule, after a way through v1 and back."""
+    """Return value and rule of a gate for Ada and Bob, after a conversion to v1 and back."""
     there = as_v1(ruleset({"g": gate}))
     assert format_of(there) == "v1"
     rules = evaluated(there)
@@ -48,14 +48,14 @@ def both(gate: dict[str, Any]) -> list[tuple[object, str]]:
         (spec(enabled=False, default=True), [(True, "disabled"), (True, "disabled")]),
         (spec(rule(["ada"]), enabled=False), [(True, "rule"), (False, "disabled")]),
         (spec(rule(["ada"]), enabled=False, default=True), [(True, "rule"), (True, "disabled")]),
-        (spec(rule(["unheard of"])), [(False, ""), (False, "")]),
+        (spec(rule(["missing condition"])), [(False, ""), (False, "")]),
     ],
 )
 def test_a_gate_means_the_same_in_v1(gate: dict[str, Any], answers: list[tuple[object, str]]) -> None:
     assert both(gate) == answers
 
 
-def test_a_gate_that_says_no_is_in_v1_one_that_nobody_passes() -> None:
+def test_a_rule_that_denies_passes_no_user_in_v1() -> None:
     (gate,) = as_v1(ruleset({"g": spec(rule(["ada"], value=False))}))["feature_gates"]
 
     (denying,) = gate["rules"]
@@ -99,7 +99,7 @@ def test_layers_name_their_experiments_in_v1() -> None:
     assert as_v2(there)["experiment_to_layer"] == {"a": "l", "b": "l", "c": "m"}
 
 
-def test_the_rules_of_overrides_are_turned_too() -> None:
+def test_the_rules_of_overrides_are_converted_too() -> None:
     there = as_v1(ruleset(override_rules={"o": rule(["ada"]), "broken": None}))
 
     assert there["override_rules"]["o"]["conditions"] == [TABLE["ada"]]
@@ -110,11 +110,11 @@ def test_a_ruleset_of_another_key_is_for_any_key() -> None:
     value = {"feature_gates": [], "hashed_sdk_key_used": "1", "time": 5}
     version = next_version(orjson.dumps(value), None)
 
-    assert not any(b"hashed_sdk_key_used" in version.body(form) for form in ("v1", "v2"))
+    assert not any(b"hashed_sdk_key_used" in version.body(target) for target in ("v1", "v2"))
     assert version.body("v1") is version.body("v1")
 
 
-def test_what_is_left_out_is_filled_in() -> None:
+def test_missing_sections_are_filled_in() -> None:
     found = orjson.loads(next_version(b'{"feature_gates":{}}', None).body("v2"))
 
     assert found.items() >= {"has_updates": True, "time": 1, "layer_configs": {}, "condition_map": {}}.items()
@@ -137,7 +137,7 @@ RULESET = st.fixed_dictionaries(
 
 
 @given(RULESET)
-def test_whatever_is_accepted_can_be_served_in_both_forms(value: Any) -> None:
+def test_every_accepted_ruleset_can_be_served_in_both_formats(value: Any) -> None:
     with suppress(BrokenRulesetError):
         version = next_version(orjson.dumps(value), None)
 

@@ -1,4 +1,4 @@
-"""Where the dev server has its rules from, and what happens when they change."""
+"""The source of the dev server's rules, and changes of it."""
 
 import logging
 import os
@@ -16,14 +16,14 @@ from dev.rulesets import OFF, ON, as_bytes
 
 
 async def served(http: aiohttp.ClientSession, server: DevServer) -> tuple[int, bool]:
-    """Give the time of the rules, and whether their gate has a rule."""
+    """Return the time of the served rules, and whether their gate has a rule."""
     async with http.get(f"{server.url}/v2/download_config_specs/secret-1.json") as response:
         body = orjson.loads(await response.read())
     return body["time"], bool(body["feature_gates"]["new_checkout"]["rules"])
 
 
 def write(path: Path, value: Any, at: int) -> None:
-    """Write a file that was last changed `at` seconds after 1970."""
+    """Write a file whose modification time is `at` seconds after 1970."""
     path.write_bytes(value if isinstance(value, bytes) else as_bytes(value))
     os.utime(path, (at, at))
 
@@ -63,7 +63,7 @@ async def test_rules_are_not_older_than_their_file(tmp_path: Path, http: aiohttp
         assert await served(http, server) == (8_000, True)
 
 
-async def test_a_broken_file_is_said_and_the_last_good_one_served(
+async def test_a_broken_file_is_reported_and_the_last_good_version_served(
     tmp_path: Path, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "rules.json"
@@ -82,7 +82,7 @@ async def test_a_broken_file_is_said_and_the_last_good_one_served(
         assert (await served(http, server), server.ruleset_fault) == ((3000, False), "")
 
 
-async def test_a_file_that_is_gone_is_said_once(
+async def test_a_deleted_file_is_reported_once(
     tmp_path: Path, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "rules.json"
@@ -95,7 +95,7 @@ async def test_a_file_that_is_gone_is_said_once(
         assert len(caplog.records) == 1
 
 
-async def test_a_file_that_was_replaced_is_watched_no_longer(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+async def test_a_replaced_file_is_no_longer_watched(tmp_path: Path, http: aiohttp.ClientSession) -> None:
     path = tmp_path / "rules.json"
     write(path, ON, at=1)
     async with DevServer(ruleset=path) as server:
@@ -124,7 +124,7 @@ async def test_a_file_that_was_replaced_is_watched_no_longer(tmp_path: Path, htt
         (MappingProxyType({}), "mappingproxy"),
     ],
 )
-def test_what_is_no_ruleset_is_said_at_once(source: Any, reason: str) -> None:
+def test_an_invalid_ruleset_raises(source: Any, reason: str) -> None:
     server = DevServer(ruleset=ON)
 
     with pytest.raises(ConfigurationError, match=reason):
@@ -133,7 +133,7 @@ def test_what_is_no_ruleset_is_said_at_once(source: Any, reason: str) -> None:
         DevServer(ruleset=source)
 
 
-async def test_rules_and_events_fail_apart(http: aiohttp.ClientSession) -> None:
+async def test_rules_and_events_fail_separately(http: aiohttp.ClientSession) -> None:
     async with DevServer(ruleset=ON) as server:
         server.script("statsig-rules", 503, Fault(429, retry_after=3))
         specs = f"{server.url}/v2/download_config_specs/secret-1.json"

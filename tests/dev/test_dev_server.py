@@ -1,4 +1,4 @@
-"""Starting, stopping, and what the server remembers."""
+"""Starting, stopping, and the requests and events that the server keeps."""
 
 import asyncio
 import gzip
@@ -41,14 +41,14 @@ async def test_each_vendor_has_its_endpoints(server: DevServer, http: aiohttp.Cl
     assert [found.name for found in server.accepted("statsig")] == ["e"]
 
 
-async def test_an_unknown_path_is_remembered_too(server: DevServer, http: aiohttp.ClientSession) -> None:
+async def test_a_request_of_an_unknown_path_is_kept_too(server: DevServer, http: aiohttp.ClientSession) -> None:
     async with http.get(f"{server.url}/nowhere?a=1") as response:
         assert (response.status, await response.text()) == (404, "404 page not found\n")
 
     assert [(r.vendor, r.method, r.path, r.status) for r in server.requests] == [("", "GET", "/nowhere?a=1", 404)]
 
 
-async def test_a_request_is_remembered_as_sent(server: DevServer, http: aiohttp.ClientSession) -> None:
+async def test_a_request_is_kept_as_sent(server: DevServer, http: aiohttp.ClientSession) -> None:
     body = gzip.compress(b'{"api_key":"key","events":[{"event_type":"e","user_id":"ada-1"}]}')
     headers = {"X-First": "1", "Content-Type": "application/json", "Content-Encoding": "gzip"}
 
@@ -64,7 +64,7 @@ async def test_a_request_is_remembered_as_sent(server: DevServer, http: aiohttp.
     assert abs(request.at - time.time()) < 60
 
 
-async def test_a_copy_is_answered_but_not_accepted(server: DevServer, http: aiohttp.ClientSession) -> None:
+async def test_a_duplicate_is_answered_but_not_accepted(server: DevServer, http: aiohttp.ClientSession) -> None:
     assert [await send(http, server, *names) for names in ("aa", "ab", "a")] == [200, 200, 200]
 
     assert [found.id for found in server.accepted("amplitude")] == ["a", "b"]
@@ -72,7 +72,7 @@ async def test_a_copy_is_answered_but_not_accepted(server: DevServer, http: aioh
     assert (server.total("amplitude"), server.total("amplitude", "duplicate")) == (2, 3)
 
 
-async def test_an_event_that_was_refused_first_is_no_copy(http: aiohttp.ClientSession) -> None:
+async def test_an_event_that_was_rejected_first_is_not_a_duplicate(http: aiohttp.ClientSession) -> None:
     async with DevServer(vendors=[AmplitudeServer(keys={"other"})]) as strict:
         assert await send(http, strict, "a") == 400
     async with DevServer() as server:
@@ -90,7 +90,7 @@ async def test_an_event_that_was_refused_first_is_no_copy(http: aiohttp.ClientSe
         assert server.total("amplitude", "rejected") == 2
 
 
-async def test_waiting_ends_when_the_events_are_there(server: DevServer, http: aiohttp.ClientSession) -> None:
+async def test_waiting_ends_when_the_events_have_arrived(server: DevServer, http: aiohttp.ClientSession) -> None:
     async with asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(server.received("amplitude", 3))
         tasks.create_task(send(http, server, "a", "b"))
@@ -99,7 +99,7 @@ async def test_waiting_ends_when_the_events_are_there(server: DevServer, http: a
     assert {found.id for found in waiting.result()} == {"a", "b", "c"}
 
 
-async def test_waiting_in_vain_says_what_arrived(server: DevServer, http: aiohttp.ClientSession) -> None:
+async def test_a_timeout_names_what_arrived(server: DevServer, http: aiohttp.ClientSession) -> None:
     server.script("amplitude", 503, Fault(end="close"))
     await send(http, server, "a")
     with pytest.raises(aiohttp.ServerDisconnectedError):
@@ -112,7 +112,7 @@ async def test_waiting_in_vain_says_what_arrived(server: DevServer, http: aiohtt
     assert len(await server.requested("amplitude", 2)) == 2
 
 
-async def test_the_oldest_are_forgotten_and_the_totals_are_not(http: aiohttp.ClientSession) -> None:
+async def test_the_oldest_are_forgotten_but_still_counted(http: aiohttp.ClientSession) -> None:
     async with DevServer(keep=2) as server:
         for name in "abcd":
             await send(http, server, name)
@@ -142,7 +142,7 @@ async def test_a_reset_forgets_everything(http: aiohttp.ClientSession) -> None:
         assert (server.events[0].verdict, server.requests[0].number) == ("accepted", 1)
 
 
-async def test_a_body_beyond_all_limits_is_refused(server: DevServer, http: aiohttp.ClientSession) -> None:
+async def test_a_body_beyond_all_limits_is_rejected(server: DevServer, http: aiohttp.ClientSession) -> None:
     async def pieces():  # noqa: ANN202 -- bytes, for aiohttp
         for _ in range(MAX_BODY // 2**20 + 1):
             yield bytes(2**20)
@@ -152,7 +152,7 @@ async def test_a_body_beyond_all_limits_is_refused(server: DevServer, http: aioh
     assert server.requests[0].wire_size == 0
 
 
-async def test_it_stops_at_once_while_requests_hang(http: aiohttp.ClientSession) -> None:
+async def test_it_stops_quickly_while_requests_hang(http: aiohttp.ClientSession) -> None:
     before = asyncio.all_tasks()
     async with DevServer() as server:
         server.script("amplitude", None, Fault(end="hang"), Fault(delay=60))
@@ -167,9 +167,7 @@ async def test_it_stops_at_once_while_requests_hang(http: aiohttp.ClientSession)
     assert asyncio.all_tasks() == before
 
 
-async def test_a_client_that_goes_away_leaves_nothing_behind(
-    server: DevServer, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_client_that_disconnects_leaves_nothing(server: DevServer, caplog: pytest.LogCaptureFixture) -> None:
     before = asyncio.all_tasks()
     server.script("amplitude", Fault(end="hang"), Fault(end="hang"))
     port = int(server.url.rpartition(":")[2])
@@ -189,7 +187,7 @@ async def test_a_client_that_goes_away_leaves_nothing_behind(
     assert not caplog.records
 
 
-async def test_it_starts_again_where_it_was(server: DevServer, http: aiohttp.ClientSession) -> None:
+async def test_it_starts_again_on_the_same_port(server: DevServer, http: aiohttp.ClientSession) -> None:
     url = server.url
     await send(http, server, "a")
     await server.stop()
@@ -209,7 +207,7 @@ async def test_it_starts_once(server: DevServer) -> None:
         await server.start()
 
 
-async def test_a_taken_port_is_said_and_nothing_is_left(server: DevServer) -> None:
+async def test_a_port_in_use_raises_and_leaves_nothing(server: DevServer) -> None:
     before = asyncio.all_tasks()
     second = DevServer(port=int(server.url.rpartition(":")[2]))
 
@@ -224,7 +222,7 @@ def test_it_has_no_address_before_it_starts() -> None:
         _ = DevServer().url
 
 
-def test_a_vendor_it_does_not_know_is_said() -> None:
+def test_an_unknown_vendor_raises() -> None:
     with pytest.raises(ConfigurationError, match="not 'ampltude'"):
         DevServer().accepted("ampltude")
 

@@ -1,4 +1,4 @@
-"""What the imitated Statsig answers, and what becomes of each event."""
+"""Replies of the imitated Statsig, and its verdict on each event."""
 
 import gzip
 from typing import Any
@@ -31,10 +31,10 @@ def log(*events: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", ["/v1/log_event", "/v1/rgstr"])
 def test_events_are_accepted(path: str) -> None:
-    answer = post(log(ADA), path)
+    reply = post(log(ADA), path)
 
-    assert (answer.status, orjson.loads(answer.body)) == (202, {"success": True})
-    assert [event.verdict for event in answer.events] == ["accepted"]
+    assert (reply.status, orjson.loads(reply.body)) == (202, {"success": True})
+    assert [event.verdict for event in reply.events] == ["accepted"]
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,11 @@ def test_an_event_shows_what_it_is(event: dict[str, Any], shown: tuple[str, str,
         (ADA | {"user": None}, "user is not an object"),
     ],
 )
-def test_a_bad_event_is_answered_politely_but_not_accepted(event: Any, reason: str) -> None:
-    answer = post(log(event, ADA))
+def test_a_bad_event_gets_202_but_is_not_accepted(event: Any, reason: str) -> None:
+    reply = post(log(event, ADA))
 
-    assert answer.status == 202
-    assert [found.verdict for found in answer.events] == [f"rejected: {reason}", "accepted"]
+    assert reply.status == 202
+    assert [found.verdict for found in reply.events] == [f"rejected: {reason}", "accepted"]
 
 
 def test_diagnostics_need_no_user() -> None:
@@ -87,7 +87,7 @@ def test_diagnostics_need_no_user() -> None:
     assert found.verdict == "accepted"
 
 
-def test_only_an_event_with_an_id_has_copies() -> None:
+def test_only_an_event_with_an_id_has_duplicates() -> None:
     named, nameless = post(log(ADA | {"metadata": {EVENT_ID: "e-1"}}, ADA)).events
 
     assert (named.id, named.key) == ("e-1", ("statsig", "e-1"))
@@ -107,21 +107,21 @@ def test_only_an_event_with_an_id_has_copies() -> None:
         (log(ADA), KEY | {"content-encoding": "zstd"}, 415),
     ],
 )
-def test_a_request_is_answered(body: Any, headers: dict[str, str], status: int) -> None:
-    answer = post(body, headers=headers)
+def test_a_request_gets_a_reply(body: Any, headers: dict[str, str], status: int) -> None:
+    reply = post(body, headers=headers)
 
-    assert answer.status == status
-    assert orjson.loads(answer.body)["success"] == (status == 202)
+    assert reply.status == status
+    assert orjson.loads(reply.body)["success"] == (status == 202)
 
 
-def test_only_known_keys_are_taken() -> None:
+def test_only_known_keys_are_accepted() -> None:
     server = StatsigServer(keys={"secret-1"})
 
     assert post(log(ADA), server=server).status == 202
     assert post(log(ADA), headers={"statsig-api-key": "secret-2"}, server=server).status == 401
 
 
-def test_a_report_of_an_sdk_is_taken() -> None:
+def test_an_exception_report_of_an_sdk_is_accepted() -> None:
     route = StatsigServer().route("POST", "/v1/sdk_exception")
 
     assert route is not None
@@ -130,7 +130,7 @@ def test_a_report_of_an_sdk_is_taken() -> None:
     assert route.handle(IncomingRequest("POST", "/v1/sdk_exception")).status == 401
 
 
-def test_other_methods_and_paths_are_refused() -> None:
+def test_other_methods_and_paths_are_rejected() -> None:
     route = StatsigServer().route("GET", "/v1/rgstr")
 
     assert route is not None

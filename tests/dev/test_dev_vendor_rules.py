@@ -1,4 +1,4 @@
-"""The vendors' published SDKs take their rules from the dev server, and all answer the same."""
+"""The vendors' published SDKs download their rules from the dev server, and all evaluate the same."""
 
 import asyncio
 from pathlib import Path
@@ -151,7 +151,7 @@ ARGUMENTS = [orjson.dumps(value).decode() for value in ([ADA, DAN], GATES)]
 
 @pytest.fixture(params=["v1", "v2"])
 def server_with_rules(server: DevServer, request: pytest.FixtureRequest) -> DevServer:
-    """A dev server whose ruleset is of either form, with its ID list."""
+    """A dev server with a ruleset in either format, and its ID list."""
     ruleset = orjson.loads(RULES.read_bytes())
     server.set_ruleset(ruleset if request.param == "v2" else as_v1(ruleset))
     server.set_id_list("regulars", ["ada"])
@@ -162,7 +162,7 @@ def last_line(output: bytes) -> Any:
     return orjson.loads(output.splitlines()[-1])
 
 
-async def test_statsig_python_core_answers_by_the_rules(server_with_rules: DevServer) -> None:
+async def test_statsig_python_core_evaluates_by_the_rules(server_with_rules: DevServer) -> None:
     output = await run_python(server_with_rules, "statsig_python_core", CORE, *ARGUMENTS)
 
     assert last_line(output)[0] == EXPECTED
@@ -186,7 +186,7 @@ statsig.shutdown().wait()
 """
 
 
-async def test_statsig_python_core_takes_rules_that_changed(server_with_rules: DevServer) -> None:
+async def test_statsig_python_core_applies_changed_rules(server_with_rules: DevServer) -> None:
     changed = orjson.loads(RULES.read_bytes())
     changed["feature_gates"]["sale"]["defaultValue"] = True
     changed["feature_gates"]["sale"]["rules"] = []
@@ -200,26 +200,26 @@ async def test_statsig_python_core_takes_rules_that_changed(server_with_rules: D
     assert set(statuses) == {200}
 
 
-async def test_a_client_starts_with_what_statsig_python_core_says(
+async def test_a_client_is_initialized_as_by_statsig_python_core(
     server_with_rules: DevServer, http: aiohttp.ClientSession
 ) -> None:
     output = await run_python(server_with_rules, "statsig_python_core", CORE, *ARGUMENTS)
 
-    asked = {"user": DAN, "hash": "none"}
-    async with http.post(f"{server_with_rules.url}/v1/initialize?k=client-1", json=asked) as response:
+    body = {"user": DAN, "hash": "none"}
+    async with http.post(f"{server_with_rules.url}/v1/initialize?k=client-1", json=body) as response:
         found = orjson.loads(await response.read())
     theirs = last_line(output)[1]
     same = ("feature_gates", "dynamic_configs", "layer_configs", "param_stores", "time", "has_updates", "user")
     assert {key: found[key] for key in same} == {key: theirs[key] for key in same}
 
 
-async def test_statsig_answers_by_the_rules(server_with_rules: DevServer) -> None:
+async def test_statsig_evaluates_by_the_rules(server_with_rules: DevServer) -> None:
     output = await run_python(server_with_rules, "statsig", LEGACY, *ARGUMENTS)
 
     assert last_line(output) == [EXPECTED]
 
 
-async def test_statsig_node_core_answers_by_the_rules(server_with_rules: DevServer, node_modules: Path) -> None:
+async def test_statsig_node_core_evaluates_by_the_rules(server_with_rules: DevServer, node_modules: Path) -> None:
     output = await run(
         server_with_rules, "node", "-e", NODE_CORE, server_with_rules.url, *ARGUMENTS, folder=node_modules
     )
@@ -227,7 +227,7 @@ async def test_statsig_node_core_answers_by_the_rules(server_with_rules: DevServ
     assert last_line(output) == [EXPECTED]
 
 
-async def test_statsig_node_answers_by_the_rules(server_with_rules: DevServer, node_modules: Path) -> None:
+async def test_statsig_node_evaluates_by_the_rules(server_with_rules: DevServer, node_modules: Path) -> None:
     output = await run(server_with_rules, "node", "-e", NODE, server_with_rules.url, *ARGUMENTS, folder=node_modules)
 
     assert last_line(output) == [EXPECTED]

@@ -1,4 +1,4 @@
-"""The vendors' published SDKs deliver to the dev server, which is how its fidelity is known."""
+"""The vendors' published SDKs deliver to the dev server, which shows that it imitates the vendors well."""
 
 from pathlib import Path
 

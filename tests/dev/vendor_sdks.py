@@ -1,4 +1,4 @@
-"""Running the vendors' published SDKs."""
+"""Run the vendors' published SDKs."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ NODE_PACKAGES = (
 
 
 async def run(server: DevServer, *command: str, folder: Path | None = None) -> bytes:
-    """Run a vendor's SDK in a process of its own, which can reach nobody but the dev server; gives what it printed."""
+    """Run a vendor's SDK in a child process that can only reach the dev server, and return its output."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=folder,
