@@ -1,4 +1,4 @@
-"""uvicorn, in this process and on this loop."""
+"""Serve an ASGI application with uvicorn on the running event loop."""
 
 import asyncio
 import contextlib
@@ -12,8 +12,8 @@ import uvicorn
 
 @asynccontextmanager
 async def serving(app: Any) -> AsyncIterator[str]:
-    """Serve an ASGI application on a free port of this machine; gives its URL."""
-    # `proxy_headers` would let uvicorn read X-Forwarded-For, which the tests want to see read here.
+    """Serve an ASGI application on a free loopback port, and yield its URL."""
+    # With `proxy_headers` uvicorn would apply X-Forwarded-For itself, which is what the tests test.
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="on", ws="websockets-sansio", proxy_headers=False
     )
@@ -23,7 +23,7 @@ async def serving(app: Any) -> AsyncIterator[str]:
         while not server.started and not running.done():
             await asyncio.sleep(0.005)
         if running.done():
-            msg = "the application did not start: uvicorn has logged why"
+            msg = "the application did not start: see uvicorn's log"
             raise RuntimeError(msg)
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -33,5 +33,5 @@ async def serving(app: Any) -> AsyncIterator[str]:
 
 
 async def _run(server: uvicorn.Server, listening: socket.socket) -> None:
-    with contextlib.suppress(SystemExit):  # an application that does not start ends the process
+    with contextlib.suppress(SystemExit):  # uvicorn exits the process if the application does not start
         await server.serve(sockets=[listening])

@@ -1,4 +1,4 @@
-"""The pages of a small application, the same in every framework. A page asks for what it needs by name."""
+"""The pages of a small application, the same in every framework. A page's parameters name what it needs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -38,7 +38,7 @@ async def buy(client: Client, flags: Flags, user: User) -> object:
     flags.check_gate("hers")
     flags.get_experiment("button")
     await client.track(user, "Bought", {"price": 5})
-    await client.track("somebody-else", "Got a present")
+    await client.track("another-user", "Got a present")
     return None
 
 
@@ -55,7 +55,7 @@ async def every_verb(client: Client, flags: Flags, user: User) -> object:
 
 
 async def meet(flags: Flags, client: Client, user: User, meeting: asyncio.Barrier) -> object:
-    """Read and track while others do: nothing of theirs may show."""
+    """Read and track while other requests do, whose flags must not be mixed up with this one's."""
     await meeting.wait()
     hers = flags.check_gate("hers")
     await meeting.wait()
@@ -65,7 +65,7 @@ async def meet(flags: Flags, client: Client, user: User, meeting: asyncio.Barrie
 
 
 async def visit(flags: Flags, client: Client, user: User) -> object:
-    """Read, let other requests run, read and track."""
+    """Read, yield to other requests, read again and track."""
     half = flags.check_gate("half")
     await asyncio.sleep(0)
     flags.get_experiment("button")
@@ -76,7 +76,7 @@ async def visit(flags: Flags, client: Client, user: User) -> object:
 async def later(
     flags: Flags, client: Client, user: User, meeting: asyncio.Barrier, tasks: list[asyncio.Task[None]]
 ) -> object:
-    """Start a task that goes on after the response."""
+    """Start a task that runs after the response."""
     flags.check_gate("hers")
 
     async def work() -> None:
@@ -88,7 +88,7 @@ async def later(
 
 
 async def refresh(flags: Flags, client: Client, user: User) -> object:
-    """Read a gate before and after other rules came."""
+    """Read a gate before and after its rules change."""
     before = flags.check_gate("open")
     client.override_gate("open", not before)
     client.override_gate("hers", True)
@@ -101,16 +101,16 @@ PAGES: Mapping[str, Page] = {
 
 
 async def stream(flags: Flags, meeting: asyncio.Barrier) -> AsyncIterator[str]:
-    """Answer in two parts; the second waits until somebody has the first."""
+    """Respond in two parts; the second waits until the client has received the first."""
     yield f"{flags.user.user_id}:"
     await meeting.wait()
     yield f"{current_flags().check_gate('hers')}"
 
 
 def socket(flags: Flags, message: str) -> str:
-    """Answer a websocket's message, which names a gate."""
+    """Return the response to a websocket's message, which names a gate."""
     return f"{flags.user.user_id} {flags.check_gate(message)}"
 
 
 Given = dict[str, Any]
-"""What pages ask for that is not of the framework: a meeting, a list of tasks."""
+"""Arguments of pages that do not come from the framework: a barrier, a list of tasks."""

@@ -1,4 +1,4 @@
-"""What every web framework's integration does, on a real server of that framework."""
+"""The contract of web frameworks' integrations, on a real server of each framework."""
 
 import asyncio
 import gc
@@ -18,17 +18,17 @@ from integrations.serving import FRAMEWORKS, Serve, ask_in_turn, client_of
 
 
 def sent(vendors: DevServer) -> dict[str, dict[str, Any]]:
-    """Give the properties of the events at RudderStack, by name."""
+    """Return the properties of the events that RudderStack accepted, by name."""
     return {event.name: event.body.get("properties") or {} for event in vendors.accepted("rudderstack")}
 
 
 def exposures(vendors: DevServer) -> list[tuple[str, str]]:
-    """Give who was reported to have seen what."""
+    """Return user and name of each exposure."""
     return sorted((e.user, e.name) for e in vendors.accepted("statsig") if e.kind.endswith("_exposure"))
 
 
-def test_every_web_framework_is_here() -> None:
-    """Put the pages into `apps/` for a new one."""
+def test_every_web_framework_is_tested() -> None:
+    """For a new framework, add the pages to `apps/`."""
     integrations = Path(asyncsdk.__file__).with_name("integrations").glob("[!_]*.py")
 
     assert {path.stem for path in integrations if "def get_flags(" in path.read_text()} == set(FRAMEWORKS)
@@ -46,13 +46,13 @@ async def test_the_client_lives_as_long_as_the_application(serve: Serve, sdk: Cl
 async def test_an_orderly_stop_loses_nothing(serve: Serve, vendors: DevServer) -> None:
     async with serve() as browser:
         await asyncio.gather(*(browser.get("buy", f"user-{number}") for number in range(40)))
-        assert vendors.total("rudderstack") == 0  # all of it is queued
+        assert vendors.total("rudderstack") == 0  # all events are queued
 
     assert [vendors.total(vendor) for vendor in ("rudderstack", "amplitude")] == [120, 120]
-    assert vendors.total("statsig") == 120 + 80  # and what they saw
+    assert vendors.total("statsig") == 120 + 80  # and their exposures
 
 
-async def test_a_stop_that_is_forced_says_what_was_lost(serve: Serve, vendors: DevServer) -> None:
+async def test_a_forced_stop_counts_the_lost_events(serve: Serve, vendors: DevServer) -> None:
     vendors.fault("amplitude", Fault(end="hang"))
     sdk = client_of(vendors, close_timeout=0.3)
     async with serve(sdk) as browser:
@@ -77,7 +77,7 @@ async def test_events_carry_what_their_request_has_read(serve: Serve, vendors: D
     events = sent(vendors)
     assert events["Before"] == {}
     assert events["Bought"] == {"price": 5, "feature_flags": {"hers": True, "button": "Test"}}
-    assert events["Got a present"] == {}  # somebody else's, who saw none of it
+    assert events["Got a present"] == {}  # an event of another user
 
 
 async def test_events_of_other_requests_do_not_carry_it(serve: Serve, vendors: DevServer) -> None:
@@ -104,7 +104,7 @@ async def test_every_verb_that_has_properties_carries_it(serve: Serve, vendors: 
     }
 
 
-async def test_what_a_user_saw_is_reported_once(serve: Serve, vendors: DevServer) -> None:
+async def test_an_exposure_is_reported_once(serve: Serve, vendors: DevServer) -> None:
     async with serve() as browser:
         await browser.get("gate", "ada.lovelace")
         await browser.get("gate", "ada.lovelace")
@@ -123,9 +123,9 @@ async def test_requests_at_the_same_time_never_see_each_other(serve: Serve, vend
     given["meeting"] = asyncio.Barrier(len(users))
 
     async with serve() as browser:
-        answers = await asyncio.gather(*(browser.get("meet", user) for user in users))
+        replies = await asyncio.gather(*(browser.get("meet", user) for user in users))
 
-    assert answers == [[user, user == "ada.lovelace", True] for user in users]
+    assert replies == [[user, user == "ada.lovelace", True] for user in users]
     expected = {user: {"who": user, "feature_flags": {"hers": user == "ada.lovelace"}} for user in users}
     assert {event.user: event.body["properties"] for event in vendors.accepted("rudderstack")} == expected
     assert exposures(vendors) == sorted((user, "hers") for user in users)
@@ -141,7 +141,7 @@ async def test_a_task_that_a_request_starts_belongs_to_it(serve: Serve, vendors:
     assert sent(vendors)["Later"] == {"who": "ada.lovelace", "feature_flags": {"hers": True}}
 
 
-async def test_beside_requests_there_are_no_flags(serve: Serve) -> None:
+async def test_outside_requests_there_are_no_flags(serve: Serve) -> None:
     async with serve() as browser:
         await browser.get("gate", "ada.lovelace")
 
@@ -149,23 +149,23 @@ async def test_beside_requests_there_are_no_flags(serve: Serve) -> None:
             current_flags()
 
 
-async def test_a_request_that_fails_leaves_nothing_behind(serve: Serve) -> None:
+async def test_a_failed_request_leaves_no_state(serve: Serve) -> None:
     async with serve() as browser:
-        async with browser.ask("fail", "ada.lovelace") as answer:
-            assert answer.status == 500
+        async with browser.ask("fail", "ada.lovelace") as response:
+            assert response.status == 500
 
         assert await browser.get("gate", "bob.ross") == [False, False, True]
 
 
 @pytest.mark.parametrize("page", ["plain", "gate", "visit"])
-async def test_requests_are_no_work_for_the_garbage_collector(serve: Serve, page: str) -> None:
+async def test_requests_leave_no_cycles_to_the_garbage_collector(serve: Serve, page: str) -> None:
     async with serve() as browser:
         await ask_in_turn(browser.url, page, ["ada.lovelace"] * 20)
         gc.collect()
         gc.disable()
         try:
             await ask_in_turn(browser.url, page, ["ada.lovelace"] * 100)
-            assert gc.collect() < 100  # not one object of each request
+            assert gc.collect() < 100  # fewer than one object per request
         finally:
             gc.enable()
 
@@ -174,40 +174,40 @@ async def test_requests_are_no_work_for_the_garbage_collector(serve: Serve, page
 
 
 async def test_a_response_is_streamed_part_by_part(serve: Serve, given: Given) -> None:
-    async with serve(anonymous_cookie="visitor") as browser, browser.ask("stream", "ada.lovelace") as answer:
-        first = await answer.content.readany()
-        await given["meeting"].wait()  # only now is there more
+    async with serve(anonymous_cookie="visitor") as browser, browser.ask("stream", "ada.lovelace") as response:
+        first = await response.content.readany()
+        await given["meeting"].wait()  # now the second part is sent
 
-        assert (first, await answer.content.read()) == (b"ada.lovelace:", b"True")
-        assert "visitor" in answer.cookies
+        assert (first, await response.content.read()) == (b"ada.lovelace:", b"True")
+        assert "visitor" in response.cookies
 
 
 async def test_a_websocket_has_flags(serve: Serve) -> None:
     async with serve(anonymous_cookie="visitor") as browser, browser.socket("ada.lovelace") as socket:
-        answers = []
+        replies = []
         for gate in ("hers", "none"):
             await socket.send_str(gate)
-            answers.append(await socket.receive_str())
+            replies.append(await socket.receive_str())
 
-    assert answers == ["ada.lovelace True", "ada.lovelace False"]
+    assert replies == ["ada.lovelace True", "ada.lovelace False"]
     assert "visitor=" in socket._response.headers["Set-Cookie"]
 
 
-# --- who it is ------------------------------------------------------------------------------------------------
+# --- the user ------------------------------------------------------------------------------------------------
 
 
-async def test_the_user_is_asked_for_once_and_only_if_wanted(serve: Serve) -> None:
-    asked: list[Any] = []
+async def test_the_user_function_is_called_once_and_only_if_needed(serve: Serve) -> None:
+    requests: list[Any] = []
 
     def user(request: Any) -> str:
-        asked.append(request)
+        requests.append(request)
         return "ada.lovelace"
 
     async with serve(user=user) as browser:
         await browser.get("plain")
-        assert asked == []
+        assert requests == []
         await browser.get("buy")
-        assert len(asked) == 1
+        assert len(requests) == 1
 
 
 async def test_a_user_may_be_awaited(serve: Serve) -> None:
@@ -219,22 +219,22 @@ async def test_a_user_may_be_awaited(serve: Serve) -> None:
         assert (await browser.get("whoami"))["user_id"] == 7
 
 
-async def test_the_request_tells_what_the_application_leaves_out(serve: Serve) -> None:
+async def test_missing_fields_are_filled_in_from_the_request(serve: Serve) -> None:
     headers = {"User_Agent": "test/1", "Accept_Language": "en;q=0.5, nl-NL, de"}
 
     async with serve() as browser:
-        told = {"ip": "127.0.0.1", "user_agent": "test/1", "locale": "nl-NL"}
-        assert await browser.get("whoami", "ada.lovelace", **headers) == {"user_id": "ada.lovelace", **told}
-        assert await browser.get("whoami", **headers) == told
+        fields = {"ip": "127.0.0.1", "user_agent": "test/1", "locale": "nl-NL"}
+        assert await browser.get("whoami", "ada.lovelace", **headers) == {"user_id": "ada.lovelace", **fields}
+        assert await browser.get("whoami", **headers) == fields
 
 
-async def test_what_the_application_says_stands(serve: Serve) -> None:
+async def test_fields_that_the_application_sets_are_kept(serve: Serve) -> None:
     known = User("ada.lovelace", ip="192.0.2.7", locale="cy", anonymous_id="a-1", custom={"plan": "pro"})
 
     async with serve(user=lambda request: known, anonymous_cookie="visitor") as browser:
-        told = await browser.get("whoami", User_Agent="test/1", Accept_Language="nl")
+        fields = await browser.get("whoami", User_Agent="test/1", Accept_Language="nl")
 
-    assert told == {
+    assert fields == {
         "user_id": "ada.lovelace",
         "ip": "192.0.2.7",
         "user_agent": "test/1",
@@ -248,14 +248,14 @@ async def test_what_the_application_says_stands(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("proxies", "ip"), [(0, "127.0.0.1"), (1, "198.51.100.2"), (2, "203.0.113.1"), (4, "127.0.0.1")]
 )
-async def test_proxies_are_trusted_as_far_as_told(serve: Serve, proxies: int, ip: str) -> None:
+async def test_only_the_configured_proxies_are_trusted(serve: Serve, proxies: int, ip: str) -> None:
     async with serve(trusted_proxies=proxies) as browser:
-        told = await browser.get("whoami", X_Forwarded_For="10.0.0.66, 203.0.113.1:8080, 198.51.100.2")
+        fields = await browser.get("whoami", X_Forwarded_For="10.0.0.66, 203.0.113.1:8080, 198.51.100.2")
 
-    assert told["ip"] == ip
+    assert fields["ip"] == ip
 
 
-async def test_headers_that_are_no_text_harm_nobody(serve: Serve, vendors: DevServer) -> None:
+async def test_headers_that_are_not_text_do_no_harm(serve: Serve, vendors: DevServer) -> None:
     async with serve() as browser:
         reader, writer = await asyncio.open_connection("127.0.0.1", URL(browser.url).port)
         writer.write(
@@ -267,14 +267,14 @@ async def test_headers_that_are_no_text_harm_nobody(serve: Serve, vendors: DevSe
     assert [event.name for event in vendors.accepted("rudderstack")] == ["Visited"]
 
 
-async def test_a_user_function_that_gives_nonsense_is_told_so(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
-    async with serve(user=lambda request: ["ada.lovelace"]) as browser, browser.ask("gate") as answer:
-        assert answer.status == 500
+async def test_a_user_function_that_returns_another_type_raises(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    async with serve(user=lambda request: ["ada.lovelace"]) as browser, browser.ask("gate") as response:
+        assert response.status == 500
 
     assert "must return a User, an id or None, not list" in caplog.text
 
 
-async def test_users_stay_in_the_groups_that_they_were_given(serve: Serve, vendors: DevServer) -> None:
+async def test_users_stay_in_their_assigned_groups(serve: Serve, vendors: DevServer) -> None:
     store = MemoryAssignments()
     await store.save("ada.lovelace:userID", "button", {"json_value": {}, "group_name": "Early", "rule_id": "early"})
 
@@ -287,16 +287,16 @@ async def test_users_stay_in_the_groups_that_they_were_given(serve: Serve, vendo
 # --- visitors -------------------------------------------------------------------------------------------------
 
 
-async def test_a_visitor_is_known_again(serve: Serve) -> None:
+async def test_a_returning_visitor_is_identified(serve: Serve) -> None:
     async with serve(anonymous_cookie="visitor") as browser:
-        async with browser.ask("whoami") as answer:
-            cookie = answer.cookies["visitor"]
-            told = await answer.json()
-        async with browser.ask("whoami", Cookie=f"visitor={cookie.value}") as answer:
-            assert "Set-Cookie" not in answer.headers
-            assert await answer.json() == told
+        async with browser.ask("whoami") as response:
+            cookie = response.cookies["visitor"]
+            fields = await response.json()
+        async with browser.ask("whoami", Cookie=f"visitor={cookie.value}") as response:
+            assert "Set-Cookie" not in response.headers
+            assert await response.json() == fields
 
-    assert told["anonymous_id"] == cookie.value
+    assert fields["anonymous_id"] == cookie.value
     assert (cookie["path"], cookie["samesite"], cookie["httponly"], cookie["secure"]) == ("/", "Lax", True, "")
 
 
@@ -308,18 +308,18 @@ async def test_visitors_differ(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("page", ["plain", "gate"])
-async def test_only_who_asks_gets_a_cookie(serve: Serve, page: str) -> None:
-    async with serve(anonymous_cookie="visitor") as browser, browser.ask(page) as answer:
-        assert ("Set-Cookie" in answer.headers) == (page == "gate")
+async def test_only_requests_that_use_flags_set_a_cookie(serve: Serve, page: str) -> None:
+    async with serve(anonymous_cookie="visitor") as browser, browser.ask(page) as response:
+        assert ("Set-Cookie" in response.headers) == (page == "gate")
 
 
-async def test_without_being_told_to_no_cookie_is_set(serve: Serve) -> None:
-    async with serve() as browser, browser.ask("gate") as answer:
-        assert "Set-Cookie" not in answer.headers
+async def test_no_cookie_is_set_by_default(serve: Serve) -> None:
+    async with serve() as browser, browser.ask("gate") as response:
+        assert "Set-Cookie" not in response.headers
 
 
-async def test_a_cookie_that_nobody_was_given_is_replaced(serve: Serve) -> None:
-    async with serve(anonymous_cookie="visitor") as browser, browser.ask("whoami", Cookie="visitor=<b>") as answer:
-        told = await answer.json()
+async def test_an_invalid_cookie_is_replaced(serve: Serve) -> None:
+    async with serve(anonymous_cookie="visitor") as browser, browser.ask("whoami", Cookie="visitor=<b>") as response:
+        fields = await response.json()
 
-        assert told["anonymous_id"] == answer.cookies["visitor"].value != "<b>"
+        assert fields["anonymous_id"] == response.cookies["visitor"].value != "<b>"

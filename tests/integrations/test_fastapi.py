@@ -1,4 +1,4 @@
-"""What is particular to FastAPI."""
+"""Behaviour that only the integration of FastAPI has."""
 
 import threading
 from typing import Annotated, Any
@@ -26,7 +26,7 @@ async def ask(app: FastAPI, path: str = "/") -> Any:
         return await (await session.get(url + path, headers={"X-User": "ada.lovelace"})).json()
 
 
-async def test_a_handler_is_given_what_it_asks_for(app: FastAPI, sdk: Client) -> None:
+async def test_a_handler_gets_its_dependencies(app: FastAPI, sdk: Client) -> None:
     @app.get("/")
     async def page(
         client: Annotated[Client, Depends(get_client)],
@@ -38,7 +38,7 @@ async def test_a_handler_is_given_what_it_asks_for(app: FastAPI, sdk: Client) ->
     assert await ask(app) == [True, True, "ada.lovelace"]
 
 
-async def test_a_plain_function_is_given_it_in_its_thread(app: FastAPI, vendors: DevServer) -> None:
+async def test_a_plain_function_gets_its_dependencies_in_a_thread(app: FastAPI, vendors: DevServer) -> None:
     @app.get("/")
     def page(flags: Annotated[Flags, Depends(get_flags)], client: Annotated[Client, Depends(get_client)]) -> list[Any]:
         assert threading.current_thread() is not threading.main_thread()
@@ -53,7 +53,7 @@ async def test_a_plain_function_is_given_it_in_its_thread(app: FastAPI, vendors:
     assert [e.name for e in vendors.accepted("statsig") if e.kind == "gate_exposure"] == ["hers"]
 
 
-async def test_a_background_task_is_its_requests(app: FastAPI, vendors: DevServer) -> None:
+async def test_a_background_task_belongs_to_its_request(app: FastAPI, vendors: DevServer) -> None:
     @app.get("/")
     async def page(flags: Annotated[Flags, Depends(get_flags)], tasks: BackgroundTasks) -> bool:
         tasks.add_task(lambda: current_flags().track("Later"))
@@ -69,12 +69,12 @@ async def test_dependencies_may_be_overridden(app: FastAPI) -> None:
     async def page(flags: Annotated[Flags, Depends(get_flags)]) -> bool:
         return flags.check_gate("anything")
 
-    app.dependency_overrides[get_flags] = lambda: Client().override_gate("anything", True).bind("anybody")
+    app.dependency_overrides[get_flags] = lambda: Client().override_gate("anything", True).bind("any-user")
 
     assert await ask(app) is True
 
 
-async def test_the_documentation_does_not_show_them(app: FastAPI) -> None:
+async def test_the_openapi_schema_does_not_contain_them(app: FastAPI) -> None:
     @app.get("/")
     async def page(flags: Annotated[Flags, Depends(get_flags)], user: Annotated[User, Depends(get_user)]) -> bool:
         return flags.check_gate("hers")

@@ -1,4 +1,4 @@
-"""Who makes a request, and what a request's events carry."""
+"""The user of a request, and the comparison of users."""
 
 from ipaddress import ip_address
 
@@ -32,12 +32,12 @@ READER: RequestReader[object] = RequestReader(lambda _: (None, None, None), lamb
         (" cy ", "cy"),
     ],
 )
-def test_the_language_that_is_liked_best_counts(accepted: str, language: str | None) -> None:
+def test_the_language_with_the_highest_weight_is_preferred(accepted: str, language: str | None) -> None:
     assert preferred_language(accepted) == language
 
 
 @given(st.text())
-def test_no_header_breaks_the_languages(accepted: str) -> None:
+def test_any_header_gives_a_language_or_none(accepted: str) -> None:
     assert preferred_language(accepted) != ""
 
 
@@ -51,7 +51,7 @@ def test_no_header_breaks_the_languages(accepted: str) -> None:
         ("[2001:db8::1]", "2001:db8::1"),
     ],
 )
-def test_an_address_comes_without_its_port(address: str, alone: str) -> None:
+def test_the_port_is_removed_from_an_address(address: str, alone: str) -> None:
     assert without_port(address) == alone
 
 
@@ -73,7 +73,7 @@ def test_the_address_is_what_the_outermost_trusted_proxy_saw(forwarded: list[str
 
 
 @given(st.lists(st.text()))
-def test_no_header_makes_an_address_of_what_is_none(forwarded: list[str]) -> None:
+def test_any_header_gives_a_valid_address(forwarded: list[str]) -> None:
     address = client_address("192.0.2.1", forwarded, 1)
 
     assert address is not None
@@ -83,15 +83,17 @@ def test_no_header_makes_an_address_of_what_is_none(forwarded: list[str]) -> Non
 @pytest.mark.parametrize(
     ("proxies", "cookie"), [(-1, None), (True, None), ("1", None), (0, "a b"), (0, ""), (0, "a=b"), (0, 7)]
 )
-def test_settings_that_cannot_be_are_refused(proxies: int, cookie: str | None) -> None:
+def test_invalid_settings_raise(proxies: int, cookie: str | None) -> None:
     with pytest.raises(ConfigurationError):
         Identity(None, READER, proxies, cookie)
 
 
-def test_all_that_the_application_says_of_a_user_stands() -> None:
-    said = {field.name: {"tier": field.name} if "Mapping" in str(field.type) else field.name for field in FIELDS}
+def test_every_field_that_the_application_sets_is_kept() -> None:
+    given_fields = {
+        field.name: {"tier": field.name} if "Mapping" in str(field.type) else field.name for field in FIELDS
+    }
     identity = Identity(
-        lambda _: User(**said),
+        lambda _: User(**given_fields),
         RequestReader(lambda _: ("192.0.2.1", "agent", "en"), lambda _: (), lambda *_: None),
         0,
         None,
@@ -99,17 +101,17 @@ def test_all_that_the_application_says_of_a_user_stands() -> None:
 
     user = identity.identify(None)
 
-    assert {field.name: getattr(user, field.name) for field in FIELDS} == said
+    assert {field.name: getattr(user, field.name) for field in FIELDS} == given_fields
 
 
-def test_a_cookie_is_for_https_only_where_that_is_spoken() -> None:
+def test_a_cookie_of_an_https_request_is_secure() -> None:
     identity = Identity(None, READER, 0, "visitor")
 
     assert str(identity.set_cookie("request", User(anonymous_id="a-1"), secure=True)).endswith("; Secure")
 
 
 @pytest.mark.parametrize("anonymous_id", [None, "", "a b", "a; Path=/x", "x" * 65])
-def test_an_id_that_fits_in_no_cookie_is_not_written(anonymous_id: str | None) -> None:
+def test_an_id_that_is_invalid_in_a_cookie_is_not_set(anonymous_id: str | None) -> None:
     identity = Identity(None, READER, 0, "visitor")
 
     assert identity.set_cookie("request", User("ada", anonymous_id=anonymous_id), secure=False) is None
@@ -129,7 +131,7 @@ ADA = User("ada", anonymous_id="a-1")
         (User(), False),
     ],
 )
-def test_people_are_told_apart_by_their_ids(other: User, is_same: bool) -> None:
+def test_users_are_compared_by_their_ids(other: User, is_same: bool) -> None:
     assert is_same_user(ADA, other) is is_same
     assert is_same_user(other, ADA) is is_same
 

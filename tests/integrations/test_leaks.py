@@ -1,4 +1,4 @@
-"""Ten thousand requests of a hundred users: nobody is taken for somebody else, and nothing stays behind."""
+"""Ten thousand requests of a hundred users: users are never mixed up, and no request leaves state behind."""
 
 import asyncio
 import gc
@@ -31,7 +31,7 @@ pytestmark = [
 
 @attrs.frozen
 class Footprint:
-    """What a process holds: tasks of its loop, open files, what is made for requests, and blocks of Python's memory."""
+    """Resources of the process: tasks of its loop, open files, objects of requests, and memory blocks of Python."""
 
     tasks: int
     files: int
@@ -45,31 +45,31 @@ def footprint() -> Footprint:
     return Footprint(len(asyncio.all_tasks()), len(list(OPEN_FILES.iterdir())), of_requests, sys.getallocatedblocks())
 
 
-async def until(is_so: Callable[[], bool]) -> None:
+async def until(is_done: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not is_so():
+        while not is_done():
             await asyncio.sleep(0.01)
 
 
 async def crowd(framework: ModuleType, vendors: DevServer, requests: int) -> list[object]:
-    """Run an application from start to end, with very many users in it; give what they were answered."""
+    """Run an application from start to end with many concurrent requests, and return their responses."""
     app = framework.make_app(client_of(vendors), {}, user=from_header("X-User"))
     each = requests // AT_ONCE
     turns = [USERS[number % len(USERS)] for number in range(requests)]
     async with framework.serving(app) as url:
-        answers = await asyncio.gather(
+        bodies = await asyncio.gather(
             *(ask_in_turn(url, "visit", turns[start * each : (start + 1) * each]) for start in range(AT_ONCE))
         )
-    return [answer for several in answers for answer in several]
+    return [body for connection in bodies for body in connection]
 
 
 async def passes(vendors: DevServer) -> dict[str, bool]:
-    """Say who passes the gate `half`."""
+    """Return whether each user passes the gate `half`."""
     async with client_of(vendors) as client:
         return {user: await client.check_gate(user, "half", exposure=False) for user in USERS}
 
 
-async def test_ten_thousand_requests_keep_their_users_and_leave_nothing(
+async def test_ten_thousand_requests_keep_their_users_and_leave_no_state(
     framework: ModuleType, vendors: DevServer
 ) -> None:
     expected = await passes(vendors)
@@ -77,19 +77,19 @@ async def test_ten_thousand_requests_keep_their_users_and_leave_nothing(
     vendors.reset()
     before = footprint()
 
-    answers = await crowd(framework, vendors, 10_000)
+    bodies = await crowd(framework, vendors, 10_000)
 
-    assert Counter(map(repr, answers)) == {repr([user, expected[user]]): 100 for user in USERS}
+    assert Counter(map(repr, bodies)) == {repr([user, expected[user]]): 100 for user in USERS}
     check_events(vendors, expected)
     check_exposures(vendors, expected)
-    del answers
+    del bodies
     vendors.reset()
     await until(lambda: attrs.evolve(footprint(), blocks=0) == attrs.evolve(before, blocks=0))
-    assert footprint().blocks - before.blocks < 5_000  # half a block a request
+    assert footprint().blocks - before.blocks < 5_000  # half a block per request
 
 
 def check_events(vendors: DevServer, expected: dict[str, bool]) -> None:
-    """Every event is of the user who asked, and says what that one saw."""
+    """Assert that every event has the user of its request, and what that request read."""
     for vendor, field in (("rudderstack", "properties"), ("amplitude", "event_properties"), ("statsig", "metadata")):
         events = [event for event in vendors.accepted(vendor) if event.name == "Visited"]
         assert Counter(event.user for event in events) == dict.fromkeys(USERS, 100)
@@ -99,9 +99,9 @@ def check_events(vendors: DevServer, expected: dict[str, bool]) -> None:
 
 
 def check_exposures(vendors: DevServer, expected: dict[str, bool]) -> None:
-    """Everybody was reported to have seen what they saw: once, or twice if a minute ended."""
-    seen = [event for event in vendors.accepted("statsig") if event.kind == "gate_exposure"]
-    told = Counter((event.user, event.body["metadata"]["gateValue"]) for event in seen)
+    """Assert that each user's exposure was reported once, or twice if a minute ended."""
+    exposures = [event for event in vendors.accepted("statsig") if event.kind == "gate_exposure"]
+    counts = Counter((event.user, event.body["metadata"]["gateValue"]) for event in exposures)
 
-    assert set(told) == {(user, str(passing).lower()) for user, passing in expected.items()}
-    assert max(told.values()) <= 2
+    assert set(counts) == {(user, str(passing).lower()) for user, passing in expected.items()}
+    assert max(counts.values()) <= 2

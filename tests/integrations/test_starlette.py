@@ -1,4 +1,4 @@
-"""What is particular to Starlette."""
+"""Behaviour that only the integration of Starlette has."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,20 +24,19 @@ FLAGS = Middleware(FlagsMiddleware)
 
 
 def state(sdk: Client) -> dict[str, Any]:
-    """As `lifespan` leaves it."""
+    """Return the state that `lifespan` sets."""
     return {"asyncsdk.client": sdk, "asyncsdk.sticky": False}
 
 
 async def ask(app: Starlette, *paths: str) -> list[Any]:
-    """Serve an application; give what its pages answer to one browser."""
+    """Serve an application, and return the responses of its pages to one browser."""
     async with serving(app) as url, aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
         return [await (await session.get(url + path)).json() for path in paths]
 
 
 async def gate(request: Request) -> Response:
-    return JSONResponse(
-        [get_flags(request).user.user_id, get_flags(request).check_gate("hers"), current_flags() is get_flags(request)]
-    )
+    flags = get_flags(request)
+    return JSONResponse([flags.user.user_id, flags.check_gate("hers"), current_flags() is flags])
 
 
 async def login(request: Request) -> Response:
@@ -48,7 +47,7 @@ async def login(request: Request) -> Response:
 # --- lifespans ------------------------------------------------------------------------------------------------
 
 
-async def test_your_own_lifespan_runs_within_the_clients(sdk: Client, vendors: DevServer) -> None:
+async def test_an_own_lifespan_runs_inside_the_clients(sdk: Client, vendors: DevServer) -> None:
     @asynccontextmanager
     async def mine(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         assert sdk.health().state == "running"
@@ -79,7 +78,7 @@ def test_the_middleware_is_added_once() -> None:
         app.build_middleware_stack()
 
 
-async def test_your_own_lifespan_finds_the_client() -> None:
+async def test_an_own_lifespan_can_get_the_client() -> None:
     found: list[tuple[Client, str]] = []
 
     @asynccontextmanager
@@ -100,12 +99,12 @@ def test_an_application_without_a_client_has_none() -> None:
         client_of(Starlette())
 
 
-async def test_an_application_that_is_not_starlettes_has_the_client_in_its_state(sdk: Client) -> None:
-    async with lifespan(sdk)(object()) as its_state:
-        assert sdk in (its_state or {}).values()
+async def test_another_application_has_the_client_in_its_lifespan_state(sdk: Client) -> None:
+    async with lifespan(sdk)(object()) as lifespan_state:
+        assert sdk in (lifespan_state or {}).values()
 
 
-async def test_a_lifespan_of_yours_may_have_no_state(sdk: Client) -> None:
+async def test_an_own_lifespan_may_have_no_state(sdk: Client) -> None:
     @asynccontextmanager
     async def mine(app: Starlette) -> AsyncIterator[None]:
         yield
@@ -131,7 +130,7 @@ async def test_an_application_that_is_started_twice_makes_two_clients() -> None:
 # --- the middleware -------------------------------------------------------------------------------------------
 
 
-async def test_who_is_signed_in_is_in_the_session(sdk: Client, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_signed_in_user_is_in_the_session(sdk: Client, caplog: pytest.LogCaptureFixture) -> None:
     sessions = Middleware(SessionMiddleware, secret_key="of-a-test")
     app = Starlette(
         routes=[Route("/", gate), Route("/login", login)], lifespan=lifespan(sdk), middleware=[sessions, FLAGS]
@@ -142,7 +141,7 @@ async def test_who_is_signed_in_is_in_the_session(sdk: Client, caplog: pytest.Lo
 
 
 @pytest.mark.parametrize(("settings", "lines"), [({}, 1), ({"user": None}, 0), ({"user": lambda _: "ada"}, 0)])
-async def test_that_there_are_no_sessions_is_said_once(
+async def test_missing_sessions_are_logged_once(
     sdk: Client, caplog: pytest.LogCaptureFixture, settings: dict[str, Any], lines: int
 ) -> None:
     middleware = [Middleware(FlagsMiddleware, **settings)]
@@ -153,7 +152,7 @@ async def test_that_there_are_no_sessions_is_said_once(
     assert caplog.text.count("put SessionMiddleware before FlagsMiddleware") == lines
 
 
-async def test_what_runs_in_a_task_of_its_own_is_the_requests_too(sdk: Client) -> None:
+async def test_code_in_another_task_has_the_flags_too(sdk: Client) -> None:
     """`BaseHTTPMiddleware` runs the rest of the application in another task."""
 
     class Outer(BaseHTTPMiddleware):
@@ -181,8 +180,8 @@ async def test_a_mounted_application_has_the_flags_too(sdk: Client) -> None:
     assert await ask(app, "/sub/page") == [[None, False, True]]
 
 
-async def test_nested_middleware_gives_the_outer_its_flags_back(sdk: Client) -> None:
-    """As where a mounted application has the middleware too; a server may run requests one after another in one task."""
+async def test_nested_middleware_restores_the_outer_flags(sdk: Client) -> None:
+    """A mounted application may have the middleware, too, and a server may handle several requests in one task."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         assert current_flags().user.user_id == "inner"
@@ -201,7 +200,7 @@ async def test_nested_middleware_gives_the_outer_its_flags_back(sdk: Client) -> 
         current_flags()
 
 
-async def test_what_is_missing_is_said(sdk: Client) -> None:
+async def test_the_error_names_what_is_missing(sdk: Client) -> None:
     without_lifespan, without_middleware = {"type": "http"}, {"type": "http", "state": state(sdk)}
 
     with pytest.raises(ConfigurationError, match=r"lifespan=lifespan\(client\)"):
@@ -210,7 +209,7 @@ async def test_what_is_missing_is_said(sdk: Client) -> None:
         get_flags(Request(without_middleware))
 
 
-async def test_without_a_lifespan_requests_are_passed_through() -> None:
+async def test_without_a_lifespan_requests_pass_through() -> None:
     served: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -223,14 +222,14 @@ async def test_without_a_lifespan_requests_are_passed_through() -> None:
 
 
 async def test_a_server_without_addresses_is_served(sdk: Client) -> None:
-    """As uvicorn behind a Unix socket."""
-    told: list[Any] = []
+    """As with uvicorn on a Unix socket."""
+    addresses: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        told.append(get_flags(Request(scope)).user.ip)
+        addresses.append(get_flags(Request(scope)).user.ip)
 
     for address in (None, ("", 0), ("192.0.2.1", 80)):
         scope = {"type": "http", "headers": [], "client": address, "state": state(sdk)}
         await FlagsMiddleware(app)(scope, None, None)  # type: ignore[arg-type] # neither is used
 
-    assert told == [None, None, "192.0.2.1"]
+    assert addresses == [None, None, "192.0.2.1"]

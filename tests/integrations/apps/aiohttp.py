@@ -18,8 +18,8 @@ def handler(page: Page, given: Given) -> Callable[[web.Request], Awaitable[web.R
     names = inspect.signature(page).parameters
 
     async def handle(request: web.Request) -> web.Response:
-        asked = {name: ASKS[name](request) if name in ASKS else given[name] for name in names}
-        return web.json_response(await page(**asked))
+        arguments = {name: ASKS[name](request) if name in ASKS else given[name] for name in names}
+        return web.json_response(await page(**arguments))
 
     return handle
 
@@ -36,11 +36,11 @@ def make_app(sdk: Client, given: Given, **options: Any) -> web.Application:
         return response
 
     async def websocket(request: web.Request) -> web.WebSocketResponse:
-        read = get_flags(request)
+        flags = get_flags(request)
         response = web.WebSocketResponse()
         await response.prepare(request)
         async for message in response:
-            await response.send_str(socket(read, message.data))
+            await response.send_str(socket(flags, message.data))
         return response
 
     app = web.Application()

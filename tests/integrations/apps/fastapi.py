@@ -1,4 +1,4 @@
-"""The pages in FastAPI, whose handlers are given what they ask for as dependencies."""
+"""The pages in FastAPI, which injects their arguments as dependencies."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -19,11 +19,11 @@ ASKS: dict[str, Callable[..., Any]] = {"client": get_client, "flags": get_flags,
 
 
 def handler(page: Page, given: Given) -> Callable[..., Awaitable[object]]:
-    """Declare the dependencies that a page asks for by name."""
+    """Return a handler that declares the dependencies named by a page's parameters."""
     names = inspect.signature(page).parameters
 
-    async def handle(**asked: Any) -> object:
-        return await page(**asked, **{name: given[name] for name in names if name not in ASKS})
+    async def handle(**arguments: Any) -> object:
+        return await page(**arguments, **{name: given[name] for name in names if name not in ASKS})
 
     handle.__signature__ = inspect.Signature(  # type: ignore[attr-defined] # FastAPI reads it
         [

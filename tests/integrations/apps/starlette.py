@@ -25,17 +25,17 @@ def endpoint(page: Page, given: Given) -> Callable[[Request], Awaitable[Response
     names = inspect.signature(page).parameters
 
     async def handle(request: Request) -> Response:
-        asked = {name: ASKS[name](request) if name in ASKS else given[name] for name in names}
-        return JSONResponse(await page(**asked))
+        arguments = {name: ASKS[name](request) if name in ASKS else given[name] for name in names}
+        return JSONResponse(await page(**arguments))
 
     return handle
 
 
 async def websocket(connection: WebSocket) -> None:
-    read = get_flags(connection)
+    flags = get_flags(connection)
     await connection.accept()
     async for message in connection.iter_text():
-        await connection.send_text(socket(read, message))
+        await connection.send_text(socket(flags, message))
 
 
 def make_app(sdk: Client, given: Given, **options: Any) -> Starlette:

@@ -1,4 +1,4 @@
-"""Who asks: evaluation contexts become users."""
+"""Evaluation contexts are converted to users."""
 
 import time
 from datetime import UTC, datetime, timedelta, timezone
@@ -52,7 +52,7 @@ def test_a_context_is_a_user(context: EvaluationContext | None, user: User) -> N
     assert user_of(context) == user
 
 
-def test_a_moment_without_a_zone_is_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_datetime_without_a_zone_is_utc_in_any_local_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "Asia/Tokyo")
         time.tzset()
@@ -65,14 +65,14 @@ def test_a_moment_without_a_zone_is_utc_wherever_the_machine_is(monkeypatch: pyt
 @pytest.mark.parametrize(
     ("name", "value"), [("email", 5), ("appVersion", 1.2), ("customIDs", "c7"), ("private_attributes", [1]), ("userId", 1.5)]
 )  # fmt: skip
-def test_a_field_of_another_type_is_refused(name: str, value: Any) -> None:
+def test_a_field_of_another_type_raises(name: str, value: Any) -> None:
     with pytest.raises(InvalidContextError) as caught:
         user_of(EvaluationContext("ada", {name: value}))
 
     assert f"the attribute {name} is of type {type(value).__name__}" in str(caught.value.error_message)
 
 
-async def test_a_context_that_is_refused_gives_the_default(flags: OpenFeatureClient) -> None:
+async def test_an_invalid_context_gives_the_default(flags: OpenFeatureClient) -> None:
     found = flags.get_boolean_details("open", False, EvaluationContext("ada", {"email": 5}))
 
     assert (found.value, found.error_code) == (False, ErrorCode.INVALID_CONTEXT)
@@ -95,7 +95,7 @@ async def test_an_exposure_is_the_users(flags: OpenFeatureClient, client: Client
 
 
 @given(st.none() | st.text(max_size=3), st.dictionaries(names, values, max_size=4))
-def test_any_context_is_a_user_or_refused(key: str | None, attributes: dict[str, Any]) -> None:
+def test_any_context_is_a_user_or_raises(key: str | None, attributes: dict[str, Any]) -> None:
     try:
         user = user_of(EvaluationContext(key, attributes))
     except InvalidContextError:

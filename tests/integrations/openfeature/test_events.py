@@ -1,4 +1,4 @@
-"""What OpenFeature hears of the rules: ready, changed, stale, in error; and that nothing waits."""
+"""The events and statuses of the provider; no call waits."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ Provide = Callable[[AsyncSDKProvider], OpenFeatureClient]
 
 @pytest.fixture
 async def stopped(server: DevServer) -> AsyncIterator[Client]:
-    """A client whose source of rules has a bad day; `server.clear_faults()` ends it."""
+    """A client whose source of rules fails until `server.clear_faults()`."""
     server.fault("statsig-rules", Fault(503))
     async with fast_polling_client(statsig(server), start_timeout=0.05) as client:
         yield client
@@ -50,7 +50,7 @@ async def test_a_provider_with_rules_is_ready_at_once(client: Client) -> None:
     assert api.get_provider_metadata().name == "asyncsdk"
 
 
-async def test_without_rules_it_is_in_error_and_ready_when_they_come(stopped: Client, server: DevServer) -> None:
+async def test_without_rules_it_is_in_error_and_ready_when_they_arrive(stopped: Client, server: DevServer) -> None:
     with pytest.raises(ProviderNotReadyError) as caught:
         api.set_provider_and_wait(AsyncSDKProvider(stopped))
     found = api.get_client().get_boolean_details("open", False)
@@ -68,7 +68,7 @@ async def test_without_rules_it_is_in_error_and_ready_when_they_come(stopped: Cl
     assert api.get_client().get_boolean_value("open", False)
 
 
-async def test_rules_that_come_late_may_change_like_others(stopped: Client, server: DevServer) -> None:
+async def test_rules_that_arrive_late_can_change(stopped: Client, server: DevServer) -> None:
     with pytest.raises(ProviderNotReadyError):
         api.set_provider_and_wait(AsyncSDKProvider(stopped))
     recorder = EventRecorder(READY, CHANGED)
@@ -80,7 +80,7 @@ async def test_rules_that_come_late_may_change_like_others(stopped: Client, serv
     assert (await recorder.next())[0] is CHANGED
 
 
-async def test_a_state_that_lasts_is_told_once(flags: OpenFeatureClient, server: DevServer) -> None:
+async def test_a_status_that_lasts_is_emitted_once(flags: OpenFeatureClient, server: DevServer) -> None:
     recorder = EventRecorder(READY, CHANGED)
     assert (await recorder.next())[0] is READY
     await server.requested("statsig-rules", len(server.requests) + 3)
@@ -102,7 +102,7 @@ async def test_a_provider_may_be_registered_before_the_client_starts(server: Dev
         assert api.get_client().get_boolean_value("open", False)
 
 
-async def test_registering_never_holds_the_loop(stopped: Client) -> None:
+async def test_registering_does_not_block_the_loop(stopped: Client) -> None:
     began = time.perf_counter()
     with pytest.raises(ProviderNotReadyError):
         api.set_provider_and_wait(AsyncSDKProvider(stopped))
@@ -123,14 +123,14 @@ async def test_a_change_names_what_is_new_different_and_gone(flags: OpenFeatureC
     assert flags.get_boolean_value("open", True) is False
 
 
-async def test_a_change_that_no_name_explains_says_so(flags: OpenFeatureClient, server: DevServer) -> None:
+async def test_a_change_that_affects_no_name_lists_none(flags: OpenFeatureClient, server: DevServer) -> None:
     recorder = EventRecorder(CHANGED)
     server.set_ruleset(ruleset(2000, param_stores={"new": {"parameters": {}}}))
 
     assert (await recorder.until(CHANGED)).flags_changed is None
 
 
-async def test_rules_without_news_are_stale_and_answer(client: Client, server: DevServer, provide: Provide) -> None:
+async def test_stale_rules_are_still_used(client: Client, server: DevServer, provide: Provide) -> None:
     flags = provide(AsyncSDKProvider(client, stale_after=0.1))
     recorder = EventRecorder(STALE, READY)
     server.fault("statsig-rules", Fault(503))
@@ -149,7 +149,7 @@ async def test_rules_without_news_are_stale_and_answer(client: Client, server: D
     assert flags.get_boolean_details("open", False).reason is Reason.STATIC
 
 
-async def test_a_short_outage_is_not_worth_a_word(client: Client, server: DevServer, provide: Provide) -> None:
+async def test_a_short_outage_emits_nothing(client: Client, server: DevServer, provide: Provide) -> None:
     provide(AsyncSDKProvider(client))
     recorder = EventRecorder(STALE, ERROR, CHANGED)
     server.script("statsig-rules", 503, 503)
@@ -160,7 +160,7 @@ async def test_a_short_outage_is_not_worth_a_word(client: Client, server: DevSer
 
 
 @pytest.mark.parametrize("code", [401, 403])
-async def test_a_refused_key_without_rules_is_fatal_until_it_is_put_right(server: DevServer, code: int) -> None:
+async def test_a_rejected_key_without_rules_is_fatal_until_it_is_accepted(server: DevServer, code: int) -> None:
     server.fault("statsig-rules", Fault(code))
     async with fast_polling_client(statsig(server)) as client:
         with pytest.raises(ProviderFatalError) as caught:
@@ -177,11 +177,11 @@ async def test_a_refused_key_without_rules_is_fatal_until_it_is_put_right(server
         assert status() is ProviderStatus.READY
 
 
-async def test_an_outage_that_turns_out_to_be_a_wrong_key_is_fatal(stopped: Client, server: DevServer) -> None:
+async def test_a_key_that_is_rejected_after_an_outage_is_fatal(stopped: Client, server: DevServer) -> None:
     with pytest.raises(ProviderNotReadyError):
         api.set_provider_and_wait(AsyncSDKProvider(stopped))
     recorder = EventRecorder(ERROR)
-    await recorder.next()  # the one that it is in already
+    await recorder.next()  # for the status that it has already
     server.clear_faults()
     server.fault("statsig-rules", Fault(401))
 
@@ -190,7 +190,9 @@ async def test_an_outage_that_turns_out_to_be_a_wrong_key_is_fatal(stopped: Clie
     assert (details.error_code, status()) == (ErrorCode.PROVIDER_FATAL, ProviderStatus.FATAL)
 
 
-async def test_a_key_that_is_refused_later_leaves_the_rules_in_use(flags: OpenFeatureClient, server: DevServer) -> None:
+async def test_a_key_that_is_rejected_later_leaves_the_rules_in_use(
+    flags: OpenFeatureClient, server: DevServer
+) -> None:
     recorder = EventRecorder(ERROR, READY)
     server.fault("statsig-rules", Fault(401))
 
@@ -206,7 +208,7 @@ async def test_a_key_that_is_refused_later_leaves_the_rules_in_use(flags: OpenFe
     assert flags.get_boolean_details("open", False).reason is Reason.STATIC
 
 
-async def test_a_provider_that_is_replaced_says_no_more_and_leaves_the_client_alone(
+async def test_a_replaced_provider_emits_no_more_and_leaves_the_client_running(
     client: Client, server: DevServer, provide: Provide
 ) -> None:
     provide(AsyncSDKProvider(client))
@@ -230,14 +232,14 @@ async def test_a_provider_may_be_registered_again(client: Client, provide: Provi
     assert provide(provider).get_boolean_value("open", False)
 
 
-async def test_a_closed_client_still_answers_by_its_last_rules(server: DevServer, provide: Provide) -> None:
+async def test_a_closed_client_still_uses_its_last_rules(server: DevServer, provide: Provide) -> None:
     async with fast_polling_client(statsig(server)) as client:
         flags = provide(AsyncSDKProvider(client))
 
     assert flags.get_boolean_value("open", False)
 
 
-async def test_without_a_provider_registered_nothing_is_told(client: Client, server: DevServer, caplog: Any) -> None:
+async def test_an_unregistered_provider_logs_nothing(client: Client, server: DevServer, caplog: Any) -> None:
     caplog.set_level(logging.WARNING, "asyncsdk")
     changes: list[Any] = []
     AsyncSDKProvider(client)

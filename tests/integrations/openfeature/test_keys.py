@@ -1,4 +1,4 @@
-"""What a flag key stands for, and what is reported when it is resolved."""
+"""The flags that keys name, and the exposures of resolving them."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ def details(flags: OpenFeatureClient, key: str, default: Any, context: Evaluatio
         ("shared.x", False, True),
     ],
 )
-async def test_a_key_stands_for(flags: OpenFeatureClient, key: str, default: Any, value: Any) -> None:
+async def test_a_key_names_a_value(flags: OpenFeatureClient, key: str, default: Any, value: Any) -> None:
     found = details(flags, key, default)
 
     assert (found.value, found.error_code) == (value, None)
@@ -66,14 +66,14 @@ async def test_a_whole_config_is_an_object(flags: OpenFeatureClient) -> None:
     "key",
     ["unknown", "unknown.name", "prices.unknown", "prices.none", "page", "layer:prices", "config:button", "open.x", "gate:", "a:b", ""],
 )  # fmt: skip
-async def test_what_is_not_there_is_not_found(flags: OpenFeatureClient, key: str) -> None:
+async def test_an_unknown_key_is_not_found(flags: OpenFeatureClient, key: str) -> None:
     found = details(flags, key, "default")
 
     assert (found.value, found.reason, found.error_code) == ("default", Reason.ERROR, ErrorCode.FLAG_NOT_FOUND)
     assert found.error_message == f"flag {key} not found"
 
 
-async def test_the_async_methods_answer_the_same(flags: OpenFeatureClient) -> None:
+async def test_the_async_methods_do_the_same(flags: OpenFeatureClient) -> None:
     assert await flags.get_boolean_value_async("dutch", False, ADA)
     assert await flags.get_string_value_async("prices.name", "", ADA) == "Kaas"
     assert await flags.get_integer_value_async("prices.count", 0, ADA) == 10
@@ -82,9 +82,7 @@ async def test_the_async_methods_answer_the_same(flags: OpenFeatureClient) -> No
     assert await flags.get_object_value_async("unknown", [1], ADA) == [1]
 
 
-async def test_what_was_resolved_is_reported_as_an_exposure(
-    flags: OpenFeatureClient, client: Client, server: DevServer
-) -> None:
+async def test_a_resolved_flag_is_an_exposure(flags: OpenFeatureClient, client: Client, server: DevServer) -> None:
     for key in ("dutch", "gate:dutch", "unknown"):
         flags.get_boolean_value(key, False, ADA)
     for key in ("prices.name", "prices.name", "button.color", "layer:page.title"):
@@ -100,15 +98,15 @@ async def test_what_was_resolved_is_reported_as_an_exposure(
 
 
 async def test_a_flag_is_evaluated_once(flags: OpenFeatureClient, client: Client) -> None:
-    heard: list[tuple[User, LookupResult]] = []
-    client.on_evaluation(lambda user, answer: heard.append((user, answer)))
+    results: list[tuple[User, LookupResult]] = []
+    client.on_evaluation(lambda user, result: results.append((user, result)))
 
     flags.get_string_value("a.b.c", "", ADA)
 
-    assert [(user.user_id, answer.name) for user, answer in heard] == [("ada", "a.b")]
+    assert [(user.user_id, result.name) for user, result in results] == [("ada", "a.b")]
 
 
-async def test_overrides_hold(flags: OpenFeatureClient, client: Client) -> None:
+async def test_overrides_are_used(flags: OpenFeatureClient, client: Client) -> None:
     client.override_gate("new", True).override_config("button", {"color": "pink"}).override_layer("page", {"n": 5})
 
     assert flags.get_boolean_value("new", False, ADA)
@@ -116,7 +114,7 @@ async def test_overrides_hold(flags: OpenFeatureClient, client: Client) -> None:
     assert flags.get_integer_value("layer:page.n", 0, ADA) == 5
 
 
-async def test_an_override_of_somebody_else_makes_no_flag(flags: OpenFeatureClient, client: Client) -> None:
+async def test_an_override_for_another_user_is_not_found(flags: OpenFeatureClient, client: Client) -> None:
     client.override_gate("new", True, user_id="bob")
 
     assert details(flags, "new", False).error_code is ErrorCode.FLAG_NOT_FOUND

@@ -1,4 +1,4 @@
-"""Whatever is asked, by whomever: an answer of the asked type, and an error only where it says so."""
+"""Any key and any context give a value of the requested type, and the default if there is an error."""
 
 import asyncio
 from typing import Any
@@ -29,7 +29,7 @@ attributes = st.dictionaries(st.sampled_from(["email", "country", "customIDs", "
 
 @pytest.fixture(scope="module")
 def provider() -> AsyncSDKProvider:
-    """One on a client that has run: it still has its rules."""
+    """A provider whose client is closed, and still has its rules."""
 
     async def run() -> Client:
         async with Client(Statsig("secret-key", rules=Rules(bootstrap=ruleset()), offline=True)) as client:
@@ -39,11 +39,11 @@ def provider() -> AsyncSDKProvider:
 
 
 @given(keys, st.sampled_from(sorted(DEFAULTS)), st.none() | st.text(max_size=3), attributes)
-def test_any_question_has_an_answer_of_its_type(
-    provider: AsyncSDKProvider, key: str, asked: str, targeting_key: str | None, given: dict[str, Any]
+def test_any_key_resolves_to_the_requested_type(
+    provider: AsyncSDKProvider, key: str, kind: str, targeting_key: str | None, given: dict[str, Any]
 ) -> None:
-    default = DEFAULTS[asked]
-    resolve = getattr(provider, f"resolve_{asked}_details")
+    default = DEFAULTS[kind]
+    resolve = getattr(provider, f"resolve_{kind}_details")
 
     found = resolve(key, default, EvaluationContext(targeting_key, given))
 

@@ -1,4 +1,4 @@
-"""The provider's page: its lines run as printed, and its tables agree with the code."""
+"""The provider's page: its code runs as printed, and its tables agree with the code."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Plain threads resolve and track while the client's loop refreshes its rules: the way of Flask, and of `def` in FastAPI."""
+"""Threads resolve and track while the client's loop refreshes its rules, as in Flask and in FastAPI's `def` handlers."""
 
 import asyncio
 from collections import Counter
@@ -20,7 +20,7 @@ ROUNDS = 5
 
 
 def rules_of(number: int) -> bytes:
-    """Rules that open the gate for everybody, and whose config names its own version."""
+    """Build rules whose gate is open for all users, and whose config contains its own version."""
     value = {"version": number, "twice": 2 * number}
     return ruleset(
         1000 + number,
@@ -30,7 +30,7 @@ def rules_of(number: int) -> bytes:
 
 
 def use(flags: OpenFeatureClient, user: str) -> list[FlagEvaluationDetails[object]]:
-    """Do what a request handler does; gives what was resolved."""
+    """Resolve and track as a request handler does, and return the resolved details."""
     context = EvaluationContext(user, {"seat": user})
     found: list[FlagEvaluationDetails[object]] = []
     for number in range(ROUNDS):

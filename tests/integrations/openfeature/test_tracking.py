@@ -77,7 +77,7 @@ async def test_an_event_may_be_tracked_in_another_thread(
         ("fine", EvaluationContext("ada", {"email": 5}), "the attribute email is of type int"),
     ],
 )
-async def test_what_cannot_be_tracked_is_logged_once_and_never_raised(
+async def test_an_event_that_cannot_be_tracked_is_logged_once(
     flags: OpenFeatureClient, caplog: Any, name: str, context: EvaluationContext, reason: str
 ) -> None:
     flags.track(name, context)

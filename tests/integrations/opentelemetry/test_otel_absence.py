@@ -1,4 +1,4 @@
-"""What is private stays private, and nothing is there until it is asked for."""
+"""Private data is not exported, and OpenTelemetry is not imported unless it is used."""
 
 import subprocess
 import sys
@@ -43,7 +43,7 @@ async def test_no_key_address_or_private_attribute_is_exported(telemetry: Teleme
         )
         async with telemetry.of(client, stall_interval=0.001):
             await client.check_gate(user, "dutch")
-            await client.check_gate(user, "unheard of")
+            await client.check_gate(user, "unknown gate")
             (await client.get_layer(user, "page")).get("color")
             await client.get_config(user, "prices")
             await client.track(user, "a", {"card": CANARY}, context={"app": CANARY})
@@ -60,7 +60,7 @@ async def test_no_key_address_or_private_attribute_is_exported(telemetry: Teleme
     assert CANARY in bodies
 
 
-def test_importing_the_package_loads_nothing_of_opentelemetry() -> None:
+def test_importing_the_package_does_not_import_opentelemetry() -> None:
     code = (
         "import sys, asyncsdk, asyncsdk.integrations; "
         "asyncsdk.Client(asyncsdk.RudderStack('key', 'http://127.0.0.1:9')); "

@@ -59,7 +59,7 @@ async def test_attributes_have_the_names_of_the_convention(telemetry: Telemetry)
 
 
 @pytest.mark.parametrize(
-    ("verb", "user", "name", "told"),
+    ("verb", "user", "name", "expected"),
     [
         ("get_gate", ADA, "dutch", ("nl", "targeting_match")),
         ("get_gate", BOB, "dutch", ("default", "default")),
@@ -71,15 +71,15 @@ async def test_attributes_have_the_names_of_the_convention(telemetry: Telemetry)
     ],
 )
 async def test_every_kind_of_lookup_has_its_variant_and_reason(
-    telemetry: Telemetry, verb: str, user: User, name: str, told: tuple[str, str]
+    telemetry: Telemetry, verb: str, user: User, name: str, expected: tuple[str, str]
 ) -> None:
     async with telemetry.of(Client(statsig(offline=True))) as client:
         await getattr(client, verb)(user, name)
 
     [event] = telemetry.events
     assert event["feature_flag.key"] == name
-    assert (event["feature_flag.result.variant"], event["feature_flag.result.reason"]) == told
-    assert told[1] in {value.value for value in convention.FeatureFlagResultReasonValues}
+    assert (event["feature_flag.result.variant"], event["feature_flag.result.reason"]) == expected
+    assert expected[1] in {value.value for value in convention.FeatureFlagResultReasonValues}
     assert "error.type" not in event
 
 
@@ -94,7 +94,7 @@ async def test_a_local_override_is_static(telemetry: Telemetry) -> None:
 
 async def test_an_unknown_name_is_an_error(telemetry: Telemetry) -> None:
     async with telemetry.of(Client(statsig(offline=True))) as client:
-        await client.check_gate(ADA, "unheard of")
+        await client.check_gate(ADA, "unknown gate")
 
     [event] = telemetry.events
     assert (event["feature_flag.result.reason"], event["error.type"]) == ("error", "flag_not_found")
@@ -111,7 +111,7 @@ async def test_a_lookup_before_there_are_rules_is_an_error(telemetry: Telemetry)
     assert "feature_flag.version" not in event
 
 
-async def test_a_condition_that_is_not_known_is_an_error_that_says_more(telemetry: Telemetry) -> None:
+async def test_an_unknown_condition_is_an_error_with_a_message(telemetry: Telemetry) -> None:
     odd = {"odd": spec("feature_gate", False, rule("r", True, "unknown condition"))}
     rules = statsig(offline=True).rules.__class__(bootstrap=ruleset(feature_gates=odd))
     async with telemetry.of(Client(statsig(offline=True, rules=rules))) as client:
@@ -122,7 +122,7 @@ async def test_a_condition_that_is_not_known_is_an_error_that_says_more(telemetr
     assert event["feature_flag.error.message"] == "Bootstrap:Unsupported"
 
 
-async def test_an_event_belongs_to_the_span_of_the_request_that_asks(telemetry: Telemetry) -> None:
+async def test_an_event_belongs_to_the_current_span(telemetry: Telemetry) -> None:
     tracer = get_tracer("app", tracer_provider=telemetry.tracers)
     async with telemetry.of(Client(statsig(offline=True))) as client:
         with tracer.start_as_current_span("GET /cart") as span:
@@ -132,7 +132,7 @@ async def test_an_event_belongs_to_the_span_of_the_request_that_asks(telemetry: 
     assert (record.trace_id, record.span_id) == (span.get_span_context().trace_id, span.get_span_context().span_id)
 
 
-async def test_values_other_than_a_gates_are_left_out_unless_they_are_asked_for(telemetry: Telemetry) -> None:
+async def test_only_gates_have_values_by_default(telemetry: Telemetry) -> None:
     for values in (False, True):
         async with telemetry.of(Client(statsig(offline=True)), evaluations=Evaluations(values=values)) as client:
             await client.get_config(BOB, "prices")
@@ -143,7 +143,7 @@ async def test_values_other_than_a_gates_are_left_out_unless_they_are_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "expected"),
     [
         (Evaluations(), "ada-lovelace"),
         (Evaluations(context_id=None), None),
@@ -151,31 +151,31 @@ async def test_values_other_than_a_gates_are_left_out_unless_they_are_asked_for(
         (Evaluations(context_id=lambda user: None), None),
     ],
 )
-async def test_the_application_says_what_identifies_a_user(
-    telemetry: Telemetry, settings: Evaluations, told: str | None
+async def test_the_application_chooses_the_context_id(
+    telemetry: Telemetry, settings: Evaluations, expected: str | None
 ) -> None:
     async with telemetry.of(Client(statsig(offline=True)), evaluations=settings) as client:
         await client.check_gate(ADA, "open")
 
-    assert telemetry.events[0].get("feature_flag.context.id") == told
+    assert telemetry.events[0].get("feature_flag.context.id") == expected
 
 
-@pytest.mark.parametrize(("user", "told"), [(User(7), "7"), (User(), None)])
-async def test_a_users_id_is_text_or_left_out(telemetry: Telemetry, user: User, told: Any) -> None:
+@pytest.mark.parametrize(("user", "expected"), [(User(7), "7"), (User(), None)])
+async def test_a_users_id_is_text_or_left_out(telemetry: Telemetry, user: User, expected: Any) -> None:
     async with telemetry.of(Client(statsig(offline=True))) as client:
         await client.check_gate(user, "open")
 
-    assert telemetry.events[0].get("feature_flag.context.id") == told
+    assert telemetry.events[0].get("feature_flag.context.id") == expected
 
 
-async def test_the_project_is_named_if_the_application_says_so(telemetry: Telemetry) -> None:
+async def test_the_application_can_name_the_project(telemetry: Telemetry) -> None:
     async with telemetry.of(Client(statsig(offline=True)), evaluations=Evaluations(set_id="shop/prod")) as client:
         await client.check_gate(ADA, "open")
 
     assert telemetry.events[0]["feature_flag.set.id"] == "shop/prod"
 
 
-async def test_no_events_are_sent_where_none_are_wanted(telemetry: Telemetry) -> None:
+async def test_no_events_are_sent_if_disabled(telemetry: Telemetry) -> None:
     async with telemetry.of(Client(statsig(offline=True)), evaluations=None) as client:
         await client.check_gate(ADA, "open")
 

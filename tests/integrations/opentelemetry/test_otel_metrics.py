@@ -38,7 +38,7 @@ async def test_what_is_queued_is_measured_in_events_bytes_and_age(telemetry: Tel
     assert telemetry.points("asyncsdk.queue.events", "destination") == {"RudderStack": 0, "Amplitude": 0}
 
 
-async def test_requests_under_way_are_counted(telemetry: Telemetry, server: DevServer) -> None:
+async def test_requests_in_flight_are_counted(telemetry: Telemetry, server: DevServer) -> None:
     server.fault("rudderstack", Fault(delay=5))
     client = telemetry.of(Client(rudderstack(server)))
     await client.start()
@@ -83,7 +83,7 @@ async def test_abandoned_events_are_counted_too(telemetry: Telemetry, server: De
     assert telemetry.points("asyncsdk.events.settled", "status")["abandoned"] == 1
 
 
-async def test_exposures_are_counted_apart(telemetry: Telemetry, server: DevServer) -> None:
+async def test_exposures_are_counted_separately(telemetry: Telemetry, server: DevServer) -> None:
     async with telemetry.of(Client(statsig(server))) as client:
         await client.track(ADA, "a")
         await client.check_gate(ADA, "open")
@@ -153,12 +153,12 @@ async def test_failures_to_get_rules_are_measured(telemetry: Telemetry, server: 
         assert "asyncsdk.rules.age" not in telemetry.metrics
 
 
-async def test_a_client_without_rules_says_nothing_of_them(telemetry: Telemetry, server: DevServer) -> None:
+async def test_a_client_without_rules_has_no_metrics_of_rules(telemetry: Telemetry, server: DevServer) -> None:
     async with telemetry.of(Client(events_only(server))):
         assert not [name for name in telemetry.metrics if name.startswith("asyncsdk.rules")]
 
 
-async def test_a_loop_that_is_held_is_seen(telemetry: Telemetry) -> None:
+async def test_a_blocked_loop_is_measured(telemetry: Telemetry) -> None:
     async with telemetry.of(Client(), stall_interval=0.001):
         await asyncio.sleep(0.01)
         time.sleep(0.05)
@@ -170,7 +170,7 @@ async def test_a_loop_that_is_held_is_seen(telemetry: Telemetry) -> None:
     assert stall.count > 1
 
 
-async def test_nobody_looks_at_the_loop_where_that_is_not_wanted(telemetry: Telemetry) -> None:
+async def test_the_loop_is_not_measured_if_disabled(telemetry: Telemetry) -> None:
     client = telemetry.of(Client(), stall_interval=None)
     assert client._hooks.tasks == []
     async with client:
@@ -223,10 +223,10 @@ async def test_the_kinds_and_units_are_those_that_dashboards_expect(telemetry: T
     assert all(metric.description for metric in metrics.values())
 
 
-async def test_clients_of_one_process_are_told_apart(telemetry: Telemetry, server: DevServer) -> None:
+async def test_clients_of_one_process_are_distinguished(telemetry: Telemetry, server: DevServer) -> None:
     async with (
         telemetry.of(Client(rudderstack(server)), name="shop") as shop,
-        telemetry.of(Client(rudderstack(server))) as _other,  # kept: metrics forget a client that is gone
+        telemetry.of(Client(rudderstack(server))) as _other,  # kept alive: metrics forget a collected client
     ):
         await shop.track(ADA, "a")
 

@@ -70,7 +70,7 @@ async def test_the_many_files_of_id_lists_share_one_name(telemetry: Telemetry, v
     assert all("url.template" not in (span.attributes or {}) for span in lists)
 
 
-async def test_a_refusal_is_an_error_with_its_status(telemetry: Telemetry, server: DevServer) -> None:
+async def test_an_error_status_is_an_error(telemetry: Telemetry, server: DevServer) -> None:
     server.script("rudderstack", 503)
     async with telemetry.of(Client(rudderstack(server))) as client:
         await client.track(ADA, "a")
@@ -91,7 +91,7 @@ async def test_a_lost_connection_is_an_error_with_its_name(telemetry: Telemetry,
     assert "http.response.status_code" not in attributes
 
 
-async def test_a_request_that_is_cut_off_ends_its_span(telemetry: Telemetry, server: DevServer) -> None:
+async def test_a_cancelled_request_ends_its_span(telemetry: Telemetry, server: DevServer) -> None:
     server.fault("rudderstack", Fault(delay=30))
     client = telemetry.of(Client(rudderstack(server)))
     await client.start()
@@ -123,7 +123,7 @@ async def test_requests_that_follow_each_other_are_not_each_others_children(
     assert [span.parent for span in telemetry.spans] == [None, None, None]
 
 
-async def test_the_ports_that_are_not_written_are_those_of_the_scheme(telemetry: Telemetry) -> None:
+async def test_the_default_port_is_that_of_the_scheme(telemetry: Telemetry) -> None:
     async with DevServer() as gone:
         client = Client(rudderstack(gone))
     telemetry.of(client)
@@ -138,7 +138,7 @@ async def test_the_ports_that_are_not_written_are_those_of_the_scheme(telemetry:
 
 @pytest.fixture
 def all_sessions_are_traced(telemetry: Telemetry) -> Iterator[None]:
-    """OpenTelemetry's own instrumentation of aiohttp, as `opentelemetry-instrument` switches it on."""
+    """Enable OpenTelemetry's own instrumentation of aiohttp, as `opentelemetry-instrument` does."""
     AioHttpClientInstrumentor().instrument(tracer_provider=telemetry.tracers)
     yield
     AioHttpClientInstrumentor().uninstrument()

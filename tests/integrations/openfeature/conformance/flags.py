@@ -1,7 +1,7 @@
 """The flags of OpenFeature's conformance suites, as rules of Statsig.
 
-Facts from the specification's repository (`specification/assets`, as of v0.9.0): names, types, variants and what decides
-among them, of `gherkin/test-flags.json` (appendix B) and `provider-tck/flags/canonical-flags.json` (appendix F). A
+Names, types, variants and conditions are those of the specification's repository (`specification/assets`, v0.9.0):
+ `gherkin/test-flags.json` (appendix B) and `provider-tck/flags/canonical-flags.json` (appendix F). A
 boolean flag is a gate, any other a config with one parameter, `value`; its variants are rules.
 """
 
@@ -20,7 +20,7 @@ HIT = {"type": "user_field", "field": "userID", "operator": "any_case_sensitive"
 
 @attrs.frozen
 class Flag:
-    """A flag: the variant that everybody gets, or those for whom a condition holds; the others get `otherwise`."""
+    """A flag: a variant for all users, or for those who meet a condition; the others get `otherwise`."""
 
     variant: str
     value: Any
@@ -68,7 +68,7 @@ FLAGS = {
 
 
 def ruleset(time: int = 1000, **changes: Flag) -> bytes:
-    """All flags; `changes` are given with `_` for `-`."""
+    """Build a ruleset of all flags; names in `changes` have `_` for `-`."""
     flags = FLAGS | {name.replace("_", "-"): flag for name, flag in changes.items()}
     conditions: dict[str, Any] = {"everybody": {"type": "public"}}
     gates: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The provider does what OpenFeature's conformance suites ask: the scenarios are in `features`, the flags in `flags.py`."""
+"""OpenFeature's conformance suites: the scenarios are in `features`, the flags in `flags.py`."""
 
 import json
 import time
@@ -24,8 +24,8 @@ LEVELS = ("api", "transaction", "client", "invocation", "before hooks")
 STAGES = ("before", "after", "error", "finally")
 
 
-class Asking:
-    """How flags are asked for in a scenario, and what came of it."""
+class Evaluation:
+    """The parameters and results of the evaluations in a scenario."""
 
     def __init__(self) -> None:
         self.client = api.get_client()
@@ -38,35 +38,35 @@ class Asking:
 
 
 class Recorder(Hook):
-    """Notes its stages; as a `before` hook it may add to the context."""
+    """A hook that records its stages; its `before` stage may add to the context."""
 
-    def __init__(self, asking: Asking, name: str = "", adds: EvaluationContext | None = None) -> None:
-        self._asking, self._name, self._adds = asking, name, adds
+    def __init__(self, evaluation: Evaluation, name: str = "", adds: EvaluationContext | None = None) -> None:
+        self._evaluation, self._name, self._adds = evaluation, name, adds
 
-    def _note(self, stage: str) -> None:
-        self._asking.stages.append(f"{stage} {self._name}")
+    def _record(self, stage: str) -> None:
+        self._evaluation.stages.append(f"{stage} {self._name}")
 
     def before(self, hook_context: HookContext, hints: HookHints) -> EvaluationContext | None:
-        self._note("before")
+        self._record("before")
         return self._adds
 
     def after(self, hook_context: HookContext, details: FlagEvaluationDetails[Any], hints: HookHints) -> None:
-        self._note("after")
+        self._record("after")
 
     def error(self, hook_context: HookContext, exception: Exception, hints: HookHints) -> None:
-        self._note("error")
+        self._record("error")
 
     def finally_after(self, hook_context: HookContext, details: FlagEvaluationDetails[Any], hints: HookHints) -> None:
-        self._note("finally")
-        self._asking.seen.append(details)
+        self._record("finally")
+        self._evaluation.seen.append(details)
 
     def supports_flag_value_type(self, flag_type: FlagType) -> bool:
         return True
 
 
 @pytest.fixture
-def asking() -> Asking:
-    return Asking()
+def evaluation() -> Evaluation:
+    return Evaluation()
 
 
 # --- providers ----------------------------------------------------------------------------------------------------
@@ -104,8 +104,8 @@ def _gone(scene: Scene) -> None:
     scene.is_vendor_gone = True
 
 
-@when("the vendor is well again")
-def _well(scene: Scene) -> None:
+@when("the vendor recovers")
+def _recovers(scene: Scene) -> None:
     scene.vendor.clear_faults()
     if scene.is_vendor_gone:
         scene.service.run(scene.vendor.start())
@@ -129,10 +129,10 @@ def _set_up(scene: Scene) -> None:
 
 
 @then(parsers.parse("the status becomes {status}"))
-def _status(asking: Asking, status: str) -> None:
+def _status(evaluation: Evaluation, status: str) -> None:
     deadline = time.monotonic() + 5
-    while asking.client.get_provider_status().name != status:
-        assert time.monotonic() < deadline, asking.client.get_provider_status()
+    while evaluation.client.get_provider_status().name != status:
+        assert time.monotonic() < deadline, evaluation.client.get_provider_status()
         time.sleep(0.001)
 
 
@@ -151,22 +151,22 @@ def _emitted_for(scene: Scene, event: str, key: str) -> None:
     assert scene.recorder.wait_for(ProviderEvent[event]).flags_changed == [key]
 
 
-# --- who asks -----------------------------------------------------------------------------------------------------
+# --- contexts -----------------------------------------------------------------------------------------------------
 
 
 @given(parsers.parse('a context of "{key}"'))
-def _of(asking: Asking, key: str) -> None:
-    asking.context = EvaluationContext(key)
+def _of(evaluation: Evaluation, key: str) -> None:
+    evaluation.context = EvaluationContext(key)
 
 
 @given(parsers.re(r"a context with (?P<attributes>{.*})"))
-def _with(asking: Asking, attributes: str) -> None:
-    asking.context = EvaluationContext(attributes=json.loads(attributes))
+def _with(evaluation: Evaluation, attributes: str) -> None:
+    evaluation.context = EvaluationContext(attributes=json.loads(attributes))
 
 
 @given(parsers.re(r'"(?P<name>\w+)" is "(?P<value>\w+)" on level (?P<level>.+)'))
-def _on_level(asking: Asking, name: str, value: str, level: str) -> None:
-    entry = EvaluationContext(asking.user, {name: value})
+def _on_level(evaluation: Evaluation, name: str, value: str, level: str) -> None:
+    entry = EvaluationContext(evaluation.user, {name: value})
     match level:
         case "api":
             api.set_evaluation_context(entry)
@@ -174,94 +174,94 @@ def _on_level(asking: Asking, name: str, value: str, level: str) -> None:
             api.set_transaction_context_propagator(ContextVarsTransactionContextPropagator())
             api.set_transaction_context(entry)
         case "client":
-            asking.client.context = entry
+            evaluation.client.context = entry
         case "invocation":
-            asking.context = entry
+            evaluation.context = entry
         case "before hooks":
-            asking.client.add_hooks([Recorder(asking, adds=entry)])
+            evaluation.client.add_hooks([Recorder(evaluation, adds=entry)])
 
 
 @given(parsers.re(r'"(?P<name>\w+)" is its level\'s name, up to level (?P<level>.+)'))
-def _up_to(asking: Asking, name: str, level: str) -> None:
+def _up_to(evaluation: Evaluation, name: str, level: str) -> None:
     for own in LEVELS[: LEVELS.index(level) + 1]:
-        _on_level(asking, name, own, own)
+        _on_level(evaluation, name, own, own)
 
 
 @given("hooks of the api, the client and the invocation")
-def _hooks(asking: Asking) -> None:
-    api.add_hooks([Recorder(asking, "api")])
-    asking.client.add_hooks([Recorder(asking, "client")])
-    asking.options = FlagEvaluationOptions(hooks=[Recorder(asking, "invocation")])
+def _hooks(evaluation: Evaluation) -> None:
+    api.add_hooks([Recorder(evaluation, "api")])
+    evaluation.client.add_hooks([Recorder(evaluation, "client")])
+    evaluation.options = FlagEvaluationOptions(hooks=[Recorder(evaluation, "invocation")])
 
 
 # --- flags --------------------------------------------------------------------------------------------------------
 
 
 @when(parsers.re(r'the (?P<kind>\w+) flag "(?P<key>.+)" is resolved, else (?P<default>.+)'))
-def _resolved(scene: Scene, asking: Asking, kind: str, key: str, default: str) -> None:
-    arguments = (key, json.loads(default), asking.context, asking.options)
-    asking.details = getattr(asking.client, f"get_{kind}_details")(*arguments)
-    stages = asking.stages.copy()
-    later = scene.service.run(getattr(asking.client, f"get_{kind}_details_async")(*arguments))
-    asking.stages = stages
-    assert later == asking.details
+def _resolved(scene: Scene, evaluation: Evaluation, kind: str, key: str, default: str) -> None:
+    arguments = (key, json.loads(default), evaluation.context, evaluation.options)
+    evaluation.details = getattr(evaluation.client, f"get_{kind}_details")(*arguments)
+    stages = evaluation.stages.copy()
+    later = scene.service.run(getattr(evaluation.client, f"get_{kind}_details_async")(*arguments))
+    evaluation.stages = stages
+    assert later == evaluation.details
 
 
 @then(parsers.re(r"the value is (?P<value>.+)"))
-def _value(asking: Asking, value: str) -> None:
+def _value(evaluation: Evaluation, value: str) -> None:
     wanted = json.loads(value)
-    assert asking.details.value == wanted
-    assert type(asking.details.value) is type(wanted)
+    assert evaluation.details.value == wanted
+    assert type(evaluation.details.value) is type(wanted)
 
 
 @then(parsers.re(r"the reason is (?P<reason>\w+)"))
-def _reason(asking: Asking, reason: str) -> None:
-    assert asking.details.reason == reason
+def _reason(evaluation: Evaluation, reason: str) -> None:
+    assert evaluation.details.reason == reason
 
 
 @then(parsers.parse('the variant is "{variant}"'))
-def _variant(asking: Asking, variant: str) -> None:
-    assert asking.details.variant == variant
+def _variant(evaluation: Evaluation, variant: str) -> None:
+    assert evaluation.details.variant == variant
 
 
 @then("there is no error")
-def _no_error(asking: Asking) -> None:
-    assert (asking.details.error_code, asking.details.error_message) == (None, None)
+def _no_error(evaluation: Evaluation) -> None:
+    assert (evaluation.details.error_code, evaluation.details.error_message) == (None, None)
 
 
 @then(parsers.re(r"the error is (?P<code>\w+)(: (?P<message>.+))?"))
-def _error(asking: Asking, code: str, message: str | None) -> None:
-    assert asking.details.error_code is not None
-    assert asking.details.error_code.value == code
-    assert message in (None, asking.details.error_message)
+def _error(evaluation: Evaluation, code: str, message: str | None) -> None:
+    assert evaluation.details.error_code is not None
+    assert evaluation.details.error_code.value == code
+    assert message in (None, evaluation.details.error_message)
 
 
 @then(parsers.re(r"the metadata are (?P<metadata>.+)"))
-def _metadata(asking: Asking, metadata: str) -> None:
-    assert asking.details.flag_metadata == json.loads(metadata)
+def _metadata(evaluation: Evaluation, metadata: str) -> None:
+    assert evaluation.details.flag_metadata == json.loads(metadata)
 
 
 @then("the context is as it was")
-def _untouched(asking: Asking) -> None:
-    assert asking.context == EvaluationContext(asking.context.targeting_key)
+def _untouched(evaluation: Evaluation) -> None:
+    assert evaluation.context == EvaluationContext(evaluation.context.targeting_key)
 
 
 @then(parsers.re(r"the hooks ran: (?P<stages>.+)"))
-def _ran(asking: Asking, stages: str) -> None:
-    assert asking.stages == stages.split(", ")
+def _ran(evaluation: Evaluation, stages: str) -> None:
+    assert evaluation.stages == stages.split(", ")
 
 
 @then(parsers.re(r"they saw (?P<details>.+)"))
-def _saw(asking: Asking, details: str) -> None:
+def _saw(evaluation: Evaluation, details: str) -> None:
     wanted = json.loads(details)
-    for seen in asking.seen:
+    for seen in evaluation.seen:
         assert {name: getattr(seen, name) for name in wanted} == wanted
 
 
 @then(parsers.re(r'the rules saw "(?P<name>\w+)" as "(?P<value>.+)"'))
-def _rules_saw(scene: Scene, asking: Asking, name: str, value: str) -> None:
+def _rules_saw(scene: Scene, evaluation: Evaluation, name: str, value: str) -> None:
     scene.service.run(scene.client.flush())
-    (exposure,) = [event for event in scene.vendor.accepted("statsig") if event.user == asking.user]
+    (exposure,) = [event for event in scene.vendor.accepted("statsig") if event.user == evaluation.user]
     assert exposure.body["user"]["custom"][name] == value
 
 
@@ -269,8 +269,8 @@ def _rules_saw(scene: Scene, asking: Asking, name: str, value: str) -> None:
 
 
 @when(parsers.re(r'"(?P<name>.*)" is tracked'))
-def _tracked(scene: Scene, asking: Asking, name: str) -> None:
-    asking.client.track(name, asking.context)
+def _tracked(scene: Scene, evaluation: Evaluation, name: str) -> None:
+    evaluation.client.track(name, evaluation.context)
     scene.service.run(scene.client.flush())
 
 

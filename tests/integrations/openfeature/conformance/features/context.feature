@@ -1,5 +1,5 @@
 Feature: The context that rules see
-  Appendix B, context merging: a level wins over those before it. What is seen is what the vendor is told of the user.
+  Appendix B, context merging: a level overrides those before it. The vendor receives the user that the rules see.
 
   Background:
     Given a provider with rules
@@ -30,7 +30,7 @@ Feature: The context that rules see
     And the rules saw "i" as "4"
     And the rules saw "h" as "5"
 
-  Scenario Outline: A level wins over those before it
+  Scenario Outline: A level overrides those before it
     Given "key" is its level's name, up to level <level>
     When the string flag "string-flag" is resolved, else "bye"
     Then the rules saw "key" as "<level>"

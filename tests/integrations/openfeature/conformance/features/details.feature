@@ -1,4 +1,4 @@
-Feature: What hooks and callers are told of an evaluation
+Feature: Hooks and metadata of an evaluation
   Appendix B, hooks, evaluation options and metadata.
 
   Background:
@@ -16,11 +16,11 @@ Feature: What hooks and callers are told of an evaluation
       | string  | missing-flag | "uh-oh" | before api, before client, before invocation, error invocation, error client, error api, finally invocation, finally client, finally api | {"flag_key": "missing-flag", "value": "uh-oh", "variant": null, "reason": "ERROR", "error_code": "FLAG_NOT_FOUND"} |
       | integer | wrong-flag   | 13      | before api, before client, before invocation, error invocation, error client, error api, finally invocation, finally client, finally api | {"flag_key": "wrong-flag", "value": 13, "variant": null, "reason": "ERROR", "error_code": "TYPE_MISMATCH"} |
 
-  Scenario: Metadata say where the value is from
+  Scenario: Metadata describe the source of the value
     When the boolean flag "boolean-flag" is resolved, else false
     Then the metadata are {"kind": "gate", "ruleId": "on", "idType": "userID", "version": 3, "rulesetTime": 1000, "cause": "static"}
 
   @own-metadata
-  Scenario: Metadata are those that the flag was given
+  Scenario: Metadata are those of the flag
     When the boolean flag "metadata-flag" is resolved, else true
     Then the metadata are {"string": "1.0.2", "integer": 2, "float": 0.1, "boolean": true}

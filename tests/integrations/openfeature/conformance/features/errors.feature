@@ -1,8 +1,8 @@
 Feature: Errors
-  Appendix B, error handling and provider status; appendix F, errors. In each case the default is given, the code says
-  what is wrong, and nothing is raised.
+  Appendix B, error handling and provider status; appendix F, errors. Each returns the default with an error
+  code, and does not raise.
 
-  Scenario Outline: A flag that nobody knows
+  Scenario Outline: An unknown flag
     Given a provider with rules
     When the <type> flag "missing-flag" is resolved, else <default>
     Then the value is <default>
@@ -40,7 +40,7 @@ Feature: Errors
       | boolean-flag | float   | 0.1     |
       | boolean-flag | object  | {}      |
 
-    Examples: Numbers, also where a fraction would be lost
+    Examples: Numbers, also if a fraction would be lost
       | key          | type    | default    |
       | integer-flag | boolean | false      |
       | integer-flag | string  | "fallback" |
@@ -55,7 +55,7 @@ Feature: Errors
       | object-flag | integer | 1          |
       | object-flag | float   | 0.1        |
 
-  Scenario Outline: Rules that have not come yet
+  Scenario Outline: Rules that have not arrived yet
     Given a provider without rules
     When the <type> flag "<key>" is resolved, else <default>
     Then the value is <default>
@@ -70,7 +70,7 @@ Feature: Errors
       | float   | float-flag   | 0.1      |
       | object  | object-flag  | {"a": 1} |
 
-  Scenario Outline: Rules that cannot come
+  Scenario Outline: Rules that cannot arrive
     Given a provider whose key is rejected
     When the <type> flag "<key>" is resolved, else <default>
     Then the value is <default>

@@ -22,7 +22,7 @@ Feature: Resolving flags
       | integer | large-integer-flag | 1          | 2147483647                                                                         | max-int32 |
       | integer | huge-integer-flag  | 1          | 9007199254740991                                                                   | max-safe  |
 
-  Scenario Outline: Nothing is a value, too
+  Scenario Outline: Zero values are values
     When the <type> flag "<key>" is resolved, else <default>
     Then the value is <value>
     And the reason is STATIC
@@ -36,7 +36,7 @@ Feature: Resolving flags
       | float   | float-zero-flag   | 0.1      | 0.0   |
       | object  | object-zero-flag  | {"a": 1} | {}    |
 
-  Scenario Outline: A rule may give nothing to those it is for
+  Scenario Outline: A rule may have a zero value
     Given a context with {"email": "ballmer@macrosoft.com"}
     When the <type> flag "<key>" is resolved, else <default>
     Then the value is <value>
@@ -50,7 +50,7 @@ Feature: Resolving flags
       | float   | float-targeted-zero-flag   | 0.1      | 0.0   |
       | object  | object-targeted-zero-flag  | {"a": 1} | {}    |
 
-  Scenario Outline: Where no rule holds, the default of the rules does
+  Scenario Outline: If no rule matches, the default of the rules is used
     Given a context with <context>
     When the <type> flag "<key>" is resolved, else <default>
     Then the value is <value>
@@ -100,19 +100,19 @@ Feature: Resolving flags
       | 5c3d8535-f81a-4478-a6d3-afaa4d51199e | hit   | TARGETING_MATCH |
       | f20bd32d-703b-48b6-bc8e-79d53c85134a | miss  | DEFAULT         |
 
-  Scenario: A rule about the targeting key needs none
+  Scenario: A rule on the targeting key works without one
     When the string flag "targeting-key-flag" is resolved, else "fallback"
     Then the value is "miss"
     And there is no error
 
-  Scenario: A context does not disturb a flag without rules about it
+  Scenario: A context does not affect a flag whose rules do not use it
     Given a context of "f20bd32d-703b-48b6-bc8e-79d53c85134a"
     When the string flag "string-flag" is resolved, else "bye"
     Then the value is "hi"
     And there is no error
     And the context is as it was
 
-  Scenario Outline: Numbers change their type where nothing is lost
+  Scenario Outline: Numbers are converted if that is exact
     When the <type> flag "<key>" is resolved, else <default>
     Then the value is <value>
     And there is no error
@@ -136,6 +136,6 @@ Feature: Resolving flags
       | float   | disabled-float-flag   | 0.1     |
 
   @caching
-  Scenario: A value that was resolved before is cached
+  Scenario: A resolved value is cached
     When the boolean flag "boolean-flag" is resolved, else false
     Then the reason is CACHED

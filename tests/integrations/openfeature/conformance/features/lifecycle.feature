@@ -1,7 +1,7 @@
-Feature: A provider's life
+Feature: Lifecycle of the provider
   Appendix B, provider status and events; appendix F, lifecycle, events and metadata.
 
-  Scenario Outline: Its state is known
+  Scenario Outline: It has a status
     Given a provider <state>
     Then the status becomes <status>
 
@@ -9,7 +9,7 @@ Feature: A provider's life
       | state                       | status |
       | with rules                  | READY  |
       | without rules               | ERROR  |
-      | whose key is rejected        | FATAL  |
+      | whose key is rejected       | FATAL  |
       | whose vendor is unreachable | ERROR  |
       | whose vendor went away      | STALE  |
 
@@ -21,7 +21,7 @@ Feature: A provider's life
     Given a provider with rules
     Then PROVIDER_READY is emitted
 
-  Scenario: It says so when it cannot reach its vendor, and gives defaults
+  Scenario: It emits an error if it cannot reach its vendor, and returns defaults
     Given a provider whose vendor is unreachable
     Then PROVIDER_ERROR is emitted
     When the boolean flag "boolean-flag" is resolved, else false
@@ -30,11 +30,11 @@ Feature: A provider's life
 
   Scenario: It becomes ready when the vendor can be reached
     Given a provider without rules
-    When the vendor is well again
+    When the vendor recovers
     Then PROVIDER_READY is emitted
     And the status becomes READY
 
-  Scenario: A change is told, and applied
+  Scenario: A change is emitted, and applied
     Given a provider of its own vendor
     When the string flag "changing-flag" is resolved, else "unset"
     Then the value is "foo"
@@ -50,11 +50,11 @@ Feature: A provider's life
     When the boolean flag "boolean-flag" is resolved, else false
     Then the value is true
     And the reason is STALE
-    When the vendor is well again
+    When the vendor recovers
     Then PROVIDER_READY is emitted
     And the status becomes READY
 
-  Scenario Outline: It may be shut down, twice, whatever its state, and set up again
+  Scenario Outline: It can be shut down twice in any state, and set up again
     Given a provider <state>
     When it is shut down
     And it is shut down

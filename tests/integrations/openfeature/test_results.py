@@ -1,4 +1,4 @@
-"""What OpenFeature is told of a flag besides its value: reason, variant, metadata, errors."""
+"""The details of a resolved flag besides its value: reason, variant, metadata, errors."""
 
 import gc
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from integrations.openfeature.providers import ruleset
 
 ADA = EvaluationContext("ada", {"country": "NL", "customIDs": {"companyID": "c7"}})
 BOB = EvaluationContext("bob", {"customIDs": {"companyid": "c8"}})
-NOBODY = EvaluationContext()
+ANONYMOUS = EvaluationContext()
 
 
 @pytest.mark.parametrize(
@@ -33,14 +33,16 @@ NOBODY = EvaluationContext()
         ("layer:page", BOB, Reason.STATIC, "all"),
     ],
 )
-async def test_a_flag_says_why(flags: OpenFeatureClient, key: str, context: Any, reason: Reason, variant: str) -> None:
-    asks: Callable[..., Any] = (
+async def test_a_flag_has_a_reason_and_a_variant(
+    flags: OpenFeatureClient, key: str, context: Any, reason: Reason, variant: str
+) -> None:
+    resolve: Callable[..., Any] = (
         flags.get_object_details if key in ("prices", "layer:page") else flags.get_boolean_details
     )
-    asks = flags.get_integer_details if key == "button" else asks
-    default: Any = {"boolean": False, "integer": 0, "object": {}}[asks.__name__.split("_")[1]]
+    resolve = flags.get_integer_details if key == "button" else resolve
+    default: Any = {"boolean": False, "integer": 0, "object": {}}[resolve.__name__.split("_")[1]]
 
-    found = asks(key, default, context)
+    found = resolve(key, default, context)
 
     assert (found.reason, found.variant, found.error_code) == (reason, variant, None)
 
@@ -52,7 +54,7 @@ async def test_a_disabled_gate_is_closed_and_a_disabled_config_leaves_the_defaul
     assert (config.value, config.reason, config.variant, config.error_code) == ("mine", Reason.DISABLED, None, None)
 
 
-async def test_a_flag_says_where_its_value_is_from(flags: OpenFeatureClient) -> None:
+async def test_a_flag_has_metadata(flags: OpenFeatureClient) -> None:
     assert flags.get_boolean_details("dutch", False, ADA).flag_metadata == {
         "kind": "gate",
         "ruleId": "nl",
@@ -64,7 +66,7 @@ async def test_a_flag_says_where_its_value_is_from(flags: OpenFeatureClient) -> 
     }
 
 
-async def test_an_override_says_so(flags: OpenFeatureClient, client: Client) -> None:
+async def test_an_override_has_its_own_variant(flags: OpenFeatureClient, client: Client) -> None:
     client.override_gate("open", False)
 
     found = flags.get_boolean_details("open", True, ADA)
@@ -73,11 +75,9 @@ async def test_an_override_says_so(flags: OpenFeatureClient, client: Client) -> 
 
 
 @pytest.mark.parametrize(
-    ("key", "context", "wants"), [("half", NOBODY, "userID"), ("button", EvaluationContext("ada"), "companyID")]
+    ("key", "context", "wants"), [("half", ANONYMOUS, "userID"), ("button", EvaluationContext("ada"), "companyID")]
 )
-async def test_a_split_needs_somebody_to_split_by(
-    flags: OpenFeatureClient, key: str, context: EvaluationContext, wants: str
-) -> None:
+async def test_a_split_needs_its_id(flags: OpenFeatureClient, key: str, context: EvaluationContext, wants: str) -> None:
     found = flags.get_boolean_details(key, False, context)
 
     assert (found.value, found.error_code) == (False, ErrorCode.TARGETING_KEY_MISSING)
@@ -89,14 +89,14 @@ async def test_other_rules_need_no_targeting_key(flags: OpenFeatureClient) -> No
     assert flags.get_boolean_value("dutch", False, EvaluationContext(None, {"country": "NL"}))
 
 
-async def test_rules_that_nobody_understands_are_an_error(flags: OpenFeatureClient) -> None:
+async def test_rules_of_an_unknown_kind_are_an_error(flags: OpenFeatureClient) -> None:
     found = flags.get_boolean_details("odd", True, ADA)
 
     assert (found.value, found.reason, found.error_code) == (True, Reason.ERROR, ErrorCode.PARSE_ERROR)
 
 
 @pytest.mark.parametrize(
-    ("key", "asked", "default"),
+    ("key", "kind", "default"),
     [
         ("open", "string", ""),
         ("open", "integer", 0),
@@ -117,15 +117,15 @@ async def test_rules_that_nobody_understands_are_an_error(flags: OpenFeatureClie
     ],
 )
 async def test_a_value_of_another_type_is_a_mismatch(
-    flags: OpenFeatureClient, key: str, asked: str, default: Any
+    flags: OpenFeatureClient, key: str, kind: str, default: Any
 ) -> None:
-    found = getattr(flags, f"get_{asked}_details")(key, default, ADA)
+    found = getattr(flags, f"get_{kind}_details")(key, default, ADA)
 
     assert (found.value, found.error_code, found.variant) == (default, ErrorCode.TYPE_MISMATCH, None)
 
 
 @pytest.mark.parametrize(
-    ("value", "asked", "answer"),
+    ("value", "kind", "converted"),
     [
         (2**53, "float", 2.0**53),
         (2**53 + 1, "float", None),
@@ -136,17 +136,17 @@ async def test_a_value_of_another_type_is_a_mismatch(
     ],
 )
 async def test_numbers_are_converted_only_without_loss(
-    flags: OpenFeatureClient, client: Client, value: float, asked: str, answer: Any
+    flags: OpenFeatureClient, client: Client, value: float, kind: str, converted: Any
 ) -> None:
     client.override_config("number", {"value": value})
 
-    found = getattr(flags, f"get_{asked}_details")("number", -1, ADA)
+    found = getattr(flags, f"get_{kind}_details")("number", -1, ADA)
 
-    assert found.value == (-1 if answer is None else answer)
-    assert (found.error_code is ErrorCode.TYPE_MISMATCH) is (answer is None)
+    assert found.value == (-1 if converted is None else converted)
+    assert (found.error_code is ErrorCode.TYPE_MISMATCH) is (converted is None)
 
 
-async def test_a_value_may_be_changed_without_harm(flags: OpenFeatureClient) -> None:
+async def test_a_value_is_a_copy(flags: OpenFeatureClient) -> None:
     box = flags.get_object_value("prices.box", {}, ADA)
     assert isinstance(box, dict)
     box["w"] = "mine"
@@ -154,7 +154,7 @@ async def test_a_value_may_be_changed_without_harm(flags: OpenFeatureClient) -> 
     assert flags.get_object_value("prices.box", {}, ADA) == {"w": [1]}
 
 
-async def test_no_answer_leaves_work_for_the_garbage_collector(flags: OpenFeatureClient) -> None:
+async def test_resolving_leaves_no_cycles_to_the_garbage_collector(flags: OpenFeatureClient) -> None:
     def bound() -> int:
         return sum(type(thing) is Flags for thing in gc.get_objects())
 
@@ -169,13 +169,13 @@ async def test_no_answer_leaves_work_for_the_garbage_collector(flags: OpenFeatur
         gc.enable()
 
 
-async def test_a_client_without_a_source_of_rules_is_refused() -> None:
+async def test_a_client_without_a_source_of_rules_raises() -> None:
     for client in (Client(Amplitude("key")), Client(Statsig("secret-key", rules=None))):
         with pytest.raises(ConfigurationError, match="a client with rules"):
             AsyncSDKProvider(client)
 
 
-async def test_rules_that_were_given_need_no_network(
+async def test_bootstrap_rules_need_no_network(
     provide: Callable[[AsyncSDKProvider], OpenFeatureClient],
 ) -> None:
     rules = Rules(bootstrap=ruleset())
