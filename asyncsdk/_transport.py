@@ -73,16 +73,16 @@ class Transport:
         self._dev_server = dev_server.rstrip("/") if dev_server else None
         self._session: aiohttp.ClientSession | None = None
 
-    async def send(self, request: Request, *, plain: bool = False) -> Response:
+    async def send(self, request: Request, *, uncompressed: bool = False) -> Response:
         """Send `request`, and read at most a megabyte of the answer.
 
         Args:
             request: Its body is compressed from `gzip_from` bytes on.
-            plain: Never compress.
+            uncompressed: Never compress.
         """
         headers = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **request.headers}
         body = request.body
-        if not plain and request.gzip_from is not None and len(body) >= request.gzip_from:
+        if not uncompressed and request.gzip_from is not None and len(body) >= request.gzip_from:
             headers["Content-Encoding"] = "gzip"
             body = await _compress(body)
         return await self._watched(request, body, headers, _read_start)

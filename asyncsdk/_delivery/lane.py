@@ -58,7 +58,7 @@ _SWEEPS_PER_DEADLINE, _MAX_SWEEP_INTERVAL = 20, 60.0
 class Sender(Protocol):
     """The part of a transport that a lane uses."""
 
-    async def send(self, request: Request, *, plain: bool = False) -> Response:
+    async def send(self, request: Request, *, uncompressed: bool = False) -> Response:
         """Post a request; a network failure is a response without a status."""
         ...
 
@@ -245,8 +245,8 @@ class Lane:
         for position, in_flight in enumerate(self._to_retry):
             if in_flight.not_before <= now:
                 return self._to_retry.pop(position)
-        # 3. A new batch. None may be free although one is due: `next_batch` has queued the records then, which may
-        #    leave fewer than are due, or none.
+        # 3. A new batch, if one is due. `next_batch` returns None if all keys are busy; it has moved the records to
+        #    their queues then, so that nothing is due any more and the loop ends.
         while self._is_due(now):
             if (taken := self._pending.next_batch(self._limits.max_events, self._target_bytes)) is not None:
                 return taken
@@ -353,7 +353,7 @@ class Lane:
         part = in_flight.parts[0]
         chunks = list(map(chunk_of, part))
         request = self.destination.frame(chunks, int(time.time() * 1000))
-        response = await sender.send(request, plain=in_flight.uncompressed)
+        response = await sender.send(request, uncompressed=in_flight.uncompressed)
         verdict = self.destination.judge(response, chunks)
         self.last_error = verdict.reason or self.last_error
         # 1. The vendor takes nothing until a person acts.

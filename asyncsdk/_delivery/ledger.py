@@ -1,12 +1,14 @@
 """What one destination holds: it counts, limits and settles events, and notifies those who wait for them.
 
-An event at a destination passes through at most these states; each arrow is a method, and there is no other way:
+The states of an event at a destination, and the methods that move it; there is no other way:
 
-    hold, hold_exposures             -> held                     accepted by a lane
-    count_accepted -> hold_accepted  -> on disk, then held       accepted by a spool, which admits it when there is room
-    settle                           held -> settled             the outcome is final: one `Delivery`
-    settle_unheld                    on disk -> settled          settled without ever having been held
-    count_refused                    -> settled                  never held: its outcome is known at once
+    before     method                  after
+    new        `hold`                  held: accepted, and in memory until it is settled (`hold_exposures` likewise)
+    new        `count_accepted`        on disk: accepted by a spool, which admits it to the lane when there is room
+    on disk    `hold_accepted`         held
+    held       `settle`                settled: its outcome is final, a `Delivery`
+    on disk    `settle_unheld`         settled, without having been held
+    new        `count_refused`         settled, without having been held (`count_refused_exposures` likewise)
 
 Invariants:
     1. accepted = held + on disk only + settled, for events (`account`) and exposures (`exposures`).

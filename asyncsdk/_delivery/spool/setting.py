@@ -43,10 +43,10 @@ def create_spooler(spool: SpoolLike, lanes: Sequence[Lane]) -> Spooler | None:
         return None
     if isinstance(spool, str | os.PathLike):
         if not os.fspath(spool):
-            msg = "`spool` is a folder, and this is an empty name"
+            msg = "`spool` must be a folder or SqliteSpool(...), not an empty string"
             raise ConfigurationError(msg)
         return Spooler(SqliteSpool(spool), lanes)
     if isinstance(spool, type) or not hasattr(spool, "open"):
-        msg = f"`spool` is a folder or SqliteSpool(...), not {type(spool).__name__}"
+        msg = f"`spool` must be a folder or SqliteSpool(...), not {type(spool).__name__}"
         raise ConfigurationError(msg)
     return Spooler(spool, lanes)
