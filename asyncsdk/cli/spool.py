@@ -77,7 +77,7 @@ def _show(arguments: argparse.Namespace) -> int:
         status = f"{event.status}: {event.reason}" if event.reason else event.status
         size = f"{len(event.body):,} B"
         print(f"{_format_time(event.time_ms)}  {event.destination:14} {event.id or 'exposure':38} {size:>10}  {status}")
-    if number == -1:
+    if number == -1:  # the loop did not run
         print("no dead letters" if arguments.dead else f"no waiting events{_hint(arguments.folder)}")
     return 0
 
@@ -98,6 +98,7 @@ def _export(arguments: argparse.Namespace) -> int:
         for event in events:
             sys.stdout.write(_json_line(event))
         return 0
+    # Only here: on standard output, a progress bar would mix with the events on a terminal.
     with arguments.output.open("w", encoding="utf-8") as file, progress_bar("export", None) as advance:
         for event in events:
             file.write(_json_line(event))

@@ -94,6 +94,7 @@ class WatchedFile:
         return await in_thread(self._read_if_changed)
 
     def _read_if_changed(self) -> bytes | None:
+        # Cleared until the read has succeeded: after an error, an unchanged file is read again.
         last, self._last_state = self._last_state, None
         stat = self.path.stat()
         state = (stat.st_mtime_ns, stat.st_size)
@@ -104,6 +105,7 @@ class WatchedFile:
 
 def _file_name(key: str) -> str:
     """Return a file name that is valid everywhere and does not reveal the key."""
+    # 40 digits are 160 bits: enough to make collisions impossible in practice.
     return sha256(key.encode("utf-8", "replace")).hexdigest()[:40]
 
 

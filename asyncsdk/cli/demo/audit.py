@@ -93,6 +93,7 @@ def audit(evidence: Evidence) -> list[str]:
         found = [*_audit_report(expected, report), *_audit_deliveries(evidence.verbs, deliveries, report)]
         found += _audit_arrivals(deliveries, arrivals)
         if report.exposures is not None:
+            # The scenario does not say how many exposures there are, so the report is compared with what arrived.
             found += _audit_report(len(arrivals.exposures), report.exposures, "exposures")
         problems += [f"{name}: {problem}" for problem in found]
     return [*problems, *_audit_exposures(evidence.lookups, evidence.exposures)]
@@ -146,6 +147,7 @@ def _audit_arrivals(deliveries: Sequence[tuple[str, Delivery]], arrivals: Arriva
 def _audit_exposures(lookups: AbstractSet[tuple[str, str]], exposures: Sequence[ReceivedEvent]) -> Iterator[str]:
     """Check that there is an exposure for each lookup, and none twice."""
     exposed = {(event.user, event.name) for event in exposures}
+    # A customer may see two values of one name, before and after the rules change. The same value twice is an error.
     times = Counter((*shown_value(event), event.user) for event in exposures)
     for problem, count in (
         ("lookups without an exposure", len(lookups - exposed)),

@@ -94,13 +94,13 @@ async def run_phases(phases: Sequence[Phase], progress: Progress) -> tuple[Evide
             client = aiohttp_shop.make_client(destinations(server.url), on_delivery=recorder.record_delivery)
             client.add_middleware(recorder.record_event).on_ruleset_change(recorder.ruleset_changes.put_nowait)
             async with serve(aiohttp_shop.create_app(client)) as url, aiohttp.ClientSession(url) as http:
-                progress.print_line("Customers visit a shop while the vendors that get its events fail in turn.\n")
+                progress.print_line("Customers visit a shop while the vendors that receive its events fail in turn.\n")
                 progress.print_line(f"  shop {url}   vendors {server.url}   (all local)\n")
                 simulation = Simulation(http, server, client, recorder, progress)
                 await simulation.wait_for_rules()
                 for number, phase in enumerate(phases, start=1):
                     await simulation.run_phase(phase, f"{number}/{len(phases)}")
-            # The shop has closed its client; closing it again returns the same report.
+            # The shop closed its client when it stopped serving; closing it again returns the same report.
             report = await client.aclose()
         arrivals = {name: arrivals_at(name.lower(), server.requests, server.events) for name in report.destinations}
     visits = [visit for phase in phases for visit in phase.visits]

@@ -51,6 +51,7 @@ def _arrivals(evidence: Evidence) -> str:
     for name, arrivals in evidence.arrivals.items():
         rows.append([name, *_counts(arrivals), evidence.retried(name)])
         if arrivals.exposures:
+            # These requests are part of the row above; only the events differ.
             requests = len({event.request for event in arrivals.exposures})
             rows.append(["  exposures", *_counts(Arrivals(requests, arrivals.exposures)), "-"])
     return table(head, rows)
@@ -141,6 +142,7 @@ def _count(report: DestinationReport, outcome: str, reason: str) -> int:
 
 def _wrapped(text: str, width: int) -> str:
     """Wrap each line of an indented text, and keep its indentation."""
+    # `paragraph` collapses white space, so the indentation is removed first and passed separately.
     indents = (len(line) - len(line.lstrip()) for line in text.splitlines())
     return _lines(
         *(

@@ -44,6 +44,7 @@ class Simulation:
             phase: The phase.
             number: Its number as printed, such as `2/7`.
         """
+        # Faults first: they may apply to the requests that poll for the new rules.
         for scheduled in phase.faults:
             self._server.fault(scheduled.vendor, scheduled.fault, scheduled.times)
         if phase.rules is not None:

@@ -94,12 +94,14 @@ class SqliteFiles:
         See `SpoolFiles.commit`.
         """
         files = self._open_files
+        # 1. Queue acknowledgements and dead letters: if the commit fails, a later one stores them.
         for number in settled.keys() & files.by_number.keys():
             files.by_number[number].queue_acks(settled[number])
         for letters in dead:
             body, count = bytes(pack_block(letters.destination, now_ms, letters.records)), len(letters.records)
             self._pending_dead_letters.append(DeadRow(letters.destination, count, letters.status, letters.reason, body))
             self._dead_letter_count += count
+        # 2. Find out whether the new blocks fit; old ones may be deleted for them.
         rows = [
             NewRow(new.destination, len(new.records), pack_block(new.destination, now_ms, new.records))
             for new in blocks
@@ -108,6 +110,7 @@ class SqliteFiles:
             sum(len(row.body) for row in rows), files.by_number.get(files.own), files.by_number.values()
         )
         dropped = [count_dropped(files.own, destination, row) for destination, row in deleted]
+        # 3. Commit to the own file, then acknowledge in the others, even if the first has failed.
         ids: list[int | None] = [None] * len(rows)
         try:
             if rows and fits:

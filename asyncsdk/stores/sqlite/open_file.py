@@ -67,7 +67,7 @@ class OpenFile:
         """Add acknowledgements to those that the next commit stores."""
         finished = (*self.pending_acks.finished, *settled.finished)
         progress = {**dict(self.pending_acks.progress), **dict(settled.progress)}
-        for row in finished:
+        for row in finished:  # deleting a block deletes its progress
             progress.pop(row, None)
         self.pending_acks = Settled(finished, tuple(progress.items()))
 
