@@ -38,6 +38,7 @@ _SCALAR = re.compile(rb'"%b"|[^\s,{}\[\]"]++' % _STRING, re.DOTALL)
 _UP_TO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"%b"[^"{}\[\]]*+)*+([{}\[\]])' % _STRING, re.DOTALL)
 _CLOSING = {b"{": b"}", b"[": b"]"}
 _NOT_SKELETON = bytes(set(range(256)) - set(b'"\\{}'))
+"""The bytes that a proof deletes."""
 _GUESS_BYTES = 8_000
 """Bytes of objects that are guessed, and then proven, at once: the proof has a fixed cost."""
 _MAX_CLOSINGS = 200

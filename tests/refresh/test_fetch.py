@@ -108,7 +108,7 @@ async def test_a_truncated_response_is_a_lost_connection(transport: Transport) -
 async def test_a_redirect_is_not_followed(vendor: Vendor, transport: Transport) -> None:
     response = await fetch(transport, vendor, web.Response(status=302, headers={"Location": f"{vendor.url}/elsewhere"}))
 
-    assert (response.status, len(vendor.asked)) == (302, 1)
+    assert (response.status, len(vendor.requests)) == (302, 1)
 
 
 async def test_a_slow_response_times_out(vendor: Vendor) -> None:
@@ -123,10 +123,10 @@ async def test_a_slow_response_times_out(vendor: Vendor) -> None:
 async def test_a_request_has_its_headers_and_no_body(vendor: Vendor, transport: Transport) -> None:
     await fetch(transport, vendor, b"")
 
-    [asked] = vendor.asked
-    assert (asked.method, asked.path_qs, asked.headers["X-Mine"]) == ("GET", "/v2/specs", "1")
-    assert asked.headers["User-Agent"].startswith("asyncsdk/")
-    assert "Content-Type" not in asked.headers
+    [request] = vendor.requests
+    assert (request.method, request.path_qs, request.headers["X-Mine"]) == ("GET", "/v2/specs", "1")
+    assert request.headers["User-Agent"].startswith("asyncsdk/")
+    assert "Content-Type" not in request.headers
     assert vendor.bodies == [b""]
 
 
@@ -136,5 +136,5 @@ async def test_a_dev_server_is_requested_at_the_canonical_path(vendor: Vendor) -
 
     await transport.fetch(request)
 
-    assert vendor.asked[0].path_qs == "/v2/canonical?a=b"
+    assert vendor.requests[0].path_qs == "/v2/canonical?a=b"
     await transport.aclose()

@@ -51,17 +51,17 @@ async def test_ready_waits_for_the_lists(vendor: Vendor) -> None:
 async def test_lists_are_disabled_by_default(vendor: Vendor) -> None:
     async with running(make_refresher(statsig(vendor))) as refresher:
         await refresher.wait_ready(5)
-        await until(lambda: len(vendor.asked) > 2)
+        await until(lambda: len(vendor.requests) > 2)
 
-    assert not vendor.asked_for("get_id_lists")
+    assert not vendor.requests_for("get_id_lists")
 
 
 async def test_a_custom_manifest_url_is_requested_with_an_empty_post(vendor: Vendor) -> None:
     async with running(refresher_for(vendor)) as refresher:
         await refresher.wait_ready(5)
 
-    asked = vendor.asked_for("get_id_lists")[0]
-    assert (asked.method, asked.path, asked.headers["Content-Length"]) == ("POST", "/v1/get_id_lists", "0")
+    request = vendor.requests_for("get_id_lists")[0]
+    assert (request.method, request.path, request.headers["Content-Length"]) == ("POST", "/v1/get_id_lists", "0")
 
 
 async def test_only_the_new_bytes_of_a_file_are_downloaded(vendor: Vendor) -> None:
@@ -74,10 +74,10 @@ async def test_only_the_new_bytes_of_a_file_are_downloaded(vendor: Vendor) -> No
 
         assert not is_vip(refresher, "ada")
         assert refresher.id_lists.entries["vips"] is entries
-    asked = vendor.asked_for("/list/")
-    assert [request.headers["Range"] for request in asked] == ["bytes=0-", "bytes=10-"]
-    assert [request.headers["statsig-id-list-file-size"] for request in asked] == ["10", "30"]
-    assert asked[0].headers["Accept-Encoding"] == "identity"
+    downloads = vendor.requests_for("/list/")
+    assert [request.headers["Range"] for request in downloads] == ["bytes=0-", "bytes=10-"]
+    assert [request.headers["statsig-id-list-file-size"] for request in downloads] == ["10", "30"]
+    assert downloads[0].headers["Accept-Encoding"] == "identity"
 
 
 @pytest.mark.parametrize("again", [{"generation": "2"}, {"created": 2}])
@@ -123,7 +123,7 @@ async def test_an_incomplete_line_is_read_again_once_it_is_complete(vendor: Vend
         await until(lambda: is_vip(refresher, "eve"))
 
         assert is_vip(refresher, "bob")
-    assert vendor.asked_for("/list/")[-1].headers["Range"] == "bytes=10-"
+    assert vendor.requests_for("/list/")[-1].headers["Range"] == "bytes=10-"
 
 
 @pytest.mark.parametrize("bad", [b"<html>try later</html>", 404, 500])
@@ -171,8 +171,8 @@ async def test_an_empty_response_means_no_changes(vendor: Vendor) -> None:
     async with running(refresher_for(vendor)) as refresher:
         await refresher.wait_ready(5)
         vendor.manifest = 204
-        before = len(vendor.asked_for("get_id_lists"))
-        await until(lambda: len(vendor.asked_for("get_id_lists")) > before + 2)
+        before = len(vendor.requests_for("get_id_lists"))
+        await until(lambda: len(vendor.requests_for("get_id_lists")) > before + 2)
 
         assert is_vip(refresher, "ada")
 
@@ -227,7 +227,7 @@ async def fill_cache(vendor: Vendor, cache: MemoryCache, *changes: str, **more: 
         while await cache.load(source.list_cache_key()) is None:
             await asyncio.sleep(0)
     vendor.script, vendor.manifest = [503] * 10_000, 503
-    vendor.asked.clear()
+    vendor.requests.clear()
 
 
 async def test_a_restart_during_an_outage_loads_the_lists_from_the_cache(vendor: Vendor) -> None:
@@ -249,7 +249,7 @@ async def test_after_a_restart_only_new_bytes_are_downloaded(vendor: Vendor) -> 
         await until(lambda: is_vip(refresher, "eve"))
 
         assert not is_vip(refresher, "ada")
-    assert [request.headers["Range"] for request in vendor.asked_for("/list/")] == ["bytes=30-"]
+    assert [request.headers["Range"] for request in vendor.requests_for("/list/")] == ["bytes=30-"]
 
 
 async def test_offline_lists_come_from_the_cache(vendor: Vendor) -> None:
@@ -260,7 +260,7 @@ async def test_offline_lists_come_from_the_cache(vendor: Vendor) -> None:
         assert await refresher.wait_ready(5)
 
         assert is_vip(refresher, "ada")
-    assert vendor.asked == []
+    assert vendor.requests == []
 
 
 async def test_a_list_is_saved_every_ten_minutes_and_at_once_when_replaced(vendor: Vendor) -> None:
@@ -277,8 +277,8 @@ async def test_a_list_is_saved_every_ten_minutes_and_at_once_when_replaced(vendo
         await until(lambda: is_vip(refresher, "ada"))
         manifest(vendor, vips=lines("+ada", "+bob"))
         await until(lambda: is_vip(refresher, "bob"))
-        asked = len(vendor.asked_for("get_id_lists"))
-        await until(lambda: len(vendor.asked_for("get_id_lists")) > asked + 1)
+        before = len(vendor.requests_for("get_id_lists"))
+        await until(lambda: len(vendor.requests_for("get_id_lists")) > before + 1)
         assert await sizes() == 1
 
         clock.now += 600_000
@@ -325,7 +325,7 @@ async def test_a_failing_cache_is_not_tried_for_each_list(vendor: Vendor) -> Non
     manifest(vendor, **{f"list_{number}": lines("+ada") for number in range(9)})
     async with running(refresher_for(vendor, cache=Broken())) as refresher:
         assert await refresher.wait_ready(5)
-        await until(lambda: len(vendor.asked_for("get_id_lists")) > 1)
+        await until(lambda: len(vendor.requests_for("get_id_lists")) > 1)
 
     assert len([key for key in Broken.saved if "id_list" in key]) == 1
 
@@ -347,8 +347,8 @@ async def test_the_cache_never_replaces_a_downloaded_list(vendor: Vendor) -> Non
     async with running(refresher_for(vendor, cache=Slow())) as refresher:
         await until(lambda: is_vip(refresher, "ada"))
         go_on.set()
-        asked = len(vendor.asked)
-        await until(lambda: len(vendor.asked) > asked + 4)
+        before = len(vendor.requests)
+        await until(lambda: len(vendor.requests) > before + 4)
 
         assert (is_vip(refresher, "ada"), is_vip(refresher, "eve")) == (True, False)
 

@@ -47,20 +47,20 @@ async def test_the_first_request_has_the_key_and_no_version(vendor: Vendor) -> N
     async with running(make_refresher(statsig(vendor))) as refresher:
         await refresher.wait_ready(5)
 
-    asked = vendor.asked[0]
-    assert (asked.method, asked.path_qs) == ("GET", f"/v2/download_config_specs/{KEY}.json")
-    assert asked.headers["STATSIG-API-KEY"] == KEY
-    assert asked.headers["STATSIG-SERVER-SESSION-ID"] == "session-1"
-    assert asked.headers["STATSIG-CLIENT-TIME"].isdecimal()
-    assert asked.headers["Accept-Encoding"] == "gzip, deflate"
+    request = vendor.requests[0]
+    assert (request.method, request.path_qs) == ("GET", f"/v2/download_config_specs/{KEY}.json")
+    assert request.headers["STATSIG-API-KEY"] == KEY
+    assert request.headers["STATSIG-SERVER-SESSION-ID"] == "session-1"
+    assert request.headers["STATSIG-CLIENT-TIME"].isdecimal()
+    assert request.headers["Accept-Encoding"] == "gzip, deflate"
 
 
 async def test_later_requests_have_the_time_and_checksum_in_use(vendor: Vendor) -> None:
     vendor.body = rules(7, checksum="a&b")
     async with running(make_refresher(statsig(vendor))):
-        await until(lambda: len(vendor.asked) > 1)
+        await until(lambda: len(vendor.requests) > 1)
 
-    assert dict(vendor.asked[1].query) == {"sinceTime": "7", "checksum": "a&b"}
+    assert dict(vendor.requests[1].query) == {"sinceTime": "7", "checksum": "a&b"}
 
 
 async def test_an_outage_at_the_start_is_retried(vendor: Vendor) -> None:
@@ -136,8 +136,8 @@ async def test_a_body_that_is_not_a_newer_ruleset_is_ignored(vendor: Vendor, kep
         await refresher.wait_ready(5)
         good = refresher.rules
         vendor.script = [kept]
-        before = len(vendor.asked)
-        await until(lambda: len(vendor.asked) > before + 2)
+        before = len(vendor.requests)
+        await until(lambda: len(vendor.requests) > before + 2)
 
         assert refresher.rules is good
         assert passes(refresher)
@@ -265,19 +265,19 @@ class FailingProxy:
     """A network on which a proxy fails and only the vendor itself responds, while it is up."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.vendor_is_up = True
 
     async def fetch(self, request: Request) -> Response:
         name = "vendor" if request.url.startswith("https://api.statsigcdn.com/v2/") else "proxy"
-        self.asked.append(name)
+        self.requests.append(name)
         await asyncio.sleep(0)
         return Response(200, body=NOTHING_NEW) if name == "vendor" and self.vendor_is_up else Response(503)
 
 
 async def run_for_requests(network: FailingProxy, refresher: Refresher, times: int) -> None:
     task = asyncio.create_task(refresher.run(network))
-    await until(lambda: len(network.asked) >= times)
+    await until(lambda: len(network.requests) >= times)
     task.cancel()
     await asyncio.wait([task])
 
@@ -287,7 +287,7 @@ async def test_a_failing_proxy_is_bypassed_at_once_while_there_are_no_rules() ->
 
     await run_for_requests(network, make_refresher(statsig(specs_url="https://proxy.example.com", fallback=True)), 4)
 
-    assert network.asked[:4] == ["proxy", "vendor", "proxy", "vendor"]
+    assert network.requests[:4] == ["proxy", "vendor", "proxy", "vendor"]
 
 
 async def test_later_a_failing_proxy_is_bypassed_after_every_fifth_failure() -> None:
@@ -298,7 +298,7 @@ async def test_later_a_failing_proxy_is_bypassed_after_every_fifth_failure() -> 
     refresher = make_refresher(source)
     await run_for_requests(network, refresher, 12)
 
-    assert network.asked[:12] == [*["proxy"] * 5, "vendor", *["proxy"] * 5, "vendor"]
+    assert network.requests[:12] == [*["proxy"] * 5, "vendor", *["proxy"] * 5, "vendor"]
     assert refresher.health().last_error == "status 503"
 
 
@@ -307,7 +307,7 @@ async def test_without_fallback_a_failing_proxy_is_never_bypassed() -> None:
 
     await run_for_requests(network, make_refresher(statsig(specs_url="https://proxy.example.com")), 8)
 
-    assert set(network.asked) == {"proxy"}
+    assert set(network.requests) == {"proxy"}
 
 
 # --- watchers -----------------------------------------------------------------------------------------------------

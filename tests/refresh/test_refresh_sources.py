@@ -40,7 +40,7 @@ async def test_the_network_continues_from_the_bootstrap(vendor: Vendor) -> None:
     async with running(make_refresher(statsig(vendor, bootstrap=rules(3)))) as refresher:
         await until(lambda: passes(refresher, "new"))
 
-    assert vendor.asked[0].query["sinceTime"] == "3"
+    assert vendor.requests[0].query["sinceTime"] == "3"
     assert refresher.health().source == "Network"
 
 
@@ -177,7 +177,7 @@ async def test_the_cache_never_replaces_rules(vendor: Vendor) -> None:
     async with running(make_refresher(statsig(vendor, cache=Slow()))) as refresher:
         await refresher.wait_ready(5)
         go_on.set()
-        await until(lambda: len(vendor.asked) > 3)
+        await until(lambda: len(vendor.requests) > 3)
 
         assert refresher.health().source == "Network"
 

@@ -63,11 +63,12 @@ class Vendor:
 
     Attributes:
         body: The ruleset.
-        script: Answers to the next questions for rules: a body, or a status.
-        manifest: Of ID lists: a body, or a status.
-        files: Of ID lists: bytes, or a whole answer.
-        asked: Every request.
-        hold: Questions for rules wait until it is set.
+        script: Responses to the next requests for rules: a body, or a status.
+        manifest: The manifest of ID lists: a body, or a status.
+        files: Files of ID lists by name: content, a status, or a whole response.
+        requests: All requests received.
+        bodies: The bodies of these requests.
+        hold: If set, requests for rules wait for this event.
     """
 
     url: str = ""
@@ -75,15 +76,15 @@ class Vendor:
     script: list[Any] = attrs.field(factory=list)
     manifest: Any = b"{}"
     files: dict[str, Any] = attrs.field(factory=dict)
-    asked: list[web.Request] = attrs.field(factory=list)
+    requests: list[web.Request] = attrs.field(factory=list)
     bodies: list[bytes] = attrs.field(factory=list)
     hold: asyncio.Event | None = None
 
-    def asked_for(self, part: str) -> list[web.Request]:
-        return [request for request in self.asked if part in request.path]
+    def requests_for(self, part: str) -> list[web.Request]:
+        return [request for request in self.requests if part in request.path]
 
     async def answer(self, request: web.Request) -> web.Response:
-        self.asked.append(request)
+        self.requests.append(request)
         self.bodies.append(await request.read())
         if "get_id_lists" in request.path:
             return _response(self.manifest)
