@@ -13,11 +13,11 @@ import attrs
 
 from asyncsdk._rules.language import patterns
 from asyncsdk._rules.language.values import as_instant, as_integer, as_list, as_number, as_object, as_text
+from asyncsdk._rules.language.versions import VersionResults, parse_version
 
 _DAY_MS = 86_400_000
 # Times below this are in seconds, others in milliseconds: as seconds it is the year 2286, as milliseconds April 1970.
 _SECONDS_LIMIT = 10**10
-_MAX_CACHED_VERSIONS = 2_000
 
 Test = Callable[[Any, Any], bool]
 
@@ -51,60 +51,14 @@ def _numeric(compare: Callable[[float, float], bool]) -> Operator:
     return Operator(as_number, test)
 
 
-# Versions: cut at the first "-", then compared part by part; a missing part is 0.
-
-_Version = tuple[int | None, ...]
-
-
-class _VersionResults(dict[str, bool]):
-    """Cached results of comparing users' versions with one target; emptied when it is full.
-
-    Users have few different versions, and a dict lookup is far cheaper than splitting and comparing.
-    """
-
-    def __init__(self, target: _Version, accepted: tuple[int, ...]) -> None:
-        super().__init__()
-        self._target, self._accepted = target, accepted
-
-    def __missing__(self, value: str) -> bool:
-        if len(self) >= _MAX_CACHED_VERSIONS:
-            self.clear()
-        found = self[value] = _order(_version(value), self._target) in self._accepted
-        return found
-
-
-def _version(value: str) -> _Version:
-    return tuple(map(_part, value.partition("-")[0].split(".")))
-
-
-def _part(part: str) -> int | None:
-    """Return one part of a version as a number; None if it is not one. The limit bounds the time of `int`."""
-    stripped = part.strip()
-    if len(stripped) < 40 and stripped.isascii() and stripped.removeprefix("+").isdecimal():
-        return int(stripped)
-    return None
-
-
-def _order(left: _Version, right: _Version) -> int | None:
-    """Return -1, 0 or 1 as `left` is lower, equal or higher; None if a part up to the first difference is no number."""
-    # The usual case: tuples compare in C.
-    if None not in left and None not in right and len(left) == len(right):
-        return (left > right) - (left < right)
-    for index in range(max(len(left), len(right))):
-        one = left[index] if index < len(left) else 0
-        other = right[index] if index < len(right) else 0
-        if one is None or other is None:
-            return None
-        if one != other:
-            return 1 if one > other else -1
-    return 0
+# Versions: the target must be text, and the user's value is converted to it. See `versions`.
 
 
 def _versions(*accepted: int) -> Operator:
-    def prepare(target: object) -> _VersionResults | None:
-        return _VersionResults(_version(target), accepted) if isinstance(target, str) else None
+    def prepare(target: object) -> VersionResults | None:
+        return VersionResults(parse_version(target), accepted) if isinstance(target, str) else None
 
-    def test(value: object, target: _VersionResults | None) -> bool:
+    def test(value: object, target: VersionResults | None) -> bool:
         left = value if value.__class__ is str else as_text(value)
         return left is not None and target is not None and target[left]
 

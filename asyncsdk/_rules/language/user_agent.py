@@ -10,7 +10,8 @@ import re
 
 import attrs
 
-from asyncsdk._rules.language.user_agent_tokens import Token, TokenReading, tokenize
+from asyncsdk._rules.language.token_reading import Token, TokenReading
+from asyncsdk._rules.language.user_agent_tokens import tokenize
 
 _NO_VERSION = "0.0.0"
 _MAX_BYTES = 1000

@@ -6,83 +6,21 @@ tries, in this order:
 1. **phrases** (`_PHRASES`): one word or several in a row with a meaning of their own, such as `Mac OS X 10_15_7`; the
    first phrase that matches consumes its words;
 2. **tags**: `Name/version`, such as `Chrome/137.0`; known names are in `_BROWSERS` and `_TAGS`.
-
-The first system with a version wins, and the last browser with a version. The first bot wins over the browsers before
-it, but a browser after it wins over the bot.
 """
 
 import re
 from collections.abc import Callable
 
-import attrs
+from asyncsdk._rules.language.token_reading import TokenReading
 
-SEPARATORS = re.compile("[ ;]")
-TRIMMED = '();,+_"'
+_SEPARATORS = re.compile("[ ;]")
+_TRIMMED = '();,+_"'
 _TAG_END = re.compile("[/;:]")
-
-Token = tuple[str, str | None]
-
-
-@attrs.define(eq=False, repr=False)
-class TokenReading:
-    """The state of tokenizing one user agent.
-
-    Attributes:
-        words: The words of the user agent.
-        position: The index of the current word.
-        tokens: Tokens so far: names, each with its version or None.
-        os: The operating system found so far.
-        browser: The browser found so far.
-        has_bot: Whether a bot was found.
-        hints: Marks such as `ios` or `mobile` that are neither system nor browser.
-    """
-
-    words: list[str]
-    position: int = 0
-    tokens: list[Token] = attrs.Factory(list)
-    os: Token | None = None
-    browser: Token | None = None
-    has_bot: bool = False
-    hints: set[str] = attrs.Factory(set)
-
-    def word(self, ahead: int) -> str:
-        """Return the word that many words after the current one; "" past the end."""
-        index = self.position + ahead
-        return self.words[index] if index < len(self.words) else ""
-
-    def take_version(self, ahead: int) -> str | None:
-        """Return the word `ahead` and consume a word, if it starts with a digit; else return None."""
-        word = self.word(ahead)
-        if word[:1].isdigit() and word[0].isascii():
-            self.position += 1
-            return word
-        return None
-
-    def add(self, name: str, version: str | None = None) -> None:
-        """Add a token."""
-        self.tokens.append((name, version))
-
-    def add_os(self, name: str, version: str | None = None) -> None:
-        """Add an operating system; the first one with a version wins."""
-        self.tokens.append((name, version))
-        if self.os is None and version is not None:
-            self.os = (name, version)
-
-    def add_browser(self, name: str, version: str | None) -> None:
-        """Add a browser; the last one with a version wins."""
-        self.tokens.append((name, version))
-        if version is not None:
-            self.browser = (name, version)
-
-    def add_bot(self, name: str, version: str | None = None) -> None:
-        """Add a bot; the first one wins over the browsers before it, not over those after it."""
-        if not self.has_bot:
-            self.has_bot, self.browser = True, (name, version)
 
 
 def tokenize(agent: str) -> TokenReading:
     """Tokenize a user agent."""
-    reading = TokenReading([word.strip(TRIMMED) for word in SEPARATORS.split(agent)])
+    reading = TokenReading([word.strip(_TRIMMED) for word in _SEPARATORS.split(agent)])
     while reading.position < len(reading.words):
         word = reading.word(0)
         if word and not _read_phrase(reading, word):
@@ -163,7 +101,7 @@ def _device(name: str) -> Callable[[TokenReading], None]:
     def read(reading: TokenReading) -> None:
         reading.hints.add("ios")
         parts = reading.word(0).split(name)
-        reading.add(name, parts[1].strip(TRIMMED + " ") or None if len(parts) > 1 else None)
+        reading.add(name, parts[1].strip(_TRIMMED + " ") or None if len(parts) > 1 else None)
 
     return read
 
@@ -239,8 +177,8 @@ _PHRASES: tuple[tuple[Callable[[TokenReading, str], bool], Callable[[TokenReadin
 
 def _read_tag(reading: TokenReading, word: str) -> None:
     parts = _TAG_END.split(word, maxsplit=1)
-    tag = parts[0].strip(TRIMMED) or word
-    version = (parts[1].strip(TRIMMED) or None) if len(parts) > 1 else None
+    tag = parts[0].strip(_TRIMMED) or word
+    version = (parts[1].strip(_TRIMMED) or None) if len(parts) > 1 else None
     # 1. Browsers.
     if tag in _BROWSERS:
         reading.add_browser(_BROWSERS[tag], version)
