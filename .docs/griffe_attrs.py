@@ -6,13 +6,16 @@ from typing import Any
 import attrs
 from griffe import Class, Extension, Function, GriffeLoader, Parameter, ParameterKind, Parameters
 
+# Not imported: the reference has none of their classes, and they need packages of their own.
+PROGRAMS = ("asyncsdk.cli.", "asyncsdk.examples.")
+
 
 class Attrs(Extension):
     """Adds `__init__` to attrs classes, with the annotations of the source and the defaults of the class."""
 
     def on_class(self, *, cls: Class, loader: GriffeLoader, **_: Any) -> None:
         """Add `__init__`, unless the class has one in the source."""
-        if cls.path.partition(".")[0] != "asyncsdk" or "__init__" in cls.members:
+        if not cls.path.startswith("asyncsdk.") or cls.path.startswith(PROGRAMS) or "__init__" in cls.members:
             return
         owner = getattr(importlib.import_module(cls.module.path), cls.name, None)
         if not (isinstance(owner, type) and attrs.has(owner)):
