@@ -101,34 +101,32 @@ def reference() -> dict[str, tuple[str, str]]:
     for module in MODULES:
         others = [name for name in public_names(module) if name not in placed]
         elsewhere = [f"[`{name}`][asyncsdk.{name}]" for name in public_names(module) if name in placed]
-        intro = f"::: {module}\n    options:\n      members: false\n      show_root_heading: false\n"
+        intro = f"::: {module}\n    options: {{members: false, show_root_heading: false, show_root_toc_entry: false}}\n"
         intro += f"\nAlso exported: {', '.join(elsewhere)}.\n" if elsewhere else ""
-        pages[f"reference/{module}.md"] = module, _page(f"`{module}`", module, intro, others)
+        pages[f"reference/{module}.md"] = module.removeprefix("asyncsdk."), _page(f"`{module}`", module, intro, others)
     return pages
 
 
 def _page(title: str, module: str, intro: str, names: list[str]) -> str:
     return f"# {title}\n\n{intro}\n" + "\n".join(
-        f"::: {module}.{name}\n" + ("    options:\n      members: false\n" if name in SETTINGS_ONLY else "")
+        f"::: {module}.{name}\n" + ("    options: {members: false}\n" if name in SETTINGS_ONLY else "")
         for name in names
     )
 
 
 def _client_page() -> str:
     """Return the page of `Client`: its own methods first, then those of each base under a heading of their own."""
-    text = "# Client\n\n::: asyncsdk.Client\n    options:\n      inherited_members: false\n"
+    text = "# Client\n\n::: asyncsdk.Client\n    options: {inherited_members: false}\n"
     for title, base in zip(("Event verbs", "Lookups", "Middleware and hooks"), asyncsdk.Client.__bases__, strict=True):
         names = [name for name, value in vars(base).items() if name[0] != "_" and isfunction(value)]
         own = [name for name in names if name not in vars(asyncsdk.Client)]
         text += f"\n## {title}\n\n" + "\n".join(
-            f"::: asyncsdk.Client.{name}\n    options:\n      heading_level: 3\n" for name in own
+            f"::: asyncsdk.Client.{name}\n    options: {{heading_level: 3}}\n" for name in own
         )
     return (
         text
         + "\n## Types\n\n"
-        + "\n".join(
-            f"::: asyncsdk.{name}\n    options:\n      heading_level: 3\n" for name in SUBJECTS["client"][1][1:]
-        )
+        + "\n".join(f"::: asyncsdk.{name}\n    options: {{heading_level: 3}}\n" for name in SUBJECTS["client"][1][1:])
     )
 
 
