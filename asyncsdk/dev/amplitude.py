@@ -76,6 +76,7 @@ class AmplitudeServer:
     @property
     def windows(self) -> Sequence[Window]:
         """The windows that ingested events are charged to; none if no limit is set."""
+        # Without a limit nothing is counted, so that memory does not grow with users.
         return () if self.eps_threshold is self.daily_quota is None else (self._seconds, self._day)
 
     def route(self, method: str, path: str) -> Route | None:
@@ -89,6 +90,7 @@ class AmplitudeServer:
         return _error(status, _TEXTS.get(status, f"status {status}"), {})
 
     def _ingest(self, request: IncomingRequest) -> Reply:
+        # Filled step by step: an error reply has what was read before the check that failed.
         plain, value, events, usage = request.body, None, list[ReceivedEvent](), Counter[str]()
         try:
             plain = _plain_body(request)
@@ -107,6 +109,7 @@ class AmplitudeServer:
 
     def _check_envelope(self, value: dict[str, Json]) -> None:
         for field in ("api_key", "events"):
+            # Amplitude treats empty values as missing.
             if not value.get(field):
                 raise RejectedRequestError(400, "Request missing required field", {"missing_field": field})
         key = value["api_key"]
@@ -137,6 +140,7 @@ class AmplitudeServer:
             return Counter()
         owners = [_owners(event.body) for event in events]
         usage = Counter(owner for event_owners in owners for owner in event_owners)
+        # The request's own events count as well: it is rejected if it would exceed a limit.
         throttled, exceeded = self._over_eps(usage, now), self._over_quota(usage, now)
         exceeding = throttled.keys() | exceeded.keys()
         if exceeding:
@@ -167,6 +171,7 @@ class AmplitudeServer:
 
 def _plain_body(request: IncomingRequest) -> bytes:
     plain = request.body
+    # The limit applies to the decompressed body.
     try:
         if request.headers.get("content-encoding", "").lower() == "gzip":
             plain = gunzip(plain)

@@ -15,6 +15,7 @@ DEPTH_LIMIT = 40
 MIN_ID_LENGTH = 5
 
 _KINDS = {"$identify": "identify", "$groupidentify": "group identify"}
+# Values that Amplitude does not accept as ids, since faulty clients send them for many users.
 _REFUSED_IDS = frozenset(
     ["anonymous", "nil", "none", "null", "n/a", "na", "undefined", "unknown", "", "{}", "lmy47d", "0", "-1"]
 )
@@ -96,6 +97,7 @@ def is_properties(value: Json) -> bool:
     return isinstance(value, dict) and _depth(value) <= DEPTH_LIMIT
 
 
+# Fields that are not listed are accepted with any value.
 _CHECKS: Mapping[str, Callable[[Json], bool]] = {
     field: check
     for check, fields in (
@@ -130,6 +132,7 @@ def _missing(event: dict[str, Json]) -> Iterable[str]:
 
 def _invalid(event: dict[str, Json]) -> Iterable[str]:
     for field, value in event.items():
+        # null counts as missing.
         if value is not None and field in _CHECKS and not _CHECKS[field](value):
             yield field
 
@@ -147,6 +150,7 @@ def _min_id_length(options: Json) -> int:
 
 def _depth(value: Json) -> int:
     """Return the number of levels of objects and arrays, counting no further than `DEPTH_LIMIT` + 1."""
+    # Level by level instead of recursively, and cut off: a body may be nested deeper than Python's stack allows.
     depth, layer = 0, [value]
     while layer and depth <= DEPTH_LIMIT:
         depth += 1

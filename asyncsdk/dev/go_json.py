@@ -47,6 +47,7 @@ def _load_slowly(body: bytes) -> Json:
 
 
 def _number(digits: str) -> int | float:
+    # float64 cannot hold every integer beyond 2**53, so the gateway rounds those.
     value = int(digits) if len(digits) < 20 else float(digits)
     return value if abs(value) <= 2**53 else float(value)
 

@@ -76,6 +76,7 @@ def serve(text: bytes, wanted: str) -> Reply:
         wanted: `bytes=7-`, `bytes=7-9` or `bytes=-3`, each also without `bytes=`. Any other value, such as `""`,
             requests the whole file.
     """
+    # An empty file is sent whole, since no range of it can be satisfied.
     size = len(text)
     match = _RANGE.fullmatch(wanted.strip())
     if match is None or not any(match.groups()) or not size:

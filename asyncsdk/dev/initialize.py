@@ -74,6 +74,7 @@ def user_of(value: Json) -> User:
     fields = value if isinstance(value, dict) else {}
     texts = {ours: fields[theirs] for theirs, ours in _TEXTS.items() if isinstance(fields.get(theirs), str)}
     if isinstance(fields.get("userID"), int | float):
+        # SDKs accept numbers as ids, and use their JSON text.
         texts["user_id"] = orjson.dumps(fields["userID"]).decode()
     objects = {ours: fields[theirs] for theirs, ours in _OBJECTS.items() if isinstance(fields.get(theirs), dict)}
     return User(**texts, **objects)

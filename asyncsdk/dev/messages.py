@@ -177,6 +177,7 @@ def gunzip(body: bytes) -> bytes:
     while body:
         member = zlib.decompressobj(wbits=31)
         try:
+            # One byte more than allowed is enough to detect an oversized body.
             plain += member.decompress(body, MAX_BODY + 1 - len(plain))
         except zlib.error as error:
             raise BrokenBodyError(str(error)) from error
@@ -196,6 +197,7 @@ def json_reply(status: int, value: Json) -> Reply:
 
 def mark_rejected(events: Sequence[ReceivedEvent], error: RejectedRequestError) -> None:
     """Set the verdict of every event of a rejected request."""
+    # Events that are not at fault are rejected along with the request.
     others = "came with an event that was" if error.blamed else str(error)
     for index, event in enumerate(events):
         event.verdict = f"rejected: {error.blamed.get(index, others)}"

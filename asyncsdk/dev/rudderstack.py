@@ -112,6 +112,7 @@ class RudderStackServer:
         return "", None
 
     def _ingest(self, request: IncomingRequest, call: str | None, *, beacon: bool = False) -> Reply:
+        # Filled step by step: an error reply has what was read before the check that failed.
         plain, value, events, key = b"", None, list[ReceivedEvent](), ""
         try:
             key = self._write_key(request, beacon=beacon)
@@ -138,6 +139,7 @@ class RudderStackServer:
         key = request.query.get("writeKey", "") if beacon else _basic_user(request.headers.get("authorization", ""))
         if not key:
             raise RejectedRequestError(401, f"failed to read writekey from {'query params' if beacon else 'header'}")
+        # A disabled key need not be in `keys`.
         if key in self.disabled_keys:
             raise RejectedRequestError(404, _TEXTS[404])
         if self.keys is not None and key not in self.keys:
@@ -194,8 +196,10 @@ def identity(value: Json) -> str:
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, float):
+        # In full, without an exponent.
         return format(Decimal(repr(value)), "f").removesuffix(".0")
     try:
+        # Go's encoder sorts keys.
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     except orjson.JSONEncodeError as error:
         raise RejectedRequestError(400, INVALID_JSON) from error
@@ -208,6 +212,7 @@ def _event(message: Json, received_at: str, address: str) -> ReceivedEvent:
     kind = message.get("type")
     sent_id = message.get("messageId")
     message_id = (clean(sent_id) if isinstance(sent_id, str) else "") or str(uuid.uuid4())
+    # A message may have its own time and address, but not its own `rudderId`.
     stored = {"receivedAt": received_at, "request_ip": address, **message}
     stored |= {"messageId": message_id, "rudderId": rudder_id(user, anonymous)}
     has_identity = user or anonymous or kind in _WITHOUT_IDENTITY
@@ -233,6 +238,7 @@ def _name(message: dict[str, Json]) -> str:
 
 def _messages(value: Json, call: str | None) -> Sequence[Json]:
     if call is not None:
+        # The endpoints of single calls accept one object: a list is one message, and an invalid one.
         if isinstance(value, list):
             return [value]
         return [{**(value if isinstance(value, dict) else {}), "type": call}]
@@ -243,6 +249,7 @@ def _messages(value: Json, call: str | None) -> Sequence[Json]:
 
 
 def _basic_user(authorization: str) -> str:
+    # The user of basic authentication is the write key; the password is empty.
     scheme, _, credentials = authorization.partition(" ")
     if scheme.lower() != "basic":
         return ""

@@ -32,6 +32,7 @@ RULES = "override_rules"
 TABLE = "condition_map"
 
 _V2_ONLY = (TABLE, "experiment_to_layer", "response_format")
+# `hashed_sdk_key_used` names the key of the download; the dev server serves rules for any key.
 _V1_ONLY = ("layers", "hashed_sdk_key_used")
 # A type that no SDK knows, so that SDKs treat it like a condition that is missing from the table.
 _MISSING = {"type": "missing_condition", "operator": None, "targetValue": None, "field": None, "idType": "userID"}
@@ -90,6 +91,7 @@ def as_v2(ruleset: Mapping[str, Json]) -> dict[str, Json]:
     table: dict[str, Json] = {}
 
     def intern(condition: Json) -> Json:
+        # Derived from the condition, so that equal conditions are kept once.
         key = str(int.from_bytes(sha256(orjson.dumps(condition)).digest()[:6]))
         table[key] = condition
         return key

@@ -32,6 +32,7 @@ class Version:
         """Return the version in a format, as the body of a reply; converted once."""
         if target not in self._bodies:
             ruleset = CONVERSIONS[self.format, target](self._ruleset)
+            # After the ruleset's own values, which they replace.
             head = {"has_updates": True, "time": self.time, "checksum": self.checksum}
             self._bodies[target] = orjson.dumps({**ruleset, **head})
         return self._bodies[target]
@@ -63,6 +64,7 @@ def next_version(raw: bytes, previous: Version | None, not_before: int = 0) -> V
     source_format = format_of(ruleset)
     time, checksum = ruleset.get("time"), ruleset.get("checksum")
     previous_time = previous.time if previous is not None else 0
+    # A checksum that did not change with the rules would hide the new version from clients.
     if not isinstance(checksum, str) or not checksum or (previous is not None and checksum == previous.checksum):
         checksum = str(zlib.crc32(raw))
     return Version(max(_integer_or_0(time), previous_time + 1, not_before), checksum, raw, source_format, ruleset)

@@ -40,6 +40,7 @@ class RulesetWatch:
         Raises:
             ConfigurationError: It is not a ruleset, or there is no such file; the previous one is still served.
         """
+        # The stamp is taken before the file is read, so that a change in between is detected.
         path = Path(source) if isinstance(source, str | os.PathLike) else None
         stamp = path and _stamp_of(path)
         try:
@@ -74,6 +75,7 @@ def _stamp_of(path: Path) -> object:
         stat = path.stat()
     except OSError:
         return None
+    # The size and the inode detect a change that is faster than the clock of the file system.
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 

@@ -73,6 +73,7 @@ class DevServer:
         if len(custom) < len(vendors):
             msg = "each vendor can be given once"
             raise ConfigurationError(msg)
+        # `set_ruleset` and `set_id_list` act on a custom rules server if there is one.
         rules_servers = (vendor for vendor in vendors if isinstance(vendor, StatsigRulesServer))
         self._rules = next(rules_servers, StatsigRulesServer())
         default: tuple[VendorServer, ...] = (RudderStackServer(), AmplitudeServer(), StatsigServer(), self._rules)
@@ -272,6 +273,7 @@ class DevServer:
 
     async def stop(self) -> None:
         """Close all connections and stop listening. Stopping a stopped server does nothing."""
+        # Ends requests that hang or are delayed; they would keep `cleanup` waiting.
         runner, self._runner = self._runner, None
         self._stopping.set()
         if runner is not None:

@@ -29,6 +29,7 @@ EVENT_ID = "asyncsdk_event_id"
 """Key of an event's id in its `metadata`. The dev server detects duplicates by it; Statsig itself detects none."""
 
 _INTERNAL = "statsig::"
+# Internal events that SDKs send without a user.
 _USERLESS = (f"{_INTERNAL}diagnostics", f"{_INTERNAL}non_exposed_checks")
 
 
@@ -51,6 +52,7 @@ class StatsigServer:
             return None
         if method != "POST":
             return Route(lambda _: self.error_reply(405), may_fail=False)
+        # Faults are for events: reports of SDK exceptions always succeed.
         return Route(lambda request: handle(self, request), may_fail=handle is _log_event)
 
     def error_reply(self, status: int) -> Reply:
@@ -137,6 +139,7 @@ def _name(name: str, metadata: Json) -> str:
 def _user(user: Json) -> str:
     if not isinstance(user, dict):
         return ""
+    # The user id, else the first custom id.
     custom = user.get("customIDs")
     ids = [user.get("userID"), *(custom.values() if isinstance(custom, dict) else ())]
     return next((str(value) for value in ids if value not in (None, "")), "")

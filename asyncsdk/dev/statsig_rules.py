@@ -23,7 +23,7 @@ from asyncsdk.dev.statsig import statsig_error
 
 _NEW_PROJECT = b'{"feature_gates":{},"dynamic_configs":{},"layer_configs":{}}'
 _NO_UPDATES = {"has_updates": False}
-_MAX_DIGITS = 20
+_MAX_DIGITS = 20  # longer numbers are not times, and `int` raises for more than 4,300 digits
 
 
 @attrs.define(eq=False)
@@ -45,6 +45,7 @@ class ServedRules:
         previous = self.id_lists.pop(name, None)
         self._entries.pop(name, None)
         if units is not None:
+            # Later than the previous file's even within one millisecond: clients compare creation times.
             created = max(now_ms, previous.created + 1 if previous else 0)
             self._put(ServedIdList(name, created).with_lines(units, ()))
 
@@ -62,6 +63,7 @@ class ServedRules:
 
     def evaluator(self) -> Evaluator:
         """Return the evaluator of the current version, which is compiled on first use."""
+        # Compiling is expensive, so it is done once per version.
         if self._evaluator is None or self._evaluator[0] is not self.version:
             self._evaluator = self.version, Evaluator.of(self.version, self._entries)
         return self._evaluator[1]
@@ -156,6 +158,7 @@ def _check_key(server: StatsigRulesServer, in_path: str | None, request: Incomin
     Raises:
         RejectedRequestError: The request has no key, or one that is not accepted.
     """
+    # SDKs send the key in the path, in a header, or as the query parameter `k`.
     key = in_path or request.headers.get("statsig-api-key") or request.query.get("k", "")
     if not key or (server.keys is not None and key not in server.keys):
         raise RejectedRequestError(401, "Invalid SDK Key")

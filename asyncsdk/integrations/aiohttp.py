@@ -42,8 +42,7 @@ def setup(
         client: A client that is not started yet.
         user: Function that returns the user of a request: a `User`, an id, or None for an anonymous user. A plain
             function is called when the request first asks for its flags, an `async` one before the handler. `ip`,
-            `user_agent`, `locale` and `anonymous_id` are filled in from the request unless the user has them. None: all
-            users are anonymous.
+            `user_agent`, `locale` and `anonymous_id` are filled in if missing. None: all users are anonymous.
         trusted_proxies: Number of proxies in front of the application, each of which appends to `X-Forwarded-For`. With
             0 that header is ignored, since any client can send it.
         anonymous_cookie: Name of a cookie that identifies returning visitors (`User.anonymous_id`); None sets none.
@@ -61,11 +60,10 @@ def setup(
 
     @web.middleware
     async def bind_flags(request: web.Request, handler: Handler) -> web.StreamResponse:
-        # aiohttp runs each request in a task, and so in its own context: the variable need not be reset.
         request[_CONTEXT] = context = RequestContext(client, identity)
         if must_await:
             await context.resolve_async(request, is_sticky=keeps_groups)
-        CURRENT_REQUEST.set(CurrentRequest(context, request))
+        CURRENT_REQUEST.set(CurrentRequest(context, request))  # not reset: aiohttp runs each request in its own context
         return await handler(request)
 
     async def set_visitor_cookie(request: web.Request, response: web.StreamResponse) -> None:
@@ -77,7 +75,7 @@ def setup(
 
     app.middlewares.append(bind_flags)
     if anonymous_cookie is not None:
-        # A signal, not the middleware: it also runs for error pages, and before a stream's headers are sent.
+        # A signal and not the middleware, since streams send their headers before the handler returns.
         app.on_response_prepare.append(set_visitor_cookie)
 
 
