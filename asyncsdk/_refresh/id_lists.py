@@ -95,10 +95,10 @@ class IdLists:
             return
         for file in files:
             body = await self._cache.load(self._source.list_cache_key(file.name))
-            found = await self._runner.run(restore(body)) if body else None
+            id_list = await self._runner.run(restore(body)) if body else None
             # The network may have delivered the list while the cache was loading it: that one is newer.
-            if found is not None and file.name not in self._lists:
-                self._set_list(file.name, found)
+            if id_list is not None and file.name not in self._lists:
+                self._set_list(file.name, id_list)
         if files and all(file.name in self._lists for file in files):
             self.first_sync.set()
 
@@ -115,8 +115,8 @@ class IdLists:
             self._saved_ms[name] = now
         await self._cache.save(self._source.list_cache_key(), manifest)
 
-    def _set_list(self, name: str, found: IdList) -> None:
-        self._lists[name], self.entries[name] = found, found.entries
+    def _set_list(self, name: str, id_list: IdList) -> None:
+        self._lists[name], self.entries[name] = id_list, id_list.entries
 
     async def _sync(self, fetcher: Fetcher) -> RulesAnswer:
         answer = read_response(await fetcher.fetch(self._source.build_manifest_request(self._clock())))
@@ -158,11 +158,11 @@ class IdLists:
             if answer.reason:
                 return answer
             try:
-                found = await self._runner.run(apply_file(file, response, self._lists.get(file.name)))
+                id_list = await self._runner.run(apply_file(file, response, self._lists.get(file.name)))
             except BadListError as error:
                 # The file itself is bad: a retry would download the same bytes.
                 return RulesAnswer(reason=str(error), retry_soon=False)
             if not file.start:
                 self._saved_ms.pop(file.name, None)  # a new generation of the file: the saved list is obsolete
-            self._set_list(file.name, found)
+            self._set_list(file.name, id_list)
             return RulesAnswer()

@@ -205,12 +205,12 @@ def _resolve_app(rules: Ruleset, client_key: str | None, app: str | None) -> tup
         return rules.facts.get("app_id"), False
     hashed_keys, plain_keys = rules.facts.get("hashed_sdk_keys_to_app_ids"), rules.facts.get("sdk_keys_to_app_ids")
     if isinstance(hashed_keys, dict):
-        found = hashed_keys.get(str(djb2(client_key)))
+        key_app = hashed_keys.get(str(djb2(client_key)))
     elif isinstance(plain_keys, dict):
-        found = plain_keys.get(client_key)
+        key_app = plain_keys.get(client_key)
     else:
-        found = rules.facts.get("app_id")
-    return found, found is not None
+        key_app = rules.facts.get("app_id")
+    return key_app, key_app is not None
 
 
 def _build_view(rules: Ruleset, key: _ViewKey, previous: ClientView | None = None) -> Generator[None, None, ClientView]:

@@ -52,7 +52,7 @@ def _secondary_exposures(exposed: tuple[Exposed, ...], hash_name: Callable[[str]
     return [{"gate": hash_name(gate), "gateValue": value, "ruleID": rule_id} for gate, value, rule_id in exposed]
 
 
-def _gate_fields(_spec: Spec, _found: Evaluation, _hash_name: Callable[[str], str]) -> dict[str, Any]:
+def _gate_fields(_spec: Spec, _evaluation: Evaluation, _hash_name: Callable[[str], str]) -> dict[str, Any]:
     return {}
 
 

@@ -105,18 +105,18 @@ def _members(raw: bytes, start: int, section: str) -> Generator[Member, None, in
 
 def _guess_objects(raw: bytes, at: int, pattern: re.Pattern[bytes]) -> list[tuple[bytes, int, int]]:
     """Return raw key, start and end of consecutive objects, found as if no string held a brace. Unproven."""
-    found: list[tuple[bytes, int, int]] = []
+    guessed: list[tuple[bytes, int, int]] = []
     until, match = at + _GUESS_BYTES, pattern.match
     while at < until and (key := match(raw, at)) is not None:
         start = key.end()
         end = _find_closing_brace(raw, start)
         if end < 0:
             break
-        found.append((key[1], start, end))
+        guessed.append((key[1], start, end))
         if raw[end : end + 1] != b",":
             break
         at = end + 1
-    return found
+    return guessed
 
 
 def _has_plain_strings(raw: bytes, start: int, end: int) -> bool:
@@ -160,9 +160,9 @@ def _find_closing_brace(raw: bytes, start: int) -> int:
 def _scan_to_end(raw: bytes, start: int) -> int:
     """Return the position after an object or array, found bracket by bracket, skipping strings."""
     at, depth = start, 0
-    while (found := _UP_TO_BRACKET.match(raw, at)) is not None:
-        at = found.end()
-        depth += 1 if found[1] in b"{[" else -1
+    while (bracket := _UP_TO_BRACKET.match(raw, at)) is not None:
+        at = bracket.end()
+        depth += 1 if bracket[1] in b"{[" else -1
         if depth == 0:
             return at
     raise _malformed(start)

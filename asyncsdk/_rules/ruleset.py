@@ -160,8 +160,8 @@ class Ruleset:
 
     def raw(self, section: str, name: str) -> bytes | None:
         """Return the JSON of one member of a section; None if there is none."""
-        found = self.sections.get(section)
-        return None if found is None else found.get(name)
+        members = self.sections.get(section)
+        return None if members is None else members.get(name)
 
     def program(self, kind: str, name: str, trail: Trail = ()) -> Program | None:
         """Return the program of a name, compiling it on first use; None if the ruleset has no such name.
@@ -172,12 +172,12 @@ class Ruleset:
             trail: The names being compiled that led to this one; its length bounds the recursion.
         """
         table = self.tables()[kind]
-        found = table.get(name)
-        if found is None:
-            found = compile_program(self, kind, name, trail)
-            if found is not None:
-                found = table.setdefault(name, found)
-        return found
+        program = table.get(name)
+        if program is None:
+            program = compile_program(self, kind, name, trail)
+            if program is not None:
+                program = table.setdefault(name, program)
+        return program
 
     def tables(self) -> dict[str, dict[str, Program]]:
         """Return the compiled programs, by kind and name."""
