@@ -111,8 +111,8 @@ def test_no_power_cut_loses_a_promised_event(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(60)
 def test_the_power_cuts_detect_a_spool_that_does_not_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    weaker = [setting.replace("synchronous=FULL", "synchronous=NORMAL") for setting in database._SETTINGS]
-    monkeypatch.setattr(database, "_SETTINGS", weaker)
+    weaker = [setting.replace("synchronous=FULL", "synchronous=NORMAL") for setting in database.SETTINGS]
+    monkeypatch.setattr(database, "SETTINGS", weaker)
     disk = record(tmp_path / "before")
     monkeypatch.undo()
 

@@ -39,7 +39,7 @@ MUTANTS = {
         "_delivery/spool/spooler.py", '("spooled", "abandoned")', '("abandoned",)', "client/spool"
     ),
     "do not sync each commit": Mutant(
-        "stores/sqlite/database.py",
+        "stores/sqlite/schema.py",
         "PRAGMA synchronous=FULL",
         "PRAGMA synchronous=NORMAL",
         "stores/test_spool_faults.py",

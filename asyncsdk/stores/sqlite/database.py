@@ -1,22 +1,18 @@
 """One file of a spool: an SQLite database with a single connection, used by a single thread.
 
-Tables. `block` has a row for each block of undelivered records. `progress` has a row for each block that is partly
-settled: a bit per record, with a checksum. `dead` has the dead letters. A block whose records are all settled is
-deleted from both of the first two.
-
 Invariants:
 
 1. A commit is on disk when it returns: WAL mode with `synchronous=FULL` costs one fsync for each commit.
 2. The new blocks, settlements and dead letters of one commit share a transaction: all of them are stored, or none.
 3. The file has one connection, because its lock is exclusive. The WAL-reset bug of SQLite 3.7 to 3.51.2 needs a
    second connection to the same file, so it cannot occur here.
-4. Block ids grow, and are never reused while the file is open. What is cached here (the next id, the size of the dead
+4. Block ids grow, and are never reused while the file is open. What `commit` caches (the next id, the size of the dead
    letters) changes only after COMMIT.
 
 Example: `commit([row], ...)` stores block 1. `commit((), Settled(progress=[(1, 0b01)]), ...)` records that its first
 record is settled. `commit((), Settled(finished=[1]), ...)` deletes it.
 
-Two chores are kept out of commits, because a caller waits for those: moving pages from the WAL to the database
+Two chores are kept out of commits, because callers wait for commits: moving pages from the WAL to the database
 (`checkpoint_if_due`), and returning free pages to the file system (`vacuum_step`).
 """
 
@@ -29,36 +25,15 @@ from pathlib import Path
 from asyncsdk._model.blocks import pack_settled, unpack_settled
 from asyncsdk._model.spooling import Settled
 from asyncsdk.stores.sqlite.rows import DeadRow, NewRow, Row
+from asyncsdk.stores.sqlite.schema import PAGE_BYTES, SCHEMA, SETTINGS, VERSION
 
-VERSION = 1
-_PAGE = 16_384
-# The background checkpoints once about 2 MB are in the WAL. At 500 pages (8 MB) SQLite would checkpoint inside a
-# commit, while callers wait for it.
-_CHECKPOINT_FROM_BYTES, _CHECKPOINT_PAGES, _WAL_BYTES = 2 * 1024 * 1024, 500, 8 * 1024 * 1024
+# The background checkpoints once about 2 MB are in the WAL, well before SQLite would do it inside a commit.
+_CHECKPOINT_FROM_BYTES = 2 * 1024 * 1024
 # Estimate of what a commit writes to the WAL besides its blocks: pages of the tables and of the free list.
-_OVERHEAD = 4 * _PAGE
+_OVERHEAD = 4 * PAGE_BYTES
 # Fewer free pages than this are not worth a vacuum. More than 96 at once would overflow SQLite's page cache into the
 # WAL.
 _VACUUM_FROM, _VACUUM_PAGES = 32, 96
-
-_SETTINGS = (
-    f"PRAGMA page_size={_PAGE}",
-    "PRAGMA auto_vacuum=INCREMENTAL",
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=FULL",
-    "PRAGMA fullfsync=1",  # macOS: a plain fsync leaves data in the drive's cache
-    f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}",
-    f"PRAGMA journal_size_limit={_WAL_BYTES}",
-    "PRAGMA trusted_schema=OFF",
-    "PRAGMA secure_delete=OFF",  # some distributions compile it in; it would write each block twice more, as zeros
-    "PRAGMA temp_store=MEMORY",
-)
-_SCHEMA = (
-    "CREATE TABLE block (id INTEGER PRIMARY KEY, destination TEXT NOT NULL, events INTEGER NOT NULL, body BLOB)",
-    "CREATE TABLE progress (block INTEGER PRIMARY KEY, done BLOB)",
-    "CREATE TABLE dead (id INTEGER PRIMARY KEY, destination TEXT, events INTEGER, status TEXT, reason TEXT, body BLOB)",
-    f"PRAGMA user_version={VERSION}",
-)
 
 
 class UnknownVersionError(Exception):
@@ -87,7 +62,7 @@ class Database:
             version = self._fetch_int("PRAGMA user_version")
             if version not in (0, VERSION):
                 raise UnknownVersionError  # noqa: TRY301 -- the connection must be closed
-            for setting in _SETTINGS:
+            for setting in SETTINGS:
                 self._connection.execute(setting)
             if version == 0:
                 self._create_tables()
@@ -102,7 +77,7 @@ class Database:
 
     def _create_tables(self) -> None:
         with self._transaction():
-            for statement in _SCHEMA:
+            for statement in SCHEMA:
                 self._connection.execute(statement)
         # Syncing a file does not sync its name: without this, a power cut could remove the whole file.
         folder = os.open(self.path.parent, os.O_RDONLY)
@@ -264,7 +239,7 @@ class Database:
     def used_and_free_bytes(self) -> tuple[int, int]:
         """Bytes of the pages in use, and of the free pages that the file keeps for later blocks."""
         free = self._fetch_int("PRAGMA freelist_count")
-        return _PAGE * (self._fetch_int("PRAGMA page_count") - free), _PAGE * free
+        return PAGE_BYTES * (self._fetch_int("PRAGMA page_count") - free), PAGE_BYTES * free
 
     # --- maintenance ------------------------------------------------------------------------------------------
 

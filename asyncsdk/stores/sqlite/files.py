@@ -35,20 +35,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from asyncsdk._model.blocks import BlockError, pack_block
-from asyncsdk._model.spooling import (
-    Adopted,
-    Committed,
-    DeadLetters,
-    NewBlock,
-    Settled,
-    SpoolError,
-    StoredBlock,
-    Usage,
-)
+from asyncsdk._model.spooling import Adopted, Committed, DeadLetters, NewBlock, Settled, SpoolError, StoredBlock, Usage
 from asyncsdk.stores.sqlite import file_lock
 from asyncsdk.stores.sqlite.database import Database, UnknownVersionError
 from asyncsdk.stores.sqlite.disk_space import DiskSpace
-from asyncsdk.stores.sqlite.file_lock import FileLock
 from asyncsdk.stores.sqlite.open_file import (
     DISK_FULL,
     DamagedError,
@@ -89,10 +79,7 @@ class SqliteFiles:
     def commit(
         self, blocks: Sequence[NewBlock], settled: Mapping[int, Settled], dead: Sequence[DeadLetters], now_ms: int
     ) -> Committed:
-        """Store blocks, dead letters and acknowledgements, in one transaction per file: one for most commits.
-
-        See `SpoolFiles.commit`.
-        """
+        """Satisfy `SpoolFiles.commit` with one transaction per file: one for most commits."""
         files = self._open_files
         # 1. Queue acknowledgements and dead letters: if the commit fails, a later one stores them.
         for number in settled.keys() & files.by_number.keys():
@@ -184,10 +171,7 @@ class SqliteFiles:
     # --- reading ----------------------------------------------------------------------------------------------
 
     def read(self, file: int, destination: str, after: int, max_bytes: int) -> Sequence[StoredBlock]:
-        """Return the next intact blocks of a destination; damaged ones are quarantined and skipped.
-
-        See `SpoolFiles.read`.
-        """
+        """Satisfy `SpoolFiles.read`; damaged blocks are quarantined and skipped."""
         while (opened := self._open_files.by_number.get(file)) is not None:
             try:
                 rows = opened.database.read(destination, after, max_bytes)
@@ -214,10 +198,7 @@ class SqliteFiles:
     # --- adopting ---------------------------------------------------------------------------------------------
 
     def adopt(self, destinations: Sequence[str]) -> Sequence[Adopted]:
-        """Take over files of processes that have ended, and check again those that are open.
-
-        See `SpoolFiles.adopt`.
-        """
+        """Satisfy `SpoolFiles.adopt`; files that were adopted earlier are checked again."""
         for number, file in list(self._open_files.by_number.items()):
             with suppress(sqlite3.Error):
                 file.shrink()
@@ -292,7 +273,7 @@ class SqliteFiles:
             raise
         database.erase_dead_letters()
 
-    def _skip(self, lock: FileLock) -> None:
+    def _skip(self, lock: file_lock.FileLock) -> None:
         with suppress(OSError):
             self._skipped[lock.path] = lock.path.stat().st_mtime_ns
         lock.release()
