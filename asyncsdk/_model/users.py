@@ -35,8 +35,8 @@ class User:
         locale: Language tag, such as `nl-NL`.
         app_version: Version of the calling app, such as `1.2.3`.
         custom: Any other fields, for rules.
-        custom_ids: Ids of other units by name, such as `{"companyID": "c7"}`. Of a user with no other id, only Statsig
-            receives events; the other vendors skip them.
+        custom_ids: Ids of other units by name, such as `{"companyID": "c7"}`. Events of a user without any
+            other id are sent to Statsig only; the other vendors skip them.
         private_attributes: Fields for rules that are never sent to any vendor.
         anonymous_id: Id of a visitor before sign-in (RudderStack's `anonymousId`).
         device_id: Id of a device (Amplitude's `device_id`).
@@ -145,7 +145,7 @@ def ordering_key(user: User) -> str | None:
 def own_id(user: User) -> str | None:
     """Return the user id, otherwise the device id, otherwise the anonymous id; None if there is none.
 
-    A user without one has custom ids at most, which only Statsig takes.
+    A user without one has at most custom ids, which only Statsig accepts.
     """
     return (
         text_id(user.user_id, "user_id")

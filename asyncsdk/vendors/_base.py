@@ -260,7 +260,7 @@ class Destination(Protocol):
         ...
 
     def judge(self, response: Response, chunks: Sequence[bytes]) -> Verdict:
-        """Return what a response means for each of `chunks`; never raises, whatever the status and body are."""
+        """Return what a response means for each of `chunks`. Does not raise for any status or body."""
         ...
 
 

@@ -62,7 +62,7 @@ _LIBRARY = orjson.Fragment(orjson.dumps({"name": "asyncsdk", "version": __versio
 _BARE = orjson.Fragment(orjson.dumps({"library": _LIBRARY}))
 _EVERYWHERE = orjson.Fragment(b'{"All":true}')
 _TOO_LARGE = Refusal("rejected", "too large")
-# The user has custom ids only, which Statsig alone takes.
+# The user has custom ids only, which only Statsig accepts.
 _NO_ID = Refusal("skipped", "no id")
 
 Message = dict[str, Any]
@@ -142,6 +142,7 @@ class RudderStack:
         if user_id:
             message["userId"] = user_id
         # 1. An anonymous id is sent as it is. 2. Without any other id, the device id is sent as one.
+        # 3. Without either, the event is skipped.
         if user.anonymous_id is not None or user_id is None:
             anonymous_id = text_id(user.anonymous_id, "anonymous_id")
             if anonymous_id or (user_id is None and (anonymous_id := text_id(user.device_id, "device_id"))):

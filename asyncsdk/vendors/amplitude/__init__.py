@@ -57,7 +57,7 @@ _HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
 _TOO_SHORT = Refusal("rejected", "id too short")
 _ID_REFUSED = Refusal("rejected", "id refused by Amplitude")
 _NO_ID = Refusal("rejected", "no id")
-# The user has custom ids only, which Statsig alone takes.
+# The user has custom ids only, which only Statsig accepts.
 _CUSTOM_IDS_ONLY = Refusal("skipped", "no id")
 _NO_SUCH_CALL = Refusal("skipped", "no such call")
 _OPT_OUT = Refusal("skipped", "opt-out")
@@ -180,9 +180,10 @@ class Amplitude:
         # The order matters: `integrations` overrides the event's fields, and ids are checked after that.
         if event.integrations is not None and isinstance(own := event.integrations.get(self.name), Mapping):
             message.update(own)
-        for name, fields in self._defaults.items():
-            if message.get(name) is None:
-                message[name] = fields
+        if self._defaults:  # usually empty, and a test is cheaper than a loop over nothing
+            for name, fields in self._defaults.items():
+                if message.get(name) is None:
+                    message[name] = fields
         message["library"] = _LIBRARY
         refusal = self._normalise_ids(message)
         if refusal is not None:
