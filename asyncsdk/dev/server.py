@@ -275,7 +275,7 @@ class DevServer:
         """Close all connections and stop listening. Stopping a stopped server does nothing."""
         # Ends requests that hang or are delayed; they would keep `cleanup` waiting.
         runner, self._runner = self._runner, None
-        self._stopping.set()
+        self._stopping.set()  # ends the requests that hang or are delayed
         if runner is not None:
             await runner.cleanup()
 

@@ -36,7 +36,7 @@ async def test_before_a_kill_the_log_counts_unsent_events(vendors: DevServer, ru
     async with run(UVICORN, DRAIN="1") as shop:
         sold = await shop.sell_everywhere()
         shop.send_signal()
-        unsent = int(await shop.logged(r"SIGTERM: (\d+) events are unsent"))
+        unsent = int(await shop.logged(r"SIGTERM: sending (\d+) unsent events"))
         await vendors.received("amplitude", len(sold))
         await vendors.received("statsig", 2 * len(sold))
         shop.send_signal_to_all(signal.SIGKILL)
