@@ -32,7 +32,7 @@ SUBJECTS = {
         "Lookups",
         [
             *("Flags", "FeatureGate", "DynamicConfig", "Experiment", "Layer", "ParameterStore", "Details"),
-            *("LookupResult", "Explanation"),
+            *("LookupResult", "Explanation", "AllResults", "Names", "ExperimentGroups", "ExperimentGroup"),
         ],
     ),
     "users_and_events": (
@@ -117,7 +117,8 @@ def _page(title: str, module: str, intro: str, names: list[str]) -> str:
 def _client_page() -> str:
     """Return the page of `Client`: its own methods first, then those of each base under a heading of their own."""
     text = "# Client\n\n::: asyncsdk.Client\n    options: {inherited_members: false}\n"
-    for title, base in zip(("Event verbs", "Lookups", "Middleware and hooks"), asyncsdk.Client.__bases__, strict=True):
+    titles = ("Event verbs", "Lookups", "Overrides", "Middleware and hooks")
+    for title, base in zip(titles, asyncsdk.Client.__bases__, strict=True):
         names = [name for name, value in vars(base).items() if name[0] != "_" and isfunction(value)]
         own = [name for name in names if name not in vars(asyncsdk.Client)]
         text += f"\n## {title}\n\n" + "\n".join(

@@ -8,6 +8,7 @@ from asyncsdk._events.builtin import redact, sample
 from asyncsdk._events.middleware import Middleware, Next, Payload, map_events
 from asyncsdk._lookups.flags import Flags
 from asyncsdk._model.amplitude import Identify, IngestionMetadata, Plan, Revenue
+from asyncsdk._model.catalog import AllResults, ExperimentGroup, ExperimentGroups, Names
 from asyncsdk._model.events import Alias, Event, Group, IdentifyEvent, LogEvent, Page, RawEvent, Screen, Track
 from asyncsdk._model.receipts import Delivery, Receipt
 from asyncsdk._model.reports import (
@@ -52,14 +53,18 @@ __all__ = [
     "SpoolLike",
     "Statsig",
     # What the rules say.
+    "AllResults",
     "LookupResult",
     "Details",
     "DynamicConfig",
     "Experiment",
+    "ExperimentGroup",
+    "ExperimentGroups",
     "Explanation",
     "FeatureGate",
     "Flags",
     "Layer",
+    "Names",
     "ParameterStore",
     # Who, and what happened.
     "Alias",

@@ -1,7 +1,7 @@
 """The client: its lifecycle, its event intake, and the choice of how lookups are answered.
 
 What is here and nowhere else: which jobs run, in which order a client starts, drains and ends, and how an event is
-admitted. The verbs are in `EventVerbs`, `LookupVerbs` and `HookVerbs`; the states in `Lifecycle`.
+admitted. The verbs are in `EventVerbs`, `LookupVerbs`, `OverrideVerbs` and `HookVerbs`; the states in `Lifecycle`.
 
 How a client ends, by whichever of four ways:
 
@@ -36,6 +36,7 @@ from asyncsdk._lifecycle import Lifecycle, warn_forgotten
 from asyncsdk._lookups.assignments import create_assignments
 from asyncsdk._lookups.evaluator import Lookups, NoRules, RulesHolder, WatchedLookups
 from asyncsdk._lookups.exposures import Exposures
+from asyncsdk._lookups.overrides import OverrideVerbs
 from asyncsdk._lookups.verbs import LookupVerbs
 from asyncsdk._model.events import Event
 from asyncsdk._model.receipts import Delivery, Receipt, Record
@@ -55,7 +56,7 @@ _STOP_GRACE = 1.0
 _YIELD_EVERY = 128
 
 
-class Client(EventVerbs, LookupVerbs, HookVerbs):
+class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
     """One client for gates and events: all that a service needs of Statsig, RudderStack and Amplitude.
 
     Constructing a client does no I/O and needs no running loop, so it can be a module-level global. It belongs to the
@@ -69,6 +70,8 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         drain_on_sigterm: On SIGTERM, send at once what is queued, and later events as they come; see `signals.py`.
         spool: A folder on this machine, or `SqliteSpool(...)`: an awaited event verb then returns when the event is on
             disk, and it is delivered from there even if this process is killed. None keeps events in memory only.
+        exposures: False reports no exposures to any destination, not even those of `log_exposure`, for load tests and
+            replicas. Rules, lookups and events are unaffected.
         start_timeout: Maximum time that `start`, and lookups meanwhile, wait for the first rules, in seconds.
         close_timeout: Maximum time that `aclose`, and so `async with`, takes to deliver what is queued, in seconds.
 
@@ -82,6 +85,7 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         on_delivery: Callable[[str, Delivery], object] | None = None,
         drain_on_sigterm: bool = False,
         spool: SpoolLike = None,
+        exposures: bool = True,
         start_timeout: float = 3.0,
         close_timeout: float = 5.0,
     ) -> None:
@@ -103,11 +107,11 @@ class Client(EventVerbs, LookupVerbs, HookVerbs):
         way = attrgetter("offer_exposures") if self._spooler is None else self._spooler.exposure_intake
         self._exposures = Exposures(
             self._life,
-            self._lanes,
+            self._lanes if exposures else (),
             self._admission.ids,
             redact=self._admission.pipeline.redact,
             enqueue_for=way,
-            statsig_lane=lane,
+            statsig_lane=lane if exposures else None,
         )
         self._assignments = create_assignments(source, self._life)
         self._hooks = Hooks()

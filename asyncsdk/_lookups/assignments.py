@@ -93,6 +93,16 @@ class Assignments:
         """Evaluate a layer for a user who may already have a group. Never raises."""
         return self._assigned("layer", rules, user, rules.layer(user, name))
 
+    def has_any(self, user: User) -> bool:
+        """Return whether a user is loaded and has a saved assignment. From any thread."""
+        return any(self._units.get(key) for key in storage_keys(user))
+
+    def peek(self, rules: Ruleset, kind: Literal["experiment", "layer"], user: User, live: Evaluation) -> Evaluation:
+        """Return what a lookup would, without a change of the assignments. From any thread; never raises."""
+        key = storage_key(user, live.id_type)
+        saved = self._units.get(key) if key is not None else None
+        return live if saved is None else assign(rules, kind, user, live, saved, enforced=self._enforced).evaluation
+
     def _assigned(
         self, kind: Literal["experiment", "layer"], rules: Ruleset, user: User, live: Evaluation
     ) -> Evaluation:

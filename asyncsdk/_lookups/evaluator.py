@@ -8,6 +8,7 @@ with the stamp of the ruleset that it was built under. A lookup returns that for
 `config` and `experiment` have this check written out, which saves them a call.
 """
 
+import logging
 import random
 import time
 from collections.abc import Callable, Container, Mapping
@@ -28,6 +29,11 @@ from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.parameters import Parameter, evaluate_parameter
 from asyncsdk._rules.ruleset import Kind, Ruleset, empty_ruleset
+
+logger = logging.getLogger("asyncsdk")
+
+# Maximum number of different warnings that are logged, once each.
+_MAX_WARNINGS = 100
 
 Result = TypeVar("Result", bound=LookupResult)
 
@@ -81,6 +87,7 @@ class Lookups:
     assignments: Assignments | None = None
     _find_experiment: Callable[[Ruleset, User, str], Evaluation] = attrs.field(init=False)
     _find_layer: Callable[[Ruleset, User, str], Evaluation] = attrs.field(init=False)
+    _warned: set[str] = attrs.field(init=False, factory=set)
 
     # Chosen once per client: without a store, lookups do not even ask whether there is one.
     @_find_experiment.default
@@ -151,8 +158,29 @@ class Lookups:
 
     def log_exposure(self, rules: Ruleset, user: User, name: str, parameter_name: str | None) -> None:
         """Report a manual exposure, even if an automatic one was reported."""
+        kinds = rules.kinds_of(name)
+        # A parameter belongs to a layer, otherwise to a store, whose name a gate may have too.
+        if rules.has_store(name) and (not kinds or (parameter_name is not None and "layer" not in kinds)):
+            self._log_store_exposure(rules, user, name, parameter_name)
+            return
         kind = kind_of(rules, name)
         self.exposures.report_manual(rules, user, kind, self.find(rules, kind, user, name), parameter_name or "")
+
+    def _log_store_exposure(self, rules: Ruleset, user: User, store: str, parameter_name: str | None) -> None:
+        """Report a manual exposure to what a parameter of a store refers to; a constant has none."""
+        if parameter_name is None:
+            self._warn_once(f"log_exposure of the parameter store {store!r} needs the parameter that the user saw")
+            return
+        parameter = evaluate_parameter(rules, user, store, parameter_name, self.find)
+        if parameter.evaluation is not None and parameter.kind is not None:
+            self.exposures.report_manual(rules, user, parameter.kind, parameter.evaluation, parameter.name)
+        elif parameter.value is None:
+            self._warn_once(f"log_exposure: the parameter store {store!r} has no parameter {parameter_name!r}")
+
+    def _warn_once(self, message: str) -> None:
+        if message not in self._warned and len(self._warned) < _MAX_WARNINGS:
+            self._warned.add(message)
+            logger.warning("%s; no exposure is reported", message)
 
     def explain(self, rules: Ruleset, user: User, name: str) -> Explanation:
         """Return the whole decision as a tree, without reporting an exposure."""
@@ -220,6 +248,11 @@ _VIEWS: Mapping[Kind, Callable[[Ruleset, Evaluation], LookupResult]] = {
 def show_gate(rules: Ruleset, evaluation: Evaluation) -> FeatureGate:
     """Return a gate's result in its public form."""
     return views.gate(rules, evaluation)
+
+
+def show_experiment(rules: Ruleset, evaluation: Evaluation) -> Experiment:
+    """Return an experiment's result in its public form."""
+    return views.experiment(rules, evaluation)
 
 
 def kind_of(rules: Ruleset, name: str) -> Kind:

@@ -5,24 +5,22 @@ current ruleset, one attribute that a refresh replaces, and evaluate. `check_gat
 `Lookups.gate`, which saves 5 % of it.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, Self
+from typing import Literal
 
-import orjson
-
-from asyncsdk._lookups.evaluator import Lookups, RulesHolder, as_user_or_empty, show_gate
+from asyncsdk._lookups.all_results import all_results, peek_for
+from asyncsdk._lookups.evaluator import Lookups, RulesHolder, as_user_or_empty, show_experiment, show_gate
 from asyncsdk._lookups.exposures import Exposures
 from asyncsdk._lookups.flags import Flags
+from asyncsdk._model.catalog import AllResults, ExperimentGroups, Names
 from asyncsdk._model.events import Event
 from asyncsdk._model.receipts import Receipt
 from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
 from asyncsdk._model.users import User, UserLike
 from asyncsdk._rules.bootstrap import client_response, client_view
+from asyncsdk._rules.catalog import experiment_groups, find_group, list_names
 from asyncsdk._rules.compiler.evaluate import evaluate
 from asyncsdk._rules.explain import Explanation
-from asyncsdk._rules.language.overrides import GroupOverride, Overrides
 from asyncsdk._version import __version__
-from asyncsdk.errors import ConfigurationError
 
 
 class LookupVerbs:
@@ -31,8 +29,6 @@ class LookupVerbs:
     A lookup never raises. If there is no answer (an unknown name, no ruleset, a fault), it returns the fallback: False,
     or a result without parameters, whose `details.reason` says why. A lookup reports an exposure, once a minute for the
     same user and outcome, unless it is called with `exposure=False`.
-
-    Overrides are for tests and debugging. They return the client, so calls can be chained.
     """
 
     _exposures: Exposures
@@ -134,6 +130,51 @@ class LookupVerbs:
         rules = self._holder.rules
         return self._lookups.store(rules, as_user_or_empty(user), name, exposure)
 
+    async def get_all(self, user: UserLike) -> AllResults:
+        """Return all results of a user: of each gate, config, experiment, layer and parameter store.
+
+        It reports no exposures (`log_exposure` does), notifies no `on_evaluation`, and assigns no sticky group; local
+        overrides and saved groups apply. The first call compiles every name, half a millisecond each.
+
+        Args:
+            user: The user, or a `user_id`.
+        """
+        if not self._is_direct:
+            await self._first_rules()
+        user = as_user_or_empty(user)
+        return all_results(self._holder.rules, user, peek_for(self._lookups.assignments, user))
+
+    async def get_names(self) -> Names:
+        """Return the names of all gates, configs, experiments, autotunes, layers and parameter stores."""
+        if not self._is_direct:
+            await self._first_rules()
+        return list_names(self._holder.rules)
+
+    async def get_experiment_groups(self, name: str) -> ExperimentGroups:
+        """Return the groups of an experiment, each with its parameters, and whether it is running.
+
+        Args:
+            name: The experiment. An unknown one has no groups.
+        """
+        if not self._is_direct:
+            await self._first_rules()
+        return experiment_groups(self._holder.rules, name)
+
+    async def get_experiment_by_group(
+        self, name: str, group: str | None = None, *, rule_id: str | None = None
+    ) -> Experiment:
+        """Return an experiment as a user of one of its groups would get it. No exposure is reported.
+
+        Args:
+            name: The experiment. An unknown one has no parameters and no group.
+            group: Name of the group. If several rules have it, the first one answers. None looks up `rule_id`.
+            rule_id: Id of the group's rule, used if `group` is None.
+        """
+        if not self._is_direct:
+            await self._first_rules()
+        rules = self._holder.rules
+        return show_experiment(rules, find_group(rules, name, group, rule_id))
+
     async def load_assignments(self, user: UserLike) -> bool:
         """Load the experiment groups that a user was given earlier, so that later lookups return the same ones.
 
@@ -179,8 +220,9 @@ class LookupVerbs:
 
         Args:
             user: The user, or a `user_id`.
-            name: The gate, config, experiment or layer.
-            parameter: The parameter of the layer; ignored for other kinds.
+            name: The gate, config, experiment, layer or parameter store.
+            parameter: The parameter of the layer or store; ignored for other kinds. Of a store's parameter, the gate,
+                config, experiment or layer that it refers to is exposed.
         """
         self._lookups.log_exposure(self._holder.rules, as_user_or_empty(user), name, parameter)
 
@@ -190,10 +232,12 @@ class LookupVerbs:
         *,
         hash: Literal["djb2", "sha256", "none"] = "djb2",  # noqa: A002 -- the vendor's word
         client_key: str | None = None,
+        include_local_overrides: bool = True,
     ) -> bytes:
         """Build the response that Statsig's browser and mobile SDKs start from (client-initialize).
 
-        It reports no exposures, and local overrides do not apply to it.
+        Its values are those that lookups return: local overrides apply, and so do the sticky assignments of a loaded
+        user. It reports no exposures and assigns no sticky group.
 
         The first call for a `hash` and `client_key` compiles every name, half a millisecond each: make one before the
         first request. After a refresh of the rules, the same calls are prepared in the background.
@@ -202,97 +246,12 @@ class LookupVerbs:
             user: The user, or a `user_id`, whose evaluations it contains.
             hash: How names are hashed in it.
             client_key: The client's SDK key, by which the project selects the names for an app. None selects all names.
+            include_local_overrides: False leaves local overrides out, as Statsig's own server SDKs do by default.
 
         Returns:
             The response, as JSON.
         """
-        rules = self._holder.rules
-        view = client_view(rules, hash=hash, client_key=client_key)
-        return client_response(view, as_user_or_empty(user), {"sdkType": "asyncsdk", "sdkVersion": __version__})
-
-    def override_gate(self, name: str, value: bool, *, user_id: str | None = None) -> Self:  # noqa: FBT001 -- its value
-        """Override a gate: it has this value regardless of the rules.
-
-        Args:
-            name: The gate, known to the rules or not.
-            value: Whether it is open.
-            user_id: The `user_id` or custom id to override it for. None overrides it for every user.
-        """
-        return self._override(lambda overrides: overrides.set("gate", name, bool(value), user_id))
-
-    def override_config(self, name: str, value: Mapping[str, Any], *, user_id: str | None = None) -> Self:
-        """Override a dynamic config: it has these parameters regardless of the rules.
-
-        Args:
-            name: The config, known to the rules or not.
-            value: All its parameters; copied.
-            user_id: The `user_id` or custom id to override it for. None overrides it for every user.
-
-        Raises:
-            ConfigurationError: `value` is not a mapping that JSON can represent.
-        """
-        return self._override(lambda overrides: overrides.set("config", name, _copied(value), user_id))
-
-    def override_experiment(self, name: str, value: Mapping[str, Any] | str, *, user_id: str | None = None) -> Self:
-        """Override an experiment with parameters, or with one of its groups, regardless of the rules.
-
-        Args:
-            name: The experiment, known to the rules or not.
-            value: All its parameters, copied; or the name of one of its groups.
-            user_id: The `user_id` or custom id to override it for. None overrides it for every user.
-
-        Raises:
-            ConfigurationError: `value` is neither a string nor a mapping that JSON can represent.
-        """
-        given = GroupOverride(value) if isinstance(value, str) else _copied(value)
-        return self._override(lambda overrides: overrides.set("experiment", name, given, user_id))
-
-    def override_layer(self, name: str, value: Mapping[str, Any], *, user_id: str | None = None) -> Self:
-        """Override a layer: it has these parameters regardless of the rules.
-
-        Args:
-            name: The layer, known to the rules or not.
-            value: All its parameters; copied.
-            user_id: The `user_id` or custom id to override it for. None overrides it for every user.
-
-        Raises:
-            ConfigurationError: `value` is not a mapping that JSON can represent.
-        """
-        return self._override(lambda overrides: overrides.set("layer", name, _copied(value), user_id))
-
-    def remove_override(self, name: str, *, user_id: str | None = None) -> Self:
-        """Remove the overrides of a name, be it a gate, config, experiment or layer.
-
-        Args:
-            name: The name. Nothing happens if it has no override.
-            user_id: Removes the override for this id only. None removes all of the name.
-        """
-
-        def removed(overrides: Overrides) -> Overrides:
-            for kind in ("gate", "config", "experiment", "layer"):
-                overrides = overrides.remove(kind, name, user_id)
-            return overrides
-
-        return self._override(removed)
-
-    def remove_all_overrides(self) -> Self:
-        """Remove all overrides."""
-        return self._override(lambda _: Overrides())
-
-    def _override(self, change: Callable[[Overrides], Overrides]) -> Self:
-        self._holder.use_overrides(change(self._holder.rules.shared_context.overrides))
-        return self
-
-
-def _copied(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy an override's value, so that later changes by the caller do not affect it.
-
-    Raises:
-        ConfigurationError: It is not a mapping that JSON can represent.
-    """
-    try:
-        copied: dict[str, Any] = orjson.loads(orjson.dumps(dict(value)))
-    except (TypeError, ValueError) as error:
-        msg = "an override takes a mapping that JSON can represent"
-        raise ConfigurationError(msg) from error
-    return copied
+        rules, user = self._holder.rules, as_user_or_empty(user)
+        view = client_view(rules, hash=hash, client_key=client_key, include_overrides=include_local_overrides)
+        sdk = {"sdkType": "asyncsdk", "sdkVersion": __version__}
+        return client_response(view, user, sdk, peek=peek_for(self._lookups.assignments, user))

@@ -101,7 +101,7 @@ class Parameters:
                 any type.
         """
         value = self._read(name, _ANY_TYPE if fallback is None else _accepted_types(fallback), None)
-        return fallback if value is None else _copy(value)
+        return fallback if value is None else copy_value(value)
 
     @overload
     def get_string(self, name: str) -> str | None: ...
@@ -134,7 +134,7 @@ class Parameters:
     def get_array(self, name: str, fallback: Any = None) -> Any:
         """Return a copy of a list parameter, otherwise the fallback."""
         value = self._read(name, _ARRAY, None)
-        return fallback if value is None else _copy(value)
+        return fallback if value is None else copy_value(value)
 
     @overload
     def get_object(self, name: str) -> dict[str, Any] | None: ...
@@ -143,7 +143,7 @@ class Parameters:
     def get_object(self, name: str, fallback: Any = None) -> Any:
         """Return a copy of an object parameter, otherwise the fallback."""
         value = self._read(name, _OBJECT, None)
-        return fallback if value is None else _copy(value)
+        return fallback if value is None else copy_value(value)
 
 
 @attrs.define
@@ -166,7 +166,7 @@ class DynamicConfig(Parameters):
     @property
     def value(self) -> dict[str, Any]:
         """A copy of all parameters."""
-        return _copy(self._value)  # type: ignore[no-any-return]
+        return copy_value(self._value)  # type: ignore[no-any-return]
 
     def _read(self, name: str, kinds: Container[type], fallback: Any) -> Any:
         value = self._value.get(name)
@@ -196,7 +196,7 @@ class Experiment(Parameters):
     @property
     def value(self) -> dict[str, Any]:
         """A copy of all parameters."""
-        return _copy(self._value)  # type: ignore[no-any-return]
+        return copy_value(self._value)  # type: ignore[no-any-return]
 
     def _read(self, name: str, kinds: Container[type], fallback: Any) -> Any:
         value = self._value.get(name)
@@ -232,7 +232,7 @@ class Layer(Parameters):
     @property
     def value(self) -> dict[str, Any]:
         """A copy of all parameters; reading it reports no exposure."""
-        return _copy(self._value)  # type: ignore[no-any-return]
+        return copy_value(self._value)  # type: ignore[no-any-return]
 
     def with_on_read(self, on_read: Callable[[str], None] | None) -> "Layer":
         """Return a copy with another `on_read`.
@@ -291,7 +291,8 @@ def _accepted_types(fallback: Any) -> Container[type]:
     return next((kinds for known, kinds in _TYPES_OF_FALLBACK if isinstance(fallback, known)), _ANY_TYPE)
 
 
-def _copy(value: Any) -> Any:
+def copy_value(value: Any) -> Any:
+    """Copy a JSON value, so that changing the copy cannot change the rules."""
     if isinstance(value, Mapping):
-        return {key: _copy(item) for key, item in value.items()}
-    return [_copy(item) for item in value] if isinstance(value, list) else value
+        return {key: copy_value(item) for key, item in value.items()}
+    return [copy_value(item) for item in value] if isinstance(value, list) else value

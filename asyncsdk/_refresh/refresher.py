@@ -41,6 +41,7 @@ from asyncsdk._model.reports import RulesetChange, RulesHealth
 from asyncsdk._refresh.bootstrap_rules import BootstrapRules
 from asyncsdk._refresh.guarded_cache import MAX_CALL_SECONDS, GuardedCache
 from asyncsdk._refresh.id_lists import IdLists
+from asyncsdk._refresh.override_check import OverrideCheck
 from asyncsdk._refresh.polling import CooperativeRunner, FailureStreak, Fetcher, Polling, call_guarded, notify
 from asyncsdk._refresh.ruleset_diff import SECTIONS, compare
 from asyncsdk._rules.bootstrap import rebuild_views
@@ -117,6 +118,7 @@ class Refresher:
             FailureStreak(f"{source.name} bootstrap"),
             watch_interval,
         )
+        self._override_check = OverrideCheck()
         self._watchers: list[Watcher] = []
         self._observers: list[Observer] = []
         self._install_lock = asyncio.Lock()
@@ -161,6 +163,7 @@ class Refresher:
         """Apply local overrides from now on, to these rules and to all later ones."""
         self._shared_context = attrs.evolve(self._shared_context, overrides=overrides)
         self.rules = self.rules.with_context(attrs.evolve(self.rules.shared_context, overrides=overrides))
+        self._override_check.check(self.rules)
 
     def health(self) -> RulesHealth:
         """Return the current health of the rules."""
@@ -285,6 +288,7 @@ class Refresher:
         if new.shared_context.overrides is not overrides:
             new = new.with_context(attrs.evolve(new.shared_context, overrides=overrides))
         self.rules = new
+        self._override_check.check(new)
         self._first_attempt_done.set()
 
 

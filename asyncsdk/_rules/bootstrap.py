@@ -12,14 +12,17 @@ A response is built in two steps:
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import attrs
 import orjson
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.bootstrap_entries import FIELDS_BY_KIND, config_fields, entry_writer
-from asyncsdk._rules.compiler.evaluate import Evaluation, Program, evaluate
+from asyncsdk._rules.bootstrap_entries import FIELDS_BY_KIND, Entry, config_fields, entry_writer
+from asyncsdk._rules.bootstrap_overrides import override_kind, unlisted_entries
+from asyncsdk._rules.bootstrap_stores import encode_stores, merge_overrides, store_overrides
+from asyncsdk._rules.compiler.evaluate import Evaluation, evaluate
 from asyncsdk._rules.language.buckets import djb2, sha256_name
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.specs import MalformedError, Spec, read_fields, read_spec
@@ -29,6 +32,8 @@ from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.session_replay import session_replay_fields
 
 Hash = Literal["djb2", "sha256", "none"]
+Peek = Callable[[Ruleset, Literal["experiment", "layer"], User, Evaluation], Evaluation]
+"""(rules, kind, user, live evaluation) to the evaluation of the user's sticky assignment, or the live one."""
 
 _HASHES: dict[str, Callable[[str], str]] = {
     "djb2": lambda name: str(djb2(name)),
@@ -37,7 +42,6 @@ _HASHES: dict[str, Callable[[str], str]] = {
 }
 # Names of both kinds describe how a project is organised, not what a client should do.
 _HIDDEN_ENTITIES = ("segment", "holdout")
-_REFERENCES = ("gate_name", "config_name", "experiment_name", "layer_name")
 _MAX_VIEWS = 20
 """Maximum number of views of a ruleset, each with its own programs. At the limit all are dropped."""
 _USER_FIELDS = (
@@ -53,14 +57,6 @@ _USER_FIELDS = (
 
 
 @attrs.frozen(eq=False, repr=False)
-class _Entry:
-    """One name of a response: its program, and the function that encodes its evaluation."""
-
-    program: Program
-    write: Callable[[Evaluation], bytes]
-
-
-@attrs.frozen(eq=False, repr=False)
 class ClientView:
     """A ruleset as one client key sees it, with one name hash. Built once, used for every user.
 
@@ -68,13 +64,17 @@ class ClientView:
         rules: The rules under the client's app.
         hash: How names are hashed.
         sections: The entries of each section.
+        unlisted: By section, names that are not in the ruleset and have local overrides for some or all users.
         stores: The parameter stores, encoded.
+        store_overrides: For the stores with local overrides, a function from a user to the fields that differ.
     """
 
     rules: Ruleset
     hash: Hash
-    sections: Mapping[str, tuple[_Entry, ...]]
+    sections: Mapping[str, tuple[Entry, ...]]
+    unlisted: Mapping[str, tuple[Entry, ...]]
     stores: bytes
+    store_overrides: Callable[[User], dict[str, Any]] | None
 
 
 class _ViewKey(NamedTuple):
@@ -121,7 +121,9 @@ def rebuild_views(old: Ruleset, new: Ruleset) -> Iterator[None]:
         new.views[key] = yield from _build_view(new, key, view)
 
 
-def client_response(view: ClientView, user: User, sdk_info: Mapping[str, Any], now_ms: int = 0) -> bytes:
+def client_response(
+    view: ClientView, user: User, sdk_info: Mapping[str, Any], now_ms: int = 0, *, peek: Peek | None = None
+) -> bytes:
     """Return the response for a user, as JSON.
 
     Names whose evaluation is nested too deeply, such as a gate that refers to itself, are omitted.
@@ -131,20 +133,26 @@ def client_response(view: ClientView, user: User, sdk_info: Mapping[str, Any], n
         user: The user. Private attributes are evaluated but never written.
         sdk_info: `sdkInfo` of the response.
         now_ms: `generated_at` of the response, in milliseconds since 1970; 0 omits it.
+        peek: Finds the user's sticky assignments; None if there are none.
     """
     rules = view.rules
     parts = [b'{"has_updates":', b"true" if rules.facts else b"false"]
     for section, entries in view.sections.items():
-        encoded = b",".join(
-            [
-                entry.write(evaluation)
-                for entry in entries
-                if (evaluation := evaluate(entry.program, user)) is not entry.program.too_deep
-            ]
-        )
-        parts += (b',"', section.encode(), b'":{', encoded, b"}")
+        encoded = [
+            entry.write(evaluation)
+            if peek is None or entry.sticky is None
+            else entry.write(peek(rules, entry.sticky, user, evaluation))
+            for entry in entries
+            if (evaluation := evaluate(entry.program, user)) is not entry.program.too_deep
+        ]
+        for entry in view.unlisted.get(section, ()):
+            evaluation = evaluate(entry.program, user)
+            if evaluation.outcome != "Unrecognized":  # else it is not overridden for this user
+                encoded.append(entry.write(evaluation))
+        parts += (b',"', section.encode(), b'":{', b",".join(encoded), b"}")
     # The trailing fields lose their opening brace: they continue the object that `parts` began.
-    parts += (b',"param_stores":', view.stores, b",", orjson.dumps(_trailing_fields(view, user, sdk_info, now_ms))[1:])
+    stores = merge_overrides(view.stores, view.store_overrides, user)
+    parts += (b',"param_stores":', stores, b",", orjson.dumps(_trailing_fields(view, user, sdk_info, now_ms))[1:])
     return b"".join(parts)
 
 
@@ -234,12 +242,20 @@ def _build_view(rules: Ruleset, key: _ViewKey, previous: ClientView | None = Non
         "dynamic_configs": (*configs, *_bandit_entries(client_rules, wanted, hash_name)),
         "layer_configs": layers,
     }
-    return ClientView(client_rules, key.hash, sections, _write_stores(client_rules, wanted, hash_name))
+    is_visible = partial(_is_visible_to, app=wanted)
+    return ClientView(
+        client_rules,
+        key.hash,
+        sections,
+        unlisted_entries(client_rules, hash_name),
+        encode_stores(client_rules, hash_name, is_visible),
+        store_overrides(client_rules, hash_name, is_visible),
+    )
 
 
 def _build_entries(
     rules: Ruleset, kind: str, section: str, app: Any, hash_name: Callable[[str], str]
-) -> Generator[None, None, tuple[_Entry, ...]]:
+) -> Generator[None, None, tuple[Entry, ...]]:
     entries = []
     for name in rules.names(section):
         yield
@@ -248,13 +264,23 @@ def _build_entries(
             spec = read_spec(rules.raw(section, name) or b"", name, inline=rules.is_inline)
         except MalformedError:
             continue
-        program = rules.program(kind, name)
+        # A browser has one namespace for both kinds, so the override of the other kind applies if it is the only one.
+        named = override_kind(rules, name, spec) if kind == "experiment" else kind
+        program = rules.program(named, name)
         if program is not None and spec.entity not in _HIDDEN_ENTITIES and _is_visible_to(spec.target_app_ids, app):
-            entries.append(_Entry(program, entry_writer(FIELDS_BY_KIND[kind], spec, hash_name)))
+            entries.append(
+                Entry(program, entry_writer(FIELDS_BY_KIND[kind], spec, hash_name), _sticky_kind(kind, spec))
+            )
     return tuple(entries)
 
 
-def _bandit_entries(rules: Ruleset, app: Any, hash_name: Callable[[str], str]) -> list[_Entry]:
+def _sticky_kind(kind: str, spec: Spec) -> Literal["experiment", "layer"] | None:
+    if kind == "layer":
+        return "layer"
+    return "experiment" if spec.entity == "experiment" else None
+
+
+def _bandit_entries(rules: Ruleset, app: Any, hash_name: Callable[[str], str]) -> list[Entry]:
     entries = []
     for name in rules.names("cmab_configs"):
         program = rules.program("experiment", name)
@@ -262,7 +288,7 @@ def _bandit_entries(rules: Ruleset, app: Any, hash_name: Callable[[str], str]) -
         if program is not None and rules.raw("dynamic_configs", name) is None and _is_visible_to(apps, app):
             # A bandit has no spec of its own; this one has what an entry needs.
             spec = Spec(name, entity="autotune", id_type=program.unsupported.id_type)
-            entries.append(_Entry(program, entry_writer(config_fields, spec, hash_name)))
+            entries.append(Entry(program, entry_writer(config_fields, spec, hash_name)))
     return entries
 
 
@@ -272,24 +298,3 @@ def _is_visible_to(apps: Any, app: Any) -> bool:
         return True
     wanted = app if isinstance(app, list) else [app]
     return apps is not None and not set(apps).isdisjoint(wanted)
-
-
-def _write_stores(rules: Ruleset, app: Any, hash_name: Callable[[str], str]) -> bytes:
-    """Encode the parameter stores, with the names that parameters refer to hashed."""
-    stores = {}
-    for name in rules.names("param_stores"):
-        store = read_fields(rules.raw("param_stores", name), name)
-        parameters = as_object(store.get("parameters"))
-        if parameters is not None and _is_visible_to(store.get("targetAppIDs"), app):
-            stores[hash_name(name)] = {
-                key: {"name": key, **_hash_references(value, hash_name)} for key, value in parameters.items()
-            }
-    return orjson.dumps(stores)
-
-
-def _hash_references(parameter: Any, hash_name: Callable[[str], str]) -> dict[str, Any]:
-    fields = as_object(parameter) or {}
-    return {
-        key: hash_name(value) if key in _REFERENCES and isinstance(value, str) else value
-        for key, value in fields.items()
-    }

@@ -5,11 +5,12 @@ under that function, so that most responses are a join of cached bytes.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
+import attrs
 import orjson
 
-from asyncsdk._rules.compiler.evaluate import Evaluation, Exposed
+from asyncsdk._rules.compiler.evaluate import Evaluation, Exposed, Program
 from asyncsdk._rules.language.specs import Spec
 
 _DEVICE_IDS = ("stableid",)
@@ -17,6 +18,21 @@ _DEVICE_IDS = ("stableid",)
 
 EntryFields = Callable[[Spec, Evaluation, Callable[[str], str]], dict[str, Any]]
 """(spec, evaluation, hash function) to the fields that only this kind of entry has."""
+
+
+@attrs.frozen(eq=False, repr=False)
+class Entry:
+    """One name of a response.
+
+    Attributes:
+        program: Its program.
+        write: Encodes its evaluation.
+        sticky: Its kind, if users may have a sticky assignment of it.
+    """
+
+    program: Program
+    write: Callable[[Evaluation], bytes]
+    sticky: Literal["experiment", "layer"] | None = None
 
 
 def entry_writer(fields_of: EntryFields, spec: Spec, hash_name: Callable[[str], str]) -> Callable[[Evaluation], bytes]:

@@ -5,12 +5,14 @@ experiment or a layer. Code can read `button_color` and leave it to the console 
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import attrs
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import Evaluation
+from asyncsdk._rules.language.overrides import find_unit
 from asyncsdk._rules.language.specs import read_fields
 from asyncsdk._rules.language.values import as_object
 from asyncsdk._rules.ruleset import Kind, Ruleset
@@ -53,9 +55,10 @@ def evaluate_parameter(rules: Ruleset, user: User, store: str, name: str, lookup
         name: The parameter.
         lookup: Evaluates what the parameter refers to.
     """
-    override = as_object(rules.shared_context.overrides.of("parameter_store", store).get(None))
-    if override is not None:
-        return Parameter(override.get(name))
+    overrides = rules.shared_context.overrides.of("parameter_store", store)
+    if overrides:
+        with suppress(KeyError):
+            return Parameter(overrides[find_unit(overrides, user)].get(name))
     # Anything malformed below, such as a reference without a name, leaves the parameter without a value.
     fields = as_object(_parameters(rules, store).get(name)) or {}
     reference = fields.get("ref_type")

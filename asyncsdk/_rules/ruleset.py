@@ -158,6 +158,12 @@ class Ruleset:
             raw = self.raw("cmab_configs", name)
         return raw is not None or bool(self.shared_context.overrides.of(kind, name))
 
+    def has_store(self, name: str) -> bool:
+        """Return whether there is a parameter store of this name, or a local override of one."""
+        return self.raw("param_stores", name) is not None or bool(
+            self.shared_context.overrides.of("parameter_store", name)
+        )
+
     def raw(self, section: str, name: str) -> bytes | None:
         """Return the JSON of one member of a section; None if there is none."""
         members = self.sections.get(section)

@@ -222,6 +222,7 @@ def _from_entry(live: Evaluation, entry: Mapping[str, Any]) -> Evaluation:
         explicit_parameters=tuple(map(str, explicit)) if isinstance(explicit, list) else None,
         cause="split",
         is_experiment_group=True,
+        is_active=True,
         parameter_rules=None,
         version=version if isinstance(version, int) else None,
     )

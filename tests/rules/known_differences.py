@@ -17,6 +17,13 @@
 | override by group | no group name | the group's name | test_an_override_by_group_takes_the_groups_value |
 | name in the exposure of a cyclic evaluation | "" | the gate | test_a_gate_that_refers_to_itself_is_exposed_by_name |
 | one cyclic spec in a client response | the whole response is empty | only that spec is omitted | test_a_gate_that_refers_to_itself_is_omitted |
+| local overrides in a client response | on request | included, unless `include_local_overrides=False` | test_lookups_and_the_browser_agree_under_overrides_and_sticky_groups |
+| overridden name without a spec in a client response | absent | included | same |
+| overridden parameter store in a client response | not overridden | static parameters | test_the_browser_reads_an_overridden_parameter_store |
+| override of a dynamic config as an experiment, or the other way round, in a client response | ignored | applies, if it is the only one | test_a_name_overridden_as_the_other_kind_is_read_so_by_the_browser |
+| sticky assignments in a client response | ignored | included for a loaded user; none is assigned | test_lookups_and_the_browser_agree_under_overrides_and_sticky_groups |
+| list of autotunes | without contextual bandits | with them | test_the_lists_of_names_are_those_of_the_package_but_for_bandits |
+| list of names | without names that are only overridden | with them | test_all_results_and_names_include_overrides |
 | client response without a ruleset | has_updates true | has_updates false | test_without_rules_there_are_no_updates |
 | manual exposure after an automatic one | dropped by some SDKs | reported | test_a_manual_exposure_is_deduplicated_separately |
 | reason while the client starts | `Loading:Unrecognized` | awaited lookups wait; others have `Uninitialized` | test_the_sdks_own_expectations_of_reasons |

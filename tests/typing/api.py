@@ -12,6 +12,7 @@ import attrs
 
 from asyncsdk import (
     Alias,
+    AllResults,
     Amplitude,
     AssignmentsHealth,
     AsyncSDKError,
@@ -26,6 +27,8 @@ from asyncsdk import (
     DynamicConfig,
     Event,
     Experiment,
+    ExperimentGroup,
+    ExperimentGroups,
     Explanation,
     FeatureGate,
     Flags,
@@ -41,6 +44,7 @@ from asyncsdk import (
     LogEvent,
     LookupResult,
     Middleware,
+    Names,
     Next,
     Page,
     ParameterStore,
@@ -90,7 +94,9 @@ destinations: list[Destination] = [
     RudderStack("write-key", "https://plane.example.com", limits=Limits(max_events=50, linger=0.5), overflow="wait"),
     Amplitude("api-key", zone="EU", plan=Plan(branch="main"), ingestion_metadata=IngestionMetadata()),
 ]
-client = Client(*destinations, on_delivery=on_delivery, drain_on_sigterm=True, start_timeout=2.0, close_timeout=2.0)
+client = Client(
+    *destinations, on_delivery=on_delivery, drain_on_sigterm=True, exposures=False, start_timeout=2.0, close_timeout=2.0
+)
 Client(Statsig("secret-...", rules=Rules(assignments=FileAssignments("folder"))), spool="/var/lib/app/asyncsdk")
 Client(Statsig("secret-...", rules=Rules(assignments=MemoryAssignments())), spool=SqliteSpool("/var/lib/app/asyncsdk"))
 
@@ -141,14 +147,23 @@ async def lookups() -> None:
     assert_type(experiment.group, str | None)
     assert_type(await client.get_layer(ada, "homepage"), Layer)
     assert_type(await client.get_parameter_store(ada, "store"), ParameterStore)
+    everything = assert_type(await client.get_all(ada), AllResults)
+    assert_type(everything.gates["new_checkout"].value, bool)
+    names = assert_type(await client.get_names(), Names)
+    assert_type(names.experiments, tuple[str, ...])
+    groups = assert_type(await client.get_experiment_groups("button"), ExperimentGroups)
+    assert_type(groups.groups[0], ExperimentGroup)
+    assert_type(await client.get_experiment_by_group("button", "Test"), Experiment)
+    assert_type(await client.get_experiment_by_group("button", rule_id="1a2b"), Experiment)
     getters(config)
     getters(experiment)
+    getters(groups.groups[0])
     client.check_gate(ada, "new_checkout")  # type: ignore[unused-coroutine]
     await client.check_gate("new_checkout")  # type: ignore[call-arg]
     await client.check_gate(None, "new_checkout")  # type: ignore[arg-type]
 
 
-def getters(found: DynamicConfig | Experiment | Layer | ParameterStore) -> None:
+def getters(found: DynamicConfig | Experiment | ExperimentGroup | Layer | ParameterStore) -> None:
     assert_type(found.get_string("name", "Teapot"), str)
     assert_type(found.get_string("name"), str | None)
     assert_type(found.get_number("price", 10.0), float)
@@ -177,6 +192,8 @@ def about_rules() -> None:
     assert_type(client.explain(ada, "new_checkout").render(), str)
     assert_type(client.bootstrap(ada, hash="sha256"), bytes)
     client.bootstrap(ada, hash="md5")  # type: ignore[arg-type]
+    client.bootstrap(ada, client_key="client-...", include_local_overrides=False)
+    client.override_parameter_store("store", {"color": "green"}, user_id=7)
     client.override_gate("a", True, user_id="ada").override_config("b", {"c": 1}).override_layer("d", {})
     client.override_experiment("button", "Test").remove_override("a").remove_all_overrides()
     client.log_exposure(ada, "homepage", "title")

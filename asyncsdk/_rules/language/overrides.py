@@ -9,6 +9,7 @@ from asyncsdk._model.users import User
 from asyncsdk._rules.language.values import as_object, as_text
 
 Kind = Literal["gate", "config", "experiment", "layer", "parameter_store"]
+KINDS: tuple[Kind, ...] = ("gate", "config", "experiment", "layer", "parameter_store")
 
 
 @attrs.frozen
@@ -53,6 +54,10 @@ class Overrides:
     def of(self, kind: str, name: str) -> _ByUnit:
         """Return the overrides of a name by unit id, empty if there are none."""
         return self._by_name.get((kind, name), {})
+
+    def names(self, kind: Kind) -> tuple[str, ...]:
+        """Return the overridden names of a kind."""
+        return tuple(name for known, name in self._by_name if known == kind)
 
 
 def find_unit(overrides: _ByUnit, user: User) -> str | None:
