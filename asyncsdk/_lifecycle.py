@@ -23,6 +23,7 @@ import asyncio
 import contextvars
 import logging
 import os
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -53,6 +54,8 @@ _ADMITTING = frozenset({"running", "draining"})
 _RESTART_PAUSE = 1.0
 # Maximum number of calls from other threads that wait for a blocked loop.
 _MAX_CALLS = 10_000
+# Calls from other threads are made in slices of this many, for at most so many seconds per turn of the loop.
+_CALLS_PER_SLICE, _MAX_CALLING = 32, 0.002
 
 
 class Lifecycle:
@@ -75,6 +78,7 @@ class Lifecycle:
         self._home: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._calls: deque[Callable[[], object]] = deque()
+        self._has_scheduled_calls = False
         self._task: asyncio.Task[None]
 
     def __repr__(self) -> str:
@@ -130,21 +134,40 @@ class Lifecycle:
             msg = f"the event loop is held: {_MAX_CALLS:,} events of other threads wait for it"
             raise QueueFullError(msg)
         self._calls.append(function)
+        if self._has_scheduled_calls or self.loop is None:
+            return
+        self._has_scheduled_calls = True
         try:
-            if self.loop is not None:  # pragma: no branch -- it is there once the client has started
-                self.loop.call_soon_threadsafe(self._call_next)
+            self.loop.call_soon_threadsafe(self._make_calls)
         except RuntimeError:
+            self._has_scheduled_calls = False
             self._calls.clear()
             msg = "the client's event loop is closed"
             raise ClientClosedError(msg) from None
 
-    def _call_next(self) -> None:
-        if self._calls:  # empty if `catch_up` has made this call already
-            self._calls.popleft()()
+    def _make_calls(self) -> None:
+        """Make waiting calls for a part of this turn of the loop, and the rest in later turns.
+
+        Threads schedule this only while `_has_scheduled_calls` is not set. They append first and read the flag then;
+        here the flag is cleared first and the queue read then: a call between the two is seen by one of the sides.
+        """
+        calls, until = self._calls, time.monotonic() + _MAX_CALLING
+        try:
+            while calls and time.monotonic() < until:
+                for _ in range(min(_CALLS_PER_SLICE, len(calls))):
+                    calls.popleft()()
+        finally:
+            self._has_scheduled_calls = False
+            if calls:
+                self._has_scheduled_calls = True
+                asyncio.get_running_loop().call_soon(self._make_calls)
 
     def catch_up(self) -> None:
-        """Make all waiting calls, and do all work that was put off, now. Only on the loop."""
-        while self._calls:
+        """Make the calls that wait at this moment, and do all work that was put off. Only on the loop.
+
+        Calls that other threads add meanwhile are not made: they could add them as fast as they are made.
+        """
+        for _ in range(len(self._calls)):
             self._calls.popleft()()
         self.on_catch_up()
 

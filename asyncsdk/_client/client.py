@@ -31,6 +31,7 @@ from asyncsdk._delivery.lane import Lane
 from asyncsdk._delivery.ledger import wait_final
 from asyncsdk._delivery.spool.setting import DEV_SUFFIX, SpoolLike, create_spooler, with_message_ids
 from asyncsdk._events.admission import Admission
+from asyncsdk._events.pacing import Pacer
 from asyncsdk._events.verbs import EventVerbs
 from asyncsdk._lifecycle import Lifecycle, warn_forgotten
 from asyncsdk._lookups.assignments import create_assignments
@@ -52,8 +53,6 @@ logger = logging.getLogger("asyncsdk")
 _TO_STOP = 0.1
 # Maximum time for that, in seconds, before `aclose` returns without it.
 _STOP_GRACE = 1.0
-# Yield to the event loop once per this many awaited events: a task that only tracks would leave no time for sending.
-_YIELD_EVERY = 128
 
 
 class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
@@ -103,6 +102,9 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         self._holder: RulesHolder = self._refresher or NoRules()
         self._spooler = create_spooler(spool, self._lanes)
         self._admission.may_wait |= self._spooler is not None
+        # With a spool, a verb waits for the disk; with `overflow="wait"`, for room.
+        paced = self._lanes if self._spooler is None else []
+        self._pacer = Pacer([lane for lane in paced if lane.destination.overflow != "wait"])
         lane = next((lane for lane in self._lanes if lane.destination is source and not source.offline), None)
         way = attrgetter("offer_exposures") if self._spooler is None else self._spooler.exposure_intake
         self._exposures = Exposures(
@@ -121,7 +123,6 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         self._signal: SignalDrain | None = None
         self._closing: asyncio.Future[Report] | None = None
         self._began_to_close = 0.0
-        self._awaited_events = 0
         for lane in self._lanes:
             lane.ledger.on_final = on_final
             lane.ledger.on_settled = self._hooks.on_settled
@@ -296,11 +297,13 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
     async def _take(self, event: Event) -> Receipt:
         """Admit an event, and wait where `_admit` would raise: for room, or for the disk."""
         life, admission = self._life, self._admission
-        self._awaited_events += 1
-        if not self._awaited_events % _YIELD_EVERY:
-            await asyncio.sleep(0)
         if not life.takes_here():
             life.check_caller()
+        pacer = self._pacer
+        pacer.credits -= 1
+        if pacer.credits < 0:
+            await pacer.wait_turn()
+            life.check_admission()
         if admission.pipeline.may_suspend:
             receipt = await admission.prepare_async(event)
             life.check_admission()

@@ -51,6 +51,8 @@ logger = logging.getLogger("asyncsdk.delivery")
 
 # A threshold that is never reached.
 _NEVER = sys.maxsize
+# A destination makes progress if it has answered, or been sent a first request, within so many seconds.
+_PROGRESS_WITHIN = 0.25
 # The number of searches for late events per deadline, and the maximum seconds between two of them.
 _SWEEPS_PER_DEADLINE, _MAX_SWEEP_INTERVAL = 20, 60.0
 
@@ -93,6 +95,8 @@ class Lane:
         self._target_bytes = destination.limits.max_bytes
         self._active_flushes = 0
         self._next_sweep = 0.0
+        # When the vendor last took events, or was sent a request while no other was in flight.
+        self._progress_at = 0.0
         # The worker is woken by its timer, by this event, or when as much is held as these thresholds say.
         self._wake = asyncio.Event()
         self._wake_at_events = 1
@@ -178,6 +182,12 @@ class Lane:
         taken = [record for in_flight in self._to_retry for record in in_flight.records]
         return unsettled(taken + self._pending.all_records())
 
+    def pressure(self, now: float) -> float:
+        """Return how full the queue is, from 0.0 to 1.0; 0.0 too if the vendor makes no progress in emptying it."""
+        if self._circuit.state != "closed" or now - self._progress_at > _PROGRESS_WITHIN:
+            return 0.0
+        return self.ledger.filling
+
     def health(self) -> DestinationHealth:
         """Return the state of the lane; safe to call from another thread."""
         circuit = self._circuit
@@ -217,6 +227,8 @@ class Lane:
                 now = time.monotonic()
                 self._sweep(now)
                 while (in_flight := self._next(now)) is not None:
+                    if not self._in_flight:
+                        self._progress_at = now
                     self._in_flight.add(in_flight)
                     in_flight.generation = self._circuit.begin_request()
                     sending.create_task(self._send(in_flight, sender))
@@ -431,6 +443,7 @@ class Lane:
     def _succeed(self, in_flight: InFlight) -> None:
         """Record an answer of a working vendor; reduced requests grow back by a tenth of their full size."""
         self._trim(in_flight)
+        self._progress_at = time.monotonic()
         self._wake.set()  # fewer events are held now: the worker has to set its thresholds again
         if self._circuit.answered(in_flight.generation):
             logger.warning("%s: recovered", self.destination.name)

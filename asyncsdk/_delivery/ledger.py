@@ -93,6 +93,11 @@ class Ledger:
         """Return whether `number` more events of `size` bytes in total may be held."""
         return self.held_events + number <= self._max_events and self.held_bytes + size <= self.max_bytes
 
+    @property
+    def filling(self) -> float:
+        """How much of the room is taken, from 0.0 to 1.0: of the events or of the bytes, whichever is more."""
+        return max(self.held_events / self._max_events, self.held_bytes / self.max_bytes)
+
     async def wait_for_room(self, size: int) -> None:
         """Wait in order of arrival until an event of `size` bytes may be held.
 

@@ -7,11 +7,13 @@ import os
 import threading
 import time
 import warnings
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from helpers import ADA, amplitude, quick, rudderstack, statsig
 
 from asyncsdk import Client, ClientClosedError, ConfigurationError, ForkedProcessError, Track, WrongEventLoopError
+from asyncsdk._lifecycle import Lifecycle
 from asyncsdk.dev import DevServer, Fault
 
 
@@ -281,3 +283,52 @@ def amplitude_at(url: str) -> object:
 
 def _ours() -> list[str]:
     return [task.get_name() for task in asyncio.all_tasks() if task.get_name() == "asyncsdk"]
+
+
+@pytest.fixture
+async def life() -> AsyncIterator[Lifecycle]:
+    ended = asyncio.Event()
+    life = Lifecycle()
+    life.start([], ended.set)
+    yield life
+    life.cancel()
+    await ended.wait()
+
+
+def endless(life: Lifecycle, made: list[int]) -> Callable[[], None]:
+    """Return a call that adds itself again, as threads do that put events as fast as they are taken."""
+
+    def call() -> None:
+        made.append(len(made))
+        if life.takes_events:
+            life.call_soon(call)
+
+    return call
+
+
+async def test_catching_up_makes_the_calls_of_that_moment_only(life: Lifecycle) -> None:
+    made: list[int] = []
+    life.call_soon(endless(life, made))
+    life.catch_up()
+
+    assert made == [0]
+    life.close_intake()
+
+
+async def test_calls_of_other_threads_leave_the_loop_its_turns(life: Lifecycle) -> None:
+    made: list[int] = []
+    life.call_soon(endless(life, made))
+    while len(made) < 100:
+        await asyncio.sleep(0)  # returns, though there is always another call
+
+    life.close_intake()
+    assert life.crashes == 0
+
+
+async def test_a_call_that_fails_does_not_keep_the_next_ones(life: Lifecycle) -> None:
+    made, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)
+    life.call_soon(lambda: 1 // 0)
+    life.call_soon(made.set)
+
+    await asyncio.wait_for(made.wait(), 1)
