@@ -6,8 +6,11 @@ without a body, whose 200 looks like a delivery. Proxies and credentials of the 
 """
 
 import asyncio
+import errno
 import socket
+import ssl
 import zlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -28,11 +31,17 @@ _USER_AGENT = f"asyncsdk/{__version__}"
 _LARGE_BODY = 1024 * 1024
 # Decompressing this many bytes takes about 0.2 ms: the loop gets a turn in between.
 _PIECE = 96 * 1024
-_CODINGS = ("identity", "gzip", "deflate")
+_CODINGS = ("identity", "gzip", "x-gzip", "deflate")
 _CANNOT_DECOMPRESS = "answer cannot be unpacked"
 # Compressing 1 KB takes 5 us with zlib and 1 us with isal: a larger body would block the loop for about a millisecond,
 # and is compressed in a thread.
 _INLINE_ZLIB, _INLINE_ISAL = 128 * 1024, 1024 * 1024
+# Seconds that an address is used before its name is looked up again: a name may move without a failure.
+_ADDRESS_TTL = 10
+# Maximum seconds to wait for the name server if there is an earlier answer to fall back on.
+_MAX_LOOKUP = 2.0
+# Statuses by which a server refuses what another at the same name may take: the next attempt is not sent to it again.
+_TRY_ANOTHER_SERVER = frozenset({401, 404, *range(300, 400), *range(500, 600)} - {304})
 
 _Read = Callable[[aiohttp.ClientResponse], Awaitable[bytes]]
 
@@ -45,11 +54,20 @@ class _UnreadableError(Exception):
 _TROUBLE: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str]] = (
     (aiohttp.ConnectionTimeoutError, "no connection in time"),  # unlike after "timeout", nothing was sent
     (TimeoutError, "timeout"),
-    ((aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch), "certificate"),
+    ((ssl.SSLCertVerificationError, aiohttp.ServerFingerprintMismatch), "certificate"),
+    (ssl.SSLError, "TLS error"),
     (aiohttp.ClientConnectorDNSError, "name not found"),
-    (aiohttp.ClientConnectorError, "connection refused"),
     (ValueError, "request"),
 )
+# The same for a connection that was not made, by its error number; any other is "no connection".
+_NO_CONNECTION = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.ETIMEDOUT: "no connection in time",
+    errno.EHOSTUNREACH: "no route to the host",
+    errno.ENETUNREACH: "no route to the host",
+    errno.EMFILE: "too many open files",
+    errno.ENFILE: "too many open files",
+}
 
 
 class Transport:
@@ -72,6 +90,9 @@ class Transport:
         self._watches = watches
         self._dev_server = dev_server.rstrip("/") if dev_server else None
         self._session: aiohttp.ClientSession | None = None
+        # Requests in flight by session: the current one, and those that wait for their last requests to end.
+        self._users: Counter[aiohttp.ClientSession] = Counter()
+        self._resolver = _Resolver()
 
     async def send(self, request: Request, *, uncompressed: bool = False) -> Response:
         """Send `request`, and read at most a megabyte of the answer.
@@ -102,8 +123,7 @@ class Transport:
         url = self._dev_server + request.canonical_path if self._dev_server else request.url
         if not self._watches:
             return await self._ask(request.method, url, body, headers, read)
-        shown = url.partition("?")[0]
-        shown = shown.replace(request.secret, "REDACTED") if request.secret else shown
+        shown = request.redact(url)
         info = RequestInfo(self._name, request.purpose, request.method, shown, request.events, len(body))
         ends = [watch(info) for watch in self._watches]
         try:
@@ -121,23 +141,46 @@ class Transport:
 
     async def _ask(self, method: str, url: str, body: bytes, headers: Mapping[str, str], read: _Read) -> Response:
         data = (body or None) if len(body) < _LARGE_BODY else BytesIO(body)
+        session = self._open()
+        self._users[session] += 1
         try:
-            async with self._open().request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
-                return Response(answer.status, _headers(answer), await read(answer))
-        except (aiohttp.ClientError, OSError, ValueError, _UnreadableError) as error:
-            return Response(0, error=_name(error))
+            async with session.request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
+                response = Response(answer.status, _headers(answer), await read(answer))
+        except _UnreadableError as error:
+            response = Response(0, error=str(error))
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            response = Response(0, error=_name(error), detail=_detail(error))
+        finally:
+            self._users[session] -= 1
+            await self._close_if_unused(session)
+        if response.error or response.status in _TRY_ANOTHER_SERVER:
+            await self._retire(session)
+        return response
 
     async def aclose(self) -> None:
         """Close the connections."""
-        session, self._session = self._session, None
-        if session is not None:
+        self._session = None
+        while self._users:
+            await self._users.popitem()[0].close()
+
+    async def _retire(self, session: aiohttp.ClientSession) -> None:
+        """Leave a session's connections and addresses to the requests that use them: the name may have moved."""
+        if session is self._session:
+            self._session = None
+        await self._close_if_unused(session)
+
+    async def _close_if_unused(self, session: aiohttp.ClientSession) -> None:
+        if session is not self._session and session in self._users and not self._users[session]:
+            del self._users[session]
             await session.close()
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             limits = self._limits
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=limits.max_in_flight, resolver=_Resolver(), ttl_dns_cache=300),
+                connector=aiohttp.TCPConnector(
+                    limit=limits.max_in_flight, resolver=self._resolver, ttl_dns_cache=_ADDRESS_TTL
+                ),
                 timeout=aiohttp.ClientTimeout(total=limits.timeout, sock_connect=min(3.0, limits.timeout)),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
@@ -147,9 +190,27 @@ class Transport:
 
 
 def _name(error: Exception) -> str:
-    if isinstance(error, _UnreadableError):
-        return str(error)
-    return next((name for kinds, name in _TROUBLE if isinstance(error, kinds)), "connection lost")
+    cause = _tls_error(error) or error
+    for kinds, name in _TROUBLE:
+        if isinstance(cause, kinds):
+            return name
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return _NO_CONNECTION.get(error.errno or 0, "no connection")
+    return "connection lost"
+
+
+def _detail(error: Exception) -> str:
+    """Return what OpenSSL says about a TLS error, such as `certificate has expired`; otherwise ""."""
+    tls = _tls_error(error)
+    if isinstance(tls, aiohttp.ClientConnectorCertificateError):
+        return str(getattr(tls.certificate_error, "verify_message", ""))
+    tls = tls.os_error if isinstance(tls, aiohttp.ClientConnectorError) else tls
+    return str(getattr(tls, "reason", None) or "").replace("_", " ").lower()
+
+
+def _tls_error(error: Exception) -> BaseException | None:
+    """Return the TLS error behind an error: aiohttp hides that of an open connection in one of its own."""
+    return next((e for e in (error, error.__cause__, error.__context__) if isinstance(e, ssl.SSLError)), None)
 
 
 def _headers(answer: aiohttp.ClientResponse) -> dict[str, str]:
@@ -157,26 +218,25 @@ def _headers(answer: aiohttp.ClientResponse) -> dict[str, str]:
 
 
 async def _read_start(answer: aiohttp.ClientResponse) -> bytes:
-    """Read the start of the body. If it is cut off, return what arrived: the status is known, and decides."""
-    parts: list[bytes] = []
-    size = 0
-    with suppress(aiohttp.ClientError, TimeoutError):
+    """Read and decompress the start of the body. If it is cut off, return what arrived: the status decides."""
+    start = bytearray()
+    decompressor = _decompressor_for(answer) or _Plain()
+    with suppress(aiohttp.ClientError, TimeoutError, OSError, _UnreadableError):
         async for part in answer.content.iter_any():
-            parts.append(part)
-            size += len(part)
-            if size >= MAX_ANSWER_BYTES:
-                answer.close()
-                break
-    return b"".join(parts)[:MAX_ANSWER_BYTES]
+            for piece in decompressor.pieces(part):
+                start += piece
+                if len(start) >= MAX_ANSWER_BYTES:
+                    answer.close()
+                    return bytes(start[:MAX_ANSWER_BYTES])
+    return bytes(start)
 
 
 async def _read_whole(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     """Read and decompress a body piece by piece, yielding to the loop in between."""
-    coding = answer.headers.get("Content-Encoding", "identity").lower()
     whole = BytesIO()  # returns its value without a copy, which would block the loop for 20 MB
-    if coding not in _CODINGS:
+    decompressor = _decompressor_for(answer)
+    if decompressor is None:
         raise _UnreadableError(_CANNOT_DECOMPRESS)
-    decompressor: _Plain | _Decompressor = _Plain() if coding == "identity" else _Decompressor(coding)
     async for part in answer.content.iter_any():
         for piece in decompressor.pieces(part):
             if whole.tell() + len(piece) > max_bytes:
@@ -189,6 +249,14 @@ async def _read_whole(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
         msg = "connection lost"
         raise _UnreadableError(msg)
     return whole.getvalue()
+
+
+def _decompressor_for(answer: aiohttp.ClientResponse) -> "_Plain | _Decompressor | None":
+    """Return what decompresses the body; None for a coding that is not known."""
+    coding = answer.headers.get("Content-Encoding", "identity").lower()
+    if coding not in _CODINGS:
+        return None
+    return _Plain() if coding == "identity" else _Decompressor(coding)
 
 
 class _Plain:
@@ -260,11 +328,13 @@ class _Resolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """Return the addresses of `host`."""
+        last = self._last.get((host, family))
         try:
-            found = await in_thread(lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM))
-        except OSError:
-            if (host, family) in self._last:
-                return self._last[host, family]
+            async with asyncio.timeout(None if last is None else _MAX_LOOKUP):
+                found = await in_thread(lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM))
+        except OSError:  # a `TimeoutError` is one, too
+            if last is not None:
+                return last
             raise
         results = [
             ResolveResult(

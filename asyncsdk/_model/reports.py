@@ -251,7 +251,7 @@ class RequestInfo:
         bytes: Size of the body as sent, after compression, in bytes.
         status: HTTP status of the response; 0 until it arrives, or if none does.
         error: Why no response arrived, in a word or two: `timeout`, `connection refused`, `connection lost`,
-            `certificate`, `cancelled`, ...; "" otherwise.
+            `certificate`, `TLS error`, `cancelled`, ...; "" otherwise.
     """
 
     destination: str

@@ -136,13 +136,21 @@ class Request:
 
     url: str
     canonical_path: str
-    headers: Mapping[str, str] = attrs.field(repr=False)
-    body: bytes = attrs.field(repr=False)
+    headers: Mapping[str, str]
+    body: bytes
     gzip_from: int | None = None
     method: str = "POST"
     purpose: Purpose = "events"
     events: int = 0
-    secret: str = attrs.field(default="", repr=False)
+    secret: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.redact(self.url)}, {self.purpose}, {len(self.body)} bytes>"
+
+    def redact(self, url: str) -> str:
+        """Return an address for logs and hooks: without its query, and with `REDACTED` in place of the secret."""
+        shown = url.partition("?")[0]
+        return shown.replace(self.secret, "REDACTED") if self.secret else shown
 
 
 @attrs.frozen
@@ -154,13 +162,15 @@ class Response:
         headers: Headers with lower-case names.
         body: The body; for requests with events, at most its first 1 MB.
         error: The cause if no response arrived: `timeout`, `connection refused`, `connection lost`, `certificate`,
-            `request` (it cannot be sent at all), ...; otherwise "".
+            `TLS error`, `request` (it cannot be sent at all), ...; otherwise "".
+        detail: More about the error, for the log, such as `certificate has expired`; "" if there is none.
     """
 
     status: int
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     body: bytes = attrs.field(default=b"", repr=False)
     error: str = ""
+    detail: str = ""
 
 
 @attrs.frozen
