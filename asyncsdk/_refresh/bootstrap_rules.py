@@ -59,6 +59,6 @@ class BootstrapRules:
             return
         # Older than the rules in use is fine. Without any in use, the body said that it has none.
         if not is_in_use and not self._has_rules():
-            self.streak.record_failure('no rules in it: `"has_updates": true` is missing', has_any=False)
+            self.streak.record_failure('it says `"has_updates": false`, so it has no rules', has_any=False)
             return
         self.streak.record_success()

@@ -5,12 +5,16 @@ ruleset in use; its `source` is the state:
 
     rules in use    bootstrap arrives   cache arrives   network arrives
     none            install             install         install
-    bootstrap       install             ignore          install if newer
+    bootstrap       install             ignore          install; one WARNING if it is older
     cache           install if newer    ignore          install if newer
     network         install if newer    ignore          install if newer
 
 "Newer" is `supersedes`: not older, and with another checksum. "None" is `UNINITIALIZED` until the sources were tried,
-then `NO_VALUES`; both are a ruleset without names. Rules are never removed: after a failure the current ones stay.
+then `NO_VALUES`; both are a ruleset without names. Rules are never removed: after a failure the current ones stay, and
+a body that lacks a part of a ruleset (`_rules/completeness.py`) is a failure.
+
+A bootstrap is where rules start, and its time may be anything. So if the network has nothing newer than a bootstrap, it
+is asked for all rules, and these replace the bootstrap.
 
 Invariants:
 
@@ -42,7 +46,15 @@ from asyncsdk._refresh.bootstrap_rules import BootstrapRules
 from asyncsdk._refresh.guarded_cache import MAX_CALL_SECONDS, GuardedCache
 from asyncsdk._refresh.id_lists import IdLists
 from asyncsdk._refresh.override_check import OverrideCheck
-from asyncsdk._refresh.polling import CooperativeRunner, FailureStreak, Fetcher, Polling, call_guarded, notify
+from asyncsdk._refresh.polling import (
+    CooperativeRunner,
+    FailureStreak,
+    Fetcher,
+    Polling,
+    call_guarded,
+    logger,
+    notify,
+)
 from asyncsdk._refresh.ruleset_diff import SECTIONS, compare
 from asyncsdk._rules.bootstrap import rebuild_views
 from asyncsdk._rules.language.country import Countries
@@ -222,9 +234,17 @@ class Refresher:
     async def _fetch_rules(self, fetcher: Fetcher, *, bypass_proxy: bool = False) -> RulesAnswer:
         """Request the rules once and install what comes. A body that is not a ruleset is an ordinary failure."""
         rules = self.rules
-        request = self._source.build_rules_request(
-            rules.time_ms, rules.checksum, self._clock(), bypass_proxy=bypass_proxy
-        )
+        answer = await self._request(fetcher, rules.time_ms, rules.checksum, bypass_proxy=bypass_proxy)
+        if not answer.reason and self.rules.source == BOOTSTRAP and rules.time_ms:
+            # "Nothing new" since the time of a bootstrap, which may be anything: ask for what the project has.
+            answer = await self._request(fetcher, 0, "", bypass_proxy=bypass_proxy)
+        # A response that says "nothing new" is a sync, too.
+        if not answer.reason:
+            self._last_sync_ms = self._clock()
+        return answer
+
+    async def _request(self, fetcher: Fetcher, time_ms: int, checksum: str, *, bypass_proxy: bool) -> RulesAnswer:
+        request = self._source.build_rules_request(time_ms, checksum, self._clock(), bypass_proxy=bypass_proxy)
         answer = read_response(await fetcher.fetch(request))
         if answer.body is not None:
             try:
@@ -234,9 +254,6 @@ class Refresher:
             # Only rules that are in use: what the cache has can be loaded.
             if is_in_use:
                 await self._cache.save(self._source.cache_key, answer.body)
-        # A response that says "nothing new" is a sync, too.
-        if not answer.reason:
-            self._last_sync_ms = self._clock()
         return answer
 
     async def _load_cached(self) -> None:
@@ -244,9 +261,17 @@ class Refresher:
         body = None if self.rules.sections else await self._cache.load(self._source.cache_key)
         if body:
             # Guarded like a call of the cache: a body that is damaged counts as a failure of the cache.
-            _, fault = await call_guarded(partial(self._install, body, CACHE), MAX_CALL_SECONDS)
-            if fault:
-                self._cache.streak.record_failure(fault)
+            problem, fault = await call_guarded(partial(self._install_cached, body), MAX_CALL_SECONDS)
+            if problem or fault:
+                self._cache.streak.record_failure(problem or fault)
+
+    async def _install_cached(self, body: bytes) -> str:
+        """Install a body of the cache; return what is wrong with it, "" if nothing is."""
+        try:
+            is_in_use = await self._install(body, CACHE)
+        except ValueError as error:
+            return str(error)
+        return "" if is_in_use or self.rules.sections else "the cached body has no rules"
 
     def _record_no_values(self) -> None:
         """Record that each source was tried: from now on the reason of lookups is `NoValues`."""
@@ -263,10 +288,27 @@ class Refresher:
         """
         async with self._install_lock:
             old, now = self.rules, self._clock()
-            steps = load(body, self._shared_context, source=source, received_at_ms=now, previous=old)
+            steps = load(
+                body,
+                self._shared_context,
+                source=source,
+                received_at_ms=now,
+                previous=old,
+                is_handmade=source == BOOTSTRAP,
+            )
             new = await self.runner.run(steps)
+            if new is old and source == NETWORK and old.source == BOOTSTRAP:  # confirmed by the network
+                new = attrs.evolve(old, source=source, received_at_ms=now)
+                await self.runner.run(_as_generator(new.adopt_programs(old)))
             if new is None or new is old or not _should_replace(new, old):
                 return False
+            if source == NETWORK and old.source == BOOTSTRAP and new.time_ms < old.time_ms:
+                logger.warning(
+                    "%s: the bootstrap's time, %d, is later than the project's, %d; using the project's rules",
+                    self.name,
+                    old.time_ms,
+                    new.time_ms,
+                )
             # What a lookup, a response or a watcher would otherwise compute after the replacement.
             if new.needs_countries:
                 await self.runner.run(_as_generator(self._countries.load()))
@@ -296,7 +338,7 @@ def _should_replace(new: Ruleset, old: Ruleset) -> bool:
     """Return whether new rules should replace the old ones: the table at the head of this file."""
     if new.source == CACHE:
         return not old.sections
-    return new.source == old.source == BOOTSTRAP or supersedes(new, old)
+    return (old.source == BOOTSTRAP and new.source in (BOOTSTRAP, NETWORK)) or supersedes(new, old)
 
 
 def _as_generator(steps: Iterator[None]) -> Generator[None, None, None]:

@@ -13,13 +13,16 @@ two ways to find that end:
    of quotes now, no string held a brace, and every brace was counted rightly. If the proof fails, the members of that
    guess are tried again one by one.
 2. *Scan* (slow: a match of a regular expression per bracket). `_scan_to_end` skips strings properly. It is used for a
-   single object whose own proof fails, and for lists.
+   single object whose own proof fails, for large objects, and for lists.
 
 Invariants: a slice is never reported before its end is proven or scanned; malformed JSON raises `MalformedError` or
-gives a slice that does not parse, never an endless loop, as each step moves forward.
+gives a slice that does not parse, never an endless loop, as each step moves forward. No step looks at more than some
+`_WINDOW` bytes or `_BRACKETS_PER_STEP` brackets, however long the strings or deep the lists of a hostile body are: a
+scan that takes longer yields `None` in between, so that its caller can let other tasks run.
 
-Example: `iter_members(b'{"time":1,"gates":{"a":{"x":"}"}}}', frozenset({"gates"}))` yields ("", b"time", 8, 9) and
-("gates", b"a", 23, 32). The guess for `a` ends at the brace in the string; the proof rejects it, and the scan finds 32.
+Example: `iter_members(b'{"time":1,"gates":{"a":{"x":"}"}}}', frozenset({"gates"}))` yields ("", b"time", 8, 9),
+("", b"gates", 18, 19), the opening of the section, and ("gates", b"a", 23, 32). The guess for `a` ends at the brace in
+the string; the proof rejects it, and the scan finds 32.
 """
 
 import re
@@ -29,59 +32,72 @@ from asyncsdk._rules.language.specs import MalformedError
 
 # The inside of a string. Possessive quantifiers: no backtracking on a string that does not end.
 _STRING = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
-_MEMBER = re.compile(rb'\s*"(%b)"\s*:\s*' % _STRING, re.DOTALL)
+# White space between two tokens that is skipped without a step of its own; `_skip_space` skips more.
+_MAX_GAP = 4_000
+_GAP = rb"[ \t\r\n]{0,%d}+" % _MAX_GAP
+_MEMBER = re.compile(rb'%b"(%b)"%b:%b' % (_GAP, _STRING, _GAP, _GAP), re.DOTALL)
 _OBJECT_MEMBER = re.compile(_MEMBER.pattern + rb"(?=\{)", re.DOTALL)
-_OBJECT_ELEMENT = re.compile(rb"()\s*(?=\{)")
-_SEPARATOR = re.compile(rb"\s*([,}\]])")
-_SPACE = re.compile(rb"\s*")
-_SCALAR = re.compile(rb'"%b"|[^\s,{}\[\]"]++' % _STRING, re.DOTALL)
-_UP_TO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"%b"[^"{}\[\]]*+)*+([{}\[\]])' % _STRING, re.DOTALL)
-_CLOSING = {b"{": b"}", b"[": b"]"}
+_OBJECT_ELEMENT = re.compile(rb"()%b(?=\{)" % _GAP)
+_SPACE = re.compile(_GAP)
+_SCALAR = re.compile(rb'[^\s,{}\[\]"]++')
+_STRING_PART = re.compile(_STRING, re.DOTALL)
+_UP_TO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"%b"[^"{}\[\]]*+)*+([{}\[\]])?' % _STRING, re.DOTALL)
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_OPENINGS = (b"{", b"[")
 _NOT_SKELETON = bytes(set(range(256)) - set(b'"\\{}'))
 """The bytes that a proof deletes."""
 _GUESS_BYTES = 8_000
 """Bytes of objects that are guessed, and then proven, at once: the proof has a fixed cost."""
 _MAX_CLOSINGS = 200
 """Closing braces after which a guess gives up. An opening brace in a string would take it to the end of the body."""
+_WINDOW = 65_536
+"""Bytes that one step examines at most."""
+_BRACKETS_PER_STEP = 500
+"""Brackets that one step of a scan passes at most."""
 
 Member = tuple[str, bytes, int, int]
 """Section, raw key without quotes, and the start and end of the value in the body."""
+Steps = Generator[None, None, int]
+"""A scan: yields between steps and returns the position that it looked for."""
 
 
-def iter_members(raw: bytes, sections: frozenset[str]) -> Iterator[Member]:
+def iter_members(raw: bytes, sections: frozenset[str]) -> Iterator[Member | None]:
     """Yield the members of each section of an object, and the other members of the object itself (section "").
 
-    Members come in the order of the body, and each is found when it is requested.
+    Members come in the order of the body, and each is found when it is requested. A section is itself a member of the
+    object, whose value ends after its opening bracket; what is in it follows.
 
     Args:
-        raw: JSON of an object.
+        raw: JSON of an object; a byte order mark before it is skipped.
         sections: Keys of the object whose values (objects or lists) are cut further. List elements have the key b"".
+
+    Yields:
+        A member, or None where the search for the next one takes so long that other work should have a turn.
 
     Raises:
         MalformedError: The body is not a JSON object.
     """
-    at, last = _enter(raw, 0, b"{", b"}")
+    start = yield from _skip_space(raw, len(_BYTE_ORDER_MARK) if raw.startswith(_BYTE_ORDER_MARK) else 0)
+    at, last = yield from _enter(raw, start, b"{", b"}")
     while not last:
-        member = _MEMBER.match(raw, at)
-        if member is None:
-            raise _malformed(at)
-        start, name = member.end(), member[1].decode("utf-8", "replace")
-        if name in sections and raw[start : start + 1] in _CLOSING:
+        key, start = yield from _key(raw, at)
+        name = key.decode("utf-8", "replace")
+        if name in sections and raw[start : start + 1] in _OPENINGS:
+            yield "", key, start, start + 1
             end = yield from _members(raw, start, name)
         else:
-            end = value_end(raw, start)
-            yield "", member[1], start, end
-        at, last = _skip_separator(raw, end, b"}")
-    if raw[at:].strip():
+            end = yield from value_end(raw, start)
+            yield "", key, start, end
+        at, last = yield from _skip_separator(raw, end, b"}")
+    if (yield from _skip_space(raw, at)) < len(raw):
         raise _malformed(at)
 
 
-def _members(raw: bytes, start: int, section: str) -> Generator[Member, None, int]:
+def _members(raw: bytes, start: int, section: str) -> Generator[Member | None, None, int]:
     """Yield the members of an object or a list; return the position after it."""
-    opening = raw[start : start + 1]
-    closing = _CLOSING[opening]
-    pattern, fast = (_MEMBER, _OBJECT_MEMBER) if opening == b"{" else (_SPACE, _OBJECT_ELEMENT)
-    at, last = _enter(raw, start, opening, closing)
+    is_object = raw[start : start + 1] == b"{"
+    closing, fast = (b"}", _OBJECT_MEMBER) if is_object else (b"]", _OBJECT_ELEMENT)
+    at, last = yield from _enter(raw, start, raw[start : start + 1], closing)
     slow_until = 0
     while not last:
         # 1. Several members at once, unless this position is within a guess that failed.
@@ -90,24 +106,38 @@ def _members(raw: bytes, start: int, section: str) -> Generator[Member, None, in
             if _has_plain_strings(raw, at, until):
                 for name, begin, end in guessed:
                     yield section, name, begin, end
-                at, last = _skip_separator(raw, until, closing)
+                at, last = yield from _skip_separator(raw, until, closing)
                 continue
             slow_until = until
         # 2. One member, proven alone or scanned.
-        key = pattern.match(raw, at)
-        if key is None:
-            raise _malformed(at)
-        end = value_end(raw, key.end())
-        yield section, key[1] if opening == b"{" else b"", key.end(), end
-        at, last = _skip_separator(raw, end, closing)
+        key, begin = (yield from _key(raw, at)) if is_object else (b"", (yield from _skip_space(raw, at)))
+        end = yield from value_end(raw, begin)
+        yield section, key, begin, end
+        at, last = yield from _skip_separator(raw, end, closing)
     return at
+
+
+def _key(raw: bytes, at: int) -> Generator[None, None, tuple[bytes, int]]:
+    """Return the raw key of the member at a position, and the position of its value."""
+    member = _MEMBER.match(raw, at, at + _WINDOW)
+    if member is not None and member.end() < at + _WINDOW:
+        return member[1], member.end()
+    # A long key, or much white space around it.
+    start = yield from _skip_space(raw, at)
+    if raw[start : start + 1] != b'"':
+        raise _malformed(start)
+    end = yield from _string_end(raw, start)
+    colon = yield from _skip_space(raw, end)
+    if raw[colon : colon + 1] != b":":
+        raise _malformed(colon)
+    return raw[start + 1 : end - 1], (yield from _skip_space(raw, colon + 1))
 
 
 def _guess_objects(raw: bytes, at: int, pattern: re.Pattern[bytes]) -> list[tuple[bytes, int, int]]:
     """Return raw key, start and end of consecutive objects, found as if no string held a brace. Unproven."""
     guessed: list[tuple[bytes, int, int]] = []
     until, match = at + _GUESS_BYTES, pattern.match
-    while at < until and (key := match(raw, at)) is not None:
+    while at < until and (key := match(raw, at, at + _WINDOW)) is not None:
         start = key.end()
         end = _find_closing_brace(raw, start)
         if end < 0:
@@ -124,7 +154,7 @@ def _has_plain_strings(raw: bytes, start: int, end: int) -> bool:
     return b'"' not in raw[start:end].translate(None, _NOT_SKELETON).replace(b'""', b"")
 
 
-def value_end(raw: bytes, start: int) -> int:
+def value_end(raw: bytes, start: int) -> Steps:
     """Return the position after the value that begins at `start`.
 
     Raises:
@@ -133,11 +163,14 @@ def value_end(raw: bytes, start: int) -> int:
     first = raw[start : start + 1]
     if first == b"{":
         end = _find_closing_brace(raw, start)
-        return end if end > 0 and _has_plain_strings(raw, start, end) else _scan_to_end(raw, start)
+        return end if end > 0 and _has_plain_strings(raw, start, end) else (yield from _scan_to_end(raw, start))
     if first == b"[":
-        return _scan_to_end(raw, start)
-    scalar = _SCALAR.match(raw, start)
-    if scalar is None:
+        return (yield from _scan_to_end(raw, start))
+    if first == b'"':
+        return (yield from _string_end(raw, start))
+    scalar = _SCALAR.match(raw, start, start + _WINDOW)
+    # A number or word of this length is not one that any vendor writes.
+    if scalar is None or scalar.end() == start + _WINDOW:
         raise _malformed(start)
     return scalar.end()
 
@@ -145,9 +178,9 @@ def value_end(raw: bytes, start: int) -> int:
 def _find_closing_brace(raw: bytes, start: int) -> int:
     """Return the position after the closing brace, found as if no string held one; -1 if it is too far or missing."""
     find, count = raw.find, raw.count
-    at, depth = start, 0
+    at, depth, until = start, 0, start + _WINDOW
     for _ in range(_MAX_CLOSINGS):
-        end = find(b"}", at)
+        end = find(b"}", at, until)
         if end < 0:
             break
         depth += count(b"{", at, end) - 1
@@ -157,36 +190,70 @@ def _find_closing_brace(raw: bytes, start: int) -> int:
     return -1
 
 
-def _scan_to_end(raw: bytes, start: int) -> int:
+def _scan_to_end(raw: bytes, start: int) -> Steps:
     """Return the position after an object or array, found bracket by bracket, skipping strings."""
-    at, depth = start, 0
-    while (bracket := _UP_TO_BRACKET.match(raw, at)) is not None:
-        at = bracket.end()
-        depth += 1 if bracket[1] in b"{[" else -1
-        if depth == 0:
-            return at
-    raise _malformed(start)
+    at, depth, passed, until = start, 0, 0, start + _WINDOW
+    while True:
+        found = _UP_TO_BRACKET.match(raw, at, until)
+        bracket = None
+        if found is not None:  # always: it matches nothing, too
+            at, bracket = found.end(), found[1]
+        if bracket is not None:
+            depth += 1 if bracket in b"{[" else -1
+            if depth == 0:
+                return at
+            passed += 1
+            if passed < _BRACKETS_PER_STEP:
+                continue
+        elif at >= len(raw):
+            raise _malformed(start)
+        elif at < until:  # a string that the window cuts off
+            at = yield from _string_end(raw, at)
+        passed, until = 0, at + _WINDOW
+        yield
 
 
-def _enter(raw: bytes, start: int, opening: bytes, closing: bytes) -> tuple[int, bool]:
+def _string_end(raw: bytes, start: int) -> Steps:
+    """Return the position after the string that begins at `start`."""
+    at = start + 1
+    while True:
+        end = _STRING_PART.match(raw, at, at + _WINDOW).end()  # type: ignore[union-attr] # it matches nothing, too
+        if raw[end : end + 1] == b'"':
+            return end + 1
+        if end == at:  # the body ends, or ends with a backslash
+            raise _malformed(start)
+        at = end
+        yield
+
+
+def _skip_space(raw: bytes, at: int) -> Steps:
+    """Return the position of the next byte that is not white space."""
+    while True:
+        end = _SPACE.match(raw, at).end()  # type: ignore[union-attr] # it matches nothing, too
+        if end - at < _MAX_GAP:
+            return end
+        at = end
+        yield
+
+
+def _enter(raw: bytes, start: int, opening: bytes, closing: bytes) -> Generator[None, None, tuple[int, bool]]:
     """Return the position after the opening bracket and False, or, if it is empty, after the closing one and True."""
-    at = start + len(raw[start : start + 64]) - len(raw[start : start + 64].lstrip())
-    if raw[at : at + 1] != opening:
-        raise _malformed(at)
-    mark = _SEPARATOR.match(raw, at + 1)
-    return (mark.end(), True) if mark is not None and mark[1] == closing else (at + 1, False)
+    if raw[start : start + 1] != opening:
+        raise _malformed(start)
+    at = yield from _skip_space(raw, start + 1)
+    return (at + 1, True) if raw[at : at + 1] == closing else (at, False)
 
 
-def _skip_separator(raw: bytes, end: int, closing: bytes) -> tuple[int, bool]:
+def _skip_separator(raw: bytes, end: int, closing: bytes) -> Generator[None, None, tuple[int, bool]]:
     """Return the position after the comma or closing bracket that follows a value, and whether it was the bracket."""
     # Without a regular expression first: in compact JSON the separator follows at once.
     following = raw[end : end + 1]
-    if following in (b",", closing):
-        return end + 1, following == closing
-    mark = _SEPARATOR.match(raw, end)
-    if mark is None or mark[1] not in (b",", closing):
-        raise _malformed(end)
-    return mark.end(), mark[1] == closing
+    if following not in (b",", closing):
+        end = yield from _skip_space(raw, end)
+        following = raw[end : end + 1]
+        if following not in (b",", closing):
+            raise _malformed(end)
+    return end + 1, following == closing
 
 
 def _malformed(position: int) -> MalformedError:

@@ -5,7 +5,8 @@ here are generators that yield after each step instead; `CooperativeRunner` runs
 runs them without one. `load` has three phases:
 
 1. Fingerprint the body. The same body as before ends here: a proxy that ignores `sinceTime` sends it on every poll.
-2. Cut it into raw slices by section and name, and parse only the small top-level fields ("facts").
+2. Cut it into raw slices by section and name, and parse only the small top-level fields ("facts"). A body that is not
+   a complete ruleset ends here (`completeness`).
 3. Adopt the compiled programs of the previous ruleset whose slices did not change.
 
 Nothing that is shared is changed before `load` returns, so a caller may stop at any yield.
@@ -22,15 +23,13 @@ from typing import Any, TypeVar
 
 import attrs
 
-from asyncsdk._rules.compiler.linker import SECTIONS
+from asyncsdk._rules.completeness import FACTS, SPEC_SECTIONS, TYPED_SECTIONS, check_complete
 from asyncsdk._rules.json_slicer import iter_members
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.language.specs import MalformedError, parse
 from asyncsdk._rules.ruleset import Ruleset
 
-_SECTIONS = frozenset(
-    (*SECTIONS.values(), "condition_map", "param_stores", "cmab_configs", "override_rules", "overrides")
-)
+_SECTIONS = frozenset(TYPED_SECTIONS)
 # A step of cutting ends after `_STEP_BYTES` of body, where each member counts `_MEMBER_BYTES` more than its length.
 _STEP_BYTES = 48_000
 _MEMBER_BYTES = 700
@@ -38,6 +37,8 @@ _CHUNK_BYTES = 65_536
 """Bytes hashed in one step."""
 _ITEMS_PER_STEP = 300
 """Objects freed in one step."""
+_MAX_FACT_BYTES = 262_144
+"""Maximum size of a fact, which is parsed in one step."""
 
 # Findings of the cut, kept among the facts. The parentheses keep them apart from fields of the body.
 _NEEDS_COUNTRIES = "(countries)"
@@ -55,6 +56,7 @@ def load(
     source: str = "Network",
     received_at_ms: int = 0,
     previous: Ruleset | None = None,
+    is_handmade: bool = True,
 ) -> Generator[None, None, Ruleset | None]:
     """Build a ruleset from a body, yielding between steps of at most about 0.3 ms.
 
@@ -64,19 +66,22 @@ def load(
         source: Origin of the body, as in evaluation reasons.
         received_at_ms: When it was received, in milliseconds since 1970.
         previous: The ruleset in use, from which unchanged programs are adopted; None if there is none.
+        is_handmade: Whether the short form is enough, as a person writes it; else the body must be a complete download.
 
     Returns:
         The ruleset; `previous` itself if the body is the same; None if the body says that nothing is new.
 
     Raises:
-        MalformedError: The body is not a ruleset. A malformed spec inside does not raise; it affects its own name only.
+        MalformedError: The body is not a ruleset, or not a complete one. A malformed spec inside does not raise; it
+            affects its own name only.
     """
     fingerprint = yield from _fingerprint(body)
     if previous is not None and previous.fingerprint == fingerprint:
         return previous
-    sections, facts = yield from _split_sections(body)
-    if facts.get("has_updates") is not True:
+    sections, facts, types = yield from _split_sections(body)
+    if facts.get("has_updates") is False:
         return None
+    check_complete(types, facts, is_handmade=is_handmade)
     ruleset = Ruleset(
         sections,
         facts,
@@ -159,27 +164,57 @@ def _fingerprint(body: bytes) -> Generator[None, None, tuple[int, ...]]:
     return tuple(hashes)
 
 
-def _split_sections(body: bytes) -> Generator[None, None, tuple[dict[str, dict[str, bytes]], dict[str, Any]]]:
-    """Return the raw members of each section by name, and the facts: all other fields, parsed. Yields between steps."""
+_Cut = tuple[dict[str, dict[str, bytes]], dict[str, Any], dict[str, bytes]]
+
+
+def _split_sections(body: bytes) -> Generator[None, None, _Cut]:
+    """Cut a body, yielding between steps.
+
+    Returns:
+        The raw members of each section by name; the facts, which are other fields, parsed; and the first byte of the
+        value of each field that evaluations use, which tells its type.
+
+    Raises:
+        MalformedError: The body is not a JSON object, or has one of these fields twice.
+    """
     sections: dict[str, dict[str, bytes]] = {section: {} for section in _SECTIONS}
     facts: dict[str, Any] = {}
+    types: dict[str, bytes] = {}
     spent = searched = end = 0
-    for section, key, start, end in iter_members(body, _SECTIONS):
+    for member in iter_members(body, _SECTIONS):
+        if member is None:
+            yield
+            continue
+        section, key, start, end = member
         piece = body[start:end]
         # Cases: 1. a top-level field; 2. a member of an object, or not a spec at all; 3. a spec in a list (v1).
         if not section:
-            facts[_decode_key(key)] = parse(piece, "a field")
+            _add_field(facts, types, _decode_key(key), piece)
         elif key or piece[:1] != b"{":
             sections[section][_decode_key(key)] = piece
         else:
-            facts[_IS_V1] = True
-            sections[section][_spec_name(piece)] = piece
+            sections[section][(yield from _spec_name(piece))] = piece
         spent += end - start + _MEMBER_BYTES
         if spent > _STEP_BYTES:
             facts |= _scan_for_countries(body, searched, end)
             spent, searched = 0, end
             yield
-    return sections, facts | _scan_for_countries(body, searched, end)
+    is_v1 = {_IS_V1: True} if any(types.get(section) == b"[" for section in SPEC_SECTIONS) else {}
+    return sections, facts | is_v1 | _scan_for_countries(body, searched, end), types
+
+
+def _add_field(facts: dict[str, Any], types: dict[str, bytes], name: str, piece: bytes) -> None:
+    """Add a top-level field to the facts and types if evaluations use it: others may be of any type and size."""
+    if name in types:
+        msg = f"the ruleset has `{name}` twice"
+        raise MalformedError(msg)
+    if name in FACTS or name in _SECTIONS:
+        types[name] = piece[:1]
+    if name in FACTS:
+        if len(piece) > _MAX_FACT_BYTES:
+            msg = f"`{name}` of the ruleset is larger than {_MAX_FACT_BYTES:,} bytes"
+            raise MalformedError(msg)
+        facts[name] = parse(piece, f"`{name}` of the ruleset")
 
 
 def _scan_for_countries(body: bytes, start: int, end: int) -> dict[str, Any]:
@@ -192,11 +227,15 @@ def _decode_key(key: bytes) -> str:
     return key.decode("utf-8", "replace") if b"\\" not in key else str(parse(b'"' + key + b'"', "a name"))
 
 
-def _spec_name(piece: bytes) -> str:
+def _spec_name(piece: bytes) -> Generator[None, None, str]:
     """Return the name inside a spec of v1; "" if it has none or is not JSON."""
     try:
-        fields = parse(piece, "a spec")
+        for member in iter_members(piece, frozenset()):
+            if member is None:
+                yield
+            elif member[1] == b"name":
+                name = parse(piece[member[2] : member[3]], "a name")
+                return name if isinstance(name, str) else ""
     except MalformedError:
-        return ""
-    name = fields.get("name")
-    return name if isinstance(name, str) else ""
+        pass
+    return ""

