@@ -125,7 +125,7 @@ class Transport:
             return await self._ask(request.method, url, body, headers, read)
         shown = request.redact(url)
         info = RequestInfo(self._name, request.purpose, request.method, shown, request.events, len(body))
-        ends = [watch(info) for watch in self._watches]
+        ends = [watch(info) for watch in tuple(self._watches)]
         try:
             response = await self._ask(request.method, url, body, headers, read)
         except asyncio.CancelledError:

@@ -177,6 +177,28 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         """
         return self._refresher is None or await self._refresher.wait_ready(timeout)
 
+    async def refresh_rules(self, timeout: float = 10.0) -> bool:
+        """Request the rules and the ID lists now, instead of at the next poll, and wait until they are in use.
+
+        A changed bootstrap file is read, too; offline, that is all. Calls that are made together share one request.
+
+        Args:
+            timeout: Maximum time to wait, in seconds; the request goes on after it.
+
+        Returns:
+            True if lookups now have what the vendor has, or the client has no source of rules; False after a failure
+            (see `health().rules.last_error`) or the timeout.
+
+        Raises:
+            ConfigurationError: `timeout` is not a number of seconds.
+            ClientClosedError: The client is not started, or it is closed.
+            WrongEventLoopError: The client runs on another event loop.
+            ForkedProcessError: The client was started in the parent process.
+        """
+        timeout = seconds(timeout)
+        self._life.check_caller()
+        return self._refresher is None or await self._refresher.refresh(timeout)
+
     async def aclose(self, timeout: float | None = None) -> Report:
         """Deliver what is queued, then stop. Safe to call twice.
 

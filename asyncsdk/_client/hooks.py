@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from functools import wraps
+from functools import partial, wraps
 from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -35,9 +35,7 @@ def guarded(function: Callable[P, T], name: str) -> Callable[P, T | None]:
     Raises:
         ConfigurationError: It cannot be called, or would have to be awaited.
     """
-    if not callable(function) or iscoroutinefunction(function):
-        msg = f"{name} takes a plain function, which is not awaited"
-        raise ConfigurationError(msg)
+    check_plain(function, name)
     logged: set[type] = set()
 
     @wraps(function)
@@ -53,6 +51,17 @@ def guarded(function: Callable[P, T], name: str) -> Callable[P, T | None]:
     return call
 
 
+def check_plain(function: object, name: str) -> None:
+    """Check that a function of the user's can be called, and need not be awaited; the arguments are those of `guarded`.
+
+    Raises:
+        ConfigurationError: It cannot be called, or would have to be awaited.
+    """
+    if not callable(function) or iscoroutinefunction(function):
+        msg = f"{name} takes a plain function, which is not awaited"
+        raise ConfigurationError(msg)
+
+
 @attrs.define(eq=False)
 class Hooks:
     """The guarded functions of a client, in the order in which they were added; its parts read these lists.
@@ -62,12 +71,31 @@ class Hooks:
         on_settled: Called by the ledgers when events of a destination reach a final status together.
         on_evaluation: Called by lookups with their results.
         tasks: Names and jobs to run beside the client's own; None once the client has started.
+        removals: Each function that was added, as the user knows it, with the function that removes it.
     """
 
     on_request: list[Watch] = attrs.Factory(list)
     on_settled: list[Callable[[Delivery, int], object]] = attrs.Factory(list)
     on_evaluation: list[Callable[[User, LookupResult], object]] = attrs.Factory(list)
     tasks: list[tuple[str, Job]] | None = attrs.Factory(list)
+    removals: list[tuple[object, Callable[[], object]]] = attrs.Factory(list)
+
+    def add(self, functions: list[T], added: T, given: object) -> None:
+        """Append to one of the lists above what calls the function that the user gave."""
+        functions.append(added)
+        self.removals.append((given, partial(_remove, functions, added)))
+
+    def remove(self, given: object) -> bool:
+        """Remove a function wherever the user added it; return whether there was any."""
+        removals = [remove for known, remove in self.removals if known == given]
+        self.removals = [(known, remove) for known, remove in self.removals if known != given]
+        for remove in removals:
+            remove()
+        return bool(removals)
+
+
+def _remove(functions: list[Any], added: object) -> None:
+    functions[:] = [one for one in functions if one is not added]
 
 
 class HookVerbs:
@@ -99,6 +127,7 @@ class HookVerbs:
             msg = "a middleware is a function of (payload, next); redact(...), sample(...) and map_events(...) make one"
             raise ConfigurationError(msg)
         self._admission.pipeline.add(function)
+        self._hooks.removals.append((function, partial(self._admission.pipeline.remove, function)))
         return self
 
     add_event_middleware = add_middleware
@@ -113,8 +142,8 @@ class HookVerbs:
         Returns:
             The client.
         """
-        if self._refresher is not None:
-            self._refresher.subscribe(function)
+        check_plain(function, "on_ruleset_change")
+        self._listen(function, None if self._refresher is None else self._refresher.subscribe)
         return self
 
     def on_rules_health(self, function: Callable[[RulesHealth], object]) -> Self:
@@ -126,8 +155,8 @@ class HookVerbs:
         Returns:
             The client.
         """
-        if self._refresher is not None:
-            self._refresher.observe(function)
+        check_plain(function, "on_rules_health")
+        self._listen(function, None if self._refresher is None else self._refresher.observe)
         return self
 
     def on_evaluation(self, function: Callable[[User, LookupResult], object]) -> Self:
@@ -143,7 +172,7 @@ class HookVerbs:
         Returns:
             The client.
         """
-        self._hooks.on_evaluation.append(guarded(function, "on_evaluation"))
+        self._hooks.add(self._hooks.on_evaluation, guarded(function, "on_evaluation"), function)
         self._choose_path()
         return self
 
@@ -163,7 +192,7 @@ class HookVerbs:
             end = begin(request)
             return None if end is None else guarded(end, "on_request")
 
-        self._hooks.on_request.append(guarded(watch, "on_request"))
+        self._hooks.add(self._hooks.on_request, guarded(watch, "on_request"), function)
         return self
 
     def on_settled(self, function: Callable[[Delivery, int], object]) -> Self:
@@ -177,7 +206,27 @@ class HookVerbs:
         Returns:
             The client.
         """
-        self._hooks.on_settled.append(guarded(function, "on_settled"))
+        self._hooks.add(self._hooks.on_settled, guarded(function, "on_settled"), function)
+        return self
+
+    def off(self, function: Callable[..., object]) -> Self:
+        """Stop calling a function that was given to `add_middleware` or to one of the `on_...` methods above.
+
+        It is removed wherever it was added. What `bind` returned before goes on calling a function of `on_evaluation`.
+
+        Args:
+            function: The same function; of an object, the same method.
+
+        Returns:
+            The client.
+
+        Raises:
+            ConfigurationError: It was not added, or is removed already.
+        """
+        if not self._hooks.remove(function):
+            msg = "off takes the function itself that was given to add_middleware or on_...; this one was not added"
+            raise ConfigurationError(msg)
+        self._choose_path()
         return self
 
     def add_background_task(self, name: str, job: Callable[[], Coroutine[Any, Any, object]]) -> Self:
@@ -204,3 +253,15 @@ class HookVerbs:
 
         self._hooks.tasks.append((name, run))
         return self
+
+    def _listen(self, function: Callable[[T], object], listen: Callable[[Callable[[T], object]], None] | None) -> None:
+        """Let the refresher call a function; without rules, there is nothing to call it for."""
+        remove: Callable[[], object] = _do_nothing
+        if self._refresher is not None and listen is not None:
+            listen(function)
+            remove = partial(self._refresher.unsubscribe, function)
+        self._hooks.removals.append((function, remove))
+
+
+def _do_nothing() -> None:
+    pass

@@ -181,7 +181,7 @@ class Ledger:
         self._log_loss(delivery)
         self.account.settle(delivery, events)
         self.exposures.settle(delivery, exposures)
-        for notify in self.on_settled:
+        for notify in tuple(self.on_settled):
             notify(delivery, events + exposures)
 
     def count_refused(self, event_id: str, delivery: Delivery) -> None:
@@ -292,7 +292,7 @@ class Ledger:
             if self.on_final is not None and not record.exposures:
                 self.on_final(record.id, deliveries[tries])
         for tries, number in settled.items():
-            for notify in self.on_settled:
+            for notify in tuple(self.on_settled):
                 notify(deliveries[tries], number)
 
     def _log_loss(self, delivery: Delivery) -> None:

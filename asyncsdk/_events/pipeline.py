@@ -60,8 +60,15 @@ class Pipeline:
 
     def add(self, function: Middleware) -> None:
         """Append `function`: events reach it after those added earlier."""
+        self._use((*self.functions, function))
+
+    def remove(self, function: Middleware) -> None:
+        """Remove `function`; events that are on their way through it are not affected."""
+        self._use(tuple(one for one in self.functions if one is not function))
+
+    def _use(self, functions: tuple[Middleware, ...]) -> None:
         # Tuples are replaced, not changed, since an event in another thread may be on its way through them.
-        self.functions += (function,)
+        self.functions = functions
         self._redactions = tuple(one for one in self.functions if isinstance(one, Redact))
         self._maps = tuple(one for one in self.functions if isinstance(one, EventMap))
         self.may_suspend = len(self._maps) < len(self.functions)

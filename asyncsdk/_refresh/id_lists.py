@@ -21,8 +21,10 @@ byte 3 on, and `entries["vips"]` changes from {"a"} to {"b"} in place.
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from asyncsdk._refresh.guarded_cache import GuardedCache
+from asyncsdk._refresh.poll_loop import PollLoop
 from asyncsdk._refresh.polling import CooperativeRunner, FailureStreak, Fetcher, Polling
 from asyncsdk.vendors._base import ListFile
 from asyncsdk.vendors.statsig import Statsig
@@ -64,6 +66,7 @@ class IdLists:
         self._runner = runner
         self._cache = cache
         self._is_enabled = source.rules is not None and source.rules.id_lists
+        self._poll_loop = PollLoop()
         self._lists: dict[str, IdList] = {}
         self._saved_ms: dict[str, int] = {}
         if not self._is_enabled or source.offline:
@@ -81,9 +84,15 @@ class IdLists:
             return
         async with asyncio.TaskGroup() as group:
             group.create_task(self.load_cached())
-            while True:
-                answer = await self._sync(fetcher)
-                await asyncio.sleep(self.polling.delay_after(answer))
+            await self._poll_loop.run(partial(self._poll, fetcher))
+
+    async def poll_now(self) -> bool:
+        """Request the manifest and what is new in the lists now; return whether that succeeded, or is not needed."""
+        return not self._is_enabled or await self._poll_loop.poll_now()
+
+    async def _poll(self, fetcher: Fetcher) -> tuple[bool, float]:
+        answer = await self._sync(fetcher)
+        return not answer.reason, self.polling.delay_after(answer)
 
     async def load_cached(self) -> None:
         """Load lists from the cache, except for those that were downloaded already."""

@@ -38,6 +38,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import attrs
 
@@ -46,6 +47,7 @@ from asyncsdk._refresh.bootstrap_rules import BootstrapRules
 from asyncsdk._refresh.guarded_cache import MAX_CALL_SECONDS, GuardedCache
 from asyncsdk._refresh.id_lists import IdLists
 from asyncsdk._refresh.override_check import OverrideCheck
+from asyncsdk._refresh.poll_loop import PollLoop
 from asyncsdk._refresh.polling import (
     CooperativeRunner,
     FailureStreak,
@@ -131,6 +133,7 @@ class Refresher:
             watch_interval,
         )
         self._override_check = OverrideCheck()
+        self._poll_loop = PollLoop()
         self._watchers: list[Watcher] = []
         self._observers: list[Observer] = []
         self._install_lock = asyncio.Lock()
@@ -163,6 +166,24 @@ class Refresher:
                 await self.id_lists.first_sync.wait()
         return self.is_ready
 
+    async def refresh(self, timeout: float) -> bool:
+        """Read the bootstrap file if it changed, and request the rules and the ID lists now.
+
+        Args:
+            timeout: Maximum time to wait, in seconds. A request that takes longer goes on.
+
+        Returns:
+            Whether all of it succeeded; the failures are in `health`.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._bootstrap.load()
+                if self._is_offline:
+                    return self.is_ready and not self._bootstrap.streak.last_error
+                succeeded = await asyncio.gather(self._poll_loop.poll_now(), self.id_lists.poll_now())
+                return all(succeeded) and not self._bootstrap.streak.last_error
+        return False
+
     def subscribe(self, watcher: Watcher) -> None:
         """Call `watcher` on the event loop after the rules were replaced, with the change. Its errors are logged."""
         self._watchers.append(watcher)
@@ -170,6 +191,11 @@ class Refresher:
     def observe(self, observer: Observer) -> None:
         """Call `observer` on the event loop after each poll, with the health. Its errors are logged."""
         self._observers.append(observer)
+
+    def unsubscribe(self, listener: Callable[[Any], object]) -> None:
+        """Stop calling a watcher or an observer."""
+        self._watchers = [one for one in self._watchers if one is not listener]
+        self._observers = [one for one in self._observers if one is not listener]
 
     def use_overrides(self, overrides: Overrides) -> None:
         """Apply local overrides from now on, to these rules and to all later ones."""
@@ -210,26 +236,26 @@ class Refresher:
             else:
                 cached = group.create_task(self._load_cached())
                 group.create_task(self.id_lists.run(fetcher))
-                await self._poll(fetcher, cached)
+                await self._poll_loop.run(partial(self._poll, fetcher, cached))
             await asyncio.Event().wait()  # offline, all tasks may have ended
 
-    async def _poll(self, fetcher: Fetcher, cached: asyncio.Task[None]) -> None:
-        while True:
-            answer = await self._fetch_rules(fetcher)
-            # `delay_after` below records this failure; the fallback needs the count now.
-            failures = self.polling.streak.failures + 1
-            if answer.reason and self._settings.bypasses(failures, is_first=not self.rules.sections):
-                bypass = await self._fetch_rules(fetcher, bypass_proxy=True)
-                answer = answer if bypass.reason else bypass
-            self._record_no_values()
-            # Rules may still come soon 1. from the cache, while it is loading, 2. from a retry that is worthwhile.
-            if cached.done() and not (answer.reason and answer.retry_soon):
-                self._first_attempt_done.set()
-            delay = self.polling.delay_after(answer, has_any=bool(self.rules.sections))
-            self._is_key_refused = answer.refused
-            if self._observers:
-                notify(self._observers, self.health())
-            await asyncio.sleep(delay)
+    async def _poll(self, fetcher: Fetcher, cached: asyncio.Task[None]) -> tuple[bool, float]:
+        """Request the rules; return whether that succeeded, and the delay before the next request, in seconds."""
+        answer = await self._fetch_rules(fetcher)
+        # `delay_after` below records this failure; the fallback needs the count now.
+        failures = self.polling.streak.failures + 1
+        if answer.reason and self._settings.bypasses(failures, is_first=not self.rules.sections):
+            bypass = await self._fetch_rules(fetcher, bypass_proxy=True)
+            answer = answer if bypass.reason else bypass
+        self._record_no_values()
+        # Rules may still come soon 1. from the cache, while it is loading, 2. from a retry that is worthwhile.
+        if cached.done() and not (answer.reason and answer.retry_soon):
+            self._first_attempt_done.set()
+        delay = self.polling.delay_after(answer, has_any=bool(self.rules.sections))
+        self._is_key_refused = answer.refused
+        if self._observers:
+            notify(self._observers, self.health())
+        return not answer.reason, delay
 
     async def _fetch_rules(self, fetcher: Fetcher, *, bypass_proxy: bool = False) -> RulesAnswer:
         """Request the rules once and install what comes. A body that is not a ruleset is an ordinary failure."""

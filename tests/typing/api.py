@@ -120,6 +120,7 @@ User("ada", "ada@example.com")  # type: ignore[call-arg]
 async def life() -> None:
     assert_type(await client.start(require_ready=True), StartReport)
     assert_type(await client.wait_ready(timeout=2), bool)
+    assert_type(await client.refresh_rules(timeout=2), bool)
     report = assert_type(await client.flush(timeout=2), Report)
     assert_type(report.destinations["Statsig"], DestinationReport)
     assert_type(await client.aclose(timeout=5), Report)
@@ -207,6 +208,8 @@ def about_rules() -> None:
     def requested(request: RequestInfo) -> None: ...
 
     client.on_ruleset_change(changed).on_rules_health(checked).on_evaluation(evaluated).on_request(requested)
+    assert_type(client.off(changed).off(evaluated), Client)
+    client.off("changed")  # type: ignore[arg-type]
 
 
 # --- events -----------------------------------------------------------------------------------------------------------
