@@ -11,7 +11,7 @@ import socket
 import ssl
 import zlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from io import BytesIO
@@ -19,6 +19,7 @@ from io import BytesIO
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from asyncsdk._decompression import CANNOT_DECOMPRESS, Plain, UnreadableError, decompressor_for
 from asyncsdk._model.reports import RequestInfo, Watch
 from asyncsdk._threads import in_thread
 from asyncsdk._version import __version__
@@ -29,10 +30,6 @@ MAX_FETCHED_BYTES = 32 * 1024 * 1024
 _USER_AGENT = f"asyncsdk/{__version__}"
 # aiohttp warns if a body of this size is passed as bytes, and reads a file object in pieces.
 _LARGE_BODY = 1024 * 1024
-# Decompressing this many bytes takes about 0.2 ms: the loop gets a turn in between.
-_PIECE = 96 * 1024
-_CODINGS = ("identity", "gzip", "x-gzip", "deflate")
-_CANNOT_DECOMPRESS = "answer cannot be unpacked"
 # Compressing 1 KB takes 5 us with zlib and 1 us with isal: a larger body would block the loop for about a millisecond,
 # and is compressed in a thread.
 _INLINE_ZLIB, _INLINE_ISAL = 128 * 1024, 1024 * 1024
@@ -43,11 +40,13 @@ _MAX_LOOKUP = 2.0
 # Statuses by which a server refuses what another at the same name may take: the next attempt is not sent to it again.
 _TRY_ANOTHER_SERVER = frozenset({401, 404, *range(300, 400), *range(500, 600)} - {304})
 
+# Maximum seconds for an answer that is passed on while it arrives.
+_MAX_STREAM = 600.0
+_SUCCESS = 2
+
 _Read = Callable[[aiohttp.ClientResponse], Awaitable[bytes]]
-
-
-class _UnreadableError(Exception):
-    """Raised for an answer that cannot be read; the message is the `error` of the response."""
+Receive = Callable[[Response, AsyncIterator[bytes]], Awaitable[None]]
+"""Takes an answer without its body, and the pieces of the body."""
 
 
 # The `error` of a response, by the first type that matches; anything else is "connection lost".
@@ -118,16 +117,44 @@ class Transport:
         headers = {"User-Agent": _USER_AGENT, **request.headers}
         return await self._watched(request, request.body, headers, lambda answer: _read_whole(answer, max_bytes))
 
-    async def _watched(self, request: Request, body: bytes, headers: Mapping[str, str], read: _Read) -> Response:
-        """Send a request between the calls of `watches`."""
+    async def stream(self, request: Request, receive: Receive, max_bytes: int) -> Response:
+        """Send `request`, and pass on a successful answer of any size while it arrives; return it without a body.
+
+        Args:
+            request: The request. Its time is bounded by `_MAX_STREAM` in all, and by `timeout` without a byte.
+            receive: Called with the answer, still without a body, and the pieces of the body, decompressed. An answer
+                that is too large or cut off ends the pieces with an error, which it must not catch.
+            max_bytes: Maximum size of the body.
+        """
+
+        async def read(answer: aiohttp.ClientResponse) -> bytes:
+            if answer.status // 100 != _SUCCESS:
+                return await _read_start(answer)
+            await receive(Response(answer.status, _headers(answer)), _pieces(answer, max_bytes))
+            return b""
+
+        limits = self._limits
+        timeout = aiohttp.ClientTimeout(_MAX_STREAM, sock_connect=min(3.0, limits.timeout), sock_read=limits.timeout)
+        headers = {"User-Agent": _USER_AGENT, **request.headers}
+        return await self._watched(request, request.body, headers, read, timeout)
+
+    async def _watched(
+        self,
+        request: Request,
+        body: bytes,
+        headers: Mapping[str, str],
+        read: _Read,
+        timeout: aiohttp.ClientTimeout | None = None,
+    ) -> Response:
+        """Send a request between the calls of `watches`; without a timeout, that of the session applies."""
         url = self._dev_server + request.canonical_path if self._dev_server else request.url
         if not self._watches:
-            return await self._ask(request.method, url, body, headers, read)
+            return await self._ask(request.method, url, body, headers, read, timeout=timeout)
         shown = request.redact(url)
         info = RequestInfo(self._name, request.purpose, request.method, shown, request.events, len(body))
         ends = [watch(info) for watch in tuple(self._watches)]
         try:
-            response = await self._ask(request.method, url, body, headers, read)
+            response = await self._ask(request.method, url, body, headers, read, timeout=timeout)
         except asyncio.CancelledError:
             info.error = "cancelled"
             raise
@@ -139,14 +166,25 @@ class Transport:
                 if end is not None:
                     end()
 
-    async def _ask(self, method: str, url: str, body: bytes, headers: Mapping[str, str], read: _Read) -> Response:
+    async def _ask(
+        self,
+        method: str,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        read: _Read,
+        *,
+        timeout: aiohttp.ClientTimeout | None,
+    ) -> Response:
         data = (body or None) if len(body) < _LARGE_BODY else BytesIO(body)
         session = self._open()
         self._users[session] += 1
         try:
-            async with session.request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
+            async with session.request(
+                method, url, data=data, headers=headers, allow_redirects=False, timeout=timeout or session.timeout
+            ) as answer:
                 response = Response(answer.status, _headers(answer), await read(answer))
-        except _UnreadableError as error:
+        except UnreadableError as error:
             response = Response(0, error=str(error))
         except (aiohttp.ClientError, OSError, ValueError) as error:
             response = Response(0, error=_name(error), detail=_detail(error))
@@ -220,8 +258,8 @@ def _headers(answer: aiohttp.ClientResponse) -> dict[str, str]:
 async def _read_start(answer: aiohttp.ClientResponse) -> bytes:
     """Read and decompress the start of the body. If it is cut off, return what arrived: the status decides."""
     start = bytearray()
-    decompressor = _decompressor_for(answer) or _Plain()
-    with suppress(aiohttp.ClientError, TimeoutError, OSError, _UnreadableError):
+    decompressor = decompressor_for(answer.headers.get("Content-Encoding", "identity")) or Plain()
+    with suppress(aiohttp.ClientError, TimeoutError, OSError, UnreadableError):
         async for part in answer.content.iter_any():
             for piece in decompressor.pieces(part):
                 start += piece
@@ -232,70 +270,36 @@ async def _read_start(answer: aiohttp.ClientResponse) -> bytes:
 
 
 async def _read_whole(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    """Read and decompress a body piece by piece, yielding to the loop in between."""
+    """Read and decompress a body, yielding to the loop in between."""
     whole = BytesIO()  # returns its value without a copy, which would block the loop for 20 MB
-    decompressor = _decompressor_for(answer)
-    if decompressor is None:
-        raise _UnreadableError(_CANNOT_DECOMPRESS)
-    async for part in answer.content.iter_any():
-        for piece in decompressor.pieces(part):
-            if whole.tell() + len(piece) > max_bytes:
-                answer.close()
-                msg = "answer too large"
-                raise _UnreadableError(msg)
-            whole.write(piece)
-            await asyncio.sleep(0)
-    if not decompressor.is_complete:
-        msg = "connection lost"
-        raise _UnreadableError(msg)
+    async for piece in _pieces(answer, max_bytes):
+        whole.write(piece)
     return whole.getvalue()
 
 
-def _decompressor_for(answer: aiohttp.ClientResponse) -> "_Plain | _Decompressor | None":
-    """Return what decompresses the body; None for a coding that is not known."""
-    coding = answer.headers.get("Content-Encoding", "identity").lower()
-    if coding not in _CODINGS:
-        return None
-    return _Plain() if coding == "identity" else _Decompressor(coding)
+async def _pieces(answer: aiohttp.ClientResponse, max_bytes: int) -> AsyncIterator[bytes]:
+    """Yield a body piece by piece, decompressed, and yield to the loop in between.
 
-
-class _Plain:
-    """Passes an uncompressed body through."""
-
-    is_complete = True
-
-    def pieces(self, part: bytes) -> Iterator[bytes]:
-        """Yield `part` unchanged."""
-        yield part
-
-
-class _Decompressor:
-    """Decompresses gzip and deflate, the latter with its zlib header or, as some servers send it, without."""
-
-    def __init__(self, coding: str) -> None:
-        self._coding = coding
-        self._state = zlib.decompressobj(47)  # 32 + 15: detects a gzip or zlib header
-        self._begun = False
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the end of the stream was seen, or the body is empty."""
-        return self._state.eof or not self._begun
-
-    def pieces(self, part: bytes) -> Iterator[bytes]:
-        """Decompress `part`, at most `_PIECE` bytes at a time."""
-        if part and not self._begun:
-            self._begun = True
-            if self._coding == "deflate" and part[0] & 15 != zlib.DEFLATED:
-                self._state = zlib.decompressobj(-15)
-        try:
-            piece = self._state.decompress(part, _PIECE)
+    Raises:
+        UnreadableError: The body is larger than `max_bytes`, compressed or not, or it is cut off.
+    """
+    decompressor = decompressor_for(answer.headers.get("Content-Encoding", "identity"))
+    if decompressor is None:
+        raise UnreadableError(CANNOT_DECOMPRESS)
+    received = size = 0
+    async for part in answer.content.iter_any():
+        received += len(part)
+        for piece in decompressor.pieces(part):
+            size += len(piece)
+            if max(received, size) > max_bytes:
+                answer.close()
+                msg = "answer too large"
+                raise UnreadableError(msg)
             yield piece
-            while len(piece) == _PIECE:  # zlib may hold more output, even if `part` is used up
-                piece = self._state.decompress(self._state.unconsumed_tail, _PIECE)
-                yield piece
-        except zlib.error as error:
-            raise _UnreadableError(_CANNOT_DECOMPRESS) from error
+            await asyncio.sleep(0)
+    if not decompressor.is_complete:
+        msg = "connection lost"
+        raise UnreadableError(msg)
 
 
 async def _compress(body: bytes) -> bytes:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent / "asyncsdk"
 ROWS: list[set[str]] = [
     {"errors", "_version"},
     {"_model"},
-    {"vendors", "_rules", "_retry", "_threads"},
+    {"vendors", "_rules", "_retry", "_threads", "_decompression"},
     {"_transport", "stores", "_lifecycle"},
     {"_delivery", "_refresh"},
     {"_events", "_lookups"},
@@ -36,6 +36,7 @@ PURE = {
     "vendors",
     "_rules",
     "_retry",
+    "_decompression",
     "_delivery/batching",
     "_delivery/pending",
     "_delivery/circuit",

@@ -4,11 +4,16 @@ import asyncio
 import gzip
 import random
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from itertools import pairwise
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
+from asyncsdk._decompression import decompressor_for
 from asyncsdk._transport import MAX_FETCHED_BYTES, Transport
 from asyncsdk.vendors._base import Limits, Request, Response
 from refresh.vendor import Vendor, serving
@@ -138,3 +143,61 @@ async def test_a_dev_server_is_requested_at_the_canonical_path(vendor: Vendor) -
 
     assert vendor.requests[0].path_qs == "/v2/canonical?a=b"
     await transport.aclose()
+
+
+MEMBERS = [gzip.compress(TEXT[:at]) for at in (0, 1, 50_000)] + [gzip.compress(BIG)]
+
+
+@pytest.mark.parametrize("padding", [b"", b"\0" * 300])
+async def test_a_gzip_body_of_several_members_is_read_whole(
+    vendor: Vendor, transport: Transport, padding: bytes
+) -> None:
+    response = await fetch(transport, vendor, compressed(padding.join(MEMBERS) + padding))
+
+    assert response.body == TEXT[:1] + TEXT[:50_000] + BIG
+
+
+@given(st.lists(st.binary(max_size=30), min_size=1, max_size=4), st.lists(st.integers(0, 200), max_size=6))
+def test_members_are_found_wherever_the_parts_are_cut(texts: list[bytes], cuts: list[int]) -> None:
+    whole = b"\0".join(map(gzip.compress, texts))
+    edges = [0, *sorted(cuts), len(whole)]
+    decompressor = decompressor_for("gzip")
+
+    parts = [whole[start:end] for start, end in pairwise(edges)]
+    found = b"".join(piece for part in parts for piece in decompressor.pieces(part))
+
+    assert (found, decompressor.is_complete) == (b"".join(texts), True)
+
+
+@pytest.mark.parametrize(("coding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+async def test_a_few_bytes_after_the_data_are_ignored(
+    vendor: Vendor, transport: Transport, coding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    response = await fetch(transport, vendor, compressed(pack(TEXT) + b"\r\n" * 20, coding))
+
+    assert response.body == TEXT
+
+
+@pytest.mark.parametrize(("coding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+@pytest.mark.parametrize("more", [b"\0", b"x", b"\x1f"])
+async def test_endless_data_after_the_end_is_an_error(
+    transport: Transport, coding: str, pack: Callable[[bytes], bytes], more: bytes
+) -> None:
+    class Endless(Vendor):
+        async def answer(self, request: web.Request) -> web.StreamResponse:  # type: ignore[override]
+            response = web.StreamResponse(headers={"Content-Encoding": coding})
+            await response.prepare(request)
+            await response.write(pack(TEXT))
+            with suppress(ConnectionError):
+                while True:
+                    await response.write(more * 50_000)
+            return response
+
+    async with serving(Endless()) as vendor:
+        assert (await fetch(transport, vendor, b"")).error == "answer cannot be unpacked"
+
+
+async def test_compressed_data_without_content_is_bounded(vendor: Vendor, transport: Transport) -> None:
+    empty = compressed(gzip.compress(b"") * 500)
+
+    assert await fetch(transport, vendor, empty, max_bytes=5_000) == Response(0, error="answer too large")
