@@ -1,4 +1,4 @@
-"""Intended differences between asyncsdk and statsig-python-core 0.24.0, each with the test that covers it.
+"""Intended differences between asyncsdk and statsig-python-core 0.24.2, each with the test that covers it.
 
 | subject | core | asyncsdk | test |
 |---|---|---|---|
@@ -33,7 +33,8 @@
 | target `inf` or `nan` of a time operator | the nearest 64-bit integer | false | test_a_target_that_is_not_an_instant_is_neither_before_nor_after |
 | instants past 64 bits | the nearest 64-bit integer, or a panic | invalid for a user, exact as a target | test_an_instant_beyond_64_bits_is_valid_only_as_a_target |
 | int where a bool is wanted, in typed getters | returned | the fallback | test_a_number_is_not_a_bool |
-| IPv4 parts above 255 | used | no country | test_an_impossible_address_has_no_country |
+| IPv4 addresses out of range, such as `300.1.1.1` | panics | no country | test_an_address_out_of_range_has_no_country |
+| whole numbers beyond 64 bits in a list as text | rounded to a double | exact | test_a_whole_number_beyond_64_bits_is_exact_in_a_list |
 | experiments exposed manually or through a parameter store | without `rulePassed` | with it | test_events_are_those_of_the_vendors_package_field_by_field |
 | `statsig::identify`, `statsig::diagnostics`, `statsig::non_exposed_checks` | sent | not sent | same |
 | sticky: key of a unit without id | `:userID`, shared by all such users | none; nothing is sticky | test_a_storage_key_names_unit_and_type |

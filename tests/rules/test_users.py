@@ -47,7 +47,7 @@ def test_the_first_place_with_a_field_wins(name: str, user: User) -> None:
         ("email", User("1", email=""), None),
         ("plan", User("1", custom={"plan": None}, private_attributes={"plan": "x"}), None),
         (None, User("1"), None),
-        ("user_id", User(None), None),
+        ("user_id", User(None), ""),
         ("userID", User(5), "5"),
         ("userID", User(0), "0"),
         ("ip_address", User("1", ip="1.2.3.4"), None),

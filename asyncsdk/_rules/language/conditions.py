@@ -19,6 +19,7 @@ from asyncsdk._rules.language.values import as_object, as_text
 Fetcher = Callable[[User], Any]
 _MISSING = object()
 _MAX_CACHED_USER_AGENTS = 1000
+_TEMPORAL_OPERATORS = frozenset({"before", "after", "on"})
 
 # Names of fields, in lower case, that are read from the user before the custom fields...
 _ATTRIBUTES = {
@@ -68,7 +69,7 @@ def field_fetcher(field: str | None, shared_context: SharedContext, missing: obj
     1. the attributes in `_ATTRIBUTES`, unless None or "";
     2. the user's custom fields, the client's global custom fields, the user's private attributes, by the exact name
        and by the name in lower case; a stored None counts as a value;
-    3. the attributes in `_FALLBACK_ATTRIBUTES`, unless None.
+    3. the attributes in `_FALLBACK_ATTRIBUTES`, unless None; a `user_id` of None is "".
 
     Args:
         field: The name; None is a field that no user has.
@@ -79,6 +80,8 @@ def field_fetcher(field: str | None, shared_context: SharedContext, missing: obj
         return _fetch_none
     lowered = field.lower()
     attribute, fallback = _ATTRIBUTES.get(lowered), _FALLBACK_ATTRIBUTES.get(lowered)
+    # A user without id has the id "" here, as in Statsig's packages.
+    missing = "" if lowered == "user_id" else missing
     keys = (field,) if lowered == field else (field, lowered)
     global_custom = shared_context.global_custom
 
@@ -217,7 +220,10 @@ def _unit_id_source(condition: Condition, _: SharedContext) -> ConditionSource:
     return ConditionSource(fetch, "user_id" if fetch is _fetch_user_id else None)
 
 
-def _current_time_source(_: Condition, shared_context: SharedContext) -> ConditionSource:
+def _current_time_source(condition: Condition, shared_context: SharedContext) -> ConditionSource:
+    """The clock; it is an instant only, so that operators on numbers and text have a missing value."""
+    if condition.operator not in _TEMPORAL_OPERATORS:
+        return ConditionSource(_fetch_none)
     clock = shared_context.clock
     return ConditionSource(lambda _: clock(), is_steady=False)
 

@@ -5,6 +5,7 @@ code. A count is one byte below 240, or 242 or 243 followed by two or three byte
 next count x 256 addresses.
 """
 
+import re
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import attrs
 
 _WIDE_COUNTS = {242: 2, 243: 3}
 _RECORDS_PER_SLICE = 400
+_PART = re.compile(r"[+-]?0{0,99}[0-9]{1,18}")
 
 
 @attrs.define(eq=False, repr=False)
@@ -82,13 +84,14 @@ def _codes(table: bytes) -> tuple[list[str], int]:
 
 
 def _address_number(address: str) -> int | None:
-    """Return an IPv4 address as a number; None for any other text."""
+    """Return an IPv4 address as a number; None for any other text.
+
+    Parts may have a sign and be of any size, as in Statsig's package: `8.8.8.-8` counts as `8.8.7.248`.
+    """
     parts = address.split(".")
-    if len(parts) != 4 or not all(part.isascii() and part.isdecimal() and len(part) < 10 for part in parts):
+    if len(parts) != 4 or not all(map(_PART.fullmatch, parts)):
         return None
     number = 0
     for part in map(int, parts):
-        if part > 255:
-            return None
         number = number * 256 + part
-    return number
+    return number if number >= 0 else None

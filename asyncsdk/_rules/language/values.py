@@ -15,13 +15,12 @@ caller may put any object into a user), so that no user can break a rule.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import orjson
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
+from asyncsdk._rules.language.instants import read_instant
+
 _INT64 = range(-(2**63), 2**63)
 # Ints that a double represents exactly; Statsig reads larger ones as doubles.
 _EXACT = range(-(2**53), 2**53 + 1)
@@ -31,11 +30,8 @@ _FLOAT = re.compile(
 )
 # 30 digits are more than 64 bits hold; longer texts would only cost time in `int`.
 _INTEGER = re.compile(r"[+-]?[0-9]{1,30}", re.ASCII)
-_INSTANT = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?(Z|z|[+-][0-9]{2}:[0-9]{2})"
-    r"| ([0-9]{2}:[0-9]{2}:[0-9]{2}))",
-    re.ASCII,
-)
+# An exponent of orjson's, or a JSON string, which is left as it is.
+_EXPONENT = re.compile(r'"(?:[^"\\]|\\.)*+"|e\+')
 
 
 def as_text(value: object) -> str | None:
@@ -62,9 +58,11 @@ def _text_of_number(value: float) -> str | None:
 
 def _text_of_list(value: Sequence[object]) -> str | None:
     try:
-        return orjson.dumps(value).decode()
+        text = orjson.dumps(value).decode()
     except TypeError:
         return None
+    # Statsig writes `1e21`, orjson `1e+21`.
+    return _EXPONENT.sub(lambda found: "e" if found[0] == "e+" else found[0], text) if "e+" in text else text
 
 
 def _text_of_subclass(value: object) -> str | None:
@@ -121,29 +119,21 @@ def as_integer(value: object) -> int | None:
 def as_instant(value: object, *, bounded: bool = True) -> int | None:
     """Convert text to milliseconds since 1970.
 
-    A whole number is returned as it is; other text must be RFC 3339, or `YYYY-MM-DD hh:mm:ss` in UTC.
+    A whole number is returned as it is; other text is a date and time, see `instants`.
 
     Args:
         value: Any JSON value; only text has this form.
-        bounded: Reject dates of fewer than 8 or more than 20 characters, such as `2023-07-01T17:10:00.000Z`. Statsig
-            does so for users' values, but not for targets.
+        bounded: Reject dates of fewer than 8 or more than 20 bytes, such as `2023-07-01T17:10:00.000Z`. Statsig does so
+            for users' values, but not for targets.
     """
     if not isinstance(value, str):
         return None
     whole = as_integer(value)
     if whole is not None:
         return whole
-    if bounded and not 8 <= len(value) <= 20:
+    if bounded and not 8 <= len(value.encode(errors="replace")) <= 20:
         return None
-    match = _INSTANT.fullmatch(value)
-    if match is None:
-        return None
-    day, clock, fraction, zone, bare = match.groups()
-    try:
-        moment = datetime.fromisoformat(f"{day}T{clock or bare}{(fraction or '')[:7]}{(zone or 'Z').upper()}")
-        return (moment - _EPOCH) // _MILLISECOND
-    except ValueError:
-        return None
+    return read_instant(value)
 
 
 def as_list(value: object) -> Sequence[object] | None:

@@ -1,6 +1,10 @@
 """Compare versions such as `1.2.3-beta`: cut at the first `-`, then part by part; a missing part is 0."""
 
+from asyncsdk._rules.language.instants import BLANKS
+
 _MAX_CACHED = 2_000
+# Statsig reads a part as a signed number of 128 bits.
+_END = 2**127
 
 Version = tuple[int | None, ...]
 """A version's parts; None is a part that is not a number."""
@@ -33,11 +37,17 @@ def parse_version(value: str) -> Version:
 
 
 def _part(part: str) -> int | None:
-    """Return one part of a version as a number; None if it is not one. The limit bounds the time of `int`."""
-    stripped = part.strip()
-    if len(stripped) < 40 and stripped.isascii() and stripped.removeprefix("+").isdecimal():
-        return int(stripped)
-    return None
+    """Return one part of a version as a number below 2^127; None if it is not one."""
+    digits = part.strip(BLANKS).removeprefix("+")
+    if not (digits.isascii() and digits.isdecimal()):
+        return None
+    if len(digits) > 39:
+        # No number below 2^127 has more, leading zeros aside; longer ones would only cost time in `int`.
+        digits = digits.lstrip("0") or "0"
+        if len(digits) > 39:
+            return None
+    number = int(digits)
+    return number if number < _END else None
 
 
 def _order(left: Version, right: Version) -> int | None:
