@@ -259,10 +259,10 @@ async def test_statsig_gets_what_its_node_page_documents(server: DevServer) -> N
 
 async def test_the_calls_beside_statsig_s_run(server: DevServer) -> None:
     server.set_ruleset(STATSIG_RULES)
-    names: Names = {"Path": Path, "Rules": Rules, "Statsig": Statsig, "user": User("123456")}
+    names: Names = {"Client": Client, "Path": Path, "Rules": Rules, "Statsig": Statsig, "user": User("123456")}
 
     async with Client(Statsig("secret-key")) as names["client"]:
-        for row in table(COMING_FROM, "Statsig"):
+        for row in table(COMING_FROM, "Statsig") + table(COMING_FROM, "Statsig", 1):
             for call in spans(row[1]):
                 await run(call, names)
 
