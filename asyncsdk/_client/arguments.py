@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from asyncsdk._model.validation import describe_type
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Destination
 
@@ -31,6 +32,18 @@ def check_destinations(destinations: Sequence[Destination]) -> None:
     if twice is not None:
         msg = f"two destinations are called {twice!r}: give each a `name=` of its own"
         raise ConfigurationError(msg)
+
+
+def switch(value: object, name: str) -> bool:
+    """Return a switch of the client, or raise: the text "false", of an environment variable, would count as True.
+
+    Raises:
+        ConfigurationError: It is neither True nor False.
+    """
+    if isinstance(value, bool):
+        return value
+    msg = f"`{name}` must be True or False, not {describe_type(value)}"
+    raise ConfigurationError(msg)
 
 
 def seconds(timeout: float) -> float:

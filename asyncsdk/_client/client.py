@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Self
 
 from asyncsdk._client import jobs
-from asyncsdk._client.arguments import check_destinations, dev_server, seconds
+from asyncsdk._client.arguments import check_destinations, dev_server, seconds, switch
 from asyncsdk._client.hooks import Hooks, HookVerbs, guarded
 from asyncsdk._client.signals import SignalDrain
 from asyncsdk._delivery.lane import Lane
@@ -75,7 +75,8 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         close_timeout: Maximum time that `aclose`, and so `async with`, takes to deliver what is queued, in seconds.
 
     Raises:
-        ConfigurationError: Two destinations have the same name, one is not a destination, or `on_delivery` is async.
+        ConfigurationError: Two destinations have the same name, one is not a destination, `on_delivery` is async, or a
+            setting has a wrong type.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         close_timeout: float = 5.0,
     ) -> None:
         check_destinations(destinations)
+        exposures = switch(exposures, "exposures")
         jobs.load()
         destinations = destinations if spool is None else with_message_ids(destinations)
         on_final = None if on_delivery is None else guarded(on_delivery, "on_delivery")
@@ -119,7 +121,7 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         self._hooks = Hooks()
         self._is_starting = False
         self._choose_path()
-        self._drain_on_sigterm = drain_on_sigterm
+        self._drain_on_sigterm = switch(drain_on_sigterm, "drain_on_sigterm")
         self._signal: SignalDrain | None = None
         self._closing: asyncio.Future[Report] | None = None
         self._began_to_close = 0.0

@@ -5,6 +5,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
+from asyncsdk._model.validation import describe_type
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Limits
 
@@ -83,6 +84,13 @@ def check_overflow(instance: object, _: object, overflow: object) -> None:
     """Reject an unknown value of `overflow`."""
     if overflow not in ("drop", "wait", "raise"):
         msg = f"`overflow` of {type(instance).__name__} must be 'drop', 'wait' or 'raise'"
+        raise ConfigurationError(msg)
+
+
+def check_bool(instance: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    """Reject anything but True and False: the text "false", of an environment variable, would count as True."""
+    if not isinstance(value, bool):
+        msg = f"`{attribute.name}` of {type(instance).__name__} must be True or False, not {describe_type(value)}"
         raise ConfigurationError(msg)
 
 

@@ -44,6 +44,7 @@ from asyncsdk.vendors._answers import judge_by_status
 from asyncsdk.vendors._base import ExposureScope, Limits, Overflow, Refusal, Request, Response, Verdict
 from asyncsdk.vendors._framing import frame_body
 from asyncsdk.vendors._settings import (
+    check_bool,
     check_exposures,
     check_key,
     check_limits,
@@ -116,7 +117,7 @@ class RudderStack:
     url: str = attrs.field(converter=_full_url, validator=_check_url)
     name: str = attrs.field(default="RudderStack", kw_only=True, validator=check_name)
     overflow: Overflow = attrs.field(default="drop", kw_only=True, validator=check_overflow)
-    gzip: bool = attrs.field(default=True, kw_only=True)
+    gzip: bool = attrs.field(default=True, kw_only=True, validator=check_bool)
     exposures: ExposureScope = attrs.field(default="none", kw_only=True, validator=check_exposures)
     limits: Limits = attrs.field(factory=Limits, kw_only=True, validator=_check_limits)
 

@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 import pytest
 
-from asyncsdk import Amplitude, Limits, RudderStack, Rules, Statsig
+from asyncsdk import Amplitude, Client, Limits, RudderStack, Rules, Statsig
 from asyncsdk.errors import ConfigurationError
 from vendors.sample_events import NOW_MS, destination_classes, make
 
@@ -174,3 +174,29 @@ def test_other_limits_do_not_change_a_vendor_s_default_max_events() -> None:
 def test_an_interval_is_a_number_of_seconds_from_1_on(seconds: Any) -> None:
     with pytest.raises(ConfigurationError, match="`poll_interval` of Rules is at least"):
         Rules(poll_interval=seconds)
+
+
+SWITCHES = [
+    (kind, field.name)
+    for kind in (*destination_classes(), Rules)
+    for field in attrs.fields(kind)
+    if field.init and field.type in (bool, bool | None)
+]
+
+
+@pytest.mark.parametrize(("kind", "field"), SWITCHES, ids=str)
+@pytest.mark.parametrize("value", ["false", "", 0, 1])
+def test_a_switch_is_true_or_false_and_not_text_from_the_environment(kind: Any, field: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"`{field}` of {kind.__name__} must be True or False"):
+        Rules(**{field: value}) if kind is Rules else make(kind, **{field: value})
+
+
+def test_there_are_switches() -> None:
+    assert len(SWITCHES) >= 10
+
+
+@pytest.mark.parametrize("field", ["exposures", "drain_on_sigterm"])
+@pytest.mark.parametrize("value", ["false", 0, None])
+def test_a_switch_of_the_client_is_true_or_false(field: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"`{field}` must be True or False"):
+        Client(**{field: value})

@@ -25,6 +25,7 @@ from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import ExposureScope, Limits, Overflow, Refusal, Request, Response, Verdict
 from asyncsdk.vendors._framing import frame_body
 from asyncsdk.vendors._settings import (
+    check_bool,
     check_exposures,
     check_key,
     check_limits,
@@ -113,13 +114,13 @@ class Amplitude:
         converter=attrs.converters.optional(strip_ends),
         validator=attrs.validators.optional(check_url),
     )
-    use_batch: bool = attrs.field(default=False, kw_only=True)
+    use_batch: bool = attrs.field(default=False, kw_only=True, validator=check_bool)
     min_id_length: int | None = attrs.field(default=None, kw_only=True, validator=_check_min_id_length)
     plan: Plan | None = attrs.field(default=None, kw_only=True)
     ingestion_metadata: IngestionMetadata | None = attrs.field(default=None, kw_only=True)
-    opt_out: bool = attrs.field(default=False, kw_only=True)
+    opt_out: bool = attrs.field(default=False, kw_only=True, validator=check_bool)
     group_type: str = attrs.field(default="group", kw_only=True, validator=check_key)
-    gzip: bool | None = attrs.field(default=None, kw_only=True)
+    gzip: bool | None = attrs.field(default=None, kw_only=True, validator=attrs.validators.optional(check_bool))
     exposures: ExposureScope = attrs.field(default="none", kw_only=True, validator=check_exposures)
     name: str = attrs.field(default="Amplitude", kw_only=True, validator=check_name)
     overflow: Overflow = attrs.field(default="drop", kw_only=True, validator=check_overflow)

@@ -16,6 +16,7 @@ from asyncsdk._model.exposures import SharedUserFields, shared_user_fields
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Limits, ListFile, Overflow, Refusal, Request, Response, Verdict
 from asyncsdk.vendors._settings import (
+    check_bool,
     check_key,
     check_limits,
     check_name,
@@ -92,9 +93,9 @@ class Statsig:
         validator=attrs.validators.optional(check_key),
     )
     rules: Rules | None = attrs.field(factory=Rules, kw_only=True, validator=_check_rules)
-    offline: bool = attrs.field(default=False, kw_only=True)
+    offline: bool = attrs.field(default=False, kw_only=True, validator=check_bool)
     log_event_url: str = attrs.field(default=LOG_EVENT_URL, kw_only=True, converter=_events_url, validator=check_url)
-    message_ids: bool = attrs.field(default=False, kw_only=True)
+    message_ids: bool = attrs.field(default=False, kw_only=True, validator=check_bool)
     on_lost_reply: Literal["retry", "drop"] = attrs.field(default="retry", kw_only=True, validator=_check_on_lost_reply)
     session_id: str = attrs.field(factory=lambda: str(uuid4()), kw_only=True, repr=False, validator=check_key)
     name: str = attrs.field(default="Statsig", kw_only=True, validator=check_name)

@@ -21,7 +21,7 @@ from asyncsdk._model.stores import AssignmentStore, RulesCache
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 from asyncsdk.vendors._answers import PERMANENT_ERRORS, retry_after
 from asyncsdk.vendors._base import Request, Response
-from asyncsdk.vendors._settings import check_url, strip_ends
+from asyncsdk.vendors._settings import check_bool, check_url, strip_ends
 
 CDN = "https://api.statsigcdn.com"
 PATH = "/v2/download_config_specs"
@@ -111,9 +111,9 @@ class Rules:
     """
 
     specs_url: str = attrs.field(default=CDN + PATH, converter=strip_ends, validator=check_url)
-    fallback: bool = False
+    fallback: bool = attrs.field(default=False, validator=check_bool)
     poll_interval: float = attrs.field(default=10.0, validator=_check_interval)
-    id_lists: bool = False
+    id_lists: bool = attrs.field(default=False, validator=check_bool)
     id_lists_url: str | None = attrs.field(
         default=None, converter=attrs.converters.optional(strip_ends), validator=attrs.validators.optional(check_url)
     )
@@ -122,8 +122,8 @@ class Rules:
     global_custom: Mapping[str, Any] = attrs.field(factory=dict, converter=_to_plain_json, repr=False)
     cache: RulesCache | None = attrs.field(default=None, validator=_check_store)
     assignments: AssignmentStore | None = attrs.field(default=None, validator=_check_store)
-    enforce_overrides: bool = False
-    enforce_targeting: bool = False
+    enforce_overrides: bool = attrs.field(default=False, validator=check_bool)
+    enforce_targeting: bool = attrs.field(default=False, validator=check_bool)
 
     def bypasses(self, failures: int, *, is_first: bool) -> bool:
         """Return whether to bypass `specs_url` and ask Statsig itself after a failure.
