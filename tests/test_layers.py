@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent / "asyncsdk"
 ROWS: list[set[str]] = [
     {"errors", "_version"},
     {"_model"},
-    {"vendors", "_rules", "_retry", "_threads", "_decompression"},
+    {"vendors", "_rules", "_retry", "_threads", "_failures", "_decompression"},
     {"_transport", "stores", "_lifecycle"},
     {"_delivery", "_refresh"},
     {"_events", "_lookups"},

@@ -24,11 +24,12 @@ from typing import Literal
 
 import attrs
 
+from asyncsdk._failures import LOG_INTERVAL, FailureStreak
 from asyncsdk._lifecycle import Lifecycle
 from asyncsdk._model.reports import AssignmentsHealth
 from asyncsdk._model.stores import AssignmentStore
 from asyncsdk._model.users import User
-from asyncsdk._refresh.polling import FailureStreak, call_guarded
+from asyncsdk._refresh.polling import call_guarded
 from asyncsdk._retry import waits
 from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.ruleset import Ruleset
@@ -170,7 +171,8 @@ class Assignments:
         if name not in changes:
             if self._life.state == "closed" or self.unsaved >= MAX_UNSAVED:
                 self.lost += 1
-                self._saving.record_failure("too many changes are unsaved, or the client is closed; new ones are lost")
+                reason = "too many changes are unsaved, or the client is closed"
+                self._saving.record_failure(reason, "new ones are lost", retry_in=LOG_INTERVAL)
                 return
             self.unsaved += 1
         self._queue.setdefault(key, changes)[name] = entry

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import attrs
 
-from asyncsdk._refresh.polling import FailureStreak
+from asyncsdk._failures import LOG_INTERVAL, FailureStreak
+from asyncsdk._refresh.polling import outlook
 from asyncsdk.stores.file import WatchedFile
 
 
@@ -46,7 +47,7 @@ class BootstrapRules:
         try:
             body = await file.read_if_changed()
         except OSError as error:
-            self.streak.record_failure(f"cannot read the file: {type(error).__name__}", has_any=self._has_rules())
+            self._record_failure(f"cannot read the file: {type(error).__name__}")
             return
         if body is not None:
             await self._apply(body)
@@ -55,10 +56,14 @@ class BootstrapRules:
         try:
             is_in_use = await self._install(body)
         except ValueError as error:
-            self.streak.record_failure(str(error), has_any=self._has_rules())
+            self._record_failure(str(error))
             return
         # Older than the rules in use is fine. Without any in use, the body said that it has none.
         if not is_in_use and not self._has_rules():
-            self.streak.record_failure('it says `"has_updates": false`, so it has no rules', has_any=False)
+            self._record_failure('it says `"has_updates": false`, so it has no rules')
             return
         self.streak.record_success()
+
+    def _record_failure(self, reason: str) -> None:
+        # Without a retry to wait for: a body stays as it is, and so may a file.
+        self.streak.record_failure(reason, outlook(has_any=self._has_rules()), retry_in=LOG_INTERVAL)

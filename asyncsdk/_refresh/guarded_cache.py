@@ -4,8 +4,9 @@ from functools import partial
 
 import attrs
 
+from asyncsdk._failures import LOG_INTERVAL, FailureStreak
 from asyncsdk._model.stores import RulesCache
-from asyncsdk._refresh.polling import FailureStreak, call_guarded
+from asyncsdk._refresh.polling import call_guarded
 
 MAX_CALL_SECONDS = 5.0
 """Maximum duration of one call of the cache, in seconds. Longer is a failure."""
@@ -47,6 +48,7 @@ class GuardedCache:
 
     def _record(self, fault: str) -> None:
         if fault:
-            self.streak.record_failure(fault)
+            # Rules change rarely, so that the next call is far away.
+            self.streak.record_failure(fault, retry_in=LOG_INTERVAL)
         else:
             self.streak.record_success()

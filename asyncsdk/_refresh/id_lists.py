@@ -23,9 +23,10 @@ import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from asyncsdk._failures import FailureStreak
 from asyncsdk._refresh.guarded_cache import GuardedCache
 from asyncsdk._refresh.poll_loop import PollLoop
-from asyncsdk._refresh.polling import CooperativeRunner, FailureStreak, Fetcher, Polling
+from asyncsdk._refresh.polling import CooperativeRunner, Fetcher, Polling
 from asyncsdk.vendors._base import ListFile
 from asyncsdk.vendors.statsig import Statsig
 from asyncsdk.vendors.statsig.id_lists import BadListError, IdList, apply_file, plan_downloads, restore, snapshot
@@ -135,7 +136,7 @@ class IdLists:
             try:
                 downloads = plan_downloads(answer.body, self._lists)
             except BadListError as error:
-                return RulesAnswer(reason=str(error))
+                return RulesAnswer(reason=str(error), malformed=True)
             # No await between the two dicts: other tasks and lookups see both change at once.
             for name in downloads.drop:
                 del self._lists[name], self.entries[name]
@@ -157,6 +158,7 @@ class IdLists:
         return RulesAnswer(
             reason=f"{len(failures)} of {len(files)} files: {failures[0].reason}",
             retry_soon=any(answer.retry_soon for answer in failures),
+            malformed=any(answer.malformed for answer in failures),
             retry_after=max((answer.retry_after or 0.0 for answer in failures), default=0.0) or None,
         )
 
@@ -170,7 +172,7 @@ class IdLists:
                 id_list = await self._runner.run(apply_file(file, response, self._lists.get(file.name)))
             except BadListError as error:
                 # The file itself is bad: a retry would download the same bytes.
-                return RulesAnswer(reason=str(error), retry_soon=False)
+                return RulesAnswer(reason=str(error), retry_soon=False, malformed=True)
             if not file.start:
                 self._saved_ms.pop(file.name, None)  # a new generation of the file: the saved list is obsolete
             self._set_list(file.name, id_list)

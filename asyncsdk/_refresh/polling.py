@@ -1,18 +1,9 @@
 """Building blocks of the refresh tasks: when to poll again, how to log failures, how to run slow or long work safely.
 
 * `Polling` decides the delay before the next request; it owns a `FailureStreak`.
-* `FailureStreak` counts failures in a row, and logs one line when a streak begins and one when it ends.
 * `call_guarded` calls code of the user (a store) with a timeout, and does not raise.
 * `notify` calls listeners of the user, and does not raise.
 * `CooperativeRunner` runs a long computation on the event loop without blocking it.
-
-A `FailureStreak` has two states, and only its two methods move it:
-
-    state      input            log                                                        next
-    ok         record_failure   WARNING "Statsig rules: status 503; keeping current data"  failing
-    failing    record_failure   none, but ERROR once if the key is refused                 failing
-    failing    record_success   INFO "Statsig rules: recovered after 3 failures"           ok
-    ok         record_success   none                                                       ok
 """
 
 import asyncio
@@ -24,6 +15,7 @@ from typing import Protocol, TypeVar
 
 import attrs
 
+from asyncsdk._failures import LOG_INTERVAL, FailureStreak
 from asyncsdk._retry import at_least, waits
 from asyncsdk.vendors._base import Request, Response
 from asyncsdk.vendors.statsig.ruleset import RulesAnswer
@@ -48,50 +40,13 @@ class Fetcher(Protocol):
         ...
 
 
-@attrs.define(eq=False, repr=False)
-class FailureStreak:
-    """Failures of one thing in a row. Logs when a streak begins and when it ends.
+def outlook(*, has_any: bool) -> str:
+    """Return what lookups are answered from after a failure, for the log.
 
-    A refused key is logged on its own, as an error: it does not go away without a change by an operator.
-
-    Attributes:
-        subject: The thing that fails, as the log names it.
-        failures: Number of failures in a row.
-        total: Number of failures since the start.
-        last_error: The latest failure in a few words; empty if the latest attempt succeeded.
-        refused: Whether the vendor refused the key in this streak.
+    Args:
+        has_any: Whether there is data from before, such as rules, that stays in use.
     """
-
-    subject: str
-    failures: int = 0
-    total: int = 0
-    last_error: str = ""
-    refused: bool = False
-
-    def record_failure(self, reason: str, *, refused: bool = False, has_any: bool = True) -> None:
-        """Record a failed attempt.
-
-        Args:
-            reason: The failure in a few words.
-            refused: Whether the vendor refused the key.
-            has_any: Whether there is data from before, such as rules, that stays in use.
-        """
-        self.failures += 1
-        self.total += 1
-        self.last_error = reason
-        outlook = "keeping current data" if has_any else "no rules yet, lookups return their fallbacks"
-        if refused and not self.refused:
-            logger.error("%s: %s, check the secret key; %s", self.subject, reason, outlook)
-        elif self.failures == 1:
-            logger.warning("%s: %s; %s", self.subject, reason, outlook)
-        self.refused |= refused
-
-    def record_success(self) -> None:
-        """Record an attempt that succeeded, which ends the streak."""
-        if self.failures:
-            plural = "s" if self.failures > 1 else ""
-            logger.info("%s: recovered after %d failure%s", self.subject, self.failures, plural)
-        self.failures, self.last_error, self.refused = 0, "", False
+    return "keeping current data" if has_any else "no rules yet, lookups return their fallbacks"
 
 
 async def call_guarded(call: Callable[[], Awaitable[T]], timeout: float) -> tuple[T | None, str]:
@@ -143,12 +98,20 @@ class Polling:
     interval: float
     _backoff: Iterator[float] = attrs.field(init=False, factory=lambda: iter(()))
 
+    def may_heal_soon(self, answer: RulesAnswer) -> bool:
+        """Return whether a retry before the next poll may help, after a failure that is not recorded yet.
+
+        One refused key or certificate proves nothing: a gateway may be starting, or a firewall have answered. It is
+        tried again soon, once.
+        """
+        return answer.retry_soon or (answer.may_be_stray and not self.streak.failures)
+
     def delay_after(self, answer: RulesAnswer, *, has_any: bool = True) -> float:
         """Record an answer and return the delay before the next request.
 
         Args:
             answer: What came of the latest request.
-            has_any: As in `FailureStreak.record_failure`.
+            has_any: Whether there is data from before that stays in use.
 
         Returns:
             Seconds: 1. after a success, the interval; 2. after a failure that a retry may mend, a backoff with full
@@ -161,10 +124,19 @@ class Polling:
         if not self.streak.failures:
             # Full jitter under a bound of twice the interval: on average one interval.
             self._backoff = waits(min(_INITIAL_BACKOFF, self.interval), 2 * self.interval)
-        self.streak.record_failure(answer.reason, refused=answer.refused, has_any=has_any)
-        if answer.retry_soon:
+        if self.may_heal_soon(answer):
             delay = next(self._backoff)
-        return delay if answer.retry_after is None else max(delay, at_least(answer.retry_after))
+        if answer.retry_after is not None:
+            delay = max(delay, at_least(answer.retry_after))
+        refused = answer.refused and self.streak.failures > 0
+        self.streak.record_failure(
+            answer.reason,
+            outlook(has_any=has_any),
+            shown=f"{answer.reason}, check the secret key" if refused else "",
+            refused=refused,
+            retry_in=LOG_INTERVAL if answer.malformed else delay,  # what is malformed is no passing trouble
+        )
+        return delay
 
 
 def notify(listeners: Iterable[Callable[[T], object]], value: T) -> None:

@@ -42,6 +42,7 @@ from typing import Any
 
 import attrs
 
+from asyncsdk._failures import LOG_INTERVAL, FailureStreak
 from asyncsdk._model.reports import RulesetChange, RulesHealth
 from asyncsdk._refresh.bootstrap_rules import BootstrapRules
 from asyncsdk._refresh.guarded_cache import MAX_CALL_SECONDS, GuardedCache
@@ -50,7 +51,6 @@ from asyncsdk._refresh.override_check import OverrideCheck
 from asyncsdk._refresh.poll_loop import PollLoop
 from asyncsdk._refresh.polling import (
     CooperativeRunner,
-    FailureStreak,
     Fetcher,
     Polling,
     call_guarded,
@@ -249,7 +249,7 @@ class Refresher:
             answer = answer if bypass.reason else bypass
         self._record_no_values()
         # Rules may still come soon 1. from the cache, while it is loading, 2. from a retry that is worthwhile.
-        if cached.done() and not (answer.reason and answer.retry_soon):
+        if cached.done() and not (answer.reason and self.polling.may_heal_soon(answer)):
             self._first_attempt_done.set()
         delay = self.polling.delay_after(answer, has_any=bool(self.rules.sections))
         self._is_key_refused = answer.refused
@@ -276,7 +276,7 @@ class Refresher:
             try:
                 is_in_use = await self._install(answer.body, NETWORK)
             except ValueError as error:
-                return RulesAnswer(reason=str(error))
+                return RulesAnswer(reason=str(error), malformed=True)
             # Only rules that are in use: what the cache has can be loaded.
             if is_in_use:
                 await self._cache.save(self._source.cache_key, answer.body)
@@ -289,7 +289,7 @@ class Refresher:
             # Guarded like a call of the cache: a body that is damaged counts as a failure of the cache.
             problem, fault = await call_guarded(partial(self._install_cached, body), MAX_CALL_SECONDS)
             if problem or fault:
-                self._cache.streak.record_failure(problem or fault)
+                self._cache.streak.record_failure(problem or fault, retry_in=LOG_INTERVAL)
 
     async def _install_cached(self, body: bytes) -> str:
         """Install a body of the cache; return what is wrong with it, "" if nothing is."""

@@ -158,7 +158,7 @@ async def test_a_bad_manifest_does_not_change_the_lists(
     async with running(refresher_for(vendor)) as refresher:
         await refresher.wait_ready(5)
         vendor.manifest, good = bad, vendor.manifest
-        await until(lambda: refresher.health().last_error)
+        await until(lambda: refresher.id_lists.polling.streak.failures > 1)
         assert is_vip(refresher, "ada")
         vendor.manifest = good
         await until(lambda: not refresher.health().last_error)

@@ -201,7 +201,7 @@ async def test_an_outage_is_logged_once_and_so_is_its_end(vendor: Vendor, caplog
 
 async def test_a_refused_key_is_logged_once_as_an_error(vendor: Vendor, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "asyncsdk")
-    vendor.script = [503, 401, 403, 401]
+    vendor.script = [503, 503, 401, 403]
     async with running(make_refresher(statsig(vendor))) as refresher:
         await until(lambda: not vendor.script and passes(refresher))
 
@@ -210,6 +210,18 @@ async def test_a_refused_key_is_logged_once_as_an_error(vendor: Vendor, caplog: 
         ("ERROR", "Statsig rules: status 401, check the secret key; no rules yet, lookups return their fallbacks"),
         ("INFO", "Statsig rules: recovered after 4 failures"),
     ]
+
+
+@pytest.mark.parametrize("stray", [401, 404, 302])
+async def test_a_stray_refusal_neither_delays_the_first_rules_nor_is_logged(
+    vendor: Vendor, caplog: pytest.LogCaptureFixture, stray: int
+) -> None:
+    caplog.set_level(logging.INFO, "asyncsdk")
+    vendor.script = [stray]
+    async with running(make_refresher(statsig(vendor), poll_interval=60)) as refresher:
+        assert await refresher.wait_ready(5)
+
+    assert not caplog.records
 
 
 async def test_a_missing_bootstrap_file_is_logged(

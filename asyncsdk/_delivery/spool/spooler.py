@@ -11,7 +11,8 @@ States: idle, or busy (`_is_busy`) from `_commit` until the callers of that grou
 else is committed; `_release` starts the next commit if there is something to write. While idle an alarm is set if
 anything waits: at once for events, after `_MAX_DELAY` for exposures and acknowledgements, for which no caller waits.
 
-If a commit fails, its events stay in memory (`_keep_in_memory`), and so do those of the next `_RETRY_DELAY` seconds.
+If a commit fails, its events stay in memory (`_keep_in_memory`). The next one tries the disk again; if it fails too, so
+do those of the next `_RETRY_DELAY` seconds.
 The callers are released in any case, also by a bug: a spool must never block them.
 
 Who may change what: everything here runs on the client's event loop, in short callbacks. The spool's one thread runs
@@ -43,7 +44,7 @@ logger = logging.getLogger("asyncsdk.spool")
 
 # Seconds that acknowledgements and exposures wait for a commit of events to join, before they get one of their own.
 _MAX_DELAY = 0.1
-# Seconds from a failed commit until the disk is tried again.
+# Seconds from a failed commit until the disk is tried again; only the first in a row is tried again at once.
 _RETRY_DELAY = 5.0
 # Seconds between two searches for files of ended processes.
 SCAN_INTERVAL = 30.0
@@ -76,7 +77,7 @@ class Spooler:
         self._in_commit = 0
         self._alarm: asyncio.Handle | None = None
         self._retry_at = 0.0
-        self._status = SpoolStatus()
+        self._status = SpoolStatus(str(getattr(spool, "folder", "")))
         # Set, and replaced by a new one, after each commit and each read.
         self._changed = asyncio.Event()
         for reader in self._readers:
@@ -210,9 +211,9 @@ class Spooler:
                     reader.refuse(record, "spool full")
 
     def _on_commit_error(self, group: CommitGroup, blocks: ReaderBlocks, error: Exception) -> None:
-        self._retry_at = time.monotonic() + _RETRY_DELAY
         try:
             self._status.record(str(error) or type(error).__name__, is_full=False)
+            self._retry_at = 0.0 if self._status.may_heal_at_once else time.monotonic() + _RETRY_DELAY
             self._keep_in_memory(blocks)
         finally:
             self._release(group, has_room=True)
@@ -253,6 +254,7 @@ class Spooler:
             reader.read_more()
 
     def _on_adopted(self, found: Sequence[Adopted]) -> None:
+        self._status.record_read("", adopts=True)
         for adopted in found:
             logger.info("spool: adopted events of an ended process: %s", adopted)
             for reader in (reader for reader in self._readers if reader.label in adopted.destinations):
@@ -263,12 +265,13 @@ class Spooler:
         self._worker.submit(work, partial(self._on_read, reader), partial(self._on_read_error, reader))
 
     def _on_read(self, reader: SpoolReader, found: Sequence[StoredBlock]) -> None:
+        self._status.record_read("")
         reader.receive(found)
         self._wake_waiters()
 
     def _on_read_error(self, reader: SpoolReader | None, error: Exception) -> None:
         """Log a failed read, or adoption (no reader); the next scan or settled event tries again."""
-        logger.error("spool: read failed (%s)", error)
+        self._status.record_read(str(error) or type(error).__name__, adopts=reader is None)
         if reader is not None:
             reader.read_failed()
 

@@ -3,39 +3,69 @@
 import logging
 from typing import Literal
 
+from asyncsdk._failures import FailureStreak
 from asyncsdk._model.reports import SpoolHealth
 from asyncsdk._model.spooling import Usage
 
 logger = logging.getLogger("asyncsdk.spool")
 
+_FULL = "events are refused or dropped until there is room"
+
 
 class SpoolStatus:
-    """The result of the latest commit.
+    """The result of the latest commit, and of the latest read.
 
     Attributes:
         usage: The disk space that the spool uses, and what it has set aside.
     """
 
-    def __init__(self) -> None:
-        """Start as "ok"."""
+    def __init__(self, folder: str = "") -> None:
+        """Start as "ok"; `folder` is named in the log."""
         self.usage = Usage()
         self._last_error = ""
         self._is_full = False
+        self._where = f" in {folder}" if folder else ""
+        self._writing, self._room, self._reading, self._adopting = (
+            FailureStreak("spool", logger, logging.WARNING) for _ in range(4)
+        )
+
+    @property
+    def may_heal_at_once(self) -> bool:
+        """Whether the latest commit is the first that failed, so that the next one need not wait."""
+        return self._writing.failures == 1
 
     def record(self, error: str, *, is_full: bool) -> None:
-        """Record the result of a commit; log each change between failing, full and ok.
+        """Record the result of a commit; see `FailureStreak` for what is logged.
 
         Args:
             error: Why nothing could be written, in a few words; empty after a commit.
             is_full: Whether there was no room for some of it.
         """
-        if error and not self._last_error:
-            logger.error("spool: write failed (%s); events are kept in memory only until it recovers", error)
-        elif self._last_error and not error:
-            logger.warning("spool: recovered")
-        if is_full and not self._is_full:
-            logger.error("spool: full; events are refused or dropped until there is room")
+        if error:
+            outlook = "events are kept in memory only until it recovers"
+            is_repeated = self._writing.failures > 0
+            self._writing.record_failure(f"write failed{self._where} ({error})", outlook, refused=is_repeated)
+        else:
+            self._writing.record_success()
+        if is_full:
+            self._room.record_failure(f"full{self._where}", _FULL, refused=True)
+        elif not error:
+            self._room.record_success()
         self._last_error, self._is_full = error, is_full
+
+    def record_read(self, error: str, *, adopts: bool = False) -> None:
+        """Record the result of a read.
+
+        Args:
+            error: Why it failed, in a few words; empty after a success.
+            adopts: Whether it was a search for files of ended processes.
+        """
+        streak = self._adopting if adopts else self._reading
+        if error:
+            is_repeated = streak.failures > 0
+            streak.record_failure(f"read failed{self._where} ({error})", "trying again", refused=is_repeated)
+        else:
+            streak.record_success()
 
     def health(self, waiting: int) -> SpoolHealth:
         """Return the state of the spool.

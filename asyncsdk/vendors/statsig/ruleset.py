@@ -144,6 +144,9 @@ class RulesAnswer:
         body: The rules as received; None if nothing is new, or after a failure.
         reason: The failure in a few words; "" after a success.
         retry_soon: After a failure: whether a retry before the next poll may help.
+        may_be_stray: After a failure that no quick retry helps: whether it may be a single one all the same, as of a
+            gateway that starts.
+        malformed: After a failure: whether the body is not what was asked for; a retry would bring the same.
         refused: After a failure: whether the key was refused.
         retry_after: Minimum time to wait in seconds; None if the response does not say.
     """
@@ -151,6 +154,8 @@ class RulesAnswer:
     body: bytes | None = attrs.field(default=None, repr=False)
     reason: str = ""
     retry_soon: bool = True
+    may_be_stray: bool = False
+    malformed: bool = False
     refused: bool = False
     retry_after: float | None = None
 
@@ -163,6 +168,7 @@ def read_response(response: Response) -> RulesAnswer:
     return RulesAnswer(
         reason=reason,
         retry_soon=response.status not in _NO_QUICK_RETRY and response.error not in PERMANENT_ERRORS,
+        may_be_stray=response.status != 429 and response.error != "request",
         refused=response.status in _KEY_REFUSED,
         retry_after=retry_after(response.headers),
     )
