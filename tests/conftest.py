@@ -1,11 +1,14 @@
 """Fixtures that every test may use."""
 
 import os
+import shutil
 import signal
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from dev.vendor_sdks import NODE_PACKAGES
 from hypothesis import settings
 
 from asyncsdk.dev import DevServer
@@ -32,3 +35,18 @@ async def server() -> AsyncIterator[DevServer]:
     """A dev server that answers as the vendors do."""
     async with DevServer(keep=100_000) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """The folder of the vendors' npm packages, which are installed on first use."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("needs node and npm")
+    folder = Path(os.environ.get("ASYNCSDK_NODE_MODULES") or Path.home() / ".cache" / "asyncsdk-tests")
+    if not all((folder / "node_modules" / package).is_dir() for package in NODE_PACKAGES):
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder, *NODE_PACKAGES]
+        if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode:
+            pytest.skip("npm could not install the vendors' packages")
+    return folder

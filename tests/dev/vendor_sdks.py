@@ -13,6 +13,7 @@ from asyncsdk.dev import DevServer
 NODE_PACKAGES = (
     "@amplitude/analytics-node",
     "@rudderstack/rudder-sdk-node",
+    "@statsig/js-client",
     "@statsig/statsig-node-core",
     "statsig-node",
 )
