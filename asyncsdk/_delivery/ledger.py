@@ -184,6 +184,12 @@ class Ledger:
         for notify in tuple(self.on_settled):
             notify(delivery, events + exposures)
 
+    def count_refused_unread(self, delivery: Delivery, events: int, exposures: int) -> None:
+        """Count events and exposures of an ended process that are lost before they were read."""
+        self.account.accepted += events
+        self.exposures.accepted += exposures
+        self.settle_unheld(delivery, events, exposures)
+
     def count_refused(self, event_id: str, delivery: Delivery) -> None:
         """Count an event that is not held at all, as accepted and settled."""
         self.account.accepted += 1

@@ -113,15 +113,21 @@ class Committed:
 
     Attributes:
         file: Number of the file that has the new blocks.
-        rows: Id of each new block; None for a block that was refused because the spool is full.
+        rows: Id of each new block; None for a block of which no record was stored, because the spool is full.
         dropped: Blocks that were deleted to make space.
         usage: The size of the spool now.
+        cut: For each new block that did not fit, but whose first records did: its position, and their number.
     """
 
     file: int
     rows: Sequence[int | None]
     dropped: Sequence[Dropped] = ()
     usage: Usage = attrs.field(factory=Usage)
+    cut: Mapping[int, int] = attrs.field(factory=dict)
+
+    def stored(self, number: int, records: int) -> int:
+        """Return how many of the records of a new block are stored; they are its first ones."""
+        return 0 if self.rows[number] is None else self.cut.get(number, records)
 
 
 @attrs.frozen(eq=False, repr=False)

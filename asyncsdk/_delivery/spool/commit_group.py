@@ -18,12 +18,12 @@ class CommitGroup:
 
     Attributes:
         records: For each lane, in the client's order.
-        waiters: The callers that wait for the commit; the result tells whether there was room.
+        waiters: The callers that wait for the commit.
         bytes: The total size of all chunks.
     """
 
     records: Sequence[list[SpooledRecord]]
-    waiters: list[asyncio.Future[bool]] = attrs.field(factory=list)
+    waiters: list[asyncio.Future[None]] = attrs.field(factory=list)
     bytes: int = 0
 
     def __repr__(self) -> str:
@@ -39,9 +39,9 @@ class CommitGroup:
         pairs = [(reader, records) for reader, records in zip(readers, self.records, strict=True) if records]
         return [(reader, block) for reader, records in pairs for block in split_blocks(records)]
 
-    def release(self, number: int, *, has_room: bool) -> None:
+    def release(self, number: int) -> None:
         """Wake the callers that have waited longest, at most `number`."""
         for waiter in self.waiters[:number]:
             if not waiter.done():  # it may have been cancelled
-                waiter.set_result(has_room)
+                waiter.set_result(None)
         del self.waiters[:number]

@@ -166,10 +166,12 @@ class Backlog:
     Attributes:
         ranges: Oldest first.
         reading: Whether a read is under way.
+        bytes_in_memory: Size of the records in it that could not be written.
     """
 
     ranges: deque[BlockRange] = attrs.field(factory=deque)
     reading: bool = False
+    bytes_in_memory: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.ranges)
@@ -195,6 +197,7 @@ class Backlog:
         if not (self.ranges and self.ranges[-1].records):
             self.ranges.append(BlockRange(last=0))
         self.ranges[-1].records.append(record)
+        self.bytes_in_memory += len(record.chunk)
         self.ranges[-1].tally.add([record])
 
     def append_file(self, file: int) -> None:
@@ -219,6 +222,10 @@ class Backlog:
         """Return the range in which a block of this process has yet to be read; None when it was read."""
         found = (r for r in self.ranges if r.file == file and r.last is not None and r.after < row <= r.last)
         return next(found, None)
+
+    def has_yet_to_read(self, file: int, row: int) -> bool:
+        """Return whether a block of an ended process has yet to be read."""
+        return any(r.is_foreign and r.file == file and r.after < row for r in self.ranges)
 
 
 def unsettled_positions(done: int, count: int) -> Iterator[int]:

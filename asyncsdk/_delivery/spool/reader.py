@@ -81,14 +81,32 @@ class SpoolReader:
             record.block, record.position = block, position
         self.lane.admit(records)
 
-    def accept_unstored(self, record: SpooledRecord) -> None:
-        """Accept a record that could not be written, within the limits that a lane has without a spool."""
-        limits = self.lane.destination.limits
-        if self.backlog and self.backlog.own_count < limits.max_queued_events:
-            self.lane.ledger.count_accepted([record])
-            self.backlog.append_unstored(record)
-        elif self.backlog or not self._offer(record):
-            self.refuse(record, "queue full")
+    def accept_unstored(self, records: Sequence[SpooledRecord], reason: str = "queue full") -> bool:
+        """Accept records that could not be written, within the limits that a lane has without a spool.
+
+        Args:
+            records: In the order in which they were accepted.
+            reason: Why those beyond the limits are dropped.
+
+        Returns:
+            Whether all of them were accepted.
+        """
+        accepted = True
+        for record in records:
+            if not (self._keep_in_backlog(record) if self.backlog else self._offer(record)):
+                accepted = False
+                self.refuse(record, reason)
+        return accepted
+
+    def _keep_in_backlog(self, record: SpooledRecord) -> bool:
+        """Append a record to the backlog, in memory, if there is room; none may overtake the blocks on disk."""
+        limits, backlog = self.lane.destination.limits, self.backlog
+        number, size = backlog.own_count, backlog.bytes_in_memory + len(record.chunk)
+        if number + (record.exposures or 1) > limits.max_queued_events or size > limits.max_queued_bytes:
+            return False
+        self.lane.ledger.count_accepted([record])
+        backlog.append_unstored(record)
+        return True
 
     def _offer(self, record: SpooledRecord) -> bool:
         return self.lane.offer_exposures([record]) if record.exposures else self.lane.offer(record)
@@ -104,18 +122,22 @@ class SpoolReader:
     def drop_deleted(self, file: int, row: int, events: int, exposures: int) -> None:
         """Settle a block that was deleted to make room. If the lane has its records, they are not lost.
 
+        Those of an ended process count as accepted here, as they would if they were read.
+
         Args:
             file: The number of its file.
             row: Its number in the file.
             events: How many of its events were unsettled.
             exposures: How many of its exposures were.
         """
+        delivery = self._dropped("spool full")
+        if self.backlog.has_yet_to_read(file, row):
+            self.lane.ledger.count_refused_unread(delivery, events, exposures)
         range_ = self.backlog.find_range(file, row)
         if range_ is None:
             return
         range_.tally.events -= events
         range_.tally.exposures -= exposures
-        delivery = self._dropped("spool full")
         self.lane.ledger.settle_unheld(delivery, events, exposures)
         for key, record in list(self._awaited.items()):
             if key[:2] == (file, row):
@@ -193,6 +215,7 @@ class SpoolReader:
         range_ = self.backlog.ranges[0]
         records = pop_first(range_.records, max(1, self.lane.destination.limits.max_queued_events // 2))
         range_.tally.add(records, -1)
+        self.backlog.bytes_in_memory -= size_of(records)
         if not range_.records:
             self.backlog.ranges.popleft()
         self.lane.admit(records)

@@ -54,6 +54,8 @@ _MAX_BYTES = 64 * 1024 * 1024
 _READ_BYTES = 256 * 1024
 # Callers released per turn of the event loop, so that thousands of them do not block it.
 _WAITERS_PER_TURN = 100
+# The reason of events that found room neither on disk nor in memory.
+_FULL = "spool full"
 
 
 class Spooler:
@@ -118,7 +120,8 @@ class Spooler:
         """Accept an event, and wait until it is on disk or was refused.
 
         Raises:
-            QueueFullError: The spool is full, and its setting is to raise; the event is counted as dropped.
+            QueueFullError: The spool is full for some destinations, and its setting is to raise. For these the event is
+                counted as dropped; the others get it.
         """
         if all(not isinstance(outcome, Record) for outcome in receipt.outcomes):
             return self.put_nowait(receipt)
@@ -126,10 +129,22 @@ class Spooler:
         waiter = asyncio.get_running_loop().create_future()
         self._open.waiters.append(waiter)
         self.put_nowait(receipt)
-        if not await waiter and self._spool.rejects:
-            msg = "the spool is full"
-            raise QueueFullError(msg)
+        await waiter
+        if self._spool.rejects:
+            self._check_refused(receipt)
         return receipt
+
+    @staticmethod
+    def _check_refused(receipt: Receipt) -> None:
+        """Raise if the spool was full for some destinations of an event."""
+        deliveries = receipt.deliveries
+        refused = [name for name, delivery in deliveries.items() if delivery is not None and delivery.reason == _FULL]
+        if not refused:
+            return
+        others = [name for name, delivery in deliveries.items() if delivery is None or delivery.status == "delivered"]
+        get_it = f"; it goes to {', '.join(others)}, so do not track it again" if others else ""
+        msg = f"the spool is full: the event is dropped for {', '.join(refused)}{get_it}"
+        raise QueueFullError(msg)
 
     def exposure_intake(self, lane: Lane) -> Callable[[Sequence[Record]], bool]:
         """Return the function that accepts exposures for a lane: all of its argument, or none."""
@@ -187,48 +202,50 @@ class Spooler:
 
     def _on_committed(self, group: CommitGroup, blocks: ReaderBlocks, result: Committed) -> None:
         self._status.usage = result.usage
-        has_room = all(row is not None for row in result.rows)
         try:
             if blocks:
-                self._status.record("", is_full=not has_room)
+                fits: dict[str, bool] = {}
+                for number, (reader, records) in enumerate(blocks):
+                    name = reader.lane.destination.name
+                    fits[name] = fits.get(name, True) and result.stored(number, len(records)) == len(records)
+                self._status.record("", fits)
             self._admit_blocks(blocks, result)
         finally:
-            self._release(group, has_room=has_room)
+            self._release(group)
 
     def _admit_blocks(self, blocks: ReaderBlocks, result: Committed) -> None:
-        """Give the blocks that were written to their lanes; settle those that were deleted or found no room."""
+        """Give the blocks that were written to their lanes, keep the others in memory, and settle deleted ones."""
         # 1. Deleted blocks first: they are older.
         for dropped in result.dropped:
             for reader in (reader for reader in self._readers if reader.label == dropped.destination):
                 reader.drop_deleted(dropped.file, dropped.row, dropped.events, dropped.exposures)
-        for (reader, records), row in zip(blocks, result.rows, strict=True):
+        for number, ((reader, block), row) in enumerate(zip(blocks, result.rows, strict=True)):
+            stored = result.stored(number, len(block))
+            records, unstored = (block, ()) if stored == len(block) else (block[:stored], block[stored:])
             # 2. A block that was written.
             if row is not None:
                 reader.accept_block(records, result.file, row)
-            # 3. A block without room.
-            else:
-                for record in records:
-                    reader.refuse(record, "spool full")
+            # 3. What found no room on disk goes on in memory, if its lane has room.
+            reader.accept_unstored(unstored, _FULL)
 
     def _on_commit_error(self, group: CommitGroup, blocks: ReaderBlocks, error: Exception) -> None:
         try:
-            self._status.record(str(error) or type(error).__name__, is_full=False)
+            self._status.record(str(error) or type(error).__name__)
             self._retry_at = 0.0 if self._status.may_heal_at_once else time.monotonic() + _RETRY_DELAY
             self._keep_in_memory(blocks)
         finally:
-            self._release(group, has_room=True)
+            self._release(group)
 
     @staticmethod
     def _keep_in_memory(blocks: ReaderBlocks) -> None:
         for reader, records in blocks:
-            for record in records:
-                reader.accept_unstored(record)
+            reader.accept_unstored(records)
 
-    def _release(self, group: CommitGroup, *, has_room: bool) -> None:
+    def _release(self, group: CommitGroup) -> None:
         """Wake the callers of the group, some in each turn of the loop; then become idle, or commit the next group."""
-        group.release(_WAITERS_PER_TURN, has_room=has_room)
+        group.release(_WAITERS_PER_TURN)
         if group.waiters:
-            asyncio.get_running_loop().call_soon(partial(self._release, group, has_room=has_room))
+            asyncio.get_running_loop().call_soon(partial(self._release, group))
             return
         self._is_busy, self._in_commit = False, 0
         self._wake_waiters()

@@ -1,6 +1,8 @@
 """The state of a spool, for the log and for `health()`."""
 
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 from asyncsdk._failures import FailureStreak
@@ -9,7 +11,7 @@ from asyncsdk._model.spooling import Usage
 
 logger = logging.getLogger("asyncsdk.spool")
 
-_FULL = "events are refused or dropped until there is room"
+_FULL = "events are kept in memory while that has room, then dropped"
 
 
 class SpoolStatus:
@@ -23,7 +25,8 @@ class SpoolStatus:
         """Start as "ok"; `folder` is named in the log."""
         self.usage = Usage()
         self._last_error = ""
-        self._is_full = False
+        # Destinations some of whose events found no room at their latest commit.
+        self._full: set[str] = set()
         self._where = f" in {folder}" if folder else ""
         self._writing, self._room, self._reading, self._adopting = (
             FailureStreak("spool", logger, logging.WARNING) for _ in range(4)
@@ -34,12 +37,12 @@ class SpoolStatus:
         """Whether the latest commit is the first that failed, so that the next one need not wait."""
         return self._writing.failures == 1
 
-    def record(self, error: str, *, is_full: bool) -> None:
+    def record(self, error: str, fits: Mapping[str, bool] = MappingProxyType({})) -> None:
         """Record the result of a commit; see `FailureStreak` for what is logged.
 
         Args:
             error: Why nothing could be written, in a few words; empty after a commit.
-            is_full: Whether there was no room for some of it.
+            fits: Whether there was room for all events of a destination, for each that the commit had events of.
         """
         if error:
             outlook = "events are kept in memory only until it recovers"
@@ -47,11 +50,13 @@ class SpoolStatus:
             self._writing.record_failure(f"write failed{self._where} ({error})", outlook, refused=is_repeated)
         else:
             self._writing.record_success()
-        if is_full:
-            self._room.record_failure(f"full{self._where}", _FULL, refused=True)
-        elif not error:
+        full = {name for name, all_fit in fits.items() if not all_fit}
+        self._full = self._full - fits.keys() | full
+        if full:
+            self._room.record_failure(f"full for {', '.join(sorted(self._full))}{self._where}", _FULL, refused=True)
+        elif not error and not self._full:
             self._room.record_success()
-        self._last_error, self._is_full = error, is_full
+        self._last_error = error
 
     def record_read(self, error: str, *, adopts: bool = False) -> None:
         """Record the result of a read.
@@ -73,7 +78,7 @@ class SpoolStatus:
         Args:
             waiting: The number of events and exposures of this process that are on disk only.
         """
-        state: Literal["ok", "full", "degraded"] = "full" if self._is_full else "ok"
+        state: Literal["ok", "full", "degraded"] = "full" if self._full else "ok"
         return SpoolHealth(
             state="degraded" if self._last_error else state,
             waiting=waiting,

@@ -18,6 +18,7 @@ Two chores are kept out of commits, because callers wait for commits: moving pag
 
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,7 +34,7 @@ _CHECKPOINT_FROM_BYTES = 2 * 1024 * 1024
 _OVERHEAD = 4 * PAGE_BYTES
 # Fewer free pages than this are not worth a vacuum. More than 96 at once would overflow SQLite's page cache into the
 # WAL.
-_VACUUM_FROM, _VACUUM_PAGES = 32, 96
+VACUUM_FROM, _VACUUM_PAGES = 32, 96
 
 
 class UnknownVersionError(Exception):
@@ -54,6 +55,8 @@ class Database:
         self._wal_bytes = 0
         # Size of all dead letters; None until it is first needed, because measuring it reads each row.
         self._dead_letter_bytes: int | None = None
+        # Size of the blocks of each destination; None until `count_bytes` has counted those of an earlier process.
+        self._bytes: Counter[str] | None = None
         path.touch(mode=0o600)
         self._inode = path.stat().st_ino
         self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, cached_statements=32)
@@ -79,6 +82,7 @@ class Database:
         with self._transaction():
             for statement in SCHEMA:
                 self._connection.execute(statement)
+        self._bytes = Counter()
         # Syncing a file does not sync its name: without this, a power cut could remove the whole file.
         folder = os.open(self.path.parent, os.O_RDONLY)
         try:
@@ -108,8 +112,8 @@ class Database:
         execute, executemany = self._connection.execute, self._connection.executemany
         ids, dead_letter_bytes = range(self._next_id, self._next_id + len(rows)), self._dead_letter_bytes
         with self._transaction():
-            for number, row in zip(ids, rows, strict=True):
-                execute("INSERT INTO block VALUES (?, ?, ?, ?)", (number, row.destination, row.events, row.body))
+            deleted = self.bytes_of(settled.finished)
+            # Before the new blocks, which then go into the pages that this frees.
             if settled.finished:
                 executemany("DELETE FROM block WHERE id = ?", ((number,) for number in settled.finished))
                 executemany("DELETE FROM progress WHERE block = ?", ((number,) for number in settled.finished))
@@ -118,12 +122,29 @@ class Database:
                     "INSERT OR REPLACE INTO progress VALUES (?, ?)",
                     ((number, pack_settled(done)) for number, done in settled.progress),
                 )
+            for number, row in zip(ids, rows, strict=True):
+                execute("INSERT INTO block VALUES (?, ?, ?, ?)", (number, row.destination, row.events, row.body))
             if dead:
                 dead_letter_bytes = self._insert_dead_letters(dead, dead_bytes)
         # Only now: a transaction that was rolled back must leave the cached values as they were.
         self._next_id, self._dead_letter_bytes = ids.stop, dead_letter_bytes
         self._wal_bytes += _OVERHEAD + sum(len(row.body) for row in rows)
+        if self._bytes is not None:
+            for row in rows:
+                self._bytes[row.destination] += len(row.body)
+            self._bytes.subtract(deleted)
         return list(ids)
+
+    def bytes_of(self, ids: Sequence[int]) -> Counter[str]:
+        """Return the size of some blocks by destination; nothing while `count_bytes` has not been called."""
+        found = Counter[str]()
+        if self._bytes is not None:
+            for number in ids:
+                # `length` reads the row's header, not its body.
+                query = "SELECT destination, length(body) FROM block WHERE id = ?"
+                for destination, size in self._connection.execute(query, (number,)):
+                    found[destination] += size
+        return found
 
     def _insert_dead_letters(self, dead: Sequence[DeadRow], max_bytes: int) -> int:
         """Store dead letters, delete the oldest while they exceed `max_bytes`, and return the size of the rest."""
@@ -150,6 +171,7 @@ class Database:
         query = "SELECT destination, events, body, done FROM block LEFT JOIN progress ON block = id ORDER BY id"
         rows = other._connection.execute(query)  # noqa: SLF001 -- of the same class
         with self._transaction():
+            self._bytes = None
             for number, (destination, events, body, done) in enumerate(rows, self._next_id):
                 self._connection.execute("INSERT INTO block VALUES (?, ?, ?, ?)", (number, destination, events, body))
                 if done is not None:
@@ -159,6 +181,7 @@ class Database:
     def erase_blocks(self) -> None:
         """Delete all blocks, and overwrite their content in the file."""
         with self._secure_delete(), self._transaction():
+            self._bytes = None
             self._connection.execute("DELETE FROM block")
             self._connection.execute("DELETE FROM progress")
 
@@ -193,12 +216,15 @@ class Database:
         rows.close()
         return found
 
-    def oldest_block(self) -> tuple[str, Row] | None:
-        """Return the oldest block and its destination; None if there are no blocks."""
-        found = self._connection.execute(
-            "SELECT destination, id, body, done FROM block LEFT JOIN progress ON block = id ORDER BY id LIMIT 1"
-        ).fetchone()
-        return None if found is None else (found[0], Row(found[1], bytes(found[2]), unpack_settled(found[3])))
+    def count_bytes(self) -> Counter[str]:
+        """Return the size of the blocks of each destination.
+
+        The first call for the file of an earlier process reads a page of each block; later calls cost nothing.
+        """
+        if self._bytes is None:
+            query = "SELECT destination, sum(length(body)) FROM block GROUP BY destination"
+            self._bytes = Counter(dict(self._connection.execute(query)))
+        return self._bytes
 
     def has_blocks_for(self, destination: str) -> bool:
         """Return whether there are blocks for a destination."""
@@ -243,9 +269,9 @@ class Database:
 
     # --- maintenance ------------------------------------------------------------------------------------------
 
-    def vacuum_step(self) -> bool:
-        """Return some free pages to the file system; False if there are too few to be worth it."""
-        if self._fetch_int("PRAGMA freelist_count") < _VACUUM_FROM:
+    def vacuum_step(self, min_pages: int = VACUUM_FROM) -> bool:
+        """Return some free pages to the file system; False if there are fewer than `min_pages`."""
+        if self._fetch_int("PRAGMA freelist_count") < min_pages:
             return False
         # As a script, because that runs to its end: of a single statement, Python 3.11 executes only the first step,
         # which is one page.

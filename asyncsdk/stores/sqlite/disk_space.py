@@ -4,9 +4,11 @@ Quota. The spool is full if its databases exceed `max_bytes`, or if the disk has
 measured at most every 0.1 s, since that lists the folder; in between, the bytes of each commit are added. If new
 blocks do not fit:
 
-1. Free pages of the open files are returned to the file system.
-2. If they still do not fit and the quota says so (`drops_oldest`), the oldest blocks of the own file are deleted.
-3. If that was not enough, the new blocks are refused.
+1. Free pages of the open files are returned to the file system, at most every 0.1 s.
+2. What is left is divided among the blocks, and old ones may be chosen to be deleted: see `shares`.
+3. What does not fit is not stored.
+
+Nothing is deleted here: the commit of the new blocks deletes the old ones, so that it does both or neither.
 
 Ballast. SQLite needs space to delete rows, so on a disk that is full to the last byte nothing could be drained. A file
 of 2 MB is therefore allocated beside each database that blocks are added to, and deleted when space is needed. Nothing
@@ -16,15 +18,15 @@ may be added to a database without ballast, or deleting would use up what is lef
 import os
 import sqlite3
 import time
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from asyncsdk._model.spooling import Settled
 from asyncsdk.stores.sqlite.file_lock import FileLock, database_bytes, open_folder
 from asyncsdk.stores.sqlite.open_file import OpenFile
 from asyncsdk.stores.sqlite.quota import Quota
-from asyncsdk.stores.sqlite.rows import Row
+from asyncsdk.stores.sqlite.shares import Allocation, Victim
 
 BALLAST_BYTES = 2 * 1024 * 1024
 _MEASURE_INTERVAL = 0.1
@@ -32,80 +34,94 @@ _CREATE = os.O_WRONLY | os.O_CREAT
 
 
 class DiskSpace:
-    """Decides whether new blocks fit.
+    """Decides which new blocks fit.
 
     Attributes:
         used: Bytes of all databases of the folder, as measured or estimated.
+        destinations: Labels that share the spool: those of the client.
     """
 
     def __init__(self, quota: Quota) -> None:
-        """Take the quota; the first call of `reserve` measures."""
+        """Take the quota; the first call of `allocate` measures."""
         self.used = 0
+        self.destinations: set[str] = set()
         self._quota = quota
         self._free = 0
-        self._measured = float("-inf")
+        self._measured = self._shrunk = float("-inf")
         self._with_ballast: set[Path] = set()
 
     def __repr__(self) -> str:
         return f"<DiskSpace {self.used:,} of {self._quota.max_bytes:,} bytes used, {self._free:,} free on the disk>"
 
-    def reserve(
-        self, incoming: int, own: OpenFile | None, files: Collection[OpenFile]
-    ) -> tuple[bool, list[tuple[str, Row]]]:
-        """Make space for new blocks, if that is possible.
+    def allocate(
+        self, blocks: Sequence[tuple[str, int]], own: OpenFile | None, files: Mapping[int, OpenFile]
+    ) -> Allocation | None:
+        """Find out whether new blocks fit.
 
         Args:
-            incoming: Bytes of the new blocks.
+            blocks: Destination and size of each.
             own: The file that will store them; None if there is none yet.
-            files: All files that this process has open.
+            files: All files that this process has open, by number.
 
         Returns:
-            Whether the new blocks fit, and the blocks that were deleted for them, each with its destination.
+            None if all of them fit; otherwise what divides the space among them.
         """
-        if not incoming:
-            return True, []
-        if time.monotonic() > self._measured + _MEASURE_INTERVAL:
-            self._measure(own)
-        dropped: list[tuple[str, Row]] = []
-        if self._excess(incoming) > 0:
-            for file in files:
+        self.destinations.update(destination for destination, _ in blocks)
+        now, incoming = time.monotonic(), sum(size for _, size in blocks)
+        if now > self._measured + _MEASURE_INTERVAL:
+            self._measure(own, files.values())
+        # The usual case, without looking at any destination: what is kept for each is less than half.
+        shared = self._quota.drops_oldest or len(self.destinations) == 1
+        common = self._quota.max_bytes if shared else self._quota.max_bytes // 2
+        if self.used + incoming <= common and self._free - incoming >= self._quota.keep_free:
+            return None
+        allocation = self._divide(own, files)
+        if not allocation.fits_all(blocks) and now > self._shrunk + _MEASURE_INTERVAL:
+            self._shrunk = now
+            for file in files.values():
                 with suppress(sqlite3.Error):
                     file.shrink()
-            self._measure(own)
-            if self._quota.drops_oldest and own is not None:
-                dropped = self._drop_oldest(own, incoming)
-        fits = self._excess(incoming) <= 0
-        if fits:
-            self.used += incoming
-            self._free -= incoming
-        return fits, dropped
+            self._measure(own, files.values())
+            allocation = self._divide(own, files)
+        return None if allocation.fits_all(blocks) else allocation
 
-    def _excess(self, incoming: int) -> int:
-        """Return by how many bytes the quota would be exceeded; 0 or less if it would not."""
-        quota = self._quota
-        return incoming + max(self.used - quota.max_bytes, quota.keep_free - self._free)
+    def record(self, size: int) -> None:
+        """Record that a commit has added this size; less than 0 if it has deleted more than it has added."""
+        self.used += size
+        self._free -= size
 
-    def _drop_oldest(self, own: OpenFile, incoming: int) -> list[tuple[str, Row]]:
-        dropped: list[tuple[str, Row]] = []
-        with suppress(sqlite3.Error):
-            while self._excess(incoming) > 0 and (oldest := own.database.oldest_block()) is not None:
-                own.database.commit((), Settled((oldest[1].id,)), (), 0)
-                size = len(oldest[1].body)
-                self.used -= size
-                self._free += size
-                dropped.append(oldest)
-        return dropped
+    def _divide(self, own: OpenFile | None, files: Mapping[int, OpenFile]) -> Allocation:
+        sizes, freed = Counter[str](), 0
+        for file in files.values():
+            with suppress(sqlite3.Error):
+                sizes.update(file.database.count_bytes())
+                settled = file.database.bytes_of(file.pending_acks.finished)
+                sizes.subtract(settled)
+                # The commit that stores the new blocks deletes these first.
+                freed += settled.total() if file is own else 0
+        # The own file last: what was adopted is older.
+        oldest_first = sorted(files.items(), key=lambda item: item[1] is own)
 
-    def _measure(self, own: OpenFile | None) -> None:
+        def find_oldest(destination: str) -> Iterator[Victim]:
+            for number, file in oldest_first:
+                with suppress(sqlite3.Error):
+                    for row in file.oldest_blocks(destination):
+                        yield Victim(number, row.id, destination, row.body, row.done)
+
+        left, left_on_disk = self._quota.max_bytes - self.used + freed, self._free - self._quota.keep_free + freed
+        return Allocation(self._quota, left, left_on_disk, self.destinations, sizes, find_oldest)
+
+    def _measure(self, own: OpenFile | None, files: Iterable[OpenFile]) -> None:
         folder = self._quota.folder
         self._measured = time.monotonic()
-        # Of the own file, only used pages count: new blocks go into its free pages first.
         self.used = database_bytes(folder, None if own is None else own.lock.path)
         reusable = 0
-        if own is not None:
+        for file in files:
             with suppress(sqlite3.Error):
-                used, reusable = own.database.used_and_free_bytes
-                self.used += used
+                used, free = file.database.used_and_free_bytes
+                # Free pages do not count: new blocks go into those of the own file, and those of others are returned.
+                self.used += used if file is own else -free
+                reusable += free if file is own else 0
         try:
             open_folder(folder)
             state = os.statvfs(folder)

@@ -53,6 +53,7 @@ from asyncsdk.stores.sqlite.open_file import (
 from asyncsdk.stores.sqlite.open_files import OpenFiles
 from asyncsdk.stores.sqlite.quota import Quota
 from asyncsdk.stores.sqlite.rows import DeadRow, NewRow, Row
+from asyncsdk.stores.sqlite.shares import Victim
 
 
 class SqliteFiles:
@@ -88,49 +89,86 @@ class SqliteFiles:
             body, count = bytes(pack_block(letters.destination, now_ms, letters.records)), len(letters.records)
             self._pending_dead_letters.append(DeadRow(letters.destination, count, letters.status, letters.reason, body))
             self._dead_letter_count += count
-        # 2. Find out whether the new blocks fit; old ones may be deleted for them.
+        # 2. Find out what of the new blocks fits; old ones may be deleted for them.
         rows = [
             NewRow(new.destination, len(new.records), pack_block(new.destination, now_ms, new.records))
             for new in blocks
         ]
-        fits, deleted = self._disk_space.reserve(
-            sum(len(row.body) for row in rows), files.by_number.get(files.own), files.by_number.values()
-        )
-        dropped = [count_dropped(files.own, destination, row) for destination, row in deleted]
+        fitting, victims, cut = self._fit(blocks, rows, now_ms)
         # 3. Commit to the own file, then acknowledge in the others, even if the first has failed.
-        ids: list[int | None] = [None] * len(rows)
+        ids: list[int] = []
         try:
-            if rows and fits:
-                ids = list(self._commit_with_retry(rows))
+            if fitting:
+                ids = self._commit_with_retry([row for _, row in fitting], victims)
+                self._drop_from_others(victims)
             elif self._pending_dead_letters:
                 self._commit_with_retry(())
         finally:
             self._commit_acks()
+        for number in {victim.file for victim in victims} - {files.own}:
+            if (file := files.by_number.get(number)) is not None:
+                with suppress(sqlite3.Error):
+                    file.shrink(min_pages=1)  # the new blocks are in another file
+        by_position = dict(zip((position for position, _ in fitting), ids, strict=True))
         usage = Usage(self._disk_space.used, files.quarantined, self._dead_letter_count)
-        return Committed(files.own, ids, dropped, usage)
+        stored = [by_position.get(position) for position in range(len(rows))]
+        return Committed(files.own, stored, list(map(count_dropped, victims)), usage, cut)
 
-    def _commit_with_retry(self, rows: Sequence[NewRow]) -> list[int]:
+    def _fit(
+        self, blocks: Sequence[NewBlock], rows: Sequence[NewRow], now_ms: int
+    ) -> tuple[list[tuple[int, NewRow]], Sequence[Victim], dict[int, int]]:
+        """Return the rows that fit, with their positions; the blocks to delete; how many records of cut rows fit."""
+        if not rows:
+            return [], (), {}
+        files, cut = self._open_files, dict[int, int]()
+        sizes = [(row.destination, len(row.body)) for row in rows]
+        allocation = self._disk_space.allocate(sizes, files.by_number.get(files.own), files.by_number)
+        if allocation is None:
+            return list(enumerate(rows)), (), cut
+        fitting: list[tuple[int, NewRow]] = []
+        for position, (new, row) in enumerate(zip(blocks, rows, strict=True)):
+            room = allocation.room_for(row.destination, len(row.body))
+            fits = row if room == len(row.body) else _cut(new, row, room, now_ms)
+            if fits is not None:
+                allocation.store(fits.destination, len(fits.body))
+                fitting.append((position, fits))
+                if fits is not row:
+                    cut[position] = fits.events
+        return fitting, allocation.victims, cut
+
+    def _commit_with_retry(self, rows: Sequence[NewRow], victims: Sequence[Victim] = ()) -> list[int]:
         """Commit to the own file; after an error, recover from it and try once more."""
         try:
-            return self._commit_own(rows)
+            return self._commit_own(rows, victims)
         except (sqlite3.Error, OSError) as error:
             self._recover(error)
         try:
-            return self._commit_own(rows)
+            return self._commit_own(rows, victims)
         except (sqlite3.Error, OSError) as error:
             self._recover(error)
             raise SpoolError(describe_error(error)) from error
 
-    def _commit_own(self, rows: Sequence[NewRow]) -> list[int]:
+    def _commit_own(self, rows: Sequence[NewRow], victims: Sequence[Victim]) -> list[int]:
         own = self._open_files.own_file()
         if rows and not self._disk_space.ensure_ballast(own.lock):
             with suppress(sqlite3.Error):
                 own.shrink()
             if not self._disk_space.ensure_ballast(own.lock):
                 raise SpoolError(DISK_FULL)
-        ids = own.commit(rows, self._pending_dead_letters, self._quota.dead_bytes)
+        dropped = {victim.row: victim.destination for victim in victims if victim.file == self._open_files.own}
+        before = own.database.count_bytes().total()
+        ids = own.commit(rows, self._pending_dead_letters, self._quota.dead_bytes, dropped)
         self._pending_dead_letters.clear()
+        self._disk_space.record(own.database.count_bytes().total() - before)
         return ids
+
+    def _drop_from_others(self, victims: Sequence[Victim]) -> None:
+        """Delete blocks of other files than the own one; after the commit, because it may fail."""
+        for victim in victims:
+            file = self._open_files.by_number.get(victim.file)
+            if victim.file != self._open_files.own and file is not None:
+                file.drop(victim)
+                self._disk_space.record(-len(victim.body))
 
     def _recover(self, error: sqlite3.Error | OSError) -> None:
         """Improve the chances of the next attempt.
@@ -199,6 +237,7 @@ class SqliteFiles:
 
     def adopt(self, destinations: Sequence[str]) -> Sequence[Adopted]:
         """Satisfy `SpoolFiles.adopt`; files that were adopted earlier are checked again."""
+        self._disk_space.destinations.update(destinations)
         for number, file in list(self._open_files.by_number.items()):
             with suppress(sqlite3.Error):
                 file.shrink()
@@ -297,3 +336,14 @@ class SqliteFiles:
                 lock.delete()
             else:
                 lock.release()
+
+
+def _cut(new: NewBlock, row: NewRow, room: int, now_ms: int) -> NewRow | None:
+    """Return a block of the first records that fit into `room` bytes; None if the first one does not."""
+    number = len(new.records) * room // len(row.body)
+    while number:
+        body = pack_block(new.destination, now_ms, new.records[:number])
+        if len(body) <= room:
+            return NewRow(new.destination, number, body)
+        number = number * 3 // 4
+    return None

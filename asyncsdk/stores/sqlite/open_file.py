@@ -17,16 +17,18 @@ The functions at the end classify SQLite's errors: a full disk, damage, or anyth
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 
 import attrs
 
 from asyncsdk._model.blocks import Block, BlockError, unpack_block
 from asyncsdk._model.spooling import Dropped, Settled
-from asyncsdk.stores.sqlite.database import Database
+from asyncsdk.stores.sqlite.database import VACUUM_FROM, Database
 from asyncsdk.stores.sqlite.file_lock import FileLock
 from asyncsdk.stores.sqlite.rows import DeadRow, NewRow, Row
+from asyncsdk.stores.sqlite.shares import Victim
 
 DISK_FULL, FILE_DELETED = "disk full", "its file was deleted"
 # Seconds between two vacuum steps, which limits them to 6 MB a second. The pages of the oldest blocks are at the front
@@ -56,6 +58,8 @@ class OpenFile:
     database: Database
     pending_acks: Settled = Settled()
     destinations: Sequence[str] | None = None
+    # For each destination, the last block that was deleted to make space: those before it are not searched again.
+    _dropped_to: dict[str, int] = attrs.field(factory=dict)
     _vacuumed_at: float = 0.0
     _has_freed_pages: bool = False
 
@@ -71,13 +75,20 @@ class OpenFile:
             progress.pop(row, None)
         self.pending_acks = Settled(finished, tuple(progress.items()))
 
-    def commit(self, rows: Sequence[NewRow] = (), dead: Sequence[DeadRow] = (), dead_bytes: int = 0) -> list[int]:
+    def commit(
+        self,
+        rows: Sequence[NewRow] = (),
+        dead: Sequence[DeadRow] = (),
+        dead_bytes: int = 0,
+        dropped: Mapping[int, str] = MappingProxyType({}),
+    ) -> list[int]:
         """Store blocks, dead letters and the pending acknowledgements, all in one transaction.
 
         Args:
             rows: Blocks to store.
             dead: Dead letters to store.
             dead_bytes: Maximum size of all dead letters of the file.
+            dropped: Blocks to delete in favour of the new ones, with their destinations.
 
         Returns:
             The ids of the blocks.
@@ -85,10 +96,27 @@ class OpenFile:
         Raises:
             sqlite3.Error: Nothing was stored, unless the error was a failed sync, which leaves that unknown.
         """
-        ids = self.database.commit(rows, self.pending_acks, dead, dead_bytes)
-        self._has_freed_pages |= bool(self.pending_acks.finished)
+        acks = self.pending_acks
+        if dropped:
+            progress = [(row, done) for row, done in acks.progress if row not in dropped]
+            acks = Settled((*acks.finished, *dropped), progress)
+        ids = self.database.commit(rows, acks, dead, dead_bytes)
+        self._dropped_to.update((destination, row) for row, destination in dropped.items())
+        self._has_freed_pages |= bool(acks.finished)
         self.pending_acks = Settled()
         return ids
+
+    def drop(self, victim: Victim) -> None:
+        """Delete a block in favour of newer ones, with the next acknowledgements."""
+        self.queue_acks(Settled((victim.row,)))
+        self._dropped_to[victim.destination] = victim.row
+
+    def oldest_blocks(self, destination: str) -> Iterator[Row]:
+        """Return the blocks of a destination, oldest first."""
+        after = self._dropped_to.get(destination, 0)
+        while rows := self.database.read(destination, after, max_bytes=1):
+            yield rows[0]
+            after = rows[0].id
 
     def tidy(self, *, should_shrink: bool) -> None:
         """Run one slice of background maintenance; errors are left to the next slice.
@@ -118,15 +146,18 @@ class OpenFile:
             self.pending_acks = Settled(finished[_STEP_BLOCKS:], progress if finished else progress[_STEP_BLOCKS:])
             self.database.truncate_wal()
 
-    def shrink(self) -> None:
+    def shrink(self, min_pages: int = VACUUM_FROM) -> None:
         """Return the space of the WAL and up to 16 MB of free pages to the file system.
+
+        Args:
+            min_pages: With fewer free pages than this, they stay.
 
         Raises:
             sqlite3.Error: The disk is too full even for that.
         """
         self.database.truncate_wal()
         for _ in range(_SHRINK_STEPS):
-            if not self.database.vacuum_step():
+            if not self.database.vacuum_step(min_pages):
                 break
             self.database.truncate_wal()
 
@@ -218,11 +249,11 @@ def unpack_for(destination: str, body: bytes) -> Block:
     return block
 
 
-def count_dropped(file: int, destination: str, row: Row) -> Dropped:
+def count_dropped(victim: Victim) -> Dropped:
     """Count the unsettled records of a block that was deleted; 0 if it is damaged."""
     try:
-        records = unpack_block(row.body).records
+        records = unpack_block(victim.body).records
     except BlockError:
-        return Dropped(file, row.id, destination, 0)
-    left = [kept.is_exposure for position, kept in enumerate(records) if not row.done >> position & 1]
-    return Dropped(file, row.id, destination, left.count(False), left.count(True))
+        return Dropped(victim.file, victim.row, victim.destination, 0)
+    left = [kept.is_exposure for position, kept in enumerate(records) if not victim.done >> position & 1]
+    return Dropped(victim.file, victim.row, victim.destination, left.count(False), left.count(True))

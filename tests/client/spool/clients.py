@@ -27,12 +27,12 @@ def databases(folder: Path) -> list[Path]:
     return sorted((folder / "spool").glob("*.db"))
 
 
-async def leave_events(folder: Path, server: DevServer, *events: str) -> None:
+async def leave_events(folder: Path, server: DevServer, *events: str, text: str = "") -> None:
     """Leave events in the spool: close a client while its vendors are down."""
     server.fault(None, Fault(503))
     async with open_client(folder, rudderstack(server), amplitude(server)) as client:
         for name in events:
-            await client.track(ADA, name)
+            await client.track(ADA, name, {"text": text})
         report = await client.aclose(timeout=0.1)
     server.clear_faults()
     assert {counts.spooled for counts in report.destinations.values()} == {len(events)}

@@ -18,9 +18,11 @@ from client.spool.clients import databases, leave_events, names, open_client
 
 
 @pytest.mark.parametrize("policy", ["drop_newest", "reject"])
-async def test_a_full_spool_refuses(tmp_path: Path, server: DevServer, policy: Any) -> None:
+async def test_a_full_spool_refuses_what_memory_has_no_room_for(tmp_path: Path, server: DevServer, policy: Any) -> None:
+    server.fault(None, Fault(503))
     spool = SqliteSpool(tmp_path / "spool", keep_free=10**18, when_full=policy)
-    async with open_client(tmp_path, amplitude(server), spool=spool) as client:
+    async with open_client(tmp_path, amplitude(server, quick(max_queued_events=1)), spool=spool) as client:
+        await client.track(ADA, "in memory")
         if policy == "reject":
             with pytest.raises(QueueFullError, match="spool is full"):
                 await client.track(ADA, "a")

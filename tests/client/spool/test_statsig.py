@@ -75,11 +75,14 @@ async def test_an_exposure_of_a_cancelled_client_is_on_disk(tmp_path: Path) -> N
 
 
 async def test_a_refused_exposure_is_counted(tmp_path: Path, server: DevServer) -> None:
+    server.fault(None, Fault(503))
     spool = SqliteSpool(tmp_path / "spool", keep_free=10**18)
-    async with open_client(tmp_path, statsig(server), spool=spool) as client:
+    async with open_client(tmp_path, statsig(server, quick(max_queued_events=1)), spool=spool) as client:
         lane = client._lanes[0]
         assert client._spooler is not None
-        client._spooler.exposure_intake(lane)([Record("", "", b"{", 0.0, exposures=1)])
+        client._spooler.exposure_intake(lane)([Record("", "", b"{", 0.0, exposures=1) for _ in range(2)])
+        await asyncio.sleep(0.2)
+        server.clear_faults()
         await client.flush()
         exposures = lane.ledger.report().exposures
 

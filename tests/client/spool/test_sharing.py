@@ -1,0 +1,119 @@
+"""A spool at its limit: what fills it pays, and the other destinations lose nothing."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from helpers import ADA, amplitude, quick, rudderstack, statsig
+
+from asyncsdk import Client, QueueFullError, Track
+from asyncsdk.dev import DevServer, Fault
+from asyncsdk.stores import SqliteSpool
+from asyncsdk.stores.sqlite.settings import WhenFull
+from client.spool.clients import leave_events, names, open_client
+
+POLICIES: tuple[WhenFull, ...] = ("drop_newest", "drop_oldest", "reject")
+TEXT = {"text": "x" * 20_000}
+DOWN = quick(max_queued_events=20, retry_initial=5, retry_max=5)
+
+
+def small(folder: Path, when_full: WhenFull = "drop_newest", max_bytes: int = 1_000_000) -> SqliteSpool:
+    return SqliteSpool(folder / "spool", keep_free=0, max_bytes=max_bytes, when_full=when_full)
+
+
+async def track_many(client: Client, events: int) -> None:
+    for number in range(events):
+        with suppress(QueueFullError):
+            await client.track(ADA, str(number), TEXT)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+async def test_a_vendor_that_is_down_costs_the_others_nothing(
+    tmp_path: Path, server: DevServer, policy: WhenFull
+) -> None:
+    server.fault("amplitude", Fault(503))
+    vendors = rudderstack(server, quick()), amplitude(server, DOWN), statsig(server, quick())
+    async with open_client(tmp_path, *vendors, spool=small(tmp_path, policy)) as client:
+        await track_many(client, 120)
+        await asyncio.gather(server.received("rudderstack", 120), server.received("statsig", 120))
+        counts = (await client.aclose(timeout=0)).destinations
+
+    assert counts["Amplitude"].dropped["spool full"] > 40
+    assert counts["RudderStack"].dropped == counts["Statsig"].dropped == {}
+    assert names(server, "rudderstack") == [str(number) for number in range(120)]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+async def test_a_destination_has_room_on_disk_while_another_fills_the_spool(
+    tmp_path: Path, server: DevServer, policy: WhenFull
+) -> None:
+    server.fault("amplitude", Fault(503))
+    vendors = rudderstack(server, quick(linger=0)), amplitude(server, DOWN)
+    async with open_client(tmp_path, *vendors, spool=small(tmp_path, policy)) as client:
+        await track_many(client, 80)
+        await server.received("rudderstack", 80)
+        server.fault("rudderstack", Fault(503))
+        await track_many(client, 5)
+        report = await client.aclose(timeout=0)
+
+    assert report.destinations["RudderStack"].spooled == 5
+    assert report.destinations["RudderStack"].lost == 0
+
+
+async def test_a_destination_whose_lane_has_room_goes_on_in_memory_if_the_disk_is_full(
+    tmp_path: Path, server: DevServer
+) -> None:
+    spool = SqliteSpool(tmp_path / "spool", keep_free=10**18)
+    async with open_client(tmp_path, amplitude(server), spool=spool) as client:
+        delivery = (await (await client.track(ADA, "a")))["Amplitude"]
+        health = client.health()
+
+    assert delivery.status == "delivered"
+    assert health.spool is not None
+    assert health.spool.state == "full"
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+async def test_a_group_larger_than_what_is_left_is_stored_in_part(
+    tmp_path: Path, server: DevServer, policy: WhenFull
+) -> None:
+    server.fault(None, Fault(503))
+    limits = quick(max_queued_events=5)
+    async with open_client(tmp_path, amplitude(server, limits), spool=small(tmp_path, policy)) as client:
+        receipts = [client.put_nowait(Track(ADA, str(number), TEXT)) for number in range(100)]
+        with suppress(QueueFullError):
+            await client.track(ADA, "last")
+        report = await client.aclose(timeout=0)
+
+    counts = report.destinations["Amplitude"]
+    assert len(receipts) + 1 == counts.accepted == counts.spooled + counts.abandoned + counts.dropped["spool full"]
+    assert 30 < counts.spooled < 60
+
+
+async def test_a_full_spool_that_rejects_names_who_does_not_get_the_event(tmp_path: Path, server: DevServer) -> None:
+    server.fault("amplitude", Fault(503))
+    vendors = rudderstack(server, quick()), amplitude(server, quick(max_queued_events=5))
+    async with open_client(tmp_path, *vendors, spool=small(tmp_path, "reject")) as client:
+        with pytest.raises(QueueFullError, match=r"full: the event is dropped for Amplitude; it goes to RudderStack"):
+            for number in range(100):
+                await client.track(ADA, str(number), TEXT)
+        await client.aclose(timeout=0)
+
+
+async def test_the_oldest_events_of_an_earlier_process_are_dropped_for_new_ones(
+    tmp_path: Path, server: DevServer
+) -> None:
+    await leave_events(tmp_path, server, *(str(number) for number in range(45)), text="x" * 20_000)
+    server.fault("amplitude", Fault(503))
+    vendors = rudderstack(server), amplitude(server, quick(max_queued_events=5))
+    async with open_client(tmp_path, *vendors, spool=small(tmp_path, "drop_oldest")) as client:
+        await server.received("rudderstack", 45)
+        await track_many(client, 40)
+        server.clear_faults()
+        report = await client.flush(timeout=10)
+        await server.received("amplitude", 1)
+
+    counts = report.destinations["Amplitude"]
+    assert report.destinations["RudderStack"].dropped == {}
+    assert counts.delivered + counts.dropped["spool full"] == counts.accepted
