@@ -21,7 +21,7 @@ from contextlib import suppress
 from functools import partial
 from operator import attrgetter
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from asyncsdk._client import jobs
 from asyncsdk._client.arguments import check_destinations, dev_server, seconds, switch
@@ -64,6 +64,8 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
     Args:
         *destinations: Where events go: `Statsig(...)`, `RudderStack(...)`, `Amplitude(...)`. Two of one vendor need
             different names.
+        default: Converts values within events that have no form in JSON, as for `json.dumps`: it returns one that has,
+            or raises TypeError. None: such a value raises `InvalidEventError`.
         on_delivery: Called on the loop with the id and the `Delivery` of every event at every destination, once its
             status is final. It must not block; what it raises is logged.
         drain_on_sigterm: On SIGTERM, send at once what is queued, and later events as they come; see `signals.py`.
@@ -82,6 +84,7 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
     def __init__(
         self,
         *destinations: Destination,
+        default: Callable[[Any], Any] | None = None,
         on_delivery: Callable[[str, Delivery], object] | None = None,
         drain_on_sigterm: bool = False,
         spool: SpoolLike = None,
@@ -96,6 +99,7 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         on_final = None if on_delivery is None else guarded(on_delivery, "on_delivery")
         self._lanes = [Lane(destination) for destination in destinations]
         self._admission = Admission(self._lanes, self._until_final, keep_ids=on_delivery is not None)
+        self._admission.default = default
         self._life = Lifecycle()
         self._start_timeout = start_timeout
         self._close_timeout = seconds(close_timeout)

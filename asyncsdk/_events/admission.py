@@ -36,6 +36,7 @@ from typing import Any
 
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._events.pipeline import Passed, Pipeline
+from asyncsdk._model.event_faults import apply_default
 from asyncsdk._model.events import Alias, Event, validate_event
 from asyncsdk._model.ids import Ids
 from asyncsdk._model.receipts import Delivery, Receipt, Record
@@ -54,6 +55,7 @@ class Admission:
     Attributes:
         lanes: One per destination.
         pipeline: The middleware that events pass through.
+        default: Converts values that have no form in JSON; None if the client has no `default`.
         ids: The source of event ids.
         may_refuse: Whether a full lane can reject an event for all lanes: some destination waits or raises.
         may_wait: Whether a full lane, or a spool, can make an awaited verb wait.
@@ -72,6 +74,7 @@ class Admission:
         """
         self.lanes = tuple(lanes)
         self.pipeline = Pipeline()
+        self.default: Callable[[Any], Any] | None = None
         self.ids = Ids()
         self._now, self._now_ms = 0.0, 0
         self._wait = wait
@@ -178,25 +181,34 @@ class Admission:
             return self._drop_everywhere(original, message_id, now_ms, self.pipeline.failed(error))
 
     def _encode(self, event: Event, key: str, message_id: str, now_ms: int, original: Event | None = None) -> Receipt:
-        """Build one outcome per lane: the record to enqueue, or a delivery with the reason why there is none."""
+        """Build one outcome per lane: the record to enqueue, or a delivery with the reason why there is none.
+
+        Raises:
+            InvalidEventError: A value of the event has no form in JSON, or cannot be read.
+        """
         also = text_id(event.previous_id, "previous_id") if type(event) is Alias else None
         admitted, integrations = self._now, event.integrations
         record_id = message_id if self._keep_ids else ""
         if integrations is not None:
             self._check_spelling(integrations)
         outcomes: list[Record | Delivery] = []
-        for lane in self.lanes:
-            destination = lane.destination
-            if integrations is not None and not self._is_wanted(destination, integrations):
-                outcomes.append(Delivery(destination.name, "skipped", reason="integrations"))
-                continue
-            chunk = destination.encode(event, message_id, now_ms)
-            if not isinstance(chunk, bytes):
-                outcomes.append(Delivery(destination.name, chunk.status, reason=chunk.reason))
-            elif len(chunk) <= lane.ledger.max_bytes:
-                outcomes.append(Record(key, record_id, chunk, admitted, also))
-            else:  # it would not fit even into an empty queue
-                outcomes.append(Delivery(destination.name, "rejected", reason="too large"))
+        try:
+            for lane in self.lanes:
+                destination = lane.destination
+                if integrations is not None and not self._is_wanted(destination, integrations):
+                    outcomes.append(Delivery(destination.name, "skipped", reason="integrations"))
+                    continue
+                chunk = destination.encode(event, message_id, now_ms)
+                if not isinstance(chunk, bytes):
+                    outcomes.append(Delivery(destination.name, chunk.status, reason=chunk.reason))
+                elif len(chunk) <= lane.ledger.max_bytes:
+                    outcomes.append(Record(key, record_id, chunk, admitted, also))
+                else:  # it would not fit even into an empty queue
+                    outcomes.append(Delivery(destination.name, "rejected", reason="too large"))
+        except Exception as error:  # noqa: BLE001 -- a value of the caller's may raise anything
+            # The client's `default` may give it a form; otherwise this raises, with the path in the caller's event.
+            event = apply_default(event, error, self.default)
+            return self._encode(event, key, message_id, now_ms, original)
         return Receipt(message_id, event, now_ms, self._names, outcomes, self._wait, original)
 
     def _check_spelling(self, integrations: Mapping[str, Any]) -> None:

@@ -155,9 +155,11 @@ class EventMap:
 
     Attributes:
         function: Returns the event it was given, or another one; None drops the event.
+        in_place: Whether the function may change the objects within the event it is given.
     """
 
     function: Callable[[Event], Event | None]
+    in_place: bool = True
 
     def __call__(self, payload: Payload, next: Next) -> Awaitable[None] | None:
         """Pass on what the function returns. Used when the pipeline has other middleware as well."""
@@ -167,12 +169,14 @@ class EventMap:
         return next(payload if event is payload.event else Payload(event, payload.extra))
 
 
-def map_events(function: Callable[[Event], Event | None]) -> EventMap:
+def map_events(function: Callable[[Event], Event | None], *, in_place: bool = True) -> EventMap:
     """Build a middleware from a plain function of an event.
 
     Args:
         function: Returns the event it was given, or another one (`attrs.evolve`); None drops the event. It is not
             awaited.
+        in_place: Whether it may change the objects within the event, such as `event.properties`; they are then copied
+            first. False saves the copy, for a function that only returns the event or another one.
 
     Raises:
         ConfigurationError: `function` is not callable.
@@ -180,7 +184,7 @@ def map_events(function: Callable[[Event], Event | None]) -> EventMap:
     if not callable(function):
         msg = "map_events takes a function that is given an event and returns one: map_events(lambda event: ...)"
         raise ConfigurationError(msg)
-    return EventMap(function)
+    return EventMap(function, in_place)
 
 
 def run_maps(maps: tuple[EventMap, ...], event: Event) -> Event | None:

@@ -12,6 +12,7 @@ from asyncsdk._model.events import (
     Options,
     Page,
     Properties,
+    PropertiesLike,
     Screen,
     Track,
     raw_event,
@@ -28,7 +29,7 @@ class EventVerbs:
     keywords (`**options`):
 
         context: RudderStack's `context` object, merged over what the client fills in. None adds nothing.
-        timestamp: When the event happened; a datetime without a zone is UTC. None means now.
+        timestamp: When the event happened, a datetime with a time zone, such as `datetime.now(UTC)`. None means now.
         integrations: Which destinations get the event, by name: `{"All": False, "Amplitude": True}`. An object instead
             of True adds that vendor's own fields. None means all.
         message_id: Your own id for the event, the same each time you send it. None generates one.
@@ -47,7 +48,7 @@ class EventVerbs:
         raise NotImplementedError
 
     async def identify(
-        self, user: UserLike, traits: Properties | Identify | None = None, **options: Unpack[Options]
+        self, user: UserLike, traits: PropertiesLike | Identify | None = None, **options: Unpack[Options]
     ) -> Receipt:
         """Record who a user is.
 
@@ -60,10 +61,10 @@ class EventVerbs:
         Returns:
             The receipt of the admitted event.
         """
-        return await self._take(IdentifyEvent(user, traits, **options))
+        return await self._take(IdentifyEvent(user, traits, **options))  # type: ignore[arg-type] # a model: `validate_event` makes a mapping of it
 
     async def track(
-        self, user: UserLike, event: str | Revenue, properties: Properties | None = None, **options: Unpack[Options]
+        self, user: UserLike, event: str | Revenue, properties: PropertiesLike | None = None, **options: Unpack[Options]
     ) -> Receipt:
         """Record what a user did.
 
@@ -76,13 +77,13 @@ class EventVerbs:
         Returns:
             The receipt of the admitted event.
         """
-        return await self._take(Track(user, event, properties, **options))
+        return await self._take(Track(user, event, properties, **options))  # type: ignore[arg-type] # a model: `validate_event` makes a mapping of it
 
     async def page(
         self,
         user: UserLike,
         name: str | None = None,
-        properties: Properties | None = None,
+        properties: PropertiesLike | None = None,
         *,
         category: str | None = None,
         **options: Unpack[Options],
@@ -99,13 +100,13 @@ class EventVerbs:
         Returns:
             The receipt of the admitted event.
         """
-        return await self._take(Page(user, name, properties, category=category, **options))
+        return await self._take(Page(user, name, properties, category=category, **options))  # type: ignore[arg-type] # a model: `validate_event` makes a mapping of it
 
     async def screen(
         self,
         user: UserLike,
         name: str | None = None,
-        properties: Properties | None = None,
+        properties: PropertiesLike | None = None,
         *,
         category: str | None = None,
         **options: Unpack[Options],
@@ -122,13 +123,13 @@ class EventVerbs:
         Returns:
             The receipt of the admitted event.
         """
-        return await self._take(Screen(user, name, properties, category=category, **options))
+        return await self._take(Screen(user, name, properties, category=category, **options))  # type: ignore[arg-type] # a model: `validate_event` makes a mapping of it
 
     async def group(
         self,
         user: UserLike,
         group_id: str | int,
-        traits: Properties | Identify | None = None,
+        traits: PropertiesLike | Identify | None = None,
         *,
         group_type: str | None = None,
         **options: Unpack[Options],
@@ -146,7 +147,7 @@ class EventVerbs:
         Returns:
             The receipt of the admitted event.
         """
-        return await self._take(Group(user, group_id, traits, group_type=group_type, **options))
+        return await self._take(Group(user, group_id, traits, group_type=group_type, **options))  # type: ignore[arg-type] # a model: `validate_event` makes a mapping of it
 
     async def alias(self, previous_id: str | int, user: UserLike, **options: Unpack[Options]) -> Receipt:
         """Record that a user had another id before. The old id comes first.
@@ -171,7 +172,7 @@ class EventVerbs:
         user: UserLike,
         event: str,
         value: str | float | None = None,
-        metadata: Properties | None = None,
+        metadata: PropertiesLike | None = None,
         **options: Unpack[Options],
     ) -> Receipt: ...
 
@@ -180,7 +181,7 @@ class EventVerbs:
         user: UserLike | Properties,
         event: str | None = None,
         value: str | float | None = None,
-        metadata: Properties | None = None,
+        metadata: PropertiesLike | None = None,
         **options: Unpack[Options],
     ) -> Receipt:
         """Log an event in Statsig's form (user, name, value, metadata), or in Amplitude's (one object of its fields).

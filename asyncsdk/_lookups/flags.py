@@ -1,12 +1,13 @@
 """Flags: one user's lookups under one ruleset, for the length of a request."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, Unpack
 
 import attrs
 
 from asyncsdk._lookups.evaluator import Lookups, show_gate
-from asyncsdk._model.events import Event, Options, Properties, Track
+from asyncsdk._model.encoding import as_fields
+from asyncsdk._model.events import Event, Options, PropertiesLike, Track
 from asyncsdk._model.receipts import Receipt
 from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
 from asyncsdk._model.users import User
@@ -106,7 +107,7 @@ class Flags:
         """Return the kinds that have a name, some of `config`, `experiment`, `layer`, `gate`; nothing is evaluated."""
         return self._rules.kinds_of(name)
 
-    def track(self, event: str, properties: Properties | None = None, **options: Unpack[Options]) -> Receipt:
+    def track(self, event: str, properties: PropertiesLike | None = None, **options: Unpack[Options]) -> Receipt:
         """Record what the user did, without waiting. The event has the property `feature_flags`: what was `accessed`.
 
         Args:
@@ -124,8 +125,11 @@ class Flags:
             ForkedProcessError: The client was started in the parent process.
         """
         if self.accessed:  # a copy: the receipt keeps the event, and more may be read later
-            properties = {"feature_flags": self.accessed.copy(), **(properties or {})}
-        return self._put(Track(self.user, event, properties, **options))
+            given = {} if properties is None else properties
+            mine = given if isinstance(given, Mapping) else as_fields(given)
+            if mine is not None:  # otherwise it is refused, as without flags
+                properties = {"feature_flags": self.accessed.copy(), **mine}
+        return self._put(Track(self.user, event, properties, **options))  # type: ignore[arg-type] # a model: `validate_event` makes a mapping of it
 
     def _once(self, kind: str, name: str, look_up: Callable[[], Result]) -> Result:
         result: Result | None = self._memory.get((kind, name))

@@ -1,6 +1,7 @@
 """The event classes, one for each verb of the client, and their validation.
 
-An event is a value: the client encodes it when it accepts it, and never changes it. `user` is a `User` or an id. All
+An event is a value: the client encodes it when it accepts it, and changes nothing of it, except that properties given
+as a dataclass, attrs instance or pydantic model become an object. `user` is a `User` or an id. All
 classes share the keyword fields of `Options`.
 
 `on_setattr` is off because attrs would otherwise run the converter of `user` on every assignment, which makes setting
@@ -9,16 +10,37 @@ any field slower, in `__init__` too.
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypedDict, Unpack
+from decimal import Decimal
+from numbers import Real
+from typing import Any, ClassVar, Protocol, TypedDict, Unpack
 
 import attrs
 
 from asyncsdk._model.amplitude import Identify, Revenue
+from asyncsdk._model.encoding import as_fields
 from asyncsdk._model.users import User, as_user, text_id, validate_user
 from asyncsdk._model.validation import describe_type, raise_invalid
 from asyncsdk.errors import InvalidEventError
 
 Properties = Mapping[str, Any]
+
+
+class DataclassLike(Protocol):
+    """An instance of a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+class ModelLike(Protocol):
+    """An instance of a pydantic model."""
+
+    def model_dump(self) -> dict[str, Any]:
+        """Return its fields."""
+        ...
+
+
+PropertiesLike = Properties | DataclassLike | attrs.AttrsInstance | ModelLike
+"""What event verbs take as an object; `validate_event` makes a mapping of it."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -35,7 +57,7 @@ class Options(TypedDict, total=False):
     """RudderStack's `context` object, merged over the fields that the client sets itself. Other vendors ignore it."""
 
     timestamp: datetime | None
-    """When the event happened; None means now. A datetime without a time zone is UTC."""
+    """When the event happened, a datetime with a time zone, such as `datetime.now(UTC)`. None means now."""
 
     integrations: Properties | None
     """Which destinations receive the event, by name: `{"All": False, "Amplitude": True}`. None means all of them.
@@ -279,9 +301,7 @@ def title(event: Event) -> str:
 
 
 def to_epoch_ms(timestamp: datetime) -> int:
-    """Return a datetime as whole milliseconds since 1970, rounded down; one without a time zone is UTC."""
-    if timestamp.tzinfo is None:
-        timestamp = timestamp.replace(tzinfo=UTC)
+    """Return a datetime that has a time zone as whole milliseconds since 1970, rounded down."""
     return (timestamp - _EPOCH) // _MILLISECOND
 
 
@@ -289,12 +309,12 @@ def _check_track(event: Track) -> None:
     if not (event.name and isinstance(event.name, str)) and not isinstance(event.name, Revenue):
         raise_invalid("event", "a name that is not empty, or a Revenue", event.name)
     if event.properties is not None:
-        _check_object(event.properties, "properties")
+        event.properties = _as_object(event.properties, "properties")
 
 
 def _check_identify(event: IdentifyEvent) -> None:
     if event.traits is not None and not isinstance(event.traits, Identify):
-        _check_object(event.traits, "traits")
+        event.traits = _as_object(event.traits, "traits")
 
 
 def _check_page(event: Page | Screen) -> None:
@@ -303,7 +323,7 @@ def _check_page(event: Page | Screen) -> None:
         if value is not None and not isinstance(value, str):
             raise_invalid(field, "text", value)
     if event.properties is not None:
-        _check_object(event.properties, "properties")
+        event.properties = _as_object(event.properties, "properties")
 
 
 def _check_group(event: Group) -> None:
@@ -314,7 +334,7 @@ def _check_group(event: Group) -> None:
     if isinstance(event.traits, Identify):
         event.traits.check_for_group()
     elif event.traits is not None:
-        _check_object(event.traits, "traits")
+        event.traits = _as_object(event.traits, "traits")
 
 
 def _check_alias(event: Alias) -> None:
@@ -332,10 +352,10 @@ def _check_log_event(event: LogEvent) -> None:
     if not (event.name and isinstance(event.name, str)):
         raise_invalid("event", "text that is not empty", event.name)
     # A boolean would pass as an int, but Statsig has no booleans as values.
-    if event.value is not None and (isinstance(event.value, bool) or not isinstance(event.value, str | int | float)):
+    if event.value is not None and (isinstance(event.value, bool) or not isinstance(event.value, str | Real | Decimal)):
         raise_invalid("value", "text or a number", event.value)
     if event.metadata is not None:
-        _check_object(event.metadata, "metadata")
+        event.metadata = _as_object(event.metadata, "metadata")
 
 
 def _check_raw(event: RawEvent) -> None:
@@ -376,6 +396,16 @@ _VERBS: dict[type, str] = {
 }
 
 
+def _as_object(value: Properties, field: str) -> Properties:
+    """Return a mapping, or the fields of a dataclass, attrs instance or pydantic model."""
+    if type(value) is dict or isinstance(value, Mapping):
+        return value
+    found = as_fields(value)
+    if found is None:
+        raise_invalid(field, "an object (a mapping)", value)
+    return found
+
+
 def _check_object(value: object, field: str) -> None:
     # The exact type first: `isinstance` with an ABC takes 10x as long.
     if type(value) is not dict and not isinstance(value, Mapping):
@@ -383,7 +413,21 @@ def _check_object(value: object, field: str) -> None:
 
 
 def _check_timestamp(value: object) -> None:
-    if not isinstance(value, datetime) or to_epoch_ms(value) not in _TIMES_MS:
+    if not isinstance(value, datetime):
+        raise_invalid("timestamp", "a datetime with a time zone, such as datetime.now(UTC)", value)
+    try:
+        offset = value.utcoffset()
+    except Exception as error:
+        msg = f"`timestamp` has a time zone that raised {type(error).__name__}"
+        raise InvalidEventError(msg) from error
+    if offset is None:
+        # UTC would be hours off for `datetime.now()`, local time for `datetime.utcnow()`: neither is assumed.
+        msg = (
+            "`timestamp` has no time zone: pass an aware datetime, such as datetime.now(UTC), or add the zone that you "
+            "mean (.replace(tzinfo=UTC), .astimezone())"
+        )
+        raise InvalidEventError(msg)
+    if to_epoch_ms(value) not in _TIMES_MS:
         raise_invalid("timestamp", "a datetime of the years 1 to 9999 in UTC", value)
 
 

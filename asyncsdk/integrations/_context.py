@@ -51,8 +51,7 @@ def current_flags() -> Flags:
     return current.flags
 
 
-@map_events
-def attach_flags(event: Event) -> Event:
+def _attach_flags(event: Event) -> Event:
     """Add what the current request has read to an event of the request's user, as `feature_flags`."""
     properties = event.properties if type(event) is Track else None
     if properties is not None and "feature_flags" in properties:
@@ -62,6 +61,9 @@ def attach_flags(event: Event) -> Event:
         return event
     accessed = current.accessed_by(event.user)
     return _with_flags(event, {"feature_flags": dict(accessed)}) if accessed else event
+
+
+attach_flags = map_events(_attach_flags, in_place=False)
 
 
 def is_same_user(one: User, other: User) -> bool:

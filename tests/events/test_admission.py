@@ -325,3 +325,20 @@ async def test_a_receipt_can_only_be_awaited_on_its_own_loop(server: DevServer) 
 
         with pytest.raises(WrongEventLoopError):
             await asyncio.to_thread(asyncio.run, on_another_loop())
+
+
+async def test_default_converts_types_of_ones_own_for_every_destination(server: DevServer) -> None:
+    class Money:
+        cents = 1995
+
+    def default(value: object) -> object:
+        if isinstance(value, Money):
+            return value.cents / 100
+        raise TypeError
+
+    async with Client(rudderstack(server), amplitude(server), statsig(server), default=default) as client:
+        await client.track(ADA, "a", {"price": Money()})
+        with pytest.raises(InvalidEventError, match=r"`properties\['x'\]`"):
+            await client.track(ADA, "a", {"x": object()})
+
+    assert [str(event.body).count("19.95") for event in server.events] == [1, 1, 1]

@@ -13,6 +13,7 @@ from asyncsdk import (
     Event,
     Identify,
     InvalidEventError,
+    Middleware,
     Next,
     Payload,
     Revenue,
@@ -340,3 +341,45 @@ async def test_sample_can_keep_all_or_none(server: DevServer, rate: float, kept:
 def test_sample_takes_a_rate_from_0_to_1() -> None:
     with pytest.raises(ConfigurationError, match="0 to 1"):
         sample(1.5)
+
+
+def add_in_place(event: Any) -> None:
+    event.properties["tags"].append("b")
+    event.properties["total"] = 2
+
+
+async def change_payload(payload: Payload, next: Next) -> None:
+    add_in_place(payload.event)
+    await next(payload)
+
+
+def change_event(event: Event) -> Event:
+    add_in_place(event)
+    return event
+
+
+@pytest.mark.parametrize("middleware", [change_payload, map_events(change_event)], ids=["payload", "map_events"])
+async def test_a_change_in_place_is_sent_and_leaves_the_callers_objects_alone(
+    server: DevServer, middleware: Middleware
+) -> None:
+    mine: dict[str, Any] = {"tags": ["a"]}
+    async with Client(rudderstack(server)).add_middleware(middleware) as client:
+        receipt = await client.track(ADA, "a", mine)
+        sync = client.put_nowait(Track(ADA, "a", mine))
+        await client.flush()
+
+    assert mine == {"tags": ["a"]}
+    assert [body["properties"] for body in bodies(server)] == [{"tags": ["a", "b"], "total": 2}] * 2
+    assert "middleware changed properties['tags']" in receipt.explain()
+    assert "middleware changed properties['total']" in sync.explain()
+
+
+async def test_an_invalid_change_in_place_costs_the_event_and_raises_nothing(server: DevServer) -> None:
+    async def spoil(payload: Payload, next: Next) -> None:
+        payload.event.properties["x"] = object()  # type: ignore[union-attr,index]
+        await next(payload)
+
+    async with Client(rudderstack(server)).add_middleware(spoil) as client:
+        receipt = await client.track(ADA, "a", {})
+
+    assert (await receipt)["RudderStack"].reason == "middleware error"

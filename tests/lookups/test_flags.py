@@ -1,5 +1,7 @@
 """Flags: lookups of one user under one ruleset."""
 
+from dataclasses import dataclass
+
 import pytest
 from helpers import ADA, rule, ruleset, spec
 from helpers import statsig_with_rules as statsig
@@ -85,3 +87,17 @@ async def test_kinds_of_lists_the_kinds_of_a_name() -> None:
         assert flags.kinds_of("page") == flags.kinds_of("new") == ("layer",)
         assert flags.kinds_of("unknown") == ()
         assert flags.accessed == {}
+
+
+@dataclass
+class Order:
+    sku: str
+
+
+async def test_a_model_carries_what_was_read_too(server: DevServer) -> None:
+    async with Client(statsig(server)) as client:
+        flags = client.bind(ADA)
+        flags.check_gate("open", exposure=False)
+        receipt = flags.track("a", Order("lamp"))
+
+    assert receipt.event.properties == {"feature_flags": {"open": True}, "sku": "lamp"}  # type: ignore[union-attr] # a Track

@@ -1,6 +1,6 @@
 """Validation of events."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from types import MappingProxyType
 from typing import Any
 
@@ -56,7 +56,9 @@ ADA = User("ada-1")
         LogEvent(ADA, "add_to_cart", 19.99, {"sku": "A"}),
         LogEvent(ADA, "add_to_cart", "19.99"),
         RawEvent({"event_type": "e", "time": 0, "event_properties": None, "groups": {"org": "a"}}, ADA),
-        Track(ADA, "x", context={"ip": "1.2.3.4"}, message_id="m", timestamp=datetime.fromisoformat("2026-01-01")),
+        Track(
+            ADA, "x", context={"ip": "1.2.3.4"}, message_id="m", timestamp=datetime.fromisoformat("2026-01-01T00:00Z")
+        ),
         Track(ADA, "x", integrations={"All": False, "Amplitude": True, "Statsig": {"value": 1}}, extra={"any": {1, 2}}),
     ],
     ids=str,
@@ -130,7 +132,10 @@ NOT_MADE = (
             Track(ADA, "x", integrations={"all": False}),
             "`integrations` names 'all'; the key for all destinations is spelt 'All'",
         ),
-        (Track(ADA, "x", timestamp="now"), "`timestamp` must be a datetime of the years 1 to 9999 in UTC, not str"),
+        (
+            Track(ADA, "x", timestamp="now"),
+            "`timestamp` must be a datetime with a time zone, such as datetime.now(UTC), not str",
+        ),
         (
             Track(ADA, "x", timestamp=datetime.max.replace(tzinfo=timezone(timedelta(hours=-1)))),
             "`timestamp` must be a datetime of the years 1 to 9999 in UTC; this datetime is not",
@@ -255,12 +260,28 @@ def test_an_event_is_titled_by_its_verb_and_name(event: Any, name: str) -> None:
     assert title(event) == name
 
 
-def test_a_time_without_zone_is_utc() -> None:
-    assert (
-        to_epoch_ms(datetime.fromisoformat("2026-01-01"))
-        == to_epoch_ms(datetime(2026, 1, 1, tzinfo=UTC))
-        == 1_767_225_600_000
-    )
+def test_a_time_is_milliseconds_since_1970() -> None:
+    assert to_epoch_ms(datetime(2026, 1, 1, tzinfo=UTC)) == 1_767_225_600_000
+
+
+class Nowhere(tzinfo):
+    """A time zone without an offset, which makes a datetime naive all the same."""
+
+    def utcoffset(self, _: datetime | None) -> None:
+        return None
+
+    def __repr__(self) -> str:
+        return "Nowhere()"
+
+
+@pytest.mark.parametrize("zone", [None, Nowhere()])
+@pytest.mark.parametrize("kind", [IdentifyEvent, Page, Screen, LogEvent, Track, Group, Alias, RawEvent])
+def test_a_time_of_an_event_without_a_zone_is_refused_with_what_to_pass(kind: Any, zone: tzinfo | None) -> None:
+    first, second = {Alias: ("old", ADA), RawEvent: ({"event_type": "e"}, ADA)}.get(kind, (ADA, "x"))
+    given = kind(first, timestamp=datetime(2026, 1, 1, tzinfo=zone)) if kind is IdentifyEvent else None
+
+    with pytest.raises(InvalidEventError, match=r"`timestamp` has no time zone.*datetime.now\(UTC\)"):
+        validate_event(given or kind(first, second, timestamp=datetime(2026, 1, 1, tzinfo=zone)))
 
 
 def test_a_time_is_rounded_down_to_the_millisecond() -> None:

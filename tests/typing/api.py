@@ -4,6 +4,7 @@ A line with `type: ignore` is a mistake that the types must detect; mypy complai
 """
 
 from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, assert_type
@@ -312,3 +313,14 @@ def service(spool: SpoolLike = None) -> Client:
 
 async def is_new_checkout(user: UserLike) -> bool:
     return await client.check_gate(user, "new_checkout")
+
+
+@dataclass
+class Item:
+    sku: str
+
+
+async def models() -> None:
+    await client.track("u", "Item Viewed", Item("a"))
+    await client.identify("u", Item("a"))
+    await client.track("u", "Item Viewed", 5)  # type: ignore[arg-type]

@@ -208,7 +208,7 @@ def test_the_caller_s_context_is_not_changed() -> None:
 
 
 def test_a_timestamp_is_sent_beside_the_time_of_the_call() -> None:
-    sent = event(RUDDERSTACK, Track(ADA, "x", timestamp=datetime(2026, 1, 1, 0, 0, 0, 999_999)))  # noqa: DTZ001 -- UTC
+    sent = event(RUDDERSTACK, Track(ADA, "x", timestamp=datetime(2026, 1, 1, 0, 0, 0, 999_999, UTC)))
 
     assert (sent["originalTimestamp"], sent["timestamp"]) == (NOW, "2026-01-01T00:00:00.999Z")
 

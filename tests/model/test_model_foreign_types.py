@@ -1,0 +1,215 @@
+"""Values of classes that users bring along: subclasses, other libraries' types, models, and what misbehaves."""
+
+import dataclasses
+import ipaddress
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import attrs
+import numpy as np
+import orjson
+import pandas as pd
+import pendulum
+import pydantic
+import pytest
+from freezegun.api import FakeDate, FakeDatetime
+from helpers import ADA
+from hypothesis import given
+from hypothesis import strategies as st
+from vendors.sample_events import destination_classes, make
+from yarl import URL
+
+from asyncsdk import InvalidEventError, LogEvent, RudderStack, Track, User
+from asyncsdk._model.encoding import to_json
+from asyncsdk._model.event_faults import apply_default
+from asyncsdk._model.events import validate_event
+from asyncsdk.vendors import Destination
+
+NOON = datetime(2026, 1, 2, 12, 0, 0, 5, UTC)
+
+
+class Day(date): ...
+
+
+class Moment(datetime): ...
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Amount(Decimal): ...
+
+
+@dataclasses.dataclass
+class Item:
+    sku: str
+    price: Decimal = Decimal("1.5")
+    _secret: str = "s"
+
+
+@attrs.frozen
+class Order:
+    item: Item
+    count: int = 1
+
+
+class Model(pydantic.BaseModel):
+    sku: str
+    at: datetime = NOON
+
+
+WRITTEN: list[tuple[Any, Any]] = [
+    (Day(2026, 1, 2), "2026-01-02"),
+    (FakeDate(2026, 1, 2), "2026-01-02"),
+    (FakeDatetime(2026, 1, 2, 12, 0, 0, 5, UTC), "2026-01-02T12:00:00.000005Z"),
+    (Moment(2026, 1, 2, 12, 0, 0, 5, UTC), "2026-01-02T12:00:00.000005Z"),
+    (Moment(2026, 1, 2, 12), "2026-01-02T12:00:00Z"),
+    (pendulum.datetime(2026, 1, 2, 12), "2026-01-02T12:00:00Z"),
+    (pendulum.datetime(2026, 1, 2, 12, tz="Europe/Amsterdam"), "2026-01-02T12:00:00+01:00"),
+    (pendulum.date(2026, 1, 2), "2026-01-02"),
+    (pd.Timestamp("2026-01-02T12:00Z"), "2026-01-02T12:00:00Z"),
+    (pd.NaT, None),
+    (Text("a"), "a"),
+    (Amount("1.5"), 1.5),
+    (np.bool_(True), True),
+    (np.int64(7), 7),
+    (np.float32(1.5), 1.5),
+    (np.datetime64("2026-01-02T12:00:00.000000005"), "2026-01-02T12:00:00Z"),
+    (np.datetime64("NaT", "ns"), None),
+    (np.timedelta64(1500, "ms"), 1.5),
+    (np.array([[1, 2], [3, 4]]), [[1, 2], [3, 4]]),
+    (np.str_("a"), "a"),
+    (Item("a"), {"sku": "a", "price": 1.5}),
+    (Order(Item("a")), {"item": {"sku": "a", "price": 1.5}, "count": 1}),
+    (Model(sku="a"), {"sku": "a", "at": "2026-01-02T12:00:00.000005Z"}),
+    (URL("https://shop.example/a?b=c"), "https://shop.example/a?b=c"),
+    (pydantic.AnyUrl("https://shop.example/a"), "https://shop.example/a"),
+    (ipaddress.ip_address("::1"), "::1"),
+    (ipaddress.ip_network("10.0.0.0/8"), "10.0.0.0/8"),
+]
+
+
+@pytest.mark.parametrize(("value", "written"), WRITTEN, ids=lambda value: type(value).__name__)
+def test_a_value_of_another_library_is_written_as_documented(value: Any, written: Any) -> None:
+    assert orjson.loads(to_json({"x": value})) == {"x": written}
+    assert orjson.loads(to_json({"\ud800": 1, "x": value}))["x"] == written  # beside one that takes the slow path
+
+
+@pytest.mark.parametrize("properties", [Item("a"), Model(sku="a"), Order(Item("a"))], ids=repr)
+@pytest.mark.parametrize("kind", destination_classes(), ids=lambda kind: kind.__name__)
+def test_a_model_may_be_the_whole_properties(kind: type, properties: Any) -> None:
+    event = Track(ADA, "a", properties)
+    validate_event(event)
+
+    assert b'"a"' in _encoded(make(kind), event)
+
+
+@pytest.mark.parametrize("value", [Decimal("19.99"), np.float64(19.99), np.int64(3), Amount("19.99")], ids=repr)
+@pytest.mark.parametrize("kind", destination_classes(), ids=lambda kind: kind.__name__)
+def test_the_value_of_a_logged_event_may_be_any_number(kind: type, value: Any) -> None:
+    event = LogEvent(ADA, "a", value)
+    validate_event(event)
+
+    assert orjson.dumps(float(value)) in _encoded(make(kind), event) or str(value).encode() in _encoded(
+        make(kind), event
+    )
+
+
+def test_a_user_among_the_properties_has_no_form() -> None:
+    with pytest.raises(InvalidEventError, match=r"`event\['u'\]` is an? User"):
+        to_json({"u": User("a", private_attributes={"iban": "NL00"})})
+
+
+# --- what misbehaves ----------------------------------------------------------------------------------------------
+
+
+class Raises(Mapping[str, Any]):
+    """A mapping that fails when it is read."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __iter__(self) -> Iterator[str]:
+        raise self.error
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, key: str) -> Any:
+        raise self.error
+
+
+class BadMoment(datetime):
+    def isoformat(self, *_: Any, **__: Any) -> str:
+        raise OverflowError
+
+    @property
+    def year(self) -> int:  # type: ignore[override]
+        raise OverflowError
+
+
+class BadText:
+    def __fspath__(self) -> str:
+        raise RuntimeError("busy")
+
+
+BAD: list[Any] = [
+    Raises(KeyError("k")),
+    Raises(RuntimeError("changed size during iteration")),
+    BadMoment(2026, 1, 2),
+    BadText(),
+    object(),
+    b"\xff",
+]
+
+
+@pytest.mark.parametrize("value", BAD, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("field", ["properties", "context"])
+@pytest.mark.parametrize("kind", destination_classes(), ids=lambda kind: kind.__name__)
+def test_a_bad_value_raises_one_error_with_the_callers_path(kind: type, field: str, value: Any) -> None:
+    event = Track(ADA, "a", **{field: {"o": [1, value]}})
+    encode = make(kind).encode
+    if field == "context" and kind is not RudderStack:
+        assert encode(event, "id", 1)  # only RudderStack takes a context
+        return
+    with pytest.raises(Exception) as caught:  # noqa: PT011 -- whatever the codec makes of it
+        encode(event, "id", 1)
+
+    with pytest.raises(InvalidEventError, match=rf"`{field}\['o'\]\[1\]`"):
+        apply_default(event, caught.value, None)
+
+
+@given(
+    st.recursive(st.sampled_from(BAD) | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+)
+def test_no_value_raises_anything_but_an_invalid_event(value: Any) -> None:
+    with suppress(InvalidEventError):
+        assert orjson.loads(to_json({"x": value})).keys() == {"x"}
+
+
+def test_default_converts_what_has_no_form_of_its_own() -> None:
+    given = Track(ADA, "a", {"money": [object(), 1], "other": "x"})
+
+    event = apply_default(given, TypeError(), lambda value: "converted")
+
+    assert isinstance(event, Track)
+    assert event.properties == {"money": ["converted", 1], "other": "x"}
+    assert given.properties is not event.properties
+
+
+def test_a_default_that_refuses_leaves_the_path_of_the_caller() -> None:
+    def refuse(value: object) -> object:
+        raise TypeError
+
+    with pytest.raises(InvalidEventError, match=r"`properties\['o'\]`"):
+        apply_default(Track(ADA, "a", {"o": object()}), TypeError(), refuse)
+
+
+def _encoded(destination: Destination, event: Any) -> bytes:
+    encoded = destination.encode(event, "5c1a1f6e-6f6c-4c1b-9a50-2b8a5d0f0e11", 1_795_205_771_414)
+    assert isinstance(encoded, bytes)
+    return encoded
