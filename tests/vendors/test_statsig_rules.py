@@ -128,12 +128,12 @@ def test_the_cache_key_is_that_of_statsig_s_sdks_without_the_secret_key() -> Non
         (Response(200), RulesAnswer()),
         (Response(204), RulesAnswer()),
         (Response(304, body=b"x"), RulesAnswer()),
-        (Response(503), RulesAnswer(reason="status 503")),
-        (Response(500, {"retry-after": "7"}), RulesAnswer(reason="status 500", retry_after=7)),
+        (Response(503), RulesAnswer(reason="status 503", may_be_stray=True)),
+        (Response(500, {"retry-after": "7"}), RulesAnswer(reason="status 500", retry_after=7, may_be_stray=True)),
         (Response(429, {"retry-after": "7"}), RulesAnswer(reason="status 429", retry_soon=False, retry_after=7)),
-        (Response(0, error="timeout"), RulesAnswer(reason="timeout")),
-        (Response(0, error="certificate"), RulesAnswer(reason="certificate", retry_soon=False)),
-        (Response(0), RulesAnswer(reason="no answer")),
+        (Response(0, error="timeout"), RulesAnswer(reason="timeout", may_be_stray=True)),
+        (Response(0, error="certificate"), RulesAnswer(reason="certificate", retry_soon=False, may_be_stray=True)),
+        (Response(0), RulesAnswer(reason="no answer", may_be_stray=True)),
     ],
 )
 def test_a_response_has_rules_or_nothing_new_or_a_reason(response: Response, answer: RulesAnswer) -> None:
