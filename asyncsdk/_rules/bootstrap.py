@@ -22,7 +22,7 @@ from asyncsdk._model.users import User
 from asyncsdk._rules.bootstrap_entries import FIELDS_BY_KIND, Entry, config_fields, entry_writer
 from asyncsdk._rules.bootstrap_overrides import override_kind, unlisted_entries
 from asyncsdk._rules.bootstrap_stores import encode_stores, merge_overrides, store_overrides
-from asyncsdk._rules.compiler.evaluate import Evaluation, evaluate
+from asyncsdk._rules.compiler.evaluate import LOCAL_OVERRIDE, Evaluation, evaluate
 from asyncsdk._rules.language.buckets import djb2, sha256_name
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.specs import MalformedError, Spec, read_fields, read_spec
@@ -147,7 +147,7 @@ def client_response(
         ]
         for entry in view.unlisted.get(section, ()):
             evaluation = evaluate(entry.program, user)
-            if evaluation.outcome != "Unrecognized":  # else it is not overridden for this user
+            if evaluation.outcome == LOCAL_OVERRIDE:  # else it is not overridden for this user
                 encoded.append(entry.write(evaluation))
         parts += (b',"', section.encode(), b'":{', b",".join(encoded), b"}")
     # The trailing fields lose their opening brace: they continue the object that `parts` began.
@@ -226,7 +226,6 @@ def _build_view(rules: Ruleset, key: _ViewKey, previous: ClientView | None = Non
     shared_context = attrs.evolve(
         rules.shared_context,
         app_id=app_id,
-        knows_groups=False,  # the vendor does not evaluate `experiment_group` conditions for clients
         overrides=rules.shared_context.overrides if key.include_overrides else Overrides(),
     )
     client_rules = rules.with_context(shared_context)
@@ -237,9 +236,12 @@ def _build_view(rules: Ruleset, key: _ViewKey, previous: ClientView | None = Non
     gates = yield from _build_entries(client_rules, "gate", "feature_gates", wanted, hash_name)
     configs = yield from _build_entries(client_rules, "experiment", "dynamic_configs", wanted, hash_name)
     layers = yield from _build_entries(client_rules, "layer", "layer_configs", wanted, hash_name)
+    bandits = _bandit_entries(client_rules, wanted, hash_name)
+    # A bandit replaces the entry of a spec with the same name.
+    names = {entry.program.name for entry in bandits}
     sections = {
         "feature_gates": gates,
-        "dynamic_configs": (*configs, *_bandit_entries(client_rules, wanted, hash_name)),
+        "dynamic_configs": (*(entry for entry in configs if entry.program.name not in names), *bandits),
         "layer_configs": layers,
     }
     is_visible = partial(_is_visible_to, app=wanted)
@@ -285,7 +287,7 @@ def _bandit_entries(rules: Ruleset, app: Any, hash_name: Callable[[str], str]) -
     for name in rules.names("cmab_configs"):
         program = rules.program("experiment", name)
         apps = read_fields(rules.raw("cmab_configs", name), name).get("targetAppIDs")
-        if program is not None and rules.raw("dynamic_configs", name) is None and _is_visible_to(apps, app):
+        if program is not None and _is_visible_to(apps, app):
             # A bandit has no spec of its own; this one has what an entry needs.
             spec = Spec(name, entity="autotune", id_type=program.unsupported.id_type)
             entries.append(Entry(program, entry_writer(config_fields, spec, hash_name)))
@@ -293,8 +295,9 @@ def _bandit_entries(rules: Ruleset, app: Any, hash_name: Callable[[str], str]) -
 
 
 def _is_visible_to(apps: Any, app: Any) -> bool:
-    """Return whether a spec for `apps` is part of a response for `app`: one app, a list of them, or None for all."""
-    if app is None:
-        return True
-    wanted = app if isinstance(app, list) else [app]
-    return apps is not None and not set(apps).isdisjoint(wanted)
+    """Return whether a spec for `apps` is part of a response for `app`, None for all.
+
+    An app that is not text counts as its text, as in statsig-python-core: a list of apps shows nothing.
+    """
+    wanted = as_text(app)
+    return wanted is None or (isinstance(apps, list | tuple) and wanted in apps)

@@ -54,8 +54,10 @@ def entry_writer(fields_of: EntryFields, spec: Spec, hash_name: Callable[[str], 
                 "value": evaluation.value,
                 "rule_id": evaluation.rule_id,
                 "secondary_exposures": _secondary_exposures(evaluation.secondary, hash_name),
-                "id_type": evaluation.id_type,
             }
+            # A gate that is overridden has none; a config then has an empty one.
+            if evaluation.id_type or not evaluation.is_gate:
+                common["id_type"] = evaluation.id_type
             encoded = evaluation.derived[hash_name] = prefix + orjson.dumps(
                 common | fields_of(spec, evaluation, hash_name)
             )
@@ -75,17 +77,17 @@ def _gate_fields(_spec: Spec, _evaluation: Evaluation, _hash_name: Callable[[str
 def config_fields(spec: Spec, evaluation: Evaluation, _hash_name: Callable[[str], str]) -> dict[str, Any]:
     """Return the fields of a dynamic config, an experiment or a bandit (entity `autotune`)."""
     fields: dict[str, Any] = {"group": evaluation.rule_id, "is_device_based": evaluation.id_type.lower() in _DEVICE_IDS}
-    if spec.entity not in ("experiment", "autotune"):
+    if spec.entity == "dynamic_config":
         return fields | {"passed": evaluation.passed}
     if evaluation.group_name is not None:
         fields["group_name"] = evaluation.group_name
     if spec.entity == "experiment":
         fields["is_user_in_experiment"] = evaluation.is_experiment_group
-        fields["is_experiment_active"] = bool(spec.is_active)
-    if spec.has_shared_params:
+        fields["is_experiment_active"] = bool(evaluation.is_active)
+    if evaluation.is_in_layer:
         fields["is_in_layer"] = True
-        if spec.explicit_parameters is not None:
-            fields["explicit_parameters"] = spec.explicit_parameters
+    if evaluation.explicit_parameters is not None:
+        fields["explicit_parameters"] = evaluation.explicit_parameters
     return fields
 
 

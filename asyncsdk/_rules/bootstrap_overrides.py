@@ -19,14 +19,12 @@ _ENTITIES: Mapping[Kind, str] = {"config": "dynamic_config", "experiment": "expe
 def override_kind(rules: Ruleset, name: str, spec: Spec) -> Kind:
     """Return as which kind a dynamic config or experiment is evaluated: its own, unless only the other is overridden.
 
-    Without overrides, both kinds have the same evaluation.
+    They differ if there is a bandit with the name: it answers for experiments.
     """
-    own: Kind = "experiment" if spec.entity == "experiment" else "config"
+    own: Kind = "config" if spec.entity == "dynamic_config" else "experiment"
     other: Kind = "config" if own == "experiment" else "experiment"
     overrides = rules.shared_context.overrides
-    chosen = other if overrides.of(other, name) and not overrides.of(own, name) else own
-    # Bandits are compiled as experiments only.
-    return chosen if overrides.of(chosen, name) else "experiment"
+    return other if overrides.of(other, name) and not overrides.of(own, name) else own
 
 
 def unlisted_entries(rules: Ruleset, hash_name: HashName) -> dict[str, tuple[Entry, ...]]:

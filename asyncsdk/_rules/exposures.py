@@ -104,7 +104,8 @@ def exposed_variant(evaluation: Evaluation, parameter: str = "") -> ExposedVaria
         variant = "on" if evaluation.value else "off"
         return ExposedVariant(evaluation.name, variant, variant)
     rule_id = (evaluation.parameter_rules or {}).get(parameter, evaluation.rule_id)
-    variant, name, in_experiment = evaluation.group_name or rule_id, evaluation.name, evaluation.is_experiment_group
+    variant, name = evaluation.group_name or rule_id, evaluation.name
+    in_experiment = evaluation.is_experiment_group or (evaluation.is_bandit and evaluation.passed)
     if parameter:
         owner = evaluation.allocated_experiment if parameter in (evaluation.explicit_parameters or ()) else None
         # A layer that merges its rules does not record whether the experiment's rule is a group, so a name has to do.

@@ -7,9 +7,21 @@
 | unknown condition before a cyclic gate in one rule | the reason is the depth | the unknown condition | same |
 | the same in a client response | the rule's value, as if the condition held | false or {} | test_a_gate_that_cannot_be_decided_is_closed |
 | value of an unsupported config in a client response | null | {} | same |
-| malformed spec | unknown name | unsupported; others as in core | test_a_malformed_spec_does_not_affect_other_names |
+| malformed spec | unknown name | unsupported; absent for specs that refer to it, as in core | test_a_malformed_spec_does_not_affect_other_names |
+| spec without a field that core requires, such as `type` or `salt` | unknown name | the field's default | test_fields_of_a_spec_may_be_missing |
 | malformed condition | the whole ruleset is rejected | its specs are unsupported | test_a_malformed_condition_affects_only_the_specs_that_use_it |
 | duplicates among secondary exposures of events | kept | removed, the first is kept | test_exposures_name_each_gate_once |
+| value that is not an object, in a client response | null, or the bool | {} | test_a_config_whose_value_is_no_object_is_empty |
+| version of a spec that has none | that of the first spec it refers to | none | test_a_spec_without_a_version_has_none |
+| group of a user whom a bandit's targeting gate excludes | that of the gate's rule | none | test_an_excluded_user_has_no_group |
+| rule id of a bandit's absent targeting gate | that of a gate visited before | "" | test_a_bandit_may_have_a_targeting_gate |
+| rule id of a merging layer over a bandit that explores | with the suffix `:explore` | without | test_the_rule_of_a_merging_layer_has_no_suffix |
+| session replay whose targeting gate is absent, or after an unsupported spec | the value of the spec visited before | not recorded | test_a_session_is_not_recorded_if_blocked_untargeted_or_unsampled |
+| `eq` with a target list in which elements differ only in case | panics if the user's list has as many as are left | not equal | test_a_list_equals_a_target_without_doubles |
+| an experiment's group in a condition, if gates below it are nested too deeply | no group; ends the process in a cycle | depth exceeded | test_a_cycle_through_an_experiments_group_ends |
+| parameter store: numbers with a fraction in an array | 0 | the numbers | test_a_stores_array_keeps_fractions |
+| exposure of an unknown name that was asked as a gate and as a config | swallowed | sent | test_unknown_names_are_exposed_once_per_kind |
+| exposure of an experiment whose group a condition tests | without `rulePassed` | with it | test_a_consulted_experiment_is_exposed_with_rule_passed |
 | merging layer, an experiment that is ignored | its exposures leak into the next rule's | not exposed | test_an_ignored_experiment_leaves_no_exposure |
 | allocated experiment of a layer whose experiment is unsupported | its name | none, as there is no value | test_a_layer_with_an_unsupported_experiment_is_unsupported |
 | merging layer whose experiment is unsupported | the parameters so far, reason Unsupported | {} | test_cyclic_and_unknown_rules_end_alike |

@@ -7,10 +7,13 @@ import pytest
 from asyncsdk._model.users import User
 from asyncsdk._rules.ruleset import Ruleset
 from rules.rulesets import (
+    PUBLIC,
     SAMPLE_BANDIT,
     SAMPLE_GATES,
     Json,
+    experiment,
     gate,
+    layer,
     loaded,
     make_context,
     passes,
@@ -80,6 +83,39 @@ def test_a_bandit_may_have_a_targeting_gate() -> None:
     assert inside.secondary == (("g", "true", "rg"),)
     assert (outside.rule_id, outside.secondary) == ("inlineTargetingRules", (("shut", "false", "default"),))
     assert (missing.secondary, segment.secondary) == ((("missing", "false", ""),), ())
+
+
+def test_an_excluded_user_has_no_group() -> None:
+    grouped = gate(rule("r", [PUBLIC], value=False, groupName="Gate's"))
+    bandits = {"b": {**SAMPLE_BANDIT, "targetingGateName": "grouped"}}
+
+    found = loaded(ruleset({"grouped": grouped}, cmab_configs=bandits)).experiment(ADA, "b")
+
+    assert (found.rule_id, found.group_name) == ("inlineTargetingRules", None)
+
+
+def test_a_targeting_gate_whose_rule_has_no_id_is_exposed() -> None:
+    bandits = {"b": {**SAMPLE_BANDIT, "targetingGateName": "nameless"}}
+
+    found = loaded(ruleset({"nameless": gate(rule("", [PUBLIC]))}, cmab_configs=bandits)).experiment(ADA, "b")
+
+    assert found.secondary == (("nameless", "true", ""),)
+
+
+def test_a_layers_bandit_brings_its_id_type_and_version() -> None:
+    layers = {"l": layer(rule("a", [passes("g")], configDelegate="b"), idType="companyID", version=1)}
+
+    found = loaded(ruleset(SAMPLE_GATES, {"b": experiment()}, layers, cmab_configs={"b": SAMPLE_BANDIT})).layer(
+        ADA, "l"
+    )
+
+    assert (found.id_type, found.version, found.undelegated) == ("userID", 4, (("g", "true", "rg"),))
+
+
+def test_a_bandit_answers_for_a_malformed_experiment_of_its_name() -> None:
+    found = loaded(ruleset({}, {"b": experiment(rules=5)}, cmab_configs={"b": SAMPLE_BANDIT})).experiment(ADA, "b")
+
+    assert found.rule_id.endswith(":explore")
 
 
 @pytest.mark.parametrize("fields", [{"groups": 5}, {"groups": [5]}, {"enabled": None}])

@@ -12,9 +12,11 @@ from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.ruleset import Ruleset, empty_ruleset
 from rules.rulesets import (
     PUBLIC,
+    SAMPLE_BANDIT,
     UNKNOWN,
     Json,
     condition,
+    config,
     experiment,
     gate,
     loaded,
@@ -114,8 +116,56 @@ def test_a_gate_that_cannot_be_decided_is_closed() -> None:
     }
     body = response(loaded(ruleset(gates, {"e": experiment(rule("r", [UNKNOWN]))})))
 
-    assert [(one["value"], one["rule_id"]) for one in body["feature_gates"].values()] == [(False, ""), (False, "")]
+    assert [(one["value"], one["rule_id"]) for one in body["feature_gates"].values()] == [
+        (False, ""),
+        (False, "default"),
+    ]
     assert body["dynamic_configs"]["e"]["value"] == {}
+
+
+def test_a_condition_on_an_experiments_group_is_evaluated_as_in_lookups() -> None:
+    asks = condition("experiment_group", "any", ["test"], "e")
+    rules = loaded(ruleset(GATES | {"asks": gate(rule("ra", [asks]))}, CONFIGS))
+
+    entry = response(rules)["feature_gates"]["asks"]
+
+    assert (entry["value"], entry["rule_id"]) == (rules.gate(ADA, "asks").value, "ra") == (True, "ra")
+
+
+def test_a_mapped_experiment_is_described_as_the_one_that_answers() -> None:
+    new = experiment(rule("rn", [PUBLIC]), isActive=False, hasSharedParams=True, explicitParameters=["n"])
+    rules = loaded(
+        ruleset(
+            GATES,
+            {**CONFIGS, "new": new},
+            override_rules={"m": rule("m", [PUBLIC])},
+            overrides={"e": [{"new_config_name": "new", "rules": [{"rule_name": "m"}]}]},
+        )
+    )
+
+    entry = response(rules)["dynamic_configs"]["e"]
+
+    assert (entry["rule_id"], entry["explicit_parameters"]) == ("rn", ["n"])
+    assert (entry["is_in_layer"], entry["is_experiment_active"]) == (True, False)
+
+
+def test_explicit_parameters_need_no_layer() -> None:
+    entry = response(loaded(ruleset({}, {"e": experiment(explicitParameters=["p"])})))["dynamic_configs"]["e"]
+
+    assert (entry["explicit_parameters"], "is_in_layer" in entry) == (["p"], False)
+
+
+@pytest.mark.parametrize("value", [None, True, 5, "x", []])
+def test_a_config_whose_value_is_no_object_is_empty(value: Any) -> None:
+    body = response(loaded(ruleset({}, {"c": config(rule("r", [PUBLIC], value))})))
+
+    assert body["dynamic_configs"]["c"]["value"] == {}
+
+
+def test_an_overridden_gate_has_no_id_type() -> None:
+    rules = loaded(ruleset(GATES), make_context(overrides=Overrides().set("gate", "g", False)))
+
+    assert "id_type" not in response(rules, include_overrides=True)["feature_gates"]["g"]
 
 
 def test_a_gate_that_refers_to_itself_is_omitted() -> None:
@@ -152,16 +202,20 @@ APPS: Json = {
         ({"client_key": "k"}, {"sdk_keys_to_app_ids": {"k": "app b"}}, ["b", "sees"]),
         ({"client_key": "k"}, {"sdk_keys_to_app_ids": {}}, ["a", "b", "none", "sees"]),
         ({"client_key": "a"}, {"hashed_sdk_keys_to_app_ids": {"97": "app a"}}, ["a", "sees"]),
-        ({"client_key": "k"}, {"app_id": ["app a", "x"]}, ["a", "sees"]),
+        ({"client_key": "k"}, {"app_id": "app b"}, ["b", "sees"]),
+        ({"client_key": "k"}, {"app_id": ["app a", "app b"]}, []),
+        ({"client_key": "k"}, {"sdk_keys_to_app_ids": {"k": ["app a"]}}, []),
+        ({"client_key": "k"}, {"app_id": 5}, []),
     ],
 )
 def test_a_client_sees_the_names_of_its_app_only(options: Json, more: Json, names: list[str]) -> None:
     body = response(loaded(ruleset(APPS, **more)), **options)
 
     assert list(body["feature_gates"]) == names
-    assert body["feature_gates"]["sees"]["value"] is (
-        options.get("app") == "app a" or "hashed_sdk_keys_to_app_ids" in more
-    )
+    if names:
+        assert body["feature_gates"]["sees"]["value"] is (
+            options.get("app") == "app a" or "hashed_sdk_keys_to_app_ids" in more
+        )
 
 
 def test_bandits_are_in_the_response() -> None:
@@ -179,6 +233,14 @@ def test_bandits_are_in_the_response() -> None:
 
     assert (entry["value"], entry["rule_id"], "is_user_in_experiment" in entry) == ({"d": 1}, "prestart", False)
     assert "b" not in response(rules, app="y")["dynamic_configs"]
+
+
+def test_a_bandit_replaces_the_entry_of_a_config_with_its_name() -> None:
+    bandit = {**SAMPLE_BANDIT, "enabled": False}
+
+    entry = response(loaded(ruleset({}, {"b": config()}, cmab_configs={"b": bandit})))["dynamic_configs"]["b"]
+
+    assert (entry["rule_id"], "passed" in entry) == ("prestart", False)
 
 
 def test_overrides_apply_if_requested() -> None:
@@ -220,9 +282,9 @@ REPLAY = {
     "sampling_rate": 0.6,
     "recording_blocked": False,
     "targeting_gate": "g",
-    "session_recording_event_triggers": {"buy": {"values": ["x"], "sampling_rate": 0.1}},
+    "session_recording_event_triggers": {"buy": {"values": ["x"], "sampling_rate": 0.1, "note": "internal"}},
     "session_recording_exposure_triggers": {"g": {"sampling_rate": 1}},
-    "session_recording_privacy_settings": {"mode": "min"},
+    "session_recording_privacy_settings": {"privacy_mode": "min", "masked_elements": ["p"], "note": "internal"},
 }
 
 
@@ -237,7 +299,7 @@ def test_session_replay_settings_are_in_the_response() -> None:
     ) == (0.6, False, True)
     assert body["session_recording_event_triggers"] == {"buy": {"values": ["x"], "passes_sampling": False}}
     assert body["session_recording_exposure_triggers"] == {"103": {"passes_sampling": True}}
-    assert body["session_recording_privacy_settings"] == {"mode": "min"}
+    assert body["session_recording_privacy_settings"] == {"privacy_mode": "min", "masked_elements": ["p"]}
 
 
 @pytest.mark.parametrize("more", [{"recording_blocked": True}, {"targeting_gate": "missing"}, {"sampling_rate": 0.4}])

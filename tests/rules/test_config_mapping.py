@@ -1,5 +1,7 @@
 """Config mapping: some users of a name get the evaluation of another spec."""
 
+from typing import Any
+
 import pytest
 
 from asyncsdk._model.users import User
@@ -13,6 +15,7 @@ from rules.rulesets import (
     UNKNOWN,
     Json,
     experiment,
+    fails,
     gate,
     layer,
     loaded,
@@ -98,16 +101,44 @@ def test_a_malformed_mapping_is_ignored() -> None:
     assert loaded(body).gate(ADA, "a").value is True
 
 
-def test_a_layer_whose_experiment_is_mapped_has_the_other_experiments_version() -> None:
-    other = experiment(rule("r2", [PUBLIC], {"p": 2}), version=9)
-    body = ruleset(
-        SAMPLE_GATES,
-        {"e": SAMPLE_EXPERIMENT, "f": other},
-        {"l": layer(rule("a", [PUBLIC], configDelegate="e"))},
-        override_rules={"m": rule("m", [PUBLIC])},
-        overrides={"e": [{"new_config_name": "f", "rules": [{"rule_name": "m"}]}]},
+OLD = {**SAMPLE_EXPERIMENT, "version": 8, "idType": "companyID"}
+NEW = experiment(rule("r2", [fails("shut")], {"p": 2}), version=9, idType="stableID", explicitParameters=["n"])
+
+
+def layer_over(override_rule: Json, *, merges: bool = False, start_time: int = 0) -> Ruleset:
+    """A ruleset with layer `l`, whose experiment `e` is mapped to `f` by this rule."""
+    made = layer(rule("a", [passes("g")], configDelegate="e"), version=1, useNewLayerEval=merges)
+    mapping = {"new_config_name": "f", "rules": [{"rule_name": "m", "start_time": start_time}]}
+    rules = {"m": override_rule}
+    return loaded(
+        ruleset(SAMPLE_GATES, {"e": OLD, "f": NEW}, {"l": made}, override_rules=rules, overrides={"e": [mapping]})
     )
 
-    found = loaded(body).layer(ADA, "l")
 
-    assert (found.value, found.version, found.allocated_experiment) == ({"p": 2}, 9, "e")
+@pytest.mark.parametrize(
+    ("override_rule", "value", "id_type", "version", "exposed"),
+    [
+        (rule("m", [PUBLIC]), {"p": 2}, "stableID", 9, (("shut", "false", "default"),)),
+        (rule("m", [NEVER]), {"p": 1}, "companyID", 8, (("g", "true", "rg"),)),
+    ],
+)
+def test_a_layer_takes_over_from_an_experiment_for_which_mapping_was_tried(
+    override_rule: Json, value: Json, id_type: str, version: int, exposed: Any
+) -> None:
+    found = layer_over(override_rule).layer(ADA, "l")
+
+    assert (found.value, found.id_type, found.version, found.allocated_experiment) == (value, id_type, version, "e")
+    assert (found.secondary, found.undelegated, found.explicit_parameters) == (exposed, exposed, ("p",))
+
+
+def test_a_merging_layer_takes_over_too_but_keeps_its_exposures() -> None:
+    found = layer_over(rule("m", [PUBLIC]), merges=True).layer(ADA, "l")
+
+    assert (found.id_type, found.version, found.mapped_to, found.explicit_parameters) == ("stableID", 9, "f", ("p",))
+    assert found.undelegated == (("g", "true", "rg"),)
+
+
+def test_a_mapping_that_has_not_started_leaves_a_layer_alone() -> None:
+    found = layer_over(rule("m", [PUBLIC]), start_time=NOW_MS + 1).layer(ADA, "l")
+
+    assert (found.id_type, found.version, found.undelegated) == ("userID", 1, (("g", "true", "rg"),))

@@ -9,6 +9,8 @@ from asyncsdk._rules.ruleset import empty_ruleset
 from rules.rulesets import (
     NOW_MS,
     PUBLIC,
+    condition,
+    experiment,
     gate,
     layer,
     loaded,
@@ -31,6 +33,15 @@ def test_the_exposure_of_a_gate() -> None:
     assert exposure.event_name == "statsig::gate_exposure"
     assert metadata(exposure) == {"gate": "looks", "gateValue": "true", "ruleID": "rl", "configVersion": "3", **COMMON}
     assert orjson.loads(exposure.secondary) == [{"gate": "g", "gateValue": "true", "ruleID": "rg"}]
+
+
+def test_a_consulted_experiment_is_exposed_with_rule_passed() -> None:
+    asks = gate(rule("r", [condition("experiment_group", "none", [], "e")]))
+    rules = loaded(ruleset({"asks": asks}, {"e": experiment(rule("re", [PUBLIC], {}))}))
+
+    (consulted,) = rules.gate(ADA, "asks").consulted
+
+    assert metadata(build_exposure(rules, consulted))["rulePassed"] == "true"
 
 
 def test_the_manual_exposure_of_a_config() -> None:

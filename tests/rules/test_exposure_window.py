@@ -71,6 +71,14 @@ def test_unknown_names_have_exposures_of_their_own() -> None:
     assert [window.is_new(ADA, rules.gate(ADA, name)) for name in ("x", "y", "x")] == [True, True, False]
 
 
+def test_unknown_names_are_exposed_once_per_kind() -> None:
+    rules, window = project(), ExposureWindow()
+
+    assert [window.is_new(ADA, evaluation) for evaluation in (rules.gate(ADA, "x"), rules.experiment(ADA, "x"))] == [
+        True
+    ] * 2
+
+
 def test_a_forgotten_exposure_is_new_again() -> None:
     rules, window = project(), ExposureWindow()
     evaluation = rules.gate(ADA, "g")

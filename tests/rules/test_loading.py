@@ -19,6 +19,7 @@ from rules.rulesets import (
     condition,
     config,
     experiment,
+    fails,
     gate,
     layer,
     loaded,
@@ -151,7 +152,7 @@ def test_a_malformed_spec_does_not_affect_other_names() -> None:
         body["feature_gates"]["bad"] = spec
         rules = loaded(orjson.dumps(body))
         assert rules.gate(ADA, "good").value is True
-        assert [rules.gate(ADA, name).outcome for name in ("bad", "looks")] == ["Unsupported", "Unsupported"]
+        assert (rules.gate(ADA, "bad").outcome, rules.gate(ADA, "looks").rule_id) == ("Unsupported", "default")
 
 
 def test_a_slice_that_is_not_json_does_not_affect_other_names() -> None:
@@ -170,8 +171,40 @@ def test_a_malformed_condition_affects_only_the_specs_that_use_it() -> None:
         assert (rules.gate(ADA, "a").outcome, rules.gate(ADA, "b").value) == ("Unsupported", True)
 
 
-def test_fields_that_do_not_decide_may_be_missing_or_malformed() -> None:
-    body = b'{"has_updates":true,"feature_gates":{"g":{"rules":[{"id":"r","passPercentage":100,"samplingRate":"x"}]}}}'
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("salt", 5),
+        ("configDelegate", 5),
+        ("groupName", {}),
+        ("isExperimentGroup", "yes"),
+        ("samplingRate", -1),
+        ("idType", None),
+        ("name", 5),
+        ("passPercentage", "100"),
+    ],
+)
+def test_a_rule_with_a_field_of_a_wrong_type_decides_nothing(key: str, value: Any) -> None:
+    broken = {**rule("r", [PUBLIC], {"p": 1}), key: value}
+    layers = {"l": layer(rule("own", [PUBLIC], {"p": 2}, configDelegate="e"))}
+    gates = {"g": gate(broken), "passes": gate(rule("r", [passes("g")])), "fails": gate(rule("r", [fails("g")]))}
+    rules = loaded(ruleset(gates, {"e": experiment(broken)}, layers))
+
+    assert (rules.gate(ADA, "g").outcome, rules.experiment(ADA, "e").value) == ("Unsupported", {})
+    assert [rules.gate(ADA, name).value for name in ("passes", "fails")] == [False, True]
+    assert (rules.layer(ADA, "l").value, rules.layer(ADA, "l").allocated_experiment) == ({"p": 2}, None)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("version", 2**32), ("isActive", "x"), ("explicitParameters", [5]), ("targetAppIDs", "a"), ("entity", 5)],
+)
+def test_a_spec_with_a_field_of_a_wrong_type_decides_nothing(key: str, value: Any) -> None:
+    assert loaded_gates(g={**gate(rule("r", [PUBLIC])), key: value}).gate(ADA, "g").outcome == "Unsupported"
+
+
+def test_fields_of_a_spec_may_be_missing() -> None:
+    body = b'{"has_updates":true,"feature_gates":{"g":{"rules":[{"id":"r","passPercentage":100}]}}}'
 
     assert loaded(body).gate(ADA, "g").value is True
     salted = condition("user_bucket", "gte", 0) | {"additionalValues": {"salt": 5}}

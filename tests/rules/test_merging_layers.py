@@ -1,10 +1,14 @@
 """Layers that merge the parameters of all their rules."""
 
+import attrs
+
 from asyncsdk._model.users import User
+from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.ruleset import Ruleset
 from rules.rulesets import (
     NEVER,
     PUBLIC,
+    SAMPLE_BANDIT,
     SAMPLE_EXPERIMENT,
     SAMPLE_GATES,
     Json,
@@ -67,6 +71,32 @@ def test_a_percentage_applies_to_a_merging_layers_experiment() -> None:
     rules = merging(rule("a", [PUBLIC], {}, 0, configDelegate="e"), rule("b", [PUBLIC], {}, configDelegate="missing"))
 
     assert rules.layer(ADA, "l").value == {"z": 0}
+
+
+def test_rules_of_one_id_keep_their_own_parameters() -> None:
+    rules = merging(rule("a", [PUBLIC], {"q": 1}), rule("a", [PUBLIC], {"r": 2}))
+
+    found = rules.layer(ADA, "l")
+
+    assert (found.value, found.parameter_rules) == ({"q": 1, "r": 2, "z": 0}, {"q": "a", "r": "a", "z": "default"})
+
+
+def test_a_merging_layer_over_an_overridden_experiment_says_so() -> None:
+    rules = merging(rule("a", [PUBLIC], configDelegate="e"))
+    overrides = Overrides().set("experiment", "e", {"p": 7})
+    rules = rules.with_context(attrs.evolve(rules.shared_context, overrides=overrides))
+
+    found = rules.layer(ADA, "l")
+
+    assert (found.value, found.explicit_parameters) == ({"p": 7, "z": 0}, ("p",))
+    assert rules.reason(found) == "LocalOverride:Recognized"
+
+
+def test_the_rule_of_a_merging_layer_has_no_suffix() -> None:
+    made = {"l": layer(rule("a", [PUBLIC], configDelegate="b"), useNewLayerEval=True)}
+    rules = loaded(ruleset({}, {"b": experiment()}, made, cmab_configs={"b": SAMPLE_BANDIT}))
+
+    assert (rules.layer(ADA, "l").rule_id, rules.layer(ADA, "l").allocated_experiment) == ("a", "b")
 
 
 def test_a_cycle_below_a_merging_layer_ends() -> None:

@@ -65,6 +65,12 @@ def test_a_parameter_has_the_value_it_refers_to(name: str, value: Any, kind: Any
     assert (found.evaluation is None) is (kind is None)
 
 
+def test_a_stores_array_keeps_fractions() -> None:
+    stores = {"s": {"parameters": {"a": {"ref_type": "static", "param_type": "array", "value": [0.5, 1]}}}}
+
+    assert evaluate_parameter(loaded(ruleset(param_stores=stores)), ADA, "s", "a").value == [0.5, 1]
+
+
 def test_an_unknown_or_broken_store_has_no_values() -> None:
     body = ruleset(param_stores={"a": 5, "b": {"parameters": 5}, "c": "BROKEN"}).replace(b'"BROKEN"', b"broken")
     rules = loaded(body)

@@ -8,6 +8,8 @@ from rules.rulesets import (
     NEVER,
     NOW_MS,
     PUBLIC,
+    SAMPLE_BANDIT,
+    SAMPLE_GATES,
     UNKNOWN,
     condition,
     config,
@@ -336,6 +338,43 @@ def test_a_condition_may_test_an_experiment_group() -> None:
         loaded_gates(g=gate(rule("r", [condition("experiment_group", None, [], "e")]))).gate(ADA, "g").outcome
         == "Unsupported"
     )
+
+
+@pytest.mark.parametrize(("experiment_name", "outcome"), [("odd", "Unsupported"), ("missing", "Unrecognized")])
+def test_an_experiment_that_cannot_answer_has_no_group_and_is_exposed(experiment_name: str, outcome: str) -> None:
+    gates = {
+        "none": gate(rule("r", [condition("experiment_group", "none", ["test"], experiment_name)])),
+        "any": gate(rule("r", [condition("experiment_group", "any", ["test"], experiment_name)])),
+    }
+    rules = loaded(ruleset(gates, {"odd": experiment(rule("r", [UNKNOWN]))}))
+
+    found = rules.gate(ADA, "none")
+
+    assert (found.value, rules.gate(ADA, "any").value, rules.gate(ADA, "any").rule_id) == (True, False, "default")
+    assert [(one.name, one.outcome) for one in found.consulted] == [(experiment_name, outcome)]
+
+
+def test_a_cycle_through_an_experiments_group_ends() -> None:
+    gates = {"g": gate(rule("r", [condition("experiment_group", "none", ["x"], "e")]))}
+    rules = loaded(ruleset(gates, {"e": experiment(rule("r", [passes("g")]))}))
+
+    assert rules.gate(ADA, "g").outcome.endswith("Depth Exceeded")
+
+
+def test_a_spec_without_a_version_has_none() -> None:
+    plain = gate(rule("r", [passes("g")]))
+    del plain["version"]
+    rules = loaded(ruleset({**SAMPLE_GATES, "plain": plain}))
+
+    assert (rules.gate(ADA, "g").version, rules.gate(ADA, "plain").version) == (1, None)
+
+
+def test_a_bandit_alone_is_no_experiment_of_a_layer() -> None:
+    layers = {"l": layer(rule("a", [PUBLIC], {"p": 5}, configDelegate="b"))}
+
+    found = loaded(ruleset({}, {}, layers, cmab_configs={"b": SAMPLE_BANDIT})).layer(ADA, "l")
+
+    assert (found.value, found.allocated_experiment) == ({"p": 5}, None)
 
 
 def test_a_value_that_several_rules_use_is_fetched_once() -> None:

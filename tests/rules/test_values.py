@@ -194,6 +194,15 @@ def test_an_instant_beyond_64_bits_is_valid_only_as_a_target() -> None:
     assert not operator.test(2**63, operator.prepare(2**63 + 2**60))
 
 
+def test_a_list_equals_a_target_without_doubles() -> None:
+    equal = OPERATORS["eq"]
+    target = equal.prepare(["b", "A", "a"])
+
+    assert [equal.test(value, target) for value in (["b", "A"], ["b", "a"], ["b", "A", "a"])] == [False] * 3
+    assert equal.test(["b", "a"], equal.prepare(["B", "b", "a"])) is False
+    assert equal.test(["b", "A"], equal.prepare(["b", "A"])) is True
+
+
 def test_every_operator_has_a_case() -> None:
     assert {name for name, *_ in CASES} == set(OPERATORS)
 

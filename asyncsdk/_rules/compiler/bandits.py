@@ -4,7 +4,8 @@ The ruleset has them in `cmab_configs` (contextual multi-armed bandits), with a 
 
     score = intercept + alpha + sum(weight * number field) + sum(weight of the text field's value)
 
-A user gets a group by the first of these that applies:
+A bandit wins over an experiment of the same name. A user gets a group by the first of these that
+applies:
 
 1. The bandit is disabled or has no groups: the default (`prestart`).
 2. The targeting gate is closed, or absent: the default (`inlineTargetingRules`).
@@ -24,7 +25,7 @@ import attrs
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler import outcomes
-from asyncsdk._rules.compiler.evaluate import Evaluation, Run
+from asyncsdk._rules.compiler.evaluate import Evaluation, Run, merge_exposures
 from asyncsdk._rules.compiler.linker import Linker
 from asyncsdk._rules.language.conditions import Fetcher, field_fetcher, user_bucketer
 from asyncsdk._rules.language.specs import MalformedError, Spec, check_size, parse
@@ -66,7 +67,12 @@ def compile_bandit(linker: Linker, name: str, raw: bytes) -> Run:
     spec = Spec(name, fields.get("defaultValue"), salt=str(fields.get("salt", "")), id_type=str(fields.get("idType")))
     version = fields.get("version")
     # All results of the bandit are copies of this one.
-    base = attrs.evolve(outcomes.default_result(spec, "config"), version=version if isinstance(version, int) else None)
+    base = attrs.evolve(
+        outcomes.default_result(spec, "config"),
+        version=version if isinstance(version, int) else None,
+        is_active=enabled,
+        is_bandit=True,
+    )
     arms = _arms(linker, fields, base, groups)
     prestart = attrs.evolve(base, rule_id="prestart", passed=False)
     if not enabled or not arms:
@@ -88,7 +94,6 @@ def _arms(linker: Linker, fields: dict[str, Any], base: Evaluation, groups: list
                     group_name=group_name,
                     cause="split",
                     passed=True,
-                    is_experiment_group=True,
                 )
                 entry = scores.get(identity) if isinstance(scores, dict) else None
                 entry = entry if isinstance(entry, dict) else {}
@@ -171,15 +176,27 @@ def _with_targeting(
         return lambda user, _level, _memory: choose(user)
     run_gate = linker.run_of("gate", gate)
     outside = attrs.evolve(base, rule_id="inlineTargetingRules", passed=False, cause="targeting_match")
-    # Unlike a rule, a bandit exposes an absent gate: as a closed one without a rule id.
-    absent_exposure = () if gate.startswith("segment:") else ((gate, "false", ""),)
-    excluded = attrs.evolve(outside, secondary=absent_exposure)
-    results = outcomes.CombinedResults(lambda parts: outcomes.with_nested(parts[0])(parts[1:]))
+    absent = outcomes.undecided(gate, "gate", "Unrecognized")
+    results = outcomes.CombinedResults(_with_exposed_gate(gate))
 
     def run(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
-        if run_gate is None:
-            return excluded
-        found = run_gate(user, level + 1, memory)
+        found = absent if run_gate is None else run_gate(user, level + 1, memory)
         return results[choose(user) if found.value else outside, found]
 
     return run
+
+
+def _with_exposed_gate(name: str) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
+    """Return the function that adds the targeting gate to a result.
+
+    Unlike a rule, a bandit exposes also a gate that is absent or whose rule has no id: with the rule id "".
+    """
+
+    def build(parts: tuple[Evaluation, ...]) -> Evaluation:
+        result, gate = outcomes.with_nested(parts[0])(parts[1:]), parts[1]
+        if gate.rule_id or name.startswith("segment:"):
+            return result
+        exposed = (name, "true" if gate.value else "false", "")
+        return attrs.evolve(result, secondary=merge_exposures((result.secondary, (exposed,))))
+
+    return build

@@ -23,7 +23,10 @@ from asyncsdk._rules.compiler.outcomes import CombinedResults, combine_causes
 from asyncsdk._rules.compiler.rules import compile_rules
 from asyncsdk._rules.language.specs import MalformedError, Spec, check_size, parse, read_rule
 
-_Applies = Callable[[User, int, dict[Any, Evaluation] | None], bool]
+_Applies = Callable[[User, int, dict[Any, Evaluation] | None], bool | None]
+"""Returns whether a rule holds; None before it has started."""
+# Outcomes of a spec that is absent or malformed; for a spec that cannot be decided, a run raises.
+_ABSENT = ("Unrecognized", "Unsupported")
 
 
 def compile_mapping(linker: Linker, kind: str, name: str, salt: str, run: Run) -> Run:
@@ -44,21 +47,28 @@ def compile_mapping(linker: Linker, kind: str, name: str, salt: str, run: Run) -
         return run
     # In the order of the ruleset: the first that applies wins.
     mappings = [
-        (applies, target, CombinedResults(_with_name(name, new_name)))
+        (applies, linker.run_of(kind, new_name), CombinedResults(_with_name(name, new_name)))
         for new_name, rules in _read_mappings(raw, name)
-        if (target := linker.run_of(kind, new_name)) is not None
         for rule_name, start_time in rules
         if (applies := _compile_rule(linker, name, salt, rule_name, start_time)) is not None
     ]
+    unmapped = CombinedResults(lambda parts: attrs.evolve(parts[0], tried_mapping=True))
 
     def run_mapped(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
+        has_tried = False
         for applies, target, results in mappings:
-            if applies(user, level, memory):
+            holds = applies(user, level, memory)
+            has_tried |= holds is not None
+            if holds and target is not None:
                 # A spec may be mapped to itself, which ends here.
                 if level >= MAX_LEVELS:
                     raise TooDeepError
-                return results[target(user, level + 1, memory),]
-        return run(user, level, memory)
+                found = target(user, level + 1, memory)
+                # A target that turns out to be absent or malformed leaves the user to the next mapping.
+                if found.outcome not in _ABSENT:
+                    return results[found,]
+        own = run(user, level, memory)
+        return unmapped[own,] if has_tried else own
 
     return run_mapped if mappings else run
 
@@ -103,9 +113,9 @@ def _compile_rule(linker: Linker, name: str, salt: str, rule_name: str, start_ti
     if start_time > clock():
         linker.is_steady = False
 
-    def applies(user: User, level: int, memory: dict[Any, Evaluation] | None) -> bool:
+    def applies(user: User, level: int, memory: dict[Any, Evaluation] | None) -> bool | None:
         if start_time and clock() < start_time:
-            return False
+            return None
         try:
             return bool(run(user, level, memory).value)
         except (UnsupportedError, TooDeepError):
@@ -119,6 +129,6 @@ def _with_name(name: str, new_name: str) -> Callable[[tuple[Evaluation, ...]], E
 
     def build(parts: tuple[Evaluation, ...]) -> Evaluation:
         cause = combine_causes("targeting_match", parts[0].cause)
-        return attrs.evolve(parts[0], name=name, mapped_to=new_name, cause=cause)
+        return attrs.evolve(parts[0], name=name, mapped_to=new_name, tried_mapping=True, cause=cause)
 
     return build

@@ -21,6 +21,8 @@ _MAX_REMEMBERED = 500
 
 PERSISTED = "Persisted"
 """Outcome of an evaluation that comes from a sticky assignment."""
+LOCAL_OVERRIDE = "LocalOverride:Recognized"
+"""Outcome of an evaluation that a local override decided, or a nested one."""
 NEVER_EXPOSED: tuple[object, set[Hashable]] = (None, set())
 """`Evaluation.seen` before the first exposure: no window, no users."""
 Exposed = tuple[str, str, str]
@@ -55,8 +57,11 @@ class Evaluation:
         explicit_parameters: Parameters that the experiment owns in its layer.
         is_experiment_group: Whether the rule is a group of an experiment.
         is_active: Whether the experiment is running; None if unknown.
+        is_in_layer: Whether the experiment shares its parameters with a layer; None if unknown.
+        is_bandit: Whether a bandit decided.
         parameter_rules: The rule that set each parameter, for layers that merge their rules.
         mapped_to: The spec that answered instead (config mapping).
+        tried_mapping: A rule of config mapping was evaluated first; a layer then takes over what it otherwise keeps.
         sampling_rate: Keep one in this many exposures if sampling is on; None keeps all.
         forward_all: Exposures are never sampled.
         consulted: Experiments whose group decided a condition, and which are therefore exposed too.
@@ -81,8 +86,11 @@ class Evaluation:
     explicit_parameters: tuple[str, ...] | None = None
     is_experiment_group: bool = False
     is_active: bool | None = None
+    is_in_layer: bool | None = None
+    is_bandit: bool = False
     parameter_rules: Mapping[str, str] | None = None
     mapped_to: str | None = None
+    tried_mapping: bool = False
     sampling_rate: int | None = None
     forward_all: bool = False
     consulted: tuple["Evaluation", ...] = ()

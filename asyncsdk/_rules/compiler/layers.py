@@ -9,7 +9,7 @@ evaluations. Therefore a run only collects those, in this order: for each rule t
 gate, directly followed by its experiment's evaluation if the gate is open.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -18,7 +18,7 @@ import attrs
 from asyncsdk._model.results import Cause
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler import outcomes
-from asyncsdk._rules.compiler.evaluate import Evaluation, Run, merge_exposures
+from asyncsdk._rules.compiler.evaluate import LOCAL_OVERRIDE, Evaluation, Run, merge_exposures
 from asyncsdk._rules.compiler.linker import Linker
 from asyncsdk._rules.compiler.rules import compile_rules
 from asyncsdk._rules.language.specs import Rule, Spec
@@ -36,6 +36,10 @@ class _Merge:
         passed: A rule has matched that has no experiment, or whose experiment takes part.
         cause: What decided about the first rule that matched.
         is_group: The experiment's rule is an experiment group.
+        explicit_parameters: Parameters that the experiment owns.
+        identity: The evaluation that id type and version come from: that of a bandit or an experiment for which config
+            mapping was tried, even one that does not take part. None for the layer's own.
+        is_overridden: A local override answered for an experiment.
     """
 
     value: dict[str, Any] = attrs.Factory(dict)
@@ -45,6 +49,15 @@ class _Merge:
     passed: bool = False
     cause: Cause | None = None
     is_group: bool = False
+    explicit_parameters: tuple[str, ...] | None = None
+    identity: Evaluation | None = None
+    is_overridden: bool = False
+
+    def observe(self, experiment: Evaluation) -> None:
+        """Record what an experiment leaves behind, even if it does not take part."""
+        if experiment.tried_mapping or experiment.is_bandit:
+            self.identity, self.is_overridden = experiment, False
+        self.is_overridden |= experiment.outcome == LOCAL_OVERRIDE
 
     def add(self, parameters: Any, rule_id: str) -> None:
         """Set those parameters that no earlier rule has set."""
@@ -56,8 +69,12 @@ class _Merge:
 
 def compile_merging_layer(linker: Linker, spec: Spec) -> Run:
     """Compile a layer that merges its rules."""
-    rules = [_compile_rule(linker, spec, rule) for rule in spec.rules]
-    results = outcomes.CombinedResults(_merger(spec))
+    delegates = [linker.delegate_of(rule) for rule in spec.rules]
+    rules = [
+        (_compile_rule(linker, spec, rule), None if delegate is None else delegate[0])
+        for rule, delegate in zip(spec.rules, delegates, strict=True)
+    ]
+    results = outcomes.CombinedResults(_merger(spec, [None if one is None else one[1] for one in delegates]))
 
     def run(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
         parts: list[Evaluation] = []
@@ -71,26 +88,25 @@ def compile_merging_layer(linker: Linker, spec: Spec) -> Run:
     return run
 
 
-def _compile_rule(linker: Linker, spec: Spec, rule: Rule) -> tuple[Run, Run | None]:
-    """Compile a rule to a gate that is open if the rule matches, and its experiment if it has one."""
-    delegate = None if rule.delegate is None else linker.run_of("experiment", rule.delegate)
+def _compile_rule(linker: Linker, spec: Spec, rule: Rule) -> Run:
+    """Compile a rule to a gate that is open if the rule matches."""
     gate = attrs.evolve(rule, delegate=None, return_value=True)
-    matches = compile_rules(linker, attrs.evolve(spec, default=False, rules=(gate,)), "gate")
-    return matches, delegate
+    return compile_rules(linker, attrs.evolve(spec, default=False, rules=(gate,)), "gate")
 
 
-def _merger(spec: Spec) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
-    """Return the function that merges what a run has collected."""
+def _merger(spec: Spec, experiments: Sequence[Spec | None]) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
+    """Return the function that merges what a run has collected; `experiments` are those of the rules."""
     default = outcomes.default_result(spec, "layer")
-    by_id = {rule.id: rule for rule in spec.rules}
 
     def merge(parts: tuple[Evaluation, ...]) -> Evaluation:
         merged, exposures = _Merge(), []
         undelegated = merge_exposures(part.secondary for part in parts if part.is_gate)
+        rules = zip(spec.rules, experiments, strict=True)
         for part, following in zip_longest(parts, parts[1:]):
-            # Gates are the rules; an experiment is handled with the gate before it.
+            # Gates are the rules, in order; an experiment is handled with the gate before it.
             if not part.is_gate:
                 continue
+            rule, experiment = next(rules)
             exposures.append(part.secondary)
             # 1. The rule does not match: it only leaves its exposures.
             if part.value is not True:
@@ -98,15 +114,17 @@ def _merger(spec: Spec) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
             merged.cause = merged.cause or part.cause
             # 2. The rule has an experiment. One that does not take part leaves no exposures.
             if following is not None and not following.is_gate:
+                merged.observe(following)
                 if not merged.passed and merged.value.keys().isdisjoint(following.value):
                     exposures.append(following.secondary)
                     merged.experiment, merged.rule_id, merged.passed = following, part.rule_id, True
                     merged.is_group = part.is_experiment_group
+                    merged.explicit_parameters = None if experiment is None else experiment.explicit_parameters
                     merged.add(following.value, part.rule_id)
             # 3. The rule has none: its own parameters count.
             else:
                 merged.passed = True
-                merged.add(by_id[part.rule_id].return_value, part.rule_id)
+                merged.add(rule.return_value, rule.id)
         merged.add(spec.default, "default")
         return _merged_result(default, merged, merge_exposures(exposures), undelegated)
 
@@ -116,9 +134,13 @@ def _merger(spec: Spec) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
 def _merged_result(
     default: Evaluation, merged: _Merge, secondary: tuple[Any, ...], undelegated: tuple[Any, ...]
 ) -> Evaluation:
-    experiment = merged.experiment
+    experiment, identity = merged.experiment, merged.identity or default
     result = attrs.evolve(
         default,
+        id_type=identity.id_type,
+        version=identity.version,
+        mapped_to=identity.mapped_to,
+        outcome=LOCAL_OVERRIDE if merged.is_overridden else default.outcome,
         value=merged.value,
         rule_id=merged.rule_id,
         passed=merged.passed,
@@ -126,6 +148,7 @@ def _merged_result(
         is_experiment_group=merged.is_group,
         secondary=secondary,
         undelegated=undelegated,
+        explicit_parameters=merged.explicit_parameters,
         parameter_rules=merged.rules,
     )
     if experiment is None:
@@ -134,6 +157,5 @@ def _merged_result(
         result,
         group_name=experiment.group_name,
         cause=outcomes.combine_causes(result.cause, experiment.cause),
-        explicit_parameters=experiment.explicit_parameters,
         allocated_experiment=experiment.name,
     )

@@ -27,7 +27,7 @@ from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import Evaluation, Program, Run
 from asyncsdk._rules.compiler.outcomes import undecided
 from asyncsdk._rules.language.shared_context import SharedContext
-from asyncsdk._rules.language.specs import Condition, MalformedError, Spec, parse, read_condition, read_spec
+from asyncsdk._rules.language.specs import Condition, MalformedError, Rule, Spec, parse, read_condition, read_spec
 
 SECTIONS = {
     "gate": "feature_gates",
@@ -147,6 +147,22 @@ class Linker:
         self.is_steady &= program.is_steady
         self.weight += program.weight
         return program.run
+
+    def delegate_of(self, rule: Rule) -> tuple[Run, Spec] | None:
+        """Return the function that evaluates a rule's experiment, and the experiment's spec.
+
+        Returns:
+            None if the rule has no experiment, or `dynamic_configs` has no such spec or a malformed one: the rule then
+            decides itself. A bandit, a mapping or an override alone does not make an experiment.
+        """
+        if rule.delegate is None:
+            return None
+        try:
+            spec = self.spec("experiment", rule.delegate)
+        except MalformedError:
+            return None
+        run = self.run_of("experiment", rule.delegate)
+        return None if spec is None or run is None else (run, spec)
 
     def _late_run(self, kind: str, name: str) -> Run:
         """Return a function that looks the name's program up when it is called; an absent name never matches."""

@@ -81,7 +81,8 @@ def rule_result(spec: Spec, rule: Rule, kind: Kind, cause: Cause, *, passed: boo
         cause,
         explicit_parameters=spec.explicit_parameters,
         is_experiment_group=rule.is_experiment_group,
-        is_active=spec.is_active,
+        is_active=spec.is_active is True,
+        is_in_layer=spec.has_shared_params,
         sampling_rate=rule.sampling_rate,
         forward_all=spec.forward_all_exposures,
     )
@@ -99,6 +100,7 @@ def default_result(spec: Spec, kind: Kind) -> Evaluation:
         cause="disabled" if not spec.enabled else "default" if spec.rules else "static",
         explicit_parameters=spec.explicit_parameters,
         is_active=spec.is_active,
+        is_in_layer=spec.has_shared_params,
         forward_all=spec.forward_all_exposures,
     )
 
@@ -140,24 +142,42 @@ def with_nested(base: Evaluation) -> Callable[[tuple[Evaluation, ...]], Evaluati
     return build
 
 
-def with_delegate(layer: Evaluation) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
+def with_delegate(
+    layer: Evaluation, explicit_parameters: tuple[str, ...] | None
+) -> Callable[[tuple[Evaluation, ...]], Evaluation]:
     """Return the function that builds a layer's result from its experiment, followed by nested evaluations.
 
-    The value is the experiment's, name and version are the layer's.
+    The value is the experiment's; name, id type and version are the layer's, with two exceptions, as in
+    statsig-python-core 0.24.2: 1. a bandit brings its own; 2. if config mapping was tried for the experiment, the layer
+    has the experiment's, and loses the exposures of its own rules.
+
+    Args:
+        layer: The result of the layer's rule without the experiment.
+        explicit_parameters: Those of the experiment that the rule names, even if another spec answers for it.
     """
 
     def build(parts: tuple[Evaluation, ...]) -> Evaluation:
-        experiment, own = parts[0], nested_exposures(parts[1:])
-        # A mapped experiment brings the version of the spec that answered.
+        experiment = parts[0]
+        outer, own = (experiment, ()) if experiment.tried_mapping else (layer, nested_exposures(parts[1:]))
+        identity = experiment if experiment.is_bandit else outer
+        # An experiment may itself have an experiment: its own rules then belong to the layer's.
+        before = experiment.undelegated if experiment.allocated_experiment is not None else None
+        secondary = merge_exposures((own, experiment.secondary))
+        # A bandit has none of its own.
+        if experiment.tried_mapping and not experiment.is_bandit:
+            before = secondary
         return attrs.evolve(
             experiment,
             name=layer.name,
-            id_type=layer.id_type,
-            version=layer.version if experiment.mapped_to is None else experiment.version,
+            id_type=identity.id_type,
+            version=identity.version,
             cause=combine_causes(layer.cause, experiment.cause),
             consulted=tuple(dict.fromkeys((*experiment.consulted, *consulted_experiments(parts[1:])))),
-            secondary=merge_exposures((own, experiment.secondary)),
-            undelegated=own,
+            secondary=secondary,
+            undelegated=merge_exposures((own, before or ())),
+            explicit_parameters=explicit_parameters,
+            is_active=outer.is_active if experiment.is_active is None else experiment.is_active,
+            is_in_layer=outer.is_in_layer if experiment.is_in_layer is None else experiment.is_in_layer,
             forward_all=layer.forward_all or experiment.forward_all or _forwards_all(parts[1:]),
             allocated_experiment=experiment.name,
         )

@@ -10,13 +10,14 @@ A link that is absent costs nothing: the run is then the next one itself. A name
 A spec that cannot be read has a program all the same, whose evaluation is `Unsupported`.
 """
 
+from contextlib import suppress
 from typing import Any
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler import outcomes
 from asyncsdk._rules.compiler.bandits import compile_bandit
 from asyncsdk._rules.compiler.config_mapping import compile_mapping
-from asyncsdk._rules.compiler.evaluate import Evaluation, Program, Run, UnsupportedError
+from asyncsdk._rules.compiler.evaluate import LOCAL_OVERRIDE, Evaluation, Program, Run
 from asyncsdk._rules.compiler.layers import compile_merging_layer
 from asyncsdk._rules.compiler.linker import Linker, SpecSource, Trail
 from asyncsdk._rules.compiler.rules import compile_rules
@@ -39,11 +40,7 @@ def compile_program(rules: SpecSource, kind: str, name: str, trail: Trail) -> Pr
         Its program; None if neither the ruleset nor an override knows the name.
     """
     linker = Linker(rules, (*trail, (kind, name)))
-    try:
-        spec = linker.spec(kind, name)
-        own_run = _own_run(linker, kind, name, spec)
-    except MalformedError:
-        spec, own_run = None, _raise_unsupported
+    spec, own_run = _own_run(linker, kind, name)
     unrecognized = outcomes.undecided(name, kind, "Unrecognized", spec)
     salt = "" if spec is None else spec.salt
     run = compile_mapping(linker, kind, name, salt, own_run or (lambda _user, _level, _memory: unrecognized))
@@ -73,20 +70,35 @@ def unknown_program(kind: str, name: str) -> Program:
     )
 
 
-def _own_run(linker: Linker, kind: str, name: str, spec: Spec | None) -> Run | None:
-    """Compile a name's own rules; None if it has none."""
+def _own_run(linker: Linker, kind: str, name: str) -> tuple[Spec | None, Run | None]:
+    """Compile a name's own rules; a bandit wins over a spec of the same name, even a malformed one.
+
+    Returns:
+        The spec and the run; None for what the ruleset does not have.
+    """
+    unsupported = outcomes.undecided(name, kind, "Unsupported")
+
+    def run_malformed(_user: User, _level: int, _memory: dict[Any, Evaluation] | None) -> Evaluation:
+        # Not `UnsupportedError`: a spec that refers to a malformed one treats it as absent.
+        return unsupported
+
+    spec: Spec | None = None
+    run: Run | None = run_malformed
     bandit = linker.raw("cmab_configs", name) if kind == "experiment" else None
     if bandit is not None:
-        return compile_bandit(linker, name, bandit)
-    if spec is None:
-        return None
+        with suppress(MalformedError):
+            run = compile_bandit(linker, name, bandit)
+    with suppress(MalformedError):
+        spec = linker.spec(kind, name)
+        if bandit is None:
+            run = None if spec is None else _spec_run(linker, kind, spec)
+    return spec, run
+
+
+def _spec_run(linker: Linker, kind: str, spec: Spec) -> Run:
     if kind == "layer" and spec.merges_rules:
         return compile_merging_layer(linker, spec)
     return compile_rules(linker, spec, kind)
-
-
-def _raise_unsupported(_user: User, _level: int, _memory: dict[Any, Evaluation] | None) -> Evaluation:
-    raise UnsupportedError
 
 
 def _with_overrides(overrides: Any, kind: str, name: str, spec: Spec | None, run: Run) -> Run:
@@ -112,7 +124,7 @@ def _override_result(value: Any, kind: str, name: str, spec: Spec | None) -> Eva
         if rule is None:
             return None
         value, group = rule.return_value, value.name
-    result = outcomes.undecided(name, kind, "LocalOverride:Recognized")
+    result = outcomes.undecided(name, kind, LOCAL_OVERRIDE)
     result.value = value is True if kind == "gate" else outcomes.config_value(value)
     result.rule_id, result.group_name, result.cause = "override", group, "static"
     return result

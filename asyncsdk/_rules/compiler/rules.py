@@ -6,7 +6,7 @@ Each rule of the ruleset becomes a `RuleCode`, from which `codegen` writes the s
 |---|---|
 | `public`, or one that always holds | nothing |
 | `pass_gate`, `fail_gate` | the nested gate's value; a gate that is absent counts as closed |
-| `experiment_group` | the operator's test of the nested experiment's group name |
+| `experiment_group` | the operator's test of the experiment's group name: none if the experiment cannot be decided |
 | unknown type or operator, absent, malformed | None: the function raises `UnsupportedError` when it gets there |
 | any other | an expression, see `condition_code` |
 """
@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from asyncsdk._model.results import Cause
+from asyncsdk._model.users import User
 from asyncsdk._rules.compiler import outcomes
 from asyncsdk._rules.compiler.codegen import (
     ConditionCode,
@@ -26,7 +27,7 @@ from asyncsdk._rules.compiler.codegen import (
     generate,
 )
 from asyncsdk._rules.compiler.condition_code import ALWAYS, compile_condition
-from asyncsdk._rules.compiler.evaluate import Evaluation, Run
+from asyncsdk._rules.compiler.evaluate import Evaluation, Run, UnsupportedError
 from asyncsdk._rules.compiler.linker import Linker, memoized
 from asyncsdk._rules.language.conditions import user_bucketer
 from asyncsdk._rules.language.operators import OPERATORS
@@ -74,17 +75,18 @@ def _rule_code(linker: Linker, spec: Spec, rule: Rule, kind: str, *, is_targeted
     """
     parsed = [linker.condition(key) for key in rule.conditions]
     conditions = [code for condition in parsed for code in _condition_codes(linker, condition)]
-    delegate = None if rule.delegate is None else linker.run_of("experiment", rule.delegate)
+    delegate = linker.delegate_of(rule)
     cause = _cause(rule, parsed, is_targeted=is_targeted or bool(conditions))
     passed = partial(outcomes.rule_result, spec, rule, kind, cause, passed=True)
     failed = partial(outcomes.rule_result, spec, rule, kind, cause, passed=False)
     code = RuleCode(
         conditions, _result_factory(passed), _result_factory(failed), threshold=rule.pass_percentage * 100.0
     )
-    if delegate is not None and rule.delegate is not None:
+    if delegate is not None:
         # The experiment decides: the rule's percentage is ignored.
-        code.delegate = NestedCode(("experiment", rule.delegate), delegate)
-        code.passed = _delegate_factory(passed())
+        run, experiment = delegate
+        code.delegate = NestedCode(("experiment", experiment.name), run)
+        code.passed = _delegate_factory(passed(), experiment.explicit_parameters)
     elif 0 < code.threshold < _BUCKETS:
         salt = rule.id if rule.salt is None else rule.salt
         code.bucket = user_bucketer(f"{spec.salt}.{salt}", rule.id_type, _BUCKETS)
@@ -105,9 +107,9 @@ def _result_factory(build: Callable[[], Evaluation]) -> ResultFactory:
     return lambda has_nested: outcomes.CombinedResults(outcomes.with_nested(build())) if has_nested else build()
 
 
-def _delegate_factory(layer: Evaluation) -> ResultFactory:
+def _delegate_factory(layer: Evaluation, explicit_parameters: tuple[str, ...] | None) -> ResultFactory:
     """Return a factory of a layer's results; its experiment is always part of them."""
-    combined = outcomes.CombinedResults(outcomes.with_delegate(layer))
+    combined = outcomes.CombinedResults(outcomes.with_delegate(layer, explicit_parameters))
     return lambda _: combined
 
 
@@ -119,7 +121,7 @@ def _condition_codes(linker: Linker, condition: Condition | None) -> Sequence[Co
         return []
     if condition.type in _GATE_TESTS:
         return [_gate_code(linker, condition)]
-    if condition.type == "experiment_group" and linker.shared_context.knows_groups:
+    if condition.type == "experiment_group":
         return [_experiment_group_code(linker, condition)]
     code, is_steady = compile_condition(condition, linker.shared_context)
     linker.is_steady &= is_steady
@@ -135,13 +137,29 @@ def _gate_code(linker: Linker, condition: Condition) -> ConditionCode | NestedCo
 
 
 def _experiment_group_code(linker: Linker, condition: Condition) -> ConditionCode | NestedCode | None:
-    operator = OPERATORS.get(condition.operator or "")
+    operator, name = OPERATORS.get(condition.operator or ""), condition.field
     if operator is None:
         return None
     target = operator.prepare(condition.target)
-    run = None if condition.field is None else linker.run_of("experiment", condition.field)
-    if run is None or condition.field is None:
-        # An absent experiment has no group: the operator decides what that means.
+    if name is None:
+        # No experiment has no group: the operator decides what that means.
         return ConditionCode("{0}(None, {1})", (("T", operator.test), ("V", target)))
     test: Callable[[Evaluation], bool] = lambda evaluation: operator.test(evaluation.group_name, target)  # noqa: E731
-    return NestedCode(("experiment", condition.field), run, "{1}({0})", (("T", test),))
+    return NestedCode(("group", name), _group_run(name, linker.run_of("experiment", name)), "{1}({0})", (("T", test),))
+
+
+def _group_run(name: str, run: Run | None) -> Run:
+    """Return a run that answers also for an experiment that is absent or cannot be decided: without a group."""
+    unrecognized, unsupported = (
+        outcomes.undecided(name, "experiment", word) for word in ("Unrecognized", "Unsupported")
+    )
+    if run is None:
+        return lambda _user, _level, _memory: unrecognized
+
+    def run_decided(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
+        try:
+            return run(user, level, memory)
+        except UnsupportedError:
+            return unsupported
+
+    return run_decided

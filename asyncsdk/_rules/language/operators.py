@@ -6,7 +6,7 @@ Each operator was compared with statsig-python-core 0.24.0 over a matrix of valu
 A test that begins with `value.__class__ is str` skips a call of `as_text` for the usual case.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -145,12 +145,25 @@ def _equality(target: object) -> Callable[[object], bool]:
         return lambda value: as_text(value) == target
     elements, keys = as_list(target), as_object(target)
     if elements is not None:
-        texts = [element if isinstance(element, str) else _json(element) for element in elements]
-        return lambda value: _texts(value) == texts
+        return _same_elements(elements)
     if keys is not None:
         wanted = {key: as_text(item) for key, item in keys.items()}
         return lambda value: _text_by_key(value) == wanted
     return lambda value: value is None
+
+
+def _same_elements(target: Sequence[object]) -> Callable[[object], bool]:
+    """Return the test for a list; of the target's elements that differ only in case, the last one counts."""
+    texts = (element if isinstance(element, str) else _json(element) for element in target)
+    wanted = {text.lower(): (position, text) for position, text in enumerate(texts)}.values()
+
+    def test(value: object) -> bool:
+        found = _texts(value)
+        if found is None or len(found) != len(wanted):
+            return False
+        return all(position < len(found) and found[position] == text for position, text in wanted)
+
+    return test
 
 
 def _same_number(target: float | None) -> Callable[[object], bool]:

@@ -21,7 +21,6 @@ class SharedContext:
         global_custom: Custom fields of every user; the user's own fields win.
         id_lists: The entries of each ID list (`buckets.id_list_entry`). May change at any time: read for each lookup.
         app_id: The value of `target_app` conditions; filled in from the ruleset.
-        knows_groups: Whether `experiment_group` conditions are known; in a client's response they are not.
         overrides: Local overrides.
         country: Returns the country of an IP address, or None.
         user_agent: Parses a user agent; returns None if it is too long.
@@ -34,7 +33,6 @@ class SharedContext:
     global_custom: Mapping[str, Any] = attrs.Factory(dict)
     id_lists: Mapping[str, Container[str]] = attrs.Factory(dict)
     app_id: Any = None
-    knows_groups: bool = True
     overrides: Overrides = attrs.Factory(Overrides)
     country: Callable[[str], str | None] = attrs.Factory(lambda: Countries().find)
     user_agent: Callable[[str], UserAgent | None] = parse

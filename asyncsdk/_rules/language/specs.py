@@ -1,8 +1,8 @@
 """Read a ruleset's JSON into values: specs, their rules, and the conditions of rules.
 
-Names follow the JSON. Reading is strict about fields that decide an evaluation, and lenient about the others: a spec
-with malformed rules raises `MalformedError` as a whole, while other specs stay usable; a malformed `groupName` becomes
-None.
+Names follow the JSON. A field may be absent, unless it decides an evaluation. One that has a wrong type makes its spec
+malformed, as in statsig-python-core: `MalformedError`, while other specs stay usable. Null counts as absent where the
+package says so, in `_optional`.
 """
 
 from collections.abc import Mapping
@@ -145,6 +145,9 @@ def read_spec(raw: bytes, name: str, *, inline: bool) -> Spec:
     fields = _object(parse(raw, name), name)
     enabled = _typed(fields, "enabled", bool, default=True)
     rules = tuple(map(read_rule, _bounded_rules(_typed(fields, "rules", list, default=[]))))
+    for key in ("type", "entity"):
+        _typed(fields, key, str, default="")
+    _optional(fields, "checksum", str)
     return Spec(
         name,
         default=fields.get("defaultValue"),
@@ -154,7 +157,7 @@ def read_spec(raw: bytes, name: str, *, inline: bool) -> Spec:
         enabled=enabled,
         entity=_typed(fields, "entity", str, default=""),
         id_type=_typed(fields, "idType", str, default="userID"),
-        version=_optional(fields, "version", int),
+        version=_count(fields, "version", 2**32),
         is_active=_optional(fields, "isActive", bool),
         has_shared_params=_optional(fields, "hasSharedParams", bool),
         explicit_parameters=_names(fields, "explicitParameters"),
@@ -189,6 +192,7 @@ def read_rule(value: Any) -> Rule:
         MalformedError: It is not an object, or a field that decides is malformed.
     """
     fields = _object(value, "rule")
+    _typed(fields, "name", str, default="")
     return Rule(
         _typed(fields, "id", str),
         conditions=tuple(map(_condition, _typed(fields, "conditions", list, default=[]))),
@@ -199,7 +203,7 @@ def read_rule(value: Any) -> Rule:
         group_name=_optional(fields, "groupName", str),
         delegate=_optional(fields, "configDelegate", str),
         is_experiment_group=_optional(fields, "isExperimentGroup", bool) is True,
-        sampling_rate=_optional(fields, "samplingRate", int),
+        sampling_rate=_count(fields, "samplingRate", 2**64),
     )
 
 
@@ -214,10 +218,10 @@ def read_condition(value: Any) -> Condition:
     salt = additional.get("salt") if isinstance(additional, dict) else None
     # A salt that is not text is hashed as its JSON.
     return Condition(
-        _optional(fields, "type", str),
-        operator=_optional(fields, "operator", str),
+        _text(fields, "type"),
+        operator=_text(fields, "operator"),
         target=fields.get("targetValue"),
-        field=_optional(fields, "field", str),
+        field=_text(fields, "field"),
         salt=salt if isinstance(salt, str) else "" if salt is None else orjson.dumps(salt).decode(),
         id_type=_typed(fields, "idType", str, default="userID"),
     )
@@ -243,10 +247,8 @@ def _object(value: Any, what: str) -> Mapping[str, Any]:
 
 
 def _typed(fields: Mapping[str, Any], key: str, kind: type, default: Any = None) -> Any:
-    """Return a field of the type; absent or null means the default, any other type raises `MalformedError`."""
+    """Return a field of the type; absent means the default, any other type and null raise `MalformedError`."""
     value = fields.get(key, default)
-    if value is None:
-        value = default
     if isinstance(value, kind):
         return value
     msg = f"{key} is not of type {kind.__name__}"
@@ -254,11 +256,28 @@ def _typed(fields: Mapping[str, Any], key: str, kind: type, default: Any = None)
 
 
 def _optional(fields: Mapping[str, Any], key: str, kind: type) -> Any:
-    """Return a field if it has the type, else None: such a field does not decide, and must not make a spec unusable."""
+    """Return a field of the type; None if it is absent or null, any other type raises `MalformedError`."""
+    return None if fields.get(key) is None else _typed(fields, key, kind)
+
+
+def _count(fields: Mapping[str, Any], key: str, limit: int) -> int | None:
+    """Return a whole number from 0 to below `limit`; None if it is absent or null."""
+    value: int | None = _optional(fields, key, int)
+    if value is None or (0 <= value < limit and not isinstance(value, bool)):
+        return value
+    msg = f"{key} is out of range"
+    raise MalformedError(msg)
+
+
+def _text(fields: Mapping[str, Any], key: str) -> str | None:
+    """Return a field of a condition if it is text; any other type is no condition that is known."""
     value = fields.get(key)
-    return value if isinstance(value, kind) else None
+    return value if isinstance(value, str) else None
 
 
 def _names(fields: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
-    value = fields.get(key)
-    return tuple(name for name in value if isinstance(name, str)) if isinstance(value, list) else None
+    values: list[Any] | None = _optional(fields, key, list)
+    if values is None or all(isinstance(name, str) for name in values):
+        return None if values is None else tuple(values)
+    msg = f"{key} has an element that is not text"
+    raise MalformedError(msg)
