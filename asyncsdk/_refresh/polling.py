@@ -9,7 +9,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
 from random import uniform
 from typing import Protocol, TypeVar
 
@@ -30,6 +30,7 @@ _MIN_SLICE = 0.0003
 """Time to run before yielding to the event loop, in seconds. Shorter steps run together: each yield has a cost."""
 
 T = TypeVar("T")
+Receive = Callable[[Response, AsyncIterator[bytes]], Awaitable[None]]
 
 
 class Fetcher(Protocol):
@@ -37,6 +38,16 @@ class Fetcher(Protocol):
 
     async def fetch(self, request: Request) -> Response:
         """Send a request and return the whole response. A connection error is a response without a status."""
+        ...
+
+    async def stream(self, request: Request, receive: Receive, max_bytes: int) -> Response:
+        """Send a request and pass a successful response on while it arrives; return it without its body.
+
+        Args:
+            request: The request.
+            receive: Called with the response, still without its body, and the pieces of the body.
+            max_bytes: Maximum size of the body.
+        """
         ...
 
 

@@ -45,7 +45,7 @@ class Evaluator:
     _rules: Ruleset
 
     @classmethod
-    def of(cls, version: Version, id_lists: Mapping[str, Container[str]]) -> "Evaluator":
+    def of(cls, version: Version, id_lists: Mapping[str, Container[bytes]]) -> "Evaluator":
         """Compile a version.
 
         Args:

@@ -6,6 +6,7 @@ Source: statsig-python-core 0.24.0, statsig 0.72.1 (Python) and statsig-node 6.5
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
@@ -37,7 +38,7 @@ class ServedRules:
 
     version: Version = attrs.field(factory=partial(next_version, _NEW_PROJECT, None))
     id_lists: dict[str, ServedIdList] = attrs.field(factory=dict, init=False)
-    _entries: dict[str, frozenset[str]] = attrs.field(factory=dict, init=False)
+    _entries: dict[str, frozenset[bytes]] = attrs.field(factory=dict, init=False)
     _evaluator: tuple[Version, Evaluator] | None = attrs.field(default=None, init=False, repr=False)
 
     def set_id_list(self, name: str, units: Iterable[str] | None, now_ms: int) -> None:
@@ -59,7 +60,7 @@ class ServedRules:
 
     def _put(self, id_list: ServedIdList) -> None:
         self.id_lists[id_list.name] = id_list
-        self._entries[id_list.name] = id_list.entries
+        self._entries[id_list.name] = frozenset(map(b64decode, id_list.entries))
 
     def evaluator(self) -> Evaluator:
         """Return the evaluator of the current version, which is compiled on first use."""

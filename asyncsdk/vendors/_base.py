@@ -334,5 +334,5 @@ class RulesSource(Protocol):
         ...
 
     def build_list_request(self, file: ListFile, now_ms: int) -> Request:
-        """Build the request for an ID list's bytes from `file.start` on."""
+        """Build the request for an ID list's bytes from `file.start` on, without the key if another server has it."""
         ...

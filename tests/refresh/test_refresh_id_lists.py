@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from base64 import b64encode
 from typing import Any, ClassVar
 
 import orjson
@@ -10,7 +11,7 @@ from aiohttp import web
 
 from asyncsdk import Rules, Statsig, User
 from asyncsdk._refresh import Refresher
-from asyncsdk._rules.language.buckets import id_list_entry
+from asyncsdk._rules.language.buckets import id_list_key
 from asyncsdk.stores import MemoryCache
 from refresh.vendor import Vendor, gate, make_refresher, rules, running, serving, statsig, until
 
@@ -19,7 +20,7 @@ IN_LIST = {"type": "unit_id", "operator": "in_segment_list", "targetValue": "vip
 
 def lines(*changes: str) -> bytes:
     """Return the file of a list: `+ada` adds, `-ada` removes."""
-    return b"".join(f"{change[0]}{id_list_entry(change[1:])}\n".encode() for change in changes)
+    return b"".join(f"{change[0]}{b64encode(id_list_key(change[1:])).decode()}\n".encode() for change in changes)
 
 
 def manifest(vendor: Vendor, **lists: bytes) -> None:

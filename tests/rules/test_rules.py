@@ -3,7 +3,7 @@
 import pytest
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.language.buckets import bucketer, id_list_entry
+from asyncsdk._rules.language.buckets import bucketer, id_list_key
 from rules.rulesets import (
     NEVER,
     NOW_MS,
@@ -393,7 +393,7 @@ def test_a_value_that_several_rules_use_is_fetched_once() -> None:
 
 
 def test_an_id_list_is_read_for_each_lookup() -> None:
-    entries = {id_list_entry("ada")}
+    entries = {id_list_key("ada")}
     lists = {"staff": entries}
     asks = [condition(kind, "in_segment_list", "staff", "userID") for kind in ("unit_id", "user_field")]
     negated = condition("unit_id", "not_in_segment_list", "absent")

@@ -1,5 +1,6 @@
 """Values, operators, hashes, patterns and countries of the ruleset language."""
 
+from base64 import b64decode
 from enum import IntEnum, StrEnum
 from hashlib import sha256
 from time import perf_counter
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncsdk._rules.language import patterns
-from asyncsdk._rules.language.buckets import bucketer, djb2, id_list_entry, sha256_name
+from asyncsdk._rules.language.buckets import bucketer, djb2, id_list_key, sha256_name
 from asyncsdk._rules.language.country import Countries
 from asyncsdk._rules.language.operators import OPERATORS
 from asyncsdk._rules.language.values import as_instant, as_integer, as_number, as_text
@@ -226,7 +227,7 @@ def test_hashes_equal_the_vendors() -> None:
     assert bucketer("spec_salt.rule_salt", 10_000)("user_a") == 5725
     assert bucketer("exp_salt", 1000)("user_a") == 829
     assert (djb2("secret-key"), djb2("a"), djb2("")) == (2842331586, 97, 0)
-    assert (id_list_entry("regular_user_id"), id_list_entry("")) == ("7/rrkvF6", "47DEQpj8")
+    assert (id_list_key("regular_user_id"), id_list_key("")) == (b64decode("7/rrkvF6"), b64decode("47DEQpj8"))
     assert sha256_name("") == "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 
 
@@ -240,7 +241,7 @@ def test_a_salt_of_any_length_is_hashed_with_a_dot_before_the_unit(salt: str, un
 def test_a_lone_surrogate_can_be_hashed() -> None:
     assert bucketer("s", 10)("\ud800") == bucketer("s", 10)("?")
     assert bucketer("s" * 70, 10)("\ud800") == bucketer("s" * 70, 10)("?")
-    assert len(id_list_entry("\ud800")) == 8
+    assert len(id_list_key("\ud800")) == 6
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Compares with recorded results of the vendor: each operator cell, 200 users of two projects, client responses."""
 
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from asyncsdk._model.users import User
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.exposures import exposures_to_json
-from asyncsdk._rules.language.buckets import bucketer, djb2, id_list_entry
+from asyncsdk._rules.language.buckets import bucketer, djb2, id_list_key
 from asyncsdk._rules.language.operators import OPERATORS
 from asyncsdk._rules.language.user_agent import parse
 from asyncsdk._rules.language.values import as_instant, as_integer, as_number, as_object, as_text
@@ -20,7 +21,7 @@ from asyncsdk._rules.sticky import Enforcement, assign
 from rules.rulesets import Json, compile_all, experiment, gate, loaded, make_context, ruleset, user
 
 _KINDS = {"dynamic_config": "config"}
-LISTED = {id_list_entry(unit) for unit in ("abc", "9", "u", "true", "10")}
+LISTED = {id_list_key(unit) for unit in ("abc", "9", "u", "true", "10")}
 
 
 def read(path: Path) -> Any:
@@ -40,7 +41,7 @@ def test_every_cell_of_the_operator_matrix(recorded: Path) -> None:
         operator = OPERATORS[row["operator"]]
         target = operator.prepare(row["target"])
         if "segment" in row["operator"] and row["target"] == "list_a":
-            target = lambda unit: id_list_entry(unit) in LISTED  # noqa: E731
+            target = lambda unit: id_list_key(unit) in LISTED  # noqa: E731
         for value, expected in zip(matrix["values"], row["results"], strict=True):
             if operator.test(None if value == "__missing__" else value, target) is not bool(expected):
                 wrong.append((row["operator"], row["target"], value))
@@ -197,8 +198,8 @@ def test_the_sdks_own_expectations_of_parts(recorded: Path) -> None:
             assert bucketer(salt, 10_000)(unit) == case["mod_10000"]
             assert bucketer(salt, 1000)(unit) == case["mod_1000"]
     assert [str(djb2(case["input"])) for case in known["djb2"]] == [case["djb2"] for case in known["djb2"]]
-    assert [id_list_entry(case["unit"]) for case in known["id_list_entries"]] == [
-        case["list_entry"] for case in known["id_list_entries"]
+    assert [id_list_key(case["unit"]) for case in known["id_list_entries"]] == [
+        b64decode(case["list_entry"]) for case in known["id_list_entries"]
     ]
 
 

@@ -60,7 +60,7 @@ def test_every_request_identifies_the_client() -> None:
     for asked in (
         STATSIG.build_rules_request(0, "", NOW),
         STATSIG.build_manifest_request(NOW),
-        STATSIG.build_list_request(FILE, NOW),
+        STATSIG.build_list_request(attrs.evolve(FILE, url="https://api.statsigcdn.com/vips"), NOW),
     ):
         assert asked.headers["STATSIG-API-KEY"] == "secret-key"
         assert asked.headers["STATSIG-CLIENT-TIME"] == str(NOW)
@@ -101,6 +101,36 @@ def test_statsig_s_own_files_have_the_range_in_the_query(url: str, asked: str) -
 
     assert (request.url, request.canonical_path) == (f"https://api.statsigcdn.com{asked}", asked)
     assert "Range" not in request.headers
+
+
+HOSTS = {"specs_url": "https://specs.example.com", "id_lists_url": "https://lists.example.com:8443/lists"}
+
+
+@pytest.mark.parametrize(
+    ("url", "is_trusted"),
+    [
+        ("https://api.statsigcdn.com/a", True),
+        ("https://API.statsigcdn.com:443/a", True),
+        ("https://statsigapi.net/a", True),
+        ("https://specs.example.com/a", True),
+        ("https://lists.example.com:8443/a", True),
+        ("https://events.example.com/a", True),
+        ("https://lists.example.com/a", False),
+        ("http://lists.example.com:8443/a", False),
+        ("http://api.statsigcdn.com/a", False),
+        ("https://api.statsigcdn.com.example.org/a", False),
+        ("https://api.statsigcdn.com./a", False),
+        ("https://bucket.s3.amazonaws.com/a?range=1", False),
+        ("https://example.org/https://api.statsigcdn.com/", False),
+    ],
+)
+def test_a_file_at_another_origin_is_requested_without_the_key(url: str, is_trusted: bool) -> None:
+    source = Statsig("secret-key", rules=Rules(**HOSTS), log_event_url="https://events.example.com")
+
+    request = source.build_list_request(attrs.evolve(FILE, url=url), NOW)
+
+    assert ("secret-key" in str(request.headers)) is is_trusted
+    assert ("STATSIG-SERVER-SESSION-ID" in request.headers) is is_trusted
 
 
 def test_without_rules_requests_go_to_statsig() -> None:

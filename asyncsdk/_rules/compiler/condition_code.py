@@ -19,7 +19,7 @@ from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from asyncsdk._rules.compiler.codegen import ConditionCode, int_if_whole
-from asyncsdk._rules.language.buckets import id_list_entry
+from asyncsdk._rules.language.buckets import id_list_key
 from asyncsdk._rules.language.conditions import ConditionSource, source_of
 from asyncsdk._rules.language.operators import OPERATORS
 from asyncsdk._rules.language.shared_context import SharedContext
@@ -93,7 +93,7 @@ def _bucket_code(condition: Condition, source: ConditionSource) -> ConditionCode
 _BUCKET_TEXTS = frozenset(map(str, range(_BUCKETS)))
 
 
-def id_list_test(name: Any, id_lists: Mapping[str, Container[str]]) -> Callable[[object], bool]:
+def id_list_test(name: Any, id_lists: Mapping[str, Container[bytes]]) -> Callable[[object], bool]:
     """Return the test whether a unit id is on an ID list.
 
     The list is looked up for each test, because a refresh may replace or extend it. A list that is absent is empty.
@@ -104,6 +104,6 @@ def id_list_test(name: Any, id_lists: Mapping[str, Container[str]]) -> Callable[
     def contains(value: object) -> bool:
         entries = id_lists.get(name)
         unit = value if value.__class__ is str else as_text(value)
-        return entries is not None and unit is not None and id_list_entry(unit) in entries
+        return entries is not None and unit is not None and id_list_key(unit) in entries
 
     return contains

@@ -5,12 +5,11 @@
 | pass percentage | `{spec salt}.{rule salt or rule id}.{unit id}` | first 8 bytes of SHA-256, big-endian, mod 10,000 |
 | bucket condition | `{salt}.{unit id}` | the same, mod 1,000 |
 | bandit | `{bandit salt}.{unit id}` | the same, mod 10,000 |
-| ID list entry | `{unit id}` | first 8 characters of the SHA-256 in base64 |
+| ID list entry | `{unit id}` | first 6 bytes of the SHA-256: 8 characters of base64 |
 | names in a client's response | the name | djb2, or the SHA-256 in base64, or plain |
 """
 
 from base64 import b64encode
-from binascii import b2a_base64
 from collections.abc import Callable
 from hashlib import sha256
 from struct import Struct
@@ -65,14 +64,14 @@ def user_id_bucketer(salt: str, size: int) -> Callable[[User], int]:
     return bucket
 
 
-def id_list_entry(unit: str) -> str:
+def id_list_key(unit: str) -> bytes:
     """Return the form in which an ID list contains a unit id."""
     state = _new_sha256()
     try:
         state.update(unit.encode())
     except UnicodeEncodeError:
         state.update(to_utf8(unit))
-    return b2a_base64(state.digest())[:8].decode()
+    return state.digest()[:6]
 
 
 def sha256_name(name: str) -> str:

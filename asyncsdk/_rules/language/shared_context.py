@@ -19,7 +19,7 @@ class SharedContext:
         random: Returns a number in [0, 1), for bandits that explore.
         environment: Such as `{"tier": "staging"}`; None means the ruleset's default tier.
         global_custom: Custom fields of every user; the user's own fields win.
-        id_lists: The entries of each ID list (`buckets.id_list_entry`). May change at any time: read for each lookup.
+        id_lists: The entries of each ID list (`buckets.id_list_key`). May change at any time: read for each lookup.
         app_id: The value of `target_app` conditions; filled in from the ruleset.
         overrides: Local overrides.
         country: Returns the country of an IP address, or None.
@@ -31,7 +31,7 @@ class SharedContext:
     random: Callable[[], float]
     environment: Mapping[str, str] | None = None
     global_custom: Mapping[str, Any] = attrs.Factory(dict)
-    id_lists: Mapping[str, Container[str]] = attrs.Factory(dict)
+    id_lists: Mapping[str, Container[bytes]] = attrs.Factory(dict)
     app_id: Any = None
     overrides: Overrides = attrs.Factory(Overrides)
     country: Callable[[str], str | None] = attrs.Factory(lambda: Countries().find)

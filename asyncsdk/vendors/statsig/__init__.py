@@ -110,6 +110,15 @@ class Statsig:
         custom = self.rules.global_custom if isinstance(self.rules, Rules) else None
         return shared_user_fields(self.environment, orjson.dumps(custom) if custom else b"")
 
+    # Where the secret key may be sent: to Statsig, and to the addresses of the settings.
+    _origins: frozenset[id_lists.Origin] = attrs.field(init=False, repr=False, eq=False)
+
+    @_origins.default
+    def _default_origins(self) -> frozenset[id_lists.Origin]:
+        rules = self.rules if isinstance(self.rules, Rules) else Rules()
+        urls = (ruleset.CDN, LOG_EVENT_URL, self.log_event_url, rules.specs_url, rules.id_lists_url or ruleset.CDN)
+        return frozenset(filter(None, (id_lists.origin_of(url) for url in urls if isinstance(url, str))))
+
     def __attrs_post_init__(self) -> None:
         """Apply Statsig's own default of `max_events`."""
         # Not a converter: pyright would then reject the class as a `Destination`.
@@ -159,8 +168,8 @@ class Statsig:
         return id_lists.build_manifest_request(url, self.secret_key, self._headers(now_ms))
 
     def build_list_request(self, file: ListFile, now_ms: int) -> Request:
-        """Build the request for an ID list's bytes from `file.start` on."""
-        return id_lists.build_file_request(file, self._headers(now_ms))
+        """Build the request for an ID list's bytes from `file.start` on; see `RulesSource`."""
+        return id_lists.build_file_request(file, self._headers(now_ms), self._origins)
 
     def _headers(self, now_ms: int) -> dict[str, str]:
         return common_headers(self.secret_key, self.session_id, now_ms)

@@ -26,6 +26,8 @@ from asyncsdk.vendors._settings import check_bool, check_url, strip_ends
 CDN = "https://api.statsigcdn.com"
 PATH = "/v2/download_config_specs"
 _MIN_INTERVAL = 1.0
+# Statsig documents lists of 10 million ids, 100 MB, and a file grows with each change.
+DEFAULT_MAX_LIST_BYTES = 256 * 1024 * 1024
 # A retry would not help before the next poll: most of these need a person to act.
 _NO_QUICK_RETRY = frozenset({400, 401, 403, 404, 405, 413, 429, 501, *range(300, 400)})
 _KEY_REFUSED = frozenset({401, 403})
@@ -75,6 +77,12 @@ def _check_interval(instance: object, attribute: "attrs.Attribute[Any]", seconds
         raise ConfigurationError(msg)
 
 
+def _check_bytes(instance: object, attribute: "attrs.Attribute[Any]", count: object) -> None:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        msg = f"`{attribute.name}` of {type(instance).__name__} is a whole number of bytes above 0"
+        raise ConfigurationError(msg)
+
+
 def _check_store(instance: object, attribute: "attrs.Attribute[Any]", store: object) -> None:
     if store is not None and (isinstance(store, type) or not (hasattr(store, "load") and hasattr(store, "save"))):
         kind = "FileCache" if attribute.name == "cache" else "FileAssignments"
@@ -95,6 +103,8 @@ class Rules:
         id_lists: Download ID lists, in which Statsig stores large segments.
         id_lists_url: Full address of the manifest of ID lists; None uses Statsig's.
         id_lists_interval: Time between two polls of that manifest, in seconds, at least 1.
+        max_id_list_bytes: Maximum size of the file of one ID list, in bytes; each change of an id takes 10 bytes of it.
+            A larger file is an error, and its list keeps the entries that it has.
         bootstrap: Rules to start with: JSON, a mapping, or the path of a file, which is watched. None for none. It has
             at least one of `feature_gates`, `dynamic_configs` and `layer_configs`, and may leave out all other fields.
             The network's rules replace it, even if its `time` is later.
@@ -118,6 +128,7 @@ class Rules:
         default=None, converter=attrs.converters.optional(strip_ends), validator=attrs.validators.optional(check_url)
     )
     id_lists_interval: float = attrs.field(default=60.0, validator=_check_interval)
+    max_id_list_bytes: int = attrs.field(default=DEFAULT_MAX_LIST_BYTES, validator=_check_bytes)
     bootstrap: bytes | Path | None = attrs.field(default=None, converter=_to_body, repr=False)
     global_custom: Mapping[str, Any] = attrs.field(factory=dict, converter=_to_plain_json, repr=False)
     cache: RulesCache | None = attrs.field(default=None, validator=_check_store)
