@@ -12,6 +12,7 @@ Example of `Explanation.render()`: `+` is true, `-` false, `?` unknown. The last
         + email "ada@shop.example" str_contains_any ["@shop.example"]
 """
 
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -23,6 +24,7 @@ from asyncsdk._rules.compiler.evaluate import PERSISTED, Evaluation
 from asyncsdk._rules.compiler.linker import Linker
 from asyncsdk._rules.language.conditions import source_of, user_bucketer
 from asyncsdk._rules.language.operators import OPERATORS
+from asyncsdk._rules.language.overrides import GroupOverride, find_unit
 from asyncsdk._rules.language.specs import Condition, MalformedError, Rule, Spec
 from asyncsdk._rules.language.values import as_object
 from asyncsdk._rules.ruleset import Kind, Ruleset
@@ -128,19 +130,32 @@ class _Level:
 def _explain_name(
     rules: Ruleset, kind: Kind, user: User, name: str, evaluation: Evaluation, *, level: _Level
 ) -> list[Step]:
-    if evaluation.rule_id == "override":
+    if evaluation.outcome == "LocalOverride:Recognized":
         return [Step("a local override applies", holds=True)]
+    ignored = _ignored_overrides(rules, kind, user, name)
     if evaluation.outcome == PERSISTED:
         return [
+            *ignored,
             Step(f"a sticky assignment applies: {evaluation.group_name or evaluation.rule_id}", holds=True),
             Step("without it:", None, tuple(_explain_rules(rules, kind, user, name, level=level))),
         ]
     if evaluation.mapped_to is not None:
         return [
+            *ignored,
             Step(f"config mapping evaluates {evaluation.mapped_to} instead", holds=True),
             *_explain_rules(rules, kind, user, evaluation.mapped_to, level=level),
         ]
-    return _explain_rules(rules, kind, user, name, level=level)
+    return [*ignored, *_explain_rules(rules, kind, user, name, level=level)]
+
+
+def _ignored_overrides(rules: Ruleset, kind: Kind, user: User, name: str) -> list[Step]:
+    """Return a step for the override by a group that does not exist, if there is one that would apply otherwise."""
+    overrides = rules.shared_context.overrides.of(kind, name)
+    with suppress(KeyError):
+        value = overrides[find_unit(overrides, user)]
+        if isinstance(value, GroupOverride):
+            return [Step(f"a local override is ignored: no group {value.name!r}", holds=False)]
+    return []
 
 
 def _explain_rules(rules: Ruleset, kind: Kind, user: User, name: str, *, level: _Level) -> list[Step]:

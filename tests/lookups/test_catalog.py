@@ -83,7 +83,10 @@ async def test_while_a_client_starts_the_catalogue_waits_for_the_rules(server: D
     starting = asyncio.create_task(client.start())
     await asyncio.sleep(0)
 
-    assert "open" in (await client.get_names()).gates
+    names, groups, group = await asyncio.gather(
+        client.get_names(), client.get_experiment_groups("button"), client.get_experiment_by_group("button", "Test")
+    )
+    assert ("open" in names.gates, len(groups.groups), group.rule_id) == (True, 1, "green")
     await starting
     await client.aclose()
 
@@ -114,6 +117,14 @@ async def test_an_experiment_is_looked_up_by_its_group(group: str | None, rule_i
     assert isinstance(found, Experiment)
     assert (found.group, found.rule_id, found.get("size")) == ("Test", "green", 2)
     assert found.details.reason == "Bootstrap:Recognized"
+
+
+async def test_a_malformed_experiment_has_a_name_and_no_groups() -> None:
+    configs = {"bad": spec("experiment", {}) | {"rules": "none"}}
+    async with Client(statsig(offline=True, rules=Rules(bootstrap=ruleset(dynamic_configs=configs)))) as client:
+        assert (await client.get_names()).experiments == ("bad",)
+        assert not (await client.get_experiment_groups("bad")).groups
+        assert (await client.get_all(ADA)).experiments["bad"].details.reason == "Bootstrap:Unsupported"
 
 
 @pytest.mark.parametrize("name", ["button", "prices", "open", "none"])

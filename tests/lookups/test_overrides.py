@@ -91,6 +91,7 @@ async def test_an_override_by_a_group_that_does_not_exist_is_logged(
     client.override_experiment("ab", "Blue").override_gate("open", False)
 
     assert (await client.get_experiment(ADA, "ab")).group == "Control"
+    assert "- a local override is ignored: no group 'Blue'" in client.explain(ADA, "ab").render()
     assert caplog.messages == [
         "override of the experiment 'ab': no group 'Blue'; its groups are 'Control', 'Test'. The rules decide"
     ]
@@ -199,6 +200,16 @@ async def test_the_browser_reads_an_overridden_parameter_store(client: Client) -
     }
     assert his["new"] == hers["new"] == {"a": {"name": "a", "ref_type": "static", "param_type": "number", "value": 2.5}}
     assert set(hers["store"]) == {"color", "fixed", "beta"}
+
+
+async def test_a_client_does_not_see_an_overridden_parameter_store_of_another_app() -> None:
+    body = json.loads(AB) | {"sdk_keys_to_app_ids": {"client-a": "a"}}
+    body["param_stores"]["store"]["targetAppIDs"] = ["b"]
+    async with Client(statsig(offline=True, rules=Rules(bootstrap=body))) as client:
+        client.override_parameter_store("store", {"color": "x"}).override_parameter_store("own", {"color": "y"})
+
+        stores = json.loads(client.bootstrap(ADA, hash="none", client_key="client-a"))["param_stores"]
+        assert [*stores] == ["own"]
 
 
 async def test_the_browser_s_response_can_leave_overrides_out(client: Client) -> None:
