@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import suppress
 from functools import cache
 from io import BytesIO
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -183,11 +184,11 @@ class Transport:
             async with session.request(
                 method, url, data=data, headers=headers, allow_redirects=False, timeout=timeout or session.timeout
             ) as answer:
-                response = Response(answer.status, _headers(answer), await read(answer))
+                response = Response(answer.status, _headers(answer), await read(answer), host=answer.url.authority)
         except UnreadableError as error:
-            response = Response(0, error=str(error))
+            response = Response(0, error=str(error), host=urlsplit(url).netloc)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            response = Response(0, error=_name(error), detail=_detail(error))
+            response = Response(0, error=_name(error), detail=_detail(error), host=urlsplit(url).netloc)
         finally:
             self._users[session] -= 1
             await self._close_if_unused(session)

@@ -4,26 +4,32 @@ States:
     closed   up to `_limit` requests may be in flight
     open     no request may be sent before `probe_at`; then one may, the probe
     probing  the probe is in flight, and no other request may be sent
+    suspect  like `open`, but because the vendor refused a request as only a person could mend it
+    asking   like `probing`, in that case
 
 Inputs, each with the method that reports it:
     request  a request is sent                                             `begin_request`
     answer   the vendor works, even if it rejects some or all events       `answered`
     failure  waiting may help: no reply, 429, 5xx                          `failed`
-    halt     only a person can help: a wrong key, address or certificate   `halt`
+    refusal  only a person can help: a wrong key, address or certificate   `refused`
     end      the request is over, with or without an answer                `returned`
 
 Rules:
     1. The state changes in `_move` only, by one row of `_TRANSITIONS`.
     2. Each opening begins a new generation, and a request carries the generation in which it was sent. What a request
        of an earlier generation reports is stale and moves nothing: ten requests that fail together count as one
-       failure, and a late answer does not close the circuit. Two stale inputs do open a closed circuit: a halt, and a
-       failure while a `Retry-After` is running.
+       failure, and a late answer does not close the circuit. Three stale inputs do count: a refusal, and a failure
+       while a `Retry-After` is running, open a closed circuit; an answer closes one that is suspect or asking.
     3. The wait before a probe doubles with each failure, with full jitter. `Retry-After` is a floor under it, which
        `skip_wait` respects. While the client closes, a wait takes at most half of the remaining time.
-    4. `halted` is a flag beside the state: a halt sets it, and the next answered probe clears it.
+    4. One refusal proves nothing: a gateway may be starting, or one of ten servers be broken. The vendor is asked again
+       at once, then after 1, 5 and 15 s, then after a minute, then every `probe_interval`. If it refuses after each of
+       the first four waits, without an answer in between, it is `halted`, a flag beside the state.
+    5. A refusal before its wait was over, because a caller flushes, adds nothing to rule 4.
 
 Example: closed, 4 in flight; all 4 fail: open, for up to 1 s -> the wait is over, a probe is sent: probing -> it fails:
 open, for up to 2 s -> the next probe is answered: closed, with a limit of 1 -> each answer doubles the limit.
+Another: closed, 4 in flight, one gets a 401: suspect -> another of the 4 is answered: closed, its limit unchanged.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,15 +40,31 @@ import attrs
 from asyncsdk._retry import at_least, waits
 from asyncsdk.vendors._base import Limits
 
-State = Literal["closed", "open", "probing"]
-Input = Literal["request", "answer", "failure", "halt", "end"]
+State = Literal["closed", "open", "probing", "suspect", "asking"]
+Input = Literal["request", "answer", "failure", "refusal", "end"]
 
 _TRANSITIONS: Mapping[State, Mapping[Input, State]] = {
-    "closed": {"request": "closed", "answer": "closed", "failure": "open", "halt": "open", "end": "closed"},
-    "open": {"request": "probing", "answer": "open", "failure": "open", "halt": "open", "end": "open"},
+    "closed": {"request": "closed", "answer": "closed", "failure": "open", "refusal": "suspect", "end": "closed"},
+    "open": {"request": "probing", "answer": "open", "failure": "open", "refusal": "open", "end": "open"},
     # A probe that ends without an answer, because its task was cancelled, is sent again.
-    "probing": {"request": "probing", "answer": "closed", "failure": "open", "halt": "open", "end": "open"},
+    "probing": {"request": "probing", "answer": "closed", "failure": "open", "refusal": "suspect", "end": "open"},
+    "suspect": {"request": "asking", "answer": "closed", "failure": "suspect", "refusal": "suspect", "end": "suspect"},
+    "asking": {"request": "asking", "answer": "closed", "failure": "open", "refusal": "suspect", "end": "suspect"},
 }
+# Seconds from a refusal to the next attempt: after the first refusal in a row, the second, ...; then `probe_interval`.
+_REFUSAL_WAITS = (0.0, 1.0, 5.0, 15.0, 60.0)
+# Refusals in a row, each after its wait, after which the vendor is halted.
+_REFUSALS_TO_HALT = 5
+# Refusals in a row after which a client that closes tries no more: the next wait is 5 s.
+_REFUSALS_WHILE_CLOSING = 3
+# Minimum time between two attempts that callers of `flush` bring forward while the vendor refuses, in seconds.
+_MIN_FLUSH_INTERVAL = 1.0
+
+
+def refusal_wait(refusals: int, probe_interval: float) -> float:
+    """Return the seconds to wait after a number of refusals in a row, with up to 20 % on top so that clients spread."""
+    wait = _REFUSAL_WAITS[refusals - 1] if refusals <= len(_REFUSAL_WAITS) else probe_interval
+    return at_least(min(wait, probe_interval))
 
 
 @attrs.define(eq=False, repr=False)
@@ -51,9 +73,9 @@ class Circuit:
 
     Attributes:
         state: Changed by `_move` only.
-        halted: Whether only a person can help; cleared by the next answered probe.
+        halted: Whether several refusals say that only a person can help; cleared by the next answer.
         generation: Number of times that the circuit has opened.
-        probe_at: When the probe may be sent; has a meaning in state `open` only.
+        probe_at: When the next request may be sent; has a meaning in the states `open` and `suspect` only.
     """
 
     _limits: Limits
@@ -62,6 +84,9 @@ class Circuit:
     generation: int = 0
     probe_at: float = 0.0
     _retry_after_until: float = 0.0
+    # Refusals in a row, and when the vendor is due to be asked again.
+    _refusals: int = 0
+    _due_at: float = float("-inf")
     _skipped_at: float = float("-inf")
     _closing_at: float | None = None
     _limit: int = attrs.field(init=False)
@@ -82,11 +107,23 @@ class Circuit:
         if self.state == "closed":
             return in_flight < self._limit
         # Requests sent before the failure may still be in flight: the probe does not wait for them.
-        return self.state == "open" and now >= self.probe_at
+        return self.is_waiting and now >= self.probe_at
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether nothing is sent before `probe_at`."""
+        return self.state in ("open", "suspect")
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the vendor's latest verdict is that only a person can help; it may still prove wrong."""
+        return self.state in ("suspect", "asking")
 
     def is_blocked_until(self, until: float) -> bool:
-        """Return whether no request may be sent before `until`."""
-        return self.state == "open" and self.probe_at > until
+        """Return whether no request is sent before `until`, when the client closes."""
+        if self.state == "suspect" and self._refusals >= _REFUSALS_WHILE_CLOSING and self.probe_at > self._skipped_at:
+            return True
+        return self.is_waiting and self.probe_at > until
 
     # --- inputs -----------------------------------------------------------------------------------------------
 
@@ -97,16 +134,20 @@ class Circuit:
 
     def answered(self, generation: int) -> bool:
         """Record an answer of a working vendor; return whether the circuit closed, so the vendor has recovered."""
-        if generation != self.generation:
+        # A stale answer contradicts a refusal all the same: the vendor takes events.
+        if generation != self.generation and not self.is_refused:
             return False
-        was_probing = self.state == "probing"
+        before = self.state
         self._move("answer")
-        if was_probing:
-            self.halted, self._limit = False, 1
-            self._reset_waits()
-        else:
+        if before == "closed":
             self._limit = min(self._limit * 2, self._limits.max_in_flight)
-        return was_probing
+        if before == self.state:
+            return False
+        if before == "probing" or self.halted:
+            self._limit = 1
+        self.halted, self._refusals, self._due_at = False, 0, float("-inf")
+        self._reset_waits()
+        return True
 
     def failed(self, generation: int, now: float, retry_after: float | None) -> bool:
         """Record a failure that may pass with time.
@@ -117,24 +158,31 @@ class Circuit:
             retry_after: Seconds to wait at least, as the vendor asked; None when it did not.
 
         Returns:
-            Whether the circuit was closed before, so that this failure is the first of its kind.
+            Whether it counts: failures of requests that were sent together count once.
         """
         was_closed = self.state == "closed"
         if retry_after is not None:
             self._retry_after_until = max(self._retry_after_until, now + at_least(retry_after))
-        if generation == self.generation:
+        counts = generation == self.generation
+        if counts:
             self._open("failure", now + self._next_wait(now))
         elif was_closed and self._retry_after_until > now:  # stale, but the vendor's request to wait is not
+            counts = True
             self._open("failure", self._retry_after_until)
         self.probe_at = max(self.probe_at, self._retry_after_until)
-        return was_closed
+        return counts
 
-    def halt(self, generation: int, now: float) -> bool:
-        """Record a failure that only a person can end; return whether the circuit was not halted before."""
-        was_halted, self.halted = self.halted, True
-        if generation == self.generation or self.state == "closed":
-            self._open("halt", now + self._limits.probe_interval)
-        return not was_halted
+    def refused(self, generation: int, now: float) -> bool:
+        """Record a failure that only a person could end, if it is what it seems; return whether it counts."""
+        if generation != self.generation and self.state != "closed":
+            return False
+        # Asked before the wait was over: the wait goes on.
+        if now >= self._due_at:
+            self._refusals += 1
+            self._due_at = now + refusal_wait(self._refusals, self._limits.probe_interval)
+        self._open("refusal", max(self._due_at, self._retry_after_until))
+        self.halted = self.halted or self._refusals >= _REFUSALS_TO_HALT
+        return True
 
     def returned(self, generation: int) -> None:
         """Record that a request is over; if it was the probe and had no answer, another probe may be sent."""
@@ -145,7 +193,7 @@ class Circuit:
         """Allow the probe now, because a caller flushes, or as soon as the vendor's `Retry-After` permits.
 
         Frequent flushes must not become frequent requests: without `closing_at`, waits are skipped at most once per
-        `retry_initial` seconds, and never those of a halted circuit.
+        `retry_initial` seconds, and at most once a second while the vendor refuses.
 
         Args:
             now: The time.
@@ -153,10 +201,12 @@ class Circuit:
         """
         if closing_at is not None:
             self._closing_at = closing_at
-        may_skip = now >= self._skipped_at + self._limits.retry_initial and not self.halted
-        if self.state == "open" and (closing_at is not None or may_skip):
+        interval = self._limits.retry_initial
+        if self.is_refused:
+            interval = max(interval, min(_MIN_FLUSH_INTERVAL, self._limits.probe_interval))
+        if self.is_waiting and (closing_at is not None or now >= self._skipped_at + interval):
             self._skipped_at = now
-            self.probe_at = max(now, self._retry_after_until)
+            self.probe_at = min(self.probe_at, max(now, self._retry_after_until))
 
     # --- the only writers of the state ------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Collection, Sequence
+from operator import attrgetter
 from typing import Literal, Protocol
 
 from asyncsdk._delivery.batching import (
@@ -40,9 +41,10 @@ from asyncsdk._delivery.batching import (
     total,
     unsettled,
 )
-from asyncsdk._delivery.circuit import Circuit
+from asyncsdk._delivery.circuit import Circuit, refusal_wait
 from asyncsdk._delivery.ledger import Ledger
 from asyncsdk._delivery.pending import InFlight, Pending
+from asyncsdk._delivery.trouble import Trouble
 from asyncsdk._model.receipts import Record
 from asyncsdk._model.reports import DestinationHealth
 from asyncsdk.vendors._base import Destination, Request, Response, Verdict
@@ -55,6 +57,8 @@ _NEVER = sys.maxsize
 _PROGRESS_WITHIN = 0.25
 # The number of searches for late events per deadline, and the maximum seconds between two of them.
 _SWEEPS_PER_DEADLINE, _MAX_SWEEP_INTERVAL = 20, 60.0
+# Minimum seconds between two attempts to send a refused batch that callers of `flush` bring forward.
+_MIN_RETRY_INTERVAL = 1.0
 
 
 class Sender(Protocol):
@@ -91,6 +95,7 @@ class Lane:
         self._in_flight: set[InFlight] = set()
         self._to_retry: list[InFlight] = []
         self._circuit = Circuit(destination.limits)
+        self._trouble = Trouble(destination.name)
         # Smaller than the limit after a vendor refused a request as too large; grows back with each answer.
         self._target_bytes = destination.limits.max_bytes
         self._active_flushes = 0
@@ -156,6 +161,10 @@ class Lane:
         """
         self._active_flushes += 1
         self._circuit.skip_wait(time.monotonic(), closing_at)
+        interval = min(_MIN_RETRY_INTERVAL, self._limits.probe_interval) if closing_at is None else 0.0
+        for in_flight in self._to_retry:
+            if in_flight.halts:
+                in_flight.not_before = min(in_flight.not_before, in_flight.halted_at + interval)
         self._wake.set()
         try:
             await self.ledger.wait_settled(lambda: closing_at is not None and self.is_blocked_until(closing_at))
@@ -191,14 +200,16 @@ class Lane:
     def health(self) -> DestinationHealth:
         """Return the state of the lane; safe to call from another thread."""
         circuit = self._circuit
-        state: Literal["ok", "retrying", "halted"] = "ok" if circuit.state == "closed" else "retrying"
+        state: Literal["ok", "retrying", "refused"] = "ok" if circuit.state == "closed" else "retrying"
+        if circuit.is_refused:
+            state = "refused"
         return DestinationHealth(
             state="halted" if circuit.halted else state,
             queued_events=self.ledger.held_events,
             queued_bytes=self.ledger.held_bytes,
             requests_in_flight=len(self._in_flight),
             last_error=self.last_error,
-            retry_in=max(0.0, circuit.probe_at - time.monotonic()) if circuit.state == "open" else 0.0,
+            retry_in=max(0.0, circuit.probe_at - time.monotonic()) if circuit.is_waiting else 0.0,
             counts=self.ledger.report(),
             retries=self.ledger.retries,
             oldest=self._oldest(time.monotonic()),
@@ -253,16 +264,23 @@ class Lane:
         # 1. Nothing, while the circuit forbids it.
         if not self._circuit.allows(len(self._in_flight), now):
             return None
-        # 2. What waits for a retry, oldest first.
-        for position, in_flight in enumerate(self._to_retry):
-            if in_flight.not_before <= now:
-                return self._to_retry.pop(position)
+        # 2. What waits for a retry, oldest first. While the vendor refuses, others are a better test of it.
+        ready = [in_flight for in_flight in self._to_retry if in_flight.not_before <= now] if self._to_retry else []
+        if self._circuit.is_refused:
+            ready.sort(key=attrgetter("halts"))
+        if ready and not (ready[0].halts and self._circuit.is_refused):
+            return self._take_to_retry(ready[0])
         # 3. A new batch, if one is due. `next_batch` returns None if all keys are busy; it has moved the records to
         #    their queues then, so that nothing is due any more and the loop ends.
         while self._is_due(now):
             if (taken := self._pending.next_batch(self._limits.max_events, self._target_bytes)) is not None:
                 return taken
-        return None
+        # 4. What it has refused.
+        return self._take_to_retry(ready[0]) if ready else None
+
+    def _take_to_retry(self, in_flight: InFlight) -> InFlight:
+        self._to_retry.remove(in_flight)
+        return in_flight
 
     def _is_due(self, now: float) -> bool:
         """Return whether a batch should be taken now, or wait for more events."""
@@ -300,7 +318,7 @@ class Lane:
         times = [self._next_sweep]
         if not self._circuit.allows(len(self._in_flight), now):
             # 1. Blocked: until the probe, or until a request in flight returns and wakes the worker.
-            if self._circuit.state == "open":
+            if self._circuit.is_waiting:
                 times.append(self._circuit.probe_at)
         else:
             # 2. Idle: until the next retry, or the next event.
@@ -340,7 +358,7 @@ class Lane:
         """Send the parts one after the other, until one has to wait; runs as a task of its own."""
         try:
             while in_flight.parts and await self._attempt(in_flight, sender):
-                if self._circuit.state == "open":
+                if self._circuit.state != "closed":
                     break
         except Exception as error:
             # A bug in a codec costs this part; the lane goes on.
@@ -371,7 +389,7 @@ class Lane:
         # 1. The vendor takes nothing until a person acts.
         if verdict.halt:
             self.ledger.record_attempt(part, response.status, verdict.reason)
-            self._halt(in_flight, verdict)
+            self._refuse(in_flight, request, response, verdict)
             return False
         # 2. It took nothing, because of one of these events or their size.
         if verdict.halve:
@@ -396,7 +414,7 @@ class Lane:
         # 3. Events to retry wait for the circuit, with the rest of the part.
         if sorted_.retry or verdict.backoff:
             in_flight.uncompressed = in_flight.uncompressed or verdict.uncompressed
-            self._fail(in_flight, verdict)
+            self._fail(in_flight, response, verdict)
             return False
         # 4. Events to resend are what is left of the part: the next attempt sends them.
         self._succeed(in_flight)
@@ -409,7 +427,7 @@ class Lane:
         if in_flight.refusals < verdict.halve_after:
             in_flight.refusals += 1
             self.ledger.record_attempt(part, response.status, verdict.reason)
-            self._fail(in_flight, verdict)
+            self._fail(in_flight, response, verdict)
             return False
         in_flight.parts.popleft()
         if total(part) == 1:
@@ -427,26 +445,29 @@ class Lane:
             self._target_bytes = max(1, size_of(part) // 2)
         return True
 
-    def _halt(self, in_flight: InFlight, verdict: Verdict) -> None:
-        if self._circuit.halt(in_flight.generation, time.monotonic()):
-            logger.error(
-                "%s: halted (%s): check its key, address and certificate; %d events wait until their deadline",
-                self.destination.name,
-                verdict.reason,
-                self.ledger.held_events,
-            )
+    def _refuse(self, in_flight: InFlight, request: Request, response: Response, verdict: Verdict) -> None:
+        """Leave the part for later. If the vendor takes others, only this batch has to wait."""
+        now, circuit = time.monotonic(), self._circuit
+        in_flight.halts += 1
+        in_flight.halted_at = now
+        in_flight.not_before = now + refusal_wait(in_flight.halts, self._limits.probe_interval)
+        if circuit.refused(in_flight.generation, now):
+            events = self.ledger.held_events
+            self._trouble.record_refusal(request, response, verdict, events=events, halted=circuit.halted)
 
-    def _fail(self, in_flight: InFlight, verdict: Verdict) -> None:
-        if self._circuit.failed(in_flight.generation, time.monotonic(), verdict.retry_after):
-            logger.warning("%s: %s; retrying with backoff", self.destination.name, verdict.reason)
+    def _fail(self, in_flight: InFlight, response: Response, verdict: Verdict) -> None:
+        now = time.monotonic()
+        if self._circuit.failed(in_flight.generation, now, verdict.retry_after):
+            self._trouble.record_failure(response, verdict, self._circuit.probe_at - now)
 
     def _succeed(self, in_flight: InFlight) -> None:
         """Record an answer of a working vendor; reduced requests grow back by a tenth of their full size."""
         self._trim(in_flight)
         self._progress_at = time.monotonic()
         self._wake.set()  # fewer events are held now: the worker has to set its thresholds again
+        in_flight.halts = 0
         if self._circuit.answered(in_flight.generation):
-            logger.warning("%s: recovered", self.destination.name)
+            self._trouble.record_success()
         if self._target_bytes < self._limits.max_bytes:
             self._target_bytes = min(self._limits.max_bytes, self._target_bytes + self._limits.max_bytes // 10)
 

@@ -42,6 +42,7 @@ class InFlight:
         keys: Its ordering keys.
         not_before: When it may be sent, on the monotonic clock.
         refusals: Number of answers in a row with `halve_after`.
+        halts: Number of answers in a row with `halt`, and when the latest came.
         uncompressed: Whether its bodies are sent without compression.
         generation: The circuit's generation when it was last sent.
     """
@@ -50,6 +51,8 @@ class InFlight:
     keys: set[str]
     not_before: float = 0.0
     refusals: int = 0
+    halts: int = 0
+    halted_at: float = 0.0
     uncompressed: bool = False
     generation: int = 0
 

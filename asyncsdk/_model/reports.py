@@ -103,8 +103,9 @@ class DestinationHealth:
     """The current state of one destination.
 
     Attributes:
-        state: `ok`; `retrying` after a failure; `halted` until a person corrects the key, the URL or the vendor's
-            settings.
+        state: `ok`; `retrying` after a failure; `refused` after an answer (401, 404, 3xx, an HTML page, an invalid
+            certificate) that says that the key, the URL or the vendor's settings are wrong, until more answers confirm
+            it; `halted` from then on, until a person corrects them.
         queued_events: Number of events held in memory: queued, waiting for a retry, or in flight.
         queued_bytes: Size of these events, in bytes.
         requests_in_flight: Number of requests in flight.
@@ -115,7 +116,7 @@ class DestinationHealth:
         oldest: Time for which the oldest event in memory has been held, in seconds; 0 if none is held.
     """
 
-    state: Literal["ok", "retrying", "halted"]
+    state: Literal["ok", "retrying", "refused", "halted"]
     queued_events: int
     queued_bytes: int
     requests_in_flight: int

@@ -214,7 +214,7 @@ def _reports(health: Health) -> Iterator[tuple[DestinationReport, Attributes]]:
 
 def _states(health: Health) -> Points:
     for name, destination in health.destinations.items():
-        for state in ("ok", "retrying", "halted"):
+        for state in ("ok", "retrying", "refused", "halted"):
             yield int(destination.state == state), {"asyncsdk.destination": name, "asyncsdk.state": state}
 
 

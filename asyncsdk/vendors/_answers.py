@@ -1,16 +1,29 @@
 """The meaning of an HTTP response whose body adds nothing; shared by all vendors."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import orjson
 
 from asyncsdk.vendors._base import Response, Verdict
 
 MAX_RETRY_AFTER = 3600.0
-# Wrong path, wrong key, disabled source, redirect: a person has to act.
-_HALTS = frozenset({401, 404, *range(300, 400)})
+# Wrong path, wrong key, disabled source, redirect: a person has to act, and on what.
+_HALTS = {401: "its key", 404: "its address, and that the source is enabled"} | dict.fromkeys(
+    range(300, 400), "its address"
+)
+_PERMANENT = {"certificate": "the certificate of its address", "request": "its key and address"}
 # Errors that a retry cannot fix: an invalid certificate, or an address or key that no request can carry.
-PERMANENT_ERRORS = frozenset({"certificate", "request"})
+PERMANENT_ERRORS = frozenset(_PERMANENT)
+HTML = "an HTML page instead of an answer"
+_HTML_TYPES = ("text/html", "application/xhtml+xml")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_INVISIBLE = re.compile(rb"(?is)<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>?|[\x00-\x20\x7f]+")
+# Bytes of a page that are searched for its first words, and characters of these that are logged.
+_MAX_SCANNED, _MAX_WORDS = 4000, 80
 # The vendor is failing, busy or unreachable. 501 and 505 are permanent.
 _RETRIES = frozenset({408, 425, 429, 499, *range(500, 600)} - {501, 505})
 
@@ -24,10 +37,10 @@ def judge_by_status(response: Response, count: int) -> Verdict:
     """
     status = response.status
     if 200 <= status < 300:
-        return Verdict()
+        return _judge_page(response.body) if is_html(response) else Verdict()
     reason = f"status {status}" if status else response.error or "no answer"
-    if response.error in PERMANENT_ERRORS or status in _HALTS:
-        return Verdict(halt=True, reason=reason)
+    if (check := _HALTS.get(status) or _PERMANENT.get(response.error)) is not None:
+        return Verdict(halt=True, reason=reason, check=check, detail=_redirect(response) or response.detail)
     if status < 200 or status in _RETRIES:
         return Verdict(retry=range(count), retry_after=retry_after(response.headers), reason=reason)
     if status in (400, 413):
@@ -36,6 +49,48 @@ def judge_by_status(response: Response, count: int) -> Verdict:
         # Firewalls answer 403 too, for a while or because of one event's contents: retry first, then look for it.
         return Verdict(halve=True, halve_after=3, reason=reason)
     return Verdict(reject=dict.fromkeys(range(count), reason), reason=reason)
+
+
+def _judge_page(body: bytes) -> Verdict:
+    return Verdict(halt=True, reason=HTML, check="its address", detail=first_words(body))
+
+
+def is_html(response: Response) -> bool:
+    """Return whether a response is an HTML page, as of a captive portal or a catch-all route, by its type or its start.
+
+    Servers that are compatible with RudderStack answer in many ways, some with JSON or `OK` of a wrong type.
+    """
+    body = response.body.removeprefix(_BYTE_ORDER_MARK).lstrip()
+    if body.startswith(b"<"):
+        return True
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind in _HTML_TYPES and body.strip().lower() != b"ok" and not _is_json(body)
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    else:
+        return True
+
+
+def first_words(body: bytes) -> str:
+    """Return the first words of a page, without its tags and with all else on one line."""
+    text = _INVISIBLE.sub(b" ", body[:_MAX_SCANNED]).decode("utf-8", "replace")
+    words = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return words if len(words) <= _MAX_WORDS else words[:_MAX_WORDS] + "..."
+
+
+def _redirect(response: Response) -> str:
+    """Return where a response redirects to, without path and query, which may hold secrets; "" if nowhere."""
+    try:
+        to = urlsplit(response.headers.get("location", ""))
+        host = to.hostname
+    except ValueError:
+        return ""
+    return f"to {to.scheme or 'the same scheme'}://{host}" if host else ""
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -72,8 +72,8 @@ class Limits:
         timeout: Maximum duration of one request, in seconds.
         retry_initial: Upper bound of the first backoff after a failure, in seconds; it doubles with each failure.
         retry_max: Maximum of that upper bound, in seconds.
-        probe_interval: Time between two attempts while the destination is halted, for example because the vendor
-            refuses its key, in seconds.
+        probe_interval: Maximum time between two attempts while the vendor refuses all requests, for example because
+            of a wrong key, in seconds. The first attempts follow at once, and after 1, 5, 15 and 60 s.
 
     Raises:
         ConfigurationError: A limit is out of range; the message names it.
@@ -164,6 +164,7 @@ class Response:
         error: The cause if no response arrived: `timeout`, `connection refused`, `connection lost`, `certificate`,
             `TLS error`, `request` (it cannot be sent at all), ...; otherwise "".
         detail: More about the error, for the log, such as `certificate has expired`; "" if there is none.
+        host: Host and port that the request went to; "" if unknown.
     """
 
     status: int
@@ -171,6 +172,7 @@ class Response:
     body: bytes = attrs.field(default=b"", repr=False)
     error: str = ""
     detail: str = ""
+    host: str = ""
 
 
 @attrs.frozen
@@ -179,7 +181,7 @@ class Verdict:
 
     A verdict is one of three:
 
-    1. `halt`: no event was accepted, and none will be until a person acts. The destination pauses.
+    1. `halt`: no event was accepted, and if that is no stray answer, none will be until a person acts.
     2. `halve`: no event was accepted. The batch is split to find the event at fault.
     3. Otherwise, positions in `retry`, `resend`, `reject` or `pause` have that outcome, and all others are delivered.
 
@@ -194,11 +196,14 @@ class Verdict:
         halve: Send both halves of the batch immediately; an event that is alone in its batch is rejected.
         halve_after: With `halve`: number of such responses to retry, with backoff, before halving.
         too_large: With `halve`: the size of the request was the cause, so make later requests smaller.
-        halt: Pause the destination; see `Limits.probe_interval`.
+        halt: Ask again at once, then after 1, 5 and 15 s; if the vendor still refuses, halt the destination, and ask
+            every `Limits.probe_interval`. Events are kept.
         backoff: With `reject`: back off nevertheless, as after a failure, since the vendor is in trouble.
         uncompressed: With `retry`: send this batch without compression from now on.
         retry_after: Minimum backoff in seconds; None leaves it to the circuit.
         reason: The cause in a few words, for `health()`, reports and the log; never contains a user's data.
+        check: With `halt`: what a person should check, such as `its key`. Verdicts that differ in it are equal.
+        detail: More about the cause, for the log only; likewise.
     """
 
     retry: Collection[int] = ()
@@ -214,6 +219,8 @@ class Verdict:
     uncompressed: bool = False
     retry_after: float | None = None
     reason: str = ""
+    check: str = attrs.field(default="its key, address and certificate", eq=False)
+    detail: str = attrs.field(default="", eq=False)
 
 
 class Destination(Protocol):

@@ -234,15 +234,16 @@ async def test_a_pause_ends_and_order_is_kept(server: DevServer) -> None:
 async def test_a_configuration_error_halts_and_loses_nothing(
     server: DevServer, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.script("rudderstack", Fault(status, headers={"Location": server.url + "/elsewhere"}), status, status)
+    server.script("rudderstack", *[Fault(status, headers={"Location": server.url + "/elsewhere"})] * 7)
     async with Client(rudderstack(server)) as client:
         receipt = await client.track(ADA, "a")
-        await server.requested("rudderstack", 2)
+        await server.requested("rudderstack", 6)
 
         assert client.health().destinations["RudderStack"].state == "halted"
         assert (await receipt)["RudderStack"].status == "delivered"
         assert client.health().destinations["RudderStack"].state == "ok"
 
+    assert f"halted: status {status} from {server.url.removeprefix('http://')}" in caplog.text
     assert [r.levelno for r in caplog.records if r.name == "asyncsdk.delivery"].count(logging.ERROR) == 1
     assert all(request.path == "/v1/batch" for request in server.requests)
 

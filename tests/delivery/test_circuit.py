@@ -1,5 +1,6 @@
 """When the next request may be sent."""
 
+from itertools import pairwise
 from typing import get_args
 
 import pytest
@@ -103,24 +104,134 @@ def test_while_the_client_closes_a_wait_takes_at_most_half_of_the_remaining_time
     assert not it.is_blocked_until(105.0)
 
 
-def test_a_halt_is_reported_once_and_probed_at_long_intervals() -> None:
+def refuse(it: Circuit, times: int) -> list[float]:
+    """Refuse requests that are sent as early as allowed; return when they were sent."""
+    sent, now = list[float](), 100.0
+    for _ in range(times):
+        now = max(now, it.probe_at) if it.is_waiting else now
+        sent.append(now)
+        it.refused(it.begin_request(), now)
+    return sent
+
+
+def test_one_refusal_is_asked_about_at_once() -> None:
     it = circuit()
-    assert it.halt(it.begin_request(), 100.0)
-    assert it.probe_at == 400.0
-    assert not it.halt(it.begin_request(), 400.0)
+    assert it.refused(it.begin_request(), 100.0)
 
-    it.answered(it.begin_request())
+    assert it.allows(0, 100.0)
     assert not it.halted
+    it.begin_request()
+    assert not it.allows(1, 100.0)
 
 
-def test_a_stale_halt_does_not_change_the_wait() -> None:
+def test_it_is_halted_after_spaced_refusals_only() -> None:
+    it = circuit()
+    sent = refuse(it, 4)
+    assert not it.halted
+    sent += refuse(it, 1)
+    assert it.halted
+
+    waits = [later - earlier for earlier, later in pairwise([*sent, it.probe_at])]
+    for wait, floor in zip(waits, (0.0, 1.0, 5.0, 15.0, 60.0), strict=True):
+        assert floor <= wait <= floor * 1.2
+
+
+def test_a_halted_vendor_is_asked_every_probe_interval() -> None:
+    it = circuit()
+    sent = refuse(it, 10)
+
+    assert all(300 <= later - earlier <= 360 for earlier, later in pairwise(sent[6:]))
+
+
+def test_an_answer_to_another_request_ends_the_suspicion_without_a_slow_start() -> None:
+    it = circuit()
+    early = it.begin_request()
+    it.refused(it.begin_request(), 100.0)
+
+    assert it.answered(early)
+    assert it.state == "closed"
+    assert it.allows(3, 100.0)
+
+
+def test_a_halted_vendor_that_answers_is_taken_up_slowly() -> None:
+    it = circuit()
+    refuse(it, 6)
+    assert it.answered(it.begin_request())
+
+    assert not it.halted
+    assert not it.allows(1, 1e6)
+
+
+def test_a_flush_asks_a_halted_vendor_but_adds_nothing_to_the_verdict() -> None:
+    it = circuit()
+    refuse(it, 6)
+    due = it.probe_at
+    it.skip_wait(300.0)
+    assert it.allows(0, 300.0)
+    it.refused(it.begin_request(), 300.0)
+
+    assert it.probe_at == due
+
+
+def test_a_client_that_closes_asks_a_halted_vendor_once() -> None:
+    it = circuit()
+    refuse(it, 6)
+    it.skip_wait(300.0, 900.0)
+    assert not it.is_blocked_until(900.0)
+    it.refused(it.begin_request(), 300.0)
+
+    assert it.is_blocked_until(900.0)
+
+
+@given(st.sets(st.floats(0.0, 3.0), max_size=60))
+def test_a_wrong_key_stays_quiet_however_often_callers_flush(flushes: set[float]) -> None:
+    it = circuit(in_flight=4)
+    sent, waiting = 4, [it.begin_request() for _ in range(4)]
+    for now in sorted({step / 100 for step in range(300)} | flushes):
+        while waiting:
+            it.refused(waiting.pop(), now)
+        if now in flushes:
+            it.skip_wait(now)
+        if it.allows(0, now):
+            waiting.append(it.begin_request())
+            sent += 1
+
+    assert sent <= 12
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["refusal", "failure", "answer", "flush", "stale answer"]), st.floats(0, 30)))
+)
+def test_it_is_halted_only_after_refusals_over_21_seconds_without_an_answer(steps: list[tuple[str, float]]) -> None:
+    it, now, first, refusals = circuit(), 0.0, None, 0
+    for what, seconds in steps:
+        now += seconds
+        if what == "flush":
+            it.skip_wait(now)
+        elif what == "stale answer" and it.is_refused:
+            it.answered(it.generation - 1)
+            first, refusals = None, 0
+        elif it.allows(0, now):
+            generation = it.begin_request()
+            if what == "refusal":
+                it.refused(generation, now)
+                first, refusals = now if first is None else first, refusals + 1
+            elif what == "failure":
+                it.failed(generation, now, None)
+            else:
+                it.answered(generation)
+                first, refusals = None, 0
+        assert not it.halted or (refusals >= 5 and first is not None and now - first >= 21)
+
+
+def test_a_stale_refusal_does_not_change_the_wait() -> None:
     it = circuit()
     early = it.begin_request()
     it.failed(it.begin_request(), 100.0, None)
     probe_at = it.probe_at
 
-    assert it.halt(early, 100.0)
-    assert it.probe_at == probe_at
+    assert not it.refused(early, 100.0)
+    assert (it.state, it.probe_at, it.halted) == ("open", probe_at, False)
 
 
 def test_a_probe_that_ends_without_an_answer_is_sent_again() -> None:

@@ -25,8 +25,8 @@ def test_a_circuit_shows_its_state_and_limit() -> None:
     circuit = Circuit(Limits(max_in_flight=4))
     assert repr(circuit) == "<Circuit closed, limit 4, generation 0>"
 
-    circuit.halt(circuit.begin_request(), 0.0)
-    assert repr(circuit) == "<Circuit open, halted, limit 4, generation 1>"
+    circuit.refused(circuit.begin_request(), 0.0)
+    assert repr(circuit) == "<Circuit suspect, limit 4, generation 1>"
 
 
 def test_pending_shows_ready_and_queued_records() -> None:

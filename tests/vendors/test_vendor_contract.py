@@ -278,11 +278,35 @@ def test_a_verdict_has_pauses_in_range_and_a_reason_for_failures(destination: An
 
 @every_destination
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-@pytest.mark.parametrize("body", [b"", b"ok", b"{}", b"<html>", b"[1]", b'"code"'])
+@pytest.mark.parametrize("body", [b"", b"ok", b"{}", b"accepted", b"[1]", b'"code"'])
 def test_a_success_delivers_everything_regardless_of_the_body(destination: Any, status: int, body: bytes) -> None:
     verdict = destination.judge(Response(status, {}, body), CHUNKS)
 
     assert verdict == type(verdict)()
+
+
+PAGES = [
+    ({"content-type": "text/html"}, b"<html><title>Sign in</title>"),
+    ({"content-type": "Text/HTML; charset=utf-8"}, b"Please sign in"),
+    ({"content-type": "application/xhtml+xml"}, b""),
+    ({"content-type": "application/json"}, b" \r\n<!DOCTYPE html>"),
+    ({}, b"\xef\xbb\xbf<html>"),
+]
+
+
+@every_destination
+@pytest.mark.parametrize(("headers", "body"), PAGES)
+@pytest.mark.parametrize("status", [200, 202, 299])
+def test_a_page_is_not_the_vendors_answer(destination: Any, headers: Any, body: bytes, status: int) -> None:
+    verdict = destination.judge(Response(status, headers, body), CHUNKS)
+
+    assert (verdict.halt, verdict.reason) == (True, "an HTML page instead of an answer")
+
+
+@every_destination
+@pytest.mark.parametrize("body", [b"OK", b"ok\n", b'{"success":true}', b"[]"])
+def test_an_answer_of_the_wrong_type_stays_an_answer(destination: Any, body: bytes) -> None:
+    assert not destination.judge(Response(200, {"content-type": "text/html"}, body), CHUNKS).halt
 
 
 @every_destination

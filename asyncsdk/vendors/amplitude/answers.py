@@ -61,7 +61,7 @@ def judge(response: Response, chunks: Sequence[bytes], throttled_for: float) -> 
 
 def _judge_invalid(response: Response, body: Mapping[str, Json], chunks: Sequence[bytes], wait: float) -> Verdict:
     if str(body.get("error")).startswith("Invalid API key"):
-        return Verdict(halt=True, reason="invalid API key")
+        return Verdict(halt=True, reason="invalid API key", check="its key")
     if body.get("missing_field"):
         # A proxy removes fields from the request and would do so again.
         return Verdict(reject=dict.fromkeys(range(len(chunks)), "request incomplete"), reason="status 400")

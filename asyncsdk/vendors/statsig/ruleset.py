@@ -165,8 +165,8 @@ class RulesAnswer:
     body: bytes | None = attrs.field(default=None, repr=False)
     reason: str = ""
     retry_soon: bool = True
-    may_be_stray: bool = False
-    malformed: bool = False
+    may_be_stray: bool = attrs.field(default=False, eq=False)
+    malformed: bool = attrs.field(default=False, eq=False)
     refused: bool = False
     retry_after: float | None = None
 
