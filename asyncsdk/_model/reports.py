@@ -189,6 +189,8 @@ class SpoolHealth:
         dead_letters: Number of events that this process gave up and stored as dead letters.
         quarantined: Number of damaged blocks and files that this process moved to quarantine.
         last_error: Why the spool is degraded, in a few words; "" if it is not.
+        unclaimed: Number of events of earlier processes for destinations that this client does not have, by label. They
+            become dead letters after `max_age`.
     """
 
     state: Literal["ok", "full", "degraded"]
@@ -197,6 +199,7 @@ class SpoolHealth:
     dead_letters: int = 0
     quarantined: int = 0
     last_error: str = ""
+    unclaimed: Mapping[str, int] = attrs.field(factory=dict)
 
 
 @attrs.frozen

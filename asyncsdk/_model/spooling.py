@@ -100,11 +100,14 @@ class Usage:
         bytes: Size of all files of the folder, including those of other processes.
         quarantined: Number of damaged blocks and files that this process has quarantined.
         dead_letters: Number of events that this process has given up.
+        unclaimed: Number of events in the files of ended processes for destinations that this client does not have, by
+            label.
     """
 
     bytes: int = 0
     quarantined: int = 0
     dead_letters: int = 0
+    unclaimed: Mapping[str, int] = attrs.field(factory=dict)
 
 
 @attrs.frozen(eq=False, repr=False)

@@ -54,7 +54,7 @@ def test_the_oldest_blocks_of_an_earlier_process_are_deleted_first(tmp_path: Pat
 
     assert {row.file for one in kept for row in one.dropped} == {adopted.file}
     assert len(second.read(kept[-1].file)) == 20
-    assert 15 <= before - len(second.read(adopted.file)) <= 25
+    assert 15 <= before - len(second.read(adopted.file)) <= 30  # whole pages are freed
 
 
 def test_a_drained_own_file_has_its_room_back_in_the_same_commit(tmp_path: Path) -> None:

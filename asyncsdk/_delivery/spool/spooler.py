@@ -201,7 +201,7 @@ class Spooler:
         self._worker.submit(work, on_done, on_error)
 
     def _on_committed(self, group: CommitGroup, blocks: ReaderBlocks, result: Committed) -> None:
-        self._status.usage = result.usage
+        self._status.record_usage(result.usage)
         try:
             if blocks:
                 fits: dict[str, bool] = {}
@@ -276,6 +276,9 @@ class Spooler:
             logger.info("spool: adopted events of an ended process: %s", adopted)
             for reader in (reader for reader in self._readers if reader.label in adopted.destinations):
                 reader.adopt_file(adopted.file)
+        # Behind the first reads, so that it delays no delivery: a commit of nothing reports the size of the spool.
+        work = partial(self._files.commit, (), {}, (), int(time.time() * 1000))
+        self._worker.submit(work, lambda result: self._status.record_usage(result.usage), lambda _: None)
 
     def _read(self, reader: SpoolReader, file: int, after: int) -> None:
         work = partial(self._files.read, file, reader.label, after, _READ_BYTES)

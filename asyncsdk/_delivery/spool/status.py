@@ -25,6 +25,8 @@ class SpoolStatus:
         """Start as "ok"; `folder` is named in the log."""
         self.usage = Usage()
         self._last_error = ""
+        # Labels of other destinations whose events were logged.
+        self._reported: set[str] = set()
         # Destinations some of whose events found no room at their latest commit.
         self._full: set[str] = set()
         self._where = f" in {folder}" if folder else ""
@@ -58,6 +60,19 @@ class SpoolStatus:
             self._room.record_success()
         self._last_error = error
 
+    def record_usage(self, usage: Usage) -> None:
+        """Record the size of the spool; log each destination that the client does not have, once."""
+        self.usage = usage
+        for label in usage.unclaimed.keys() - self._reported:
+            self._reported.add(label)
+            logger.warning(
+                "spool: %d events wait%s for %r, which is not a destination of this client; "
+                "they expire after `max_age`, and `asyncsdk spool purge --destination` deletes them",
+                usage.unclaimed[label],
+                self._where,
+                label,
+            )
+
     def record_read(self, error: str, *, adopts: bool = False) -> None:
         """Record the result of a read.
 
@@ -86,4 +101,5 @@ class SpoolStatus:
             dead_letters=self.usage.dead_letters,
             quarantined=self.usage.quarantined,
             last_error=self._last_error,
+            unclaimed=self.usage.unclaimed,
         )

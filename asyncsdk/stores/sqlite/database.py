@@ -226,6 +226,17 @@ class Database:
             self._bytes = Counter(dict(self._connection.execute(query)))
         return self._bytes
 
+    def count_events(self) -> Counter[str]:
+        """Return the number of unsettled records of each destination; reads a page of each block."""
+        found = Counter(
+            dict(self._connection.execute("SELECT destination, sum(events) FROM block GROUP BY destination"))
+        )
+        for destination, done in self._connection.execute(
+            "SELECT destination, done FROM progress JOIN block ON block.id = block"
+        ):
+            found[destination] -= unpack_settled(done).bit_count()
+        return found
+
     def has_blocks_for(self, destination: str) -> bool:
         """Return whether there are blocks for a destination."""
         return bool(self._fetch_int("SELECT EXISTS (SELECT 1 FROM block WHERE destination = ?)", destination))

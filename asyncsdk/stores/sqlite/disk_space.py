@@ -1,8 +1,8 @@
 """The space that a spool may use, and the ballast that keeps it working on a full disk.
 
-Quota. The spool is full if its databases exceed `max_bytes`, or if the disk has less than `keep_free` left. Both are
-measured at most every 0.1 s, since that lists the folder; in between, the bytes of each commit are added. If new
-blocks do not fit:
+Quota. The spool is full if its databases exceed `max_bytes`, or if the disk has less than `keep_free` left. Until half
+of `max_bytes` is used, both are measured at most every 0.1 s, since that lists the folder; in between, the bytes of
+each commit are added. If new blocks do not fit:
 
 1. Free pages of the open files are returned to the file system, at most every 0.1 s.
 2. What is left is divided among the blocks, and old ones may be chosen to be deleted: see `shares`.
@@ -39,12 +39,14 @@ class DiskSpace:
     Attributes:
         used: Bytes of all databases of the folder, as measured or estimated.
         destinations: Labels that share the spool: those of the client.
+        unclaimed: Bytes of events for other destinations, which are not part of `used`.
     """
 
     def __init__(self, quota: Quota) -> None:
         """Take the quota; the first call of `allocate` measures."""
         self.used = 0
         self.destinations: set[str] = set()
+        self.unclaimed = 0
         self._quota = quota
         self._free = 0
         self._measured = self._shrunk = float("-inf")
@@ -75,6 +77,7 @@ class DiskSpace:
         common = self._quota.max_bytes if shared else self._quota.max_bytes // 2
         if self.used + incoming <= common and self._free - incoming >= self._quota.keep_free:
             return None
+        self._measure(own, files.values())  # the estimate omits what is unused in pages, up to a quarter of them
         allocation = self._divide(own, files)
         if not allocation.fits_all(blocks) and now > self._shrunk + _MEASURE_INTERVAL:
             self._shrunk = now
@@ -122,6 +125,7 @@ class DiskSpace:
                 # Free pages do not count: new blocks go into those of the own file, and those of others are returned.
                 self.used += used if file is own else -free
                 reusable += free if file is own else 0
+        self.used = max(0, self.used - self.unclaimed)
         try:
             open_folder(folder)
             state = os.statvfs(folder)

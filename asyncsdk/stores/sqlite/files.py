@@ -54,6 +54,7 @@ from asyncsdk.stores.sqlite.open_files import OpenFiles
 from asyncsdk.stores.sqlite.quota import Quota
 from asyncsdk.stores.sqlite.rows import DeadRow, NewRow, Row
 from asyncsdk.stores.sqlite.shares import Victim
+from asyncsdk.stores.sqlite.unclaimed import UnclaimedEvents
 
 
 class SqliteFiles:
@@ -66,6 +67,7 @@ class SqliteFiles:
         self._disk_space = DiskSpace(quota)
         self._pending_dead_letters: list[DeadRow] = []
         self._dead_letter_count = 0
+        self._unclaimed = UnclaimedEvents(quota)
         # Files that `adopt` skips until they change, with the time of their last change.
         self._skipped: dict[Path, int] = {}
 
@@ -82,6 +84,7 @@ class SqliteFiles:
     ) -> Committed:
         """Satisfy `SpoolFiles.commit` with one transaction per file: one for most commits."""
         files = self._open_files
+        self._unclaimed.now_ms = now_ms
         # 1. Queue acknowledgements and dead letters: if the commit fails, a later one stores them.
         for number in settled.keys() & files.by_number.keys():
             files.by_number[number].queue_acks(settled[number])
@@ -94,6 +97,8 @@ class SqliteFiles:
             NewRow(new.destination, len(new.records), pack_block(new.destination, now_ms, new.records))
             for new in blocks
         ]
+        if not rows:
+            self._examine_adopted()  # no caller waits for a commit without blocks
         fitting, victims, cut = self._fit(blocks, rows, now_ms)
         # 3. Commit to the own file, then acknowledge in the others, even if the first has failed.
         ids: list[int] = []
@@ -110,7 +115,12 @@ class SqliteFiles:
                 with suppress(sqlite3.Error):
                     file.shrink(min_pages=1)  # the new blocks are in another file
         by_position = dict(zip((position for position, _ in fitting), ids, strict=True))
-        usage = Usage(self._disk_space.used, files.quarantined, self._dead_letter_count)
+        usage = Usage(
+            self._disk_space.used + self._disk_space.unclaimed,
+            files.quarantined,
+            self._dead_letter_count + self._unclaimed.expired,
+            self._unclaimed.events,
+        )
         stored = [by_position.get(position) for position in range(len(rows))]
         return Committed(files.own, stored, list(map(count_dropped, victims)), usage, cut)
 
@@ -248,8 +258,12 @@ class SqliteFiles:
         adopted: list[Adopted] = []
         for path in file_lock.list_databases(self._quota.folder):
             with suppress(OSError):
-                if path not in ours and self._skipped.get(path) != path.stat().st_mtime_ns:
+                changed = self._skipped.get(path) != path.stat().st_mtime_ns
+                if path not in ours and (changed or self._unclaimed.is_due(path)):
+                    self._unclaimed.forget(path)
                     adopted += self._adopt_file(path, destinations)
+        self._unclaimed.forget_others(file_lock.list_databases(self._quota.folder))
+        self._disk_space.unclaimed = self._unclaimed.bytes
         return adopted
 
     def _adopt_file(self, path: Path, destinations: Sequence[str]) -> list[Adopted]:
@@ -280,10 +294,13 @@ class SqliteFiles:
         """Move the dead letters of an adopted file, close it if it has no events for us, and return for whom it has."""
         wanted: Sequence[str] = ()
         try:
-            self._move_dead_letters(file.database)
             # Only destinations that had blocks before: for any other one, the query would scan the whole file.
+            is_new = file.destinations is None
             candidates = destinations if file.destinations is None else file.destinations
             wanted = file.destinations = [name for name in candidates if file.database.has_blocks_for(name)]
+            if not (is_new and wanted):  # otherwise the first delivery would wait for it
+                self._examine(file)
+            self._move_dead_letters(file.database)
             is_empty = file.database.is_empty
         except SpoolError:  # 5: its dead letters cannot be stored now
             self._open_files.close(number).release()
@@ -297,8 +314,25 @@ class SqliteFiles:
             if is_empty:  # 6
                 self._open_files.close(number).delete()
             elif not wanted:  # 7
-                self._skip(self._open_files.close(number))
+                lock = self._open_files.close(number)
+                self._unclaimed.include_file(lock.path)
+                self._skip(lock)
         return wanted
+
+    def _examine(self, file: OpenFile) -> None:
+        """Count what an adopted file has for destinations that are not the client's."""
+        self._unclaimed.examine(file, self._disk_space.destinations, self._open_files.quarantine_block)
+        self._disk_space.unclaimed = self._unclaimed.bytes
+
+    def _examine_adopted(self) -> None:
+        """Examine open files for the first time, and all files again in which events have become too old."""
+        for path in self._unclaimed.due:
+            with suppress(OSError):
+                self._adopt_file(path, ())
+        for number, file in self._open_files.by_number.items():
+            with suppress(sqlite3.Error):
+                if number != self._open_files.own and file.destinations is not None:
+                    self._examine(file)
 
     def _move_dead_letters(self, database: Database) -> None:
         letters = database.dead_letters()

@@ -15,6 +15,7 @@ class Quota:
         keep_free: Bytes of the disk to leave to other programs.
         drops_oldest: Whether a full spool deletes its oldest blocks to make space; if not, it refuses new ones.
         dead_bytes: Maximum size of the dead letters in one file, in bytes.
+        max_age: Maximum time for which an event waits, in seconds.
     """
 
     folder: Path
@@ -22,3 +23,4 @@ class Quota:
     keep_free: int
     drops_oldest: bool
     dead_bytes: int
+    max_age: float = float("inf")

@@ -45,13 +45,14 @@ class SqliteSpool:
     Attributes:
         folder: Created when it is first needed, accessible to its owner only.
         max_bytes: Maximum size of all databases in the folder together, in bytes, at least 1 MB. The WAL of each
-            process, about 8 MB, is not counted.
+            process, about 8 MB, and events for destinations that the client does not have are not counted.
         when_full: What happens to an event for which neither the spool nor the queue in memory has room: `drop_newest`
             drops and counts it, `drop_oldest` drops and counts the oldest ones of the destination that uses the most,
             `reject` raises `QueueFullError` from the verb. With `drop_newest` and `reject`, half of `max_bytes` is for
             all destinations, and an equal part of the other half is kept for each.
-        max_age: Maximum time for which an event is retried, in seconds; after that it becomes a dead letter. The
-            default of three days is well within the seven for which Amplitude recognises duplicates by their ids.
+        max_age: Maximum time for which an event is retried, in seconds; after that it becomes a dead letter, even if
+            its destination has been removed. The default of three days is well within the seven for which Amplitude
+            recognises duplicates by their ids.
         keep_free: Bytes of the disk to leave to other programs: if less is free, the spool counts as full.
 
     Raises:
@@ -82,5 +83,12 @@ class SqliteSpool:
 
         drops_oldest = self.when_full == "drop_oldest"
         return SqliteFiles(
-            Quota(self.folder, self.max_bytes, self.keep_free, drops_oldest, self.max_bytes // _DEAD_LETTER_SHARE)
+            Quota(
+                self.folder,
+                self.max_bytes,
+                self.keep_free,
+                drops_oldest,
+                self.max_bytes // _DEAD_LETTER_SHARE,
+                self.max_age,
+            )
         )
