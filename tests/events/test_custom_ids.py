@@ -58,7 +58,7 @@ async def test_statsig_reads_the_custom_ids_of_such_an_event(server: DevServer) 
     assert [event.body["user"] for event in server.accepted("statsig")] == [{"customIDs": {"companyID": "acme"}}]
 
 
-def test_alias_needs_an_id_all_the_same() -> None:
+def test_alias_still_needs_a_user_id() -> None:
     with pytest.raises(InvalidEventError, match="user_id"):
         validate_event(Alias("old", ACME))
 
@@ -95,7 +95,7 @@ async def test_events_of_such_a_user_arrive_in_order(server: DevServer) -> None:
     ]
 
 
-async def test_sample_tells_users_with_custom_ids_only_apart(server: DevServer) -> None:
+async def test_sample_distinguishes_users_with_custom_ids_only(server: DevServer) -> None:
     async with Client(statsig(server)).add_middleware(sample(0.5)) as client:
         for number in range(100):
             await client.track(User(custom_ids={"companyID": f"c{number}"}), "x")

@@ -9,6 +9,7 @@ import pytest
 from helpers import ADA, ruleset, spec
 
 from asyncsdk import Client, ClientClosedError, ConfigurationError, Rules, Statsig, WrongEventLoopError
+from asyncsdk._refresh.poll_loop import PollLoop
 from asyncsdk.dev import DevServer, Fault
 
 PATH = "/v2/download_config_specs"
@@ -41,7 +42,7 @@ async def test_new_rules_are_in_use_when_it_returns(server: DevServer, client: C
     assert not await client.check_gate(ADA, "open")
 
 
-async def test_without_news_it_succeeds_too(client: Client) -> None:
+async def test_it_succeeds_without_a_change(client: Client) -> None:
     assert [await client.refresh_rules(), await client.refresh_rules()] == [True, True]
 
 
@@ -88,6 +89,20 @@ async def test_a_close_ends_the_wait(server: DevServer, client: Client) -> None:
     waiting = asyncio.create_task(client.refresh_rules())
     await asyncio.sleep(0.05)
     await client.aclose(0.2)
+
+    assert await waiting is False
+
+
+async def test_a_loop_that_is_cancelled_before_it_polls_answers_its_callers() -> None:
+    polls = PollLoop()
+
+    async def poll() -> tuple[bool, float]:
+        return True, 3600.0
+
+    running = asyncio.create_task(polls.run(poll))
+    assert await polls.poll_now() is True
+    waiting = asyncio.create_task(polls.poll_now())
+    running.cancel()
 
     assert await waiting is False
 
