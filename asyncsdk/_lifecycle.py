@@ -278,5 +278,6 @@ def warn_forgotten(client: object, unsent: int) -> None:
         client: The client.
         unsent: How many events are lost with it.
     """
-    msg = f"a Client was not closed, {unsent} unsent events are lost: use `async with` or `await client.aclose()`"
+    lost = {0: "", 1: ", 1 unsent event is lost"}.get(unsent, f", {unsent} unsent events are lost")
+    msg = f"a Client was not closed{lost}: use `async with` or `await client.aclose()`"
     warnings.warn(msg, ResourceWarning, stacklevel=2, source=client)

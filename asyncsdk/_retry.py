@@ -9,6 +9,9 @@ from random import uniform
 
 import backoff
 
+# Maximum seconds to wait because a vendor asked for it.
+_MAX_RETRY_AFTER = 3600.0
+
 
 def waits(initial: float, maximum: float) -> Iterator[float]:
     """Yield the seconds to wait after the first, second, ... failure in a row: full jitter under a doubling bound.
@@ -23,5 +26,12 @@ def waits(initial: float, maximum: float) -> Iterator[float]:
 
 
 def at_least(floor: float) -> float:
-    """Stretch a vendor's `Retry-After` (seconds) by 0 to 20 %, so that its clients do not all return at once."""
-    return floor * uniform(1.0, 1.2)  # noqa: S311 -- spreads load, guards nothing
+    """Stretch a vendor's `Retry-After` by 0 to 20 %, so that its clients do not all return at once.
+
+    Args:
+        floor: The minimum wait, in seconds.
+
+    Returns:
+        A wait of at most an hour, or `floor` if that is longer.
+    """
+    return min(floor * uniform(1.0, 1.2), max(floor, _MAX_RETRY_AFTER))  # noqa: S311 -- spreads load, guards nothing

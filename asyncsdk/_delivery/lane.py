@@ -47,6 +47,7 @@ from asyncsdk._delivery.pending import InFlight, Pending
 from asyncsdk._delivery.trouble import Trouble
 from asyncsdk._model.receipts import Record
 from asyncsdk._model.reports import DestinationHealth
+from asyncsdk._retry import at_least
 from asyncsdk.vendors._base import Destination, Request, Response, Verdict
 
 logger = logging.getLogger("asyncsdk.delivery")
@@ -480,7 +481,7 @@ class Lane:
             part[:] = [record for record in part if keys.isdisjoint(record.keys)]
         paused_keys = {key for part in paused for key in keys_of(part)}
         in_flight.keys -= paused_keys
-        self._to_retry.append(InFlight(paused, paused_keys, time.monotonic() + seconds))
+        self._to_retry.append(InFlight(paused, paused_keys, time.monotonic() + at_least(seconds)))
 
     def _trim(self, in_flight: InFlight) -> None:
         """Remove the parts that are empty, and release the keys that are no longer needed."""

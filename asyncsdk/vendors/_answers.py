@@ -10,12 +10,12 @@ import orjson
 
 from asyncsdk.vendors._base import Response, Verdict
 
-MAX_RETRY_AFTER = 3600.0
 # Wrong path, wrong key, disabled source, redirect: a person has to act, and on what.
 _HALTS = {401: "its key", 404: "its address, and that the source is enabled"} | dict.fromkeys(
     range(300, 400), "its address"
 )
 _PERMANENT = {"certificate": "the certificate of its address", "request": "its key and address"}
+MAX_RETRY_AFTER = 3600.0
 # Errors that a retry cannot fix: an invalid certificate, or an address or key that no request can carry.
 PERMANENT_ERRORS = frozenset(_PERMANENT)
 HTML = "an HTML page instead of an answer"

@@ -171,8 +171,8 @@ class Response:
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     body: bytes = attrs.field(default=b"", repr=False)
     error: str = ""
-    detail: str = ""
-    host: str = ""
+    detail: str = attrs.field(default="", eq=False)
+    host: str = attrs.field(default="", eq=False)
 
 
 @attrs.frozen

@@ -22,3 +22,7 @@ def test_a_vendors_wish_is_never_undercut() -> None:
 
     assert min(waited) >= 10.0
     assert max(waited) <= 12.0
+
+
+def test_a_vendors_wish_is_an_hour_at_most_with_its_jitter() -> None:
+    assert all(floor <= at_least(floor) <= 3600.0 for floor in (3000.0, 3500.0, 3600.0) for _ in range(100))

@@ -271,3 +271,10 @@ def test_offline_events_are_skipped() -> None:
     offline = Statsig("secret-key", offline=True)
 
     assert offline.encode(Track(User("bob"), "a"), "id", NOW) == Refusal("skipped", "offline")
+
+
+def test_a_page_instead_of_rules_is_named_with_its_host_and_first_words() -> None:
+    answer = read_response(Response(200, body=b"\n<title>Sign in</title>", host="proxy.example"))
+
+    assert answer.reason == "an HTML page instead of an answer from proxy.example (Sign in)"
+    assert answer.body is None

@@ -19,7 +19,7 @@ import orjson
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.stores import AssignmentStore, RulesCache
 from asyncsdk.errors import ConfigurationError, InvalidEventError
-from asyncsdk.vendors._answers import PERMANENT_ERRORS, retry_after
+from asyncsdk.vendors._answers import HTML, PERMANENT_ERRORS, first_words, retry_after
 from asyncsdk.vendors._base import Request, Response
 from asyncsdk.vendors._settings import check_bool, check_url, strip_ends
 
@@ -173,6 +173,8 @@ class RulesAnswer:
 
 def read_response(response: Response) -> RulesAnswer:
     """Return what a response means; a 204, a 304 or an empty body means that nothing is new."""
+    if 200 <= response.status < 300 and response.body.lstrip().startswith(b"<"):
+        return RulesAnswer(reason=f"{HTML} from {response.host} ({first_words(response.body)})")
     if 200 <= response.status < 300 or response.status == 304:
         return RulesAnswer(response.body or None if response.status != 304 else None)
     reason = f"status {response.status}" if response.status else response.error or "no answer"
