@@ -20,15 +20,16 @@ import attrs
 from asyncsdk._lookups.assignments import Assignments
 from asyncsdk._lookups.exposures import Exposures
 from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, LookupResult, ParameterStore
-from asyncsdk._model.users import User
+from asyncsdk._model.users import User, as_user, unusable_user
 from asyncsdk._rules import public_results as views
-from asyncsdk._rules.compiler.evaluate import Evaluation, evaluate
+from asyncsdk._rules.compiler.evaluate import INVALID_USER, Evaluation, Program, evaluate
 from asyncsdk._rules.explain import Explanation
 from asyncsdk._rules.explain import explain as explain_tree
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.parameters import Parameter, evaluate_parameter
 from asyncsdk._rules.ruleset import Kind, Ruleset, empty_ruleset
+from asyncsdk.errors import InvalidEventError
 
 logger = logging.getLogger("asyncsdk")
 
@@ -62,13 +63,12 @@ class NoRules:
         self.rules = self.rules.with_context(attrs.evolve(self.rules.shared_context, overrides=overrides))
 
 
-def as_user_or_empty(user: object) -> User:
-    """Return the user, or one with this id. Anything else counts as a user without ids: a lookup never raises."""
-    if isinstance(user, User):
-        return user
-    if isinstance(user, str | int) and not isinstance(user, bool):
-        return User(user)
-    return User()
+def as_lookup_user(user: object) -> User:
+    """Return the user, or one for this id or object. Anything else is a user that cannot be used: no lookup raises."""
+    try:
+        return as_user(user)
+    except InvalidEventError as error:
+        return unusable_user(str(error))
 
 
 @attrs.define(eq=False, repr=False)
@@ -98,6 +98,11 @@ class Lookups:
     def _layer_finder(self) -> Callable[[Ruleset, User, str], Evaluation]:
         return Ruleset.layer if self.assignments is None else self.assignments.layer
 
+    def program_of_no_name(self, rules: Ruleset, kind: Kind, name: object) -> Program:
+        """Return the program of a name that is no text, and say so in the log, once for each type."""
+        self.exposures.warn_once(f"the name of a {kind} is text, not {type(name).__name__}")
+        return rules.find(kind, name)
+
     def find(self, rules: Ruleset, kind: Kind, user: User, name: str) -> Evaluation:
         """Evaluate a name of any kind, without reporting an exposure."""
         if kind == "experiment":
@@ -106,37 +111,60 @@ class Lookups:
 
     def gate(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Evaluation:
         """Evaluate a gate."""
-        # `gates` has the programs compiled so far; `find` compiles the others.
-        evaluation = evaluate(rules.gates.get(name) or rules.find("gate", name), user)
+        try:
+            # `gates` has the programs compiled so far; `find` compiles the others.
+            program = rules.gates.get(name) or rules.find("gate", name)
+        except Exception:  # noqa: BLE001 -- a name that cannot be hashed
+            program = self.program_of_no_name(rules, "gate", name)
+        evaluation = evaluate(program, user)
         if exposure and self.exposures.is_due(user, evaluation):
             self.exposures.report(rules, user, evaluation, None)
+        elif evaluation.outcome is INVALID_USER:
+            self.exposures.warn_of_user(user)
         return evaluation
 
     def config(self, rules: Ruleset, user: User, name: str, exposure: bool) -> DynamicConfig:
         """Evaluate a dynamic config."""
-        evaluation = evaluate(rules.configs.get(name) or rules.find("config", name), user)
+        try:
+            program = rules.configs.get(name) or rules.find("config", name)
+        except Exception:  # noqa: BLE001 -- a name that cannot be hashed
+            program = self.program_of_no_name(rules, "config", name)
+        evaluation = evaluate(program, user)
         if exposure and self.exposures.is_due(user, evaluation):
             self.exposures.report(rules, user, evaluation, None)
+        elif evaluation.outcome is INVALID_USER:
+            self.exposures.warn_of_user(user)
         view: tuple[object, DynamicConfig] | None = evaluation.view
         return view[1] if view is not None and view[0] is rules.stamp else views.config(rules, evaluation)
 
     def experiment(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Experiment:
         """Evaluate an experiment."""
+        if name.__class__ is not str:
+            name = self.program_of_no_name(rules, "experiment", name).name
         evaluation = self._find_experiment(rules, user, name)
         if exposure and self.exposures.is_due(user, evaluation):
             self.exposures.report(rules, user, evaluation, None)
+        elif evaluation.outcome is INVALID_USER:
+            self.exposures.warn_of_user(user)
         view: tuple[object, Experiment] | None = evaluation.view
         return view[1] if view is not None and view[0] is rules.stamp else views.experiment(rules, evaluation)
 
     def layer(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Layer:
         """Evaluate a layer. A parameter's exposure is reported when it is read."""
+        if name.__class__ is not str:
+            name = self.program_of_no_name(rules, "layer", name).name
         evaluation = self._find_layer(rules, user, name)
+        if evaluation.outcome == INVALID_USER:
+            self.exposures.warn_of_user(user)
+            exposure = False
         return views.layer(
             rules, evaluation, partial(self.exposures.report_parameter, rules, user, evaluation) if exposure else None
         )
 
     def store(self, rules: Ruleset, user: User, name: str, exposure: bool) -> ParameterStore:
         """Return a parameter store. Reading a parameter evaluates and reports what it refers to."""
+        if not isinstance(name, str):
+            name = self.program_of_no_name(rules, "gate", name).name
 
         def find(parameter_name: str, kinds: Container[type]) -> Any:
             parameter = evaluate_parameter(rules, user, name, parameter_name, self.find)
@@ -185,7 +213,10 @@ class Lookups:
     def explain(self, rules: Ruleset, user: User, name: str) -> Explanation:
         """Return the whole decision as a tree, without reporting an exposure."""
         kind = kind_of(rules, name)
-        return explain_tree(rules, kind, user, name, self.find(rules, kind, user, name))
+        evaluation = self.find(rules, kind, user, name)
+        if evaluation.outcome == INVALID_USER:
+            self.exposures.warn_of_user(user)
+        return explain_tree(rules, kind, user, name, evaluation)
 
     def _report(self, rules: Ruleset, user: User, kind: Kind, evaluation: Evaluation, name: str) -> None:
         if kind == "layer":

@@ -36,6 +36,7 @@ record in Statsig's lane, and the other 999 cost a set lookup each.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -45,16 +46,20 @@ from asyncsdk._lifecycle import Lifecycle
 from asyncsdk._lookups.exposure_sinks import Enqueue, ExposureForwarder, ExposureSink, forwarding_rules
 from asyncsdk._model.exposures import Exposure
 from asyncsdk._model.ids import Ids
-from asyncsdk._model.users import User
-from asyncsdk._rules.compiler.evaluate import Evaluation
+from asyncsdk._model.users import User, fault_of
+from asyncsdk._rules.compiler.evaluate import INVALID_USER, Evaluation
 from asyncsdk._rules.exposure_window import AUTOMATIC, UNSAMPLED, ExposureKind, ExposureWindow
 from asyncsdk._rules.exposures import build_exposure, build_layer_exposure
 from asyncsdk._rules.ruleset import Kind, Ruleset
 from asyncsdk.errors import ClientClosedError, QueueFullError
 from asyncsdk.vendors.statsig.events import encode_exposure, encode_exposure_end
 
+logger = logging.getLogger("asyncsdk")
+
 # Pending exposures are encoded after this many seconds, or when there are this many.
 _MAX_DELAY, _MAX_PENDING = 0.005, 500
+
+_MAX_WARNED = 100
 
 # A user that JSON cannot represent costs only its own exposure.
 _NOT_SERIALIZABLE = "not serializable"
@@ -102,6 +107,7 @@ class Exposures:
         self._pending: list[PendingExposure] = []
         life.on_catch_up = self.enqueue_pending
         self.window = ExposureWindow()
+        self._warned: set[str] = set()
         self._has_takers = statsig_lane is not None or bool(targets)
         self.is_due: Callable[[User, Evaluation], bool] = self.window.is_new if self._has_takers else _never_due
 
@@ -122,6 +128,8 @@ class Exposures:
             evaluation: What the user saw.
             prebuilt: None for an automatic exposure of a gate, config or experiment.
         """
+        if evaluation.outcome == INVALID_USER:
+            self.warn_of_user(user)
         exposure = (rules, user, evaluation, time.time(), prebuilt)
         # 1. On the client's loop.
         if self._life.takes_here():
@@ -168,6 +176,18 @@ class Exposures:
             exposure = build_exposure(rules, evaluation, manual=True)
         self.report(rules, user, evaluation, (exposure, kind))
 
+    def warn_of_user(self, user: User) -> None:
+        """Say in the log that a lookup could not use its user: once for each field and type."""
+        fault = fault_of(user)
+        if fault:
+            self.warn_once(f"a user that rules cannot use, reason InvalidUser: {fault}")
+
+    def warn_once(self, fault: str) -> None:
+        """Say once that a lookup returned the fallback because of what it was given."""
+        if fault not in self._warned and len(self._warned) < _MAX_WARNED:
+            self._warned.add(fault)
+            logger.warning("a lookup returned the fallback (said once): %s", fault)
+
     @property
     def pending_count(self) -> int:
         """How many exposures are reported, and not encoded yet."""
@@ -209,6 +229,7 @@ class Exposures:
                     chunks.append(encode_exposure(parts, redacted, end))
                     encoded.append(exposure)
             except Exception:  # noqa: BLE001 -- the fields of a user may hold anything
+                self.warn_of_user(user)
                 if sink is not None:
                     sink.count_refused(_NOT_SERIALIZABLE)
         if sink is not None and chunks and not sink.enqueue(sink.build_records(chunks)):

@@ -45,6 +45,8 @@ class Flags:
             name: The gate. An unknown one is closed.
             exposure: False reports no exposure.
         """
+        if name.__class__ is not str:
+            name = self._text(name)
         evaluation: Evaluation | None = self._memory.get(name)
         if evaluation is None:
             evaluation = self._memory[name] = self._lookups.gate(self._rules, self.user, name, exposure)
@@ -54,6 +56,7 @@ class Flags:
 
     def get_gate(self, name: str, *, exposure: bool = True) -> FeatureGate:
         """Return a gate's value with the reason for it; see `check_gate`."""
+        name = self._text(name)
         self.check_gate(name, exposure=exposure)
         return show_gate(self._rules, self._memory[name])
 
@@ -64,6 +67,7 @@ class Flags:
             name: The config. An unknown one has no parameters.
             exposure: False reports no exposure.
         """
+        name = self._text(name)
         config = self._once(
             "config", name, lambda: self._lookups.config(self._rules, self.user, name, exposure=exposure)
         )
@@ -77,6 +81,7 @@ class Flags:
             name: The experiment. An unknown one has no parameters and no group.
             exposure: False reports no exposure.
         """
+        name = self._text(name)
         experiment = self._once(
             "experiment", name, lambda: self._lookups.experiment(self._rules, self.user, name, exposure=exposure)
         )
@@ -90,6 +95,7 @@ class Flags:
             name: The layer. An unknown one has no parameters.
             exposure: False reports no exposures.
         """
+        name = self._text(name)
         layer = self._once("layer", name, lambda: self._lookups.layer(self._rules, self.user, name, exposure=exposure))
         self.accessed[name] = layer.group or layer.rule_id
         return layer
@@ -101,6 +107,7 @@ class Flags:
             name: The store. An unknown one has no parameters.
             exposure: False reports no exposures.
         """
+        name = self._text(name)
         return self._once("store", name, lambda: self._lookups.store(self._rules, self.user, name, exposure=exposure))
 
     def kinds_of(self, name: str) -> tuple[Kind, ...]:
@@ -130,6 +137,12 @@ class Flags:
             if mine is not None:  # otherwise it is refused, as without flags
                 properties = {"feature_flags": self.accessed.copy(), **mine}
         return self._put(Track(self.user, event, properties, **options))  # type: ignore[arg-type] # a model: `validate_event` makes a mapping of it
+
+    def _text(self, name: object) -> str:
+        """Return a name as it is; for one that is no text, and may not be hashable, one that no rules have."""
+        if isinstance(name, str):
+            return name
+        return self._lookups.program_of_no_name(self._rules, "gate", name).name
 
     def _once(self, kind: str, name: str, look_up: Callable[[], Result]) -> Result:
         result: Result | None = self._memory.get((kind, name))

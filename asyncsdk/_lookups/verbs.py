@@ -8,27 +8,27 @@ current ruleset, one attribute that a refresh replaces, and evaluate. `check_gat
 from typing import Literal
 
 from asyncsdk._lookups.all_results import all_results, peek_for
-from asyncsdk._lookups.evaluator import Lookups, RulesHolder, as_user_or_empty, show_experiment, show_gate
+from asyncsdk._lookups.evaluator import Lookups, RulesHolder, as_lookup_user, show_experiment, show_gate
 from asyncsdk._lookups.exposures import Exposures
 from asyncsdk._lookups.flags import Flags
 from asyncsdk._model.catalog import AllResults, ExperimentGroups, Names
 from asyncsdk._model.events import Event
 from asyncsdk._model.receipts import Receipt
 from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
-from asyncsdk._model.users import User, UserLike
+from asyncsdk._model.users import User, UserLike, fault_of
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.catalog import experiment_groups, find_group, list_names
-from asyncsdk._rules.compiler.evaluate import evaluate
+from asyncsdk._rules.compiler.evaluate import INVALID_USER, evaluate
 from asyncsdk._rules.explain import Explanation
 from asyncsdk._version import __version__
 
 
 class LookupVerbs:
-    """The lookup verbs. `user` is a `User` or a `user_id`.
+    """The lookup verbs. `user` is a `User`, a `user_id`, or an object in Statsig's form.
 
-    A lookup never raises. If there is no answer (an unknown name, no ruleset, a fault), it returns the fallback: False,
-    or a result without parameters, whose `details.reason` says why. A lookup reports an exposure, once a minute for the
-    same user and outcome, unless it is called with `exposure=False`.
+    A lookup never raises. If there is no answer (an unknown name, no ruleset, an unusable user), it returns
+    the fallback: False, or a result without parameters, whose `details.reason` says why. A lookup reports an exposure,
+    once a minute for the same user and outcome, unless it is called with `exposure=False`.
     """
 
     _exposures: Exposures
@@ -56,10 +56,16 @@ class LookupVerbs:
         if not self._is_direct:
             return (await self.get_gate(user, name, exposure=exposure)).value
         rules = self._holder.rules
-        user = user if type(user) is User else as_user_or_empty(user)
-        evaluation = evaluate(rules.gates.get(name) or rules.find("gate", name), user)
+        user = user if type(user) is User else as_lookup_user(user)
+        try:
+            program = rules.gates.get(name) or rules.find("gate", name)
+        except Exception:  # noqa: BLE001 -- a name that cannot be hashed
+            program = self._lookups.program_of_no_name(rules, "gate", name)
+        evaluation = evaluate(program, user)
         if exposure and self._exposures.is_due(user, evaluation):
             self._exposures.report(rules, user, evaluation, None)
+        elif evaluation.outcome is INVALID_USER:
+            self._exposures.warn_of_user(user)
         return evaluation.value  # type: ignore[no-any-return] # a gate's value is a bool
 
     async def get_gate(self, user: UserLike, name: str, *, exposure: bool = True) -> FeatureGate:
@@ -73,7 +79,7 @@ class LookupVerbs:
         if not self._is_direct:
             await self._first_rules()
         rules = self._holder.rules
-        return show_gate(rules, self._lookups.gate(rules, as_user_or_empty(user), name, exposure))
+        return show_gate(rules, self._lookups.gate(rules, as_lookup_user(user), name, exposure))
 
     async def get_config(self, user: UserLike, name: str, *, exposure: bool = True) -> DynamicConfig:
         """Return a dynamic config: its parameters, and the reason for them.
@@ -86,7 +92,7 @@ class LookupVerbs:
         if not self._is_direct:
             await self._first_rules()
         rules = self._holder.rules
-        user = user if type(user) is User else as_user_or_empty(user)
+        user = user if type(user) is User else as_lookup_user(user)
         return self._lookups.config(rules, user, name, exposure)
 
     async def get_experiment(self, user: UserLike, name: str, *, exposure: bool = True) -> Experiment:
@@ -100,7 +106,7 @@ class LookupVerbs:
         if not self._is_direct:
             await self._first_rules()
         rules = self._holder.rules
-        user = user if type(user) is User else as_user_or_empty(user)
+        user = user if type(user) is User else as_lookup_user(user)
         return self._lookups.experiment(rules, user, name, exposure)
 
     async def get_layer(self, user: UserLike, name: str, *, exposure: bool = True) -> Layer:
@@ -114,7 +120,7 @@ class LookupVerbs:
         if not self._is_direct:
             await self._first_rules()
         rules = self._holder.rules
-        user = user if type(user) is User else as_user_or_empty(user)
+        user = user if type(user) is User else as_lookup_user(user)
         return self._lookups.layer(rules, user, name, exposure)
 
     async def get_parameter_store(self, user: UserLike, name: str, *, exposure: bool = True) -> ParameterStore:
@@ -128,7 +134,7 @@ class LookupVerbs:
         if not self._is_direct:
             await self._first_rules()
         rules = self._holder.rules
-        return self._lookups.store(rules, as_user_or_empty(user), name, exposure)
+        return self._lookups.store(rules, as_lookup_user(user), name, exposure)
 
     async def get_all(self, user: UserLike) -> AllResults:
         """Return all results of a user: of each gate, config, experiment, layer and parameter store.
@@ -141,7 +147,7 @@ class LookupVerbs:
         """
         if not self._is_direct:
             await self._first_rules()
-        user = as_user_or_empty(user)
+        user = as_lookup_user(user)
         return all_results(self._holder.rules, user, peek_for(self._lookups.assignments, user))
 
     async def get_names(self) -> Names:
@@ -192,7 +198,7 @@ class LookupVerbs:
             ForkedProcessError: The client was started in the parent process.
         """
         assignments = self._lookups.assignments
-        return assignments is not None and await assignments.load(as_user_or_empty(user))
+        return assignments is not None and await assignments.load(as_lookup_user(user))
 
     def bind(self, user: UserLike) -> Flags:
         """Return the lookups of one user under the current rules, for a request: without `await`, evaluated once.
@@ -200,7 +206,7 @@ class LookupVerbs:
         Args:
             user: The user, or a `user_id`.
         """
-        user = user if type(user) is User else as_user_or_empty(user)
+        user = user if type(user) is User else as_lookup_user(user)
         return Flags(user, self._holder.rules, self._lookups, self.put_nowait)
 
     def explain(self, user: UserLike, name: str) -> Explanation:
@@ -213,7 +219,7 @@ class LookupVerbs:
         Returns:
             The tree; `.render()` returns it as text.
         """
-        return self._lookups.explain(self._holder.rules, as_user_or_empty(user), name)
+        return self._lookups.explain(self._holder.rules, as_lookup_user(user), name)
 
     def log_exposure(self, user: UserLike, name: str, parameter: str | None = None) -> None:
         """Report a manual exposure: that a user saw what was looked up with `exposure=False`.
@@ -224,7 +230,7 @@ class LookupVerbs:
             parameter: The parameter of the layer or store; ignored for other kinds. Of a store's parameter, the gate,
                 config, experiment or layer that it refers to is exposed.
         """
-        self._lookups.log_exposure(self._holder.rules, as_user_or_empty(user), name, parameter)
+        self._lookups.log_exposure(self._holder.rules, as_lookup_user(user), name, parameter)
 
     def bootstrap(
         self,
@@ -251,7 +257,9 @@ class LookupVerbs:
         Returns:
             The response, as JSON.
         """
-        rules, user = self._holder.rules, as_user_or_empty(user)
+        rules, user = self._holder.rules, as_lookup_user(user)
+        if fault_of(user):
+            self._exposures.warn_of_user(user)
         view = client_view(rules, hash=hash, client_key=client_key, include_overrides=include_local_overrides)
         sdk = {"sdkType": "asyncsdk", "sdkVersion": __version__}
         return client_response(view, user, sdk, peek=peek_for(self._lookups.assignments, user))

@@ -160,16 +160,14 @@ def _normalise(value: Any, path: str, level: int) -> Any:
     if level >= MAX_LEVELS and isinstance(value, Mapping | list | tuple):
         msg = f"`{path.split('[', 1)[0]}` has a cycle, or more than {MAX_LEVELS} levels"
         raise InvalidEventError(msg)
-    # Replaces lone surrogates, which UTF-8 cannot encode; pairs become one character.
     if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return replace_surrogates(value)
     # orjson encodes ints of up to 64 bits; larger ones become text.
     if isinstance(value, int) and not _MIN_INT <= value <= _MAX_INT:
         return _digits(value, path)
     if isinstance(value, Mapping):
         return {
-            _normalise_key(key, path): _normalise(item, f"{path}[{key!r}]", level + 1)
-            for key, item in _items(value, path)
+            json_key(key, path): _normalise(item, f"{path}[{key!r}]", level + 1) for key, item in _items(value, path)
         }
     if isinstance(value, list | tuple):
         return [_normalise(item, f"{path}[{n}]", level + 1) for n, item in enumerate(value)]
@@ -179,6 +177,11 @@ def _normalise(value: Any, path: str, level: int) -> Any:
     except Exception:  # noqa: BLE001 -- a value's own methods may raise anything
         return _normalise(_convert(value, path), path, level + 1)
     return value
+
+
+def replace_surrogates(text: str) -> str:
+    """Return text with U+FFFD in place of lone surrogates, which UTF-8 cannot encode; pairs become one character."""
+    return str.encode(text, "utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _convert(value: object, path: str) -> object:
@@ -200,7 +203,12 @@ def _items(value: Mapping[Any, Any], path: str) -> list[tuple[Any, Any]]:
         raise InvalidEventError(msg) from error
 
 
-def _normalise_key(key: object, path: str) -> str:
+def json_key(key: object, path: str) -> str:
+    """Return a key of a mapping as it is in JSON.
+
+    Raises:
+        InvalidEventError: It is neither text, a number, a bool nor None.
+    """
     if isinstance(key, str):
         return str(_normalise(key, path, 0))
     if key is None or isinstance(key, bool):

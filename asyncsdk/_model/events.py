@@ -279,7 +279,7 @@ def validate_event(event: Event) -> str:
         msg = f"an event is one of {names}, not {describe_type(event)}"
         raise InvalidEventError(msg)
     user = event.user
-    key = user._ordering_key or validate_user(user)  # noqa: SLF001 -- saves a call for a validated user
+    key = user._ordering_key or validate_user(user)  # saves a call for a validated user
     checks(event)
     if event.context is not None:
         _check_object(event.context, "context")

@@ -36,6 +36,8 @@ class Details:
             cache);
             `<source>:Unrecognized` for an unknown name;
             `<source>:Unsupported` for rules of a kind that this version does not implement;
+            `<source>:InvalidUser` for a user that rules cannot read: neither a user nor an id, or a field of a wrong
+            type; the log says which, once for each;
             `LocalOverride:Recognized`;
             `Persisted` for a sticky assignment;
             `Uninitialized` before any source of rules has been asked, and `NoValues` if none of them had rules;

@@ -12,13 +12,15 @@ A response is built in two steps:
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import attrs
 import orjson
 
-from asyncsdk._model.users import User
+from asyncsdk._model.users import User, own_value, prepare, unusable_user
+from asyncsdk._model.wire_values import wire_key
 from asyncsdk._rules.bootstrap_entries import FIELDS_BY_KIND, Entry, config_fields, entry_writer
 from asyncsdk._rules.bootstrap_overrides import override_kind, unlisted_entries
 from asyncsdk._rules.bootstrap_stores import encode_stores, merge_overrides, store_overrides
@@ -26,10 +28,11 @@ from asyncsdk._rules.compiler.evaluate import LOCAL_OVERRIDE, Evaluation, evalua
 from asyncsdk._rules.language.buckets import djb2, sha256_name
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.specs import MalformedError, Spec, read_fields, read_spec
-from asyncsdk._rules.language.values import as_object, as_text
+from asyncsdk._rules.language.values import as_text
 from asyncsdk._rules.loading import run_to_end
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.session_replay import session_replay_fields
+from asyncsdk.errors import InvalidEventError
 
 Hash = Literal["djb2", "sha256", "none"]
 Peek = Callable[[Ruleset, Literal["experiment", "layer"], User, Evaluation], Evaluation]
@@ -45,14 +48,14 @@ _HIDDEN_ENTITIES = ("segment", "holdout")
 _MAX_VIEWS = 20
 """Maximum number of views of a ruleset, each with its own programs. At the limit all are dropped."""
 _USER_FIELDS = (
-    ("userID", "user_id"),
-    ("email", "email"),
-    ("ip", "ip"),
-    ("userAgent", "user_agent"),
-    ("country", "country"),
-    ("locale", "locale"),
-    ("appVersion", "app_version"),
-    ("customIDs", "custom_ids"),
+    ("userID", "_user_id"),
+    ("email", "_email"),
+    ("ip", "_ip"),
+    ("userAgent", "_user_agent"),
+    ("country", "_country"),
+    ("locale", "_locale"),
+    ("appVersion", "_app_version"),
+    ("customIDs", "_ids"),
 )
 
 
@@ -136,6 +139,8 @@ def client_response(
         peek: Finds the user's sticky assignments; None if there are none.
     """
     rules = view.rules
+    if user._fault != "" and not prepare(user):
+        user = unusable_user(user._fault or "")  # none of its fields
     parts = [b'{"has_updates":', b"true" if rules.facts else b"false"]
     for section, entries in view.sections.items():
         encoded = [
@@ -167,7 +172,7 @@ def _trailing_fields(view: ClientView, user: User, sdk_info: Mapping[str, Any], 
         "evaluated_keys": _evaluated_keys(user),
         **session_replay_fields(rules, user, _HASHES[view.hash]),
     }
-    private = as_object(user.private_attributes)
+    private = _values(user, user._private_attributes)
     # Identifies the private attributes without containing them.
     if private:
         fields["pa_hash"] = str(sum(djb2(f"{key}:{as_text(value) or ''}") for key, value in private.items()) % 2**32)
@@ -178,24 +183,34 @@ def _trailing_fields(view: ClientView, user: User, sdk_info: Mapping[str, Any], 
 
 def _user_fields(rules: Ruleset, user: User) -> dict[str, Any]:
     """Return the user as logged: the fields that are set, the environment, no private attributes."""
-    fields = {name: value for name, attribute in _USER_FIELDS if (value := getattr(user, attribute)) is not None}
-    custom = {**rules.shared_context.global_custom, **(as_object(user.custom) or {})}
-    environment = as_object(user.statsig_environment) or rules.shared_context.environment
-    if custom:
+    fields: dict[str, Any] = {}
+    for name, slot in _USER_FIELDS:
+        value = getattr(user, slot)
+        if value is not None:
+            fields[name] = value
+    custom = {**rules.shared_context.global_custom, **(_values(user, user._custom) or {})}
+    environment = user._statsig_environment or rules.shared_context.environment
+    if custom or user._custom is not None:
         fields["custom"] = custom
     if environment:
         fields["statsigEnvironment"] = dict(environment)
-    try:
-        orjson.dumps(fields)
-    except TypeError:  # a field that JSON does not have: keep what can be written as text
-        return {name: value_text for name, value in fields.items() if (value_text := as_text(value)) is not None}
     return fields
 
 
+def _values(user: User, fields: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return values of a user as they are on the wire, without those that have no form on it."""
+    if fields is None:
+        return None
+    values = {}
+    for key in list(fields):
+        with suppress(InvalidEventError):
+            values[wire_key(key, "user.custom")] = own_value(user, (key,), fields)
+    return values
+
+
 def _evaluated_keys(user: User) -> dict[str, Any]:
-    keys: dict[str, Any] = {"userID": as_text(user.user_id)} if user.user_id else {}
-    ids = as_object(user.custom_ids)
-    return {**keys, "customIDs": {name: as_text(value) for name, value in ids.items()}} if ids else keys
+    keys: dict[str, Any] = {"userID": user._user_id} if user._user_id else {}
+    return {**keys, "customIDs": user._ids} if user._ids else keys
 
 
 # Which names a client sees

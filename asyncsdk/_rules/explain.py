@@ -18,15 +18,14 @@ from typing import Any
 import attrs
 import orjson
 
-from asyncsdk._model.users import User
+from asyncsdk._model.users import User, fault_of
 from asyncsdk._rules.compiler.condition_code import ID_LIST_OPERATORS, id_list_test
-from asyncsdk._rules.compiler.evaluate import PERSISTED, Evaluation
+from asyncsdk._rules.compiler.evaluate import INVALID_USER, PERSISTED, Evaluation
 from asyncsdk._rules.compiler.linker import Linker
 from asyncsdk._rules.language.conditions import source_of, user_bucketer
 from asyncsdk._rules.language.operators import OPERATORS
 from asyncsdk._rules.language.overrides import GroupOverride, find_unit
 from asyncsdk._rules.language.specs import Condition, MalformedError, Rule, Spec
-from asyncsdk._rules.language.values import as_object
 from asyncsdk._rules.ruleset import Kind, Ruleset
 
 _MARKS = {True: "+", False: "-", None: "?"}
@@ -130,6 +129,8 @@ class _Level:
 def _explain_name(
     rules: Ruleset, kind: Kind, user: User, name: str, evaluation: Evaluation, *, level: _Level
 ) -> list[Step]:
+    if evaluation.outcome == INVALID_USER:
+        return [Step(f"the user cannot be used: {fault_of(user)}", holds=None)]
     if evaluation.outcome == "LocalOverride:Recognized":
         return [Step("a local override applies", holds=True)]
     ignored = _ignored_overrides(rules, kind, user, name)
@@ -256,7 +257,7 @@ def _explain_nested(rules: Ruleset, kind: Kind, user: User, name: str, *, level:
 
 def _is_private(user: User, field: str | None) -> bool:
     """Return whether a field of the user comes from the private attributes, which `custom` fields hide."""
-    private, custom = as_object(user.private_attributes) or {}, as_object(user.custom) or {}
+    private, custom = user._private_attributes or {}, user._custom or {}
     names = {field, (field or "").lower()}
     return not names.isdisjoint(private) and names.isdisjoint(custom)
 

@@ -28,14 +28,12 @@ Example:
 """
 
 from collections.abc import Hashable, Mapping
-from contextlib import suppress
 from typing import Any
 
 import attrs
 
-from asyncsdk._model.users import User
-from asyncsdk._rules.compiler.evaluate import Evaluation
-from asyncsdk._rules.language.values import as_object, as_text
+from asyncsdk._model.users import User, exposure_unit
+from asyncsdk._rules.compiler.evaluate import INVALID_USER, Evaluation
 from asyncsdk._rules.ruleset import Ruleset
 
 _SPECIAL_RULES = frozenset({"", "default", "disabled"})
@@ -76,15 +74,13 @@ class ExposureWindow:
         if window is not self._exposed:
             units = self._units_of(evaluation, AUTOMATIC)
             evaluation.seen = (self._exposed, units)
-        # `_add_unit` and the common case of `_unit_key`, inlined: every lookup runs this, and calls cost more than it.
-        try:
-            unit = user.user_id
-            key = unit if unit and not user.custom_ids else _unit_key(user)
-            if key in units:
-                return False
-            units.add(key)
-        except _UNHASHABLE:
-            pass
+        # `_add_unit`, inlined: every lookup runs this, and calls cost more than it.
+        unit = user._unit
+        if unit is None:
+            unit = exposure_unit(user)
+        if unit in units:
+            return False
+        units.add(unit)
         return True
 
     def is_new_kind(self, user: User, evaluation: Evaluation, kind: ExposureKind) -> bool:
@@ -99,8 +95,7 @@ class ExposureWindow:
 
     def forget_one(self, user: User, evaluation: Evaluation, kind: ExposureKind) -> None:
         """Forget an exposure that could not be enqueued, so that the next one is due."""
-        with suppress(*_UNHASHABLE):
-            self._units_of(evaluation, kind).discard(_unit_key(user))
+        self._units_of(evaluation, kind).discard(exposure_unit(user))
 
     def reset(self) -> None:
         """Start a new window, in which every exposure is due again. The owner calls this every minute."""
@@ -110,6 +105,8 @@ class ExposureWindow:
         """Return the units exposed to an outcome. Evaluations that differ only in the gates they visited share it."""
         outcome = evaluation.value if evaluation.is_gate else evaluation.allocated_experiment
         key = (evaluation.name, evaluation.is_gate, evaluation.rule_id, outcome, evaluation.passed, kind)
+        if evaluation.outcome == INVALID_USER:
+            return _Unrecorded()
         units = self._exposed.get(key)
         # `setdefault`, not an assignment: another thread may have added the set since the line above.
         return self._exposed.setdefault(key, set()) if units is None else units
@@ -133,38 +130,24 @@ class ExposureWindow:
             self._sampled.add(key)
             return UNSAMPLED
         # 3. Keep one unit in `rate`. In `shadow` mode dropped ones are sent, too, with the decision in the metadata.
-        keeps = hash((*key, _unit_key(user))) % rate == 0
+        keeps = hash((*key, exposure_unit(user))) % rate == 0
         logged = "logged" if keeps else "dropped"
         if not keeps and mode == "on":
             return None
         return {"samplingRate": rate, "samplingMode": mode, "shadowLogged": logged}
 
 
-_UNHASHABLE = (TypeError, ValueError)
-"""Raised for ids of a wrong type. A lookup never raises, so exposures of such users are always due."""
-
-
 def _add_unit(units: set[Hashable], user: User) -> bool:
     """Add the user's unit; return False if it was there already."""
-    try:
-        key = _unit_key(user)
-        if key in units:
-            return False
-        units.add(key)
-    except _UNHASHABLE:
-        pass
+    unit = exposure_unit(user)
+    if unit in units:
+        return False
+    units.add(unit)
     return True
 
 
-def _unit_key(user: User) -> Hashable:
-    unit, ids = user.user_id, user.custom_ids
-    if unit and not ids:
-        return unit
-    # Anonymous users are distinguished by what the wire format calls their `stableID`.
-    stable_id = None if unit else user.device_id or user.anonymous_id
-    return unit, _custom_ids_key(ids), stable_id
+class _Unrecorded(set[Hashable]):
+    """The users exposed to an evaluation of a user who cannot be used: each one is new."""
 
-
-def _custom_ids_key(ids: Any) -> tuple[tuple[str, str], ...]:
-    fields = as_object(ids) or {}
-    return tuple(sorted((str(name), as_text(value) or "") for name, value in fields.items())) if fields else ()
+    def add(self, element: Hashable) -> None:
+        """Do nothing."""

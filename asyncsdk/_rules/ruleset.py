@@ -122,8 +122,10 @@ class Ruleset:
         """Evaluate a name whose kind is a variable. Never raises."""
         return evaluate(self.find(kind, name), user)
 
-    def find(self, kind: Kind, name: str) -> Program:
+    def find(self, kind: Kind, name: object) -> Program:
         """Return the program of a name, compiling it on first use; for an unknown name, a program that says so."""
+        if not isinstance(name, str):  # a caller may pass anything
+            return unknown_program(kind, f"({type(name).__name__})")
         return self.program(kind, name) or unknown_program(kind, name)
 
     def reason(self, evaluation: Evaluation) -> str:
@@ -140,6 +142,8 @@ class Ruleset:
 
     def kinds_of(self, name: str) -> tuple[Kind, ...]:
         """Return the kinds that have this name, local overrides included, in the order of `KINDS`."""
+        if not isinstance(name, str):
+            return ()
         kinds = self._kinds.get(name)
         if kinds is None:
             kinds = tuple(kind for kind in KINDS if self._has(kind, name))

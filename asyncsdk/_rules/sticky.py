@@ -30,7 +30,6 @@ from asyncsdk._rules.compiler.evaluate import PERSISTED, Evaluation, Exposed, Ru
 from asyncsdk._rules.compiler.linker import Linker
 from asyncsdk._rules.compiler.rules import compile_rules
 from asyncsdk._rules.exposures import exposures_to_json
-from asyncsdk._rules.language.conditions import unit_id_fetcher
 from asyncsdk._rules.language.specs import MalformedError, Spec
 from asyncsdk._rules.language.values import as_object, as_text
 from asyncsdk._rules.ruleset import Ruleset
@@ -73,13 +72,16 @@ class AssignmentResult:
 
 def storage_key(user: User, id_type: str) -> str | None:
     """Return the storage key of a unit, `{unit id}:{id type}`; None if the user has no id of that type."""
-    unit = as_text(unit_id_fetcher(id_type)(user))
+    unit = user.unit_id(id_type)
     return f"{unit}:{_USER_ID if id_type.lower() == 'userid' else id_type}" if unit else None
 
 
 def storage_keys(user: User) -> Iterator[str]:
     """Yield the storage keys of all units of a user."""
-    for id_type in (_USER_ID, *(as_object(user.custom_ids) or ())):
+    user_key = storage_key(user, _USER_ID)  # prepares the user
+    if user_key is not None:
+        yield user_key
+    for id_type in user._ids or ():
         key = storage_key(user, id_type)
         if key is not None:
             yield key

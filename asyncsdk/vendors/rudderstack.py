@@ -37,7 +37,7 @@ from asyncsdk._model.events import (
     to_epoch_ms,
 )
 from asyncsdk._model.exposures import ExposedVariant
-from asyncsdk._model.users import User, text_id
+from asyncsdk._model.users import User, prepare, text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._answers import judge_by_status
@@ -138,15 +138,17 @@ class RudderStack:
             "integrations": _EVERYWHERE if event.integrations is None else event.integrations,
             "context": _context(user, event.context),
         }
-        # A user id that is also the ordering key has been validated: this saves the call.
-        user_id = user.user_id if user.user_id is user._ordering_key else text_id(user.user_id, "user_id")  # noqa: SLF001
+        if user._fault != "":
+            prepare(user)  # an event's user has been, one of a test may not
+        # A user id that is also the ordering key is not blank: this saves the call.
+        user_id = user._user_id if user._user_id is user._ordering_key else text_id(user._user_id, "user_id")
         if user_id:
             message["userId"] = user_id
         # 1. An anonymous id is sent as it is. 2. Without any other id, the device id is sent as one.
         # 3. Without either, the event is skipped.
-        if user.anonymous_id is not None or user_id is None:
-            anonymous_id = text_id(user.anonymous_id, "anonymous_id")
-            if anonymous_id or (user_id is None and (anonymous_id := text_id(user.device_id, "device_id"))):
+        if user._anonymous_id is not None or user_id is None:
+            anonymous_id = text_id(user._anonymous_id, "anonymous_id")
+            if anonymous_id or (user_id is None and (anonymous_id := text_id(user._device_id, "device_id"))):
                 message["anonymousId"] = anonymous_id
             elif user_id is None:
                 return _NO_ID
@@ -189,19 +191,19 @@ class RudderStack:
 def _context(user: User, given: Mapping[str, Any] | None) -> Message | orjson.Fragment:
     """Return `context`: fields of the user, overridden by the caller's, and this library's name."""
     # The usual context is encoded once, at import.
-    if given is None and user.ip is None and user.user_agent is None and user.locale is None:
+    if given is None and user._ip is None and user._user_agent is None and user._locale is None:
         return _BARE
     return _full_context(user, given)
 
 
 def _full_context(user: User, given: Mapping[str, Any] | None) -> Message:
     context: Message = {}
-    if user.ip is not None:
-        context["ip"] = user.ip
-    if user.user_agent is not None:
-        context["userAgent"] = user.user_agent
-    if user.locale is not None:
-        context["locale"] = user.locale
+    if user._ip is not None:
+        context["ip"] = user._ip
+    if user._user_agent is not None:
+        context["userAgent"] = user._user_agent
+    if user._locale is not None:
+        context["locale"] = user._locale
     if given is not None:
         context.update(given)
     # Last, so that the caller cannot override it.

@@ -289,7 +289,7 @@ async def test_a_store_that_cannot_be_read_only_disables_stickiness(
         assert (await client.get_experiment(ADA, "button")).group == "Test"
     health = client.health().assignments
     assert health is not None
-    assert (health.units, health.failures, health.last_error) == (0, 3, "ConnectionError")
+    assert (health.units, health.failures, health.last_error) == (0, 6, "ConnectionError")
 
     store.loads = "works"
     assert await client.load_assignments(ADA)
@@ -297,7 +297,7 @@ async def test_a_store_that_cannot_be_read_only_disables_stickiness(
     assert [record.getMessage().split(":")[0] for record in caplog.records if record.levelno == logging.WARNING] == [
         "loading sticky assignments"
     ]
-    assert client.health().assignments == limits.AssignmentsHealth(units=1, failures=3)
+    assert client.health().assignments == limits.AssignmentsHealth(units=2, failures=6)
 
 
 async def test_a_store_that_hangs_does_not_block_a_request(client: Client, store: FaultyStore) -> None:
@@ -360,7 +360,7 @@ async def test_closing_ends_in_time_when_the_store_hangs(store: FaultyStore, cap
     await client.aclose(timeout=0.3)
 
     assert "1 changes not saved" in caplog.text
-    assert client.health().assignments == limits.AssignmentsHealth(units=1, lost=1)
+    assert client.health().assignments == limits.AssignmentsHealth(units=2, lost=1)
 
 
 async def test_closing_ends_in_time_when_the_store_ignores_cancellation(store: FaultyStore) -> None:

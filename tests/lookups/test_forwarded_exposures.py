@@ -194,15 +194,15 @@ async def test_a_visitor_with_a_blank_user_id_is_forwarded_and_a_user_without_id
     assert (visitors, counts.rejected) == (["a-1", "a-2", "a-3"], {})
 
 
-async def test_a_user_that_json_cannot_represent_costs_only_the_exposure(server: DevServer) -> None:
+async def test_custom_values_that_json_cannot_represent_cost_only_statsigs_exposure(server: DevServer) -> None:
     async with Client(statsig(server), rudderstack(server, "experiments")) as client:
-        await client.get_experiment(User("odd", ip=object()), "button")  # type: ignore[arg-type] # the mistake under test
+        await client.get_experiment(User("odd", custom={"x": object()}), "button")
         await client.get_experiment(ADA, "button")
         report = await client.flush()
 
     counts = report.destinations["RudderStack"].exposures
     assert counts is not None
-    assert (counts.delivered, counts.dropped) == (1, {"not serializable": 1})
+    assert (counts.delivered, counts.dropped) == (2, {})
 
 
 async def test_a_user_that_cannot_be_redacted_is_not_forwarded(server: DevServer) -> None:

@@ -163,7 +163,7 @@ def test_an_id_becomes_a_user(user_id: Any) -> None:
     assert Alias("old", user_id).user == User(user_id)
 
 
-@pytest.mark.parametrize("user", [None, True, 1.5, {"user_id": "ada-1"}])
+@pytest.mark.parametrize("user", [None, True, 1.5, ["ada-1"], b"ada-1"])
 def test_a_value_that_is_neither_a_user_nor_an_id_is_refused(user: Any) -> None:
     with pytest.raises(InvalidEventError, match=r"`user` must be a User or an id .*, not "):
         Track(user, "x")

@@ -278,6 +278,11 @@ def as_ours(theirs: Json) -> Json | None:
     if theirs["eventName"] in _NOT_SENT or metadata.get("reason") == "Uninitialized" or not theirs["eventName"]:
         return None
     event = {**theirs, "metadata": metadata}
+    if "customIDs" in theirs.get("user", {}):  # ids are text
+        event["user"] = {
+            **theirs["user"],
+            "customIDs": {name: str(one) for name, one in theirs["user"]["customIDs"].items()},
+        }
     if not theirs["eventName"].endswith("_exposure"):
         return {key: value for key, value in event.items() if value not in (None, {})}  # absent means the same
     if metadata.get("gate") == "":  # a cyclic gate is named, with all fields

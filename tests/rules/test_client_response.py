@@ -46,7 +46,7 @@ def test_a_response_has_only_names_for_clients_and_no_private_attributes() -> No
     assert list(body["dynamic_configs"]) == ["c", "e", "bare"]
     assert (body["has_updates"], body["time"], body["hash_used"]) == (True, 1_700_000_000_000, "none")
     assert body["evaluated_keys"] == {"userID": "ada", "customIDs": {"companyID": "5"}}
-    assert body["user"] == {"userID": "ada", "customIDs": {"companyID": 5}, "custom": {"a": 1}}
+    assert body["user"] == {"userID": "ada", "customIDs": {"companyID": "5"}, "custom": {"a": 1}}
     assert body["pa_hash"] == str((djb2("secret:1") + djb2("odd:")) % 2**32)
     assert "secret" not in orjson.dumps(body).decode()
 
@@ -261,10 +261,10 @@ def test_a_response_has_the_environment_and_global_fields() -> None:
     assert first["user"] == {"userID": "ada", "custom": {"app": "x", "a": 1}, "statsigEnvironment": {"tier": "staging"}}
 
 
-def test_fields_of_a_user_that_are_not_json_are_omitted() -> None:
-    body = response(project(), User("ada", custom={"x": {1, 2}}, email="e"))
+def test_fields_of_a_user_that_have_no_json_are_omitted() -> None:
+    body = response(project(), User("ada", custom={"x": {1, 2}, "y": object()}, email="e"))
 
-    assert body["user"] == {"userID": "ada", "email": "e"}
+    assert body["user"] == {"userID": "ada", "email": "e", "custom": {"x": [1, 2]}}
 
 
 def test_views_are_cached_up_to_a_limit() -> None:

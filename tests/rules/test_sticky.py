@@ -230,4 +230,5 @@ def test_a_storage_key_names_unit_and_type() -> None:
         None,
     ]
     assert list(storage_keys(one)) == ["ada:userID", "5:companyID"]
-    assert list(storage_keys(User(device_id="d"))) == []
+    assert list(storage_keys(User(device_id="d"))) == ["d:stableID"]
+    assert list(storage_keys(User())) == []

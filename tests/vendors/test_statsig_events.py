@@ -173,7 +173,7 @@ def test_a_user_has_statsig_s_names() -> None:
     assert sent_user(user, environment="production") == {
         "userID": "a_user", "email": "a@statsig.com", "ip": "1.0.0.0", "userAgent": "Mozilla/5.0", "country": "NL",
         "locale": "en_US", "appVersion": "1.3", "custom": {"level": 9, "n": None},
-        "customIDs": {"companyID": "123", "num": 5}, "statsigEnvironment": {"tier": "staging"},
+        "customIDs": {"companyID": "123", "num": "5"}, "statsigEnvironment": {"tier": "staging"},
     }  # fmt: skip
 
 
@@ -187,7 +187,7 @@ def test_the_environment_is_the_client_s_if_the_user_has_none() -> None:
     [
         (User("u", device_id="d", anonymous_id="a"), {"stableID": "d"}),
         (User(anonymous_id=7), {"stableID": "7"}),
-        (User(device_id="d", custom_ids={"companyID": 5}), {"companyID": 5, "stableID": "d"}),
+        (User(device_id="d", custom_ids={"companyID": 5}), {"companyID": "5", "stableID": "d"}),
         (User(device_id="d", custom_ids={"stableID": "own"}), {"stableID": "own"}),
         (User(device_id="d", custom_ids={"stableid": "own"}), {"stableid": "own"}),
         (User("u", device_id=" "), None),

@@ -11,8 +11,8 @@ becomes
         if n0.value:
             return R1[n0,]
         # rule 2
-        v13 = (u.country or F2(u))
-        if T3(v13, V4) and T3((u.email or F5(u)), V6):
+        v13 = (u._country or F2(u))
+        if T3(v13, V4) and T3((u._email or F5(u)), V6):
             return R9[n0,] if (b7 or (b7 := B7(u))) < P8 else R10[n0,]
         # rule 3
         if T3(v13, V11):

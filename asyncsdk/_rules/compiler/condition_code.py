@@ -4,7 +4,7 @@ A condition has a user's side (`conditions.source_of` fetches the value), an ope
 is `T(value, V)`: the operator's test, given the fetched value and the target as the operator prepared it. For example
 
     {"type": "user_field", "field": "email", "operator": "any", "targetValue": ["a@b.c"]}
-    T1((u.email or F0(u)), V2)
+    T1((u._email or F0(u)), V2)
 
 reads a non-empty email straight from the user, and calls the fetcher `F0`, which knows all the other places, only if
 there is none: that saves a call for the most common fields. Two kinds of conditions skip the operator as well:

@@ -14,11 +14,14 @@ from typing import Any
 import attrs
 
 from asyncsdk._model.results import Cause
-from asyncsdk._model.users import User
+from asyncsdk._model.users import User, prepare
+from asyncsdk.errors import InvalidEventError
 
 MAX_LEVELS = 64
 _MAX_REMEMBERED = 500
 
+INVALID_USER = "InvalidUser"
+"""Outcome of an evaluation of a user that has no form on the wire, so that rules cannot read it."""
 PERSISTED = "Persisted"
 """Outcome of an evaluation that comes from a sticky assignment."""
 LOCAL_OVERRIDE = "LocalOverride:Recognized"
@@ -50,7 +53,8 @@ class Evaluation:
         id_type: The type of unit id that the spec is about.
         version: The spec's version, None without a spec.
         cause: What decided, as in the public `Details`.
-        outcome: `Recognized`, `Unrecognized`, `Unsupported`, or a whole reason such as `LocalOverride:Recognized`.
+        outcome: `Recognized`, `Unrecognized`, `Unsupported`, `InvalidUser`, or a whole reason such as
+            `LocalOverride:Recognized`.
         secondary: Gates that were evaluated on the way, each once, in order.
         undelegated: Those of a layer's own rules, without its experiment's; None if they equal `secondary`.
         allocated_experiment: The experiment that a layer's user is in.
@@ -148,31 +152,45 @@ class Program:
     dependencies: frozenset[tuple[str, str]]
     unsupported: Evaluation
     too_deep: Evaluation
+    _invalid_user: Evaluation | None = attrs.field(init=False, default=None)
+
+    @property
+    def invalid_user(self) -> Evaluation:
+        """The answer for a user that cannot be used."""
+        if self._invalid_user is None:
+            self._invalid_user = attrs.evolve(self.unsupported, outcome=INVALID_USER)
+        return self._invalid_user
 
 
 def evaluate(program: Program, user: User) -> Evaluation:
     """Evaluate a program for a user. Never raises, no matter what the user's fields contain.
 
+    A user whose fields have no form on the wire gets `invalid_user`; `fault_of` says why.
+
     The user's memo goes through three states: None (never evaluated), False (once), and a dict of evaluations by
     program from the second evaluation on. A user who is evaluated once needs no dict; for the others, a repeated
     lookup of a steady program costs one dict lookup.
     """
-    memo = user._memo  # noqa: SLF001 -- the slot exists for this function
+    memo = user._memo
     if memo:
         found: Evaluation | None = memo.get(program)
         if found is not None:
             return found
+    elif user._fault != "" and not prepare(user):
+        return program.invalid_user
     try:
         found = program.run(user, 0, None)
     except UnsupportedError:
         found = program.unsupported
     except (TooDeepError, RecursionError):  # a caller deep in its own stack may not get as far as level 64
         found = program.too_deep
+    except InvalidEventError:  # a value of `custom` that a condition needs
+        return program.invalid_user
     if memo is None:
-        user._memo = False  # noqa: SLF001 -- see above
+        user._memo = False
     elif program.is_steady:
         # The memo keeps old programs alive after a refresh, until it is full.
         if not memo or len(memo) >= _MAX_REMEMBERED:
-            memo = user._memo = {}  # noqa: SLF001 -- see above
+            memo = user._memo = {}
         memo[program] = found
     return found

@@ -56,9 +56,9 @@ def user_id_bucketer(salt: str, size: int) -> Callable[[User], int]:
     def bucket(user: User) -> int:
         state = salted()
         try:
-            state.update(encode(user.user_id))  # type: ignore[arg-type]
+            state.update(encode(user._user_id))  # type: ignore[arg-type]
         except (TypeError, UnicodeEncodeError):
-            return other(user.user_id)
+            return other(user._user_id)
         return _FIRST_8(state.digest())[0] % size  # type: ignore[no-any-return]
 
     return bucket

@@ -1,38 +1,38 @@
 """Fetch the user's side of a condition. To add a type of condition, add a row to `SOURCES`.
 
-A row builds, when a ruleset is compiled, the function that fetches the value from a user: a fetcher. A fetcher never
-raises, no matter what the user's fields contain, and returns None for a missing value.
+A row builds, when a ruleset is compiled, the function that fetches the value from a user: a fetcher. It reads the user
+as `prepare` left it, in the form that is on the wire, and returns None for a missing value. It raises
+`InvalidEventError` for a value of `custom` that has no such form.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import attrs
 
-from asyncsdk._model.users import User
+from asyncsdk._model.users import MISSING, User, own_value
 from asyncsdk._rules.language.buckets import bucketer, user_id_bucketer
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.language.specs import Condition
-from asyncsdk._rules.language.values import as_object, as_text
+from asyncsdk._rules.language.values import as_text
 
 Fetcher = Callable[[User], Any]
-_MISSING = object()
 _MAX_CACHED_USER_AGENTS = 1000
 _TEMPORAL_OPERATORS = frozenset({"before", "after", "on"})
 
 # Names of fields, in lower case, that are read from the user before the custom fields...
 _ATTRIBUTES = {
-    "userid": "user_id",
-    "email": "email",
-    "ip": "ip",
-    "country": "country",
-    "locale": "locale",
-    "appversion": "app_version",
-    "useragent": "user_agent",
+    "userid": "_user_id",
+    "email": "_email",
+    "ip": "_ip",
+    "country": "_country",
+    "locale": "_locale",
+    "appversion": "_app_version",
+    "useragent": "_user_agent",
 }
 # ...and after them.
-_FALLBACK_ATTRIBUTES = {"user_id": "user_id", "app_version": "app_version", "user_agent": "user_agent"}
+_FALLBACK_ATTRIBUTES = {"user_id": "_user_id", "app_version": "_app_version", "user_agent": "_user_agent"}
 _USER_AGENT_PARTS = {
     "os_name": "os_name",
     "osname": "os_name",
@@ -88,47 +88,35 @@ def field_fetcher(field: str | None, shared_context: SharedContext, missing: obj
     def fetch(user: User) -> object:
         if attribute is not None:
             value = getattr(user, attribute)
-            if value.__class__ is str:
-                if value:
-                    return value
-            elif value is not None:
-                return as_text(value)
-        for fields in (user.custom, global_custom, user.private_attributes):
-            if fields:
-                value = _member(fields, keys)
-                if value is not _MISSING:
-                    return value
+            if value:
+                return value
+        value = own_value(user, keys, user._custom)
+        if value is MISSING and global_custom:
+            value = next((global_custom[key] for key in keys if key in global_custom), MISSING)
+        if value is MISSING and user._private_attributes is not None:
+            value = own_value(user, keys, user._private_attributes)
+        if value is not MISSING:
+            return value
         return missing if fallback is None or (value := getattr(user, fallback)) is None else value
 
     return fetch
 
 
-def _member(fields: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    """Return the value of the first key that is present, else `_MISSING`; callers may pass anything as fields."""
-    if fields.__class__ is not dict and as_object(fields) is None:
-        return _MISSING
-    for key in keys:
-        if key in fields:
-            return fields[key]
-    return _MISSING
-
-
 def unit_id_fetcher(id_type: str) -> Fetcher:
-    """Return the fetcher of the id by which a rule counts; "" for a missing user id, None for a missing custom id."""
+    """Return the fetcher of the id by which a rule counts; "" for a missing user id, None for another missing id."""
     lowered = id_type.lower()
     if lowered == "userid":
         return _fetch_user_id
-    keys = (id_type, lowered)
 
     def fetch(user: User) -> object:
-        value = _member(user.custom_ids, keys) if user.custom_ids else None
-        return value if value is not _MISSING else None
+        ids = user._ids
+        return None if ids is None else ids.get(id_type, ids.get(lowered))
 
     return fetch
 
 
 def _fetch_user_id(user: User) -> object:
-    unit = user.user_id
+    unit = user._user_id
     return "" if unit is None else unit
 
 
@@ -163,16 +151,15 @@ def _environment_source(condition: Condition, shared_context: SharedContext) -> 
     default = environment.get(field, environment.get(field.lower()))
 
     def fetch(user: User) -> object:
-        own = user.statsig_environment
-        value = _member(own, (field,)) if own else _MISSING
-        return default if value is _MISSING else value
+        own = user._statsig_environment
+        return own[field] if own and field in own else default
 
     return ConditionSource(fetch)
 
 
 def _user_agent_source(condition: Condition, shared_context: SharedContext) -> ConditionSource:
     """The field itself if the user has it, else the part of the parsed user agent with that name."""
-    fetch_field = field_fetcher(condition.field, shared_context, _MISSING)
+    fetch_field = field_fetcher(condition.field, shared_context, MISSING)
     fetch_user_agent = field_fetcher("userAgent", shared_context)
     part = _USER_AGENT_PARTS.get((condition.field or "").lower())
     # Parsing takes long, and many users have the same user agent.
@@ -180,7 +167,7 @@ def _user_agent_source(condition: Condition, shared_context: SharedContext) -> C
 
     def fetch(user: User) -> object:
         value = fetch_field(user)
-        if value is not _MISSING:
+        if value is not MISSING:
             return value
         if part is None:
             return None
@@ -202,12 +189,12 @@ def _ip_source(condition: Condition, shared_context: SharedContext) -> Condition
     """The field itself if the user has it, else the country of the user's IP address."""
     if condition.field != "country":
         return ConditionSource(field_fetcher(condition.field, shared_context))
-    fetch_country = field_fetcher(condition.field, shared_context, _MISSING)
+    fetch_country = field_fetcher(condition.field, shared_context, MISSING)
     fetch_ip = field_fetcher("ip", shared_context)
 
     def fetch(user: User) -> object:
         value = fetch_country(user)
-        if value is not _MISSING:
+        if value is not MISSING:
             return value
         address = as_text(fetch_ip(user))
         return None if address is None else shared_context.country(address)
@@ -217,7 +204,7 @@ def _ip_source(condition: Condition, shared_context: SharedContext) -> Condition
 
 def _unit_id_source(condition: Condition, _: SharedContext) -> ConditionSource:
     fetch = unit_id_fetcher(condition.id_type)
-    return ConditionSource(fetch, "user_id" if fetch is _fetch_user_id else None)
+    return ConditionSource(fetch, "_user_id" if fetch is _fetch_user_id else None)
 
 
 def _current_time_source(condition: Condition, shared_context: SharedContext) -> ConditionSource:

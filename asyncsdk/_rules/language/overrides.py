@@ -6,7 +6,6 @@ from typing import Any, Literal, Self
 import attrs
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.language.values import as_object, as_text
 
 Kind = Literal["gate", "config", "experiment", "layer", "parameter_store"]
 KINDS: tuple[Kind, ...] = ("gate", "config", "experiment", "layer", "parameter_store")
@@ -78,5 +77,5 @@ def find_unit(overrides: _ByUnit, user: User) -> str | None:
 
 def _units(user: User) -> list[str]:
     """Return a user's ids as text, in the order in which overrides are looked for."""
-    ids = as_object(user.custom_ids) or {}
-    return [unit for unit in map(as_text, (user.user_id, *ids.values())) if unit is not None]
+    ids = [*(user._ids or {}).values()]
+    return ids if user._user_id is None else [user._user_id, *ids]

@@ -19,6 +19,7 @@ from decimal import Decimal
 
 import orjson
 
+from asyncsdk._model.wire_values import Instant
 from asyncsdk._rules.language.instants import read_instant
 
 _INT64 = range(-(2**63), 2**63)
@@ -131,7 +132,7 @@ def as_instant(value: object, *, bounded: bool = True) -> int | None:
     whole = as_integer(value)
     if whole is not None:
         return whole
-    if bounded and not 8 <= len(value.encode(errors="replace")) <= 20:
+    if bounded and value.__class__ is not Instant and not 8 <= len(value.encode(errors="replace")) <= 20:
         return None
     return read_instant(value)
 

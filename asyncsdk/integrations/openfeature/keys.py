@@ -90,7 +90,7 @@ class Found:
         if not details.cause:
             msg = f"the rules of {self.key} cannot be evaluated: {details.reason}"
             raise ParseError(msg)
-        if details.cause == "split" and id_type and not _unit(user, id_type):
+        if details.cause == "split" and id_type and not user.unit_id(id_type):
             msg = f"{self.key} is split by {id_type}, which the context does not have"
             raise TargetingKeyMissingError(msg)
 
@@ -154,13 +154,6 @@ def _read(result: LookupResult, parameter: str) -> Any:
 
 def _not_found(key: str) -> FlagNotFoundError:
     return FlagNotFoundError(f"flag {key} not found")
-
-
-def _unit(user: User, id_type: str) -> object:
-    if id_type.lower() == "userid":
-        return user.user_id
-    ids = user.custom_ids or {}
-    return ids.get(id_type) or ids.get(id_type.lower())
 
 
 # --- values -----------------------------------------------------------------------------------------------------------

@@ -21,25 +21,27 @@ from typing import Any
 
 from asyncsdk._model.amplitude import Identify, Revenue
 from asyncsdk._model.events import Group, IdentifyEvent, LogEvent, Page, RawEvent, Screen, Track
-from asyncsdk._model.users import User, text_id
+from asyncsdk._model.users import User, prepare, text_id
 
 Message = dict[str, Any]
 
 
 def add_user(message: Message, user: User) -> None:
     """Add the user's ids and fields."""
-    if user.user_id is not None:
-        message["user_id"] = user.user_id
-    if user.device_id is not None:
-        message["device_id"] = user.device_id
-    elif user.anonymous_id is not None:
-        message["device_id"] = user.anonymous_id
-    if user.ip is not None:
-        message["ip"] = user.ip
-    if user.user_agent is not None:
-        message["user_agent"] = user.user_agent
-    if user.locale is not None:
-        message["language"] = user.locale
+    if user._fault != "":
+        prepare(user)  # an event's user has been, one of a test may not
+    if user._user_id is not None:
+        message["user_id"] = user._user_id
+    if user._device_id is not None:
+        message["device_id"] = user._device_id
+    elif user._anonymous_id is not None:
+        message["device_id"] = user._anonymous_id
+    if user._ip is not None:
+        message["ip"] = user._ip
+    if user._user_agent is not None:
+        message["user_agent"] = user._user_agent
+    if user._locale is not None:
+        message["language"] = user._locale
 
 
 def _identify(message: Message, event: IdentifyEvent, _: str) -> None:

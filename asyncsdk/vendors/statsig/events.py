@@ -8,7 +8,8 @@ Decisions where they leave a choice:
 * `track`: Statsig's `value` is the property `value`, otherwise `revenue`, if it is text or a number; the other
   properties are the `metadata`.
 * `page` and `screen`: `value` is the name; `metadata` has `name`, `category` and the properties, which override these.
-* Device: a user's `device_id`, otherwise their `anonymous_id`, is Statsig's `stableID`, unless `custom_ids` has one.
+* Device: a user's `device_id`, otherwise their `anonymous_id`, is Statsig's `stableID`, unless `custom_ids` has one
+  (`prepare` of `_model/users.py`, for rules as well).
 * `integrations={"Statsig": {...}}`: the object's fields replace those of the event.
 
 There are three ways to encode, from the fastest to the most general:
@@ -30,8 +31,9 @@ from asyncsdk._model.bundles import SEPARATOR, count_events
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.events import Event, LogEvent, Page, RawEvent, Screen, Track, to_epoch_ms
 from asyncsdk._model.exposures import Exposure, SharedUserFields
-from asyncsdk._model.users import User, text_id
+from asyncsdk._model.users import User, converted_custom, prepare
 from asyncsdk._version import __version__
+from asyncsdk.errors import InvalidEventError
 from asyncsdk.vendors._answers import judge_by_status
 from asyncsdk.vendors._base import Refusal, Request, Response, Verdict
 from asyncsdk.vendors._framing import frame_body
@@ -182,58 +184,52 @@ def encode_exposure_end(time_ms: int, sampling: Mapping[str, Any]) -> bytes:
 
 def _encode_user(user: User, shared: SharedUserFields) -> bytes:
     """Return a user as Statsig's JSON, without private attributes; cached on the user."""
-    cached = user._encoded  # noqa: SLF001 -- a cache of this function
+    cached = user._encoded
     if cached is None or cached[0] is not shared:
         # The slice copies to the exact size, see above.
         text = to_json(user_fields(user, shared), "user")[:-1] + b"}"
-        cached = user._encoded = (shared, text)  # noqa: SLF001 -- see above
+        cached = user._encoded = (shared, text)
     return cached[1]
 
 
-def user_fields(user: User, shared: SharedUserFields) -> Message:  # noqa: C901 -- a flat list of fields
-    """Return the fields that Statsig receives of a user, under its names."""
+def user_fields(user: User, shared: SharedUserFields) -> Message:  # noqa: C901, PLR0912 -- a flat list of fields
+    """Return the fields that Statsig receives of a user, under its names.
+
+    Raises:
+        InvalidEventError: The user has no form on the wire.
+    """
+    if user._fault != "" and not prepare(user):
+        raise InvalidEventError(user._fault or "")
     # Written out, since a loop over a table of fields is 3x slower, and a user is encoded for most events.
     fields: Message = {}
-    if user.email is not None:
-        fields["email"] = user.email
-    if user.ip is not None:
-        fields["ip"] = user.ip
-    if user.user_agent is not None:
-        fields["userAgent"] = user.user_agent
-    if user.country is not None:
-        fields["country"] = user.country
-    if user.locale is not None:
-        fields["locale"] = user.locale
-    if user.app_version is not None:
-        fields["appVersion"] = user.app_version
+    if user._email is not None:
+        fields["email"] = user._email
+    if user._ip is not None:
+        fields["ip"] = user._ip
+    if user._user_agent is not None:
+        fields["userAgent"] = user._user_agent
+    if user._country is not None:
+        fields["country"] = user._country
+    if user._locale is not None:
+        fields["locale"] = user._locale
+    if user._app_version is not None:
+        fields["appVersion"] = user._app_version
+    custom = user._custom
+    if custom is not None and user._converted:
+        custom = converted_custom(user)
     if shared.custom:
-        fields["custom"] = {**orjson.loads(shared.custom), **(user.custom or {})}
-    elif user.custom is not None:
-        fields["custom"] = user.custom
-    if user.statsig_environment is not None:
-        fields["statsigEnvironment"] = user.statsig_environment
-    # A user id that is also the ordering key has been validated: this saves the call.
-    user_id = user.user_id if user.user_id is user._ordering_key else text_id(user.user_id, "user_id")  # noqa: SLF001
-    if user_id:
-        fields["userID"] = user_id
-    has_no_device = user.device_id is None and user.anonymous_id is None
-    if custom_ids := user.custom_ids if has_no_device else _with_device(user, user.custom_ids):
-        fields["customIDs"] = custom_ids
-    if shared.tier is not None and user.statsig_environment is None:
+        fields["custom"] = {**orjson.loads(shared.custom), **(custom or {})}
+    elif custom is not None:
+        fields["custom"] = custom
+    if user._statsig_environment is not None:
+        fields["statsigEnvironment"] = user._statsig_environment
+    elif shared.tier is not None:
         fields["statsigEnvironment"] = {"tier": shared.tier}
+    if user._user_id:
+        fields["userID"] = user._user_id
+    if user._ids is not None:
+        fields["customIDs"] = user._ids
     return fields
-
-
-def _with_device(user: User, given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    device = text_id(user.device_id, "device_id") or text_id(user.anonymous_id, "anonymous_id")
-    # An explicit `stableID` in `custom_ids` overrides the device.
-    if device is None or (given is not None and not given.keys().isdisjoint(_STABLE_ID)):
-        return given
-    return {**(given or {}), _STABLE_ID[0]: device}
-
-
-# Statsig looks up an id by its exact name, then in lower case.
-_STABLE_ID = ("stableID", "stableid")
 
 
 def _track(message: Message, event: Track) -> None:

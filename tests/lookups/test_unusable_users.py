@@ -1,0 +1,180 @@
+"""Users that lookups cannot use get the fallback, its reason and one line in the log; verbs refuse them."""
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from helpers import statsig_with_rules
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from asyncsdk import Client, InvalidEventError, Track, User
+from asyncsdk._model.events import validate_event
+
+
+class Hostile:
+    """Raises at whatever is done with it, as an array, pandas.NA or a column of SQLAlchemy does."""
+
+    def _raise(self, *_: object) -> Any:
+        raise RuntimeError
+
+    __bool__ = __eq__ = __hash__ = __str__ = __repr__ = __len__ = __iter__ = __getitem__ = _raise  # type: ignore[assignment]
+    __lt__ = __int__ = __float__ = __index__ = __getattr__ = __format__ = _raise  # type: ignore[assignment]
+
+
+class HostileMapping(dict[str, Any]):
+    """A mapping that cannot be read."""
+
+    keys = items = __iter__ = __len__ = __bool__ = Hostile._raise  # type: ignore[assignment]
+
+
+cycle: list[Any] = []
+cycle.append(cycle)
+ODD: list[Any] = [
+    Hostile(),
+    HostileMapping(a=1),
+    [Hostile()],
+    {"x": Hostile()},
+    {Hostile.__name__: cycle},
+    1.5,
+    object(),
+    b"x",
+    10**5000,
+    {1, 2},
+]
+FIELDS = (
+    "user_id", "email", "ip", "user_agent", "country", "locale", "app_version", "custom", "custom_ids", "anonymous_id", "device_id",
+    "private_attributes", "statsig_environment",
+)  # fmt: skip
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    async with Client(statsig_with_rules()) as client:
+        yield client
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
+@given(
+    st.dictionaries(st.sampled_from(FIELDS), st.integers(0, len(ODD) - 1), min_size=1),
+    st.sampled_from(["open", "dutch", []]),
+)
+async def test_no_user_and_no_name_makes_a_lookup_raise(client: Client, places: dict[str, int], name: Any) -> None:
+    fields = {field: ODD[place] for field, place in places.items()}
+    for user in (User(**fields), fields, *fields.values()):
+        await client.check_gate(user, name)
+        await client.check_gate(user, name, exposure=False)
+        await client.get_gate(user, name)
+        await client.get_config(user, "prices" if name else name)
+        await client.get_experiment(user, "button" if name else name)
+        (await client.get_layer(user, "page" if name else name)).get("color")
+        (await client.get_parameter_store(user, "store" if name else name)).get_bool("beta", False)
+        client.bind(user).check_gate(name)
+        client.explain(user, name).render()
+        client.log_exposure(user, name)
+        client.bootstrap(user)
+        await client.load_assignments(user)
+
+
+@pytest.mark.parametrize(
+    "user", [1.5, ["u"], None, True, b"u", object(), {"userID": "u", "plan": "pro"}, {1: 2}, User(1.5), User("u", ip=5)]
+)  # type: ignore[arg-type] # the mistakes under test
+@pytest.mark.parametrize("exposure", [True, False])
+async def test_an_unusable_user_gets_the_fallback_a_reason_and_one_line(
+    client: Client, user: Any, exposure: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        assert not await client.check_gate(user, "open", exposure=exposure)
+    gate, layer = await client.get_gate(user, "open"), await client.get_layer(user, "page")
+
+    assert (gate.value, gate.details.reason) == (False, "Bootstrap:InvalidUser")
+    assert (layer.get("color"), layer.details.reason) == (None, "Bootstrap:InvalidUser")
+    assert "? the user cannot be used: `" in client.explain(user, "open").render()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+@pytest.mark.parametrize("user", [1.5, ["u"], None, True, b"u", object(), {"userID": "u", "plan": "pro"}, {1: 2}])
+def test_verbs_refuse_an_unusable_user(user: Any) -> None:
+    with pytest.raises(InvalidEventError, match="`user`"):
+        Track(user, "x")
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_verbs_refuse_a_hostile_field(field: str) -> None:
+    with pytest.raises(InvalidEventError):
+        validate_event(Track(User(**{"user_id": "u", field: Hostile()}), "x"))
+
+
+async def test_a_custom_value_without_json_spoils_only_the_lookups_that_read_it(client: Client) -> None:
+    user = User("u", custom={"x": Hostile()}, country="NL")
+
+    assert await client.check_gate(user, "dutch")
+
+
+async def test_an_object_in_statsigs_form_is_that_user(client: Client) -> None:
+    found = [await client.check_gate({"userID": "u", "country": country}, "dutch") for country in ("NL", "DE")]
+
+    assert found == [True, False]
+
+
+def test_every_name_of_statsigs_form_is_a_field() -> None:
+    given = {
+        "userID": UUID(int=1),
+        "email": "e",
+        "ip": "i",
+        "userAgent": "a",
+        "country": "NL",
+        "locale": "nl",
+        "custom": {"a": 1},
+    }
+    more = {
+        "customIDs": {"companyID": 1},
+        "privateAttributes": {"p": 1},
+        "statsigEnvironment": {"tier": "x"},
+        "appVersion": "1",
+    }
+
+    assert User.of({**given, **more}) == User(
+        UUID(int=1), email="e", ip="i", user_agent="a", country="NL", locale="nl", custom={"a": 1}, app_version="1",
+        custom_ids={"companyID": 1}, private_attributes={"p": 1}, statsig_environment={"tier": "x"},
+    )  # fmt: skip
+    assert User.of({"clientVersion": "2"}).app_version == "2"
+
+
+def test_an_unknown_name_is_refused_by_its_name() -> None:
+    with pytest.raises(
+        InvalidEventError, match=r"no field 'plan'; an object has userID, email, .*others go into `custom`"
+    ):
+        Track({"userID": "u", "plan": "pro"}, "x")
+
+
+async def test_one_line_for_each_kind_of_value(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    for user in (1.5, 2.5, ["a"], ["b"], User("u", ip=1), User("u", ip=2)):  # type: ignore[arg-type] # the mistakes under test
+        await client.check_gate(user, "open")  # type: ignore[arg-type] # as above
+
+    assert len(caplog.records) == 3
+
+
+def test_a_user_does_not_change() -> None:
+    user = User("u", custom={"plan": "free"})
+
+    for change in (
+        lambda: setattr(user, "email", "x"),
+        lambda: delattr(user, "email"),
+        lambda: user.custom.update(plan="pro"),
+    ):  # type: ignore[union-attr, attr-defined]
+        with pytest.raises(AttributeError, match=r"a user does not change: attrs\.evolve"):
+            change()
+
+
+async def test_later_changes_of_what_a_user_was_built_from_reach_no_one(client: Client) -> None:
+    fields: dict[str, Any] = {"plan": "free"}
+    user = User("u", custom=fields)
+    await client.check_gate(user, "open")
+
+    fields["plan"] = "pro"
+
+    assert user.custom == {"plan": "free"}
