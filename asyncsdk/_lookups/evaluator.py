@@ -21,6 +21,7 @@ from asyncsdk._lookups.assignments import Assignments
 from asyncsdk._lookups.exposures import Exposures
 from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, LookupResult, ParameterStore
 from asyncsdk._model.users import User, as_user, unusable_user
+from asyncsdk._model.validation import describe_type
 from asyncsdk._rules import public_results as views
 from asyncsdk._rules.compiler.evaluate import INVALID_USER, Evaluation, Program, evaluate
 from asyncsdk._rules.explain import Explanation
@@ -100,7 +101,7 @@ class Lookups:
 
     def program_of_no_name(self, rules: Ruleset, kind: Kind, name: object) -> Program:
         """Return the program of a name that is no text, and say so in the log, once for each type."""
-        self.exposures.warn_once(f"the name of a {kind} is text, not {type(name).__name__}")
+        self.exposures.warn_once(f"names are text, but that of the {kind} is {describe_type(name)}")
         return rules.find(kind, name)
 
     def find(self, rules: Ruleset, kind: Kind, user: User, name: str) -> Evaluation:
@@ -186,6 +187,8 @@ class Lookups:
 
     def log_exposure(self, rules: Ruleset, user: User, name: str, parameter_name: str | None) -> None:
         """Report a manual exposure, even if an automatic one was reported."""
+        if not isinstance(name, str):
+            name = self.program_of_no_name(rules, "gate", name).name
         kinds = rules.kinds_of(name)
         # A parameter belongs to a layer, otherwise to a store, whose name a gate may have too.
         if rules.has_store(name) and (not kinds or (parameter_name is not None and "layer" not in kinds)):
@@ -212,6 +215,8 @@ class Lookups:
 
     def explain(self, rules: Ruleset, user: User, name: str) -> Explanation:
         """Return the whole decision as a tree, without reporting an exposure."""
+        if not isinstance(name, str):
+            name = self.program_of_no_name(rules, "gate", name).name
         kind = kind_of(rules, name)
         evaluation = self.find(rules, kind, user, name)
         if evaluation.outcome == INVALID_USER:

@@ -171,7 +171,7 @@ class Ruleset:
     def raw(self, section: str, name: str) -> bytes | None:
         """Return the JSON of one member of a section; None if there is none."""
         members = self.sections.get(section)
-        return None if members is None else members.get(name)
+        return None if members is None or not isinstance(name, str) else members.get(name)
 
     def program(self, kind: str, name: str, trail: Trail = ()) -> Program | None:
         """Return the program of a name, compiling it on first use; None if the ruleset has no such name.

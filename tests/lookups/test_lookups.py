@@ -86,8 +86,8 @@ async def test_unknown_names_get_the_fallback_and_a_reason(client: Client) -> No
     assert (await client.get_parameter_store(ADA, "unknown")).get("x", 5) == 5
 
 
-@pytest.mark.parametrize("user", [None, 1.5, object(), True, {}, "ada", 5])
-async def test_a_lookup_never_raises_whatever_the_user_is(client: Client, user: Any) -> None:
+@pytest.mark.parametrize("user", [{}, "ada", 5, "", User()])
+async def test_a_lookup_takes_an_id_an_object_or_a_user(client: Client, user: Any) -> None:
     assert await client.check_gate(user, "open") is True
     assert (await client.get_config(user, "prices")).get_string("name") == "Nothing"
     assert client.bind(user).check_gate("open")

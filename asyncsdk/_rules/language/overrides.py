@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 import attrs
 
-from asyncsdk._model.users import User
+from asyncsdk._model.users import User, prepare
 
 Kind = Literal["gate", "config", "experiment", "layer", "parameter_store"]
 KINDS: tuple[Kind, ...] = ("gate", "config", "experiment", "layer", "parameter_store")
@@ -76,6 +76,8 @@ def find_unit(overrides: _ByUnit, user: User) -> str | None:
 
 
 def _units(user: User) -> list[str]:
-    """Return a user's ids as text, in the order in which overrides are looked for."""
+    """Return a user's ids as text, in the order in which overrides are looked for; none of a user without a form."""
+    if user._fault != "" and not prepare(user):
+        return []
     ids = [*(user._ids or {}).values()]
     return ids if user._user_id is None else [user._user_id, *ids]
