@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Collection, Iterator
+from itertools import zip_longest
 from typing import Any
 
 import orjson
@@ -9,6 +10,7 @@ import orjson
 from asyncsdk._model.users import User
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.compiler.evaluate import Evaluation
+from asyncsdk._rules.exposures import exposures_to_json
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.ruleset import Ruleset
 from rules.core_worlds import BANDITS, EXPERIMENTS, GATES, LAYERS, World
@@ -30,6 +32,7 @@ _PLACES = {
     "experiment": "dynamic_configs",
     "layer": "layer_configs",
 }
+_TOO_DEEP = "Statsig Evaluation Depth Exceeded"
 _SECTIONS = ("feature_gates", "dynamic_configs", "layer_configs")
 # Fields of a response that are random or name the package.
 _NOT_COMPARED = {"sdkInfo", "sdkParams", "generated_at", "user", *_SECTIONS}
@@ -117,6 +120,9 @@ class Comparison:
         theirs = self.oracle.response(fields, client_sdk_key=key, include_local_overrides=overrides)
         view = client_view(self.rules, hash="none", client_key=key, include_overrides=overrides)
         ours = orjson.loads(client_response(view, as_user(fields), {}))
+        # One spec that is nested too deeply empties the whole response.
+        if not theirs["has_updates"]:
+            return
         for section in _SECTIONS:
             for name in sorted({*ours[section], *theirs[section]}):
                 self.outcome = view.rules.lookup(_KINDS[section], as_user(fields), name).outcome  # type: ignore[arg-type]
@@ -140,7 +146,8 @@ Keys = Collection[str]
 def _unsupported(comparison: Comparison, difference: Difference) -> Keys:
     kind, name = difference.place
     if kind in _PLACES:
-        is_unsupported = comparison.reasons[kind, name] == ("Unsupported", "Unsupported")
+        ours, theirs = comparison.reasons[kind, name]
+        is_unsupported = ours == "Unsupported" and theirs in ("Unsupported", _TOO_DEEP)
     else:
         is_unsupported = kind in _SECTIONS and comparison.outcome == "Unsupported"
     return difference.keys if is_unsupported else ()
@@ -169,14 +176,11 @@ def _targeted_bandit(_: Comparison, difference: Difference) -> Keys:
     return ("is_user_in_experiment",) if rule_id[:-1] in (*BANDITS, "e3") else ()
 
 
-def _leaked_exposures(_: Comparison, difference: Difference) -> Keys:
-    if "parameter_rule_ids" not in difference.all_ours:
+def _leaked_exposures(comparison: Comparison, difference: Difference) -> Keys:
+    if not comparison.world["layer_configs"].get(difference.place[1], {}).get("useNewLayerEval"):
         return ()
-    return [
-        key
-        for key in ("secondary_exposures", "undelegated_secondary_exposures")
-        if all(one in difference.all_theirs.get(key, ()) for one in difference.all_ours[key])
-    ]
+    keys = [key for key in difference.keys if key.endswith("secondary_exposures")]
+    return [key for key in keys if all(one in difference.theirs.get(key, ()) for one in difference.ours.get(key, ()))]
 
 
 def _absent_replay_gate(comparison: Comparison, difference: Difference) -> Keys:
@@ -188,16 +192,32 @@ def _absent_replay_gate(comparison: Comparison, difference: Difference) -> Keys:
 
 
 def _absent_bandit_gate(comparison: Comparison, difference: Difference) -> Keys:
-    absent = {"gate": "missing", "gateValue": "false", "ruleID": ""}
-    keys = [key for key in difference.keys if key.endswith("secondary_exposures")]
-    bandits = comparison.world["cmab_configs"].values()
-    if not any(bandit["targetingGateName"] == "missing" for bandit in bandits):
-        return ()
+    absent = {
+        gate
+        for bandit in comparison.world["cmab_configs"].values()
+        if "Unrecognized" in comparison.reasons.get(("gate", gate := bandit["targetingGateName"]), ())
+    }
     return [
         key
-        for key in keys
-        if absent in difference.ours[key] and len(difference.ours[key]) == len(difference.theirs[key])
+        for key in difference.keys
+        if key.endswith("secondary_exposures")
+        and all(
+            one == other or (one["gate"] == other["gate"] and one["gate"] in absent and one["ruleID"] == "")
+            for one, other in zip_longest(
+                difference.ours.get(key, ()), difference.theirs.get(key, ()), fillvalue={"gate": None}
+            )
+        )
     ]
+
+
+def _too_deep(comparison: Comparison, difference: Difference) -> Keys:
+    is_too_deep = comparison.reasons.get(difference.place) == (_TOO_DEEP, _TOO_DEEP)
+    return ("id_type", "version") if is_too_deep else ()
+
+
+def _too_deep_bandit_gate(comparison: Comparison, difference: Difference) -> Keys:
+    is_excluded = difference.theirs.get("rule_id") == "inlineTargetingRules"
+    return difference.keys if is_excluded and difference.ours.get("reason") == _TOO_DEEP else ()
 
 
 def _overridden_as_the_other_kind(comparison: Comparison, difference: Difference) -> Keys:
@@ -230,6 +250,8 @@ EXPLAINED: dict[str, Callable[[Comparison, Difference], Keys]] = {
         _overridden_as_the_other_kind
     ),
     "overridden name without a spec in a client response": _only_overridden,
+    "id type and version of an evaluation that is nested too deeply": _too_deep,
+    "bandit whose targeting gate is nested too deeply": _too_deep_bandit_gate,
     "rule id of a merging layer over a bandit that explores": _merged_exploring_bandit,
     "merging layer, an experiment that is ignored": _leaked_exposures,
 }
@@ -256,6 +278,7 @@ def same(ours: Any, theirs: Any) -> bool:
 
 
 def our_lookup(rules: Ruleset, user: User, kind: str, name: str) -> Json:
+    """Return what a lookup found, with the fields of `core_lookup`."""
     found: Evaluation = rules.lookup(kind, user, name)  # type: ignore[arg-type]
     fields: Json = {
         "value": found.value,
@@ -264,26 +287,26 @@ def our_lookup(rules: Ruleset, user: User, kind: str, name: str) -> Json:
         "reason": rules.reason(found).partition(":")[2],
         "version": found.version,
     }
-    if kind == "experiment":
-        fields |= {"group_name": found.group_name}
-    if kind == "layer":
-        fields |= {"group_name": found.group_name, "allocated": found.allocated_experiment}
-    return fields
+    if kind in ("experiment", "layer"):
+        fields |= {"group_name": found.group_name, "is_active": bool(found.is_active)}
+        fields["secondary_exposures"] = exposures_to_json(found.secondary)
+    return fields | ({"allocated": found.allocated_experiment} if kind == "layer" else {})
 
 
 def core_lookup(oracle: Oracle, user: Any, kind: str, name: str) -> Json:
-    verb = {"gate": "get_feature_gate", "config": "get_dynamic_config"}.get(kind, f"get_{kind}")
-    found = getattr(oracle.client, verb)(user, name)
-    value = found.to_dict()["__value"] if kind == "layer" else found.value
+    """Return what the package found; from its internal result, which alone has exposures."""
+    verb = {"gate": "feature_gate", "config": "dynamic_config"}.get(kind, kind)
+    found = getattr(oracle.client, f"_INTERNAL_get_{verb}")(user, name, None)
+    details = found["details"]
     fields: Json = {
-        "value": value,
-        "rule_id": found.rule_id,
-        "id_type": found.id_type,
-        "reason": found.details.reason.partition(":")[2],
-        "version": found.details.version,
+        "value": found["value"] if kind == "gate" else found.get("value") or {},
+        "rule_id": found["ruleID"],
+        "id_type": found.get("idType") or "",
+        "reason": details["reason"].partition(":")[2],
+        "version": details["version"],
     }
-    if kind == "experiment":
-        fields |= {"group_name": found.group_name}
-    if kind == "layer":
-        fields |= {"group_name": found.group_name, "allocated": found.allocated_experiment_name}
-    return fields
+    if kind in ("experiment", "layer"):
+        exposed = found.get("secondaryExposures") or []
+        fields |= {"group_name": found.get("groupName"), "is_active": bool(found.get("isExperimentActive"))}
+        fields["secondary_exposures"] = [one for place, one in enumerate(exposed) if one not in exposed[:place]]
+    return fields | ({"allocated": found.get("allocatedExperimentName")} if kind == "layer" else {})

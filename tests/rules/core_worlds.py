@@ -53,6 +53,7 @@ class World:
         conditions: The table of conditions so far.
         is_odd: Fields sometimes have a wrong type.
         asks_bandits: Conditions may test a bandit's group; gates then have no groups.
+        is_cyclic: Gates may refer to any gate; there are then no mappings and no conditions on groups.
         has_unknown: Conditions sometimes have an unknown type or operator, or none.
     """
 
@@ -61,6 +62,7 @@ class World:
         self.conditions: dict[str, Json] = {}
         self.is_odd = self.chance.random() < 0.35
         self.asks_bandits = self.chance.random() < 0.5
+        self.is_cyclic = self.chance.random() < 0.06
         self.has_unknown = self.chance.random() < 0.35
 
     def flip(self, likelihood: float) -> bool:
@@ -173,11 +175,13 @@ class World:
     def condition(self, name: str, *, references: bool) -> Json:
         gates = self.earlier(name, GATES)
         experiments = self.earlier(name, (*EXPERIMENTS, *(BANDITS if self.asks_bandits else ())))
+        if self.is_cyclic and name in GATES:
+            gates = [*GATES]
         if references and gates and self.flip(0.45):
             found = condition(
                 self.pick(("pass_gate", "pass_gate", "fail_gate")), None, self.pick([*gates, gates[-1], "missing"])
             )
-        elif references and experiments and name[0] != "e" and self.flip(0.15):
+        elif references and experiments and not self.is_cyclic and name[0] != "e" and self.flip(0.15):
             operator = self.pick(("any", "none", "eq", "neq", "str_contains_any", "any_case_sensitive"))
             target = self.pick(([], ["Test"], ["control", "test"], "Test", None, [""]))
             found = condition("experiment_group", operator, target, self.pick([*experiments, "missing"]))
@@ -258,7 +262,7 @@ class World:
         }
 
     def add_mappings(self, body: Json) -> None:
-        if self.flip(0.5):
+        if self.is_cyclic or self.flip(0.5):
             return
         overrides: Json = {}
         rules: Json = {}

@@ -14,6 +14,8 @@
 | value that is not an object, in a client response | null, or the bool | {} | test_a_config_whose_value_is_no_object_is_empty |
 | version of a spec that has none | that of the first spec it refers to | none | test_a_spec_without_a_version_has_none |
 | group of a user whom a bandit's targeting gate excludes | that of the gate's rule | none | test_an_excluded_user_has_no_group |
+| id type and version of an evaluation that is nested too deeply | none | the spec's | test_an_evaluation_that_is_nested_too_deeply_has_the_specs_version |
+| bandit whose targeting gate is nested too deeply | the user is excluded | depth exceeded | test_a_bandit_with_a_cyclic_targeting_gate_ends |
 | rule id of a bandit's absent targeting gate | that of a gate visited before | "" | test_a_bandit_may_have_a_targeting_gate |
 | rule id of a merging layer over a bandit that explores | with the suffix `:explore` | without | test_the_rule_of_a_merging_layer_has_no_suffix |
 | session replay whose targeting gate is absent, or after an unsupported spec | the value of the spec visited before | not recorded | test_a_session_is_not_recorded_if_blocked_untargeted_or_unsampled |

@@ -361,6 +361,12 @@ def test_a_cycle_through_an_experiments_group_ends() -> None:
     assert rules.gate(ADA, "g").outcome.endswith("Depth Exceeded")
 
 
+def test_an_evaluation_that_is_nested_too_deeply_has_the_specs_version() -> None:
+    found = loaded_gates(a=gate(rule("r", [passes("a")]), version=7)).gate(ADA, "a")
+
+    assert (found.rule_id, found.id_type, found.version) == ("", "userID", 7)
+
+
 def test_a_spec_without_a_version_has_none() -> None:
     plain = gate(rule("r", [passes("g")]))
     del plain["version"]

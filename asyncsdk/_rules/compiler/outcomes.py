@@ -160,11 +160,13 @@ def with_delegate(
         experiment = parts[0]
         outer, own = (experiment, ()) if experiment.tried_mapping else (layer, nested_exposures(parts[1:]))
         identity = experiment if experiment.is_bandit else outer
-        # An experiment may itself have an experiment: its own rules then belong to the layer's.
-        before = experiment.undelegated if experiment.allocated_experiment is not None else None
         secondary = merge_exposures((own, experiment.secondary))
+        before: tuple[Exposed, ...] | None = None
+        # An experiment may itself have an experiment: its own rules then belong to the layer's.
+        if experiment.allocated_experiment is not None:
+            before = experiment.undelegated
         # A bandit has none of its own.
-        if experiment.tried_mapping and not experiment.is_bandit:
+        elif experiment.tried_mapping and not experiment.is_bandit:
             before = secondary
         return attrs.evolve(
             experiment,
