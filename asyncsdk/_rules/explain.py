@@ -188,7 +188,7 @@ def _explain_rule(linker: Linker, spec: Spec, rule: Rule, user: User, *, rules: 
     label = rule.id if rule.group_name is None else f"{rule.id} ({rule.group_name})"
     if not holds:
         return Step(f"rule {label}", holds, tuple(parts))
-    if rule.delegate is not None and rules.program("experiment", rule.delegate) is not None:
+    if rule.delegate is not None and linker.delegate_of(rule) is not None:
         inner = _explain_nested(rules, "experiment", user, rule.delegate, level=level)
         return Step(f"rule {label}: experiment {rule.delegate} decides", holds, (*parts, *inner))
     # The bucket of a percentage is salted with both the spec and the rule.
@@ -232,8 +232,8 @@ def _explain_gate(rules: Ruleset, condition: Condition, user: User, *, level: _L
         return Step(f"{condition.type} {name}: no such gate", condition.type == "fail_gate")
     evaluation = rules.lookup("gate", user, name)
     inner = tuple(_explain_nested(rules, "gate", user, name, level=level))
-    # A gate that is unsupported or nested too deeply is neither true nor false.
-    if evaluation.outcome not in ("Recognized", "LocalOverride:Recognized", "Unrecognized"):
+    # A gate that is unsupported or nested too deeply is neither true nor false; a malformed one counts as absent.
+    if evaluation in (program.unsupported, program.too_deep):
         return Step(f"{condition.type} {name}: {evaluation.outcome}", None, inner)
     return Step(f"{condition.type} {name}", bool(evaluation.value) is (condition.type == "pass_gate"), inner)
 

@@ -72,6 +72,8 @@ class Comparison:
         self.chance = random.Random(-seed - 1)
         self.world = World(seed).build()
         self.count = 0
+        self.outcome = ""
+        self.outcomes: set[str] = set()
         self.reasons: dict[tuple[str, str], tuple[str, str]] = {}
         body = orjson.dumps(self.world)
         self.oracle = Oracle(body)
@@ -126,6 +128,7 @@ class Comparison:
         for section in _SECTIONS:
             for name in sorted({*ours[section], *theirs[section]}):
                 self.outcome = view.rules.lookup(_KINDS[section], as_user(fields), name).outcome  # type: ignore[arg-type]
+                self.outcomes.add(self.outcome)
                 yield from self._difference((section, name), ours[section].get(name, {}), theirs[section].get(name, {}))
         yield from self._difference(
             ("response", ""),
@@ -169,7 +172,10 @@ def _no_version(_: Comparison, difference: Difference) -> Keys:
     return ("version",) if difference.ours.get("version", 0) is None else ()
 
 
-def _targeted_bandit(_: Comparison, difference: Difference) -> Keys:
+def _targeted_bandit(comparison: Comparison, difference: Difference) -> Keys:
+    allocated = difference.all_theirs.get("allocated", difference.all_theirs.get("allocated_experiment_name"))
+    if allocated in comparison.world["cmab_configs"] and difference.ours.get("group_name") is None:
+        return ("group_name", "is_user_in_experiment")
     rule_id = difference.all_theirs.get("rule_id", "").removesuffix(":explore")
     if rule_id == "inlineTargetingRules":
         return ("group_name", "is_user_in_experiment")
@@ -186,7 +192,7 @@ def _leaked_exposures(comparison: Comparison, difference: Difference) -> Keys:
 def _absent_replay_gate(comparison: Comparison, difference: Difference) -> Keys:
     gate = (comparison.world.get("session_replay_info") or {}).get("targeting_gate")
     is_absent = "Unrecognized" in comparison.reasons.get(("gate", gate), ())
-    follows_unsupported = any("Unsupported" in reasons for reasons in comparison.reasons.values())
+    follows_unsupported = "Unsupported" in comparison.outcomes
     keys = ("can_record_session", "passes_session_recording_targeting")
     return keys if difference.place[0] == "response" and (is_absent or follows_unsupported) else ()
 
@@ -217,15 +223,24 @@ def _too_deep(comparison: Comparison, difference: Difference) -> Keys:
 
 def _too_deep_bandit_gate(comparison: Comparison, difference: Difference) -> Keys:
     is_excluded = difference.theirs.get("rule_id") == "inlineTargetingRules"
-    return difference.keys if is_excluded and difference.ours.get("reason") == _TOO_DEEP else ()
+    is_too_deep = difference.ours.get("reason") == _TOO_DEEP or difference.all_ours == {}
+    return difference.keys if is_excluded and is_too_deep else ()
+
+
+def _undelegated_bandit_gate(_: Comparison, difference: Difference) -> Keys:
+    key = "undelegated_secondary_exposures"
+    is_absent = any(one["ruleID"] == "" for one in difference.ours.get(key, ()))
+    return (key,) if is_absent and difference.theirs.get(key) == [] else ()
 
 
 def _overridden_as_the_other_kind(comparison: Comparison, difference: Difference) -> Keys:
     section, name = difference.place
-    if section != "dynamic_configs" or difference.all_ours.get("rule_id") != "override":
+    if section != "dynamic_configs":
         return ()
-    own = "config" if comparison.world[section].get(name, {}).get("entity") == "dynamic_config" else "experiment"
-    return () if comparison.overrides.of(own, name) else difference.keys
+    is_config = comparison.world[section].get(name, {}).get("entity") == "dynamic_config"
+    own, other = ("config", "experiment") if is_config else ("experiment", "config")
+    overrides = comparison.overrides
+    return difference.keys if overrides.of(other, name) and not overrides.of(own, name) else ()
 
 
 def _only_overridden(_: Comparison, difference: Difference) -> Keys:
@@ -250,6 +265,7 @@ EXPLAINED: dict[str, Callable[[Comparison, Difference], Keys]] = {
         _overridden_as_the_other_kind
     ),
     "overridden name without a spec in a client response": _only_overridden,
+    "undelegated exposures of a layer over a bandit whose targeting gate is absent": _undelegated_bandit_gate,
     "id type and version of an evaluation that is nested too deeply": _too_deep,
     "bandit whose targeting gate is nested too deeply": _too_deep_bandit_gate,
     "rule id of a merging layer over a bandit that explores": _merged_exploring_bandit,

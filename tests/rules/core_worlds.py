@@ -356,7 +356,7 @@ class World:
                 continue
             target = spec if not spec["rules"] or self.flip(0.5) else self.pick(spec["rules"])
             optional = ("salt", "groupName", "configDelegate", "isExperimentGroup", "samplingRate", "version", "isActive",
-                        "hasSharedParams", "explicitParameters", "targetAppIDs", "forwardAllExposures", "useNewLayerEval")  # fmt: skip
+                        "targetAppIDs", "forwardAllExposures", "useNewLayerEval")  # fmt: skip
             key = self.pick((*target, *optional))
             target[key] = self.pick(_ODD)
 

@@ -17,12 +17,15 @@
 | id type and version of an evaluation that is nested too deeply | none | the spec's | test_an_evaluation_that_is_nested_too_deeply_has_the_specs_version |
 | bandit whose targeting gate is nested too deeply | the user is excluded | depth exceeded | test_a_bandit_with_a_cyclic_targeting_gate_ends |
 | rule id of a bandit's absent targeting gate | that of a gate visited before | "" | test_a_bandit_may_have_a_targeting_gate |
+| undelegated exposures of a layer over a bandit whose targeting gate is absent | none, if the bandit is mapped in vain | the gate | test_a_layer_over_a_bandit_that_is_mapped_in_vain_has_its_exposures |
 | rule id of a merging layer over a bandit that explores | with the suffix `:explore` | without | test_the_rule_of_a_merging_layer_has_no_suffix |
 | session replay whose targeting gate is absent, or after an unsupported spec | the value of the spec visited before | not recorded | test_a_session_is_not_recorded_if_blocked_untargeted_or_unsampled |
 | `eq` with a target list in which elements differ only in case | panics if the user's list has as many as are left | not equal | test_a_list_equals_a_target_without_doubles |
 | an experiment's group in a condition, if gates below it are nested too deeply | no group; ends the process in a cycle | depth exceeded | test_a_cycle_through_an_experiments_group_ends |
 | parameter store: numbers with a fraction in an array | 0 | the numbers | test_a_stores_array_keeps_fractions |
 | exposure of an unknown name that was asked as a gate and as a config | swallowed | sent | test_unknown_names_are_exposed_once_per_kind |
+| experiment whose group was tested before an unknown condition | exposed | not exposed | test_an_unsupported_gate_exposes_no_experiment |
+| `overrideConfigName` of an exposure | also that of a mapped gate below it; none if what answers is mapped in vain itself | the spec that answers instead | test_a_mapping_below_a_gate_is_not_the_gates |
 | exposure of an experiment whose group a condition tests | without `rulePassed` | with it | test_a_consulted_experiment_is_exposed_with_rule_passed |
 | merging layer, an experiment that is ignored | its exposures leak into the next rule's | not exposed | test_an_ignored_experiment_leaves_no_exposure |
 | allocated experiment of a layer whose experiment is unsupported | its name | none, as there is no value | test_a_layer_with_an_unsupported_experiment_is_unsupported |

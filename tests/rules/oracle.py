@@ -56,6 +56,7 @@ class Oracle:
             data_store=_Store(body),
             disable_network=True,
             disable_all_logging=True,
+            output_log_level="none",
             environment=environment,
             persistent_storage=storage,
             wait_for_country_lookup_init=True,

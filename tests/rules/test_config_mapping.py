@@ -10,6 +10,7 @@ from rules.rulesets import (
     NEVER,
     NOW_MS,
     PUBLIC,
+    SAMPLE_BANDIT,
     SAMPLE_EXPERIMENT,
     SAMPLE_GATES,
     UNKNOWN,
@@ -51,6 +52,12 @@ def mapped(**override_rules: Json) -> Ruleset:
         for name in ("old", "nameless")
     }
     return loaded(ruleset(gates, override_rules=override_rules, overrides={**overrides, "g": 5, "shut": "x"}))
+
+
+def test_a_mapping_below_a_gate_is_not_the_gates() -> None:
+    found = mapped(m=rule("m", [PUBLIC])).gate(ADA, "looks")
+
+    assert (found.secondary[-1][0], found.mapped_to) == ("old", None)
 
 
 @pytest.mark.parametrize("name", ["old", "nameless"])
@@ -136,6 +143,20 @@ def test_a_merging_layer_takes_over_too_but_keeps_its_exposures() -> None:
 
     assert (found.id_type, found.version, found.mapped_to, found.explicit_parameters) == ("stableID", 9, "f", ("p",))
     assert found.undelegated == (("g", "true", "rg"),)
+
+
+def test_a_layer_over_a_bandit_that_is_mapped_in_vain_has_its_exposures() -> None:
+    mapping = {"new_config_name": "missing", "rules": [{"rule_name": "m"}]}
+    body = ruleset(
+        SAMPLE_GATES,
+        {"b": experiment()},
+        {"l": layer(rule("a", [passes("g")], configDelegate="b"))},
+        override_rules={"m": rule("m", [PUBLIC])},
+        overrides={"b": [mapping]},
+        cmab_configs={"b": {**SAMPLE_BANDIT, "targetingGateName": "missing"}},
+    )
+
+    assert loaded(body).layer(ADA, "l").undelegated == (("missing", "false", ""),)
 
 
 def test_a_mapping_that_has_not_started_leaves_a_layer_alone() -> None:

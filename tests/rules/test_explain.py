@@ -14,6 +14,7 @@ from rules.rulesets import (
     fails,
     field,
     gate,
+    layer,
     loaded,
     loaded_gates,
     make_context,
@@ -77,6 +78,8 @@ def test_values_that_are_long_or_not_json_are_abbreviated() -> None:
         ("broken", "? malformed spec: enabled is not of type bool"),
         ("nogate", "+ fail_gate missing: no such gate"),
         ("looks", "? pass_gate mystery: Unsupported"),
+        ("seesbroken", "+ fail_gate broken"),
+        ("asksodd", "+ group of odd null none"),
         ("loop", "? deeper levels are not shown"),
         ("over", "+ a local override applies"),
         ("mapped", "+ config mapping evaluates off instead"),
@@ -94,6 +97,8 @@ def test_everything_can_be_explained(name: str, expected: str) -> None:
         "broken": gate(enabled="x"),
         "nogate": gate(rule("r", [fails("missing")])),
         "looks": gate(rule("r", [passes("mystery")])),
+        "seesbroken": gate(rule("r", [fails("broken")])),
+        "asksodd": gate(rule("r", [condition("experiment_group", "none", ["test"], "odd")])),
         "loop": gate(rule("r", [passes("loop")])),
         "over": gate(),
         "mapped": gate(),
@@ -105,13 +110,20 @@ def test_everything_can_be_explained(name: str, expected: str) -> None:
     mapping = {"mapped": [{"new_config_name": "off", "rules": [{"rule_name": "m"}]}]}
     body = ruleset(
         gates,
-        {"e": experiment(rule("r", [PUBLIC], groupName="Test"))},
+        {"e": experiment(rule("r", [PUBLIC], groupName="Test")), "odd": experiment(rule("r", [UNKNOWN]))},
         override_rules={"m": rule("m", [PUBLIC])},
         overrides=mapping,
     )
     rules = loaded(body, make_context(overrides=Overrides().set("gate", "over", True)))
 
     assert expected in explain(rules, "gate", ADA, name).render()
+
+
+def test_a_layer_with_a_malformed_experiment_decides_itself() -> None:
+    layers = {"l": layer(rule("a", [PUBLIC], {"p": 1}, configDelegate="e"))}
+    rules = loaded(ruleset({}, {"e": experiment(enabled="x")}, layers))
+
+    assert "+ rule a\n" in explain(rules, "layer", ADA, "l").render() + "\n"
 
 
 def test_layers_and_bandits_can_be_explained() -> None:

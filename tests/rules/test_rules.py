@@ -354,6 +354,14 @@ def test_an_experiment_that_cannot_answer_has_no_group_and_is_exposed(experiment
     assert [(one.name, one.outcome) for one in found.consulted] == [(experiment_name, outcome)]
 
 
+def test_an_unsupported_gate_exposes_no_experiment() -> None:
+    asks = gate(rule("r", [condition("experiment_group", "none", ["x"], "e"), UNKNOWN]))
+
+    found = loaded(ruleset({"g": asks}, {"e": experiment()})).gate(ADA, "g")
+
+    assert (found.outcome, found.consulted) == ("Unsupported", ())
+
+
 def test_a_cycle_through_an_experiments_group_ends() -> None:
     gates = {"g": gate(rule("r", [condition("experiment_group", "none", ["x"], "e")]))}
     rules = loaded(ruleset(gates, {"e": experiment(rule("r", [passes("g")]))}))

@@ -165,8 +165,7 @@ def with_delegate(
         # An experiment may itself have an experiment: its own rules then belong to the layer's.
         if experiment.allocated_experiment is not None:
             before = experiment.undelegated
-        # A bandit has none of its own.
-        elif experiment.tried_mapping and not experiment.is_bandit:
+        elif experiment.tried_mapping:
             before = secondary
         return attrs.evolve(
             experiment,
