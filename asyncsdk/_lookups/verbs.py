@@ -21,6 +21,7 @@ from asyncsdk._rules.catalog import experiment_groups, find_group, list_names
 from asyncsdk._rules.compiler.evaluate import INVALID_USER, evaluate
 from asyncsdk._rules.explain import Explanation
 from asyncsdk._version import __version__
+from asyncsdk.errors import ConfigurationError
 
 
 class LookupVerbs:
@@ -250,13 +251,21 @@ class LookupVerbs:
 
         Args:
             user: The user, or a `user_id`, whose evaluations it contains.
-            hash: How names are hashed in it.
+            hash: How names are hashed in it. `djb2`: for `@statsig/js-client`, the SDKs built on it, and current mobile
+                SDKs. `sha256`: for the older `statsig-js` only; `@statsig/js-client` 3.33.5 finds no name in it.
+                `none`: plain names, which `@statsig/js-client` reads too, and so can anyone.
             client_key: The client's SDK key, by which the project selects the names for an app. None selects all names.
             include_local_overrides: False leaves local overrides out, as Statsig's own server SDKs do by default.
 
         Returns:
             The response, as JSON.
+
+        Raises:
+            ConfigurationError: `hash` is none of the three.
         """
+        if hash not in ("djb2", "sha256", "none"):
+            msg = f"`hash` is 'djb2' (for @statsig/js-client), 'sha256' (for statsig-js) or 'none', not {hash!r}"
+            raise ConfigurationError(msg)
         rules, user = self._holder.rules, as_lookup_user(user)
         if fault_of(user):
             self._exposures.warn_of_user(user)

@@ -164,6 +164,8 @@ class RulesHealth:
         names: Number of gates, configs, experiments and layers.
         id_lists: Number of entries of each ID list, by name.
         cache_failures: Number of times that reading or writing the cache failed.
+        unknown_names: Number of names that lookups asked for and that the rules do not have, at most 1,000. Each is
+            logged once, at DEBUG.
     """
 
     source: str
@@ -176,6 +178,7 @@ class RulesHealth:
     names: int = 0
     id_lists: Mapping[str, int] = attrs.field(factory=dict)
     cache_failures: int = 0
+    unknown_names: int = 0
 
 
 @attrs.frozen

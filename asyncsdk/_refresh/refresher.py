@@ -58,6 +58,7 @@ from asyncsdk._refresh.polling import (
     notify,
 )
 from asyncsdk._refresh.ruleset_diff import SECTIONS, compare
+from asyncsdk._refresh.unknown_names import UnknownNames
 from asyncsdk._rules.bootstrap import rebuild_views
 from asyncsdk._rules.language.country import Countries
 from asyncsdk._rules.language.overrides import Overrides
@@ -116,6 +117,7 @@ class Refresher:
         self._cache = GuardedCache(settings.cache, FailureStreak(f"{source.name} rules cache"))
         self.id_lists = IdLists(source, clock, self.runner, self._cache, poll_interval or settings.id_lists_interval)
         self._countries = Countries()
+        self._unknown_names = UnknownNames(source.name)
         self._shared_context = SharedContext(
             clock=clock,
             random=random_number,
@@ -123,6 +125,7 @@ class Refresher:
             global_custom=settings.global_custom,
             id_lists=self.id_lists.entries,
             country=self._countries.find,
+            on_unknown=self._unknown_names.record,
         )
         self.rules: Ruleset = empty_ruleset(self._shared_context, UNINITIALIZED)
         self._bootstrap = BootstrapRules(
@@ -218,6 +221,7 @@ class Refresher:
             names=sum(len(rules.sections.get(section, ())) for section in SECTIONS),
             id_lists={name: len(entries) for name, entries in list(self.id_lists.entries.items())},
             cache_failures=self._cache.streak.total,
+            unknown_names=self._unknown_names.count(rules) if rules.sections else 0,
         )
 
     # --- the tasks --------------------------------------------------------------------------------------------

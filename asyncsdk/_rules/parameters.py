@@ -77,4 +77,7 @@ def evaluate_parameter(rules: Ruleset, user: User, store: str, name: str, lookup
 
 
 def _parameters(rules: Ruleset, store: str) -> Mapping[str, Any]:
-    return as_object(read_fields(rules.raw("param_stores", store), store).get("parameters")) or {}
+    raw = rules.raw("param_stores", store)
+    if raw is None and rules.sections:
+        rules.shared_context.on_unknown("parameter_store", store)
+    return as_object(read_fields(raw, store).get("parameters")) or {}

@@ -126,7 +126,12 @@ class Ruleset:
         """Return the program of a name, compiling it on first use; for an unknown name, a program that says so."""
         if not isinstance(name, str):  # a caller may pass anything
             return unknown_program(kind, f"({type(name).__name__})")
-        return self.program(kind, name) or unknown_program(kind, name)
+        program = self.program(kind, name)
+        if program is None:
+            if self.sections:  # without rules, every name is unknown
+                self.shared_context.on_unknown(kind, name)
+            program = unknown_program(kind, name)
+        return program
 
     def reason(self, evaluation: Evaluation) -> str:
         """Return the reason of an evaluation, such as `Network:Recognized`."""

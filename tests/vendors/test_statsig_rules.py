@@ -278,3 +278,29 @@ def test_a_page_instead_of_rules_is_named_with_its_host_and_first_words() -> Non
 
     assert answer.reason == "an HTML page instead of an answer from proxy.example (Sign in)"
     assert answer.body is None
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://proxy.example.com", "https://proxy.example.com/v2/download_config_specs/secret-key.json?"),
+        ("https://proxy.example.com/", "https://proxy.example.com/v2/download_config_specs/secret-key.json?"),
+        ("https://proxy.example.com?a=b", "https://proxy.example.com/v2/download_config_specs/secret-key.json?a=b&"),
+        ("https://proxy.example.com/mine", "https://proxy.example.com/mine/secret-key.json?"),
+        ("https://proxy.example.com/mine/?a=b&c", "https://proxy.example.com/mine/secret-key.json?a=b&c&"),
+    ],
+)
+def test_an_address_without_a_path_gets_the_vendor_s_and_keeps_its_query(url: str, expected: str) -> None:
+    source = Statsig("secret-key", rules=Rules(specs_url=url))
+
+    assert source.build_rules_request(5, "", NOW).url == expected + "sinceTime=5"
+    assert source.build_rules_request(0, "", NOW).url == expected[:-1]
+    assert source.build_rules_request(5, "", NOW).canonical_path == (
+        "/v2/download_config_specs/secret-key.json?sinceTime=5"
+    )
+
+
+def test_a_manifest_address_without_a_path_gets_the_vendor_s() -> None:
+    source = Statsig("secret-key", rules=Rules(id_lists_url="https://proxy.example.com?a=b"))
+
+    assert source.build_manifest_request(NOW).url == "https://proxy.example.com/v1/get_id_lists?a=b"

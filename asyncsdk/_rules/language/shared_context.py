@@ -10,6 +10,10 @@ from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.user_agent import UserAgent, parse
 
 
+def _ignore(_kind: str, _name: str) -> None:
+    """Do nothing about an unknown name."""
+
+
 @attrs.frozen(kw_only=True)
 class SharedContext:
     """What is the same for all users of a client.
@@ -24,6 +28,7 @@ class SharedContext:
         overrides: Local overrides.
         country: Returns the country of an IP address, or None.
         user_agent: Parses a user agent; returns None if it is too long.
+        on_unknown: Called with kind and name when a lookup finds that the ruleset has no such name; on any thread.
         sources: Cache of `conditions.source_of`, by type and field; only that function uses it.
     """
 
@@ -36,4 +41,5 @@ class SharedContext:
     overrides: Overrides = attrs.Factory(Overrides)
     country: Callable[[str], str | None] = attrs.Factory(lambda: Countries().find)
     user_agent: Callable[[str], UserAgent | None] = parse
+    on_unknown: Callable[[str, str], object] = _ignore
     sources: dict[Any, Any] = attrs.field(init=False, factory=dict, eq=False, repr=False)

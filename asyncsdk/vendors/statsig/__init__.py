@@ -155,7 +155,7 @@ class Statsig:
 
     def list_cache_key(self, name: str | None = None) -> str:
         """Return the key of an ID list in a cache; for None, that of the manifest."""
-        return ruleset.cache_key(self.secret_key, id_lists.PATH if name is None else f"id_list::{name}")
+        return ruleset.cache_key(self.secret_key, ruleset.LISTS_PATH if name is None else f"id_list::{name}")
 
     def build_rules_request(self, time_ms: int, checksum: str, now_ms: int, *, bypass_proxy: bool = False) -> Request:
         """Build the request for newer rules; see `RulesSource`."""

@@ -18,9 +18,8 @@ import orjson
 
 from asyncsdk.vendors._base import ListFile, Request
 from asyncsdk.vendors.statsig.id_list_files import BadListError, IdList
+from asyncsdk.vendors.statsig.ruleset import CDN, LISTS_PATH
 
-CDN = "https://api.statsigcdn.com"
-PATH = "/v1/get_id_lists"
 _MAX_MANIFEST_BYTES = 1_000_000
 """Maximum size of a manifest, which is parsed at once; it has room for thousands of lists."""
 Origin = tuple[str, str, int]
@@ -50,9 +49,9 @@ def build_manifest_request(url: str | None, secret_key: str, headers: Mapping[st
         headers: The common headers.
     """
     key = quote(secret_key, safe="")
-    path = f"{PATH}/{key}.json"
+    path = f"{LISTS_PATH}/{key}.json"
     address = CDN + path if url is None else url
-    method = "GET" if address.startswith(CDN + PATH) else "POST"
+    method = "GET" if address.startswith(CDN + LISTS_PATH) else "POST"
     wanted = {**headers, "Accept-Encoding": "gzip, deflate"}
     return Request(address, path, wanted, b"", method=method, purpose="id_lists", secret=key)
 

@@ -21,10 +21,10 @@ from asyncsdk._model.stores import AssignmentStore, RulesCache
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 from asyncsdk.vendors._answers import HTML, PERMANENT_ERRORS, first_words, retry_after
 from asyncsdk.vendors._base import Request, Response
-from asyncsdk.vendors._settings import check_bool, check_url, strip_ends
+from asyncsdk.vendors._settings import check_bool, check_url, with_path
 
 CDN = "https://api.statsigcdn.com"
-PATH = "/v2/download_config_specs"
+PATH, LISTS_PATH = "/v2/download_config_specs", "/v1/get_id_lists"
 _MIN_INTERVAL = 1.0
 # Statsig documents lists of 10 million ids, 100 MB, and a file grows with each change.
 DEFAULT_MAX_LIST_BYTES = 256 * 1024 * 1024
@@ -92,16 +92,26 @@ def _check_store(instance: object, attribute: "attrs.Attribute[Any]", store: obj
         raise ConfigurationError(msg)
 
 
+def _specs_url(url: str) -> str:
+    return with_path(url, PATH)
+
+
+def _lists_url(url: str) -> str:
+    return with_path(url, LISTS_PATH)
+
+
 @attrs.frozen(kw_only=True)
 class Rules:
     """Where rules come from, and how often they are polled.
 
     Attributes:
-        specs_url: Address to poll instead of Statsig, such as a forward proxy; `/{key}.json` is appended.
+        specs_url: Address to poll instead of Statsig, such as a forward proxy; without a path, Statsig's own is added,
+            and in any case `/{key}.json`. A query is kept.
         fallback: Poll Statsig itself while `specs_url` fails.
         poll_interval: Time between two polls, in seconds, at least 1; varied by up to 10 %.
         id_lists: Download ID lists, in which Statsig stores large segments.
-        id_lists_url: Full address of the manifest of ID lists; None uses Statsig's.
+        id_lists_url: Full address of the manifest of ID lists; without a path, Statsig's own is added. None uses
+            Statsig's.
         id_lists_interval: Time between two polls of that manifest, in seconds, at least 1.
         max_id_list_bytes: Maximum size of the file of one ID list, in bytes; each change of an id takes 10 bytes of it.
             A larger file is an error, and its list keeps the entries that it has.
@@ -120,12 +130,12 @@ class Rules:
         ConfigurationError: A setting cannot work; the message names it.
     """
 
-    specs_url: str = attrs.field(default=CDN + PATH, converter=strip_ends, validator=check_url)
+    specs_url: str = attrs.field(default=CDN + PATH, converter=_specs_url, validator=check_url)
     fallback: bool = attrs.field(default=False, validator=check_bool)
     poll_interval: float = attrs.field(default=10.0, validator=_check_interval)
     id_lists: bool = attrs.field(default=False, validator=check_bool)
     id_lists_url: str | None = attrs.field(
-        default=None, converter=attrs.converters.optional(strip_ends), validator=attrs.validators.optional(check_url)
+        default=None, converter=attrs.converters.optional(_lists_url), validator=attrs.validators.optional(check_url)
     )
     id_lists_interval: float = attrs.field(default=60.0, validator=_check_interval)
     max_id_list_bytes: int = attrs.field(default=DEFAULT_MAX_LIST_BYTES, validator=_check_bytes)
@@ -200,9 +210,12 @@ def build_request(base: str, secret_key: str, headers: Mapping[str, str], time_m
     known = ({"sinceTime": str(time_ms)} if time_ms > 0 else {}) | ({"checksum": checksum} if checksum else {})
     # Any character of the key stays within one segment of the path.
     key = quote(secret_key, safe="")
-    file = f"/{key}.json" + (f"?{urlencode(known)}" if known else "")
+    file, query = f"/{key}.json", urlencode(known)
+    address, _, own_query = base.partition("?")
+    url = "?".join(filter(None, (address.rstrip("/") + file, "&".join(filter(None, (own_query, query))))))
+    canonical = PATH + file + (f"?{query}" if query else "")
     wanted = {**headers, "Accept-Encoding": "gzip, deflate"}
-    return Request(base.rstrip("/") + file, PATH + file, wanted, b"", method="GET", purpose="rules", secret=key)
+    return Request(url, canonical, wanted, b"", method="GET", purpose="rules", secret=key)
 
 
 def cache_key(secret_key: str, what: str = PATH) -> str:
