@@ -35,6 +35,11 @@ async def fetch(transport: Transport, vendor: Vendor, answer: object, **limits: 
     return await transport.fetch(request, **limits)
 
 
+def trouble_of(response: Response) -> str:
+    assert (response.status, response.body) == (0, b"")
+    return response.error
+
+
 def compressed(body: bytes, coding: str = "gzip") -> web.Response:
     return web.Response(body=body, headers={"Content-Encoding": coding})
 
@@ -87,12 +92,12 @@ async def test_an_empty_response_may_name_a_content_encoding(vendor: Vendor, tra
 async def test_a_response_that_cannot_be_decompressed_has_an_error(
     vendor: Vendor, transport: Transport, answer: web.Response, trouble: str
 ) -> None:
-    assert await fetch(transport, vendor, answer) == Response(0, error=trouble)
+    assert trouble_of(await fetch(transport, vendor, answer)) == trouble
 
 
 @pytest.mark.parametrize("answer", [b"x" * 1001, compressed(gzip.compress(b"x" * 50_000_000))])
 async def test_a_response_that_is_too_large_is_an_error(vendor: Vendor, transport: Transport, answer: object) -> None:
-    assert await fetch(transport, vendor, answer, max_bytes=1000) == Response(0, error="answer too large")
+    assert trouble_of(await fetch(transport, vendor, answer, max_bytes=1000)) == "answer too large"
     assert MAX_FETCHED_BYTES >= 20_000_000
 
 
@@ -107,7 +112,7 @@ async def test_a_truncated_response_is_a_lost_connection(transport: Transport) -
             return web.Response()
 
     async with serving(Breaking()) as vendor:
-        assert await fetch(transport, vendor, b"") == Response(0, error="connection lost")
+        assert trouble_of(await fetch(transport, vendor, b"")) == "connection lost"
 
 
 async def test_a_redirect_is_not_followed(vendor: Vendor, transport: Transport) -> None:
@@ -200,4 +205,4 @@ async def test_endless_data_after_the_end_is_an_error(
 async def test_compressed_data_without_content_is_bounded(vendor: Vendor, transport: Transport) -> None:
     empty = compressed(gzip.compress(b"") * 500)
 
-    assert await fetch(transport, vendor, empty, max_bytes=5_000) == Response(0, error="answer too large")
+    assert trouble_of(await fetch(transport, vendor, empty, max_bytes=5_000)) == "answer too large"
