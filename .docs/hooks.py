@@ -27,7 +27,10 @@ PAGES = [
 # The public names of `asyncsdk`, one page per subject. A name that is on no page, or on two, ends the build.
 SUBJECTS = {
     "client": ("Client", ["Client", "SpoolLike", "UserLike"]),
-    "destinations": ("Destinations", ["Statsig", "Rules", "RudderStack", "Amplitude", "Limits", "Destination"]),
+    "destinations": (
+        "Destinations",
+        ["Statsig", "Rules", "RudderStack", "Amplitude", "Limits", "HttpSettings", "Destination"],
+    ),
     "lookups": (
         "Lookups",
         [

@@ -10,6 +10,7 @@ from asyncsdk._lookups.flags import Flags
 from asyncsdk._model.amplitude import Identify, IngestionMetadata, Plan, Revenue
 from asyncsdk._model.catalog import AllResults, ExperimentGroup, ExperimentGroups, Names
 from asyncsdk._model.events import Alias, Event, Group, IdentifyEvent, LogEvent, Page, RawEvent, Screen, Track
+from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.receipts import Delivery, Receipt
 from asyncsdk._model.reports import (
     AssignmentsHealth,
@@ -47,6 +48,7 @@ __all__ = [
     "Amplitude",
     "Client",
     "Destination",
+    "HttpSettings",
     "Limits",
     "RudderStack",
     "Rules",

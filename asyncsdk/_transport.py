@@ -2,7 +2,8 @@
 
 `send` and `fetch` never raise for trouble on the network: that becomes a response without a status, whose `error` names
 the trouble. Redirects are not followed: aiohttp would send the key to another host, and turn the POST into a GET
-without a body, whose 200 looks like a delivery. Proxies and credentials of the environment are not used.
+without a body, whose 200 looks like a delivery. The environment's proxies are used only if
+`HttpSettings` says so.
 """
 
 import asyncio
@@ -15,15 +16,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import suppress
 from functools import cache
 from io import BytesIO
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from asyncsdk._decompression import CANNOT_DECOMPRESS, Plain, UnreadableError, decompressor_for
+from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.reports import RequestInfo, Watch
 from asyncsdk._threads import in_thread
 from asyncsdk._version import __version__
+from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Limits, Request, Response
 
 MAX_ANSWER_BYTES = 1_000_000
@@ -43,9 +47,10 @@ _TRY_ANOTHER_SERVER = frozenset({401, 404, *range(300, 400), *range(500, 600)} -
 
 # Maximum seconds for an answer that is passed on while it arrives.
 _MAX_STREAM = 600.0
-_SUCCESS = 2
+_SUCCESS, _PROXY_AUTHENTICATION = 2, 407
 
-_Read = Callable[[aiohttp.ClientResponse], Awaitable[bytes]]
+_Read = Callable[[aiohttp.ClientResponse, str], Awaitable[bytes]]
+"""Reads an answer whose body has this content coding."""
 Receive = Callable[[Response, AsyncIterator[bytes]], Awaitable[None]]
 """Takes an answer without its body, and the pieces of the body."""
 
@@ -74,7 +79,12 @@ class Transport:
     """HTTP for one destination, with its own connections, so that a dead vendor uses up none of the others'."""
 
     def __init__(
-        self, limits: Limits, dev_server: str | None = None, name: str = "", watches: Sequence[Watch] = ()
+        self,
+        limits: Limits,
+        dev_server: str | None = None,
+        name: str = "",
+        watches: Sequence[Watch] = (),
+        http: HttpSettings | None = None,
     ) -> None:
         """Store the settings; no connection is opened before the first request.
 
@@ -84,7 +94,13 @@ class Transport:
                 vendor.
             name: The destination's name, for `watches`.
             watches: Called around each request; they must not raise.
+            http: Proxy, TLS, headers or a session of the user's; not applied to a dev server.
+
+        Raises:
+            ConfigurationError: A file of `http` cannot be read.
         """
+        self._http = HttpSettings() if http is None or dev_server else http
+        self._tls = tls_context(self._http)
         self._limits = limits
         self._name = name
         self._watches = watches
@@ -101,7 +117,7 @@ class Transport:
             request: Its body is compressed from `gzip_from` bytes on.
             uncompressed: Never compress.
         """
-        headers = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **request.headers}
+        headers = self._headers({"Accept-Encoding": "identity", **request.headers})
         body = request.body
         if not uncompressed and request.gzip_from is not None and len(body) >= request.gzip_from:
             headers["Content-Encoding"] = "gzip"
@@ -115,8 +131,10 @@ class Transport:
             request: The request.
             max_bytes: Maximum size of the decompressed answer; a larger one is an error, and so is one that is cut off.
         """
-        headers = {"User-Agent": _USER_AGENT, **request.headers}
-        return await self._watched(request, request.body, headers, lambda answer: _read_whole(answer, max_bytes))
+        headers = self._headers(request.headers)
+        return await self._watched(
+            request, request.body, headers, lambda answer, coding: _read_whole(answer, coding, max_bytes)
+        )
 
     async def stream(self, request: Request, receive: Receive, max_bytes: int) -> Response:
         """Send `request`, and pass on a successful answer of any size while it arrives; return it without a body.
@@ -128,16 +146,23 @@ class Transport:
             max_bytes: Maximum size of the body.
         """
 
-        async def read(answer: aiohttp.ClientResponse) -> bytes:
+        async def read(answer: aiohttp.ClientResponse, coding: str) -> bytes:
             if answer.status // 100 != _SUCCESS:
-                return await _read_start(answer)
-            await receive(Response(answer.status, _headers(answer)), _pieces(answer, max_bytes))
+                return await _read_start(answer, coding)
+            await receive(Response(answer.status, _headers(answer)), _pieces(answer, coding, max_bytes))
             return b""
 
         limits = self._limits
         timeout = aiohttp.ClientTimeout(_MAX_STREAM, sock_connect=min(3.0, limits.timeout), sock_read=limits.timeout)
-        headers = {"User-Agent": _USER_AGENT, **request.headers}
+        headers = self._headers(request.headers)
         return await self._watched(request, request.body, headers, read, timeout)
+
+    def _headers(self, protocol: Mapping[str, str]) -> dict[str, str]:
+        """Add the user's headers to those of the vendor's protocol, which win, in any case of letters."""
+        taken = {name.lower() for name in protocol}
+        mine = {name: value for name, value in self._http.headers.items() if name.lower() not in taken}
+        agent = {} if any(name.lower() == "user-agent" for name in mine) else {"User-Agent": _USER_AGENT}
+        return {**agent, **mine, **protocol}
 
     async def _watched(
         self,
@@ -180,11 +205,25 @@ class Transport:
         data = (body or None) if len(body) < _LARGE_BODY else BytesIO(body)
         session = self._open()
         self._users[session] += 1
+        more: dict[str, Any] = {} if self._tls is None else {"ssl": self._tls}
         try:
             async with session.request(
-                method, url, data=data, headers=headers, allow_redirects=False, timeout=timeout or session.timeout
+                method,
+                url,
+                data=data,
+                headers=headers,
+                allow_redirects=False,
+                timeout=timeout or self._timeout,
+                proxy=self._http.proxy,
+                **more,
             ) as answer:
-                response = Response(answer.status, _headers(answer), await read(answer), host=answer.url.authority)
+                # A session of the user's may have decompressed the body.
+                coding = "identity" if session.auto_decompress else answer.headers.get("Content-Encoding", "identity")
+                response = Response(
+                    answer.status, _headers(answer), await read(answer, coding), host=answer.url.authority
+                )
+            if answer.status == _PROXY_AUTHENTICATION:  # a vendor never asks for this
+                response = Response(0, error=f"proxy: status {answer.status}", host=urlsplit(url).netloc)
         except UnreadableError as error:
             response = Response(0, error=str(error), host=urlsplit(url).netloc)
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -196,11 +235,15 @@ class Transport:
             await self._retire(session)
         return response
 
+    @property
+    def _timeout(self) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(total=self._limits.timeout, sock_connect=min(3.0, self._limits.timeout))
+
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections, except a session or connector of the user's."""
         self._session = None
         while self._users:
-            await self._users.popitem()[0].close()
+            await self._close(self._users.popitem()[0])
 
     async def _retire(self, session: aiohttp.ClientSession) -> None:
         """Leave a session's connections and addresses to the requests that use them: the name may have moved."""
@@ -211,24 +254,61 @@ class Transport:
     async def _close_if_unused(self, session: aiohttp.ClientSession) -> None:
         if session is not self._session and session in self._users and not self._users[session]:
             del self._users[session]
+            await self._close(session)
+
+    async def _close(self, session: aiohttp.ClientSession) -> None:
+        if self._http.session is None:
             await session.close()
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            limits = self._limits
+            session, connector = self._http.session, self._http.connector
+            if session is not None:
+                self._session = session() if callable(session) else session
+                return self._session
+            if connector is None:
+                limit = self._limits.max_in_flight
+                made = aiohttp.TCPConnector(limit=limit, resolver=self._resolver, ttl_dns_cache=_ADDRESS_TTL)
+            else:
+                made = connector() if callable(connector) else connector
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=limits.max_in_flight, resolver=self._resolver, ttl_dns_cache=_ADDRESS_TTL
-                ),
-                timeout=aiohttp.ClientTimeout(total=limits.timeout, sock_connect=min(3.0, limits.timeout)),
+                connector=made,
+                connector_owner=connector is None,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
-                trust_env=False,
+                trust_env=self._http.trust_env,
             )
         return self._session
 
 
+def tls_context(http: HttpSettings) -> ssl.SSLContext | None:
+    """Return the TLS context of some settings; None if they set none.
+
+    Raises:
+        ConfigurationError: A file cannot be read, or holds something else.
+    """
+    if http.ssl is not None or not (http.ca_file or http.client_cert):
+        if http.ssl is not None and not isinstance(http.ssl, ssl.SSLContext):
+            msg = f"`ssl` of HttpSettings must be an ssl.SSLContext, not {type(http.ssl).__name__}"
+            raise ConfigurationError(msg)
+        return http.ssl
+    try:
+        context = ssl.create_default_context(cafile=http.ca_file)
+        if http.client_cert is not None:
+            context.load_cert_chain(http.client_cert, http.client_key)
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        names = "`ca_file`" if http.client_cert is None else "`ca_file`, `client_cert` or `client_key`"
+        msg = f"{names} of HttpSettings cannot be loaded: {error}"
+        raise ConfigurationError(msg) from error
+    return context
+
+
 def _name(error: Exception) -> str:
+    """Return what went wrong in a few words; behind a proxy, at which one."""
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return f"proxy {error.host}:{error.port}: {_NO_CONNECTION.get(error.errno or 0, 'no connection')}"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"proxy: status {error.status}"
     cause = _tls_error(error) or error
     for kinds, name in _TROUBLE:
         if isinstance(cause, kinds):
@@ -256,10 +336,10 @@ def _headers(answer: aiohttp.ClientResponse) -> dict[str, str]:
     return {name.lower(): value for name, value in answer.headers.items()}
 
 
-async def _read_start(answer: aiohttp.ClientResponse) -> bytes:
+async def _read_start(answer: aiohttp.ClientResponse, coding: str) -> bytes:
     """Read and decompress the start of the body. If it is cut off, return what arrived: the status decides."""
     start = bytearray()
-    decompressor = decompressor_for(answer.headers.get("Content-Encoding", "identity")) or Plain()
+    decompressor = decompressor_for(coding) or Plain()
     with suppress(aiohttp.ClientError, TimeoutError, OSError, UnreadableError):
         async for part in answer.content.iter_any():
             for piece in decompressor.pieces(part):
@@ -270,21 +350,21 @@ async def _read_start(answer: aiohttp.ClientResponse) -> bytes:
     return bytes(start)
 
 
-async def _read_whole(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+async def _read_whole(answer: aiohttp.ClientResponse, coding: str, max_bytes: int) -> bytes:
     """Read and decompress a body, yielding to the loop in between."""
     whole = BytesIO()  # returns its value without a copy, which would block the loop for 20 MB
-    async for piece in _pieces(answer, max_bytes):
+    async for piece in _pieces(answer, coding, max_bytes):
         whole.write(piece)
     return whole.getvalue()
 
 
-async def _pieces(answer: aiohttp.ClientResponse, max_bytes: int) -> AsyncIterator[bytes]:
+async def _pieces(answer: aiohttp.ClientResponse, coding: str, max_bytes: int) -> AsyncIterator[bytes]:
     """Yield a body piece by piece, decompressed, and yield to the loop in between.
 
     Raises:
         UnreadableError: The body is larger than `max_bytes`, compressed or not, or it is cut off.
     """
-    decompressor = decompressor_for(answer.headers.get("Content-Encoding", "identity"))
+    decompressor = decompressor_for(coding)
     if decompressor is None:
         raise UnreadableError(CANNOT_DECOMPRESS)
     received = size = 0

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.validation import describe_type
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Destination
@@ -58,6 +59,29 @@ def seconds(timeout: float) -> float:
     return timeout
 
 
+def http_settings(destination: Destination, default: HttpSettings | None) -> HttpSettings | None:
+    """Return how requests of a destination leave this machine, once their files have been read for a check.
+
+    Args:
+        destination: Its own `http`, if it has one, counts.
+        default: The client's.
+
+    Raises:
+        ConfigurationError: It is something else, or a file cannot be loaded.
+    """
+    from asyncsdk._transport import tls_context  # noqa: PLC0415 -- see `jobs.load`
+
+    own: object = getattr(destination, "http", None)
+    given = default if own is None else own
+    if given is None:
+        return None
+    if not isinstance(given, HttpSettings):
+        msg = f"`http` must be HttpSettings(...), not {type(given).__name__}"
+        raise ConfigurationError(msg)
+    tls_context(given)
+    return given
+
+
 def dev_server() -> str | None:
     """Return the URL of the dev server from the environment; None if there is none.
 
@@ -67,8 +91,26 @@ def dev_server() -> str | None:
     url = os.environ.get(DEV_SERVER)
     if not url:
         return None
-    if urlsplit(url).hostname not in ("localhost", "127.0.0.1", "::1"):
-        msg = f"{DEV_SERVER} must be an http:// address of this machine, such as http://127.0.0.1:4010"
+    fault = _fault_of_dev_server(url)
+    if fault:
+        msg = f"{DEV_SERVER} must be an http:// address of this machine, such as http://127.0.0.1:4010: {fault}"
         raise ConfigurationError(msg)
     logger.warning("all events go to the dev server at %s, because %s is set", url, DEV_SERVER)
     return url
+
+
+def _fault_of_dev_server(url: str) -> str:
+    """Return what is wrong with the address of a dev server, without showing a password; "" if nothing is."""
+    if not url.isprintable() or " " in url:
+        return "it has a blank or a control character"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        return str(error)
+    if parts.scheme != "http" or parts.username is not None:
+        has_user = parts.username is not None
+        return "it has a user or password" if has_user else f"its scheme is {parts.scheme or 'missing'}"
+    if parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        return f"{parts.hostname or 'no host'} is not this machine"
+    return "it has port 0, a query or a fragment" if port == 0 or parts.query or parts.fragment else ""

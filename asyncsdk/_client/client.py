@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from asyncsdk._client import jobs
-from asyncsdk._client.arguments import check_destinations, dev_server, seconds, switch
+from asyncsdk._client.arguments import check_destinations, dev_server, http_settings, seconds, switch
 from asyncsdk._client.hooks import Hooks, HookVerbs, guarded
 from asyncsdk._client.signals import SignalDrain
 from asyncsdk._delivery.lane import Lane
@@ -33,13 +33,14 @@ from asyncsdk._delivery.spool.setting import DEV_SUFFIX, SpoolLike, create_spool
 from asyncsdk._events.admission import Admission
 from asyncsdk._events.pacing import Pacer
 from asyncsdk._events.verbs import EventVerbs
-from asyncsdk._lifecycle import Lifecycle, warn_forgotten
+from asyncsdk._lifecycle import Job, Lifecycle, warn_forgotten
 from asyncsdk._lookups.assignments import create_assignments
 from asyncsdk._lookups.evaluator import Lookups, NoRules, RulesHolder, WatchedLookups
 from asyncsdk._lookups.exposures import Exposures
 from asyncsdk._lookups.overrides import OverrideVerbs
 from asyncsdk._lookups.verbs import LookupVerbs
 from asyncsdk._model.events import Event
+from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.receipts import Delivery, Receipt, Record
 from asyncsdk._model.reports import Health, Report, StartReport
 from asyncsdk._refresh import Refresher
@@ -69,6 +70,7 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         on_delivery: Called on the loop with the id and the `Delivery` of every event at every destination, once its
             status is final. It must not block; what it raises is logged.
         drain_on_sigterm: On SIGTERM, send at once what is queued, and later events as they come; see `signals.py`.
+        http: Proxy, TLS and headers of all requests that no destination's own `http` is for; None connects directly.
         spool: A folder on this machine, or `SqliteSpool(...)`: an awaited event verb then returns when the event is on
             disk, and it is delivered from there even if this process is killed. None keeps events in memory only.
         exposures: False reports no exposures to any destination, not even those of `log_exposure`, for load tests and
@@ -87,6 +89,7 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         default: Callable[[Any], Any] | None = None,
         on_delivery: Callable[[str, Delivery], object] | None = None,
         drain_on_sigterm: bool = False,
+        http: HttpSettings | None = None,
         spool: SpoolLike = None,
         exposures: bool = True,
         start_timeout: float = 3.0,
@@ -95,6 +98,7 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         check_destinations(destinations)
         exposures = switch(exposures, "exposures")
         jobs.load()
+        self._http = {given.name: http_settings(given, http) for given in destinations}
         destinations = destinations if spool is None else with_message_ids(destinations)
         on_final = None if on_delivery is None else guarded(on_delivery, "on_delivery")
         self._lanes = [Lane(destination) for destination in destinations]
@@ -396,11 +400,12 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
     def _launch(self, dev_url: str | None) -> None:
         """Start all jobs."""
         self._admission.ids.renew()
-        watches, own_tasks = self._hooks.on_request, self._hooks.tasks or []
+        own_tasks = self._hooks.tasks or []
         self._hooks.tasks = None
-        todo = [(lane.destination.name, jobs.delivery(lane, dev_url, watches)) for lane in self._lanes]
+        todo = [(lane.destination.name, self._delivery_job(lane, dev_url)) for lane in self._lanes]
         if self._refresher is not None:
-            todo.append(("rules", jobs.refresh(self._refresher, dev_url, watches)))
+            http = self._http[self._refresher.name]
+            todo.append(("rules", jobs.refresh(self._refresher, dev_url, self._hooks.on_request, http)))
             todo.append(("exposure windows", jobs.windows(self._exposures.window)))
             self._is_starting = True
             self._choose_path()
@@ -415,6 +420,9 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         self._life.start(todo + own_tasks, self._ended, last)
         if self._drain_on_sigterm:
             self._signal = SignalDrain(asyncio.get_running_loop(), self._drain_for_signal, self._unsent)
+
+    def _delivery_job(self, lane: Lane, dev_url: str | None) -> Job:
+        return jobs.delivery(lane, dev_url, self._hooks.on_request, self._http[lane.destination.name])
 
     def _give_up(self) -> None:
         """Stop at once: `aclose` will not be called, because entering the client failed."""

@@ -7,6 +7,7 @@ from contextlib import aclosing, suppress
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._delivery.spool.spooler import SCAN_INTERVAL, Spooler
 from asyncsdk._lifecycle import Job
+from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.reports import Watch
 from asyncsdk._refresh import Refresher
 from asyncsdk._rules.exposure_window import ExposureWindow
@@ -25,13 +26,14 @@ def load() -> None:
     import asyncsdk._transport  # noqa: F401, PLC0415 -- only a program that constructs a client needs aiohttp
 
 
-def delivery(lane: Lane, dev_url: str | None, watches: Sequence[Watch]) -> Job:
+def delivery(lane: Lane, dev_url: str | None, watches: Sequence[Watch], http: HttpSettings | None) -> Job:
     """Build the job that delivers a lane's events.
 
     Args:
         lane: The lane.
         dev_url: Base URL of a dev server that takes the vendor's place; None sends to the vendor.
         watches: Called around each request.
+        http: How requests leave this machine.
     """
     from asyncsdk._transport import Transport  # noqa: PLC0415 -- see `load`
 
@@ -40,13 +42,13 @@ def delivery(lane: Lane, dev_url: str | None, watches: Sequence[Watch]) -> Job:
 
     async def deliver() -> None:
         destination = lane.destination
-        async with aclosing(Transport(destination.limits, dev_url, destination.name, watches)) as transport:
+        async with aclosing(Transport(destination.limits, dev_url, destination.name, watches, http)) as transport:
             await lane.run(transport)
 
     return deliver
 
 
-def refresh(refresher: Refresher, dev_url: str | None, watches: Sequence[Watch]) -> Job:
+def refresh(refresher: Refresher, dev_url: str | None, watches: Sequence[Watch], http: HttpSettings | None) -> Job:
     """Build the job that polls for rules; the arguments are those of `delivery`."""
     from asyncsdk._transport import Transport  # noqa: PLC0415 -- see `load`
 
@@ -55,7 +57,7 @@ def refresh(refresher: Refresher, dev_url: str | None, watches: Sequence[Watch])
         refresher.id_lists.accepts_http = True
 
     async def keep_fresh() -> None:
-        async with aclosing(Transport(Limits(), dev_url, refresher.name, watches)) as transport:
+        async with aclosing(Transport(Limits(), dev_url, refresher.name, watches, http)) as transport:
             await refresher.run(transport)
 
     return keep_fresh

@@ -67,6 +67,7 @@ class Identity(Generic[Request]):
         reader: The framework's functions.
         trusted_proxies: Number of proxies in front of the application, each of which appends to `X-Forwarded-For`.
         cookie: Name of the cookie that identifies returning visitors; None sets no cookie.
+        secure_cookie: Whether the cookie is `Secure`; None decides by the request and the cookie's name.
         is_async: Whether the application's function has to be awaited.
     """
 
@@ -74,6 +75,7 @@ class Identity(Generic[Request]):
     reader: RequestReader[Request]
     trusted_proxies: int = attrs.field()
     cookie: str | None = attrs.field()
+    secure_cookie: bool | None = attrs.field(default=None)
     is_async: bool = attrs.field(init=False)
 
     @is_async.default
@@ -91,6 +93,20 @@ class Identity(Generic[Request]):
         if value is not None and not (isinstance(value, str) and _COOKIE_NAME.fullmatch(value)):
             msg = f"anonymous_cookie is the name of a cookie, such as 'visitor', not {value!r}"
             raise ConfigurationError(msg)
+
+    @secure_cookie.validator
+    def _check_secure(self, _: object, value: object) -> None:
+        if value is not None and not isinstance(value, bool):
+            msg = f"secure_cookie is True, False or None, not {value!r}"
+            raise ConfigurationError(msg)
+        if value is False and self._must_be_secure:
+            msg = f"browsers accept a cookie named {self.cookie!r} only if it is Secure: leave secure_cookie at None"
+            raise ConfigurationError(msg)
+
+    @property
+    def _must_be_secure(self) -> bool:
+        """Whether browsers refuse the cookie without `Secure` (RFC 6265bis, section 4.1.3)."""
+        return self.cookie is not None and self.cookie.lower().startswith(("__host-", "__secure-"))
 
     def identify(self, request: Request) -> User:
         """Return the user of a request.
@@ -140,7 +156,8 @@ class Identity(Generic[Request]):
             return None
         if visitor == self.reader.cookie(request, self.cookie):
             return None
-        suffix = "; Secure" if secure else ""
+        is_secure = secure or self._must_be_secure if self.secure_cookie is None else self.secure_cookie
+        suffix = "; Secure" if is_secure else ""
         return f"{self.cookie}={visitor}; Path=/; Max-Age={_COOKIE_AGE}; HttpOnly; SameSite=Lax{suffix}"
 
     def _address(self, request: Request, peer: str | None) -> str | None:

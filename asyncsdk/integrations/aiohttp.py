@@ -34,6 +34,7 @@ def setup(
     user: UserOf[web.Request] | None = None,
     trusted_proxies: int = 0,
     anonymous_cookie: str | None = None,
+    secure_cookie: bool | None = None,
 ) -> None:
     """Start and close the client with the application, and give each request its `Flags`.
 
@@ -46,14 +47,19 @@ def setup(
         trusted_proxies: Number of proxies in front of the application, each of which appends to `X-Forwarded-For`. With
             0 that header is ignored, since any client can send it.
         anonymous_cookie: Name of a cookie that identifies returning visitors (`User.anonymous_id`); None sets none.
+        secure_cookie: Whether browsers send that cookie over HTTPS only (`Secure`). None: if the request came over
+            HTTPS, or the cookie's name begins with `__Host-` or `__Secure-`. Set True behind a proxy that ends TLS.
 
     Raises:
-        ConfigurationError: The application has a client already, or `trusted_proxies` or `anonymous_cookie` is invalid.
+        ConfigurationError: The application has a client already, or a setting is invalid.
     """
     if CLIENT in app:
         msg = "this application has a client: call setup once, with one Client(...) for all destinations"
         raise ConfigurationError(msg)
-    identity, keeps_groups = Identity(user, _READER, trusted_proxies, anonymous_cookie), is_sticky(client)
+    identity, keeps_groups = (
+        Identity(user, _READER, trusted_proxies, anonymous_cookie, secure_cookie),
+        is_sticky(client),
+    )
     must_await = identity.is_async or keeps_groups
     app[CLIENT] = client.add_middleware(attach_flags)
     app.cleanup_ctx.append(run_client)

@@ -128,6 +128,8 @@ class FlagsMiddleware:
             0 that header is ignored, since any client can send it; leave it at 0 if the server reads the header, as
             uvicorn may.
         anonymous_cookie: Name of a cookie that identifies returning visitors (`User.anonymous_id`); None sets none.
+        secure_cookie: Whether browsers send that cookie over HTTPS only (`Secure`). None: if the request came over
+            HTTPS, or the cookie's name begins with `__Host-` or `__Secure-`. Set True behind a proxy that ends TLS.
 
     Raises:
         ConfigurationError: The application has this middleware already, or `trusted_proxies` or `anonymous_cookie` is
@@ -141,12 +143,13 @@ class FlagsMiddleware:
         user: UserOf[HTTPConnection] | None = session_user,
         trusted_proxies: int = 0,
         anonymous_cookie: str | None = None,
+        secure_cookie: bool | None = None,
     ) -> None:
         if _has_flags(app):
             msg = "this application has FlagsMiddleware already: add it once"
             raise ConfigurationError(msg)
         self.app = app
-        self._identity = Identity(user, _READER, trusted_proxies, anonymous_cookie)
+        self._identity = Identity(user, _READER, trusted_proxies, anonymous_cookie, secure_cookie)
         self._should_check_session = user is session_user
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

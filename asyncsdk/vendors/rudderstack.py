@@ -37,6 +37,7 @@ from asyncsdk._model.events import (
     to_epoch_ms,
 )
 from asyncsdk._model.exposures import ExposedVariant
+from asyncsdk._model.http import HttpSettings, check_http
 from asyncsdk._model.users import User, prepare, text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
@@ -108,6 +109,7 @@ class RudderStack:
         exposures: Which exposures to send as `Experiment Viewed`: `none`; `experiments`, of users in a group of an
             active experiment; or `all`, including gates and configs.
         limits: Bounds on requests, memory and time. RudderStack accepts 4,000,000 bytes of events per request.
+        http: Proxy, TLS and headers of its requests; None takes those of the client.
 
     Raises:
         ConfigurationError: A setting cannot work; the message names it.
@@ -120,6 +122,7 @@ class RudderStack:
     gzip: bool = attrs.field(default=True, kw_only=True, validator=check_bool)
     exposures: ExposureScope = attrs.field(default="none", kw_only=True, validator=check_exposures)
     limits: Limits = attrs.field(factory=Limits, kw_only=True, validator=_check_limits)
+    http: HttpSettings | None = attrs.field(default=None, kw_only=True, validator=check_http)
 
     @property
     def forwards(self) -> bool:

@@ -12,7 +12,7 @@ import trustme
 from aiohttp import web
 from helpers import ADA, quick, rudderstack
 
-from asyncsdk import Client
+from asyncsdk import Client, ConfigurationError
 from asyncsdk._transport import MAX_ANSWER_BYTES, Transport, _Resolver, _zlib_gzip, in_thread
 from asyncsdk.dev import DevServer, Fault
 from asyncsdk.vendors._base import Limits, Request
@@ -227,13 +227,27 @@ async def test_the_dev_server_of_the_environment_takes_everything(
     assert [r.levelname for r in caplog.records if "ASYNCSDK_DEV_SERVER" in r.getMessage()] == ["WARNING"]
 
 
-async def test_a_dev_server_is_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    from asyncsdk import ConfigurationError
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("http://collector.example.com", "collector.example.com is not this machine"),
+        ("https://127.0.0.1:4010", "its scheme is https"),
+        ("127.0.0.1:4010", "its scheme is"),
+        ("http://user:secret@127.0.0.1:4010", "it has a user or password"),
+        ("http://127.0.0.1:4010\n", "control character"),
+        ("http://127.0.0.1:40100", "Port out of range"),
+        ("http://127.0.0.1:port", "Port could not be cast"),
+        ("http://127.0.0.1:0", "port 0"),
+        ("http://[::1:4010", "Invalid IPv6"),
+        ("http://127.0.0.1:4010?a=b", "query"),
+    ],
+)
+async def test_the_address_of_a_dev_server_is_checked(monkeypatch: pytest.MonkeyPatch, url: str, fault: str) -> None:
+    monkeypatch.setenv("ASYNCSDK_DEV_SERVER", url.replace("40100", "401000"))
 
-    monkeypatch.setenv("ASYNCSDK_DEV_SERVER", "http://collector.example.com")
-
-    with pytest.raises(ConfigurationError, match="this machine"):
+    with pytest.raises(ConfigurationError, match=f"this machine.*{fault}") as caught:
         await Client().start()
+    assert "secret" not in str(caught.value)
 
 
 async def test_a_transport_that_was_never_used_closes() -> None:

@@ -110,6 +110,33 @@ def test_a_cookie_of_an_https_request_is_secure() -> None:
     assert str(identity.set_cookie("request", User(anonymous_id="a-1"), secure=True)).endswith("; Secure")
 
 
+@pytest.mark.parametrize(
+    ("name", "setting", "https", "expected"),
+    [
+        ("visitor", None, False, False),
+        ("visitor", True, False, True),  # behind a proxy that ends TLS
+        ("visitor", False, True, False),
+        ("__Host-visitor", None, False, True),
+        ("__secure-visitor", None, False, True),
+    ],
+)
+def test_a_cookie_is_secure_as_asked_and_as_its_name_demands(
+    name: str, setting: bool | None, https: bool, expected: bool
+) -> None:
+    identity = Identity(None, READER, 0, name, setting)
+    cookie = str(identity.set_cookie("request", User(anonymous_id="a-1"), secure=https))
+
+    assert cookie.endswith("; Secure") is expected
+    assert "; Path=/;" in cookie
+    assert "Domain" not in cookie  # which `__Host-` forbids
+
+
+@pytest.mark.parametrize(("name", "setting"), [("__Host-visitor", False), ("visitor", "yes")])
+def test_a_cookie_that_browsers_would_refuse_is_an_error(name: str, setting: bool) -> None:
+    with pytest.raises(ConfigurationError, match="secure_cookie"):
+        Identity(None, READER, 0, name, setting)
+
+
 @pytest.mark.parametrize("anonymous_id", [None, "", "a b", "a; Path=/x", "x" * 65])
 def test_an_id_that_is_invalid_in_a_cookie_is_not_set(anonymous_id: str | None) -> None:
     identity = Identity(None, READER, 0, "visitor")

@@ -36,6 +36,7 @@ from asyncsdk import (
     ForkedProcessError,
     Group,
     Health,
+    HttpSettings,
     Identify,
     IdentifyEvent,
     IngestionMetadata,
@@ -324,3 +325,9 @@ async def models() -> None:
     await client.track("u", "Item Viewed", Item("a"))
     await client.identify("u", Item("a"))
     await client.track("u", "Item Viewed", 5)  # type: ignore[arg-type]
+
+
+def behind_a_proxy() -> Client:
+    return Client(
+        Statsig("secret-...", http=HttpSettings(trust_env=True)), http=HttpSettings(proxy="http://proxy:3128")
+    )

@@ -19,6 +19,7 @@ from asyncsdk._model.bundles import SEPARATOR
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.events import Event, Track, to_epoch_ms
 from asyncsdk._model.exposures import ExposedVariant
+from asyncsdk._model.http import HttpSettings, check_http
 from asyncsdk._model.users import User, own_id, text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
@@ -101,6 +102,7 @@ class Amplitude:
             `QueueFullError`.
         limits: Bounds on requests, memory and time. Amplitude accepts 2,000 events and 1 MB (batch endpoint: 20 MB)
             per request.
+        http: Proxy, TLS and headers of its requests; None takes those of the client.
 
     Raises:
         ConfigurationError: A setting cannot work; the message names it.
@@ -125,6 +127,7 @@ class Amplitude:
     name: str = attrs.field(default="Amplitude", kw_only=True, validator=check_name)
     overflow: Overflow = attrs.field(default="drop", kw_only=True, validator=check_overflow)
     limits: Limits = attrs.field(factory=Limits, kw_only=True, validator=check_limits)
+    http: HttpSettings | None = attrs.field(default=None, kw_only=True, validator=check_http)
     # Derived from the settings above, once.
     canonical_path: str = attrs.field(init=False, repr=False, eq=False)
     _address: str = attrs.field(init=False, repr=False, eq=False)

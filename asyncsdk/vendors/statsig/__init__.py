@@ -13,6 +13,7 @@ import orjson
 
 from asyncsdk._model.events import Event
 from asyncsdk._model.exposures import SharedUserFields, shared_user_fields
+from asyncsdk._model.http import HttpSettings, check_http
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Limits, ListFile, Overflow, Refusal, Request, Response, Verdict
 from asyncsdk.vendors._settings import (
@@ -80,6 +81,7 @@ class Statsig:
         overflow: What a full queue does with a new event: `drop` it, make the caller `wait`, or `raise`
             `QueueFullError`.
         limits: Bounds on requests, memory and time. `max_events` defaults to 2,000, as in statsig-python-core.
+        http: Proxy, TLS and headers of its requests for rules and events; None takes those of the client.
 
     Raises:
         ConfigurationError: A setting cannot work; the message names it.
@@ -101,6 +103,7 @@ class Statsig:
     name: str = attrs.field(default="Statsig", kw_only=True, validator=check_name)
     overflow: Overflow = attrs.field(default="drop", kw_only=True, validator=check_overflow)
     limits: Limits = attrs.field(factory=Limits, kw_only=True, validator=check_limits)
+    http: HttpSettings | None = attrs.field(default=None, kw_only=True, validator=check_http)
 
     # Fields of every user, derived from the settings above, once.
     _shared_fields: SharedUserFields = attrs.field(init=False, repr=False, eq=False)

@@ -1,0 +1,98 @@
+"""How requests leave this machine: proxy, TLS, headers, or a session of the user's own."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from asyncsdk.errors import ConfigurationError
+
+
+def _without_password(url: object) -> str:
+    """Show a proxy's URL without its user and password."""
+    parts = urlsplit(str(url))
+    return repr(None if url is None else f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
+
+
+def _check_proxy(_: object, __: object, proxy: str | None) -> None:
+    if proxy is None:
+        return
+    parts = urlsplit(proxy) if isinstance(proxy, str) else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        msg = (
+            "`proxy` of HttpSettings must be the URL of an HTTP proxy, such as 'http://user:password@proxy:3128'; for "
+            "SOCKS, pass a `connector` of aiohttp-socks"
+        )
+        raise ConfigurationError(msg)
+
+
+def _check_headers(_: object, __: object, headers: Mapping[str, str]) -> None:
+    is_text = isinstance(headers, Mapping) and all(
+        isinstance(text, str) and text.isprintable() for pair in headers.items() for text in pair
+    )
+    if not is_text:
+        msg = "`headers` of HttpSettings must be names and values of headers, all text in one line"
+        raise ConfigurationError(msg)
+
+
+@attrs.frozen(kw_only=True)
+class HttpSettings:
+    """How requests leave this machine: `Client(http=HttpSettings(proxy=...))`, or `http=` of one destination.
+
+    Settings of a destination replace those of the client as a whole. Statsig's apply to rules and ID lists as well.
+    Requests to a dev server (`ASYNCSDK_DEV_SERVER`) ignore all of them.
+
+    Attributes:
+        proxy: URL of an HTTP proxy, such as `http://user:password@proxy:3128`; None connects directly. The proxy
+            resolves the vendor's name.
+        trust_env: Whether to use the environment's `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, unless `proxy` is set.
+        ssl: An `ssl.SSLContext`; None builds one from the files below, or takes the system's authorities.
+        ca_file: Path of a file with the certificate authorities to trust, in PEM; None trusts the system's.
+        client_cert: Path of a client certificate, in PEM; None presents none.
+        client_key: Path of its key, in PEM; None if `client_cert` holds it too.
+        headers: Headers to add to each request. Those of the vendor's protocol cannot be replaced. Never shown.
+        session: An `aiohttp.ClientSession` to send with, or a function that returns one, called on the client's loop.
+            Its own proxy, TLS and timeouts apply unless set here. It is never closed.
+        connector: An aiohttp connector to connect with, or a function that returns one. It is never closed.
+
+    Raises:
+        ConfigurationError: A setting cannot work, or two exclude each other; the message names them. Files are read,
+            and checked, when the client is made.
+    """
+
+    proxy: str | None = attrs.field(default=None, validator=_check_proxy, repr=_without_password)
+    trust_env: bool = attrs.field(default=False)
+    ssl: Any = attrs.field(default=None)
+    ca_file: str | None = attrs.field(default=None)
+    client_cert: str | None = attrs.field(default=None)
+    client_key: str | None = attrs.field(default=None)
+    headers: Mapping[str, str] = attrs.field(factory=dict, validator=_check_headers, repr=False)
+    session: Any = attrs.field(default=None)
+    connector: Any = attrs.field(default=None)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse settings that exclude each other."""
+        files = self.ca_file or self.client_cert or self.client_key
+        wrong = (
+            "`ssl` or the files of HttpSettings, not both: load them into the context"
+            if self.ssl is not None and files
+            else "`client_key` of HttpSettings needs its `client_cert`"
+            if self.client_key and not self.client_cert
+            else "`session` or `connector` of HttpSettings, not both: a session has its connector"
+            if self.session is not None and self.connector is not None
+            else ""
+        )
+        if wrong:
+            raise ConfigurationError(wrong)
+
+
+def check_http(_: object, attribute: "attrs.Attribute[Any]", settings: object) -> None:
+    """Validate an `http=` setting.
+
+    Raises:
+        ConfigurationError: It is neither HttpSettings nor None.
+    """
+    if settings is not None and not isinstance(settings, HttpSettings):
+        msg = f"`{attribute.name}` must be HttpSettings(...), not {type(settings).__name__}"
+        raise ConfigurationError(msg)
