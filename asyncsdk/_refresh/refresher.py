@@ -48,6 +48,7 @@ from asyncsdk._refresh.bootstrap_rules import BootstrapRules
 from asyncsdk._refresh.guarded_cache import MAX_CALL_SECONDS, GuardedCache
 from asyncsdk._refresh.id_lists import IdLists
 from asyncsdk._refresh.override_check import OverrideCheck
+from asyncsdk._refresh.pattern_faults import PatternFaults
 from asyncsdk._refresh.poll_loop import PollLoop
 from asyncsdk._refresh.polling import (
     CooperativeRunner,
@@ -118,6 +119,7 @@ class Refresher:
         self.id_lists = IdLists(source, clock, self.runner, self._cache, poll_interval or settings.id_lists_interval)
         self._countries = Countries()
         self._unknown_names = UnknownNames(source.name)
+        self._pattern_faults = PatternFaults(source.name)
         self._shared_context = SharedContext(
             clock=clock,
             random=random_number,
@@ -126,6 +128,7 @@ class Refresher:
             id_lists=self.id_lists.entries,
             country=self._countries.find,
             on_unknown=self._unknown_names.record,
+            report_pattern=self._pattern_faults.report,
         )
         self.rules: Ruleset = empty_ruleset(self._shared_context, UNINITIALIZED)
         self._bootstrap = BootstrapRules(
@@ -222,6 +225,7 @@ class Refresher:
             id_lists={name: len(entries) for name, entries in list(self.id_lists.entries.items())},
             cache_failures=self._cache.streak.total,
             unknown_names=self._unknown_names.count(rules) if rules.sections else 0,
+            unsupported_patterns=self._pattern_faults.unsupported,
         )
 
     # --- the tasks --------------------------------------------------------------------------------------------

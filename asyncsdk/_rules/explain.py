@@ -23,9 +23,10 @@ from asyncsdk._rules.compiler.condition_code import ID_LIST_OPERATORS, id_list_t
 from asyncsdk._rules.compiler.evaluate import INVALID_USER, PERSISTED, Evaluation
 from asyncsdk._rules.compiler.linker import Linker
 from asyncsdk._rules.language.conditions import source_of, user_bucketer
-from asyncsdk._rules.language.operators import OPERATORS
+from asyncsdk._rules.language.operators import OPERATORS, Operator
 from asyncsdk._rules.language.overrides import GroupOverride, find_unit
 from asyncsdk._rules.language.specs import Condition, MalformedError, Rule, Spec
+from asyncsdk._rules.patterns.errors import UnsupportedError
 from asyncsdk._rules.ruleset import Kind, Ruleset
 
 _MARKS = {True: "+", False: "-", None: "?"}
@@ -222,7 +223,15 @@ def _explain_condition(rules: Ruleset, condition: Condition | None, user: User, 
     shown = "(private)" if _is_private(user, condition.field) else _json(value)
     bucket = value if condition.type == "user_bucket" else None
     text = f"{subject} {shown} {condition.operator} {_json(condition.target)}"
-    return Step(text, operator.test(value, target), (), bucket)
+    return Step(text, _holds(operator, value, target), (), bucket)
+
+
+def _holds(operator: Operator, value: object, target: object) -> bool | None:
+    """Test a value; None if the target is an unsupported pattern."""
+    try:
+        return operator.test(value, target)
+    except UnsupportedError:
+        return None
 
 
 def _explain_gate(rules: Ruleset, condition: Condition, user: User, *, level: _Level) -> Step:
@@ -243,7 +252,7 @@ def _explain_group(rules: Ruleset, condition: Condition, user: User, *, level: _
     if operator is None:
         return Step(f"unknown operator {condition.operator}", holds=None)
     group = rules.lookup("experiment", user, name).group_name
-    holds = operator.test(group, operator.prepare(condition.target))
+    holds = _holds(operator, group, operator.prepare(condition.target))
     text = f"group of {name} {_json(group)} {condition.operator} {_json(condition.target)}"
     return Step(text, holds, tuple(_explain_nested(rules, "experiment", user, name, level=level)))
 

@@ -26,12 +26,13 @@ from typing import Any, Literal
 import attrs
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.compiler.evaluate import PERSISTED, Evaluation, Exposed, Run, TooDeepError, UnsupportedError
+from asyncsdk._rules.compiler.evaluate import PERSISTED, Evaluation, Exposed, Run, TooDeepError
 from asyncsdk._rules.compiler.linker import Linker
 from asyncsdk._rules.compiler.rules import compile_rules
 from asyncsdk._rules.exposures import exposures_to_json
 from asyncsdk._rules.language.specs import MalformedError, Spec
 from asyncsdk._rules.language.values import as_object, as_text
+from asyncsdk._rules.patterns.errors import UnsupportedError
 from asyncsdk._rules.ruleset import Ruleset
 
 _USER_ID = "userID"

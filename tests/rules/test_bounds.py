@@ -1,5 +1,6 @@
 """No ruleset and no user causes unbounded work. Work is counted as calls; work in C is limited by the test timeout."""
 
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -11,6 +12,7 @@ from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.explain import explain
 from asyncsdk._rules.json_slicer import iter_members
 from asyncsdk._rules.language.operators import OPERATORS
+from asyncsdk._rules.patterns.errors import UnsupportedError
 from rules.call_counts import CountedBytes, count_calls
 from rules.rulesets import (
     PUBLIC,
@@ -92,7 +94,8 @@ def test_operators_are_fast_on_long_values(operator: str) -> None:
 
     for value in LONG:
         for target in targets:
-            assert row.test(value, target) in (True, False)
+            with suppress(UnsupportedError):  # a pattern, or a text for one, that is too long
+                assert row.test(value, target) in (True, False)
 
 
 def test_a_user_with_long_values_is_evaluated() -> None:

@@ -61,7 +61,8 @@ from typing import Any
 
 import attrs
 
-from asyncsdk._rules.compiler.evaluate import MAX_LEVELS, Run, TooDeepError, UnsupportedError
+from asyncsdk._rules.compiler.evaluate import MAX_LEVELS, Run, TooDeepError
+from asyncsdk._rules.patterns.errors import UnsupportedError
 
 # Both match only what this file and `condition_code` write.
 _BUCKET = re.compile(r"\bB[0-9]+\(u\)")

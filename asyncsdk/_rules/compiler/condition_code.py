@@ -16,27 +16,37 @@ Conditions on gates and experiments are not compiled here but in `rules`: they n
 """
 
 from collections.abc import Callable, Container, Mapping
+from functools import partial
 from typing import Any
 
 from asyncsdk._rules.compiler.codegen import ConditionCode, int_if_whole
 from asyncsdk._rules.language.buckets import id_list_key
 from asyncsdk._rules.language.conditions import ConditionSource, source_of
-from asyncsdk._rules.language.operators import OPERATORS
+from asyncsdk._rules.language.operators import OPERATORS, Operator
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.language.specs import Condition
 from asyncsdk._rules.language.values import as_number, as_text
+from asyncsdk._rules.patterns.matcher import Matcher
 
 _BUCKETS = 1000
 _SYMBOLS = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _MEMBERSHIPS = {"any": "in", "none": "not in"}
-# Relative costs, by which a rule's conditions are sorted: reading an attribute, calling a fetcher, hashing.
-_ATTRIBUTE_COST, _FETCHER_COST, _HASH_COST = 1, 2, 3
+# Relative costs, by which a rule's conditions are sorted: reading an attribute, calling a fetcher, hashing,
+# matching a pattern.
+_ATTRIBUTE_COST, _FETCHER_COST, _HASH_COST, _PATTERN_COST = 1, 2, 3, 4
 ALWAYS = "True"
 ID_LIST_OPERATORS = {"in_segment_list": "", "not_in_segment_list": "not "}
 
 
-def compile_condition(condition: Condition, shared_context: SharedContext) -> tuple[ConditionCode | None, bool]:
+def compile_condition(
+    condition: Condition, shared_context: SharedContext, name: str = ""
+) -> tuple[ConditionCode | None, bool]:
     """Compile a condition that depends on no other gate or experiment.
+
+    Args:
+        condition: The condition.
+        shared_context: What is the same for all users.
+        name: What the condition is of, for reports: such as `gate new_page`.
 
     Returns:
         The code, None if the condition's type or operator is unknown; and whether it depends on nothing but the user.
@@ -50,9 +60,18 @@ def compile_condition(condition: Condition, shared_context: SharedContext) -> tu
             return code, True
     if condition.operator in ID_LIST_OPERATORS:
         return _id_list_code(condition, source, shared_context), False
-    constants = (("F", source.fetch), ("T", operator.test), ("V", operator.prepare(condition.target)))
+    target = prepare_target(operator, condition, shared_context, name)
+    constants = (("F", source.fetch), ("T", operator.test), ("V", target))
     value, cost = _value_template(source)
+    # Last, because an unsupported pattern ends the evaluation: where another condition fails, it does not matter.
+    cost = _PATTERN_COST if isinstance(target, Matcher) else cost
     return ConditionCode(f"{{1}}({value}, {{2}})", constants, cost), source.is_steady
+
+
+def prepare_target(operator: Operator, condition: Condition, shared_context: SharedContext, name: str) -> Any:
+    """Return a condition's target as its operator takes it. What is wrong with a pattern is reported under `name`."""
+    target = operator.prepare(condition.target)
+    return target.reporting_to(partial(shared_context.report_pattern, name)) if isinstance(target, Matcher) else target
 
 
 def _value_template(source: ConditionSource) -> tuple[str, int]:

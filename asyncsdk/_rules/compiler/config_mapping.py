@@ -17,11 +17,12 @@ from typing import Any
 import attrs
 
 from asyncsdk._model.users import User
-from asyncsdk._rules.compiler.evaluate import MAX_LEVELS, Evaluation, Run, TooDeepError, UnsupportedError
+from asyncsdk._rules.compiler.evaluate import MAX_LEVELS, Evaluation, Run, TooDeepError
 from asyncsdk._rules.compiler.linker import Linker
 from asyncsdk._rules.compiler.outcomes import CombinedResults, combine_causes
 from asyncsdk._rules.compiler.rules import compile_rules
 from asyncsdk._rules.language.specs import MalformedError, Spec, check_size, parse, read_rule
+from asyncsdk._rules.patterns.errors import UnsupportedError
 
 _Applies = Callable[[User, int, dict[Any, Evaluation] | None], bool | None]
 """Returns whether a rule holds; None before it has started."""

@@ -15,6 +15,7 @@ import attrs
 
 from asyncsdk._model.results import Cause
 from asyncsdk._model.users import User, prepare
+from asyncsdk._rules.patterns.errors import UnsupportedError
 from asyncsdk.errors import InvalidEventError
 
 MAX_LEVELS = 64
@@ -30,10 +31,6 @@ NEVER_EXPOSED: tuple[object, set[Hashable]] = (None, set())
 """`Evaluation.seen` before the first exposure: no window, no users."""
 Exposed = tuple[str, str, str]
 """A secondary exposure: gate, `true` or `false`, rule id."""
-
-
-class UnsupportedError(Exception):
-    """Raised inside an evaluation that meets an unknown condition."""
 
 
 class TooDeepError(Exception):

@@ -88,6 +88,11 @@ class Linker:
         return self.rules.shared_context
 
     @property
+    def label(self) -> str:
+        """The kind and name being compiled, such as `gate new_page`."""
+        return " ".join(self.trail[-1]) if self.trail else ""
+
+    @property
     def is_heavy(self) -> bool:
         """Whether a run must remember its nested evaluations, because their number might grow exponentially."""
         return self.weight > _HEAVY

@@ -26,12 +26,13 @@ from asyncsdk._rules.compiler.codegen import (
     compile_source,
     generate,
 )
-from asyncsdk._rules.compiler.condition_code import ALWAYS, compile_condition
-from asyncsdk._rules.compiler.evaluate import Evaluation, Run, UnsupportedError
+from asyncsdk._rules.compiler.condition_code import ALWAYS, compile_condition, prepare_target
+from asyncsdk._rules.compiler.evaluate import Evaluation, Run
 from asyncsdk._rules.compiler.linker import Linker, memoized
 from asyncsdk._rules.language.conditions import user_bucketer
 from asyncsdk._rules.language.operators import OPERATORS
 from asyncsdk._rules.language.specs import Condition, Rule, Spec
+from asyncsdk._rules.patterns.errors import UnsupportedError
 
 _BUCKETS = 10_000
 _GATE_TESTS = {"pass_gate": "{0}.value", "fail_gate": "not {0}.value"}
@@ -123,7 +124,7 @@ def _condition_codes(linker: Linker, condition: Condition | None) -> Sequence[Co
         return [_gate_code(linker, condition)]
     if condition.type == "experiment_group":
         return [_experiment_group_code(linker, condition)]
-    code, is_steady = compile_condition(condition, linker.shared_context)
+    code, is_steady = compile_condition(condition, linker.shared_context, linker.label)
     linker.is_steady &= is_steady
     return [] if code is not None and code.template == ALWAYS else [code]
 
@@ -140,7 +141,7 @@ def _experiment_group_code(linker: Linker, condition: Condition) -> ConditionCod
     operator, name = OPERATORS.get(condition.operator or ""), condition.field
     if operator is None:
         return None
-    target = operator.prepare(condition.target)
+    target = prepare_target(operator, condition, linker.shared_context, linker.label)
     if name is None:
         # No experiment has no group: the operator decides what that means.
         return ConditionCode("{0}(None, {1})", (("T", operator.test), ("V", target)))

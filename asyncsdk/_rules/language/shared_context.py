@@ -14,6 +14,10 @@ def _ignore(_kind: str, _name: str) -> None:
     """Do nothing about an unknown name."""
 
 
+def _ignore_pattern(_name: str, _pattern: str, _fault: str, _unsupported: bool) -> None:  # noqa: FBT001
+    """Report a pattern to nobody."""
+
+
 @attrs.frozen(kw_only=True)
 class SharedContext:
     """What is the same for all users of a client.
@@ -29,6 +33,8 @@ class SharedContext:
         country: Returns the country of an IP address, or None.
         user_agent: Parses a user agent; returns None if it is too long.
         on_unknown: Called with kind and name when a lookup finds that the ruleset has no such name; on any thread.
+        report_pattern: Called with what a pattern is of (`gate new_page`), the pattern, what is wrong with it, and
+            whether it is unsupported, not just invalid.
         sources: Cache of `conditions.source_of`, by type and field; only that function uses it.
     """
 
@@ -42,4 +48,5 @@ class SharedContext:
     country: Callable[[str], str | None] = attrs.Factory(lambda: Countries().find)
     user_agent: Callable[[str], UserAgent | None] = parse
     on_unknown: Callable[[str, str], object] = _ignore
+    report_pattern: Callable[[str, str, str, bool], object] = _ignore_pattern
     sources: dict[Any, Any] = attrs.field(init=False, factory=dict, eq=False, repr=False)

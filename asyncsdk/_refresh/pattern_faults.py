@@ -1,0 +1,53 @@
+"""Log each pattern of the rules that cannot be matched, once, and count them."""
+
+import logging
+
+from asyncsdk._rules.patterns.matcher import load_re2
+
+logger = logging.getLogger("asyncsdk")
+_MAX_KEPT = 1_000
+
+
+class PatternFaults:
+    """The patterns that were reported. Lookups may report on any thread.
+
+    Args:
+        source: Name of the source of the rules, for the log.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._kept: dict[tuple[str, str], bool] = {}
+
+    @property
+    def unsupported(self) -> int:
+        """Number of patterns that no engine could match."""
+        return sum(list(self._kept.values()))
+
+    def report(self, name: str, pattern: str, fault: str, unsupported: bool) -> None:  # noqa: FBT001 -- a callback
+        """Log a pattern, unless it is known.
+
+        Args:
+            name: What it is of, such as `gate new_page`.
+            pattern: The pattern.
+            fault: What is wrong with it.
+            unsupported: Whether Statsig's package could match it; otherwise it is invalid there, too.
+        """
+        if (name, pattern) in self._kept or len(self._kept) >= _MAX_KEPT:
+            return
+        self._kept[name, pattern] = unsupported
+        if not unsupported:
+            text = "%s: %s: pattern %r matches nothing, as in Statsig's SDKs: %s"
+            logger.warning(text, self._source, name, pattern, fault)
+            return
+        remedy = "asyncsdk[re2] (google-re2) takes most patterns: pip install 'asyncsdk[re2]'"
+        if load_re2() is not None:
+            remedy = "not even the extra re2, which is installed, takes it"
+        logger.warning(
+            "%s: %s: pattern %r is unsupported, so that what depends on it is Unsupported: %s; %s",
+            self._source,
+            name,
+            pattern,
+            fault,
+            remedy,
+        )

@@ -1,0 +1,207 @@
+"""Write a parsed pattern in the syntax of an engine: RE2's, or that of Python's `re`.
+
+Classes are written as ranges of characters, flags are resolved, and groups capture only where a reference needs them:
+what remains is the little that both engines read alike.
+"""
+
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from asyncsdk._rules.patterns.charsets import Class, Property, Universe, runs
+from asyncsdk._rules.patterns.errors import UnsupportedPatternError
+from asyncsdk._rules.patterns.syntax import (
+    Assertion,
+    Backreference,
+    Chars,
+    Choice,
+    Group,
+    Look,
+    Node,
+    Repeat,
+    Sequenced,
+    walk,
+)
+
+_MAX_REPEAT = 1000
+"""RE2's limit for one quantifier."""
+_MAX_LENGTH = 200_000
+_COMMON = {"line start": "(?m:^)", "line end": "(?m:$)", "start": r"\A", "anywhere": "(?:)"}
+_RE2_ASSERTIONS = {**_COMMON, "end": r"\z", "word": r"\b", "not word": r"\B"}
+
+
+@attrs.define(eq=False, repr=False)
+class Alphabet:
+    """The classes of a pattern in a universe, each evaluated once.
+
+    Attributes:
+        universe: All characters.
+        is_ascii: Whether texts are ASCII only.
+    """
+
+    universe: Universe
+    is_ascii: bool
+    _known: dict[object, int] = attrs.Factory(dict)
+
+    def members(self, chars: Chars) -> int:
+        """Return the characters that a part of a pattern takes."""
+        return self._class(chars.members, folds=chars.folds)
+
+    def word(self) -> int:
+        """Return the characters of words."""
+        return self._class(_WORD, folds=False)
+
+    def _class(self, members: Class, *, folds: bool) -> int:
+        # Equal classes are one: literals and properties are the usual ones.
+        key = (repr(members), folds)
+        found = self._known.get(key)
+        if found is None:
+            found = members.members(self.universe, folds=folds)
+            found = self._known[key] = found & ((1 << 128) - 1) if self.is_ascii else found
+        return found
+
+
+_WORD = Property("perl w", negative=False)
+
+
+def spell_re2(node: Node, alphabet: Alphabet) -> str:
+    """Write a pattern in RE2's syntax.
+
+    Raises:
+        UnsupportedPatternError: It has lookarounds, references or atomic groups, or words beyond ASCII.
+    """
+    hard = next((one for one in walk(node) if isinstance(one, (Look, Backreference)) or _is_atomic(one)), None)
+    if hard is not None:
+        raise UnsupportedPatternError("it has lookarounds, references or possessive repeats")
+    assertions = _RE2_ASSERTIONS if alphabet.is_ascii else {**_COMMON, "end": r"\z"}
+    return _Speller(alphabet, assertions, r"\x{%x}", r"[^\x00-\x{10FFFF}]").spell(node)
+
+
+def _is_atomic(node: Node) -> bool:
+    return isinstance(node, Group) and node.atomic
+
+
+def spell_python(node: Node, alphabet: Alphabet) -> str:
+    """Write a pattern in the syntax of Python's `re`."""
+    speller = _Speller(alphabet, {}, "\\U%08x", "(?!)")
+    if any(isinstance(one, Assertion) and one.kind not in _COMMON and one.kind != "end" for one in walk(node)):
+        word = speller.spell_members(alphabet.word())
+    else:
+        word = ""
+    start, end = f"(?<!{word})", f"(?!{word})"
+    boundary = f"(?:{start}(?={word})|(?<={word}){end})"
+    speller.assertions = {
+        **_COMMON,
+        "end": r"\Z",
+        "word": boundary,
+        "not word": f"(?!{boundary})",
+        "word start": f"{start}(?={word})",
+        "word end": f"(?<={word}){end}",
+        "half start": start,
+        "half end": end,
+    }
+    speller.captures = any(isinstance(one, Backreference) for one in walk(node))
+    return speller.spell(node)
+
+
+@attrs.define(eq=False, repr=False)
+class _Speller:
+    """An engine's syntax.
+
+    Attributes:
+        alphabet: Evaluates classes.
+        assertions: How each kind is written.
+        code: How a character is written.
+        nothing: What matches nothing.
+        captures: Whether groups capture their text.
+    """
+
+    alphabet: Alphabet
+    assertions: Mapping[str, str]
+    code: str
+    nothing: str
+    captures: bool = False
+    _known: dict[int, str] = attrs.Factory(dict)
+
+    def spell(self, node: Node) -> str:
+        """Write one part, so that a quantifier behind it applies to all of it."""
+        write = _WRITERS.get(node.__class__)
+        return "(?:)" if write is None else write(self, node)
+
+    def spell_chars(self, node: Chars) -> str:
+        return self.spell_members(self.alphabet.members(node))
+
+    def spell_members(self, members: int) -> str:
+        found = self._known.get(members)
+        if found is None:
+            found = self._known[members] = self._spell_class(members)
+        return found
+
+    def _spell_class(self, members: int) -> str:
+        ranges = [*runs(members)]
+        if len(ranges) == 1 and ranges[0][0] == ranges[0][1] and chr(ranges[0][0]).isalnum():
+            return chr(ranges[0][0])
+        written = (
+            self._spell_code(low) if low == high else f"{self._spell_code(low)}-{self._spell_code(high)}"
+            for low, high in ranges
+        )
+        return f"[{''.join(written)}]" if ranges else self.nothing
+
+    def _spell_code(self, number: int) -> str:
+        return chr(number) if chr(number).isalnum() else self.code % number
+
+    def spell_assertion(self, node: Assertion) -> str:
+        found = self.assertions.get(node.kind)
+        if found is None:
+            raise UnsupportedPatternError("it has the edge of a word")
+        return found
+
+    def spell_sequence(self, node: Sequenced) -> str:
+        return f"(?:{''.join(map(self.spell, node.children))})"
+
+    def spell_choice(self, node: Choice) -> str:
+        return f"(?:{'|'.join(map(self.spell, node.children))})"
+
+    def spell_group(self, node: Group) -> str:
+        opening = "(?>" if node.atomic else "(" if self.captures else "(?:"
+        return f"{opening}{self.spell(node.child)})"
+
+    def spell_look(self, node: Look) -> str:
+        return f"(?{'' if node.ahead else '<'}{'!' if node.negative else '='}{self.spell(node.child)})"
+
+    def spell_backreference(self, node: Backreference) -> str:
+        return f"(?:\\{node.number})"
+
+    def spell_repeat(self, node: Repeat) -> str:
+        child, lazy = f"(?:{self.spell(node.child)})", "" if node.greedy else "?"
+        low, high = node.low, node.high
+        if max(low, high or 0) <= _MAX_REPEAT:
+            return f"(?:{child}{_quantifier(low, high)}{lazy})"
+        if self.captures or self.nothing == "(?!)":
+            return f"(?:{child}{_quantifier(low, high)}{lazy})"
+        if max(low, high or 0) * len(child) > _MAX_LENGTH * 100:
+            raise UnsupportedPatternError("it repeats too often")
+        fixed = [f"{child}{{{times}}}" for times in _pieces(low)]
+        if high is None:
+            return f"(?:{''.join(fixed)}{child}*{lazy})"
+        return f"(?:{''.join(fixed)}{''.join(f'{child}{{0,{times}}}{lazy}' for times in _pieces(high - low))})"
+
+
+def _quantifier(low: int, high: int | None) -> str:
+    return f"{{{low},{'' if high is None else high}}}"
+
+
+def _pieces(times: int) -> list[int]:
+    return [_MAX_REPEAT] * (times // _MAX_REPEAT) + ([times % _MAX_REPEAT] if times % _MAX_REPEAT else [])
+
+
+_WRITERS: dict[type[Node], Callable[..., str]] = {
+    Chars: _Speller.spell_chars,
+    Assertion: _Speller.spell_assertion,
+    Sequenced: _Speller.spell_sequence,
+    Choice: _Speller.spell_choice,
+    Group: _Speller.spell_group,
+    Look: _Speller.spell_look,
+    Backreference: _Speller.spell_backreference,
+    Repeat: _Speller.spell_repeat,
+}
