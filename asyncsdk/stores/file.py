@@ -4,10 +4,11 @@ A file is written under another name, synced and renamed, so it appears whole or
 File names are hashes of the keys, because keys may hold secrets, user ids, and characters that no file system accepts.
 """
 
-import asyncio
+import errno
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,16 @@ import orjson
 
 from asyncsdk._threads import in_thread
 
+try:
+    import fcntl
+except ImportError:  # pragma: no cover -- Windows
+    import msvcrt
+
+    fcntl = None  # type: ignore[assignment]
+
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
+_MAX_LOCK_PAUSE = 0.02
+"""Maximum pause between two attempts to lock a folder, in seconds."""
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
@@ -50,15 +60,18 @@ class FileCache:
 class FileAssignments:
     """Keeps sticky assignments in a folder, one file per unit.
 
-    Several processes may share the folder, but if two save assignments of the same unit at once, one may be lost.
+    Several processes may share the folder. A save reads a unit's file and replaces it under a lock of its subfolder, so
+    that none overwrites the change of another. Where locks fail, as on some network file systems, so does the save: it
+    is counted, logged and repeated, and never made without the lock.
 
     Attributes:
         folder: Created when it is first needed, accessible to its owner only.
+        lock_timeout: Maximum time to wait for another process that saves, in seconds. The client gives up a save after
+            five seconds, and repeats it.
     """
 
     folder: Path = attrs.field(converter=Path)
-    # A save reads the unit's file and rewrites it, so saves take turns.
-    _writing: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False, repr=False, eq=False)
+    lock_timeout: float = attrs.field(default=4.0, kw_only=True)
 
     async def load(self, key: str) -> Mapping[str, Mapping[str, Any]]:
         """Return a unit's assignments by name; empty if there are none."""
@@ -66,8 +79,7 @@ class FileAssignments:
 
     async def save(self, key: str, name: str, assignment: Mapping[str, Any] | None) -> None:
         """Save one assignment of a unit; None deletes it."""
-        async with self._writing:
-            await in_thread(lambda: _change(self._path(key), name, assignment))
+        await in_thread(lambda: _change(self._path(key), name, assignment, self.lock_timeout))
 
     def _path(self, key: str) -> Path:
         name = _file_name(key)
@@ -141,15 +153,75 @@ def _assignments(path: Path) -> dict[str, dict[str, Any]]:
     return found if isinstance(found, dict) else {}
 
 
-def _change(path: Path, name: str, assignment: Mapping[str, Any] | None) -> None:
-    found = _assignments(path)
-    if assignment is not None:
-        found[name] = dict(assignment)
-    elif found.pop(name, None) is None:
-        return
-    if found:
-        # Created first, because `mkdir(parents=True)` applies the mode to the last folder only, not to its parents.
-        path.parents[1].mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
-        _replace(path, orjson.dumps(found))
-    else:
-        path.unlink(missing_ok=True)
+def _change(path: Path, name: str, assignment: Mapping[str, Any] | None, lock_timeout: float) -> None:
+    """Change one assignment in a unit's file.
+
+    Raises:
+        OSError: The file cannot be locked, read or written. It is as before.
+    """
+    # Created first, because `mkdir(parents=True)` applies the mode to the last folder only, not to its parents.
+    path.parents[1].mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
+    path.parent.mkdir(_FOLDER_MODE, exist_ok=True)
+    with _locked(path.parent, lock_timeout):
+        found = _assignments(path)
+        if assignment is not None:
+            found[name] = dict(assignment)
+        elif found.pop(name, None) is None:
+            return
+        if found:
+            _replace(path, orjson.dumps(found))
+        else:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(folder: Path, timeout: float) -> Iterator[None]:
+    """Hold the lock of a folder.
+
+    Raises:
+        OSError: Another process has had the lock for `timeout` seconds, or files cannot be locked here.
+    """
+    descriptor = _open_lock(folder)
+    try:
+        deadline, pause = time.monotonic() + timeout, 0.0005
+        while not _try_lock(descriptor):
+            if time.monotonic() > deadline:
+                raise TimeoutError(errno.ETIMEDOUT, "another process holds the lock", str(folder))
+            # This is a thread of its own: a lock that waits could not be given up.
+            time.sleep(pause)
+            pause = min(2 * pause, _MAX_LOCK_PAUSE)
+        yield
+    finally:
+        os.close(descriptor)  # which releases the lock
+
+
+def _open_lock(folder: Path) -> int:
+    """Return a descriptor to lock: the folder itself where that is possible, as on local POSIX file systems."""
+    if fcntl is not None:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        except BlockingIOError:
+            return descriptor
+        except OSError:  # pragma: no cover -- NFS: a lock needs a descriptor that may write
+            os.close(descriptor)
+        else:
+            return descriptor
+    # A file that is never deleted: a lock on a deleted file protects nothing.
+    return os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, _FILE_MODE)  # pragma: no cover
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:  # pragma: no cover -- Windows
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    except BlockingIOError:
+        return False
+    except PermissionError:  # pragma: no cover -- how Windows says that it is locked
+        if fcntl is not None:
+            raise
+        return False
+    return True
