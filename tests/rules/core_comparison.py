@@ -227,10 +227,12 @@ def _too_deep_bandit_gate(comparison: Comparison, difference: Difference) -> Key
     return difference.keys if is_excluded and is_too_deep else ()
 
 
-def _undelegated_bandit_gate(_: Comparison, difference: Difference) -> Keys:
-    key = "undelegated_secondary_exposures"
-    is_absent = any(one["ruleID"] == "" for one in difference.ours.get(key, ()))
-    return (key,) if is_absent and difference.theirs.get(key) == [] else ()
+def _odd_bandit_gate(comparison: Comparison, difference: Difference) -> Keys:
+    allocated = difference.all_theirs.get("allocated_experiment_name", "")
+    gate = comparison.world["cmab_configs"].get(allocated, {}).get("targetingGateName")
+    is_absent = "Unrecognized" in comparison.reasons.get(("gate", gate), ())
+    is_odd = is_absent or gate in comparison.world.get("overrides", ())
+    return [key for key in difference.keys if key.endswith("secondary_exposures") and is_odd]
 
 
 def _overridden_as_the_other_kind(comparison: Comparison, difference: Difference) -> Keys:
@@ -265,7 +267,7 @@ EXPLAINED: dict[str, Callable[[Comparison, Difference], Keys]] = {
         _overridden_as_the_other_kind
     ),
     "overridden name without a spec in a client response": _only_overridden,
-    "undelegated exposures of a layer over a bandit whose targeting gate is absent": _undelegated_bandit_gate,
+    "exposures of a layer over a bandit whose targeting gate is absent or mapped": _odd_bandit_gate,
     "id type and version of an evaluation that is nested too deeply": _too_deep,
     "bandit whose targeting gate is nested too deeply": _too_deep_bandit_gate,
     "rule id of a merging layer over a bandit that explores": _merged_exploring_bandit,

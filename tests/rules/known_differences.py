@@ -10,6 +10,9 @@
 | malformed spec | unknown name | unsupported; absent for specs that refer to it, as in core | test_a_malformed_spec_does_not_affect_other_names |
 | spec without a field that core requires, such as `type` or `salt` | unknown name | the field's default | test_fields_of_a_spec_may_be_missing |
 | malformed condition | the whole ruleset is rejected | its specs are unsupported | test_a_malformed_condition_affects_only_the_specs_that_use_it |
+| malformed override rule or mapping | the whole ruleset is rejected | it does not apply | test_a_mapping_that_does_not_apply_changes_nothing |
+| malformed bandit | the whole ruleset is rejected | unsupported | test_a_malformed_bandit_is_unsupported |
+| malformed parameter store | the whole ruleset is rejected | its parameters have no value | test_an_unknown_or_broken_store_has_no_values |
 | duplicates among secondary exposures of events | kept | removed, the first is kept | test_exposures_name_each_gate_once |
 | value that is not an object, in a client response | null, or the bool | {} | test_a_config_whose_value_is_no_object_is_empty |
 | version of a spec that has none | that of the first spec it refers to | none | test_a_spec_without_a_version_has_none |
@@ -17,7 +20,7 @@
 | id type and version of an evaluation that is nested too deeply | none | the spec's | test_an_evaluation_that_is_nested_too_deeply_has_the_specs_version |
 | bandit whose targeting gate is nested too deeply | the user is excluded | depth exceeded | test_a_bandit_with_a_cyclic_targeting_gate_ends |
 | rule id of a bandit's absent targeting gate | that of a gate visited before | "" | test_a_bandit_may_have_a_targeting_gate |
-| undelegated exposures of a layer over a bandit whose targeting gate is absent | none, if the bandit is mapped in vain | the gate | test_a_layer_over_a_bandit_that_is_mapped_in_vain_has_its_exposures |
+| exposures of a layer over a bandit whose targeting gate is absent or mapped | some are lost | all | test_a_layer_over_a_bandit_that_is_mapped_in_vain_has_its_exposures |
 | rule id of a merging layer over a bandit that explores | with the suffix `:explore` | without | test_the_rule_of_a_merging_layer_has_no_suffix |
 | session replay whose targeting gate is absent, or after an unsupported spec | the value of the spec visited before | not recorded | test_a_session_is_not_recorded_if_blocked_untargeted_or_unsampled |
 | `eq` with a target list in which elements differ only in case | panics if the user's list has as many as are left | not equal | test_a_list_equals_a_target_without_doubles |

@@ -197,7 +197,14 @@ def test_a_rule_with_a_field_of_a_wrong_type_decides_nothing(key: str, value: An
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("version", 2**32), ("isActive", "x"), ("explicitParameters", [5]), ("targetAppIDs", "a"), ("entity", 5)],
+    [
+        ("version", 2**32),
+        ("isActive", "x"),
+        ("explicitParameters", [5]),
+        ("targetAppIDs", "a"),
+        ("entity", 5),
+        ("fieldsUsed", {}),
+    ],
 )
 def test_a_spec_with_a_field_of_a_wrong_type_decides_nothing(key: str, value: Any) -> None:
     assert loaded_gates(g={**gate(rule("r", [PUBLIC])), key: value}).gate(ADA, "g").outcome == "Unsupported"

@@ -145,9 +145,10 @@ def read_spec(raw: bytes, name: str, *, inline: bool) -> Spec:
     fields = _object(parse(raw, name), name)
     enabled = _typed(fields, "enabled", bool, default=True)
     rules = tuple(map(read_rule, _bounded_rules(_typed(fields, "rules", list, default=[]))))
-    for key in ("type", "entity"):
-        _typed(fields, key, str, default="")
+    # Not used, but of a wrong type they make a spec malformed, as in statsig-python-core 0.24.2.
+    _typed(fields, "type", str, default="")
     _optional(fields, "checksum", str)
+    _names(fields, "fieldsUsed")
     return Spec(
         name,
         default=fields.get("defaultValue"),
