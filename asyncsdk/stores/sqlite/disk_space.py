@@ -1,8 +1,8 @@
 """The space that a spool may use, and the ballast that keeps it working on a full disk.
 
-Quota. The spool is full if its databases exceed `max_bytes`, or if the disk has less than `keep_free` left. Until half
-of `max_bytes` is used, both are measured at most every 0.1 s, since that lists the folder; in between, the bytes of
-each commit are added. If new blocks do not fit:
+Quota. The spool is full if its databases exceed `max_bytes`, or if the disk has less than `keep_free` left. Both are
+measured every 0.1 s, since that lists the folder; in between, the bytes of each commit are added, and if half of
+`max_bytes` is used, the open files and the disk are measured. If new blocks do not fit:
 
 1. Free pages of the open files are returned to the file system, at most every 0.1 s.
 2. What is left is divided among the blocks, and old ones may be chosen to be deleted: see `shares`.
@@ -19,7 +19,7 @@ import os
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -49,6 +49,8 @@ class DiskSpace:
         self.unclaimed = 0
         self._quota = quota
         self._free = 0
+        # Bytes of the databases that are not open here.
+        self._closed = 0
         self._measured = self._shrunk = float("-inf")
         self._with_ballast: set[Path] = set()
 
@@ -77,7 +79,7 @@ class DiskSpace:
         common = self._quota.max_bytes if shared else self._quota.max_bytes // 2
         if self.used + incoming <= common and self._free - incoming >= self._quota.keep_free:
             return None
-        self._measure(own, files.values())  # the estimate omits what is unused in pages, up to a quarter of them
+        self._refresh(own, files.values())  # the estimate omits what is unused in pages, up to a quarter of them
         allocation = self._divide(own, files)
         if not allocation.fits_all(blocks) and now > self._shrunk + _MEASURE_INTERVAL:
             self._shrunk = now
@@ -114,21 +116,26 @@ class DiskSpace:
         left, left_on_disk = self._quota.max_bytes - self.used + freed, self._free - self._quota.keep_free + freed
         return Allocation(self._quota, left, left_on_disk, self.destinations, sizes, find_oldest)
 
-    def _measure(self, own: OpenFile | None, files: Iterable[OpenFile]) -> None:
-        folder = self._quota.folder
+    def _measure(self, own: OpenFile | None, files: Collection[OpenFile]) -> None:
         self._measured = time.monotonic()
-        self.used = database_bytes(folder, None if own is None else own.lock.path)
-        reusable = 0
+        self._closed = database_bytes(self._quota.folder, None if own is None else own.lock.path)
+        for file in files:
+            with suppress(OSError):
+                self._closed -= 0 if file is own else file.lock.path.stat().st_size
+        self._refresh(own, files)
+
+    def _refresh(self, own: OpenFile | None, files: Collection[OpenFile]) -> None:
+        """Measure the open files and the disk, which costs a few system calls, but not the folder."""
+        self.used, reusable = self._closed - self.unclaimed, 0
         for file in files:
             with suppress(sqlite3.Error):
-                used, free = file.database.used_and_free_bytes
                 # Free pages do not count: new blocks go into those of the own file, and those of others are returned.
-                self.used += used if file is own else -free
+                used, free = file.database.used_and_free_bytes
+                self.used += used
                 reusable += free if file is own else 0
-        self.used = max(0, self.used - self.unclaimed)
         try:
-            open_folder(folder)
-            state = os.statvfs(folder)
+            open_folder(self._quota.folder)
+            state = os.statvfs(self._quota.folder)
             self._free = state.f_bavail * state.f_frsize + reusable
         except OSError:  # the commit fails with the same error, and reports it
             self._free = self._quota.keep_free + self._quota.max_bytes
