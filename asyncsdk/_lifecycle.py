@@ -27,7 +27,11 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import CoroutineType
 from typing import Any, Literal
+from weakref import WeakMethod
 
 from asyncsdk._threads import is_being_cancelled
 from asyncsdk.errors import (
@@ -52,6 +56,9 @@ _MOVES: Mapping[State, frozenset[State]] = {
 _ADMITTING = frozenset({"running", "draining"})
 # Minimum pause before a crashed job is restarted, in seconds, so that one that fails at once does not spin.
 _RESTART_PAUSE = 1.0
+# Seconds until a timer that never comes due.
+_FAR_AWAY = 1e9
+_PACKAGE = str(Path(__file__).parent)
 # Maximum number of calls from other threads that wait for a blocked loop.
 _MAX_CALLS = 10_000
 # Calls from other threads are made in slices of this many, for at most so many seconds per turn of the loop.
@@ -99,6 +106,9 @@ class Lifecycle:
         self._move("running")
         # An empty context: the task must not keep alive what the request that happened to start it refers to.
         self._task = self.loop.create_task(self._run(jobs, last), name="asyncsdk", context=contextvars.Context())
+        # Only the loop refers to the timer: see `_LoopGuard`.
+        timer = WeakMethod(self.loop.call_later(_FAR_AWAY, _LoopGuard(self.loop)).cancel)
+        self._task.add_done_callback(lambda _: cancel() if (cancel := timer()) is not None else None)
         self._task.add_done_callback(lambda _: ended())
 
     def begin_drain(self) -> None:
@@ -257,11 +267,35 @@ class Lifecycle:
             except (Exception, asyncio.CancelledError) as error:
                 if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                     raise
-                if self.state == "closed":
+                if self.state == "closed" or (self.loop is not None and self.loop.is_closed()):
                     return  # it failed while it was being cancelled
                 self.crashes += 1
                 logger.exception("%s failed and is started again; please report this", name)
                 await asyncio.sleep(_RESTART_PAUSE)
+
+
+class _LoopGuard:
+    """Ends the tasks of clients whose loop is closed under them, which would each complain in the log otherwise.
+
+    It belongs to a timer of the loop, which never comes due: closing the loop deletes the timer, and so this.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def __call__(self) -> None:
+        """Nothing to do."""
+
+    def __del__(self) -> None:
+        if not self._loop.is_closed():
+            return
+        for task in asyncio.all_tasks(self._loop):
+            coroutine = task.get_coro()
+            if isinstance(coroutine, CoroutineType) and coroutine.cr_code.co_filename.startswith(_PACKAGE):
+                task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 -- as asyncio.gather does
+                # It is suspended, and may await something on its way out, which has to wait in vain.
+                with suppress(BaseException):
+                    coroutine.close()
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -16,6 +16,15 @@ def is_being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+def is_loop_running() -> bool:
+    """Return whether the caller runs on an event loop; a coroutine that is closed after its loop does not."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 async def in_thread(work: Callable[[], T]) -> T:
     """Run `work` in a daemon thread that ends with it, and return its result.
 

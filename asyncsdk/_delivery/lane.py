@@ -48,6 +48,7 @@ from asyncsdk._delivery.trouble import Trouble
 from asyncsdk._model.receipts import Record
 from asyncsdk._model.reports import DestinationHealth
 from asyncsdk._retry import at_least
+from asyncsdk._threads import is_loop_running
 from asyncsdk.vendors._base import Destination, Request, Response, Verdict
 
 logger = logging.getLogger("asyncsdk.delivery")
@@ -362,6 +363,8 @@ class Lane:
                 if self._circuit.state != "closed":
                     break
         except Exception as error:
+            if not is_loop_running():
+                raise  # the loop was closed under the client: the request could not be given up in order
             # A bug in a codec costs this part; the lane goes on.
             self.last_error = f"crash: {type(error).__name__}"
             lost = unsettled(in_flight.parts.popleft())

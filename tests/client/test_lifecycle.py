@@ -12,7 +12,17 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from helpers import ADA, amplitude, quick, rudderstack, statsig
 
-from asyncsdk import Client, ClientClosedError, ConfigurationError, ForkedProcessError, Track, WrongEventLoopError
+from asyncsdk import (
+    Client,
+    ClientClosedError,
+    ConfigurationError,
+    ForkedProcessError,
+    RudderStack,
+    Rules,
+    Statsig,
+    Track,
+    WrongEventLoopError,
+)
 from asyncsdk._lifecycle import Lifecycle
 from asyncsdk.dev import DevServer, Fault
 
@@ -332,3 +342,24 @@ async def test_a_call_that_fails_does_not_keep_the_next_ones(life: Lifecycle) ->
     life.call_soon(made.set)
 
     await asyncio.wait_for(made.wait(), 1)
+
+
+def test_a_loop_that_is_closed_under_a_client_makes_one_warning(
+    caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    url = "http://127.0.0.1:9"  # where nothing listens, so that every task waits for a retry
+    source = Statsig("secret-key", log_event_url=url, rules=Rules(specs_url=url, id_lists=True, id_lists_url=url))
+
+    async def forget() -> None:
+        client = Client(source, RudderStack("key", url, limits=quick()), start_timeout=0.05)
+        await client.start()
+        await client.track(ADA, "a")
+        await client.flush(timeout=0.05)
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(forget())
+    loop.close()
+    gc.collect()
+
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+    assert ["2 unsent events are lost" in str(warning.message) for warning in recwarn] == [True]

@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncsdk._delivery.circuit import _TRANSITIONS, Circuit, Input, State
@@ -183,6 +183,7 @@ def test_a_client_that_closes_asks_a_halted_vendor_once() -> None:
     assert it.is_blocked_until(900.0)
 
 
+@settings(deadline=None)  # 300 steps each
 @given(st.sets(st.floats(0.0, 3.0), max_size=60))
 def test_a_wrong_key_stays_quiet_however_often_callers_flush(flushes: set[float]) -> None:
     it = circuit(in_flight=4)
