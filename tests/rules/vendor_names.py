@@ -12,7 +12,7 @@ _FIELDS = "no: results have attributes; `value` is a dict"
 _CACHE = "stores.RulesCache"
 _METRICS = "integrations.opentelemetry.instrument"
 _LOGS = "no: the standard logging, under `asyncsdk`"
-_PROXY = "no: a proxy is an address, `Rules.specs_url`"
+_PROXY = "HttpSettings.proxy"
 _GRPC = "no: gRPC sources of rules; rules come over HTTPS"
 _ENTRY = "no: entries of a store are plain mappings of the same form"
 _GLOBAL = "no: a client is an object; a module may hold one"
@@ -190,7 +190,7 @@ SETTINGS = {
     "StatsigOptions.output_log_level": _LOGS,
     "StatsigOptions.output_logger_provider": _LOGS,
     "StatsigOptions.persistent_storage": "Rules.assignments",
-    "StatsigOptions.proxy_config": _PROXY,
+    "StatsigOptions.proxy_config": "Client(http)",
     "StatsigOptions.service_name": "no: internal, of the vendor's own metrics",
     "StatsigOptions.spec_adapter_configs": "Rules.specs_url",
     "StatsigOptions.specs_sync_interval_ms": "Rules.poll_interval",
@@ -258,14 +258,12 @@ STORES_AND_OTHERS = {
     "PersistentStorage.load": "stores.AssignmentStore.load",
     "PersistentStorage.save": "stores.AssignmentStore.save",
     "PersistentStorageBaseClass": _BASE,
-    "ProxyConfig": _PROXY,
+    "ProxyConfig": "HttpSettings",
     **dict.fromkeys(
-        (
-            f"ProxyConfig.{name}"
-            for name in ("ca_cert_path", "proxy_auth", "proxy_host", "proxy_port", "proxy_protocol")
-        ),
+        (f"ProxyConfig.{name}" for name in ("proxy_auth", "proxy_host", "proxy_port", "proxy_protocol")),
         _PROXY,
     ),
+    "ProxyConfig.ca_cert_path": "HttpSettings.ca_file",
     "SpecAdapterConfig": "Rules",
     "SpecAdapterConfig.adapter_type": _GRPC,
     "SpecAdapterConfig.authentication_mode": _GRPC,
