@@ -1,4 +1,4 @@
-"""Validation of what a client is given: its destinations, its timeouts, the address of a dev server."""
+"""Validation of a client's arguments, and of the address of a dev server."""
 
 import logging
 import os
@@ -16,17 +16,15 @@ DEV_SERVER = "ASYNCSDK_DEV_SERVER"
 
 
 def check_destinations(destinations: Sequence[Destination]) -> None:
-    """Raise if one is not a destination, or two have the same name.
+    """Check that all are destinations, with different names.
 
     Raises:
-        ConfigurationError: The message says what to pass.
+        ConfigurationError: One is not a destination, or two have the same name.
     """
     for given in destinations:
         if isinstance(given, type) or not hasattr(given, "frame"):
             what = given.__name__ if isinstance(given, type) else f"a {type(given).__name__}"
-            msg = (
-                f"destinations are Statsig(...), RudderStack(...) and the like, one by one (Client(*them)), not {what}"
-            )
+            msg = f"pass destinations such as Statsig(...) one by one, as in Client(*destinations), not {what}"
             raise ConfigurationError(msg)
     names = [given.name for given in destinations]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -36,7 +34,7 @@ def check_destinations(destinations: Sequence[Destination]) -> None:
 
 
 def switch(value: object, name: str) -> bool:
-    """Return a switch of the client, or raise: the text "false", of an environment variable, would count as True.
+    """Return a bool setting. Text is refused: "false", as from an environment variable, would count as True.
 
     Raises:
         ConfigurationError: It is neither True nor False.
@@ -48,7 +46,7 @@ def switch(value: object, name: str) -> bool:
 
 
 def seconds(timeout: float) -> float:
-    """Return a timeout, or raise before anything is done about it.
+    """Return a timeout if it is a number.
 
     Raises:
         ConfigurationError: It is not a number of seconds.
@@ -60,14 +58,14 @@ def seconds(timeout: float) -> float:
 
 
 def http_settings(destination: Destination, default: HttpSettings | None) -> HttpSettings | None:
-    """Return how requests of a destination leave this machine, once their files have been read for a check.
+    """Return the HTTP settings of a destination, after checking that the files they name can be loaded.
 
     Args:
-        destination: Its own `http`, if it has one, counts.
-        default: The client's.
+        destination: The destination; its own `http`, if set, replaces the default.
+        default: The client's `http`.
 
     Raises:
-        ConfigurationError: It is something else, or a file cannot be loaded.
+        ConfigurationError: The setting is not `HttpSettings`, or a file cannot be loaded.
     """
     from asyncsdk._transport import tls_context  # noqa: PLC0415 -- see `jobs.load`
 
@@ -102,7 +100,7 @@ def dev_server() -> str | None:
 def _fault_of_dev_server(url: str) -> str:
     """Return what is wrong with the address of a dev server, without showing a password; "" if nothing is."""
     if not url.isprintable() or " " in url:
-        return "it has a blank or a control character"
+        return "it contains a space or a control character"
     try:
         parts = urlsplit(url)
         port = parts.port

@@ -1,14 +1,14 @@
 """The client: its lifecycle, its event intake, and the choice of how lookups are answered.
 
-What is here and nowhere else: which jobs run, in which order a client starts, drains and ends, and how an event is
-admitted. The verbs are in `EventVerbs`, `LookupVerbs`, `OverrideVerbs` and `HookVerbs`; the states in `Lifecycle`.
+Only this file decides which jobs run, in which order a client starts, drains and ends, and how an event is admitted.
+The verbs are in `EventVerbs`, `LookupVerbs`, `OverrideVerbs` and `HookVerbs`; the states in `Lifecycle`.
 
-How a client ends, by whichever of four ways:
+A client ends in one of four ways:
 
-    aclose      begin_drain, flush until the deadline, close_intake, flush what came meanwhile, cancel the jobs
-    SIGTERM     with `drain_on_sigterm`: flush without lingering; the server calls `aclose` afterwards
-    cancelled   a job group that is cancelled from outside commits to the spool, then ends
-    entered in vain   `__aenter__` raised: cancel the jobs at once
+    aclose        begin_drain, flush until the deadline, close_intake, flush what came meanwhile, cancel the jobs
+    SIGTERM       with `drain_on_sigterm`: flush without lingering; the server calls `aclose` afterwards
+    cancelled     the group of jobs is cancelled from outside: it commits to the spool, then ends
+    failed entry  `__aenter__` raised: cancel the jobs at once
 
 All of them lead to `_ended`, once: it abandons what is left, builds the final report and logs it.
 """
@@ -52,7 +52,7 @@ logger = logging.getLogger("asyncsdk")
 
 # Part of the close timeout, in seconds, reserved for cancelling requests and closing connections.
 _TO_STOP = 0.1
-# Maximum time for that, in seconds, before `aclose` returns without it.
+# Seconds that `aclose` then waits for the jobs to end, before it returns anyway.
 _STOP_GRACE = 1.0
 
 
@@ -63,14 +63,14 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
     event loop and the process that start it.
 
     Args:
-        *destinations: Where events go: `Statsig(...)`, `RudderStack(...)`, `Amplitude(...)`. Two of one vendor need
-            different names.
-        default: Converts values within events that have no form in JSON, as for `json.dumps`: it returns one that has,
-            or raises TypeError. None: such a value raises `InvalidEventError`.
+        *destinations: Where events go: `Statsig(...)`, `RudderStack(...)`, `Amplitude(...)`. Two of the same vendor
+            need different names.
+        default: Converts a value within an event that JSON cannot represent to one that it can, or raises TypeError,
+            like `default` of `json.dumps`. None: such a value raises `InvalidEventError`.
         on_delivery: Called on the loop with the id and the `Delivery` of every event at every destination, once its
             status is final. It must not block; what it raises is logged.
         drain_on_sigterm: On SIGTERM, send at once what is queued, and later events as they come; see `signals.py`.
-        http: Proxy, TLS and headers of all requests that no destination's own `http` is for; None connects directly.
+        http: Proxy, TLS and headers of all requests, unless a destination has its own `http`; None connects directly.
         spool: A folder on this machine, or `SqliteSpool(...)`: an awaited event verb then returns when the event is on
             disk, and it is delivered from there even if this process is killed. None keeps events in memory only.
         exposures: False reports no exposures to any destination, not even those of `log_exposure`, for load tests and
@@ -80,7 +80,7 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
 
     Raises:
         ConfigurationError: Two destinations have the same name, one is not a destination, `on_delivery` is async, or a
-            setting has a wrong type.
+            setting has the wrong type.
     """
 
     def __init__(
@@ -146,11 +146,11 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
     async def start(self, *, require_ready: bool = False) -> StartReport:
         """Start delivering events and polling for rules, on the running loop. A second call changes nothing.
 
-        Returns when the first rules are there, or after `start_timeout`. A vendor that is down does not keep a service
-        from starting: until it is back, lookups return their fallbacks.
+        Returns when the first rules have arrived, or after `start_timeout`. A vendor that is down does not keep a
+        service from starting: until it is back, lookups return their fallbacks.
 
         Args:
-            require_ready: If there are no rules in time, close again and raise.
+            require_ready: If there are no rules in time, close the client and raise.
 
         Returns:
             Whether there are rules, where they came from, and the seconds it took.
@@ -172,7 +172,7 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         source = self._holder.rules.source if ready and self._refresher is not None else ""
         if require_ready and not ready:
             await self.aclose(timeout=_STOP_GRACE)
-            msg = f"no rules within {self._start_timeout} s: is the key right, and the network there? See the log"
+            msg = f"no rules within {self._start_timeout} s: check the secret key and the network; the log has details"
             raise StartError(msg)
         return StartReport(ready, source, time.monotonic() - began)
 
@@ -190,7 +190,8 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
     async def refresh_rules(self, timeout: float = 10.0) -> bool:
         """Request the rules and the ID lists now, instead of at the next poll, and wait until they are in use.
 
-        A changed bootstrap file is read, too; offline, that is all. Calls that are made together share one request.
+        This also reads a bootstrap file that has changed; offline, it does nothing else. Concurrent calls share one
+        request.
 
         Args:
             timeout: Maximum time to wait, in seconds; the request goes on after it.
@@ -245,13 +246,13 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         return self._closing.result() if self._closing.done() else self._report(self._began_to_close, complete=False)
 
     async def flush(self, timeout: float = 5.0) -> Report:
-        """Send at once what is queued, and wait until all events admitted before the call have a final status.
+        """Send what is queued at once, and wait until all events admitted before the call have a final status.
 
         Args:
             timeout: Maximum time to wait, in seconds; delivery goes on after it.
 
         Returns:
-            The counts per destination; `complete` is False if the timeout came first.
+            The counts per destination; `complete` is False after the timeout.
 
         Raises:
             ConfigurationError: `timeout` is not a number of seconds.
@@ -303,8 +304,8 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
     def put_nowait(self, event: Event) -> Receipt:
         """Admit an event without waiting: for callbacks, sync code and other threads.
 
-        From another thread the event is validated and encoded there, and enqueued on the client's loop. A full queue
-        then drops it, even with another `overflow` than `drop`.
+        In another thread the event is validated and encoded there, and enqueued on the client's loop. A full queue then
+        drops it, whatever its `overflow` is.
 
         Args:
             event: `Track(...)`, `Page(...)` and the like.
@@ -315,7 +316,7 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         Raises:
             InvalidEventError: No vendor could take it, or an async middleware waits for something.
             QueueFullError: A destination with `overflow="raise"` or `"wait"` is full; or the loop is blocked, and
-                10,000 events of other threads wait for it.
+                10,000 events from other threads wait for it.
             ClientClosedError: The client was not started, or is closed.
             ForkedProcessError: It was started in the parent of this process.
         """
@@ -353,7 +354,7 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
 
         Args:
             receipt: The prepared event.
-            drops: Drop it at a full destination with any `overflow`: no caller is there to catch an exception.
+            drops: Let a full destination drop it whatever its `overflow` is: no caller is there to catch an exception.
 
         Raises:
             QueueFullError: A destination that does not drop is full.
@@ -378,10 +379,10 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
     # --- lookups: the verbs are in LookupVerbs ----------------------------------------------------------------
 
     def _choose_path(self) -> None:
-        """Set how lookups are answered: straight from the current rules, or by waiting or notifying first.
+        """Set how lookups are answered: straight from the current rules, or on the long path.
 
-        The only writer of `_lookups` and `_is_direct`. Lookups take the long path while the client waits for its first
-        rules, and as long as a function given to `on_evaluation` watches them.
+        The only writer of `_lookups` and `_is_direct`. Lookups take the long path, which can wait for the first rules
+        and call the functions given to `on_evaluation`, during start and while there are such functions.
         """
         watchers = tuple(self._hooks.on_evaluation)
         if watchers:
@@ -441,7 +442,7 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
             lane.linger = 0.0
 
     async def _settle(self, seconds: float, closing_at: float | None = None) -> bool:
-        """Flush every lane and the sticky assignments; return False if the time was over first."""
+        """Flush every lane and the sticky assignments; return False if time ran out."""
         assignments = self._assignments
         if not self._unsent() and (assignments is None or not assignments.unsaved):
             return True

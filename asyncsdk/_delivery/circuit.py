@@ -4,8 +4,8 @@ States:
     closed   up to `_limit` requests may be in flight
     open     no request may be sent before `probe_at`; then one may, the probe
     probing  the probe is in flight, and no other request may be sent
-    suspect  like `open`, but because the vendor refused a request as only a person could mend it
-    asking   like `probing`, in that case
+    suspect  like `open`, but after a refusal
+    asking   like `probing`, but after a refusal
 
 Inputs, each with the method that reports it:
     request  a request is sent                                             `begin_request`
@@ -22,9 +22,9 @@ Rules:
        while a `Retry-After` is running, open a closed circuit; an answer closes one that is suspect or asking.
     3. The wait before a probe doubles with each failure, with full jitter. `Retry-After` is a floor under it, which
        `skip_wait` respects. While the client closes, a wait takes at most half of the remaining time.
-    4. One refusal proves nothing: a gateway may be starting, or one of ten servers be broken. The vendor is asked again
-       at once, then after 1, 5 and 15 s, then after a minute, then every `probe_interval`. If it refuses after each of
-       the first four waits, without an answer in between, it is `halted`, a flag beside the state.
+    4. One refusal proves nothing: a gateway may be starting, or one of ten servers may be broken. The vendor is asked
+       again at once, then after 1, 5 and 15 s, then after a minute, then every `probe_interval`. If it refuses after
+       each of the first four waits, without an answer in between, it is `halted`, a flag beside the state.
     5. A refusal before its wait was over, because a caller flushes, adds nothing to rule 4.
 
 Example: closed, 4 in flight; all 4 fail: open, for up to 1 s -> the wait is over, a probe is sent: probing -> it fails:
@@ -55,14 +55,14 @@ _TRANSITIONS: Mapping[State, Mapping[Input, State]] = {
 _REFUSAL_WAITS = (0.0, 1.0, 5.0, 15.0, 60.0)
 # Refusals in a row, each after its wait, after which the vendor is halted.
 _REFUSALS_TO_HALT = 5
-# Refusals in a row after which a client that closes tries no more: the next wait is 5 s.
+# Refusals in a row after which a closing client stops trying: the next wait is 5 s.
 _REFUSALS_WHILE_CLOSING = 3
 # Minimum time between two attempts that callers of `flush` bring forward while the vendor refuses, in seconds.
 _MIN_FLUSH_INTERVAL = 1.0
 
 
 def refusal_wait(refusals: int, probe_interval: float) -> float:
-    """Return the seconds to wait after a number of refusals in a row, with up to 20 % on top so that clients spread."""
+    """Return the seconds to wait after a number of refusals in a row, plus up to 20 % so that clients spread out."""
     wait = _REFUSAL_WAITS[refusals - 1] if refusals <= len(_REFUSAL_WAITS) else probe_interval
     return at_least(min(wait, probe_interval))
 
@@ -73,9 +73,9 @@ class Circuit:
 
     Attributes:
         state: Changed by `_move` only.
-        halted: Whether several refusals say that only a person can help; cleared by the next answer.
+        halted: Whether several refusals suggest that only a person can help; cleared by the next answer.
         generation: Number of times that the circuit has opened.
-        probe_at: When the next request may be sent; has a meaning in the states `open` and `suspect` only.
+        probe_at: When the next request may be sent; meaningful only in the states `open` and `suspect`.
     """
 
     _limits: Limits
@@ -155,7 +155,7 @@ class Circuit:
         Args:
             generation: The one in which the request was sent.
             now: The time.
-            retry_after: Seconds to wait at least, as the vendor asked; None when it did not.
+            retry_after: Minimum wait that the vendor asked for, in seconds; None if it did not.
 
         Returns:
             Whether it counts: failures of requests that were sent together count once.
@@ -173,7 +173,7 @@ class Circuit:
         return counts
 
     def refused(self, generation: int, now: float) -> bool:
-        """Record a failure that only a person could end, if it is what it seems; return whether it counts."""
+        """Record a failure that probably only a person can end; return whether it counts."""
         if generation != self.generation and self.state != "closed":
             return False
         # Asked before the wait was over: the wait goes on.

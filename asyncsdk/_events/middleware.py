@@ -59,7 +59,7 @@ class _NextResult:
 
     def __await__(self) -> Generator[Any, Any, None]:
         step, unawaited = self._step, self._unawaited
-        # It is missing if it was awaited before: a second `await` of the same result does nothing.
+        # A step that was awaited is no longer in the list: a second `await` of the same result does nothing.
         if step is not None and step in unawaited:
             unawaited.remove(step)
             yield from step.__await__()
@@ -145,7 +145,7 @@ def run_sync(middleware: tuple[Middleware, ...], payload: Payload) -> Payload | 
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return] # a coroutine's value is untyped there
     coroutine.close()
-    msg = "an async middleware waits for something, which put_nowait cannot: use `await client.track(...)` and the like"
+    msg = "an async middleware has to wait, but put_nowait cannot: await the verb instead, as in client.track(...)"
     raise MiddlewareWaitsError(msg)
 
 

@@ -1,4 +1,4 @@
-"""The pipeline: a client's middleware in order, and what an event becomes in it.
+"""The pipeline: runs a client's middleware on each event.
 
 An event passes through the functions in the order in which they were added. The result (`Passed`) has three parts: the
 caller's event, the event that came out (None if a function dropped it or failed), and the reason for dropping it.
@@ -10,9 +10,9 @@ There are two paths:
 2. Any other middleware is among them: the event is copied once, with its id filled in, and wrapped in a `Payload`.
    The chain may then have to be awaited (`may_suspend`).
 
-On both, the objects and lists within the event are copied first, so that a function may change them in place, as Node's
-do, and the caller's own stay as they are. `map_events(function, in_place=False)` promises that `function` does not, and
-saves the copy if all functions on path 1 do.
+On both, the objects and lists within the event are copied first, so that a function may change them in place, as those
+of Node SDKs do, without changing the caller's. `map_events(function, in_place=False)` promises that `function` does not
+change them; if every function on path 1 promises this, nothing is copied.
 
 A function that raises costs only the event that it was given. The error is logged once per type, and the event is
 dropped with the reason "middleware error". `MiddlewareWaitsError` is the exception: it reaches the caller of
@@ -59,7 +59,7 @@ class Pipeline:
         self._seen_errors: set[type] = set()
 
     def __repr__(self) -> str:
-        """Count what is in it, and name the errors so far."""
+        """Return the number of functions, and the types of the errors so far."""
         errors = ", ".join(sorted(error.__name__ for error in self._seen_errors)) or "no errors"
         return f"<Pipeline {len(self._maps)} maps of {len(self.functions)} functions: {errors}>"
 
@@ -112,7 +112,7 @@ class Pipeline:
         return "middleware error"
 
     def redact(self, user: User) -> User:
-        """Apply the redactions among the middleware to the user of an exposure: exposures do not run the middleware."""
+        """Apply the redactions among the middleware to the user of an exposure: middleware does not see exposures."""
         for redact in self._redactions:
             user = redact.clean_user(user)
         return user

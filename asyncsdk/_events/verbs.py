@@ -24,9 +24,9 @@ from asyncsdk._model.users import User, UserLike
 class EventVerbs:
     """The event verbs. `user` is a `User` or a `user_id`.
 
-    Awaiting a verb admits the event: it is validated, encoded and enqueued (with a spool: on disk). The verb returns a
-    `Receipt`; awaiting the receipt waits until the event's outcome is final at every destination. All verbs take these
-    keywords (`**options`):
+    Awaiting a verb admits the event: it is validated, encoded and enqueued (with a spool, written to disk). The verb
+    returns a `Receipt`; awaiting the receipt waits until the event's outcome is final at every destination. All verbs
+    take these keywords (`**options`):
 
         context: RudderStack's `context` object, merged over what the client fills in. None adds nothing.
         timestamp: When the event happened, a datetime with a time zone, such as `datetime.now(UTC)`. None means now.
@@ -54,14 +54,14 @@ class EventVerbs:
 
         Args:
             user: The user, or a `user_id`.
-            traits: What is known of the user, as an object or as Amplitude's `Identify` operations. None sends no
+            traits: What is known about the user, as an object or as Amplitude's `Identify` operations. None sends no
                 traits.
             **options: The keywords that all verbs take.
 
         Returns:
             The receipt of the admitted event.
         """
-        return await self._take(IdentifyEvent(user, traits, **options))  # type: ignore[arg-type] # a model: `validate_event` makes a mapping of it
+        return await self._take(IdentifyEvent(user, traits, **options))  # type: ignore[arg-type] # a model: `validate_event` converts it to a mapping
 
     async def track(
         self, user: UserLike, event: str | Revenue, properties: PropertiesLike | None = None, **options: Unpack[Options]
@@ -77,7 +77,7 @@ class EventVerbs:
         Returns:
             The receipt of the admitted event.
         """
-        return await self._take(Track(user, event, properties, **options))  # type: ignore[arg-type] # a model: `validate_event` makes a mapping of it
+        return await self._take(Track(user, event, properties, **options))  # type: ignore[arg-type] # a model: `validate_event` converts it to a mapping
 
     async def page(
         self,
@@ -100,7 +100,7 @@ class EventVerbs:
         Returns:
             The receipt of the admitted event.
         """
-        return await self._take(Page(user, name, properties, category=category, **options))  # type: ignore[arg-type] # a model: `validate_event` makes a mapping of it
+        return await self._take(Page(user, name, properties, category=category, **options))  # type: ignore[arg-type] # a model: `validate_event` converts it to a mapping
 
     async def screen(
         self,
@@ -123,7 +123,7 @@ class EventVerbs:
         Returns:
             The receipt of the admitted event.
         """
-        return await self._take(Screen(user, name, properties, category=category, **options))  # type: ignore[arg-type] # a model: `validate_event` makes a mapping of it
+        return await self._take(Screen(user, name, properties, category=category, **options))  # type: ignore[arg-type] # a model: `validate_event` converts it to a mapping
 
     async def group(
         self,
@@ -139,7 +139,7 @@ class EventVerbs:
         Args:
             user: The user, or a `user_id`.
             group_id: The group's id, not blank.
-            traits: What is known of the group, as an object or as Amplitude's `Identify` operations that groups have
+            traits: What is known about the group, as an object or as Amplitude's `Identify` operations that groups have
                 (`set`, `set_once`, `add`, `append`, `prepend`, `unset`). None sends no traits.
             group_type: Amplitude's kind of group, such as `"company"`. None takes the destination's `group_type`.
             **options: The keywords that all verbs take.
@@ -147,7 +147,7 @@ class EventVerbs:
         Returns:
             The receipt of the admitted event.
         """
-        return await self._take(Group(user, group_id, traits, group_type=group_type, **options))  # type: ignore[arg-type] # a model: `validate_event` makes a mapping of it
+        return await self._take(Group(user, group_id, traits, group_type=group_type, **options))  # type: ignore[arg-type] # a model: `validate_event` converts it to a mapping
 
     async def alias(self, previous_id: str | int, user: UserLike, **options: Unpack[Options]) -> Receipt:
         """Record that a user had another id before. The old id comes first.

@@ -1,4 +1,4 @@
-"""All results of a user in one call, without exposures, and without a change of the sticky assignments."""
+"""All results of a user in one call, without reporting exposures or changing sticky assignments."""
 
 from collections.abc import Callable, Container
 from typing import Any

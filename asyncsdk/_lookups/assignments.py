@@ -10,8 +10,8 @@ layer. They pass through three places:
    in order. After a failure, the unit moves to the end of the queue, and `run` pauses with backoff.
 
 Invariants, on the loop: `unsaved` is the number of changes in `_queue`; `_has_changes` is set while there are any, and
-`_all_saved` once `run` has seen that there are none. A later change of the same name replaces an unsaved one. If that
-is being saved at the time, `run` saves again.
+`_all_saved` once `run` has seen that there are none. A later change of the same name replaces an unsaved one, even one
+that is being saved at the time: `run` then saves the later one too.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ from asyncsdk.vendors.statsig import Statsig
 logger = logging.getLogger("asyncsdk.rules")
 
 MAX_UNITS, MAX_UNSAVED = 10_000, 10_000
-# Seconds for one call of the store. Requests wait for loads, but not for saves.
+# Timeouts of one call to the store, in seconds. Requests wait for loads, but not for saves.
 _LOAD_TIMEOUT, _SAVE_TIMEOUT = 1.0, 5.0
 _RETRY_INITIAL, _RETRY_MAX = 0.5, 60.0
 _MAX_CONCURRENT_SAVES = 8
@@ -57,7 +57,7 @@ class Assignments:
 
     Attributes:
         unsaved: Number of changes that are not saved yet.
-        lost: Number of changes that were given up: too many were unsaved, or the client was closed.
+        lost: Number of changes that will never be saved: too many were unsaved, or the client was closed.
     """
 
     _life: Lifecycle
@@ -99,7 +99,7 @@ class Assignments:
         return any(self._units.get(key) for key in storage_keys(user))
 
     def peek(self, rules: Ruleset, kind: Literal["experiment", "layer"], user: User, live: Evaluation) -> Evaluation:
-        """Return what a lookup would, without a change of the assignments. From any thread; never raises."""
+        """Return what a lookup would, without changing the assignments. From any thread; never raises."""
         key = storage_key(user, live.id_type)
         saved = self._units.get(key) if key is not None else None
         return live if saved is None else assign(rules, kind, user, live, saved, enforced=self._enforced).evaluation
@@ -144,8 +144,8 @@ class Assignments:
         return all(await asyncio.gather(*(self._load(key) for key in storage_keys(user))))
 
     async def _load(self, key: str) -> bool:
-        # What the store returns may be older than the unsaved changes: those of before the call, which may be saved
-        # by its end, and those that are made meanwhile. Both are applied on top.
+        # What the store returns may be older than the unsaved changes, so these are applied on top: the ones made
+        # before the call, noted here since they may be saved by its end, and the ones made during it.
         changes: Changes = dict(self._queue.get(key, {}))
 
         async def read() -> dict[str, Entry]:
@@ -180,7 +180,7 @@ class Assignments:
         self._has_changes.set()
 
     async def run(self) -> None:
-        """Save what lookups change, until cancelled. It may be run again after a crash: the queue is kept."""
+        """Save what lookups change, until cancelled. May be run again after a crash: the queue is kept."""
         pauses = waits(_RETRY_INITIAL, _RETRY_MAX)
         while True:
             await self._has_changes.wait()
@@ -233,7 +233,7 @@ class Assignments:
 
 
 def create_assignments(source: Statsig | None, life: Lifecycle) -> Assignments | None:
-    """Create the sticky assignments of a client; None if the settings of its source name no store for them."""
+    """Create the sticky assignments of a client; None if its rules source has no store for them."""
     rules = None if source is None else source.rules
     if rules is None or rules.assignments is None:
         return None

@@ -136,7 +136,7 @@ class Flags:
             mine = given if isinstance(given, Mapping) else as_fields(given)
             if mine is not None:  # otherwise it is refused, as without flags
                 properties = {"feature_flags": self.accessed.copy(), **mine}
-        return self._put(Track(self.user, event, properties, **options))  # type: ignore[arg-type] # a model: `validate_event` makes a mapping of it
+        return self._put(Track(self.user, event, properties, **options))  # type: ignore[arg-type] # a model: `validate_event` converts it to a mapping
 
     def _text(self, name: object) -> str:
         """Return a name as it is; for one that is no text, and may not be hashable, one that no rules have."""

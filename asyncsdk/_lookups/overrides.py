@@ -15,8 +15,9 @@ from asyncsdk.errors import ConfigurationError, InvalidEventError
 class OverrideVerbs:
     """The verbs for local overrides: for tests and debugging. They return the client, so calls can be chained.
 
-    Every lookup and `bootstrap` follow an override from the next call on. What `bind` returned before keeps its rules.
-    An override for an id precedes the one for every user; of the ids, the `user_id` comes first, then the custom ids.
+    Every lookup and `bootstrap` follow an override from the next call on. Flags that `bind` returned earlier keep
+    their rules. An override for an id takes precedence over one for every user; of the ids, the `user_id` comes first,
+    then the custom ids.
     """
 
     _holder: RulesHolder
@@ -99,7 +100,7 @@ class OverrideVerbs:
         return self._override("parameter_store", name, _copied(value), user_id)
 
     def remove_override(self, name: str, *, user_id: str | int | None = None) -> Self:
-        """Remove the overrides of a name, be it a gate, config, experiment, layer or parameter store.
+        """Remove the overrides of a name, whether of a gate, config, experiment, layer or parameter store.
 
         Args:
             name: The name. Nothing happens if it has no override.

@@ -91,7 +91,7 @@ def pack_block(destination: str, time_ms: int, records: Iterable[Record]) -> byt
     # 17 bytes per record: four sizes of four bytes, and the kind.
     size = _HEAD.size + len(name) + 17 * len(kinds) + sum(map(len, parts))
     head = _HEAD.pack(_MAGIC, 0, size, len(kinds), time_ms, len(name))
-    # One join: allocating and filling the block costs more than everything above.
+    # Joined in one go, because allocating and filling the block costs more than everything above.
     block = bytearray().join((head, name, struct.pack(f"<{len(lengths)}I", *lengths), kinds, *parts))
     _CHECKSUM.pack_into(block, len(_MAGIC), zlib.crc32(memoryview(block)[_CHECKED_FROM:]))
     return block
@@ -116,7 +116,7 @@ def unpack_block(data: bytes) -> Block:
     at += 17 * count
     records: list[StoredRecord] = []
     sizes = iter(lengths)
-    # Runs for each event read, and holds the GIL: literal arguments and no calls that can be avoided.
+    # Runs for each event read, and holds the GIL: so it repeats literals and avoids every call it can.
     for key_size, second_key_size, id_size, chunk_size, kind in zip(sizes, sizes, sizes, sizes, kinds, strict=True):
         id_at = at + key_size
         key, second_key = data[at:id_at].decode("utf-8", "surrogatepass"), None

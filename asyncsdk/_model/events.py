@@ -40,7 +40,7 @@ class ModelLike(Protocol):
 
 
 PropertiesLike = Properties | DataclassLike | attrs.AttrsInstance | ModelLike
-"""What event verbs take as an object; `validate_event` makes a mapping of it."""
+"""What event verbs take as an object; `validate_event` converts it to a mapping."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)

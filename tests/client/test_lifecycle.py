@@ -260,7 +260,7 @@ def test_two_destinations_need_two_names() -> None:
 
 
 def test_a_destination_is_one_of_ours() -> None:
-    with pytest.raises(ConfigurationError, match="destinations are"):
+    with pytest.raises(ConfigurationError, match="one by one"):
         Client("api-key")  # type: ignore[arg-type] # that is the test
 
 

@@ -1,17 +1,18 @@
 """How one lane gets its events when a client has a spool: at once if it has room, otherwise later, from disk.
 
-A committed block takes one of two ways:
+A committed block takes one of two paths:
     1. The lane has room and no backlog: it admits the records at once, and the block is not read again.
-    2. Otherwise the block joins the backlog, and its records leave memory. When at most half of the lane's limits are
-       in use, `read_more` reads the next blocks.
+    2. Otherwise the block joins the backlog, and its records are released from memory. When at most half of the lane's
+       limits are in use, `read_more` reads the next blocks.
 
-Records in the backlog whose receipt still exists are remembered weakly (`_awaited`), so that reading the block finds
-the very record of the receipt and can settle it. Everything else is garbage: memory does not grow with the backlog.
+The backlog has only weak references to its records (`_awaited`). A record lives on if a caller still has its receipt:
+reading the block then finds that same record and settles it. All others are freed, so memory does not grow with the
+backlog.
 
-Two cases leave this path:
-    1. The spool cannot be written: a record goes to the lane as if there were no spool; if there is a backlog, it joins
-       it as a range in memory, up to the lane's limit of events.
-    2. The client closes: nothing is read any more, and everything on disk is settled as spooled.
+Two cases differ:
+    1. The spool cannot be written: a record goes to the lane as if there were no spool; or, if there is a backlog, to
+       its end, as a range in memory, up to the lane's limits.
+    2. The client closes: nothing more is read, and everything on disk is settled as spooled.
 
 Everything here runs on the event loop; the spool's thread only executes `read`.
 """
@@ -120,9 +121,9 @@ class SpoolReader:
             self.lane.ledger.count_refused(record.id, delivery)
 
     def drop_deleted(self, file: int, row: int, events: int, exposures: int) -> None:
-        """Settle a block that was deleted to make room. If the lane has its records, they are not lost.
+        """Settle a block that was deleted to make room, unless the lane has its records already: they are not lost.
 
-        Those of an ended process count as accepted here, as they would if they were read.
+        A block of an ended process that was not read yet counts as accepted first, as if it had been read.
 
         Args:
             file: The number of its file.
@@ -162,7 +163,7 @@ class SpoolReader:
             self._read(self, range_.file, range_.after)
 
     def _has_room(self, records: Sequence[Record]) -> bool:
-        """Return whether the lane has room for all of a block; an empty lane has, or it would wait without end."""
+        """Return whether the lane has room for a block; an empty lane always has, as a block may exceed its limits."""
         ledger = self.lane.ledger
         return not ledger.held_events or ledger.has_room(size_of(records), total(records))
 
@@ -192,7 +193,7 @@ class SpoolReader:
         self.backlog.reading = False
 
     def _restore(self, file: int, stored: StoredBlock) -> Sequence[SpooledRecord]:
-        """Return the unsettled records of a block: those of receipts that still exist, the others built anew."""
+        """Return the unsettled records of a block: the ones that receipts still refer to, and new ones for the rest."""
         now = time.monotonic()
         # The block has a wall clock time, which may be in the future if the clock was set back.
         admitted = min(now, now - (time.time() - stored.block.time_ms / 1000))
@@ -223,13 +224,13 @@ class SpoolReader:
     # --- the end: both are called after the lane's worker has ended -------------------------------------------
 
     def settle_admitted(self) -> None:
-        """Settle what the lane holds and is on disk as spooled; stop reading."""
+        """Stop reading, and settle as spooled those records in the lane that are on disk."""
         self._is_closing = True
         records = [r for r in self.lane.remaining() if isinstance(r, SpooledRecord) and r.block is not None]
         self.lane.ledger.settle(records, "spooled", reason=_SPOOLED_REASON)
 
     def settle_backlog(self) -> None:
-        """Settle what is on disk only as spooled; let the lane admit, and later abandon, what is in memory only."""
+        """Settle as spooled what is only on disk; give the lane what is only in memory, for it to abandon."""
         delivery = Delivery(self.lane.destination.name, "spooled", reason=_SPOOLED_REASON)
         for range_ in self.backlog.ranges:
             range_.tally.add(range_.records, -1)

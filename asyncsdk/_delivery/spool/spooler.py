@@ -1,6 +1,6 @@
 """Between admission and the lanes, when a client has a spool: accepted events are written to disk first, in groups.
 
-The way of an event:
+The path of an event:
     1. `put` adds it to the open group (`_open`); its caller waits for the group.
     2. `_commit` hands the group to the spool's thread, which writes it in one transaction, and opens the next one. One
        commit is under way at a time: however many callers wait, each waits for two commits at most.
@@ -9,11 +9,12 @@ The way of an event:
 
 States: idle, or busy (`_is_busy`) from `_commit` until the callers of that group have been released. While busy nothing
 else is committed; `_release` starts the next commit if there is something to write. While idle an alarm is set if
-anything waits: at once for events, after `_MAX_DELAY` for exposures and acknowledgements, for which no caller waits.
+anything is to be written. It is due at once for events, and after `_MAX_DELAY` for exposures and acknowledgements, for
+which no caller waits.
 
-If a commit fails, its events stay in memory (`_keep_in_memory`). The next one tries the disk again; if it fails too, so
-do those of the next `_RETRY_DELAY` seconds.
-The callers are released in any case, also by a bug: a spool must never block them.
+If a commit fails, its events stay in memory (`_keep_in_memory`). The next commit tries the disk again; if that fails
+too, events of the next `_RETRY_DELAY` seconds stay in memory without another attempt. Callers are released in any case,
+even after a bug: a spool must never block them.
 
 Who may change what: everything here runs on the client's event loop, in short callbacks. The spool's one thread runs
 `SpoolFiles` only (commit, read, adopt), and its results come back as callbacks.
@@ -54,7 +55,7 @@ _MAX_BYTES = 64 * 1024 * 1024
 _READ_BYTES = 256 * 1024
 # Callers released per turn of the event loop, so that thousands of them do not block it.
 _WAITERS_PER_TURN = 100
-# The reason of events that found room neither on disk nor in memory.
+# The reason for dropping events that had room neither on disk nor in memory.
 _FULL = "spool full"
 
 
@@ -91,7 +92,7 @@ class Spooler:
         return f"<Spooler {state}, open {self._open!r}, {self.unsent} events unsent, {len(self._readers)} lanes>"
 
     def set_label_suffix(self, suffix: str) -> None:
-        """Store events under the destinations' names with this suffix, apart from those with another one."""
+        """Append a suffix to the names under which events are stored, to separate them from those without it."""
         for reader in self._readers:
             reader.label = reader.lane.destination.name + suffix
 
@@ -166,7 +167,7 @@ class Spooler:
         return CommitGroup([[] for _ in self._readers])
 
     def _commit_soon(self, delay: float) -> None:
-        """Set the alarm for the next commit, or an earlier one than is set.
+        """Set the alarm for the next commit, or bring it forward.
 
         Args:
             delay: Seconds from now, at most; 0 is after this turn of the event loop.
@@ -225,7 +226,7 @@ class Spooler:
             # 2. A block that was written.
             if row is not None:
                 reader.accept_block(records, result.file, row)
-            # 3. What found no room on disk goes on in memory, if its lane has room.
+            # 3. Records without room on disk stay in memory, if their lane has room.
             reader.accept_unstored(unstored, _FULL)
 
     def _on_commit_error(self, group: CommitGroup, blocks: ReaderBlocks, error: Exception) -> None:
@@ -276,7 +277,7 @@ class Spooler:
             logger.info("spool: adopted events of an ended process: %s", adopted)
             for reader in (reader for reader in self._readers if reader.label in adopted.destinations):
                 reader.adopt_file(adopted.file)
-        # Behind the first reads, so that it delays no delivery: a commit of nothing reports the size of the spool.
+        # An empty commit, to learn the size of the spool. Submitted after the first reads, so as not to delay delivery.
         work = partial(self._files.commit, (), {}, (), int(time.time() * 1000))
         self._worker.submit(work, lambda result: self._status.record_usage(result.usage), lambda _: None)
 

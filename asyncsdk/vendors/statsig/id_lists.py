@@ -1,10 +1,10 @@
 """Statsig's ID lists: which files to download, and from where.
 
-A list's file only grows, and a manifest names the files. So a list is kept current by reading its file from the last
-known size on, unless the manifest names another file (`generation`). `id_list_files` has what the bytes mean.
+A manifest names each list's file, and a file only grows. So a list is kept current by reading its file from the last
+known size on, unless the manifest names another file (`generation`). `id_list_files` parses what was read.
 
-The manifest may name a file at any address, so the secret key is sent to Statsig's own origins and to those of the
-settings only.
+The manifest may name a file at any address, so the secret key is sent only to Statsig's own origins and to those in the
+settings.
 
 Sources: statsig-python-core 0.24.0, statsig 0.72.1 (Python), statsig-node 6.
 """
@@ -21,7 +21,7 @@ from asyncsdk.vendors.statsig.id_list_files import BadListError, IdList
 from asyncsdk.vendors.statsig.ruleset import CDN, LISTS_PATH
 
 _MAX_MANIFEST_BYTES = 1_000_000
-"""Maximum size of a manifest, which is parsed at once; it has room for thousands of lists."""
+"""Maximum size of a manifest, enough for thousands of lists; it is parsed in one go."""
 Origin = tuple[str, str, int]
 """Scheme, host and port of an address."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -57,12 +57,12 @@ def build_manifest_request(url: str | None, secret_key: str, headers: Mapping[st
 
 
 def build_file_request(file: ListFile, headers: Mapping[str, str], trusted: Collection[Origin]) -> Request:
-    """Build the request for a file from `file.start` on, uncompressed, so that offsets count its own bytes.
+    """Build the request for a file from `file.start` on, uncompressed, so that offsets are those of the file itself.
 
     Args:
         file: The file.
         headers: The common headers, with the secret key.
-        trusted: The origins that they may be sent to; any other gets none of them.
+        trusted: The origins that the common headers may be sent to; other origins get none of them.
     """
     url = file.url
     # The range goes into the query for Statsig's CDN, and into a header for any other server.
@@ -76,7 +76,7 @@ def build_file_request(file: ListFile, headers: Mapping[str, str], trusted: Coll
 
 
 def origin_of(url: str) -> Origin | None:
-    """Return the origin of an http(s) address; None if it is none, or one that programs may read differently."""
+    """Return the origin of an http(s) address; None for anything else, or if programs may parse it differently."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -131,5 +131,5 @@ def _next_read(file: ListFile, current: IdList | None) -> ListFile | None:
 
 
 def takes_range_in_query(file: ListFile) -> bool:
-    """Return whether the range of a request for a file is in the query: Statsig's CDN wants it there."""
+    """Return whether the range of a request for a file is in the query: Statsig's CDN expects it there."""
     return origin_of(file.url) == origin_of(CDN)
