@@ -80,7 +80,7 @@ def bare_ms(inside: str, group: int, commits: int) -> list[float]:
     """Commit groups of events with `sqlite3` alone; return the median and 99th percentile, in milliseconds."""
     times = []
     with folder(inside) as place:
-        database = Database(place / "bare.db")
+        database = Database(place / "bare.db", "create")
         body = os.urandom(min(group, 230) * EVENT_BYTES)  # a block is a quarter of a megabyte at most
         rows = [NewRow("RudderStack", group, body)] * -(-group // 230)
         for _ in range(commits):

@@ -7,12 +7,14 @@
   purge   delete dead letters, or everything with --all
 
 The file of a running program is read from a copy and never changed. To replay
-or purge its dead letters, end the program first.
+or purge its dead letters, end the program first. Files that the spool did not
+write, or that are damaged, are named and left as they are.
 """
 
 import argparse
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +23,9 @@ import orjson
 from asyncsdk.cli._progress import progress_bar
 from asyncsdk.stores import inspection
 from asyncsdk.stores.inspection import SpooledEvent
+
+# DEL, the second set of control characters, and those that reorder text.
+_CONTROLS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 SUMMARY = "inspect a spool on disk: ls, show, export, replay, purge"
 
@@ -46,9 +51,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run a verb and return its exit code."""
     if not arguments.folder.is_dir():
-        print(f"not a folder: {arguments.folder}", file=sys.stderr)
+        print(_escape(f"not a folder: {arguments.folder}"), file=sys.stderr)
         return 2
-    code: int = arguments.verb(arguments)
+    try:
+        code: int = arguments.verb(arguments)
+    except OSError as error:
+        print(_escape(f"{arguments.folder}: {error.strerror or type(error).__name__}"), file=sys.stderr)
+        return 2
     return code
 
 
@@ -56,27 +65,31 @@ def _list(arguments: argparse.Namespace) -> int:
     """List the files, with their counts."""
     files = list(inspection.list_files(arguments.folder))
     if not files:
-        print(f"no spool files in {arguments.folder}")
+        print(_escape(f"no spool files in {arguments.folder}"))
         return 0
-    print(f"{'file':44} {'state':8} {'bytes':>13}  waiting, dead letters")
+    print(f"{'file':44} {'state':10} {'bytes':>13}  waiting, dead letters")
     for file in files:
+        if file.problem:
+            print(_escape(f"{file.name:44} {file.problem:10} {file.bytes:>13,}  {file.reason}"))
+            continue
         counts = [f"{name} {count:,}" for name, count in sorted(file.waiting.items()) if count]
         counts += [f"{name} {count:,} dead" for name, count in sorted(file.dead.items())]
         state = "in use" if file.in_use else "idle"
-        print(f"{file.name:44} {state:8} {file.bytes:>13,}  {', '.join(counts) or 'empty'}")
+        print(_escape(f"{file.name:44} {state:10} {file.bytes:>13,}  {', '.join(counts) or 'empty'}"))
     return 0
 
 
 def _show(arguments: argparse.Namespace) -> int:
     """List events, one per line, without their content."""
     number = -1
-    for number, event in enumerate(inspection.list_events(arguments.folder, dead=arguments.dead)):
+    for number, event in enumerate(_list_events(arguments)):
         if number == arguments.limit:
             print("... and more: raise --limit to see them")
             break
         status = f"{event.status}: {event.reason}" if event.reason else event.status
         size = f"{len(event.body):,} B"
-        print(f"{_format_time(event.time_ms)}  {event.destination:14} {event.id or 'exposure':38} {size:>10}  {status}")
+        event_id = event.id or "exposure"
+        print(_escape(f"{_format_time(event.time_ms)}  {event.destination:14} {event_id:38} {size:>10}  {status}"))
     if number == -1:  # the loop did not run
         print("no dead letters" if arguments.dead else f"no waiting events{_hint(arguments.folder)}")
     return 0
@@ -93,7 +106,7 @@ def _count_dead(folder: Path) -> int:
 
 def _export(arguments: argparse.Namespace) -> int:
     """Write events as JSON lines, with their content."""
-    events = inspection.list_events(arguments.folder, dead=arguments.dead)
+    events = _list_events(arguments)
     if arguments.output is None:
         for event in events:
             sys.stdout.write(_json_line(event))
@@ -110,7 +123,7 @@ def _replay(arguments: argparse.Namespace) -> int:
     """Queue dead letters for delivery again."""
     total = _count_dead(arguments.folder)
     with progress_bar("replay", total) as advance:
-        events = inspection.replay(arguments.folder, advance)
+        events = inspection.replay(arguments.folder, advance, _print_problem)
     print(f"{events:,} of {total:,} dead letters queued; the next program with this folder delivers them")
     return 0
 
@@ -120,7 +133,8 @@ def _purge(arguments: argparse.Namespace) -> int:
     if not arguments.yes:
         print("nothing was deleted: confirm with --yes", file=sys.stderr)
         return 2
-    print(f"{inspection.purge(arguments.folder, everything=arguments.all):,} events deleted")
+    events = inspection.purge(arguments.folder, everything=arguments.all, on_problem=_print_problem)
+    print(f"{events:,} events deleted")
     return 0
 
 
@@ -133,11 +147,29 @@ VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
 }
 
 
+def _list_events(arguments: argparse.Namespace) -> Iterator[SpooledEvent]:
+    return inspection.list_events(arguments.folder, dead=arguments.dead, on_problem=_print_problem)
+
+
+def _print_problem(name: str, reason: str) -> None:
+    print(_escape(f"{name}: {reason}"), file=sys.stderr)
+
+
+def _escape(text: str) -> str:
+    """Return text of a single line that cannot control a terminal, whatever a file contains."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 def _format_time(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return f"{time_ms} ms"
 
 
 def _json_line(event: SpooledEvent) -> str:
     fields = {"destination": event.destination, "id": event.id, "time_ms": event.time_ms, "status": event.status}
     body = orjson.Fragment(event.body)  # JSON already: embedded as it is, without decoding
-    return orjson.dumps({**fields, "reason": event.reason, "event": body}).decode() + "\n"
+    line = orjson.dumps({**fields, "reason": event.reason, "event": body}).decode("utf-8", "replace")
+    # JSON itself escapes only the characters below U+0020; outside its strings there are none of these.
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", line) + "\n"

@@ -18,6 +18,7 @@ import attrs
 import orjson
 
 from asyncsdk._threads import in_thread
+from asyncsdk.stores._folders import absolute_folder
 
 try:
     import fcntl
@@ -39,10 +40,10 @@ class FileCache:
     Several processes may share the folder; the last write wins.
 
     Attributes:
-        folder: Created when it is first needed, accessible to its owner only.
+        folder: Created when it is first needed, accessible to its owner only. A relative path is resolved at once.
     """
 
-    folder: Path = attrs.field(converter=Path)
+    folder: Path = attrs.field(converter=absolute_folder)
 
     async def load(self, key: str) -> bytes | None:
         """Return what was saved under `key`; None if nothing was."""
@@ -65,12 +66,12 @@ class FileAssignments:
     is counted, logged and repeated, and never made without the lock.
 
     Attributes:
-        folder: Created when it is first needed, accessible to its owner only.
+        folder: Created when it is first needed, accessible to its owner only. A relative path is resolved at once.
         lock_timeout: Maximum time to wait for another process that saves, in seconds. The client gives up a save after
             five seconds, and repeats it.
     """
 
-    folder: Path = attrs.field(converter=Path)
+    folder: Path = attrs.field(converter=absolute_folder)
     lock_timeout: float = attrs.field(default=4.0, kw_only=True)
 
     async def load(self, key: str) -> Mapping[str, Mapping[str, Any]]:

@@ -1,24 +1,41 @@
 """Reads and edits the files of a spool from outside, beside running programs: for the command `asyncsdk spool`.
 
-Each function takes a file's lock first. A file whose lock is held belongs to a running process: it is read from a copy,
-and never changed.
+1. What the spool did not write is named, with the reason, and never opened for writing.
+2. Looking (`list_files`, `list_events`) writes nothing to the folder, not even a lock file: a file that is idle and has
+   no WAL is read in place, any other from a copy.
+3. Editing (`replay`, `purge`) takes the lock of a file first, and leaves those of running processes as they are.
+4. Whatever one file contains, the others are processed: its problem is reported.
 """
 
 import shutil
+import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import attrs
 
 from asyncsdk._model.blocks import BlockError, unpack_block
 from asyncsdk.stores.sqlite import file_lock
-from asyncsdk.stores.sqlite.database import Database
+from asyncsdk.stores.sqlite.database import Database, UnknownVersionError
+from asyncsdk.stores.sqlite.identity import identify
+from asyncsdk.stores.sqlite.names import DATABASE
 from asyncsdk.stores.sqlite.rows import NewRow
 
 _MAX_COPIES = 20
+
+OnProblem = Callable[[str, str], None]
+"""Called with the name of a file that is left out, in whole or in part, and the reason."""
+
+
+def _ignore(name: str, reason: str) -> None:
+    """Report a problem to no one."""
+
+
+class _LeftOutError(Exception):
+    """A file is not to be opened; the text is the reason."""
 
 
 @attrs.frozen
@@ -31,13 +48,18 @@ class SpoolFile:
         bytes: Size of the database.
         waiting: Number of events and exposures without an outcome, by destination.
         dead: Number of dead letters, by destination.
+        problem: Why it cannot be read, in one word: `foreign`, `newer`, `older`, `damaged` or `unreadable`; empty for
+            a file of this spool.
+        reason: The problem in a few words.
     """
 
     name: str
     in_use: bool
     bytes: int
-    waiting: Mapping[str, int]
-    dead: Mapping[str, int]
+    waiting: Mapping[str, int] = attrs.field(factory=dict)
+    dead: Mapping[str, int] = attrs.field(factory=dict)
+    problem: str = ""
+    reason: str = ""
 
 
 @attrs.frozen
@@ -62,30 +84,42 @@ class SpooledEvent:
 
 
 def list_files(folder: Path) -> Iterator[SpoolFile]:
-    """Yield each file with its counts, oldest first."""
-    for path in file_lock.list_databases(folder):
-        with _open_or_copy(path) as (database, in_use):
-            waiting, dead = Counter[str](), Counter[str]()
-            for destination, events, done in database.counts():
-                waiting[destination] += events - done.bit_count()
-            for row in database.dead_letters():
-                dead[row.destination] += row.events
-            yield SpoolFile(path.name, in_use, path.stat().st_size, waiting, dead)
+    """Yield each database of the folder, oldest first: those of the spool with their counts, others with the reason.
+
+    Raises:
+        OSError: The folder cannot be listed.
+    """
+    for path in _list_databases(folder):
+        found = identify(path)
+        if found.kind == "missing":  # since it was listed
+            continue
+        size = path.lstat().st_size if path.is_symlink() or path.exists() else 0
+        if found.kind != "spool":
+            yield SpoolFile(path.name, in_use=False, bytes=size, problem=found.kind, reason=found.reason)
+            continue
+        try:
+            yield _count(path, size)
+        except _FAILURES as error:
+            yield SpoolFile(path.name, in_use=False, bytes=size, problem="damaged", reason=_describe(error))
 
 
-def list_events(folder: Path, *, dead: bool = False) -> Iterator[SpooledEvent]:
-    """Yield events, in each file oldest first; damaged blocks are skipped.
+def list_events(folder: Path, *, dead: bool = False, on_problem: OnProblem = _ignore) -> Iterator[SpooledEvent]:
+    """Yield events, in each file oldest first; damaged blocks are left out.
 
     Args:
         folder: The spool's.
         dead: Whether to yield the dead letters instead of the waiting events.
+        on_problem: Called for each file that is left out, in whole or in part.
+
+    Raises:
+        OSError: The folder cannot be listed.
     """
-    for path in file_lock.list_databases(folder):
-        with _open_or_copy(path) as (database, _):
+    for path in _list_databases(folder):
+        with _reporting(path, on_problem), _open_or_copy(path) as (database, _):
             yield from _dead_letters(database) if dead else _waiting(database)
 
 
-def replay(folder: Path, on_progress: Callable[[int], None]) -> int:
+def replay(folder: Path, on_progress: Callable[[int], None], on_problem: OnProblem = _ignore) -> int:
     """Turn dead letters into waiting events, for the next program that adopts files of this folder.
 
     Dead letters in the files of running programs are not changed.
@@ -93,25 +127,30 @@ def replay(folder: Path, on_progress: Callable[[int], None]) -> int:
     Args:
         folder: The spool's.
         on_progress: Called with the number of events of each step.
+        on_problem: Called for each file that is left out.
 
     Returns:
         The number of events.
+
+    Raises:
+        OSError: The folder cannot be listed.
     """
-    return sum(
-        _edit(path, lambda database: _requeue(folder, database, on_progress))
-        for path in file_lock.list_databases(folder)
-    )
+    return _edit_all(folder, lambda database: _requeue(folder, database, on_progress), on_problem)
 
 
-def purge(folder: Path, *, everything: bool = False) -> int:
+def purge(folder: Path, *, everything: bool = False, on_problem: OnProblem = _ignore) -> int:
     """Delete dead letters, and overwrite their content. Files of running programs are not changed.
 
     Args:
         folder: The spool's.
         everything: Whether to delete waiting events, too.
+        on_problem: Called for each file that is left out.
 
     Returns:
         The number of events deleted.
+
+    Raises:
+        OSError: The folder cannot be listed.
     """
 
     def erase(database: Database) -> int:
@@ -122,7 +161,58 @@ def purge(folder: Path, *, everything: bool = False) -> int:
             database.erase_blocks()
         return events
 
-    return sum(_edit(path, erase) for path in file_lock.list_databases(folder))
+    return _edit_all(folder, erase, on_problem)
+
+
+def _list_databases(folder: Path) -> list[Path]:
+    """Return what ends in `.db`, by the time of its last change, oldest first."""
+    dated: list[tuple[int, Path]] = []
+    for path in folder.iterdir():
+        with suppress(OSError):
+            if path.suffix == DATABASE:
+                dated.append((path.lstat().st_mtime_ns, path))
+    return [path for _, path in sorted(dated)]
+
+
+# What reading a file may raise, whatever it contains: a row of another type than expected is a TypeError.
+_FAILURES = (
+    _LeftOutError,
+    UnknownVersionError,
+    sqlite3.Error,
+    OSError,
+    BlockError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+)
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return (
+        str(error)
+        if isinstance(error, _LeftOutError | UnknownVersionError | sqlite3.Error)
+        else f"damaged: {type(error).__name__}"
+    )
+
+
+@contextmanager
+def _reporting(path: Path, on_problem: OnProblem) -> Iterator[None]:
+    try:
+        yield
+    except _FAILURES as error:
+        on_problem(path.name, _describe(error))
+
+
+def _count(path: Path, size: int) -> SpoolFile:
+    with _open_or_copy(path) as (database, in_use):
+        waiting, dead = Counter[str](), Counter[str]()
+        for destination, events, done in database.counts():
+            waiting[destination] += events - done.bit_count()
+        for row in database.dead_letters():
+            dead[row.destination] += row.events
+        return SpoolFile(path.name, in_use, size, waiting, dead)
 
 
 def _waiting(database: Database) -> Iterator[SpooledEvent]:
@@ -155,31 +245,40 @@ def _requeue(folder: Path, database: Database, on_progress: Callable[[int], None
     if not letters:
         return 0
     lock = file_lock.create(folder)
-    target = Database(lock.path)
     try:
-        for row in letters:
-            target.insert([NewRow(row.destination, row.events, row.body)])
-            on_progress(row.events)
-    finally:
-        target.close()
-        lock.release()
+        with closing(Database(lock.path, "create")) as target:
+            lock.inode = target.inode
+            for row in letters:
+                target.insert([NewRow(row.destination, row.events, row.body)])
+                on_progress(row.events)
+    except BaseException:
+        lock.delete()
+        raise
+    lock.release()
     database.erase_dead_letters()
     return sum(row.events for row in letters)
 
 
+def _edit_all(folder: Path, change: Callable[[Database], int], on_problem: OnProblem) -> int:
+    events = 0
+    for path in _list_databases(folder):
+        with _reporting(path, on_problem):
+            events += _edit(path, change)
+    return events
+
+
 def _edit(path: Path, change: Callable[[Database], int]) -> int:
     """Apply a change to a file that is not in use, and delete the file if it is empty then."""
+    _check(path)
     lock = file_lock.acquire(path)
     if lock is None:
         return 0
     is_empty = False
     try:
-        database = Database(path)
-        try:
+        lock.inode = _check(path)  # again: only now no other process can change it
+        with closing(Database(path)) as database:
             events = change(database)
             is_empty = database.is_empty
-        finally:
-            database.close()
     finally:
         if is_empty:
             lock.delete()
@@ -188,24 +287,32 @@ def _edit(path: Path, change: Callable[[Database], int]) -> int:
     return events
 
 
+def _check(path: Path) -> tuple[int, int]:
+    """Return the inode of a file of the spool.
+
+    Raises:
+        _LeftOutError: It is not one, or SQLite would write to something that is not the spool's.
+    """
+    found = identify(path)
+    if found.kind != "spool":
+        raise _LeftOutError(found.reason)
+    if file_lock.has_foreign_companion(path):
+        msg = "what is beside it is not a regular file"
+        raise _LeftOutError(msg)
+    return found.inode
+
+
 @contextmanager
 def _open_or_copy(path: Path) -> Iterator[tuple[Database, bool]]:
-    """Open a file, or a copy of a file in use; yields the database and whether the file is in use."""
-    lock = file_lock.acquire(path)
-    if lock is not None:
-        database = Database(path)
-        try:
-            yield database, False
-        finally:
-            database.close()
-            lock.release()
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        database = Database(_copy(path, Path(folder)))
-        try:
-            yield database, True
-        finally:
-            database.close()
+    """Open a file for reading, or a copy of it; yields the database and whether the file is in use."""
+    _check(path)
+    with file_lock.keep_from_others(path) as is_kept:
+        if is_kept and not any(companion.exists() for companion in file_lock.companions(path)):
+            with closing(Database(path, "read")) as database:
+                yield database, False
+            return
+        with tempfile.TemporaryDirectory() as folder, closing(Database(_copy(path, Path(folder)))) as database:
+            yield database, is_kept is False
 
 
 def _copy(path: Path, folder: Path) -> Path:

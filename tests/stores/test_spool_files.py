@@ -15,7 +15,7 @@ import pytest
 from asyncsdk import ConfigurationError
 from asyncsdk._model.spooling import Settled, SpoolError
 from asyncsdk.stores import Spool, SpoolFiles, SqliteSpool
-from asyncsdk.stores.sqlite import disk_space, file_lock, open_file
+from asyncsdk.stores.sqlite import file_lock, open_file
 from stores.spools import NOW, Process, block, dead
 
 
@@ -173,7 +173,7 @@ def test_a_lock_whose_database_was_deleted_is_deleted(tmp_path: Path) -> None:
 def test_a_lock_whose_database_was_never_created_is_deleted(tmp_path: Path) -> None:
     living = Process(tmp_path)
     living.store(block("a"))
-    (tmp_path / "spool/killed-1-0.lock").touch()
+    file_lock.create(tmp_path / "spool").release()
     Process(tmp_path).adopt()
 
     assert [path.stem for path in (tmp_path / "spool").glob("*.lock")] == [databases(tmp_path)[0].stem]
@@ -361,7 +361,7 @@ def test_nothing_is_added_without_ballast(tmp_path: Path, monkeypatch: pytest.Mo
     process = Process(tmp_path)
     process.store(block("a"))
     [ballast] = (tmp_path / "spool").glob("*.ballast")
-    assert ballast.stat().st_size == disk_space.BALLAST_BYTES
+    assert ballast.stat().st_size == file_lock.BALLAST_BYTES
     process.files._disk_space.drop_ballast(process.files._open_files.by_number[1].lock)
     ballast.mkdir()
 

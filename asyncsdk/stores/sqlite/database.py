@@ -22,11 +22,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 from asyncsdk._model.blocks import pack_settled, unpack_settled
 from asyncsdk._model.spooling import Settled
+from asyncsdk.stores.sqlite.identity import connect
 from asyncsdk.stores.sqlite.rows import DeadRow, NewRow, Row
-from asyncsdk.stores.sqlite.schema import PAGE_BYTES, SCHEMA, SETTINGS, VERSION
+from asyncsdk.stores.sqlite.schema import APPLICATION_ID, LAYOUT, PAGE_BYTES, SCHEMA, SETTINGS, VERSION
 
 # The background checkpoints once about 2 MB are in the WAL, well before SQLite would do it inside a commit.
 _CHECKPOINT_FROM_BYTES = 2 * 1024 * 1024
@@ -37,18 +39,28 @@ _OVERHEAD = 4 * PAGE_BYTES
 VACUUM_FROM, _VACUUM_PAGES = 32, 96
 
 
+_UNKNOWN = "written by another version of asyncsdk, or by another program"
+
+
 class UnknownVersionError(Exception):
-    """The file was written by another version of this package and must not be changed."""
+    """The file was written by another version of this package, or another program, and must not be changed."""
 
 
 class Database:
     """One open file. Its methods raise `sqlite3.Error`."""
 
-    def __init__(self, path: Path) -> None:
-        """Open a file, or create it; SQLite recovers from the WAL what an earlier process had committed.
+    def __init__(self, path: Path, mode: Literal["create", "write", "read"] = "write") -> None:
+        """Open a file; SQLite recovers from the WAL what an earlier process had committed.
+
+        Args:
+            path: The file.
+            mode: `create` for a file that does not exist yet, `write` for one that `identify` has found to be the
+                spool's, `read` for one without a WAL that is never changed through this object.
 
         Raises:
-            UnknownVersionError: Another version of this package created it.
+            UnknownVersionError: It has no mark of this version of the package.
+            sqlite3.Error: It cannot be opened.
+            OSError: It cannot be created, or exists already.
         """
         self.path = path
         self._next_id = 0
@@ -57,18 +69,32 @@ class Database:
         self._dead_letter_bytes: int | None = None
         # Size of the blocks of each destination; None until `count_bytes` has counted those of an earlier process.
         self._bytes: Counter[str] | None = None
-        path.touch(mode=0o600)
-        self._inode = path.stat().st_ino
-        self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, cached_statements=32)
+        if mode == "create":
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        try:
+            self._open(mode)
+        except BaseException:
+            if mode == "create":
+                path.unlink(missing_ok=True)
+            raise
+
+    def _open(self, mode: str) -> None:
+        state = self.path.lstat()
+        self.inode = (state.st_dev, state.st_ino)
+        self._connection = connect(self.path, "mode=ro&immutable=1" if mode == "read" else "mode=rw")
         try:
             self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            version = self._fetch_int("PRAGMA user_version")
-            if version not in (0, VERSION):
-                raise UnknownVersionError  # noqa: TRY301 -- the connection must be closed
-            for setting in SETTINGS:
-                self._connection.execute(setting)
-            if version == 0:
+            if mode == "create":
                 self._create_tables()
+            elif (self._fetch_int("PRAGMA application_id"), self._fetch_int("PRAGMA user_version")) != (
+                APPLICATION_ID,
+                VERSION,
+            ):
+                raise UnknownVersionError(_UNKNOWN)  # noqa: TRY301 -- the connection must be closed
+            for setting in () if mode == "read" else SETTINGS:
+                self._connection.execute(setting)
+            if mode == "create":
+                self._sync_folder()
             self._next_id = 1 + self._fetch_int("SELECT max(id) FROM block")
         except BaseException:
             self.close()
@@ -79,11 +105,17 @@ class Database:
         return f"<Database {self.path.name}: next block {self._next_id}, about {self._wal_bytes:,} bytes in the WAL>"
 
     def _create_tables(self) -> None:
+        # Before the file gets a WAL: `identify` finds the mark and the tables in the database itself.
+        for setting in LAYOUT:
+            self._connection.execute(setting)
         with self._transaction():
             for statement in SCHEMA:
                 self._connection.execute(statement)
         self._bytes = Counter()
-        # Syncing a file does not sync its name: without this, a power cut could remove the whole file.
+
+    def _sync_folder(self) -> None:
+        # Syncing a file does not sync its name: without this, a power cut could remove the whole file, or bring back
+        # the journal of its tables.
         folder = os.open(self.path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -94,9 +126,10 @@ class Database:
     def is_deleted(self) -> bool:
         """Whether the file was deleted or replaced; its content can be read until it is closed."""
         try:
-            return self.path.stat().st_ino != self._inode
+            state = self.path.lstat()
         except OSError:
             return True
+        return (state.st_dev, state.st_ino) != self.inode
 
     # --- writing ----------------------------------------------------------------------------------------------
 

@@ -23,14 +23,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from asyncsdk.stores.sqlite.file_lock import FileLock, database_bytes, open_folder
+from asyncsdk.stores.sqlite.file_lock import FileLock, open_folder
+from asyncsdk.stores.sqlite.identity import database_bytes
 from asyncsdk.stores.sqlite.open_file import OpenFile
 from asyncsdk.stores.sqlite.quota import Quota
 from asyncsdk.stores.sqlite.shares import Allocation, Victim
 
-BALLAST_BYTES = 2 * 1024 * 1024
 _MEASURE_INTERVAL = 0.1
-_CREATE = os.O_WRONLY | os.O_CREAT
 
 
 class DiskSpace:
@@ -144,11 +143,7 @@ class DiskSpace:
         """Return whether a database has ballast, after allocating it if necessary; False if the disk is too full."""
         if lock.path not in self._with_ballast:
             try:
-                file = os.open(lock.ballast, _CREATE, 0o600)
-                try:
-                    os.posix_fallocate(file, 0, BALLAST_BYTES)
-                finally:
-                    os.close(file)
+                lock.allocate_ballast()
             except OSError:
                 self.drop_ballast(lock)
                 return False
@@ -158,5 +153,4 @@ class DiskSpace:
     def drop_ballast(self, lock: FileLock) -> None:
         """Delete the ballast of a database, which leaves its space for deleting rows."""
         self._with_ballast.discard(lock.path)
-        with suppress(OSError):
-            lock.ballast.unlink()
+        lock.delete_ballast()

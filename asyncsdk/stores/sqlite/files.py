@@ -12,18 +12,14 @@ Invariants:
 4. Dead letters of an adopted file are erased there only after they are stored in the own file.
 5. What is damaged is quarantined and counted, and never delivered.
 
-What `adopt` does with a file that it finds (the numbers stand in the code, too):
+What `adopt` does with a file that it finds (the numbers stand in the code, too): cases 1 to 6 are those of
+`candidates`, which opens it. Then:
 
-1. A living process has its lock: skip it.
-2. It was deleted a moment ago: delete its lock file.
-3. It is damaged: quarantine it.
-4. Another version of this package wrote it: skip it until it changes.
-5. It cannot be opened or read now: release it, and try again at the next call.
-6. It is empty: delete it.
-7. It has nothing for our destinations: skip it until it changes.
-8. Otherwise: keep it open and report its events.
+7. It is empty: delete it.
+8. It has nothing for our destinations: skip it until it changes.
+9. Otherwise: keep it open and report its events.
 
-Files that are open are checked again at each call, because draining turns case 8 into case 6 or 7.
+Files that are open are checked again at each call, because draining turns case 9 into case 7 or 8.
 
 Example: process A commits 3 events and is killed. Process B calls `adopt(["Amplitude"])`, gets file number 1 with 3
 events, reads them, and commits `{1: Settled(finished=[1])}` after delivery; the file is empty then, and deleted.
@@ -37,17 +33,17 @@ from pathlib import Path
 from asyncsdk._model.blocks import BlockError, pack_block
 from asyncsdk._model.spooling import Adopted, Committed, DeadLetters, NewBlock, Settled, SpoolError, StoredBlock, Usage
 from asyncsdk.stores.sqlite import file_lock
-from asyncsdk.stores.sqlite.database import Database, UnknownVersionError
+from asyncsdk.stores.sqlite.candidates import Candidates
+from asyncsdk.stores.sqlite.database import Database
 from asyncsdk.stores.sqlite.disk_space import DiskSpace
+from asyncsdk.stores.sqlite.identity import list_databases
 from asyncsdk.stores.sqlite.open_file import (
     DISK_FULL,
-    DamagedError,
     OpenFile,
     count_dropped,
     describe_error,
     is_damage,
     is_disk_full,
-    open_database,
     unpack_for,
 )
 from asyncsdk.stores.sqlite.open_files import OpenFiles
@@ -68,8 +64,7 @@ class SqliteFiles:
         self._pending_dead_letters: list[DeadRow] = []
         self._dead_letter_count = 0
         self._unclaimed = UnclaimedEvents(quota)
-        # Files that `adopt` skips until they change, with the time of their last change.
-        self._skipped: dict[Path, int] = {}
+        self._candidates = Candidates(self._open_files)
 
     def __repr__(self) -> str:
         open_files, pending = len(self._open_files.by_number), len(self._pending_dead_letters)
@@ -256,36 +251,20 @@ class SqliteFiles:
         file_lock.delete_orphans(self._quota.folder)
         ours = {file.lock.path for file in self._open_files.by_number.values()}
         adopted: list[Adopted] = []
-        for path in file_lock.list_databases(self._quota.folder):
-            with suppress(OSError):
-                changed = self._skipped.get(path) != path.stat().st_mtime_ns
-                if path not in ours and (changed or self._unclaimed.is_due(path)):
-                    self._unclaimed.forget(path)
-                    adopted += self._adopt_file(path, destinations)
-        self._unclaimed.forget_others(file_lock.list_databases(self._quota.folder))
+        paths = list_databases(self._quota.folder)
+        for path in paths:
+            if path not in ours and (self._candidates.has_changed(path) or self._unclaimed.is_due(path)):
+                self._unclaimed.forget(path)
+                adopted += self._adopt_file(path, destinations)
+        self._unclaimed.forget_others(paths)
         self._disk_space.unclaimed = self._unclaimed.bytes
         return adopted
 
     def _adopt_file(self, path: Path, destinations: Sequence[str]) -> list[Adopted]:
         """Adopt one file, if its process has ended; the cases are those of this module's docstring."""
-        lock = file_lock.acquire(path)
-        if lock is None:  # 1
+        file = self._candidates.open(path)
+        if file is None:  # 1 to 6
             return []
-        if not path.exists():  # 2
-            lock.delete()
-            return []
-        try:
-            database = open_database(lock)
-        except DamagedError:  # 3
-            self._open_files.quarantine(lock)
-            return []
-        except UnknownVersionError:  # 4
-            self._skip(lock)
-            return []
-        if database is None:  # 5
-            lock.release()
-            return []
-        file = OpenFile(lock, database)
         number = self._open_files.add(file)
         wanted = self._check_adopted(number, file, destinations)
         return [Adopted(number, *file.count_waiting(wanted))] if wanted else []
@@ -302,21 +281,22 @@ class SqliteFiles:
                 self._examine(file)
             self._move_dead_letters(file.database)
             is_empty = file.database.is_empty
-        except SpoolError:  # 5: its dead letters cannot be stored now
+        except SpoolError:  # 6: its dead letters cannot be stored now
             self._open_files.close(number).release()
         except sqlite3.Error as error:
             lock = self._open_files.close(number)
-            if is_damage(error):  # 3
+            if is_damage(error):  # 5
                 self._open_files.quarantine(lock)
-            else:  # 5
+            else:  # 6
                 lock.release()
         else:
-            if is_empty:  # 6
+            if is_empty:  # 7
                 self._open_files.close(number).delete()
-            elif not wanted:  # 7
+            elif not wanted:  # 8
                 lock = self._open_files.close(number)
                 self._unclaimed.include_file(lock.path)
-                self._skip(lock)
+                self._candidates.skip(lock.path)
+                lock.release()
         return wanted
 
     def _examine(self, file: OpenFile) -> None:
@@ -345,11 +325,6 @@ class SqliteFiles:
             del self._pending_dead_letters[-len(letters) :]  # they are still in the adopted file
             raise
         database.erase_dead_letters()
-
-    def _skip(self, lock: file_lock.FileLock) -> None:
-        with suppress(OSError):
-            self._skipped[lock.path] = lock.path.stat().st_mtime_ns
-        lock.release()
 
     # --- maintenance and closing ------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ import attrs
 from asyncsdk._model.blocks import Block, BlockError, unpack_block
 from asyncsdk._model.spooling import Dropped, Settled
 from asyncsdk.stores.sqlite.database import VACUUM_FROM, Database
-from asyncsdk.stores.sqlite.file_lock import FileLock
+from asyncsdk.stores.sqlite.file_lock import FileLock, has_foreign_companion
 from asyncsdk.stores.sqlite.rows import DeadRow, NewRow, Row
 from asyncsdk.stores.sqlite.shares import Victim
 
@@ -201,12 +201,14 @@ class DamagedError(Exception):
 
 
 def open_database(lock: FileLock) -> Database | None:
-    """Open the database of a lock; None if it cannot be opened now.
+    """Open the database of a lock, which is known to be the spool's; None if it cannot be opened now.
 
     Raises:
         DamagedError: It can never be opened.
         UnknownVersionError: Another version of this package created it.
     """
+    if has_foreign_companion(lock.path):
+        return None
     try:
         return Database(lock.path)
     except sqlite3.Error as error:

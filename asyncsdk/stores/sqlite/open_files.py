@@ -61,10 +61,11 @@ class OpenFiles:
             raise SpoolError(FILE_DELETED)
         lock = file_lock.create(self._folder)
         try:
-            database = Database(lock.path)
+            database = Database(lock.path, "create")
         except BaseException:
             lock.delete()
             raise
+        lock.inode = database.inode
         self.own = self.add(OpenFile(lock, database))
         return self.by_number[self.own]
 
@@ -89,6 +90,9 @@ class OpenFiles:
         number, self.own = self.own, 0
         file = self.by_number.pop(number)
         lock = file.close()
+        if lock.is_replaced:
+            lock.release()
+            return
         try:
             database = open_database(lock)
         except DamagedError:

@@ -4,6 +4,7 @@ A damaged block is copied (its row is deleted later, like that of a settled bloc
 with what SQLite keeps beside it. Neither may fail: if the disk has no space for a copy, the damage is only counted.
 """
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from asyncsdk.stores.sqlite.rows import Row
 
 FOLDER = "quarantine"
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def quarantine_block(folder: Path, path: Path, row: Row) -> None:
@@ -28,10 +29,11 @@ def quarantine_file(folder: Path, lock: FileLock) -> None:
     """Move a damaged database to the quarantine of the spool in `folder`, and release its lock."""
     with suppress(OSError):
         target = _make_folder(folder)
-        for path in (lock.path, *companions(lock.path)):
-            with suppress(FileNotFoundError):
-                path.rename(target / path.name)
-    if lock.path.exists():
+        for path in () if lock.is_replaced else (lock.path, *companions(lock.path)):
+            if not os.path.lexists(target / path.name):
+                with suppress(FileNotFoundError):
+                    path.rename(target / path.name)
+    if os.path.lexists(lock.path):
         # It could not be moved, and `delete` would destroy it.
         lock.release()
     else:
@@ -41,4 +43,6 @@ def quarantine_file(folder: Path, lock: FileLock) -> None:
 def _make_folder(folder: Path) -> Path:
     quarantine = folder / FOLDER
     quarantine.mkdir(_FOLDER_MODE, exist_ok=True)
+    if quarantine.is_symlink():
+        raise FileExistsError(errno.EEXIST, "a link", str(quarantine))
     return quarantine

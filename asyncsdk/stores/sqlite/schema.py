@@ -6,14 +6,21 @@ of the first two.
 """
 
 VERSION = 1
+# "asdk": marks a database as written by a spool of asyncsdk.
+APPLICATION_ID = 0x6173646B
 PAGE_BYTES = 16_384
 # At 500 pages (8 MB) in the WAL, SQLite checkpoints inside a commit, while callers wait for it. The background
 # checkpoints much earlier, so this happens only if it cannot keep up.
 _CHECKPOINT_PAGES, _WAL_BYTES = 500, 8 * 1024 * 1024
 
-SETTINGS = (
+# Of a new file, before its first page is written.
+LAYOUT = (
     f"PRAGMA page_size={PAGE_BYTES}",
     "PRAGMA auto_vacuum=INCREMENTAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA fullfsync=1",
+)
+SETTINGS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA fullfsync=1",  # macOS: a plain fsync leaves data in the drive's cache
@@ -23,9 +30,10 @@ SETTINGS = (
     "PRAGMA secure_delete=OFF",  # some distributions compile it in; it would write each block twice more, as zeros
     "PRAGMA temp_store=MEMORY",
 )
-SCHEMA = (
+_TABLES = (
     "CREATE TABLE block (id INTEGER PRIMARY KEY, destination TEXT NOT NULL, events INTEGER NOT NULL, body BLOB)",
     "CREATE TABLE progress (block INTEGER PRIMARY KEY, done BLOB)",
     "CREATE TABLE dead (id INTEGER PRIMARY KEY, destination TEXT, events INTEGER, status TEXT, reason TEXT, body BLOB)",
-    f"PRAGMA user_version={VERSION}",
 )
+TABLES = frozenset(_TABLES)
+SCHEMA = (*_TABLES, f"PRAGMA application_id={APPLICATION_ID}", f"PRAGMA user_version={VERSION}")
