@@ -282,8 +282,10 @@ class SqliteFiles:
             self._move_dead_letters(file.database)
             is_empty = file.database.is_empty
         except SpoolError:  # 6: its dead letters cannot be stored now
+            wanted = ()
             self._open_files.close(number).release()
         except sqlite3.Error as error:
+            wanted = ()
             lock = self._open_files.close(number)
             if is_damage(error):  # 5
                 self._open_files.quarantine(lock)
