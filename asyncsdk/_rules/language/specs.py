@@ -12,6 +12,7 @@ import attrs
 import orjson
 
 _MAX_PARTS = 5_000
+_MAX_DEPTH = 250
 
 
 class MalformedError(ValueError):
@@ -113,13 +114,16 @@ def parse(raw: bytes, name: str) -> Any:
         name: What the error message calls it.
 
     Raises:
-        MalformedError: It is not JSON.
+        MalformedError: It is not JSON, or nested so deeply (beyond 254 levels) that no response could contain it.
     """
     try:
-        return orjson.loads(raw)
-    except ValueError as error:
-        msg = f"{name} is not JSON"
+        value = orjson.loads(raw)
+        if raw.count(b"[") + raw.count(b"{") > _MAX_DEPTH:
+            orjson.dumps(value)  # raises for what is too deep
+    except (ValueError, TypeError) as error:
+        msg = f"{name} is not JSON, or nested too deeply"
         raise MalformedError(msg) from error
+    return value
 
 
 def read_fields(raw: bytes | None, name: str) -> Mapping[str, Any]:
