@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asyncsdk._refresh.pattern_faults import PatternFaults
 from asyncsdk._rules.patterns.charsets import ascii_universe
 from asyncsdk._rules.patterns.errors import UnsupportedPatternError
 from asyncsdk._rules.patterns.matcher import Matcher, compile_pattern, load_re2
@@ -221,3 +222,38 @@ asyncio.run(main())
     assert "'^(a|aa)+$'" in warning
     assert "asyncsdk[re2]" in warning
     assert lines[-1] == "1"
+
+
+@either_engine
+@pytest.mark.parametrize(
+    ("pattern", "matches", "fails"),
+    [
+        (r"^\p{LC}$", "a", "1"),
+        ("^a{1500}$", "a" * 1500, "a" * 1499),
+        ("^a{1200,}$", "a" * 1300, "a" * 1199),
+        ("^a{1,2500}$", "a" * 2500, "a" * 2501),
+        ("(?x)a # to the end", "a", "b"),
+    ],
+)
+def test_rare_syntax_matches_alike_in_both_engines(re2: Any, pattern: str, matches: str, fails: str) -> None:
+    assert (compiled(pattern, re2)(matches), compiled(pattern, re2)(fails)) == (True, False)
+
+
+@either_engine
+@pytest.mark.parametrize("pattern", ["(?#", "[a-", "[a[b]-", "a{1,9999999}", "(?<=a+)b", r"\g<1>"])
+def test_what_is_not_known_matches_nothing_or_is_unsupported(re2: Any, pattern: str) -> None:
+    with suppress(UnsupportedPatternError):
+        assert compiled(pattern, re2)("ab") is False
+
+
+def test_faults_of_patterns_are_logged_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    faults = PatternFaults("Statsig")
+
+    for _ in range(2):
+        faults.report("gate g", "(a)\\1", "why", True)
+        faults.report("gate g", "(", "why", False)
+
+    assert faults.unsupported == 1
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    assert "gate g" in caplog.text
+    assert "re2" in caplog.text
