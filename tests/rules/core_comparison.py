@@ -191,8 +191,9 @@ def _leaked_exposures(comparison: Comparison, difference: Difference) -> Keys:
 
 def _absent_replay_gate(comparison: Comparison, difference: Difference) -> Keys:
     gate = (comparison.world.get("session_replay_info") or {}).get("targeting_gate")
-    is_absent = "Unrecognized" in comparison.reasons.get(("gate", gate), ())
-    follows_unsupported = "Unsupported" in comparison.outcomes
+    reasons = comparison.reasons.get(("gate", gate), ())
+    is_absent = "Unrecognized" in reasons
+    follows_unsupported = "Unsupported" in (*comparison.outcomes, *reasons)
     keys = ("can_record_session", "passes_session_recording_targeting")
     return keys if difference.place[0] == "response" and (is_absent or follows_unsupported) else ()
 
@@ -228,7 +229,7 @@ def _too_deep_bandit_gate(comparison: Comparison, difference: Difference) -> Key
 
 
 def _odd_bandit_gate(comparison: Comparison, difference: Difference) -> Keys:
-    allocated = difference.all_theirs.get("allocated_experiment_name", "")
+    allocated = difference.all_theirs.get("allocated", difference.all_theirs.get("allocated_experiment_name"))
     gate = comparison.world["cmab_configs"].get(allocated, {}).get("targetingGateName")
     is_absent = "Unrecognized" in comparison.reasons.get(("gate", gate), ())
     is_odd = is_absent or gate in comparison.world.get("overrides", ())

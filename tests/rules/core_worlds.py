@@ -75,7 +75,7 @@ class World:
         """Return a ruleset of the newer format (v2)."""
         specs = {name: self.spec(name) for name in _ORDER if name not in BANDITS}
         bandits = {name: self.bandit(name) for name in BANDITS if self.flip(0.7)}
-        if bandits and self.flip(0.2):  # a bandit with the name of an experiment wins over it
+        if bandits and self.asks_bandits and self.flip(0.4):  # a bandit with the name of an experiment wins over it
             bandits["e3"] = self.bandit("e3")
         body: Json = {
             "has_updates": True,

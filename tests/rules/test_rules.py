@@ -1,5 +1,7 @@
 """Rules: order, percentages, nesting, segments, delegation, and the pitfalls of the ruleset language."""
 
+from typing import Any
+
 import pytest
 
 from asyncsdk._model.users import User
@@ -373,6 +375,15 @@ def test_an_evaluation_that_is_nested_too_deeply_has_the_specs_version() -> None
     found = loaded_gates(a=gate(rule("r", [passes("a")]), version=7)).gate(ADA, "a")
 
     assert (found.rule_id, found.id_type, found.version) == ("", "userID", 7)
+
+
+@pytest.mark.parametrize("target", [5, None, ["g"], {"g": 1}])
+def test_a_reference_that_is_not_text_is_the_gate_without_a_name(target: Any) -> None:
+    gates = {"g": gate(rule("rg", [PUBLIC])), "asks": gate(rule("r", [passes(target)]))}
+
+    values = [loaded_gates(**gates, **more).gate(ADA, "asks").value for more in ({}, {"": gates["g"]})]
+
+    assert values == [False, True]
 
 
 def test_a_spec_without_a_version_has_none() -> None:

@@ -130,11 +130,13 @@ def _condition_codes(linker: Linker, condition: Condition | None) -> Sequence[Co
 
 
 def _gate_code(linker: Linker, condition: Condition) -> ConditionCode | NestedCode:
-    kind, name = condition.type or "", condition.target
-    run = linker.run_of("gate", name) if isinstance(name, str) else None
+    kind = condition.type or ""
+    # A target that is not text refers to the gate "", as in statsig-python-core.
+    name = condition.target if isinstance(condition.target, str) else ""
+    run = linker.run_of("gate", name)
     if run is None:
         return ConditionCode(_ABSENT_GATE_TESTS[kind])
-    return NestedCode(("gate", str(name)), run, _GATE_TESTS[kind])
+    return NestedCode(("gate", name), run, _GATE_TESTS[kind])
 
 
 def _experiment_group_code(linker: Linker, condition: Condition) -> ConditionCode | NestedCode | None:
