@@ -118,8 +118,9 @@ class Lookups:
         except Exception:  # noqa: BLE001 -- a name that cannot be hashed
             program = self.program_of_no_name(rules, "gate", name)
         evaluation = evaluate(program, user)
-        if exposure and self.exposures.is_due(user, evaluation):
-            self.exposures.report(rules, user, evaluation, None)
+        if exposure:
+            if self.exposures.is_due(user, evaluation):
+                self.exposures.report(rules, user, evaluation, None)
         elif evaluation.outcome is INVALID_USER:
             self.exposures.warn_of_user(user)
         return evaluation
@@ -131,8 +132,9 @@ class Lookups:
         except Exception:  # noqa: BLE001 -- a name that cannot be hashed
             program = self.program_of_no_name(rules, "config", name)
         evaluation = evaluate(program, user)
-        if exposure and self.exposures.is_due(user, evaluation):
-            self.exposures.report(rules, user, evaluation, None)
+        if exposure:
+            if self.exposures.is_due(user, evaluation):
+                self.exposures.report(rules, user, evaluation, None)
         elif evaluation.outcome is INVALID_USER:
             self.exposures.warn_of_user(user)
         view: tuple[object, DynamicConfig] | None = evaluation.view
@@ -140,11 +142,10 @@ class Lookups:
 
     def experiment(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Experiment:
         """Evaluate an experiment."""
-        if name.__class__ is not str:
-            name = self.program_of_no_name(rules, "experiment", name).name
         evaluation = self._find_experiment(rules, user, name)
-        if exposure and self.exposures.is_due(user, evaluation):
-            self.exposures.report(rules, user, evaluation, None)
+        if exposure:
+            if self.exposures.is_due(user, evaluation):
+                self.exposures.report(rules, user, evaluation, None)
         elif evaluation.outcome is INVALID_USER:
             self.exposures.warn_of_user(user)
         view: tuple[object, Experiment] | None = evaluation.view
@@ -152,10 +153,8 @@ class Lookups:
 
     def layer(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Layer:
         """Evaluate a layer. A parameter's exposure is reported when it is read."""
-        if name.__class__ is not str:
-            name = self.program_of_no_name(rules, "layer", name).name
         evaluation = self._find_layer(rules, user, name)
-        if evaluation.outcome == INVALID_USER:
+        if evaluation.outcome is INVALID_USER:
             self.exposures.warn_of_user(user)
             exposure = False
         return views.layer(

@@ -45,9 +45,11 @@ class Flags:
             name: The gate. An unknown one is closed.
             exposure: False reports no exposure.
         """
-        if name.__class__ is not str:
+        try:
+            evaluation: Evaluation | None = self._memory.get(name)
+        except Exception:  # noqa: BLE001 -- a name that cannot be hashed
             name = self._text(name)
-        evaluation: Evaluation | None = self._memory.get(name)
+            evaluation = self._memory.get(name)
         if evaluation is None:
             evaluation = self._memory[name] = self._lookups.gate(self._rules, self.user, name, exposure)
         value: bool = evaluation.value

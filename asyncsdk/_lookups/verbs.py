@@ -57,14 +57,16 @@ class LookupVerbs:
         if not self._is_direct:
             return (await self.get_gate(user, name, exposure=exposure)).value
         rules = self._holder.rules
-        user = user if type(user) is User else as_lookup_user(user)
+        if type(user) is not User:
+            user = as_lookup_user(user)
         try:
             program = rules.gates.get(name) or rules.find("gate", name)
         except Exception:  # noqa: BLE001 -- a name that cannot be hashed
             program = self._lookups.program_of_no_name(rules, "gate", name)
         evaluation = evaluate(program, user)
-        if exposure and self._exposures.is_due(user, evaluation):
-            self._exposures.report(rules, user, evaluation, None)
+        if exposure:
+            if self._exposures.is_due(user, evaluation):
+                self._exposures.report(rules, user, evaluation, None)
         elif evaluation.outcome is INVALID_USER:
             self._exposures.warn_of_user(user)
         return evaluation.value  # type: ignore[no-any-return] # a gate's value is a bool
@@ -93,7 +95,8 @@ class LookupVerbs:
         if not self._is_direct:
             await self._first_rules()
         rules = self._holder.rules
-        user = user if type(user) is User else as_lookup_user(user)
+        if type(user) is not User:
+            user = as_lookup_user(user)
         return self._lookups.config(rules, user, name, exposure)
 
     async def get_experiment(self, user: UserLike, name: str, *, exposure: bool = True) -> Experiment:
@@ -107,7 +110,8 @@ class LookupVerbs:
         if not self._is_direct:
             await self._first_rules()
         rules = self._holder.rules
-        user = user if type(user) is User else as_lookup_user(user)
+        if type(user) is not User:
+            user = as_lookup_user(user)
         return self._lookups.experiment(rules, user, name, exposure)
 
     async def get_layer(self, user: UserLike, name: str, *, exposure: bool = True) -> Layer:
@@ -121,7 +125,8 @@ class LookupVerbs:
         if not self._is_direct:
             await self._first_rules()
         rules = self._holder.rules
-        user = user if type(user) is User else as_lookup_user(user)
+        if type(user) is not User:
+            user = as_lookup_user(user)
         return self._lookups.layer(rules, user, name, exposure)
 
     async def get_parameter_store(self, user: UserLike, name: str, *, exposure: bool = True) -> ParameterStore:
@@ -207,7 +212,8 @@ class LookupVerbs:
         Args:
             user: The user, or a `user_id`.
         """
-        user = user if type(user) is User else as_lookup_user(user)
+        if type(user) is not User:
+            user = as_lookup_user(user)
         return Flags(user, self._holder.rules, self._lookups, self.put_nowait)
 
     def explain(self, user: UserLike, name: str) -> Explanation:

@@ -62,7 +62,8 @@ class UserFields:
     Attributes:
         _user_id: This and the next twelve are the fields; their types hold once `prepare` returned True.
         _ids: The ids by name by which rules count, besides `user_id`: `custom_ids` and the visitor's `stableID`.
-        _fault: Why the user cannot be used; "" if it can; None if it was not prepared yet.
+        _is_ready: Whether `prepare` has brought all fields into their form on the wire.
+        _fault: Why it cannot, once it has tried; else "".
         _given: What the public names return of ids that were given as numbers or UUIDs.
         _has_text_keys: Whether the keys of `custom` and `private_attributes` were found, or made, to be text.
         _converted: Values that were converted to their form on the wire: the mapping that they are in, and the result.
@@ -82,6 +83,7 @@ class UserFields:
         "_given",
         "_has_text_keys",
         "_ids",
+        "_is_ready",
         "_memo",
         "_ordering_key",
         "_unit",
@@ -100,7 +102,8 @@ class UserFields:
     _device_id: str | None
     _statsig_environment: dict[str, Any] | None
     _ids: dict[str, str] | None
-    _fault: str | None
+    _fault: str
+    _is_ready: bool
     _given: Mapping[str, Any]
     _has_text_keys: bool
     _converted: Mapping[str, tuple[object, Any]]
@@ -185,9 +188,10 @@ class User(UserFields):
         self._anonymous_id = anonymous_id  # type: ignore[assignment]
         self._device_id = device_id  # type: ignore[assignment]
         self._statsig_environment = statsig_environment  # type: ignore[assignment]
-        self._ids = self._fault = self._unit = self._memo = self._encoded = self._ordering_key = None
+        self._is_ready = self._has_text_keys = False
+        self._fault = ""
+        self._ids = self._unit = self._memo = self._encoded = self._ordering_key = None
         self._converted = self._given = _NOTHING
-        self._has_text_keys = False
 
     def __repr__(self) -> str:
         shown = ((field, getattr(self, field)) for field in _FIELDS if field != "private_attributes")
@@ -215,9 +219,7 @@ class User(UserFields):
         Args:
             id_type: Such as `userID`, `stableID` (the visitor's) or `companyID`.
         """
-        if self._fault is None:
-            prepare(self)
-        if self._fault:
+        if not (self._is_ready or prepare(self)):
             return None
         lowered = id_type.lower()
         if lowered == "userid":
@@ -256,8 +258,10 @@ class User(UserFields):
         user._anonymous_id = anonymous_id if self._anonymous_id is None else self._anonymous_id  # type: ignore[assignment]
         user._device_id = self._device_id
         user._statsig_environment = self._statsig_environment
-        user._ids = user._fault = user._unit = user._memo = user._encoded = user._ordering_key = None
-        user._converted, user._given, user._has_text_keys = _NOTHING, self._given, False
+        user._is_ready = user._has_text_keys = False
+        user._fault = ""
+        user._ids = user._unit = user._memo = user._encoded = user._ordering_key = None
+        user._converted, user._given = _NOTHING, self._given
         return user
 
 
@@ -294,7 +298,7 @@ def _read_only(field: str) -> property:
     slot = f"_{field}"
 
     def read(user: User) -> Any:
-        if user._fault is None:
+        if not user._is_ready:
             prepare(user)
         value = user._given[field] if field in user._given else getattr(user, slot)
         return FrozenDict(value) if type(value) is dict else value
@@ -322,7 +326,7 @@ def prepare(user: UserFields) -> bool:
     # The usual user has ASCII texts and no ids of its own names: 5x faster than field by field.
     text: Any
     if (
-        user._fault is None
+        not user._fault
         and ((text := user._user_id) is None or (type(text) is str and text.isascii()))
         and ((text := user._email) is None or (type(text) is str and text.isascii()))
         and ((text := user._ip) is None or (type(text) is str and text.isascii()))
@@ -338,13 +342,13 @@ def prepare(user: UserFields) -> bool:
     ):
         custom = user._custom
         if custom is None:
-            user._fault = ""
+            user._is_ready = True
             return True
         if type(custom) is dict:
             user._custom = custom.copy()
-            user._fault = ""
+            user._is_ready = True
             return True
-    if user._fault is None:
+    if not user._fault:
         try:
             _prepare_each_field(user)
         except InvalidEventError as error:
@@ -352,8 +356,8 @@ def prepare(user: UserFields) -> bool:
         except Exception:  # noqa: BLE001 -- a value of any type may raise anything
             user._fault = "a field of the user cannot be read"
         else:
-            user._fault = ""
-    return not user._fault
+            user._is_ready = True
+    return user._is_ready
 
 
 def _prepare_each_field(user: UserFields) -> None:
@@ -435,8 +439,8 @@ def converted_custom(user: UserFields) -> dict[str, Any]:
 
 def fault_of(user: UserFields) -> str:
     """Return why a user, or one of the values in `custom`, has no form on the wire; "" if all have."""
-    if user._fault != "" and not prepare(user):
-        return user._fault or ""
+    if not (user._is_ready or prepare(user)):
+        return user._fault
     try:
         wire_value(user._custom, "user.custom")
         wire_value(user._private_attributes, "user.private_attributes")
@@ -454,7 +458,7 @@ def unusable_user(fault: str) -> "User":
 
 def exposure_unit(user: UserFields) -> Any:
     """Return, and cache, what exposures of a user are deduplicated by."""
-    if user._fault != "" and not prepare(user):
+    if not (user._is_ready or prepare(user)):
         return object()  # nobody else's
     ids = user._ids
     user._unit = key = (user._user_id or "") if ids is None else (user._user_id, *sorted(ids.items()))
@@ -469,8 +473,8 @@ def validate_user(user: User) -> str:
     Raises:
         InvalidEventError: The user has no id, or a field has the wrong type.
     """
-    if user._fault != "" and not prepare(user):
-        raise InvalidEventError(user._fault or "")
+    if not (user._is_ready or prepare(user)):
+        raise InvalidEventError(user._fault)
     unit = user._user_id
     # The usual id is a printable string: accept it here and save the call.
     key = unit if unit is not None and unit.isprintable() and unit.strip() else ordering_key(user)
@@ -497,8 +501,8 @@ def own_id(user: User) -> str | None:
     Raises:
         InvalidEventError: A field of the user has a wrong type.
     """
-    if user._fault != "" and not prepare(user):
-        raise InvalidEventError(user._fault or "")
+    if not (user._is_ready or prepare(user)):
+        raise InvalidEventError(user._fault)
     return (
         text_id(user._user_id, "user_id")
         or text_id(user._device_id, "device_id")
@@ -529,7 +533,8 @@ def as_user(user: object) -> User:
         new._converted = new._given = _NOTHING
         new._has_text_keys = False
         # There are no other fields to prepare or to validate.
-        new._fault = "" if user.isascii() else None
+        new._is_ready = user.isascii()
+        new._fault = ""
         new._ordering_key = user if user.isprintable() and user.strip() else None  # as in `validate_user`
         return new
     if isinstance(user, User):

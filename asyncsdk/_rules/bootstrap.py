@@ -139,8 +139,8 @@ def client_response(
         peek: Finds the user's sticky assignments; None if there are none.
     """
     rules = view.rules
-    if user._fault != "" and not prepare(user):
-        user = unusable_user(user._fault or "")  # none of its fields
+    if not (user._is_ready or prepare(user)):
+        user = unusable_user(user._fault)  # none of its fields
     parts = [b'{"has_updates":', b"true" if rules.facts else b"false"]
     for section, entries in view.sections.items():
         encoded = [

@@ -104,19 +104,35 @@ class Ruleset:
 
     def gate(self, user: User, name: str) -> Evaluation:
         """Evaluate a gate. Never raises."""
-        return evaluate(self.gates.get(name) or self.find("gate", name), user)
+        try:
+            program = self.gates.get(name) or self.find("gate", name)
+        except Exception:  # noqa: BLE001 -- a name that cannot be hashed
+            program = self.find("gate", name)
+        return evaluate(program, user)
 
     def config(self, user: User, name: str) -> Evaluation:
         """Evaluate a dynamic config. Never raises."""
-        return evaluate(self.configs.get(name) or self.find("config", name), user)
+        try:
+            program = self.configs.get(name) or self.find("config", name)
+        except Exception:  # noqa: BLE001 -- a name that cannot be hashed
+            program = self.find("config", name)
+        return evaluate(program, user)
 
     def experiment(self, user: User, name: str) -> Evaluation:
         """Evaluate an experiment. Never raises."""
-        return evaluate(self.experiments.get(name) or self.find("experiment", name), user)
+        try:
+            program = self.experiments.get(name) or self.find("experiment", name)
+        except Exception:  # noqa: BLE001 -- a name that cannot be hashed
+            program = self.find("experiment", name)
+        return evaluate(program, user)
 
     def layer(self, user: User, name: str) -> Evaluation:
         """Evaluate a layer. Never raises."""
-        return evaluate(self.layers.get(name) or self.find("layer", name), user)
+        try:
+            program = self.layers.get(name) or self.find("layer", name)
+        except Exception:  # noqa: BLE001 -- a name that cannot be hashed
+            program = self.find("layer", name)
+        return evaluate(program, user)
 
     def lookup(self, kind: Kind, user: User, name: str) -> Evaluation:
         """Evaluate a name whose kind is a variable. Never raises."""

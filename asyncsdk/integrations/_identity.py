@@ -16,12 +16,12 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from inspect import isawaitable, iscoroutinefunction
-from ipaddress import ip_address
-from typing import Generic, TypeVar
+from ipaddress import IPv6Address, ip_address
+from typing import Any, Generic, TypeVar
 
 import attrs
 
-from asyncsdk import Client, ConfigurationError, Flags, User, UserLike
+from asyncsdk import Client, ConfigurationError, Flags, InvalidEventError, User, UserLike
 from asyncsdk.integrations._context import is_same_user
 
 Request = TypeVar("Request")
@@ -127,14 +127,11 @@ class Identity(Generic[Request]):
 
     def _completed(self, request: Request, user: object) -> User:
         """Return a user whose missing fields are filled from the request."""
-        if user is None or isinstance(user, (str, int)):
-            user = User(user)
-        elif not isinstance(user, User):
-            msg = f"the `user` function must return a User, an id or None, not {type(user).__name__}"
-            raise ConfigurationError(msg)
+        if not isinstance(user, User):
+            user = User() if user is None else _user_of(user)
         peer, user_agent, languages = self.reader.client_info(request)
         return user.with_defaults(
-            ip=self._address(request, peer) if self.trusted_proxies else peer,
+            ip=as_ipv4(self._address(request, peer) if self.trusted_proxies else peer),
             user_agent=user_agent,
             locale=preferred_language(languages) if languages else None,
             anonymous_id=None if self.cookie is None else self._visitor(request, self.cookie),
@@ -259,6 +256,33 @@ def client_address(peer: str | None, forwarded: Sequence[str], trusted_proxies: 
     hops = ",".join(forwarded).split(",")
     address = without_port(hops[-trusted_proxies].strip()) if trusted_proxies <= len(hops) else ""
     return address if is_address(address) else peer
+
+
+def as_ipv4(address: str | None) -> str | None:
+    """Return the IPv4 address that an IPv6 socket shows as `::ffff:192.0.2.1`; any other address as it is."""
+    return _unmapped(address) if address is not None and ":" in address else address
+
+
+@lru_cache(1024)  # a cached call takes a twentieth
+def _unmapped(address: str) -> str:
+    try:
+        mapped = IPv6Address(address.partition("%")[0]).ipv4_mapped
+    except ValueError:
+        return address
+    return address if mapped is None else str(mapped)
+
+
+def _user_of(user: Any) -> User:
+    """Return the user for what an application's function returned.
+
+    Raises:
+        ConfigurationError: It is neither an id nor an object in Statsig's form.
+    """
+    try:
+        return User.of(user)
+    except InvalidEventError as error:
+        msg = f"the `user` function must return a User, an id or None, not {type(user).__name__}: {error}"
+        raise ConfigurationError(msg) from error
 
 
 @lru_cache(1024)  # a cached call takes a twentieth

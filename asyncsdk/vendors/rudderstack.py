@@ -141,7 +141,7 @@ class RudderStack:
             "integrations": _EVERYWHERE if event.integrations is None else event.integrations,
             "context": _context(user, event.context),
         }
-        if user._fault != "":
+        if not user._is_ready:
             prepare(user)  # an event's user has been, one of a test may not
         # A user id that is also the ordering key is not blank: this saves the call.
         user_id = user._user_id if user._user_id is user._ordering_key else text_id(user._user_id, "user_id")

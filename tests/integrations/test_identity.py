@@ -1,6 +1,8 @@
 """The user of a request, and the comparison of users."""
 
 from ipaddress import ip_address
+from typing import Any
+from uuid import UUID
 
 import attrs
 import pytest
@@ -86,6 +88,36 @@ def test_any_header_gives_a_valid_address(forwarded: list[str]) -> None:
 def test_invalid_settings_raise(proxies: int, cookie: str | None) -> None:
     with pytest.raises(ConfigurationError):
         Identity(None, READER, proxies, cookie)
+
+
+@pytest.mark.parametrize(
+    ("seen", "address"),
+    [
+        ("::ffff:8.8.8.8", "8.8.8.8"),
+        ("::FFFF:808:808", "8.8.8.8"),
+        ("0:0:0:0:0:ffff:8.8.8.8", "8.8.8.8"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("testclient", "testclient"),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("proxies", [0, 1])
+def test_an_ipv4_address_on_an_ipv6_socket_is_given_as_ipv4(
+    seen: str | None, address: str | None, proxies: int
+) -> None:
+    forwarded = (seen,) if seen and proxies else ()
+    reader = RequestReader[Any](lambda _: (seen, None, None), lambda _: forwarded, lambda *_: None)
+
+    assert Identity(None, reader, proxies, None).identify(None).ip == address
+
+
+def test_the_application_may_return_a_uuid_or_an_object_in_statsigs_form() -> None:
+    users: list[Any] = [UUID(int=1), {"userID": "u", "email": "a@b.c"}]
+
+    found = [Identity(lambda _, user=user: user, READER, 0, None).identify("request") for user in users]
+
+    assert [user.unit_id("userID") for user in found] == [str(UUID(int=1)), "u"]
 
 
 def test_every_field_that_the_application_sets_is_kept() -> None:

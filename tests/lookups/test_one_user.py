@@ -11,9 +11,9 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rules.rulesets import Json, condition, gate, loaded_gates, make_context, rule
+from rules.rulesets import Json, condition, gate, loaded, loaded_gates, make_context, rule, ruleset
 
-from asyncsdk import User
+from asyncsdk import Rules, User
 from asyncsdk._model.events import Track
 from asyncsdk._model.exposures import shared_user_fields
 from asyncsdk._model.users import exposure_unit, prepare
@@ -193,6 +193,17 @@ def test_a_stable_id_of_custom_ids_comes_before_the_visitors() -> None:
     assert User(device_id="d", anonymous_id="a", custom_ids={"stableID": "own"}).unit_id("stableID") == "own"
     assert User(device_id="d", anonymous_id="a", custom_ids={"stableID": None}).unit_id("stableID") == "d"  # type: ignore[dict-item]
     assert User(device_id=" ", anonymous_id="a").unit_id("stableID") == "a"
+
+
+def test_a_custom_field_of_all_users_that_is_none_is_empty_text() -> None:
+    rules = loaded(
+        ruleset({"g": gate(rule("r", [condition("user_field", "eq", "", "x")]))}),
+        make_context(global_custom={"x": None}),
+    )
+    body = orjson.loads(client_response(client_view(rules, hash="none"), User("u"), {}))
+
+    assert (rules.gate(User("u"), "g").value, body["user"]["custom"]) == (True, {"x": ""})
+    assert Rules(global_custom={"x": None}).global_custom == {"x": ""}
 
 
 @pytest.mark.parametrize("custom", [{}, None])

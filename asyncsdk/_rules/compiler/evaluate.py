@@ -173,7 +173,7 @@ def evaluate(program: Program, user: User) -> Evaluation:
         found: Evaluation | None = memo.get(program)
         if found is not None:
             return found
-    elif user._fault != "" and not prepare(user):
+    elif not (user._is_ready or prepare(user)):
         return program.invalid_user
     try:
         found = program.run(user, 0, None)

@@ -77,7 +77,7 @@ def find_unit(overrides: _ByUnit, user: User) -> str | None:
 
 def _units(user: User) -> list[str]:
     """Return a user's ids as text, in the order in which overrides are looked for; none of a user without a form."""
-    if user._fault != "" and not prepare(user):
+    if not (user._is_ready or prepare(user)):
         return []
     ids = [*(user._ids or {}).values()]
     return ids if user._user_id is None else [user._user_id, *ids]

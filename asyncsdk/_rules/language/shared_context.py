@@ -18,6 +18,11 @@ def _ignore_pattern(_name: str, _pattern: str, _fault: str, _unsupported: bool) 
     """Report a pattern to nobody."""
 
 
+def _with_blanks(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields with "" for None, as statsig-python-core 0.24.2 has it, for rules and in responses."""
+    return {name: "" if value is None else value for name, value in fields.items()}
+
+
 @attrs.frozen(kw_only=True)
 class SharedContext:
     """What is the same for all users of a client.
@@ -41,7 +46,7 @@ class SharedContext:
     clock: Callable[[], int]
     random: Callable[[], float]
     environment: Mapping[str, str] | None = None
-    global_custom: Mapping[str, Any] = attrs.Factory(dict)
+    global_custom: Mapping[str, Any] = attrs.field(factory=dict, converter=_with_blanks)
     id_lists: Mapping[str, Container[bytes]] = attrs.Factory(dict)
     app_id: Any = None
     overrides: Overrides = attrs.Factory(Overrides)

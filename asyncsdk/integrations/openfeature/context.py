@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import InvalidContextError
@@ -11,9 +12,7 @@ from asyncsdk import User
 
 # Fields of a user that attributes may set, and the types that they accept; other attributes become custom fields.
 _FIELDS: Mapping[str, tuple[type, ...]] = {
-    "user_id": (str, int),
-    "anonymous_id": (str, int),
-    "device_id": (str, int),
+    **dict.fromkeys(("user_id", "anonymous_id", "device_id"), (str, int, UUID)),
     **dict.fromkeys(("email", "ip", "country", "locale", "app_version", "user_agent"), (str,)),
     **dict.fromkeys(("custom_ids", "private_attributes"), (Mapping,)),
 }

@@ -13,7 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
-from openfeature.exception import FlagNotFoundError, ParseError, TargetingKeyMissingError, TypeMismatchError
+from openfeature.exception import (
+    FlagNotFoundError,
+    InvalidContextError,
+    ParseError,
+    TargetingKeyMissingError,
+    TypeMismatchError,
+)
 from openfeature.flag_evaluation import FlagValueType
 
 from asyncsdk import DynamicConfig, FeatureGate, Flags, LookupResult, User
@@ -81,12 +87,16 @@ class Found:
 
         Raises:
             FlagNotFoundError: The name is known only by an override for another user.
+            InvalidContextError: The rules cannot read the user.
             ParseError: The rules are broken, or of a kind that this version does not know.
             TargetingKeyMissingError: The user lacks the id that users are split by.
         """
         details, id_type = self.result.details, self.result.id_type
         if not details.cause and details.reason.endswith("Unrecognized"):
             raise _not_found(self.key)
+        if details.reason.endswith("InvalidUser"):
+            msg = "a field of the context has a wrong type; the log says which"
+            raise InvalidContextError(msg)
         if not details.cause:
             msg = f"the rules of {self.key} cannot be evaluated: {details.reason}"
             raise ParseError(msg)

@@ -28,7 +28,7 @@ Message = dict[str, Any]
 
 def add_user(message: Message, user: User) -> None:
     """Add the user's ids and fields."""
-    if user._fault != "":
+    if not user._is_ready:
         prepare(user)  # an event's user has been, one of a test may not
     if user._user_id is not None:
         message["user_id"] = user._user_id

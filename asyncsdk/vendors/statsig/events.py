@@ -198,8 +198,8 @@ def user_fields(user: User, shared: SharedUserFields) -> Message:  # noqa: C901,
     Raises:
         InvalidEventError: The user has no form on the wire.
     """
-    if user._fault != "" and not prepare(user):
-        raise InvalidEventError(user._fault or "")
+    if not (user._is_ready or prepare(user)):
+        raise InvalidEventError(user._fault)
     # Written out, since a loop over a table of fields is 3x slower, and a user is encoded for most events.
     fields: Message = {}
     if user._email is not None:

@@ -68,7 +68,8 @@ def _to_plain_json(fields: Mapping[str, Any]) -> Mapping[str, Any]:
         plain: Mapping[str, Any] = orjson.loads(to_json(fields, "global_custom"))
     except InvalidEventError as error:
         raise ConfigurationError(str(error)) from error
-    return plain
+    # Events have what rules see (`SharedContext`): "" for None.
+    return {name: "" if value is None else value for name, value in plain.items()}
 
 
 def _check_interval(instance: object, attribute: "attrs.Attribute[Any]", seconds: object) -> None:
