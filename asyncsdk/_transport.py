@@ -106,6 +106,8 @@ class Transport:
         self._watches = watches
         self._dev_server = dev_server.rstrip("/") if dev_server else None
         self._session: aiohttp.ClientSession | None = None
+        # The session or connector of the user's; a function that returns one is called once.
+        self._given: Any = None
         # Requests in flight by session: the current one, and those that wait for their last requests to end.
         self._users: Counter[aiohttp.ClientSession] = Counter()
         self._resolver = _Resolver()
@@ -249,6 +251,8 @@ class Transport:
         """Leave a session's connections and addresses to the requests that use them: the name may have moved."""
         if session is self._session:
             self._session = None
+            if isinstance(session.connector, aiohttp.TCPConnector) and self._given is not None:
+                session.connector.clear_dns_cache()
         await self._close_if_unused(session)
 
     async def _close_if_unused(self, session: aiohttp.ClientSession) -> None:
@@ -262,18 +266,16 @@ class Transport:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            session, connector = self._http.session, self._http.connector
-            if session is not None:
-                self._session = session() if callable(session) else session
+            if self._given is None and (given := self._http.session or self._http.connector) is not None:
+                self._given = given() if callable(given) else given
+            if self._http.session is not None:
+                self._session = self._given
                 return self._session
-            if connector is None:
-                limit = self._limits.max_in_flight
-                made = aiohttp.TCPConnector(limit=limit, resolver=self._resolver, ttl_dns_cache=_ADDRESS_TTL)
-            else:
-                made = connector() if callable(connector) else connector
+            limit = self._limits.max_in_flight
             self._session = aiohttp.ClientSession(
-                connector=made,
-                connector_owner=connector is None,
+                connector=self._given
+                or aiohttp.TCPConnector(limit=limit, resolver=self._resolver, ttl_dns_cache=_ADDRESS_TTL),
+                connector_owner=self._given is None,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=self._http.trust_env,

@@ -271,6 +271,20 @@ async def test_a_connector_of_ones_own_is_used_and_never_closed(server: DevServe
     await connector.close()
 
 
+async def test_a_function_for_a_connector_is_called_once_even_after_failures(server: DevServer) -> None:
+    made: list[aiohttp.TCPConnector] = []
+
+    def make() -> aiohttp.TCPConnector:
+        made.append(aiohttp.TCPConnector())
+        return made[-1]
+
+    server.script("rudderstack", 503, 503)
+
+    assert await delivered(RudderStack("key", server.url, limits=quick()), http=HttpSettings(connector=make)) == 1
+    assert len(made) == 1
+    await made[0].close()
+
+
 async def test_a_dev_server_is_reached_directly(
     server: DevServer, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
