@@ -258,7 +258,9 @@ class World:
             "intercept": self.pick((0, 2, 0.25)),
             "records": self.pick((0, 5)),
             "weightsNumerical": {"level": self.pick((1, -2.5, 0))},
-            "weightsCategorical": {"plan": {"pro": self.pick((1.0, -3))}} if self.flip(0.5) else {},
+            "weightsCategorical": {"plan": {self.pick(("pro", "9", "true", '["a","9"]')): self.pick((1.0, -3))}}
+            if self.flip(0.5)
+            else {},
         }
 
     def add_mappings(self, body: Json) -> None:

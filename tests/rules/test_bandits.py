@@ -85,6 +85,34 @@ def test_a_bandit_may_have_a_targeting_gate() -> None:
     assert (missing.secondary, segment.secondary) == ((("missing", "false", ""),), ())
 
 
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [
+        (True, "true"),
+        (9, "9"),
+        (9.5, "9.5"),
+        (None, "null"),
+        (["a", 9], '["a",9]'),
+        ({"b": 1, "a": 2}, '{"a":2,"b":1}'),
+    ],
+)
+def test_a_value_of_any_type_has_a_categorical_weight(value: Any, key: str) -> None:
+    scores = {"ga": {"weightsCategorical": {"plan": {key: 5}}}, "gb": {"alpha": 1, "weightsNumerical": {"x": 1}}}
+    rules = bandit(config=scores)
+
+    groups = [rules.experiment(one, "b").rule_id for one in (User("u", custom={"plan": value}), ADA)]
+
+    assert groups == ["ga", "gb"]
+
+
+@pytest.mark.parametrize("is_higher_better", [True, False])
+def test_a_score_that_is_not_a_number_is_never_the_best(is_higher_better: bool) -> None:
+    scores = {name: {"weightsNumerical": {field: 1}} for name, field in (("ga", "x"), ("gb", "y"))}
+    rules = bandit(config=scores, higherIsBetter=is_higher_better)
+
+    assert rules.experiment(User("u", custom={"x": "nan"}), "b").rule_id == "gb"
+
+
 def test_an_excluded_user_has_no_group() -> None:
     grouped = gate(rule("r", [PUBLIC], value=False, groupName="Gate's"))
     bandits = {"b": {**SAMPLE_BANDIT, "targetingGateName": "grouped"}}

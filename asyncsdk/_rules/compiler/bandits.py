@@ -2,10 +2,9 @@
 
 The ruleset has them in `cmab_configs` (contextual multi-armed bandits), with a linear model per group in `config`:
 
-    score = intercept + alpha + sum(weight * number field) + sum(weight of the text field's value)
+    score = intercept + alpha + sum(weight * number field) + sum(weight of the other field's value as text)
 
-A bandit wins over an experiment of the same name. A user gets a group by the first of these that
-applies:
+A bandit wins over an experiment of the same name. A user gets a group by the first of these that applies:
 
 1. The bandit is disabled or has no groups: the default (`prestart`).
 2. The targeting gate is closed, or absent: the default (`inlineTargetingRules`).
@@ -19,9 +18,11 @@ and 5 draw anew for each lookup.
 """
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import attrs
+import orjson
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler import outcomes
@@ -29,9 +30,10 @@ from asyncsdk._rules.compiler.evaluate import Evaluation, Run, merge_exposures
 from asyncsdk._rules.compiler.linker import Linker
 from asyncsdk._rules.language.conditions import Fetcher, field_fetcher, user_bucketer
 from asyncsdk._rules.language.specs import MalformedError, Spec, check_size, parse
-from asyncsdk._rules.language.values import as_number
+from asyncsdk._rules.language.values import as_number, as_text
 
 _BUCKETS = 10_000
+_MISSING = object()
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -118,17 +120,28 @@ def _score_function(linker: Linker, entry: dict[str, Any]) -> Callable[[User], f
         for fetch, weight in numerical:
             total += (as_number(fetch(user)) or 0) * (as_number(weight) or 0)
         for fetch, weights in categorical:
-            value = fetch(user)
-            if isinstance(value, str) and isinstance(weights, dict):
-                total += as_number(weights.get(value)) or 0
+            text = _category(fetch(user))
+            if text is not None and isinstance(weights, dict):
+                total += as_number(weights.get(text)) or 0
         return total
 
     return score
 
 
+def _category(value: object) -> str | None:
+    """Return the text by which a value of any type has a categorical weight; None if the user has no such field."""
+    text = None if value is _MISSING else as_text(value)
+    if value is _MISSING or text is not None:
+        return text
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:
+        return None
+
+
 def _weighted_fields(linker: Linker, weights: Any) -> list[tuple[Fetcher, Any]]:
     fields = weights if isinstance(weights, dict) else {}
-    return [(field_fetcher(field, linker.shared_context), weight) for field, weight in fields.items()]
+    return [(field_fetcher(field, linker.shared_context, _MISSING), weight) for field, weight in fields.items()]
 
 
 def _chooser(linker: Linker, fields: dict[str, Any], spec: Spec, arms: list[_Arm]) -> Callable[[User], Evaluation]:
@@ -136,7 +149,8 @@ def _chooser(linker: Linker, fields: dict[str, Any], spec: Spec, arms: list[_Arm
     bucket_of = user_bucketer(spec.salt, spec.id_type, _BUCKETS)
     random = linker.shared_context.random
     explores_below = (as_number(fields.get("sampleRate")) or 0) * _BUCKETS
-    best = max if fields.get("higherIsBetter") else min
+    # The lowest score is the best one's negative.
+    sign = 1 if fields.get("higherIsBetter") else -1
     is_learning = not isinstance(fields.get("config"), dict)
 
     def choose(user: User) -> Evaluation:
@@ -151,7 +165,12 @@ def _chooser(linker: Linker, fields: dict[str, Any], spec: Spec, arms: list[_Arm
         # Cases 5 and 6.
         if not scored:
             return arms[int(random() * len(arms))].chosen
-        return best(scored, key=lambda pair: pair[0])[1].chosen
+        best, chosen = -inf, arms[0].chosen
+        for score, arm in scored:
+            # Not `max`: a score that is not a number is never the best, and the first of equal ones is.
+            if score * sign > best:
+                best, chosen = score * sign, arm.chosen
+        return chosen
 
     return choose
 
