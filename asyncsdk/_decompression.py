@@ -1,9 +1,9 @@
-"""Decompresses the body of a response piece by piece, however its parts were cut."""
+"""Decompresses the body of a response piece by piece, in whatever parts it arrives."""
 
 import zlib
 from collections.abc import Iterator
 
-CANNOT_DECOMPRESS = "answer cannot be unpacked"
+CANNOT_DECOMPRESS = "answer cannot be decompressed"
 # Decompressing this many bytes takes about 0.2 ms: the loop gets a turn in between.
 _PIECE = 96 * 1024
 _CODINGS = ("gzip", "x-gzip", "deflate")
@@ -84,7 +84,7 @@ class Decompressor:
             if found == _GZIP_MAGIC[:1]:
                 self._rest = found
                 return b""
-            # Not a member: nothing after it is looked at.
+            # Not another member: everything from here on is ignored.
             self._is_gzip = not found
         self._trailing += len(part)
         if self._trailing > _MAX_TRAILING:
@@ -93,7 +93,7 @@ class Decompressor:
 
 
 def decompressor_for(coding: str) -> Plain | Decompressor | None:
-    """Return what decompresses a body of a `Content-Encoding`; None for one that is not known."""
+    """Return the decompressor for a `Content-Encoding`; None if it is unknown."""
     name = coding.strip().lower()
     if name in ("", "identity"):
         return Plain()

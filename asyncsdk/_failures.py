@@ -1,7 +1,7 @@
 """Logs failures: one line when they begin and one when they end, however many there are.
 
 A `FailureStreak` counts the failures of one thing in a row: deliveries to a destination, polls for rules, commits to
-the spool. Only its two methods move it, along this table:
+the spool. Only its two methods change its state, as this table says:
 
     state     input                                     log                                              next
     ok        success                                   none                                             ok
@@ -13,8 +13,8 @@ the spool. Only its two methods move it, along this table:
     logged    failure                                   none                                             logged
     logged    success                                   "recovered after 4 failures"                     ok
 
-A failure that only a person can end is an ERROR instead, once per streak, also after the WARNING of the streak. For a
-minute after it, a streak that is as serious is not logged.
+A failure that only a person can end is an ERROR instead, once per streak, even if the streak has had its
+WARNING. Failures are logged at most once a minute at each level.
 
 Example: the vendor answers every tenth request with 503, and the retry with 200: nothing but DEBUG. It is down for an
 hour: a WARNING after the second attempt, and "recovered after 70 failures". It is down every other second: these two
@@ -75,7 +75,7 @@ class FailureStreak:
         Args:
             reason: The failure in a few words.
             outlook: What happens next, in a few words.
-            shown: The failure as the log describes it; "" is as `reason` does.
+            shown: The failure as the log describes it; "" logs `reason`.
             refused: Whether only a person can end this.
             retry_in: Seconds until the next attempt.
         """

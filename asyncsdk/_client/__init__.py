@@ -1,1 +1,1 @@
-"""What a user holds, and what owns the tasks."""
+"""The client: the object that a user creates, and the owner of all tasks."""

@@ -1,4 +1,4 @@
-"""Functions of the user's that a client calls. What they raise is logged, and affects nothing else."""
+"""The user's functions that a client calls. What they raise is logged, and affects nothing else."""
 
 import asyncio
 import logging
@@ -26,10 +26,10 @@ T = TypeVar("T")
 
 
 def guarded(function: Callable[P, T], name: str) -> Callable[P, T | None]:
-    """Wrap a function of the user's so that it does not raise; each type of error is logged once.
+    """Wrap a user's function so that it does not raise; each type of error is logged once.
 
     Args:
-        function: The user's.
+        function: The user's function.
         name: What the log calls it, such as `on_delivery`.
 
     Raises:
@@ -52,13 +52,13 @@ def guarded(function: Callable[P, T], name: str) -> Callable[P, T | None]:
 
 
 def check_plain(function: object, name: str) -> None:
-    """Check that a function of the user's can be called, and need not be awaited; the arguments are those of `guarded`.
+    """Check that a user's function can be called, and need not be awaited; the arguments are those of `guarded`.
 
     Raises:
         ConfigurationError: It cannot be called, or would have to be awaited.
     """
     if not callable(function) or iscoroutinefunction(function):
-        msg = f"{name} takes a plain function, which is not awaited"
+        msg = f"{name} takes a plain function, not an async one"
         raise ConfigurationError(msg)
 
 
@@ -81,7 +81,7 @@ class Hooks:
     removals: list[tuple[object, Callable[[], object]]] = attrs.Factory(list)
 
     def add(self, functions: list[T], added: T, given: object) -> None:
-        """Append to one of the lists above what calls the function that the user gave."""
+        """Append `added`, a wrapper of the function that the user gave, to one of the lists above."""
         functions.append(added)
         self.removals.append((given, partial(_remove, functions, added)))
 
@@ -133,7 +133,7 @@ class HookVerbs:
     add_event_middleware = add_middleware
 
     def on_ruleset_change(self, function: Callable[[RulesetChange], object]) -> Self:
-        """Call `function(change)` each time other rules come into use.
+        """Call `function(change)` each time new rules take effect.
 
         Args:
             function: Called on the client's loop with what was added, changed and removed. It must not block; what it
@@ -162,8 +162,8 @@ class HookVerbs:
     def on_evaluation(self, function: Callable[[User, LookupResult], object]) -> Self:
         """Call `function(user, result)` with each result of a lookup: a gate, config, experiment or layer.
 
-        Lookups that report no exposure are included; results remembered by `bind`, and what was bound before this
-        call, are not.
+        Lookups that report no exposure are included. Results that flags from `bind` have cached are not, nor is any
+        result of flags bound before this call.
 
         Args:
             function: Called where the lookup is made, in its thread and context. It must be quick; what it raises is
@@ -212,25 +212,26 @@ class HookVerbs:
     def off(self, function: Callable[..., object]) -> Self:
         """Stop calling a function that was given to `add_middleware` or to one of the `on_...` methods above.
 
-        It is removed wherever it was added. What `bind` returned before goes on calling a function of `on_evaluation`.
+        It is removed wherever it was added. Flags that `bind` returned earlier go on calling their `on_evaluation`
+        functions.
 
         Args:
-            function: The same function; of an object, the same method.
+            function: The same function, or the same method of the same object.
 
         Returns:
             The client.
 
         Raises:
-            ConfigurationError: It was not added, or is removed already.
+            ConfigurationError: It was not added, or has already been removed.
         """
         if not self._hooks.remove(function):
-            msg = "off takes the function itself that was given to add_middleware or on_...; this one was not added"
+            msg = "off takes a function that was given to add_middleware or on_...; this one was not added"
             raise ConfigurationError(msg)
         self._choose_path()
         return self
 
     def add_background_task(self, name: str, job: Callable[[], Coroutine[Any, Any, object]]) -> Self:
-        """Run `job()`, an async function, beside the client, from `start` until it is closed.
+        """Run `job()`, an async function, alongside the client, from `start` until the client is closed.
 
         Args:
             name: What the log calls it.
@@ -241,10 +242,10 @@ class HookVerbs:
             The client.
 
         Raises:
-            ConfigurationError: The client was started already.
+            ConfigurationError: The client has already been started.
         """
         if self._hooks.tasks is None:
-            msg = "background tasks are added before the client starts"
+            msg = "background tasks must be added before the client starts"
             raise ConfigurationError(msg)
 
         async def run() -> None:

@@ -15,7 +15,7 @@ from asyncsdk.vendors._base import Limits
 
 # An exposure of the same user to the same result is reported once per this many seconds (statsig-python-core 0.24.0).
 EXPOSURE_WINDOW = 60.0
-# Towards a dev server, a person is watching: send and poll sooner, in seconds.
+# With a dev server a person is watching, so linger and poll interval are shorter; in seconds.
 _DEV_LINGER, _DEV_POLL = 0.1, 1.0
 # Maximum time for the last commit to the spool, in seconds: a hung disk must not block shutdown.
 _MAX_LAST_COMMIT = 10.0
@@ -33,7 +33,7 @@ def delivery(lane: Lane, dev_url: str | None, watches: Sequence[Watch], http: Ht
         lane: The lane.
         dev_url: Base URL of a dev server that takes the vendor's place; None sends to the vendor.
         watches: Called around each request.
-        http: How requests leave this machine.
+        http: Proxy, TLS and headers of its requests; None connects directly.
     """
     from asyncsdk._transport import Transport  # noqa: PLC0415 -- see `load`
 

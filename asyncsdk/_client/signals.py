@@ -1,8 +1,8 @@
 """Draining on SIGTERM.
 
-uvicorn runs its lifespan's shutdown only once all connections are closed, so with a streaming client never: at the
-signal itself there is still time to deliver. The handler that was installed before ours is called as well, never
-replaced. Without one (SIG_DFL), the process ends when the drain has finished.
+uvicorn runs its lifespan's shutdown only once all connections are closed, which may be never if a browser keeps a
+stream open. So events are delivered at the signal itself, while there is time. The handler that was installed before
+ours is called as well, never replaced. Without one (SIG_DFL), the process ends when the drain has finished.
 """
 
 import asyncio

@@ -55,7 +55,7 @@ logger = logging.getLogger("asyncsdk.delivery")
 
 # A threshold that is never reached.
 _NEVER = sys.maxsize
-# A destination makes progress if it has answered, or been sent a first request, within so many seconds.
+# A destination counts as making progress for so many seconds after `_progress_at`.
 _PROGRESS_WITHIN = 0.25
 # The number of searches for late events per deadline, and the maximum seconds between two of them.
 _SWEEPS_PER_DEADLINE, _MAX_SWEEP_INTERVAL = 20, 60.0
@@ -178,7 +178,7 @@ class Lane:
         return not self._in_flight and self._circuit.is_blocked_until(until)
 
     def abandon(self) -> int:
-        """Settle everything that is unsettled as abandoned, after the worker has ended; return how many it was."""
+        """Settle everything that is unsettled as abandoned, after the worker has ended; return how many there were."""
         records = self.remaining()
         self._pending.remove()
         self._to_retry.clear()
@@ -194,7 +194,7 @@ class Lane:
         return unsettled(taken + self._pending.all_records())
 
     def pressure(self, now: float) -> float:
-        """Return how full the queue is, from 0.0 to 1.0; 0.0 too if the vendor makes no progress in emptying it."""
+        """Return how full the queue is, from 0.0 to 1.0; also 0.0 while the vendor makes no progress in emptying it."""
         if self._circuit.state != "closed" or now - self._progress_at > _PROGRESS_WITHIN:
             return 0.0
         return self.ledger.filling
@@ -252,9 +252,9 @@ class Lane:
                     alarm.cancel()
 
     def _recover_cancelled(self) -> None:
-        """Move to `_to_retry` what tasks were to send that were cancelled before their first step.
+        """Move to `_to_retry` the batches of tasks that were cancelled before their first step.
 
-        Such a task has not run at all, nor its `finally`.
+        Such a task has not run at all, not even its `finally`.
         """
         for in_flight in list(self._in_flight):
             self._circuit.returned(in_flight.generation)
@@ -266,7 +266,8 @@ class Lane:
         # 1. Nothing, while the circuit forbids it.
         if not self._circuit.allows(len(self._in_flight), now):
             return None
-        # 2. What waits for a retry, oldest first. While the vendor refuses, others are a better test of it.
+        # 2. What waits for a retry, oldest first. While the vendor refuses, a batch that it has not refused goes first,
+        #    even a new one (3): it tests better whether the vendor takes events again.
         ready = [in_flight for in_flight in self._to_retry if in_flight.not_before <= now] if self._to_retry else []
         if self._circuit.is_refused:
             ready.sort(key=attrgetter("halts"))
@@ -277,7 +278,7 @@ class Lane:
         while self._is_due(now):
             if (taken := self._pending.next_batch(self._limits.max_events, self._target_bytes)) is not None:
                 return taken
-        # 4. What it has refused.
+        # 4. Otherwise, a batch that the vendor has refused.
         return self._take_to_retry(ready[0]) if ready else None
 
     def _take_to_retry(self, in_flight: InFlight) -> InFlight:
@@ -312,7 +313,7 @@ class Lane:
         return arrived
 
     def _seconds_until_due(self, now: float) -> float:
-        """Return when the worker has to look again; set how much must be held for a look before that.
+        """Return the seconds until the worker has to look again; set the thresholds that wake it earlier.
 
         Without these thresholds every event would wake the worker, only to find that it should wait for more.
         """

@@ -1,6 +1,6 @@
 """What one destination holds: it counts, limits and settles events, and notifies those who wait for them.
 
-The states of an event at a destination, and the methods that move it; there is no other way:
+The states of an event at a destination, and the only methods that change them:
 
     before     method                  after
     new        `hold`                  held: accepted, and in memory until it is settled (`hold_exposures` likewise)
@@ -95,7 +95,7 @@ class Ledger:
 
     @property
     def filling(self) -> float:
-        """How much of the room is taken, from 0.0 to 1.0: of the events or of the bytes, whichever is more."""
+        """How much of the room is in use, from 0.0 to 1.0: by number of events or by bytes, whichever is more."""
         return max(self.held_events / self._max_events, self.held_bytes / self.max_bytes)
 
     async def wait_for_room(self, size: int) -> None:
@@ -160,7 +160,7 @@ class Ledger:
         return True
 
     def count_accepted(self, records: Collection[Record]) -> None:
-        """Count records as accepted that are on disk, and are not held yet."""
+        """Count as accepted records that are on disk and not held yet."""
         events, exposures = count(records)
         self.account.accepted += events
         self.exposures.accepted += exposures
@@ -185,13 +185,13 @@ class Ledger:
             notify(delivery, events + exposures)
 
     def count_refused_unread(self, delivery: Delivery, events: int, exposures: int) -> None:
-        """Count events and exposures of an ended process that are lost before they were read."""
+        """Count events and exposures of an ended process that were lost before they were read."""
         self.account.accepted += events
         self.exposures.accepted += exposures
         self.settle_unheld(delivery, events, exposures)
 
     def count_refused(self, event_id: str, delivery: Delivery) -> None:
-        """Count an event that is not held at all, as accepted and settled."""
+        """Count an event as accepted and settled, without holding it."""
         self.account.accepted += 1
         self.account.settle(delivery)
         self._log_loss(delivery)
@@ -199,7 +199,7 @@ class Ledger:
             self.on_final(event_id, delivery)
 
     def count_refused_exposures(self, delivery: Delivery, number: int) -> None:
-        """Count `number` exposures that are not held at all, as accepted and settled."""
+        """Count `number` exposures as accepted and settled, without holding them."""
         self.exposures.accepted += number
         self.exposures.settle(delivery, number)
         self._log_loss(delivery)
@@ -235,7 +235,7 @@ class Ledger:
             status: The outcome.
             code: HTTP status of the answer that settled them; 0 takes that of each record's last attempt.
             reason: Why, in a few words; empty when delivered.
-            answered: Whether an answer settled them that is not among their attempts.
+            answered: Whether they are settled by an answer that is not among their attempts.
         """
         records = unsettled(records)
         if not records:
@@ -278,7 +278,7 @@ class Ledger:
         return Delivery(self._name, status, last, reason, len(record.attempts) + answered, held)
 
     def _close_epochs(self, records: Collection[Record]) -> None:
-        """Count settled records out of the epochs that flushes wait for; remove those with none left."""
+        """Subtract settled records from the epochs that flushes wait for; remove epochs with none left."""
         if not self._open_by_epoch:
             return
         for record in records:
@@ -341,7 +341,7 @@ class Ledger:
 
 
 async def wait_final(records: Collection[Record]) -> None:
-    """Wait until all of `records` are settled; none of them is yet."""
+    """Wait until all of `records` are settled; when called, none of them is."""
     remaining = len(records)
     done = asyncio.get_running_loop().create_future()
 
@@ -356,6 +356,6 @@ async def wait_final(records: Collection[Record]) -> None:
     try:
         await done
     finally:
-        # A receipt that is awaited with a timeout again and again must not collect watchers.
+        # A receipt that is awaited repeatedly, each time with a timeout, must not accumulate watchers.
         for record in records:
             record.watchers = tuple(watcher for watcher in record.watchers if watcher is not count_down)

@@ -11,7 +11,7 @@ Where a record is:
 Invariants:
     1. A queued record is eligible if it is the first in each of its queues and none of its keys is busy.
     2. Queued records go before ready ones, which arrived later.
-    3. `_recheck` contains each key whose first record may have become eligible. If it is empty, no queue needs a look.
+    3. `_recheck` contains each key whose first record may have become eligible. If empty, no queue needs checking.
     4. Only `next_batch` makes keys busy, only `release` ends that; only `_eligible` puts records into queues.
 
 Example, with events a1, a2, a3 of user a and b1 of user b:
@@ -139,8 +139,8 @@ class Pending:
     def _front_batch(self, max_events: int, max_bytes: int) -> InFlight | None:
         """Take the first ready records, if none of them has to wait; this is the usual case.
 
-        It measures and checks whole batches with `accumulate`, `bisect` and sets, which run in C: no bytecode of
-        Python's per record.
+        It measures and checks whole batches with `accumulate`, `bisect` and sets, which run in C, without Python
+        bytecode per record.
         """
         front = list(islice(self.ready, max_events))
         if not front:
@@ -186,7 +186,7 @@ class Pending:
                 yield record
 
     def _dequeue(self, record: Record) -> None:
-        """Remove a record from its queues; or the first ready record, if it is that one."""
+        """Remove a record: from its queues, or from the front of the ready records."""
         # An eligible ready record has no queue for its key: see case 2 of `_eligible`.
         if record.key not in self._queues:
             self.ready.popleft()

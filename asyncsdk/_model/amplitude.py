@@ -6,7 +6,7 @@ They follow Amplitude's Identify API page and its published builders (`@amplitud
 
 1. A value that cannot be sent, or a name that is not text, raises `InvalidEventError` with the name of the property;
    the published builders ignore it silently. `remove` checks its value like the others, and a list may hold booleans.
-2. An operation that groups do not support raises when the event is given; the Node builder drops it silently.
+2. An operation that groups do not support raises when the event is admitted; the Node builder drops it silently.
 3. `Revenue` accepts a price without decimals, leaves out an absent product, and rejects a quantity that is not a whole
    number above 0.
 """
@@ -121,7 +121,7 @@ class Identify:
         """Check that groups support all operations.
 
         Raises:
-            InvalidEventError: They do not support some; the message names these.
+            InvalidEventError: Some are not supported; the message names them.
         """
         unsupported = self.user_properties.keys() - _GROUP_OPERATIONS
         if unsupported:
@@ -157,13 +157,13 @@ class Revenue:
     Attributes:
         price: Price of one item, in units of `currency`; negative for a refund.
         quantity: Number of items, at least 1.
-        product_id: Id of the product; None for none.
-        revenue_type: Such as `purchase`, `refund` or `tax`; None for none.
-        receipt: The app store's receipt, which Amplitude can verify; sent to Amplitude only. None for none.
-        receipt_sig: The receipt's signature; None for none.
-        properties: Other properties of the event; copied when given. None for none.
+        product_id: Id of the product, or None.
+        revenue_type: The kind of revenue, such as `purchase`, `refund` or `tax`, or None.
+        receipt: The app store's receipt, which Amplitude can verify; sent to Amplitude only. May be None.
+        receipt_sig: The receipt's signature, or None.
+        properties: Other properties of the event; copied when given. May be None.
         revenue: The total; None means price times quantity.
-        currency: Currency code of three upper-case letters (ISO 4217); None for none.
+        currency: Currency code of three upper-case letters (ISO 4217), or None.
 
     Raises:
         InvalidEventError: An amount is not a finite number, the quantity is not a whole number above 0, or another

@@ -1,4 +1,4 @@
-"""What a project contains, and all results of a user: of `get_names`, `get_experiment_groups` and `get_all`."""
+"""What `get_names`, `get_experiment_groups` and `get_all` return."""
 
 from collections.abc import Container, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""A set of ids that takes 8 to 16 bytes for each of them, for ID lists of millions.
+"""A set of ids that takes 8 to 16 bytes per id, for ID lists of millions.
 
 An id is a key of 6 bytes, the start of a SHA-256. A `set[bytes]` takes about 90 bytes for each: 48 for the key, the
 rest for the hash table. Here the keys are distributed over buckets by their hash; a bucket is one `bytes` of
@@ -7,7 +7,7 @@ concatenated keys, which `bytes.find` searches in C.
     keys      a1a1a1 b2b2b2 c3c3c3           (3 bytes long in this picture)
     buckets   [b"a1a1a1c3c3c3", b"b2b2b2"]
 
-A lookup takes a fifth longer than in a set, so small lists remain sets: `SMALL` is where a list changes over.
+A lookup takes a fifth longer than in a set, so lists of up to `SMALL` ids remain sets.
 
 Invariants: 1. each key is in the bucket that its hash selects, at a multiple of `KEY_BYTES`, once; 2. `_table` is
 replaced as a whole, so that a reader in another thread always sees a mask and the buckets that belong to it; 3. one
@@ -86,7 +86,7 @@ class CompactIds:
             self._count -= 1
 
     def grow(self) -> Generator[None, None, None]:
-        """Build a larger table; yields between steps, in which the set must not be changed."""
+        """Build a larger table, yielding between steps; the set must not be changed until it ends."""
         table = CompactIds(2 * self._count)
         for position, bucket in enumerate(self._table[1]):
             table.update(_split(bucket))
@@ -96,7 +96,7 @@ class CompactIds:
 
 
 def compacted(ids: AbstractSet[bytes]) -> Generator[None, None, CompactIds]:
-    """Return a copy of a set; yields between steps, in which the set must not be changed."""
+    """Return a copy of a set, yielding between steps; the set must not be changed until it ends."""
     result = CompactIds(2 * len(ids))
     keys = iter(ids)
     while batch := list(islice(keys, _KEYS_PER_STEP)):

@@ -1,8 +1,8 @@
 """The event classes, one for each verb of the client, and their validation.
 
-An event is a value: the client encodes it when it accepts it, and changes nothing of it, except that properties given
-as a dataclass, attrs instance or pydantic model become an object. `user` is a `User` or an id. All
-classes share the keyword fields of `Options`.
+An event is a value: the client encodes it when it accepts it, and does not change it, except that properties given as a
+dataclass, attrs instance or pydantic model are converted to a mapping. `user` is a `User` or an id. All classes share
+the keyword fields of `Options`.
 
 `on_setattr` is off because attrs would otherwise run the converter of `user` on every assignment, which makes setting
 any field slower, in `__init__` too.
@@ -78,7 +78,7 @@ class IdentifyEvent:
 
     Attributes:
         user: The user, or an id.
-        traits: The traits by name, or Amplitude's `Identify` operations; None for none.
+        traits: The traits by name, or Amplitude's `Identify` operations, or None.
         context: This and the other keyword fields are documented at `Options`.
     """
 
@@ -98,7 +98,7 @@ class Track:
     Attributes:
         user: The user, or an id.
         name: Name of the event, or a `Revenue`.
-        properties: Details of the event by name; None for none.
+        properties: Details of the event by name, or None.
         context: This and the other keyword fields are documented at `Options`.
     """
 
@@ -119,7 +119,7 @@ class Page:
     Attributes:
         user: The user, or an id.
         name: Name of the page; None if it has none.
-        properties: Details of the view by name; None for none.
+        properties: Details of the view by name, or None.
         category: Category of the page; None if it has none.
         context: This and the other keyword fields are documented at `Options`.
     """
@@ -142,7 +142,7 @@ class Screen:
     Attributes:
         user: The user, or an id.
         name: Name of the screen; None if it has none.
-        properties: Details of the view by name; None for none.
+        properties: Details of the view by name, or None.
         category: Category of the screen; None if it has none.
         context: This and the other keyword fields are documented at `Options`.
     """
@@ -165,7 +165,7 @@ class Group:
     Attributes:
         user: The user, or an id.
         group_id: Id of the group.
-        traits: The group's traits by name, or Amplitude's `Identify` operations; None for none.
+        traits: The group's traits by name, or Amplitude's `Identify` operations, or None.
         group_type: Amplitude's type of the group, such as `company`; None uses the destination's `group_type`.
         context: This and the other keyword fields are documented at `Options`.
     """
@@ -207,8 +207,8 @@ class LogEvent:
     Attributes:
         user: The user, or an id.
         name: Name of the event.
-        value: Statsig's value of the event: text or a number; None for none.
-        metadata: Details of the event by name; None for none.
+        value: Statsig's value of the event: text or a number, or None.
+        metadata: Details of the event by name, or None.
         context: This and the other keyword fields are documented at `Options`.
     """
 
@@ -434,7 +434,7 @@ def _check_timestamp(value: object) -> None:
 def _check_integrations(value: Properties) -> None:
     _check_object(value, "integrations")
     for name, wanted in value.items():
-        # `all` or `ALL` would be taken for a destination of RudderStack's.
+        # RudderStack would take `all` or `ALL` for the name of a destination.
         if name != "All" and isinstance(name, str) and name.lower() == "all":
             msg = f"`integrations` names {name!r}; the key for all destinations is spelt 'All'"
             raise InvalidEventError(msg)

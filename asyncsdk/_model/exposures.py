@@ -28,7 +28,7 @@ class SharedUserFields(NamedTuple):
     """Fields that Statsig's events have for every user of a client.
 
     Attributes:
-        tier: Environment of users without one of their own; None for none.
+        tier: Environment of users without one of their own, or None.
         custom: Custom fields as a JSON object, which the user's own override; empty for none.
     """
 

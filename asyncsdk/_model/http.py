@@ -1,4 +1,4 @@
-"""How requests leave this machine: proxy, TLS, headers, or a session of the user's own."""
+"""How requests are sent: proxy, TLS, headers, or a session of the user's own."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,13 +32,13 @@ def _check_headers(_: object, __: object, headers: Mapping[str, str]) -> None:
         isinstance(text, str) and text.isprintable() for pair in headers.items() for text in pair
     )
     if not is_text:
-        msg = "`headers` of HttpSettings must be names and values of headers, all text in one line"
+        msg = "`headers` of HttpSettings must map names to values, each a single line of text"
         raise ConfigurationError(msg)
 
 
 @attrs.frozen(kw_only=True)
 class HttpSettings:
-    """How requests leave this machine: `Client(http=HttpSettings(proxy=...))`, or `http=` of one destination.
+    """How requests are sent: `Client(http=HttpSettings(proxy=...))`, or `http=` of one destination.
 
     Settings of a destination replace those of the client as a whole. Statsig's apply to rules and ID lists as well.
     Requests to a dev server (`ASYNCSDK_DEV_SERVER`) ignore all of them.
@@ -49,16 +49,17 @@ class HttpSettings:
         trust_env: Whether to use the environment's `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, unless `proxy` is set.
         ssl: An `ssl.SSLContext`; None builds one from the files below, or takes the system's authorities.
         ca_file: Path of a file with the certificate authorities to trust, in PEM; None trusts the system's.
-        client_cert: Path of a client certificate, in PEM; None presents none.
+        client_cert: Path of a client certificate, in PEM; None sends none.
         client_key: Path of its key, in PEM; None if `client_cert` holds it too.
-        headers: Headers to add to each request. Those of the vendor's protocol cannot be replaced. Never shown.
+        headers: Headers to add to each request. Those of the vendor's protocol cannot be replaced. Logs and reprs never
+            show them.
         session: An `aiohttp.ClientSession` to send with, or a function that returns one, called on the client's loop.
             Its own proxy, TLS and timeouts apply unless set here. It is never closed.
         connector: An aiohttp connector to connect with, or a function that returns one. It is never closed.
 
     Raises:
-        ConfigurationError: A setting cannot work, or two exclude each other; the message names them. Files are read,
-            and checked, when the client is made.
+        ConfigurationError: A setting is invalid, or two exclude each other; the message names them. Files are read and
+            checked when the client is created.
     """
 
     proxy: str | None = attrs.field(default=None, validator=_check_proxy, repr=_without_password)
@@ -75,11 +76,11 @@ class HttpSettings:
         """Refuse settings that exclude each other."""
         files = self.ca_file or self.client_cert or self.client_key
         wrong = (
-            "`ssl` or the files of HttpSettings, not both: load them into the context"
+            "HttpSettings takes `ssl` or the files, not both: load the files into the context"
             if self.ssl is not None and files
             else "`client_key` of HttpSettings needs its `client_cert`"
             if self.client_key and not self.client_cert
-            else "`session` or `connector` of HttpSettings, not both: a session has its connector"
+            else "HttpSettings takes `session` or `connector`, not both: a session has its own connector"
             if self.session is not None and self.connector is not None
             else ""
         )

@@ -166,7 +166,7 @@ def own_mapping(value: object, field: str) -> dict[Any, Any] | None:
 
 
 def wire_ids(value: object, field: str) -> dict[str, str] | None:
-    """Return ids by name as text; None for none. An id that is None is left out.
+    """Return ids by name as text; None if there are none. An id that is None is left out.
 
     Raises:
         InvalidEventError: It is not a mapping of ids.

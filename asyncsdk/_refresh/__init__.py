@@ -1,4 +1,4 @@
-"""The path of the rules in: requested, compiled in steps, replaced as a whole."""
+"""How rules arrive: they are requested, loaded in slices, and put into use all at once."""
 
 from asyncsdk._refresh.polling import Fetcher
 from asyncsdk._refresh.refresher import Refresher

@@ -35,7 +35,7 @@ _USERLESS = (f"{_INTERNAL}diagnostics", f"{_INTERNAL}non_exposed_checks")
 
 @attrs.frozen
 class StatsigServer:
-    """An imitated Statsig.
+    """A simulated Statsig.
 
     Attributes:
         keys: The server secret keys that it accepts; None accepts any.
@@ -56,7 +56,7 @@ class StatsigServer:
         return Route(lambda request: handle(self, request), may_fail=handle is _log_event)
 
     def error_reply(self, status: int) -> Reply:
-        """Build Statsig's error reply of a status."""
+        """Build Statsig's error reply for a status."""
         return statsig_error(status, f"status {status}")
 
     def check_key(self, request: IncomingRequest) -> None:

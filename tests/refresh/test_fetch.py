@@ -84,9 +84,9 @@ async def test_an_empty_response_may_name_a_content_encoding(vendor: Vendor, tra
     ("answer", "trouble"),
     [
         (compressed(gzip.compress(BIG)[:-100]), "connection lost"),
-        (compressed(b"plain text"), "answer cannot be unpacked"),
-        (compressed(gzip.compress(TEXT)[:500] + b"junk" * 500), "answer cannot be unpacked"),
-        (compressed(b"x", "br"), "answer cannot be unpacked"),
+        (compressed(b"plain text"), "answer cannot be decompressed"),
+        (compressed(gzip.compress(TEXT)[:500] + b"junk" * 500), "answer cannot be decompressed"),
+        (compressed(b"x", "br"), "answer cannot be decompressed"),
     ],
 )
 async def test_a_response_that_cannot_be_decompressed_has_an_error(
@@ -199,7 +199,7 @@ async def test_endless_data_after_the_end_is_an_error(
             return response
 
     async with serving(Endless()) as vendor:
-        assert (await fetch(transport, vendor, b"")).error == "answer cannot be unpacked"
+        assert (await fetch(transport, vendor, b"")).error == "answer cannot be decompressed"
 
 
 async def test_compressed_data_without_content_is_bounded(vendor: Vendor, transport: Transport) -> None:

@@ -172,7 +172,7 @@ def test_other_limits_do_not_change_a_vendor_s_default_max_events() -> None:
 
 @pytest.mark.parametrize("seconds", [0.5, math.inf, math.nan, True, "10"])
 def test_an_interval_is_a_number_of_seconds_from_1_on(seconds: Any) -> None:
-    with pytest.raises(ConfigurationError, match="`poll_interval` of Rules is at least"):
+    with pytest.raises(ConfigurationError, match="`poll_interval` of Rules must be at least"):
         Rules(poll_interval=seconds)
 
 

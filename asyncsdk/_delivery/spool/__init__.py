@@ -1,1 +1,1 @@
-"""The way of an event through the spool on disk; a client without a spool uses nothing in here."""
+"""The path of an event through the spool on disk; only for clients with a spool."""

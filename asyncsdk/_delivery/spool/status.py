@@ -27,7 +27,7 @@ class SpoolStatus:
         self._last_error = ""
         # Labels of other destinations whose events were logged.
         self._reported: set[str] = set()
-        # Destinations some of whose events found no room at their latest commit.
+        # Destinations for some of whose events the latest commit had no room.
         self._full: set[str] = set()
         self._where = f" in {folder}" if folder else ""
         self._writing, self._room, self._reading, self._adopting = (
@@ -44,7 +44,7 @@ class SpoolStatus:
 
         Args:
             error: Why nothing could be written, in a few words; empty after a commit.
-            fits: Whether there was room for all events of a destination, for each that the commit had events of.
+            fits: For each destination that the commit had events of, whether there was room for all of them.
         """
         if error:
             outlook = "events are kept in memory only until it recovers"

@@ -89,8 +89,8 @@ class Amplitude:
             path, Amplitude's own is appended. None sends to Amplitude.
         use_batch: Use the batch endpoint: larger requests and higher rates, but up to 15 minutes until events appear.
         min_id_length: Minimum length of ids, in characters; None uses Amplitude's default, 5.
-        plan: Tracking plan of events without one of their own, which replaces it as a whole; None for none.
-        ingestion_metadata: The sending tool, for events without metadata of their own; None for none.
+        plan: Tracking plan of events without one of their own, which replaces it as a whole, or None.
+        ingestion_metadata: The sending tool, for events without metadata of their own, or None.
         opt_out: Send nothing; events are counted as skipped.
         group_type: Type of the group for `group` calls that name none.
         gzip: Whether to compress bodies of at least 2 KiB. None compresses only for Amplitude's own addresses, since

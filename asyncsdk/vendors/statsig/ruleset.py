@@ -44,10 +44,10 @@ def _to_body(bootstrap: bytes | str | Mapping[str, Any] | PathLike[str] | None) 
             return Path(bootstrap)
         case Mapping():
             return _encode_bootstrap(bootstrap)
-        # Other text may be a path: ambiguous, so it is rejected with the accepted forms.
+        # Other text may be a path: it is ambiguous, so it is rejected.
         case str() if bootstrap.removeprefix("\ufeff").lstrip().startswith("{"):
             return bootstrap.encode("utf-8", "replace")
-    msg = "`bootstrap` of Rules is JSON text, a mapping, or a path: pathlib.Path('rules.json')"
+    msg = "`bootstrap` of Rules must be JSON text, a mapping, or a path: pathlib.Path('rules.json')"
     raise ConfigurationError(msg)
 
 
@@ -60,9 +60,9 @@ def _encode_bootstrap(bootstrap: Mapping[str, Any]) -> bytes:
 
 
 def _to_plain_json(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a copy of the custom fields of all users in their JSON form, in which events carry them."""
+    """Return a copy of the custom fields of all users in the JSON form that events carry."""
     if not isinstance(fields, Mapping):
-        msg = "`global_custom` of Rules is a mapping"
+        msg = "`global_custom` of Rules must be a mapping"
         raise ConfigurationError(msg)
     try:
         plain: Mapping[str, Any] = orjson.loads(to_json(fields, "global_custom"))
@@ -74,22 +74,21 @@ def _to_plain_json(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _check_interval(instance: object, attribute: "attrs.Attribute[Any]", seconds: object) -> None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not _MIN_INTERVAL <= seconds < inf:
-        msg = f"`{attribute.name}` of {type(instance).__name__} is at least {_MIN_INTERVAL} s"
+        msg = f"`{attribute.name}` of {type(instance).__name__} must be at least {_MIN_INTERVAL} s"
         raise ConfigurationError(msg)
 
 
 def _check_bytes(instance: object, attribute: "attrs.Attribute[Any]", count: object) -> None:
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        msg = f"`{attribute.name}` of {type(instance).__name__} is a whole number of bytes above 0"
+        msg = f"`{attribute.name}` of {type(instance).__name__} must be a whole number of bytes above 0"
         raise ConfigurationError(msg)
 
 
 def _check_store(instance: object, attribute: "attrs.Attribute[Any]", store: object) -> None:
     if store is not None and (isinstance(store, type) or not (hasattr(store, "load") and hasattr(store, "save"))):
         kind = "FileCache" if attribute.name == "cache" else "FileAssignments"
-        msg = (
-            f"`{attribute.name}` of {type(instance).__name__} is a store with `load` and `save`, such as {kind}(folder)"
-        )
+        owner = type(instance).__name__
+        msg = f"`{attribute.name}` of {owner} must be a store with `load` and `save`, such as {kind}(folder)"
         raise ConfigurationError(msg)
 
 
@@ -106,8 +105,8 @@ class Rules:
     """Where rules come from, and how often they are polled.
 
     Attributes:
-        specs_url: Address to poll instead of Statsig, such as a forward proxy; without a path, Statsig's own is added,
-            and in any case `/{key}.json`. A query is kept.
+        specs_url: Address to poll instead of Statsig, such as a forward proxy; without a path, Statsig's own is added.
+            `/{key}.json` is always appended. A query is kept.
         fallback: Poll Statsig itself while `specs_url` fails.
         poll_interval: Time between two polls, in seconds, at least 1; varied by up to 10 %.
         id_lists: Download ID lists, in which Statsig stores large segments.
@@ -116,19 +115,19 @@ class Rules:
         id_lists_interval: Time between two polls of that manifest, in seconds, at least 1.
         max_id_list_bytes: Maximum size of the file of one ID list, in bytes; each change of an id takes 10 bytes of it.
             A larger file is an error, and its list keeps the entries that it has.
-        bootstrap: Rules to start with: JSON, a mapping, or the path of a file, which is watched. None for none. It has
+        bootstrap: Rules to start with: JSON, a mapping, or the path of a file, which is watched. They must have
             at least one of `feature_gates`, `dynamic_configs` and `layer_configs`, and may leave out all other fields.
-            The network's rules replace it, even if its `time` is later.
+            The network's rules replace them, even if their `time` is later. None starts without rules.
         global_custom: Custom fields of every user, which the user's own override. They are part of Statsig's events.
-        cache: Store of the last valid rules and ID lists, for a start during an outage; None for none.
+        cache: Store of the last valid rules and ID lists, for a start during an outage; None keeps nothing.
         assignments: Store of sticky assignments: a user keeps the first group of an experiment, or of a layer's
-            experiment, while that is active. None for none. See `client.load_assignments`.
+            experiment, while that is active. None makes nothing sticky. See `client.load_assignments`.
         enforce_overrides: Whether a matching override rule of the experiment overrides a sticky assignment.
         enforce_targeting: Whether a user who no longer matches the experiment's targeting rules loses a sticky
             assignment.
 
     Raises:
-        ConfigurationError: A setting cannot work; the message names it.
+        ConfigurationError: A setting is invalid; the message names it.
     """
 
     specs_url: str = attrs.field(default=CDN + PATH, converter=_specs_url, validator=check_url)
@@ -166,9 +165,9 @@ class RulesAnswer:
         body: The rules as received; None if nothing is new, or after a failure.
         reason: The failure in a few words; "" after a success.
         retry_soon: After a failure: whether a retry before the next poll may help.
-        may_be_stray: After a failure that no quick retry helps: whether it may be a single one all the same, as of a
-            gateway that starts.
-        malformed: After a failure: whether the body is not what was asked for; a retry would bring the same.
+        may_be_stray: Whether a failure for which `retry_soon` is False may still be a one-off, such as from a gateway
+            that is starting.
+        malformed: After a failure: whether the body is not what was asked for; a retry would return the same.
         refused: After a failure: whether the key was refused.
         retry_after: Minimum time to wait in seconds; None if the response does not say.
     """
@@ -209,7 +208,7 @@ def build_request(base: str, secret_key: str, headers: Mapping[str, str], time_m
         checksum: Checksum of the current rules; "" if there is none.
     """
     known = ({"sinceTime": str(time_ms)} if time_ms > 0 else {}) | ({"checksum": checksum} if checksum else {})
-    # Any character of the key stays within one segment of the path.
+    # Quoted, so that any key is a single segment of the path.
     key = quote(secret_key, safe="")
     file, query = f"/{key}.json", urlencode(known)
     address, _, own_query = base.partition("?")
