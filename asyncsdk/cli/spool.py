@@ -4,7 +4,8 @@
   show    list the waiting events, or the dead letters, one per line
   export  write them as JSON lines, with their content
   replay  queue dead letters for delivery again
-  purge   delete dead letters, or everything with --all
+  purge   delete dead letters, everything with --all, or what a destination
+          that was removed has left, with --destination NAME
 
 The file of a running program is read from a copy and never changed. To replay
 or purge its dead letters, end the program first. Files that the spool did not
@@ -14,6 +15,7 @@ write, or that are damaged, are named and left as they are.
 import argparse
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,7 +46,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         if name == "export":
             verb.add_argument("--output", type=Path, help="file to write (default: standard output)")
         if name == "purge":
-            verb.add_argument("--all", action="store_true", help="delete waiting events, too")
+            what = verb.add_mutually_exclusive_group()
+            what.add_argument("--all", action="store_true", help="delete waiting events, too")
+            what.add_argument("--destination", metavar="NAME", help="delete what waits for it, and its dead letters")
             verb.add_argument("--yes", action="store_true", help="confirm; without it, nothing is deleted")
 
 
@@ -76,6 +80,11 @@ def _list(arguments: argparse.Namespace) -> int:
         counts += [f"{name} {count:,} dead" for name, count in sorted(file.dead.items())]
         state = "in use" if file.in_use else "idle"
         print(_escape(f"{file.name:44} {state:10} {file.bytes:>13,}  {', '.join(counts) or 'empty'}"))
+    waiting = sum((Counter(file.waiting) for file in files if not file.in_use), Counter[str]())
+    if waiting:
+        counts = [f"{name} {count:,}" for name, count in sorted(waiting.items())]
+        print(_escape(f"in no running program: {', '.join(counts)}"))
+        print("A program with such a destination delivers them. To delete those of a removed one: purge --destination")
     return 0
 
 
@@ -129,11 +138,14 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 
 def _purge(arguments: argparse.Namespace) -> int:
-    """Delete dead letters, or everything with --all; running programs keep theirs."""
+    """Delete dead letters, everything with --all, or a destination's; running programs keep theirs."""
     if not arguments.yes:
         print("nothing was deleted: confirm with --yes", file=sys.stderr)
         return 2
-    events = inspection.purge(arguments.folder, everything=arguments.all, on_problem=_print_problem)
+    if arguments.destination is not None:
+        events = inspection.purge_destination(arguments.folder, arguments.destination, _print_problem)
+    else:
+        events = inspection.purge(arguments.folder, everything=arguments.all, on_problem=_print_problem)
     print(f"{events:,} events deleted")
     return 0
 

@@ -215,6 +215,25 @@ def _count(path: Path, size: int) -> SpoolFile:
         return SpoolFile(path.name, in_use, size, waiting, dead)
 
 
+def purge_destination(folder: Path, destination: str, on_problem: OnProblem = _ignore) -> int:
+    """Delete the waiting events and dead letters of a destination, such as one that was removed.
+
+    Their content is overwritten. Files of running programs are not changed.
+
+    Args:
+        folder: The spool's.
+        destination: Its label, as `list_files` shows it.
+        on_problem: Called for each file that is left out.
+
+    Returns:
+        The number of events deleted.
+
+    Raises:
+        OSError: The folder cannot be listed.
+    """
+    return _edit_all(folder, lambda database: database.erase_destination(destination), on_problem)
+
+
 def _waiting(database: Database) -> Iterator[SpooledEvent]:
     for row in database.blocks():
         yield from _events(row.body, "waiting", "", row.done)

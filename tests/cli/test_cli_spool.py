@@ -185,3 +185,27 @@ def test_without_rich_there_is_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rich.console", None)
     with progress_bar("work", 2) as advance:
         advance(1)
+
+
+def test_purge_deletes_what_a_removed_destination_has_left(left: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert spool("purge", left, "--destination", "Statsig", "--yes") == 0
+    assert "1 events deleted" in capsys.readouterr().out
+    assert spool("purge", left, "--destination", "Removed", "--yes") == 0
+    assert "0 events deleted" in capsys.readouterr().out
+
+    assert [event.destination for event in inspection.list_events(left)] == ["Amplitude"]
+    assert spool("purge", left, "--destination", "Amplitude", "--yes") == 0
+    assert "3 events deleted" in capsys.readouterr().out
+    assert list(left.iterdir()) == []
+
+
+def test_purge_of_a_destination_has_to_be_confirmed(left: Path) -> None:
+    assert spool("purge", left, "--destination", "Statsig") == 2
+
+    assert len(list(inspection.list_events(left))) == 2
+
+
+def test_ls_shows_what_no_running_program_has(left: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert spool("ls", left) == 0
+
+    assert "in no running program: Amplitude 1, Statsig 1" in capsys.readouterr().out

@@ -218,6 +218,19 @@ class Database:
             self._connection.execute("DELETE FROM block")
             self._connection.execute("DELETE FROM progress")
 
+    def erase_destination(self, destination: str) -> int:
+        """Delete the blocks and dead letters of a destination, overwrite their content, and return how many events."""
+        events = self.count_events()[destination]
+        query = "SELECT total(events) FROM dead WHERE destination = ?"
+        events += self._fetch_int(query, destination)
+        with self._secure_delete(), self._transaction():
+            self._bytes = self._dead_letter_bytes = None
+            execute, blocks = self._connection.execute, "SELECT id FROM block WHERE destination = ?"
+            execute(f"DELETE FROM progress WHERE block IN ({blocks})", (destination,))  # noqa: S608 -- no values in it
+            execute("DELETE FROM block WHERE destination = ?", (destination,))
+            execute("DELETE FROM dead WHERE destination = ?", (destination,))
+        return events
+
     def erase_dead_letters(self) -> None:
         """Delete all dead letters, and overwrite their content in the file."""
         self._dead_letter_bytes = None
