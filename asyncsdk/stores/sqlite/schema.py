@@ -13,17 +13,15 @@ PAGE_BYTES = 16_384
 # checkpoints much earlier, so this happens only if it cannot keep up.
 _CHECKPOINT_PAGES, _WAL_BYTES = 500, 8 * 1024 * 1024
 
-# Of a new file, before its first page is written.
-LAYOUT = (
-    f"PRAGMA page_size={PAGE_BYTES}",
-    "PRAGMA auto_vacuum=INCREMENTAL",
-    "PRAGMA synchronous=FULL",
-    "PRAGMA fullfsync=1",
-)
-SETTINGS = (
-    "PRAGMA journal_mode=WAL",
+_SYNC = (
     "PRAGMA synchronous=FULL",
     "PRAGMA fullfsync=1",  # macOS: a plain fsync leaves data in the drive's cache
+)
+# Of a new file, before its first page is written.
+LAYOUT = (f"PRAGMA page_size={PAGE_BYTES}", "PRAGMA auto_vacuum=INCREMENTAL", *_SYNC)
+SETTINGS = (
+    "PRAGMA journal_mode=WAL",
+    *_SYNC,
     f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}",
     f"PRAGMA journal_size_limit={_WAL_BYTES}",
     "PRAGMA trusted_schema=OFF",
