@@ -5,12 +5,13 @@ A worker promises an event when its verb has returned. After the faults have sto
 1. Every promised event has arrived at every vendor.
 2. Duplicates have the same id and the same content as the original, and there are not more than can be explained.
 3. The events of each user have arrived in order.
-4. No database of the folder was ever open in two processes.
+4. No database of the folder was ever open for writing in two processes.
 5. The folder is empty.
 """
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -256,14 +257,16 @@ class Oracle:
 
 
 def find_open_twice(processes: set[int]) -> set[str]:
-    """Return the databases that more than one of these processes has open."""
+    """Return the databases that more than one of these processes has open for writing."""
     owners: Counter[str] = Counter()
     for process in processes:
         opened: set[str] = set()
         with suppress(OSError):  # the process has just been killed
             for link in Path(f"/proc/{process}/fd").iterdir():
                 with suppress(OSError):
-                    opened.add(str(link.readlink()))
+                    flags = re.search(r"flags:\s+(\d+)", Path(f"/proc/{process}/fdinfo/{link.name}").read_text())
+                    if flags is not None and int(flags[1], 8) & os.O_ACCMODE != os.O_RDONLY:
+                        opened.add(str(link.readlink()))
         owners.update(name for name in opened if name.endswith(".db"))
     return {name for name, count in owners.items() if count > 1}
 
