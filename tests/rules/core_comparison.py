@@ -230,9 +230,10 @@ def _too_deep_bandit_gate(comparison: Comparison, difference: Difference) -> Key
 
 def _odd_bandit_gate(comparison: Comparison, difference: Difference) -> Keys:
     allocated = difference.all_theirs.get("allocated", difference.all_theirs.get("allocated_experiment_name"))
-    gate = comparison.world["cmab_configs"].get(allocated, {}).get("targetingGateName")
-    is_absent = "Unrecognized" in comparison.reasons.get(("gate", gate), ())
-    is_odd = is_absent or gate in comparison.world.get("overrides", ())
+    overrides, bandits = comparison.world.get("overrides", {}), comparison.world["cmab_configs"]
+    names = {allocated, *(mapping["new_config_name"] for mapping in overrides.get(allocated, ()))}
+    gates = {bandits[name]["targetingGateName"] for name in names if name in bandits}
+    is_odd = any(gate in overrides or "Unrecognized" in comparison.reasons.get(("gate", gate), ()) for gate in gates)
     return [key for key in difference.keys if key.endswith("secondary_exposures") and is_odd]
 
 
