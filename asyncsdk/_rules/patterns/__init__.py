@@ -1,1 +1,1 @@
-"""Regular expressions of rules, as Statsig's package reads them, in bounded time: `matcher.py` is the way in."""
+"""Regular expressions of rules, matched in bounded time, as in Statsig's package; start reading at `matcher.py`."""

@@ -1,7 +1,7 @@
-"""Classes of characters: what they contain is an int, whose bit n says whether the n-th character of a universe is in.
+"""Classes of characters. Their members are an int, whose bit n tells whether the n-th character of a universe is one.
 
-There are two universes: ASCII, where everything is small and fast, and all of Unicode, whose tables take some 50 ms to
-build and are needed for the first text that is not ASCII only. The same class is evaluated in either.
+There are two universes: ASCII, which is small and fast, and all of Unicode, whose tables take about 50 ms to build and
+are not needed before the first text that is not ASCII. The same class can be evaluated in either.
 """
 
 import re
@@ -24,7 +24,7 @@ _ASCII_CLASSES = {
     "upper": "A-Z", "word": "0-9A-Z_-_a-z", "xdigit": "0-9A-Fa-f",
 }  # fmt: skip
 _SPACES = "\t-\r - \x85-\x85\xa0-\xa0\u1680-\u1680\u2000-\u200a\u2028-\u2029\u202f-\u202f\u205f-\u205f\u3000-\u3000"
-# Letters of no letter category, and the two joiners that count as parts of words.
+# Letters outside the letter categories, and the two joiners that count as parts of words.
 _MORE_WORD = "\u24b6-\u24e9\u200c-\u200d\U0001f130-\U0001f149\U0001f150-\U0001f169\U0001f170-\U0001f189"
 _CATEGORIES = [
     "Cc", "Cf", "Cn", "Co", "Cs", "Ll", "Lm", "Lo", "Lt", "Lu", "Mc", "Me", "Mn", "Nd", "Nl", "No", "Pc", "Pd", "Pe",
@@ -46,7 +46,7 @@ _RANGE_PROPERTIES = {
     "hexdigit": "0-9A-Fa-f\uff10-\uff19\uff21-\uff26\uff41-\uff46",
 }  # fmt: skip
 _PREDICATES = {"lowercase": str.islower, "lower": str.islower, "uppercase": str.isupper, "upper": str.isupper}
-# Folded alike, though Python's `casefold` makes several characters of them.
+# Pairs that are equal if case is ignored, although Python's `casefold` makes several characters of them.
 _SAME = {"\u1fd3": "\u0390", "\u1fe3": "\u03b0", "\ufb05": "\ufb06"}
 
 
@@ -62,9 +62,9 @@ class Universe:
     """The characters that a text may have.
 
     Attributes:
-        points: The characters in order; None for all of Unicode, where a character's number is its place.
-        re2: The module, which knows scripts; None without it.
-        kept: Characters with a property that were needed before; an entry takes up to 140 kB.
+        points: The characters in order; None for all of Unicode, where a character's position is its code point.
+        re2: The module `re2`, which knows scripts; None without it.
+        kept: Members of the properties that were used before; an entry takes up to 140 kB.
     """
 
     points: Sequence[str] | None
@@ -331,28 +331,30 @@ Part = str | Class
 
 
 def parse_class(parts: Sequence[Part]) -> Class:
-    """Parse what is between the outermost brackets, the last of which is included.
+    """Parse a class, from after its opening bracket to its closing one, which is included.
 
     Raises:
-        InvalidPatternError: It is no class.
+        InvalidPatternError: It is not a class.
     """
     found, at = _parse_class(parts, 0)
     if at != len(parts):
-        raise InvalidPatternError("a class that does not end")
+        raise InvalidPatternError("a class ends too early")
     return found
 
 
 def _parse_class(parts: Sequence[Part], at: int) -> tuple[Class, int]:
-    """Parse from behind an opening bracket to behind the closing one."""
+    """Parse a class from after its opening bracket; return it, and the position after its closing bracket."""
     negative = _is(parts, at, "^")
     at += negative
     items: list[Class] = []
+    # Hyphens at the start stand for themselves, and so does a closing bracket that comes first.
     while _is(parts, at, "-"):
         items.append(Literal.of("-"))
         at += 1
     if not items and _is(parts, at, "]"):
         items.append(Literal.of("]"))
         at += 1
+    # The left side of a set operation, and its sign, until the right side ends. `a&&b--c` is `(a&&b)--c`.
     pending: tuple[Class, str] | None = None
     while True:
         if at >= len(parts):
@@ -384,7 +386,7 @@ def _range(parts: Sequence[Part], at: int) -> tuple[Class, int]:
         raise InvalidPatternError("a class does not end")
     last, at = _item(parts, at + 1)
     if not (isinstance(first, Literal) and isinstance(last, Literal)) or first.low > last.low:
-        raise InvalidPatternError("a range of a class")
+        raise InvalidPatternError("an invalid range in a class")
     return Literal(first.low, last.low), at
 
 
@@ -394,7 +396,7 @@ def _item(parts: Sequence[Part], at: int) -> tuple[Class, int]:
 
 
 def _ascii_class(parts: Sequence[Part], at: int) -> tuple[Class, int] | None:
-    """Parse a class such as `[:alpha:]` or `[:^alpha:]`; None if it is another one."""
+    """Parse a class such as `[:alpha:]` or `[:^alpha:]`; return None for any other."""
     text = "".join(part if isinstance(part, str) else "\\" for part in parts[at : at + 12])
     found = re.match(r"\[:(\^?)([a-z]+):\]", text)
     if found is None or found[2] not in _ASCII_CLASSES:

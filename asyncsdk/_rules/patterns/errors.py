@@ -1,4 +1,4 @@
-"""Why a condition cannot be decided, or a pattern not be used."""
+"""Why a condition cannot be decided, or a pattern cannot be used."""
 
 
 class UnsupportedError(Exception):
@@ -6,8 +6,8 @@ class UnsupportedError(Exception):
 
 
 class UnsupportedPatternError(UnsupportedError):
-    """A pattern, or a text for one, that no engine here can take; the message says why."""
+    """A pattern, or a text for it, that no engine here can handle; the message says why."""
 
 
 class InvalidPatternError(Exception):
-    """A pattern that Statsig's package refuses, too: it matches nothing."""
+    """A pattern that Statsig's package refuses too; it matches nothing."""

@@ -5,12 +5,13 @@ Statsig's engine is Rust's `regex`, which never backtracks. Here there are two:
 * **RE2**, if the package `google-re2` is installed (the extra `re2`): linear time for any pattern, but it knows neither
   lookarounds nor references, and its words are ASCII.
 * **Python's `re`**, which backtracks: only if the steps can be bounded (`steps.py`), and for texts of a length that
-  keeps them below two million. Where the bound is linear it comes first, for a call of RE2 takes four times as long.
+  keeps them below two million. If the bound is linear, it is preferred to RE2, since a call of RE2 takes four times as
+  long.
 
-What neither can take raises `UnsupportedPatternError`, so that the evaluation's outcome is `Unsupported`; and it is
-reported. A pattern that Statsig's package refuses, too, is reported and matches nothing, as there.
+A pattern or text that neither can handle is reported and raises `UnsupportedPatternError`, so the evaluation's outcome
+is `Unsupported`. A pattern that Statsig's package refuses too is reported and matches nothing, as in that package.
 
-Each pattern is compiled twice, when needed: for texts in ASCII, with classes of 128 characters, and for the others.
+Each pattern is compiled up to twice, when needed: for ASCII texts, with classes of 128 characters, and for all others.
 """
 
 import re
@@ -29,7 +30,7 @@ from asyncsdk._rules.patterns.steps import MAX_STEPS, bound, is_anchored, longes
 from asyncsdk._rules.patterns.syntax import Backreference, Chars, Group, Look, Node, Repeat, Sequenced, parse, walk
 
 _MAX_PATTERN = 10_000
-# RE2 takes about a nanosecond for an instruction of its program and a byte of text, if its cache is of no use.
+# Instructions of RE2's program times bytes of text; each takes about a nanosecond if RE2's cache does not help.
 _MAX_RE2_WORK = 100_000_000
 
 Report = Callable[[str, str, bool], object]
@@ -45,7 +46,7 @@ def load_re2() -> Any:
         import re2  # noqa: PLC0415 -- an extra, and only for rulesets with patterns
     except ImportError:
         return None
-    # Another package of that name (pyre2) has no options of its own.
+    # Another package (pyre2) has a module of the same name, but without `Options`.
     return re2 if hasattr(re2, "Options") else None
 
 
@@ -59,7 +60,7 @@ class Matcher:
     """A pattern, compiled; call it with a text.
 
     Attributes:
-        pattern: As it is written.
+        pattern: The pattern as written.
         fault: What is wrong with it; "" if nothing is.
         report: Called with each fault.
     """
@@ -111,7 +112,7 @@ def compile_pattern(target: object, *, re2: Any = ...) -> Matcher | None:
 
     Args:
         target: The pattern, in the syntax of Rust's `fancy-regex`.
-        re2: The module `re2`, or None to do without it; by default, it is used if it is installed.
+        re2: The module `re2`; None does without it. By default, it is used if installed.
 
     Returns:
         The compiled pattern; None for a target that is not text, which nothing matches.
@@ -131,7 +132,7 @@ def compile_pattern(target: object, *, re2: Any = ...) -> Matcher | None:
 
 
 def _build(node: Node, re2: Any, *, is_ascii: bool) -> _Engine:
-    """Return the function that asks the engine which can take a pattern.
+    """Return the function that matches texts, by whichever engine can handle the pattern.
 
     Raises:
         UnsupportedPatternError: None can.
@@ -150,7 +151,7 @@ def _build(node: Node, re2: Any, *, is_ascii: bool) -> _Engine:
 
 
 def _build_python(node: Node, alphabet: Alphabet, in_re2: _Engine | None) -> _Engine:
-    """Return the function that asks `re` about texts that cannot take it long, and RE2, if it can, about the others."""
+    """Return the function that matches texts of bounded length by `re`, and longer ones by RE2, if it can."""
     ways, loops = bound(node, alphabet, anchored=is_anchored(node))
     if in_re2 is not None and loops > 1:
         return in_re2

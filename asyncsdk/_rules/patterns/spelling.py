@@ -1,7 +1,7 @@
 """Write a parsed pattern in the syntax of an engine: RE2's, or that of Python's `re`.
 
-Classes are written as ranges of characters, flags are resolved, and groups capture only where a reference needs them:
-what remains is the little that both engines read alike.
+Classes are written as ranges of characters, flags are resolved, and groups capture only if there are references. What
+remains is the little syntax that both engines read alike.
 """
 
 from collections.abc import Callable, Mapping
@@ -52,7 +52,7 @@ class Alphabet:
         return self._class(_WORD, folds=False)
 
     def _class(self, members: Class, *, folds: bool) -> int:
-        # Equal classes are one: literals and properties are the usual ones.
+        # Keyed by repr, so that equal classes, mostly literals and properties, are evaluated once.
         key = (repr(members), folds)
         found = self._known.get(key)
         if found is None:
@@ -110,9 +110,9 @@ class _Speller:
 
     Attributes:
         alphabet: Evaluates classes.
-        assertions: How each kind is written.
-        code: How a character is written.
-        nothing: What matches nothing.
+        assertions: How each kind of assertion is written.
+        code: The format of an escaped character, for its number.
+        nothing: What to write for a class without members, which matches nothing.
         captures: Whether groups capture their text.
     """
 
@@ -124,7 +124,7 @@ class _Speller:
     _known: dict[int, str] = attrs.Factory(dict)
 
     def spell(self, node: Node) -> str:
-        """Write one part, so that a quantifier behind it applies to all of it."""
+        """Write one part, so that a quantifier after it applies to all of it."""
         write = _WRITERS.get(node.__class__)
         return "(?:)" if write is None else write(self, node)
 
@@ -153,7 +153,7 @@ class _Speller:
     def spell_assertion(self, node: Assertion) -> str:
         found = self.assertions.get(node.kind)
         if found is None:
-            raise UnsupportedPatternError("it has the edge of a word")
+            raise UnsupportedPatternError("it has a word boundary, and the text is not ASCII")
         return found
 
     def spell_sequence(self, node: Sequenced) -> str:
@@ -177,6 +177,7 @@ class _Speller:
         low, high = node.low, node.high
         if max(low, high or 0) <= _MAX_REPEAT:
             return f"(?:{child}{_quantifier(low, high)}{lazy})"
+        # Only RE2 limits a quantifier: for it, a longer one is written as several.
         if self.captures or self.nothing == "(?!)":
             return f"(?:{child}{_quantifier(low, high)}{lazy})"
         if max(low, high or 0) * len(child) > _MAX_LENGTH * 100:

@@ -1,18 +1,18 @@
 r"""Bound the steps that a backtracking engine takes for a pattern, before it runs on any text.
 
-A backtracking engine tries, at worst, every way in which the pattern can read a text, and the beginnings of those. The
-ways are counted on the pattern's automaton: its states are the places where the pattern takes a character (`Chars`),
-and an edge has the number of ways from one place to the next. Three questions are asked:
+At worst, a backtracking engine tries every way in which the pattern can read the text or a beginning of it. These ways
+are counted on the pattern's automaton: its states are the places where the pattern takes a character (`Chars`), and an
+edge has the number of ways from one place to the next. Three questions are asked:
 
-1. **Exponential?** If a loop can read some text in two ways, as in `(a+)+` or `(a|aa)+`, n repetitions can be read in
-   2^n ways: the pattern is refused. Searched for as two different paths that read the same text, and begin and end
-   at one place. `([a-z]+\.)+com` has none: only a dot leads back.
-2. **How many at once?** All sets of places that the beginnings of one text can lead to, with their ways, are visited.
-   If they are few, the largest sum w bounds the steps: w n for a text of n characters.
-3. Otherwise, as in `.*@.*`, ways multiply with each loop that follows another one: w n^k / k! for k loops.
+1. **Exponential?** If a loop can read some text in two ways, as in `(a+)+` or `(a|aa)+`, it can read n repetitions of
+   that text in 2^n ways, and the pattern is refused. So this looks for two different paths that read the same text, and
+   that both lead from one place back to it. `([a-z]+\.)+com` has none: only a dot leads back.
+2. **How many at once?** This visits every set of places that the beginning of some text can lead to, with the ways to
+   each place. If these sets are few, their largest sum of ways, w, bounds the steps: w n for a text of n characters.
+3. Otherwise, as in `.*@.*`, each loop that follows another one multiplies the ways: w n^k / k! for k loops.
 
-A search that may start anywhere has one loop more. A bounded repeat of much counts as an unbounded one, which has more
-ways. Lookarounds run their own pattern at each step, so that their bounds multiply.
+A search that may start anywhere counts as one more loop. A bounded repeat with many copies counts as an unbounded one,
+which has more ways. Lookarounds run their own pattern at each step, so their bounds are multiplied in.
 """
 
 from collections import Counter
@@ -37,8 +37,10 @@ from asyncsdk._rules.patterns.syntax import (
     walk,
 )
 
+# Limits of one search: its steps, and the length of a text.
 MAX_STEPS = 2_000_000
 MAX_CHARACTERS = 100_000
+# Limits of this analysis: beyond them, a pattern is refused or its steps are overestimated.
 _MAX_PLACES = 400
 _MAX_COPIES = 150
 _MAX_WAYS = 10**9
@@ -54,9 +56,9 @@ class _Fragment:
     """A part of a pattern.
 
     Attributes:
-        first: Ways to each place that may take its first character.
-        last: Ways from each place that may take its last one.
-        empty: Ways to take none.
+        first: Each place that may take the part's first character, with the ways to it.
+        last: Each place that may take its last character, with the ways from it.
+        empty: Number of ways to match the empty text.
     """
 
     first: _Edges
@@ -70,10 +72,10 @@ class _Automaton:
 
     Attributes:
         alphabet: Evaluates classes.
-        members: What each place takes.
+        members: The characters that each place takes; after `number_letters`, the letters.
         edges: Ways from each place to the next.
-        bounds: Of the lookarounds: ways and loops.
-        letters: Number of sets of characters that no place tells apart.
+        bounds: The ways and loops (w and k) of each lookaround and backreference.
+        letters: Number of letters; a letter is a set of characters that no place tells apart.
     """
 
     alphabet: Alphabet
@@ -89,7 +91,7 @@ class _Automaton:
 
     def read_chars(self, node: Chars) -> _Fragment:
         if len(self.members) >= _MAX_PLACES:
-            raise UnsupportedPatternError("it is too long to be shown harmless")
+            raise UnsupportedPatternError("it is too long to be proved safe")
         self.members.append(self.alphabet.members(node))
         self.edges.append(Counter())
         place = len(self.members) - 1
@@ -126,7 +128,7 @@ class _Automaton:
         return _Fragment(Counter(), Counter(), 1)
 
     def read_backreference(self, _: Backreference) -> _Fragment:
-        # Compares up to a whole text.
+        # One more loop, because it may compare as much as the whole text.
         self.bounds.append((1, 1))
         return _Fragment(Counter(), Counter(), 1)
 
@@ -135,6 +137,7 @@ class _Automaton:
         high = node.high
         if high is None or high * size > _MAX_COPIES:
             return self.read_loop(node, 0 if node.low * size > _MAX_COPIES else node.low)
+        # From the end to the start: `a{2,4}` is read as `aa(?:a(?:a)?)?`.
         whole = _Fragment(Counter(), Counter(), 1)
         for _ in range(high - node.low):
             whole = self.join(self.read(node.child), whole)
@@ -146,6 +149,7 @@ class _Automaton:
     def read_loop(self, node: Repeat, low: int) -> _Fragment:
         if any(isinstance(one, Backreference) for one in walk(node)):
             raise UnsupportedPatternError("it repeats a reference")
+        # `a{3,}` is read as `aa(?:a)+`.
         whole = _Fragment(Counter(), Counter(), 1)
         for _ in range(low - 1):
             whole = self.join(whole, self.read(node.child))
@@ -155,7 +159,7 @@ class _Automaton:
         return self.join(whole, loop)
 
     def number_letters(self) -> None:
-        """Replace the characters that each place takes by the letters: sets that no place tells apart."""
+        """Replace the characters that each place takes by letters, of which there are far fewer."""
         distinct = [*dict.fromkeys(self.members)]
         letters = _letters(distinct)
         small = {one: sum((one & letter != 0) << number for number, letter in enumerate(letters)) for one in distinct}
@@ -181,6 +185,8 @@ class _Automaton:
         ]
         if any(ways > 1 for edges in inside for _, ways in edges):
             return True
+        # Two paths that read the same text are followed together, as pairs of places. If two different places lead to
+        # one, that text can be read in two ways; and as all are in one component, the place leads back to the start.
         pending = [(place, place) for place, edges in enumerate(inside) if edges]
         known, visits = set(pending), 0
         while pending:
@@ -189,7 +195,7 @@ class _Automaton:
                 for other, _ in inside[right]:
                     visits += 1
                     if visits > _MAX_VISITS:
-                        return True
+                        return True  # undecided: assume the worst
                     pair = (min(one, other), max(one, other))
                     if one == other and left != right:
                         return True
@@ -204,6 +210,8 @@ class _Automaton:
     def most_ways(self, first: _Edges) -> int | None:
         """Return the most ways in which a text can be begun; None if there are too many sets of places to visit."""
         letters = [1 << number for number in range(self.letters)]
+        # Each item of `pending` has the places that some text leads to, with their ways. The first one has the places
+        # where the first character may be taken.
         starts = tuple(sorted(first.items()))
         known: set[object] = set()
         pending, most, visits, is_start = [starts], 1, 0, True
@@ -230,8 +238,9 @@ class _Automaton:
 
     def degrees(self, first: _Edges) -> tuple[int, int]:
         """Return w and k of the third question."""
-        # Per place: ways, and the loops that were entered before; -1 where a place is reached at one time only.
+        # For each place, the ways to it and the number of loops on the way, minus 1.
         ways: dict[int, tuple[int, int]] = {}
+        # Successors have lower component numbers, so this order visits each place after those that lead to it.
         order = sorted(range(len(self.members)), key=lambda place: -self.components[place])
         incoming: list[list[tuple[int, int, int]]] = [[] for _ in self.members]
         for place, edges in enumerate(self.edges):
@@ -247,7 +256,7 @@ class _Automaton:
             if not self.is_loop(place):
                 ways[place] = (_capped(total), degree)
                 continue
-            # A loop's places share what enters any of them; their turn comes one after the other.
+            # All places of a loop share the ways into any of them; they are next to each other in `order`.
             component = self.components[place]
             if component not in entries:
                 entries[component] = self._entry(component, first, incoming, ways)
@@ -307,7 +316,7 @@ def bound(node: Node, alphabet: Alphabet, *, anchored: bool) -> tuple[int, int]:
 
 
 def longest(ways: int, loops: int) -> int:
-    """Return the length n of the longest texts with w n^k / k! <= `MAX_STEPS`; -1 if there is none."""
+    """Return the largest length n with w n^k / k! <= `MAX_STEPS`, at most `MAX_CHARACTERS`; -1 if there is none."""
     steps = MAX_STEPS // ways
     if steps == 0:
         return -1
@@ -315,7 +324,7 @@ def longest(ways: int, loops: int) -> int:
 
 
 def is_anchored(node: Node) -> bool:
-    """Return whether a pattern matches at the beginning of a text only."""
+    """Return whether a pattern can match only at the beginning of a text."""
     if isinstance(node, Sequenced):
         return is_anchored(node.children[0])
     if isinstance(node, Choice):
@@ -334,7 +343,7 @@ def _times(edges: _Edges, ways: int) -> _Edges:
 
 
 def _letters(members: Sequence[int]) -> list[int]:
-    """Return sets of characters that no class tells apart."""
+    """Split the characters into sets that no class tells apart."""
     everything = 0
     for one in members:
         everything |= one
@@ -342,12 +351,12 @@ def _letters(members: Sequence[int]) -> list[int]:
     for one in members:
         parts = [piece for part in parts for piece in (part & one, part & ~one) if piece]
         if len(parts) > _MAX_SETS:
-            break
+            break  # larger sets overestimate the ways, which is safe
     return parts
 
 
 def _components(following: Sequence[Sequence[int]]) -> list[int]:  # noqa: C901 -- Tarjan's algorithm
-    """Return the number of each node's strongly connected component; those that come after have lower numbers."""
+    """Return the number of each node's strongly connected component; later components have lower numbers."""
     index: dict[int, int] = {}
     low: dict[int, int] = {}
     found, open_nodes, count = [-1] * len(following), [], 0

@@ -4,9 +4,10 @@ What differs from Python's syntax, and is easy to get wrong:
 
 * `$` is the end of the text, never the place before a final line break, and `\Z` is the place before final ones.
 * A flag such as `(?i)` may be anywhere. It holds until the end of the pattern, even beyond the group that it is in.
-* A second quantifier is not one: `a{2}{3}` ends in the text `{3}`, `a**` is an error, and `a++` is possessive.
-* `[a-z&&[^aeiou]--b]` has set operations, see `charsets`.
-* `\h` is a hexadecimal digit, `(?#...)` a comment, `{` a text where no quantifier can be.
+* A quantifier after another one does not apply to it: `a{2}{3}` ends in the text `{3}`, `a**` is an error, and `a++` is
+  possessive.
+* A class can contain set operations, as in `[a-z&&[^aeiou]--b]`; see `charsets`.
+* `\h` is a hexadecimal digit, `(?#...)` is a comment, and `{` stands for itself where no quantifier can be.
 """
 
 import re
@@ -34,7 +35,7 @@ class Node:
 
     @property
     def children(self) -> "Sequence[Node]":
-        """The parts of which it is made."""
+        """The parts that it consists of."""
         return ()
 
 
@@ -58,7 +59,7 @@ class Assertion(Node):
 
 @attrs.frozen(eq=False)
 class Sequenced(Node):
-    """One part after the other."""
+    """Several parts, one after the other."""
 
     children: Sequence[Node]
 
@@ -72,7 +73,7 @@ class Choice(Node):
 
 @attrs.frozen(eq=False)
 class Repeat(Node):
-    """A part `low` to `high` times; a `high` of None is unbounded."""
+    """A part, repeated `low` to `high` times; a `high` of None is unbounded."""
 
     child: Node
     low: int
@@ -87,7 +88,7 @@ class Repeat(Node):
 
 @attrs.frozen(eq=False)
 class Group(Node):
-    """A group: `captures` its text, or is `atomic`."""
+    """A group; one that is `atomic` is never matched again in another way."""
 
     child: Node
     atomic: bool = False
@@ -123,8 +124,8 @@ def parse(pattern: str) -> Node:
     """Parse a pattern.
 
     Raises:
-        InvalidPatternError: Statsig's package refuses it, too: it matches nothing.
-        UnsupportedPatternError: It has what only Statsig's package knows.
+        InvalidPatternError: Statsig's package refuses it too; it matches nothing.
+        UnsupportedPatternError: It uses syntax that only Statsig's package can handle.
     """
     parser = _Parser(pattern)
     node = parser.parse_choice(0)
@@ -132,7 +133,7 @@ def parse(pattern: str) -> Node:
         raise InvalidPatternError("unbalanced parenthesis")
     if parser.backreferences and ((parser.names and parser.is_numbered) or max(parser.backreferences) > parser.groups):
         raise UnsupportedPatternError("it has references that no engine here reads alike")
-    # As in the package; this makes it a pattern for engines without lookarounds.
+    # A lookahead at the end is replaced by its content, as in Statsig's package: RE2 has no lookarounds.
     if isinstance(node, Sequenced) and _is_ahead(node.children[-1]):
         return Sequenced((*node.children[:-1], *node.children[-1].children))
     return node.children[0] if _is_ahead(node) else node
@@ -152,7 +153,7 @@ def walk(node: Node) -> "Sequence[Node]":
 
 @attrs.define(eq=False)
 class _Parser:
-    """A pattern, the place that was reached, and the flags there."""
+    """A pattern, the position reached, and the flags there."""
 
     text: str
     at: int = 0
@@ -177,7 +178,7 @@ class _Parser:
         return found
 
     def skip_blanks(self) -> None:
-        """Skip comments and, under the flag x, blanks."""
+        """Skip comments and, with the flag x, blanks."""
         while self.at < len(self.text):
             if "x" in self.flags and self.peek() in " \r\n\t":
                 self.at += 1
@@ -218,8 +219,9 @@ class _Parser:
             raise InvalidPatternError("nothing to repeat")
         low, high = times
         if high is not None and low > high:
-            raise InvalidPatternError("a repeat of at least more than at most")
+            raise InvalidPatternError("a repeat whose minimum is above its maximum")
         self.skip_blanks()
+        # The flag U swaps the meanings of `a*` and `a*?`.
         greedy = self.take("?") == ("U" in self.flags)
         repeat = Repeat(atom, low, high, greedy)
         return Group(repeat, atomic=True) if self.take("+") else repeat
@@ -234,7 +236,7 @@ class _Parser:
             return None
         low, comma, high = found.groups("")
         if not (low or comma):
-            self.at = found.start()
+            self.at = found.start()  # `{}` stands for itself
             return None
         if max(len(low), len(high)) > 6:
             raise UnsupportedPatternError("it repeats too often")
@@ -272,7 +274,7 @@ class _Parser:
         if self.take("?P="):
             return self.named_backreference(")")
         if self.peek(2) == "?(" or self.peek(3) == "?P>":
-            raise UnsupportedPatternError("it has a condition or a call of a group")
+            raise UnsupportedPatternError("it has a condition, or calls a group")
         for sign, end in (("?P<", ">"), ("?<", ">"), ("?'", "'")):
             if self.take(sign):
                 self.groups += 1
@@ -293,7 +295,7 @@ class _Parser:
     def name(self, end: str) -> str:
         found = self.match(_NAME)
         if found is None or not self.take(end):
-            raise InvalidPatternError("the name of a group")
+            raise InvalidPatternError("an invalid name of a group")
         return found[0]
 
     def parse_flags(self, nesting: int) -> Node:
@@ -401,7 +403,7 @@ class _Parser:
     def parse_property(self, *, negated: bool) -> Class:
         found = self.match(_PROPERTY)
         if found is None:
-            raise InvalidPatternError("the name of a property")
+            raise InvalidPatternError("an invalid name of a property")
         return Property(found[1] or found[2], negated)
 
     def parse_brackets(self) -> Class:
