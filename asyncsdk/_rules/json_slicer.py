@@ -4,19 +4,19 @@ JSON values are self-delimiting, so a large body can be cut into raw slices for 
 and each slice can be parsed when it is first used.
 
 Theory of operation. `iter_members` walks the body once, member by member. Nearly all of it is objects in sections, and
-an object ends where as many braces were closed as opened, provided that braces in strings are not counted. There are
-two ways to find that end:
+an object ends where as many braces have been closed as opened, not counting braces in strings. There are two ways to
+find that end:
 
 1. *Guess and prove* (fast: `bytes.find` and `bytes.count` do the work). `_guess_objects` finds the ends of the next
-   objects, some `_GUESS_BYTES` of them, as if no string held a brace. `_has_plain_strings` then proves the guess for
-   all of them at once: delete every byte that is not a quote, a backslash or a brace; if each string is an empty pair
-   of quotes now, no string held a brace, and every brace was counted rightly. If the proof fails, the members of that
-   guess are tried again one by one.
+   objects, about `_GUESS_BYTES` of them, as if no string held a brace. `_has_plain_strings` then proves the guess for
+   all of them at once: delete every byte that is not a quote, a backslash or a brace. If each string is now an empty
+   pair of quotes, no string held a brace, and every brace was counted correctly. If the proof fails, the members of
+   that guess are tried again one by one.
 2. *Scan* (slow: a match of a regular expression per bracket). `_scan_to_end` skips strings properly. It is used for a
    single object whose own proof fails, for large objects, and for lists.
 
 Invariants: a slice is never reported before its end is proven or scanned; malformed JSON raises `MalformedError` or
-gives a slice that does not parse, never an endless loop, as each step moves forward. No step looks at more than some
+gives a slice that does not parse, never an endless loop, as each step moves forward. No step looks at more than about
 `_WINDOW` bytes or `_BRACKETS_PER_STEP` brackets, however long the strings or deep the lists of a hostile body are: a
 scan that takes longer yields `None` in between, so that its caller can let other tasks run.
 
@@ -150,7 +150,7 @@ def _guess_objects(raw: bytes, at: int, pattern: re.Pattern[bytes]) -> list[tupl
 
 
 def _has_plain_strings(raw: bytes, start: int, end: int) -> bool:
-    """Return whether no string holds a brace or an escape: only an empty pair of quotes is left of each then."""
+    """Return whether no string holds a brace or an escape: each is then reduced to an empty pair of quotes."""
     return b'"' not in raw[start:end].translate(None, _NOT_SKELETON).replace(b'""', b"")
 
 
@@ -169,7 +169,7 @@ def value_end(raw: bytes, start: int) -> Steps:
     if first == b'"':
         return (yield from _string_end(raw, start))
     scalar = _SCALAR.match(raw, start, start + _WINDOW)
-    # A number or word of this length is not one that any vendor writes.
+    # No vendor writes a number or word of this length.
     if scalar is None or scalar.end() == start + _WINDOW:
         raise _malformed(start)
     return scalar.end()

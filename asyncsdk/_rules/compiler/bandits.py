@@ -9,12 +9,12 @@ A bandit wins over an experiment of the same name. A user gets a group by the fi
 1. The bandit is disabled or has no groups: the default (`prestart`).
 2. The targeting gate is closed, or absent: the default (`inlineTargetingRules`).
 3. There are no scores yet (`config` is absent): all users explore; the bucket splits them evenly between the groups.
-4. The user's bucket is in the sample that explores (`sampleRate`): a random group; few records make a group likelier.
+4. The user's bucket is in the sample that explores (`sampleRate`): a random group, likelier the fewer records it has.
 5. No group has weights: a random group.
 6. The group with the best score.
 
 3 and 4 append `:explore` to the rule id, so that the vendor learns from those users. A bandit is never steady, since 4
-and 5 draw anew for each lookup.
+and 5 draw again for each lookup.
 """
 
 from collections.abc import Callable

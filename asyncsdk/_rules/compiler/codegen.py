@@ -41,7 +41,7 @@ fast as interpreting the parsed rules. A constant as a global costs no call and 
 
 1. *No text of a ruleset is in the source.* Names, salts and targets are constants; templates come from this package,
    and the only other things written are counters. So nothing has to be escaped, and no ruleset can inject code.
-2. *Equal forms give equal source.* Constants are named by letter and position, therefore specs that differ only in
+2. *Equal forms give equal source.* Constants are named by letter and position, so specs that differ only in
    their values share one code object, which `_compile_to_code` caches.
 3. *Nested evaluations of a rule that is reached always run, in order*, before the rule's `if`, even if another
    condition fails: they leave secondary exposures, which Statsig's own SDK reports in that case, too.

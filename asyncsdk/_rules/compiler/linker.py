@@ -1,8 +1,8 @@
 """Resolve the names that a spec refers to while it is compiled, and collect what follows from them.
 
 Compiling a name compiles all that it refers to, depth first: a gate's conditions name other gates, a layer's rules name
-experiments. Each name being compiled has a `Linker` of its own, and `Linker.run_of` merges what is known of a name
-referred to into it:
+experiments. Each name being compiled has a `Linker` of its own, which collects what is known of the names that it
+refers to (`Linker.run_of`):
 
 * **dependencies**: every member of the ruleset that was read, or looked for and not found. A later ruleset in which all
   of them have the same bytes may reuse the program (`Ruleset.keep`).

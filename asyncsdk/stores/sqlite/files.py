@@ -9,10 +9,10 @@ Invariants:
 3. An acknowledgement is stored together with the dead letters of its commit, or after them, never before. A record
    that was given up stays a waiting record until it is a dead letter: a crash in between may send it once more, but
    cannot lose it.
-4. Dead letters of an adopted file are erased there only after they are stored in the own file.
+4. Dead letters of an adopted file are erased there only after they are stored in this process's file.
 5. What is damaged is quarantined and counted, and never delivered.
 
-What `adopt` does with a file that it finds (the numbers stand in the code, too): cases 1 to 6 are those of
+What `adopt` does with a file that it finds (comments in the code refer to these numbers): cases 1 to 6 are those of
 `candidates`, which opens it. Then:
 
 7. It is empty: delete it.
@@ -22,7 +22,7 @@ What `adopt` does with a file that it finds (the numbers stand in the code, too)
 Files that are open are checked again at each call, because draining turns case 9 into case 7 or 8.
 
 Example: process A commits 3 events and is killed. Process B calls `adopt(["Amplitude"])`, gets file number 1 with 3
-events, reads them, and commits `{1: Settled(finished=[1])}` after delivery; the file is empty then, and deleted.
+events, reads them, and commits `{1: Settled(finished=[1])}` after delivery, which empties the file: it is deleted.
 """
 
 import sqlite3
@@ -87,7 +87,7 @@ class SqliteFiles:
             body, count = bytes(pack_block(letters.destination, now_ms, letters.records)), len(letters.records)
             self._pending_dead_letters.append(DeadRow(letters.destination, count, letters.status, letters.reason, body))
             self._dead_letter_count += count
-        # 2. Find out what of the new blocks fits; old ones may be deleted for them.
+        # 2. Find out which of the new blocks fit; old ones may be deleted to make room.
         rows = [
             NewRow(new.destination, len(new.records), pack_block(new.destination, now_ms, new.records))
             for new in blocks
@@ -95,7 +95,7 @@ class SqliteFiles:
         if not rows:
             self._examine_adopted()  # no caller waits for a commit without blocks
         fitting, victims, cut = self._fit(blocks, rows, now_ms)
-        # 3. Commit to the own file, then acknowledge in the others, even if the first has failed.
+        # 3. Commit to this process's file, then acknowledge in the others, even if the commit has failed.
         ids: list[int] = []
         try:
             if fitting:
@@ -142,7 +142,7 @@ class SqliteFiles:
         return fitting, allocation.victims, cut
 
     def _commit_with_retry(self, rows: Sequence[NewRow], victims: Sequence[Victim] = ()) -> list[int]:
-        """Commit to the own file; after an error, recover from it and try once more."""
+        """Commit to this process's file; after an error, recover from it and try once more."""
         try:
             return self._commit_own(rows, victims)
         except (sqlite3.Error, OSError) as error:
@@ -168,7 +168,7 @@ class SqliteFiles:
         return ids
 
     def _drop_from_others(self, victims: Sequence[Victim]) -> None:
-        """Delete blocks of other files than the own one; after the commit, because it may fail."""
+        """Delete blocks of adopted files; called after the commit, because that may fail."""
         for victim in victims:
             file = self._open_files.by_number.get(victim.file)
             if victim.file != self._open_files.own and file is not None:
@@ -194,7 +194,7 @@ class SqliteFiles:
             self._open_files.retire()
 
     def _commit_acks(self) -> None:
-        """Store the pending acknowledgements of every file, and delete adopted files that are empty then."""
+        """Store the pending acknowledgements of every file, and delete adopted files that this empties."""
         for number, file in list(self._open_files.by_number.items()):
             if self._pending_dead_letters or not file.has_pending_acks:
                 continue
@@ -270,7 +270,11 @@ class SqliteFiles:
         return [Adopted(number, *file.count_waiting(wanted))] if wanted else []
 
     def _check_adopted(self, number: int, file: OpenFile, destinations: Sequence[str]) -> Sequence[str]:
-        """Move the dead letters of an adopted file, close it if it has no events for us, and return for whom it has."""
+        """Move the dead letters of an adopted file, and close it if it has no events for us.
+
+        Returns:
+            The destinations that the file has events for.
+        """
         wanted: Sequence[str] = ()
         try:
             # Only destinations that had blocks before: for any other one, the query would scan the whole file.
@@ -307,7 +311,7 @@ class SqliteFiles:
         self._disk_space.unclaimed = self._unclaimed.bytes
 
     def _examine_adopted(self) -> None:
-        """Examine open files for the first time, and all files again in which events have become too old."""
+        """Examine open files for the first time, and again all files whose events have become too old."""
         for path in self._unclaimed.due:
             with suppress(OSError):
                 self._adopt_file(path, ())
