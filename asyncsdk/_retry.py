@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt.
+"""How long to wait before the next attempt: only the numbers. Events that wait are in `Lane._to_retry`.
 
 The only module that imports `backoff`, and only its generators: its decorators read the wall clock, cannot be woken,
 and would cut a `Retry-After` short.

@@ -28,10 +28,10 @@ class PatternFaults:
         """Log a pattern, unless it is known.
 
         Args:
-            name: What it is of, such as `gate new_page`.
+            name: The spec that has it, such as `gate new_page`.
             pattern: The pattern.
             fault: What is wrong with it.
-            unsupported: Whether Statsig's package could match it; otherwise it is invalid there, too.
+            unsupported: Whether Statsig's package could match it; otherwise it is invalid there too.
         """
         if (name, pattern) in self._kept or len(self._kept) >= _MAX_KEPT:
             return

@@ -36,7 +36,7 @@ from asyncsdk.errors import InvalidEventError
 
 Hash = Literal["djb2", "sha256", "none"]
 Peek = Callable[[Ruleset, Literal["experiment", "layer"], User, Evaluation], Evaluation]
-"""(rules, kind, user, live evaluation) to the evaluation of the user's sticky assignment, or the live one."""
+"""Takes (rules, kind, user, live evaluation); returns the evaluation of the sticky assignment, or the live one."""
 
 _HASHES: dict[str, Callable[[str], str]] = {
     "djb2": lambda name: str(djb2(name)),

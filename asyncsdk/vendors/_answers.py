@@ -10,7 +10,7 @@ import orjson
 
 from asyncsdk.vendors._base import Response, Verdict
 
-# Wrong path, wrong key, disabled source, redirect: a person has to act, and on what.
+# Statuses for which a person has to act, with what to check: wrong key, wrong path, disabled source, redirect.
 _HALTS = {401: "its key", 404: "its address, and that the source is enabled"} | dict.fromkeys(
     range(300, 400), "its address"
 )

@@ -181,7 +181,7 @@ class Verdict:
 
     A verdict is one of three:
 
-    1. `halt`: no event was accepted, and if that is no stray answer, none will be until a person acts.
+    1. `halt`: no event was accepted, and unless the answer is a one-off, none will be until a person acts.
     2. `halve`: no event was accepted. The batch is split to find the event at fault.
     3. Otherwise, positions in `retry`, `resend`, `reject` or `pause` have that outcome, and all others are delivered.
 

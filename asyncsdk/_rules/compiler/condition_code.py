@@ -46,7 +46,7 @@ def compile_condition(
     Args:
         condition: The condition.
         shared_context: What is the same for all users.
-        name: What the condition is of, for reports: such as `gate new_page`.
+        name: The spec that has the condition, for reports, such as `gate new_page`.
 
     Returns:
         The code, None if the condition's type or operator is unknown; and whether it depends on nothing but the user.

@@ -35,7 +35,7 @@ Kind = str
 class CombinedResults(dict[tuple[Evaluation, ...], Evaluation]):
     """Results by the nested evaluations that they depend on, each built when its combination first occurs.
 
-    Beyond 2,000 combinations, new ones are built anew each time: that bounds the memory and changes no answer.
+    Beyond 2,000 combinations, new ones are built each time: that bounds the memory and changes no result.
     """
 
     def __init__(self, build: Callable[[tuple[Evaluation, ...]], Evaluation]) -> None:

@@ -7,7 +7,7 @@ A program's run is a chain; each link answers for some users and passes the othe
 3. **The name's own rules**: a bandit (`bandits`), else a layer that merges its rules (`layers`), else rules (`rules`).
 
 A link that is absent costs nothing: the run is then the next one itself. A name without a spec may still have 1 and 2.
-A spec that cannot be read has a program all the same, whose evaluation is `Unsupported`.
+A spec that cannot be read still has a program, whose evaluation is `Unsupported`.
 """
 
 from contextlib import suppress

@@ -186,7 +186,7 @@ def _user_agent_source(condition: Condition, shared_context: SharedContext) -> C
 
 
 def _ip_source(condition: Condition, shared_context: SharedContext) -> ConditionSource:
-    """The field itself if the user has it, else the country of the user's IP address."""
+    """A field of the user; for a user without the field `country`, the country of the user's IP address."""
     if condition.field != "country":
         return ConditionSource(field_fetcher(condition.field, shared_context))
     fetch_country = field_fetcher(condition.field, shared_context, MISSING)

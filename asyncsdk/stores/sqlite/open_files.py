@@ -1,10 +1,10 @@
 """The files that this process has open, by the numbers under which the client knows them.
 
 Numbers start at 1 and are never reused, so an acknowledgement that arrives after its file was closed cannot reach
-another file. At most one file is the own file, to which new blocks go (`own`; 0 if there is none). The others were
-adopted from processes that have ended, or are own files that failed: both are only drained.
+another file. At most one is the process's own file, to which new blocks go (`own`; 0 if there is none). The others
+were adopted from processes that have ended, or are earlier own files that failed: both are only drained.
 
-How the own file changes:
+How the process's own file changes:
 
 1. `own_file` creates it for the first block.
 2. `own_file` detects that it was deleted, raises once, and creates another at the next call.
@@ -26,11 +26,11 @@ from asyncsdk.stores.sqlite.rows import Row
 
 
 class OpenFiles:
-    """The own file of this process, and the files that are being drained.
+    """This process's own file, and the files that are being drained.
 
     Attributes:
         by_number: The open files.
-        own: Number of the own file; 0 if there is none.
+        own: Number of this process's own file; 0 if there is none.
         quarantined: How many damaged blocks and files were quarantined.
     """
 
@@ -46,10 +46,10 @@ class OpenFiles:
         return f"<OpenFiles: {len(self.by_number)} open, own is {self.own}, {self.quarantined} quarantined>"
 
     def own_file(self) -> OpenFile:
-        """Return the own file; create it for the first block, or if the earlier one was deleted.
+        """Return this process's own file; create it for the first block, or if the earlier one was deleted.
 
         Raises:
-            SpoolError: The own file was deleted since the last call. This is reported once, because its blocks are
+            SpoolError: That file was deleted since the last call. This is reported once, because its blocks are
                 no longer safe on disk; the next call creates another file.
             sqlite3.Error: It cannot be created now.
             OSError: The folder cannot be written to.
@@ -82,7 +82,7 @@ class OpenFiles:
         return self.by_number.pop(number).close()
 
     def retire(self) -> None:
-        """Reopen the own file for draining only; new blocks go to another file.
+        """Reopen this process's own file for draining only; new blocks go to another file.
 
         After a failed sync, SQLite's cache may hold pages that never reached the disk, so the file is closed and read
         from disk again. It keeps its number and its pending acknowledgements.
