@@ -1,9 +1,8 @@
 """The only module that opens connections: a request in, a response out.
 
-`send` and `fetch` never raise for trouble on the network: that becomes a response without a status, whose `error` names
-the trouble. Redirects are not followed: aiohttp would send the key to another host, and turn the POST into a GET
-without a body, whose 200 looks like a delivery. The environment's proxies are used only if
-`HttpSettings` says so.
+`send` and `fetch` never raise for network errors: the result is then a response without a status, whose `error` names
+the cause. Redirects are not followed: aiohttp would send the key to another host, and turn the POST into a GET without
+a body, whose 200 looks like a delivery. The environment's proxies are used only if `HttpSettings` says so.
 """
 
 import asyncio
@@ -76,7 +75,7 @@ _NO_CONNECTION = {
 
 
 class Transport:
-    """HTTP for one destination, with its own connections, so that a dead vendor uses up none of the others'."""
+    """HTTP for one destination, with its own connections, so that a dead vendor cannot use up those of others."""
 
     def __init__(
         self,
@@ -94,7 +93,7 @@ class Transport:
                 vendor.
             name: The destination's name, for `watches`.
             watches: Called around each request; they must not raise.
-            http: Proxy, TLS, headers or a session of the user's; not applied to a dev server.
+            http: Proxy, TLS, headers or the user's session; not applied to a dev server.
 
         Raises:
             ConfigurationError: A file of `http` cannot be read.
@@ -106,7 +105,7 @@ class Transport:
         self._watches = watches
         self._dev_server = dev_server.rstrip("/") if dev_server else None
         self._session: aiohttp.ClientSession | None = None
-        # The session or connector of the user's; a function that returns one is called once.
+        # The user's session or connector; a function that returns one is called once.
         self._given: Any = None
         # Requests in flight by session: the current one, and those that wait for their last requests to end.
         self._users: Counter[aiohttp.ClientSession] = Counter()
@@ -160,7 +159,7 @@ class Transport:
         return await self._watched(request, request.body, headers, read, timeout)
 
     def _headers(self, protocol: Mapping[str, str]) -> dict[str, str]:
-        """Add the user's headers to those of the vendor's protocol, which win, in any case of letters."""
+        """Add the user's headers to those of the vendor's protocol, which take precedence; case does not matter."""
         taken = {name.lower() for name in protocol}
         mine = {name: value for name, value in self._http.headers.items() if name.lower() not in taken}
         agent = {} if any(name.lower() == "user-agent" for name in mine) else {"User-Agent": _USER_AGENT}
@@ -219,7 +218,7 @@ class Transport:
                 proxy=self._http.proxy,
                 **more,
             ) as answer:
-                # A session of the user's may have decompressed the body.
+                # The user's session may have decompressed the body.
                 coding = "identity" if session.auto_decompress else answer.headers.get("Content-Encoding", "identity")
                 response = Response(
                     answer.status, _headers(answer), await read(answer, coding), host=answer.url.authority
@@ -242,13 +241,13 @@ class Transport:
         return aiohttp.ClientTimeout(total=self._limits.timeout, sock_connect=min(3.0, self._limits.timeout))
 
     async def aclose(self) -> None:
-        """Close the connections, except a session or connector of the user's."""
+        """Close the connections, except the user's session or connector."""
         self._session = None
         while self._users:
             await self._close(self._users.popitem()[0])
 
     async def _retire(self, session: aiohttp.ClientSession) -> None:
-        """Leave a session's connections and addresses to the requests that use them: the name may have moved."""
+        """Let requests in flight finish on a session, but send no new ones: the name may have a new address."""
         if session is self._session:
             self._session = None
             if isinstance(session.connector, aiohttp.TCPConnector) and self._given is not None:
@@ -306,7 +305,7 @@ def tls_context(http: HttpSettings) -> ssl.SSLContext | None:
 
 
 def _name(error: Exception) -> str:
-    """Return what went wrong in a few words; behind a proxy, at which one."""
+    """Return what went wrong in a few words, naming the proxy if that is what failed."""
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return f"proxy {error.host}:{error.port}: {_NO_CONNECTION.get(error.errno or 0, 'no connection')}"
     if isinstance(error, aiohttp.ClientHttpProxyError):

@@ -55,7 +55,7 @@ def outlook(*, has_any: bool) -> str:
     """Return what lookups are answered from after a failure, for the log.
 
     Args:
-        has_any: Whether there is data from before, such as rules, that stays in use.
+        has_any: Whether there is earlier data, such as rules, that stays in use.
     """
     return "keeping current data" if has_any else "no rules yet, lookups return their fallbacks"
 
@@ -112,8 +112,8 @@ class Polling:
     def may_heal_soon(self, answer: RulesAnswer) -> bool:
         """Return whether a retry before the next poll may help, after a failure that is not recorded yet.
 
-        One refused key or certificate proves nothing: a gateway may be starting, or a firewall have answered. It is
-        tried again soon, once.
+        One refused key or certificate proves nothing: a gateway may be starting, or a firewall may have answered.
+        It is tried again soon, once.
         """
         return answer.retry_soon or (answer.may_be_stray and not self.streak.failures)
 
@@ -121,12 +121,12 @@ class Polling:
         """Record an answer and return the delay before the next request.
 
         Args:
-            answer: What came of the latest request.
-            has_any: Whether there is data from before that stays in use.
+            answer: The result of the latest request.
+            has_any: Whether there is earlier data that stays in use.
 
         Returns:
-            Seconds: 1. after a success, the interval; 2. after a failure that a retry may mend, a backoff with full
-            jitter; 3. after any other failure, the interval. Never less than the `Retry-After` of the answer.
+            Seconds: after a failure that a retry may fix, a backoff with full jitter; otherwise about `interval`. Never
+            less than the answer's `Retry-After`.
         """
         delay = self.interval * uniform(0.9, 1.1)  # noqa: S311 -- spreads load, guards nothing
         if not answer.reason:
@@ -145,7 +145,7 @@ class Polling:
             outlook(has_any=has_any),
             shown=f"{answer.reason}, check the secret key" if refused else "",
             refused=refused,
-            retry_in=LOG_INTERVAL if answer.malformed else delay,  # what is malformed is no passing trouble
+            retry_in=LOG_INTERVAL if answer.malformed else delay,  # a malformed body will not heal by itself
         )
         return delay
 
@@ -156,7 +156,7 @@ def notify(listeners: Iterable[Callable[[T], object]], value: T) -> None:
         try:
             listener(value)
         except (Exception, asyncio.CancelledError):  # raised by the listener itself: there is no await here
-            logger.exception("Statsig rules: a watcher failed")
+            logger.exception("Statsig rules: a function given to on_ruleset_change or on_rules_health failed")
 
 
 @attrs.define(eq=False, repr=False)

@@ -231,7 +231,7 @@ async def test_on_rules_health_is_called_after_each_poll(server: DevServer, capl
         (0, False, ""),
     ]
     assert [health.source for health in reports[:2]] == ["Network", "Network"]
-    assert "Statsig rules: a watcher failed" in caplog.text
+    assert "Statsig rules: a function given to on_ruleset_change" in caplog.text
 
 
 async def test_overrides_win_until_they_are_removed(client: Client) -> None:

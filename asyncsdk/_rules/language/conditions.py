@@ -1,7 +1,7 @@
 """Fetch the user's side of a condition. To add a type of condition, add a row to `SOURCES`.
 
 A row builds, when a ruleset is compiled, the function that fetches the value from a user: a fetcher. It reads the user
-as `prepare` left it, in the form that is on the wire, and returns None for a missing value. It raises
+as `users.prepare` left it, in the form that is sent to Statsig, and returns None for a missing value. It raises
 `InvalidEventError` for a value of `custom` that has no such form.
 """
 
