@@ -63,6 +63,7 @@ class UserFields:
         _user_id: This and the next twelve are the fields; their types hold once `prepare` returned True.
         _ids: The ids by name by which rules count, besides `user_id`: `custom_ids` and the visitor's `stableID`.
         _is_ready: Whether `prepare` has brought all fields into their form on the wire.
+        _owns_custom: Whether `_custom` is a copy of what was given, which is made when it is first read.
         _fault: Why it cannot, once it has tried; else "".
         _given: What the public names return of ids that were given as numbers or UUIDs.
         _has_text_keys: Whether the keys of `custom` and `private_attributes` were found, or made, to be text.
@@ -84,6 +85,7 @@ class UserFields:
         "_has_text_keys",
         "_ids",
         "_is_ready",
+        "_owns_custom",
         "_memo",
         "_ordering_key",
         "_unit",
@@ -104,6 +106,7 @@ class UserFields:
     _ids: dict[str, str] | None
     _fault: str
     _is_ready: bool
+    _owns_custom: bool
     _given: Mapping[str, Any]
     _has_text_keys: bool
     _converted: Mapping[str, tuple[object, Any]]
@@ -188,7 +191,7 @@ class User(UserFields):
         self._anonymous_id = anonymous_id  # type: ignore[assignment]
         self._device_id = device_id  # type: ignore[assignment]
         self._statsig_environment = statsig_environment  # type: ignore[assignment]
-        self._is_ready = self._has_text_keys = False
+        self._is_ready = self._owns_custom = self._has_text_keys = False
         self._fault = ""
         self._ids = self._unit = self._memo = self._encoded = self._ordering_key = None
         self._converted = self._given = _NOTHING
@@ -258,7 +261,7 @@ class User(UserFields):
         user._anonymous_id = anonymous_id if self._anonymous_id is None else self._anonymous_id  # type: ignore[assignment]
         user._device_id = self._device_id
         user._statsig_environment = self._statsig_environment
-        user._is_ready = user._has_text_keys = False
+        user._is_ready = user._owns_custom = user._has_text_keys = False
         user._fault = ""
         user._ids = user._unit = user._memo = user._encoded = user._ordering_key = None
         user._converted, user._given = _NOTHING, self._given
@@ -334,18 +337,16 @@ def prepare(user: UserFields) -> bool:
         and ((text := user._country) is None or (type(text) is str and text.isascii()))
         and ((text := user._locale) is None or (type(text) is str and text.isascii()))
         and ((text := user._app_version) is None or (type(text) is str and text.isascii()))
+        and ((text := user._anonymous_id) is None or (type(text) is str and text.isascii()))
         and user._custom_ids is None
-        and user._anonymous_id is None
         and user._device_id is None
         and user._private_attributes is None
         and user._statsig_environment is None
     ):
         custom = user._custom
-        if custom is None:
-            user._is_ready = True
-            return True
-        if type(custom) is dict:
-            user._custom = custom.copy()
+        if custom is None or type(custom) is dict:
+            if text is not None and (visitor := text_id(text, "anonymous_id")):
+                user._ids = {STABLE_ID: visitor}
             user._is_ready = True
             return True
     if not user._fault:
@@ -372,6 +373,7 @@ def _prepare_each_field(user: UserFields) -> None:
     user._locale = wire_text(user._locale, "user.locale")
     user._app_version = wire_text(user._app_version, "user.app_version")
     user._custom = own_mapping(user._custom, "user.custom")
+    user._owns_custom = True
     user._private_attributes = own_mapping(user._private_attributes, "user.private_attributes")
     environment = own_mapping(user._statsig_environment, "user.statsig_environment")
     user._statsig_environment = wire_value(environment, "user.statsig_environment") if environment else environment
@@ -406,6 +408,8 @@ def own_value(user: UserFields, keys: tuple[str, ...], fields: dict[str, Any] | 
     """
     if not fields:
         return MISSING
+    if not user._owns_custom and fields is user._custom:
+        fields = own_custom(user)
     for key in keys:
         if key in fields:
             value = fields[key]
@@ -420,6 +424,13 @@ def own_value(user: UserFields, keys: tuple[str, ...], fields: dict[str, Any] | 
                 own[wire_key(key, "user.custom")] = own.pop(key)  # type: ignore[index, union-attr]
         return own_value(user, keys, fields)
     return MISSING
+
+
+def own_custom(user: UserFields) -> dict[str, Any]:
+    """Copy the custom fields, when they are first read: a change that the caller makes later reaches nobody."""
+    user._owns_custom = True
+    user._custom = fields = (user._custom or {}).copy()
+    return fields
 
 
 def _converted(user: UserFields, key: str, fields: dict[str, Any]) -> Any:
@@ -531,7 +542,7 @@ def as_user(user: object) -> User:
         new._anonymous_id = new._device_id = new._ids = None
         new._unit = new._memo = new._encoded = None
         new._converted = new._given = _NOTHING
-        new._has_text_keys = False
+        new._has_text_keys = new._owns_custom = False
         # There are no other fields to prepare or to validate.
         new._is_ready = user.isascii()
         new._fault = ""

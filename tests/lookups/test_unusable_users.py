@@ -171,10 +171,14 @@ def test_a_user_does_not_change() -> None:
 
 
 async def test_later_changes_of_what_a_user_was_built_from_reach_no_one(client: Client) -> None:
-    fields: dict[str, Any] = {"plan": "free"}
+    fields: dict[str, Any] = {"country": "NL", "tags": ["a"]}
     user = User("u", custom=fields)
-    await client.check_gate(user, "open")
+    before = await client.check_gate(user, "dutch")
 
-    fields["plan"] = "pro"
+    fields["country"] = "DE"
 
-    assert user.custom == {"plan": "free"}
+    assert (before, await client.check_gate(user, "dutch"), user.custom) == (
+        True,
+        True,
+        {"country": "NL", "tags": ["a"]},
+    )

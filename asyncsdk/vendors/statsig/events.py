@@ -31,7 +31,7 @@ from asyncsdk._model.bundles import SEPARATOR, count_events
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.events import Event, LogEvent, Page, RawEvent, Screen, Track, to_epoch_ms
 from asyncsdk._model.exposures import Exposure, SharedUserFields
-from asyncsdk._model.users import User, converted_custom, prepare
+from asyncsdk._model.users import User, converted_custom, own_custom, prepare
 from asyncsdk._version import __version__
 from asyncsdk.errors import InvalidEventError
 from asyncsdk.vendors._answers import judge_by_status
@@ -215,7 +215,9 @@ def user_fields(user: User, shared: SharedUserFields) -> Message:  # noqa: C901,
     if user._app_version is not None:
         fields["appVersion"] = user._app_version
     custom = user._custom
-    if custom is not None and user._converted:
+    if custom is not None and not user._owns_custom:
+        custom = own_custom(user)
+    if user._converted:
         custom = converted_custom(user)
     if shared.custom:
         fields["custom"] = {**orjson.loads(shared.custom), **(custom or {})}
