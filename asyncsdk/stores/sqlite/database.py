@@ -67,7 +67,7 @@ class Database:
         self._wal_bytes = 0
         # Size of all dead letters; None until it is first needed, because measuring it reads each row.
         self._dead_letter_bytes: int | None = None
-        # Size of the blocks of each destination; None until `count_bytes` has counted those of an earlier process.
+        # Size of the blocks of each destination; None until `count_bytes` is called: it costs a query per deletion.
         self._bytes: Counter[str] | None = None
         if mode == "create":
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -111,7 +111,6 @@ class Database:
         with self._transaction():
             for statement in SCHEMA:
                 self._connection.execute(statement)
-        self._bytes = Counter()
 
     def _sync_folder(self) -> None:
         # Syncing a file does not sync its name: without this, a power cut could remove the whole file, or bring back
@@ -265,7 +264,7 @@ class Database:
     def count_bytes(self) -> Counter[str]:
         """Return the size of the blocks of each destination.
 
-        The first call for the file of an earlier process reads a page of each block; later calls cost nothing.
+        The first call reads a page of each block, and makes each deletion look up a size; later calls cost nothing.
         """
         if self._bytes is None:
             query = "SELECT destination, sum(length(body)) FROM block GROUP BY destination"

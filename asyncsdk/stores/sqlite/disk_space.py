@@ -27,6 +27,7 @@ from asyncsdk.stores.sqlite.file_lock import FileLock, open_folder
 from asyncsdk.stores.sqlite.identity import database_bytes
 from asyncsdk.stores.sqlite.open_file import OpenFile
 from asyncsdk.stores.sqlite.quota import Quota
+from asyncsdk.stores.sqlite.rows import NewRow
 from asyncsdk.stores.sqlite.shares import Allocation, Victim
 
 _MEASURE_INTERVAL = 0.1
@@ -57,27 +58,32 @@ class DiskSpace:
         return f"<DiskSpace {self.used:,} of {self._quota.max_bytes:,} bytes used, {self._free:,} free on the disk>"
 
     def allocate(
-        self, blocks: Sequence[tuple[str, int]], own: OpenFile | None, files: Mapping[int, OpenFile]
+        self, rows: Sequence[NewRow], own: OpenFile | None, files: Mapping[int, OpenFile]
     ) -> Allocation | None:
         """Find out whether new blocks fit.
 
         Args:
-            blocks: Destination and size of each.
+            rows: The new blocks.
             own: The file that will store them; None if there is none yet.
             files: All files that this process has open, by number.
 
         Returns:
             None if all of them fit; otherwise what divides the space among them.
         """
-        self.destinations.update(destination for destination, _ in blocks)
-        now, incoming = time.monotonic(), sum(size for _, size in blocks)
+        now, incoming = time.monotonic(), 0
+        for row in rows:
+            self.destinations.add(row.destination)
+            incoming += len(row.body)
         if now > self._measured + _MEASURE_INTERVAL:
             self._measure(own, files.values())
         # The usual case, without looking at any destination: what is kept for each is less than half.
         shared = self._quota.drops_oldest or len(self.destinations) == 1
         common = self._quota.max_bytes if shared else self._quota.max_bytes // 2
         if self.used + incoming <= common and self._free - incoming >= self._quota.keep_free:
+            self.used += incoming
+            self._free -= incoming
             return None
+        blocks = [(row.destination, len(row.body)) for row in rows]
         self._refresh(own, files.values())  # the estimate omits what is unused in pages, up to a quarter of them
         allocation = self._divide(own, files)
         if not allocation.fits_all(blocks) and now > self._shrunk + _MEASURE_INTERVAL:
@@ -88,11 +94,6 @@ class DiskSpace:
             self._measure(own, files.values())
             allocation = self._divide(own, files)
         return None if allocation.fits_all(blocks) else allocation
-
-    def record(self, size: int) -> None:
-        """Record that a commit has added this size; less than 0 if it has deleted more than it has added."""
-        self.used += size
-        self._free -= size
 
     def _divide(self, own: OpenFile | None, files: Mapping[int, OpenFile]) -> Allocation:
         sizes, freed = Counter[str](), 0

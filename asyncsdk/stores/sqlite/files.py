@@ -29,6 +29,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from asyncsdk._model.blocks import BlockError, pack_block
 from asyncsdk._model.spooling import Adopted, Committed, DeadLetters, NewBlock, Settled, SpoolError, StoredBlock, Usage
@@ -51,6 +52,22 @@ from asyncsdk.stores.sqlite.quota import Quota
 from asyncsdk.stores.sqlite.rows import DeadRow, NewRow, Row
 from asyncsdk.stores.sqlite.shares import Victim
 from asyncsdk.stores.sqlite.unclaimed import UnclaimedEvents
+
+
+class _Plan(NamedTuple):
+    """What of the blocks of a commit is stored, if not all of them fit.
+
+    Attributes:
+        rows: What to store.
+        positions: The position of each among the blocks.
+        victims: What to delete for them.
+        cut: For each row that is only the beginning of its block: its position, and its number of records.
+    """
+
+    rows: list[NewRow]
+    positions: list[int]
+    victims: Sequence[Victim]
+    cut: dict[int, int]
 
 
 class SqliteFiles:
@@ -92,54 +109,54 @@ class SqliteFiles:
             NewRow(new.destination, len(new.records), pack_block(new.destination, now_ms, new.records))
             for new in blocks
         ]
-        if not rows:
+        plan = None
+        if rows:
+            plan = self._fit(blocks, rows, now_ms)
+        else:
             self._examine_adopted()  # no caller waits for a commit without blocks
-        fitting, victims, cut = self._fit(blocks, rows, now_ms)
+        fitting, victims = (rows, ()) if plan is None else (plan.rows, plan.victims)
         # 3. Commit to this process's file, then acknowledge in the others, even if the commit has failed.
         ids: list[int] = []
         try:
             if fitting:
-                ids = self._commit_with_retry([row for _, row in fitting], victims)
-                self._drop_from_others(victims)
+                ids = self._commit_with_retry(fitting, victims)
+                if victims:
+                    self._drop_from_others(victims)
             elif self._pending_dead_letters:
                 self._commit_with_retry(())
         finally:
             self._commit_acks()
-        for number in {victim.file for victim in victims} - {files.own}:
-            if (file := files.by_number.get(number)) is not None:
-                with suppress(sqlite3.Error):
-                    file.shrink(min_pages=1)  # the new blocks are in another file
-        by_position = dict(zip((position for position, _ in fitting), ids, strict=True))
+        if victims:
+            self._shrink_others(victims)
         usage = Usage(
             self._disk_space.used + self._disk_space.unclaimed,
             files.quarantined,
             self._dead_letter_count + self._unclaimed.expired,
             self._unclaimed.events,
         )
+        if plan is None:
+            return Committed(files.own, ids, (), usage)
+        by_position = dict(zip(plan.positions, ids, strict=True))
         stored = [by_position.get(position) for position in range(len(rows))]
-        return Committed(files.own, stored, list(map(count_dropped, victims)), usage, cut)
+        return Committed(files.own, stored, list(map(count_dropped, victims)), usage, plan.cut)
 
-    def _fit(
-        self, blocks: Sequence[NewBlock], rows: Sequence[NewRow], now_ms: int
-    ) -> tuple[list[tuple[int, NewRow]], Sequence[Victim], dict[int, int]]:
-        """Return the rows that fit, with their positions; the blocks to delete; how many records of cut rows fit."""
-        if not rows:
-            return [], (), {}
-        files, cut = self._open_files, dict[int, int]()
-        sizes = [(row.destination, len(row.body)) for row in rows]
-        allocation = self._disk_space.allocate(sizes, files.by_number.get(files.own), files.by_number)
+    def _fit(self, blocks: Sequence[NewBlock], rows: Sequence[NewRow], now_ms: int) -> _Plan | None:
+        """Return what of the blocks to store, and what to delete for them; None if all of them fit."""
+        own = self._open_files.by_number.get(self._open_files.own)
+        allocation = self._disk_space.allocate(rows, own, self._open_files.by_number)
         if allocation is None:
-            return list(enumerate(rows)), (), cut
-        fitting: list[tuple[int, NewRow]] = []
+            return None
+        plan = _Plan([], [], allocation.victims, {})
         for position, (new, row) in enumerate(zip(blocks, rows, strict=True)):
             room = allocation.room_for(row.destination, len(row.body))
             fits = row if room == len(row.body) else _cut(new, row, room, now_ms)
             if fits is not None:
                 allocation.store(fits.destination, len(fits.body))
-                fitting.append((position, fits))
+                plan.rows.append(fits)
+                plan.positions.append(position)
                 if fits is not row:
-                    cut[position] = fits.events
-        return fitting, allocation.victims, cut
+                    plan.cut[position] = fits.events
+        return plan
 
     def _commit_with_retry(self, rows: Sequence[NewRow], victims: Sequence[Victim] = ()) -> list[int]:
         """Commit to this process's file; after an error, recover from it and try once more."""
@@ -160,12 +177,20 @@ class SqliteFiles:
                 own.shrink()
             if not self._disk_space.ensure_ballast(own.lock):
                 raise SpoolError(DISK_FULL)
-        dropped = {victim.row: victim.destination for victim in victims if victim.file == self._open_files.own}
-        before = own.database.count_bytes().total()
-        ids = own.commit(rows, self._pending_dead_letters, self._quota.dead_bytes, dropped)
+        if victims:
+            dropped = {victim.row: victim.destination for victim in victims if victim.file == self._open_files.own}
+            ids = own.commit(rows, self._pending_dead_letters, self._quota.dead_bytes, dropped)
+        else:
+            ids = own.commit(rows, self._pending_dead_letters, self._quota.dead_bytes)
         self._pending_dead_letters.clear()
-        self._disk_space.record(own.database.count_bytes().total() - before)
         return ids
+
+    def _shrink_others(self, victims: Sequence[Victim]) -> None:
+        """Return the space of deleted blocks to the file system: the new blocks are in another file."""
+        for number in {victim.file for victim in victims} - {self._open_files.own}:
+            if (file := self._open_files.by_number.get(number)) is not None:
+                with suppress(sqlite3.Error):
+                    file.shrink(min_pages=1)
 
     def _drop_from_others(self, victims: Sequence[Victim]) -> None:
         """Delete blocks of adopted files; called after the commit, because that may fail."""
@@ -173,7 +198,6 @@ class SqliteFiles:
             file = self._open_files.by_number.get(victim.file)
             if victim.file != self._open_files.own and file is not None:
                 file.drop(victim)
-                self._disk_space.record(-len(victim.body))
 
     def _recover(self, error: sqlite3.Error | OSError) -> None:
         """Improve the chances of the next attempt.

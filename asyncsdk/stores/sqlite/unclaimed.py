@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import attrs
 
@@ -31,6 +32,7 @@ logger = logging.getLogger("asyncsdk.spool")
 # Bytes of blocks that expire in one transaction.
 _STEP_BYTES = 1024 * 1024
 _NEVER = float("inf")
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 @attrs.define(eq=False)
@@ -64,6 +66,8 @@ class UnclaimedEvents:
     @property
     def events(self) -> Mapping[str, int]:
         """Their number, by destination."""
+        if not self._found:
+            return _NONE
         total = Counter[str]()
         for found in self._found.values():
             total.update(found.events)
