@@ -45,7 +45,7 @@
 | list of autotunes | without contextual bandits | with them | test_the_lists_of_names_are_those_of_the_package_but_for_bandits |
 | list of names | without names that are only overridden | with them | test_all_results_and_names_include_overrides |
 | client response without a ruleset | has_updates true | has_updates false | test_without_rules_there_are_no_updates |
-| custom ids that are whole numbers | numbers in events and responses, rounded beyond 2^53 in rules | their text | test_a_whole_number_counts_as_its_text_everywhere |
+| custom ids that are whole numbers | numbers in events and responses, rounded beyond 2^53 in rules | their text | test_a_user_id_is_one_text_everywhere |
 | manual exposure after an automatic one | dropped by some SDKs | reported | test_a_manual_exposure_is_deduplicated_separately |
 | reason while the client starts | `Loading:Unrecognized` | awaited lookups wait; others have `Uninitialized` | test_the_sdks_own_expectations_of_reasons |
 | reason of ID list conditions | suffix `:IdListInMemory` | no suffix | test_reasons_name_source_and_outcome |
