@@ -234,7 +234,7 @@ def _plain_datetime(value: datetime) -> object:
     if value != value:  # noqa: PLR0124 -- pandas' NaT
         return None
     if type(value) is datetime:
-        return value.isoformat()  # orjson does not know its time zone
+        return value.isoformat()  # pragma: no cover -- orjson before 3.13 does not know every time zone
     parts = value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond
     return datetime(*parts, value.tzinfo, fold=value.fold)  # noqa: DTZ001 -- it may have none
 

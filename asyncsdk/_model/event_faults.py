@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from asyncsdk._model.amplitude import Identify, Revenue
+from asyncsdk._model.amplitude import Identify
 from asyncsdk._model.encoding import replace_unknown, to_json
 from asyncsdk._model.events import Event
 from asyncsdk.errors import InvalidEventError
@@ -68,9 +68,6 @@ def _find_fault(event: Event) -> InvalidEventError | None:
         value = value.user_properties if isinstance(value, Identify) else value
         if value is not None and (fault := _fault_of(value, name)) is not None:
             return fault
-    revenue = getattr(event, "name", None)
-    if isinstance(revenue, Revenue) and (fault := _fault_of(revenue.properties, "properties")) is not None:
-        return fault
     for name in _USER_FIELDS:
         value = getattr(event.user, name)
         if value is not None and (fault := _fault_of(value, f"user.{name}")) is not None:

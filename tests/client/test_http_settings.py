@@ -333,3 +333,8 @@ def test_no_repr_shows_a_secret() -> None:
 
     assert "secret" not in shown
     assert "http://proxy:3128" in shown
+
+
+def test_a_destinations_settings_are_checked_by_it() -> None:
+    with pytest.raises(ConfigurationError, match=r"`http` must be HttpSettings\(...\), not str"):
+        RudderStack("key", "https://plane.example.com", http="http://proxy:3128")  # type: ignore[arg-type]

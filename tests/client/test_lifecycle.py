@@ -363,3 +363,10 @@ def test_a_loop_that_is_closed_under_a_client_makes_one_warning(
 
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
     assert ["2 unsent events are lost" in str(warning.message) for warning in recwarn] == [True]
+
+
+async def test_a_move_that_is_not_in_the_table_is_an_error(life: Lifecycle) -> None:
+    life.begin_drain()
+
+    with pytest.raises(RuntimeError, match="cannot go from draining to draining"):
+        life.begin_drain()

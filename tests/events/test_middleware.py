@@ -383,3 +383,9 @@ async def test_an_invalid_change_in_place_costs_the_event_and_raises_nothing(ser
         receipt = await client.track(ADA, "a", {})
 
     assert (await receipt)["RudderStack"].reason == "middleware error"
+
+
+def test_a_pipeline_shows_what_is_in_it() -> None:
+    client = Client().add_middleware(map_events(lambda event: event)).add_middleware(sample(1.0))
+
+    assert repr(client._admission.pipeline) == "<Pipeline 1 maps of 2 functions: no errors>"

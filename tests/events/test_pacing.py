@@ -99,3 +99,7 @@ async def test_an_event_that_waits_in_line_when_the_client_closes_is_refused(ser
     with pytest.raises(ClientClosedError):
         await late
     client._life.cancel()
+
+
+def test_a_pacer_shows_its_credits_and_its_line() -> None:
+    assert repr(Pacer([])) == "<Pacer: 128 credits, 0 waiting>"

@@ -4,7 +4,7 @@ import dataclasses
 import ipaddress
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from vendors.sample_events import destination_classes, make
 from yarl import URL
 
-from asyncsdk import InvalidEventError, LogEvent, RudderStack, Track, User
+from asyncsdk import IdentifyEvent, InvalidEventError, LogEvent, Revenue, RudderStack, Track, User
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.event_faults import apply_default
 from asyncsdk._model.events import validate_event
@@ -213,3 +213,55 @@ def _encoded(destination: Destination, event: Any) -> bytes:
     encoded = destination.encode(event, "5c1a1f6e-6f6c-4c1b-9a50-2b8a5d0f0e11", 1_795_205_771_414)
     assert isinstance(encoded, bytes)
     return encoded
+
+
+class BadZone(tzinfo):
+    def utcoffset(self, _: datetime | None) -> Any:
+        raise RuntimeError
+
+
+def test_a_time_zone_that_fails_is_an_invalid_event() -> None:
+    with pytest.raises(InvalidEventError, match="`timestamp` has a time zone that raised RuntimeError"):
+        validate_event(Track(ADA, "a", timestamp=datetime(2026, 1, 1, tzinfo=BadZone())))
+
+
+class Unreadable:
+    """A value whose class cannot even be looked at."""
+
+    @property
+    def __class__(self) -> Any:  # type: ignore[override]
+        raise RuntimeError
+
+
+def test_a_value_that_fails_in_any_other_way_is_an_invalid_event() -> None:
+    with pytest.raises(InvalidEventError, match="`event` cannot be encoded: RuntimeError"):
+        to_json({"\ud800": Unreadable()})
+
+
+def test_default_leaves_alone_what_has_a_form_on_the_slow_path_only() -> None:
+    given = Track(ADA, "a", {"o": object(), "text": "\ud800", "number": 2**70})
+
+    event = apply_default(given, TypeError(), lambda _: "converted")
+
+    assert isinstance(event, Track)
+    assert event.properties == {"o": "converted", "text": "\ud800", "number": 2**70}
+
+
+@pytest.mark.parametrize(
+    ("event", "path"),
+    [
+        (Track(ADA, Revenue(1.0, properties={"a": 1}), {"o": object()}), r"`properties\['o'\]`"),
+        (IdentifyEvent(ADA, {"o": object()}), r"`traits\['o'\]`"),
+        (Track(User("u", custom={"o": object()}), "a"), r"`user.custom\['o'\]`"),
+    ],
+)
+def test_the_fault_of_an_event_is_named_wherever_it_is(event: Any, path: str) -> None:
+    with pytest.raises(InvalidEventError, match=path):
+        apply_default(event, TypeError(), None)
+
+
+def test_a_codec_that_fails_on_a_sound_event_says_so() -> None:
+    with pytest.raises(InvalidEventError, match="the event cannot be encoded: KeyError"):
+        apply_default(Track(ADA, "a"), KeyError("x"), None)
+    with pytest.raises(InvalidEventError, match="its own words"):
+        apply_default(Track(ADA, "a"), InvalidEventError("its own words"), None)
