@@ -21,6 +21,12 @@ if os.environ.get("CI"):
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(120))  # a hundred examples, under coverage on a busy machine
+
+
 @pytest.fixture(scope="session")
 def vectors() -> Path:
     """The folder of recorded vendor behaviour, when this machine has it."""

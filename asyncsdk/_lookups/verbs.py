@@ -252,6 +252,9 @@ class LookupVerbs:
         Its values are those that lookups return: local overrides apply, and so do the sticky assignments of a loaded
         user. It reports no exposures and assigns no sticky group.
 
+        `@statsig/js-client` finds values only for a user with the `userID` and `customIDs` of the response's `user`, in
+        which a `device_id` or `anonymous_id` is the custom ID `stableID`: start it with that `user`.
+
         The first call for a `hash` and `client_key` compiles every name, half a millisecond each: make one before the
         first request. After a refresh of the rules, the same calls are prepared in the background.
 

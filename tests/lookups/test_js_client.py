@@ -50,8 +50,13 @@ BOB = User("bob", custom_ids={"companyID": "c7"})
 
 
 def browser(folder: Path, user: User, body: bytes) -> dict[str, Any]:
-    """Return what the browser SDK reads from a response, by name."""
-    given = {"userID": user.user_id, "customIDs": user.custom_ids or {}, "email": user.email, "country": user.country}
+    """Return what the browser SDK reads from a response, by name.
+
+    It finds values only for a user with the ids that the response names, the `stableID` among them.
+    """
+    ids = {**(user.custom_ids or {}), "stableID": user.unit_id("stableID")}
+    ids = {key: one for key, one in ids.items() if one}
+    given = {"userID": user.user_id, "customIDs": ids, "email": user.email, "country": user.country}
     wanted = {"user": {key: one for key, one in given.items() if one}, "body": body.decode(), "names": NAMES}
     node = shutil.which("node") or "node"
     done = subprocess.run(

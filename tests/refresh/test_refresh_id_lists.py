@@ -303,7 +303,8 @@ async def test_a_damaged_list_in_the_cache_is_ignored(vendor: Vendor, damage: st
     await cache.save(key, wrong)
 
     async with running(refresher_for(vendor, cache=cache)) as refresher:
-        assert not await refresher.wait_ready(0.1)
+        await until(lambda: "others" in refresher.id_lists.entries or refresher.id_lists.polling.streak.failures > 1)
+        assert not await refresher.wait_ready(0.01)
         assert not is_vip(refresher, "ada")
         assert ("others" in refresher.id_lists.entries) is (damage != "manifest")
         manifest(vendor, vips=lines("+ada"))

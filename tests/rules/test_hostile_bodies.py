@@ -11,6 +11,8 @@ from asyncsdk._rules.json_slicer import iter_members
 from asyncsdk._rules.loading import load
 from rules.rulesets import PUBLIC, config, loaded, make_context, rule, ruleset
 
+pytestmark = pytest.mark.timeout(120)  # under coverage, each of the many steps is counted
+
 DEEP = 200_000
 VALUES = {
     "nested lists": b"[" * DEEP + b"]" * DEEP,
