@@ -99,6 +99,7 @@ def test_invalid_settings_raise(proxies: int, cookie: str | None) -> None:
         ("2001:db8::1", "2001:db8::1"),
         ("fe80::1%eth0", "fe80::1%eth0"),
         ("testclient", "testclient"),
+        ("unix:/run/app.sock", "unix:/run/app.sock"),
         (None, None),
     ],
 )

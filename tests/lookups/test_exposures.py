@@ -548,3 +548,14 @@ async def test_on_delivery_gets_events_only_and_on_settled_exposures_too(server:
 
     assert events == ["mine"]
     assert sum(counts) == 2
+
+
+async def test_an_exposure_has_the_custom_values_that_the_rules_read(server: DevServer) -> None:
+    countries = ["NL"]
+    async with Client(statsig(server)) as client:
+        await client.check_gate(User("ada", custom={"country": countries, "plan": "pro"}), "dutch")
+        countries.append("DE")
+        await client.flush()
+
+    (event,) = exposures(server)
+    assert event["user"]["custom"] == {"country": ["NL"], "plan": "pro"}

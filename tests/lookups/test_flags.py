@@ -70,6 +70,15 @@ async def test_events_tracked_with_flags_carry_what_was_read() -> None:
     assert events["after"]["metadata"] == {"feature_flags": {"open": True}, "price": 5}
 
 
+async def test_properties_that_are_no_mapping_are_refused_with_what_was_read_as_without() -> None:
+    async with Client(statsig(offline=True)) as client:
+        flags = client.bind(ADA)
+        for _ in range(2):
+            with pytest.raises(InvalidEventError, match="properties"):
+                flags.track("a", 5)  # type: ignore[arg-type] # the mistake under test
+            flags.check_gate("open")
+
+
 async def test_flags_of_a_user_without_id_cannot_track() -> None:
     async with Client(statsig(offline=True)) as client:
         with pytest.raises(InvalidEventError):

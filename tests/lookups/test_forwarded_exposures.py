@@ -10,7 +10,8 @@ import pytest
 from helpers import ADA, rule, ruleset, spec
 from helpers import statsig_with_rules as statsig
 
-from asyncsdk import Amplitude, Client, ConfigurationError, Limits, RudderStack, Rules, User, redact
+from asyncsdk import Amplitude, Client, ConfigurationError, Limits, RudderStack, Rules, Track, User, redact
+from asyncsdk._model.exposures import ExposedVariant
 from asyncsdk.dev import DevServer
 from asyncsdk.vendors._base import ExposureScope
 
@@ -232,3 +233,34 @@ def test_the_value_of_exposures_is_checked(wrong: Any) -> None:
         RudderStack("key", "https://plane.example.com", exposures=wrong)
     with pytest.raises(ConfigurationError, match="'none', 'experiments' or 'all'"):
         Amplitude("api-key", exposures=wrong)
+
+
+class Picky(RudderStack):
+    """A destination of an application, whose event cannot be built for every user."""
+
+    def exposure_event(self, user: User, exposed: ExposedVariant) -> Track:
+        if user.email is None:
+            raise LookupError
+        return super().exposure_event(user, exposed)
+
+
+async def test_an_event_that_a_destination_cannot_build_costs_only_its_own_exposure(server: DevServer) -> None:
+    picky = Picky("write-key", server.url, limits=QUICK, exposures="experiments")
+    async with Client(statsig(server), picky) as client:
+        await client.get_experiment(User("bob-the-builder"), "button")
+        await client.get_experiment(ADA, "button")
+        report = await client.flush()
+
+    counts = [report.destinations[name].exposures for name in ("Statsig", picky.name)]
+    assert [(one.delivered, one.dropped) for one in counts if one] == [(2, {}), (1, {"not serializable": 1})]
+
+
+async def test_the_repr_names_where_exposures_go(server: DevServer) -> None:
+    async with Client(statsig(server), rudderstack(server, "all"), amplitude(server, "none")) as client:
+        await client.check_gate(ADA, "open")
+
+        assert repr(client._exposures) == "<Exposures to [Statsig, RudderStack]: 1 pending>"
+    async with Client(rudderstack(server, "all")) as client:
+        assert repr(client._exposures) == "<Exposures to [RudderStack]: 0 pending>"
+    async with Client(statsig(server)) as client:
+        assert repr(client._exposures) == "<Exposures to [Statsig]: 0 pending>"

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 from helpers import statsig_with_rules
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from asyncsdk import Client, InvalidEventError, Track, User
 from asyncsdk._model.events import validate_event
+from asyncsdk._model.users import own_id
 
 
 class Hostile:
@@ -182,3 +184,55 @@ async def test_later_changes_of_what_a_user_was_built_from_reach_no_one(client: 
         True,
         {"country": "NL", "tags": ["a"]},
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("gate", "open"), ("config", "prices"), ("experiment", "button"), ("layer", "page")]
+)
+async def test_a_lookup_without_exposure_says_why_a_user_is_unusable(
+    client: Client, kind: str, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = await getattr(client, f"get_{kind}")(User(1.5), name, exposure=False)  # type: ignore[arg-type] # the mistake under test
+
+    assert result.details.reason == "Bootstrap:InvalidUser"
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "`user_id` must be text or a whole number" in caplog.text
+
+
+class Unbound:
+    """Like a proxy of a web framework outside of a request: even `isinstance` raises."""
+
+    @property
+    def __class__(self) -> Any:  # type: ignore[override] # as above
+        raise RuntimeError
+
+
+async def test_a_field_that_cannot_even_be_looked_at_makes_a_user_unusable(client: Client) -> None:
+    user = User("u", email=Unbound())  # type: ignore[arg-type] # the mistake under test
+
+    assert (await client.get_gate(user, "open")).details.reason == "Bootstrap:InvalidUser"
+    with pytest.raises(InvalidEventError, match="a field of the user cannot be read"):
+        validate_event(Track(user, "x"))
+
+
+def test_an_unusable_user_has_no_ids() -> None:
+    user = User(1.5)  # type: ignore[arg-type] # the mistake under test
+
+    assert user.unit_id("userID") is None
+    with pytest.raises(InvalidEventError, match="`user_id` must be text"):
+        own_id(user)
+
+
+@pytest.mark.parametrize("field", ["custom", "custom_ids", "private_attributes", "statsig_environment"])
+def test_a_mapping_that_cannot_be_read_is_refused_by_its_name(field: str) -> None:
+    with pytest.raises(InvalidEventError, match=f"`user.{field}` is a mapping that cannot be read"):
+        validate_event(Track(User("u", **{field: HostileMapping(a=1)}), "x"))
+
+
+async def test_a_fragment_that_is_no_json_spoils_the_lookup_that_reads_it(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = await client.get_gate(User("u", custom={"country": orjson.Fragment(b"{")}), "dutch")
+
+    assert (gate.value, gate.details.reason) == (False, "Bootstrap:InvalidUser")
+    assert "`user.custom` is" in caplog.text

@@ -50,6 +50,13 @@ def test_an_id_takes_at_most_sixteen_bytes() -> None:
     assert (sys.getsizeof(buckets) + sum(map(sys.getsizeof, buckets))) / 20_000 < 16
 
 
+def test_its_repr_is_short() -> None:
+    compact = CompactIds()
+    compact.update(map(key, range(1_000)))
+
+    assert repr(compact) == "<CompactIds of 1000>"
+
+
 def _run(steps: Any) -> Any:
     while True:
         try:
