@@ -78,6 +78,41 @@ def test_a_file_that_changes_while_it_is_copied_is_copied_again(
     assert len(copied) >= copies
 
 
+def test_a_file_that_is_deleted_while_the_folder_is_listed_is_left_out(tmp_path: Path) -> None:
+    for _ in range(2):
+        process = Process(tmp_path)
+        process.store(block("a"))
+        process.kill()
+    files = inspection.list_files(tmp_path / "spool")
+    first = next(files)
+    for path in (tmp_path / "spool").glob("*.db"):
+        if path.name != first.name:
+            path.unlink()
+
+    assert list(files) == []
+
+
+def test_an_interrupted_replay_leaves_the_dead_letters_as_they_are(left: Path) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    before = {path.name for path in left.iterdir()}
+    with pytest.raises(KeyboardInterrupt):
+        inspection.replay(left, interrupt)
+
+    assert [event.id for event in inspection.list_events(left, dead=True)] == ["x", "y"]
+    assert {path.name for path in left.iterdir()} == before
+
+
+def test_a_file_beside_which_is_a_link_is_left_out(left: Path) -> None:
+    [path] = left.glob("*.db")
+    path.with_name(f"{path.name}-journal").symlink_to(left / "target")
+    problems: list[tuple[str, str]] = []
+
+    assert list(inspection.list_events(left, on_problem=lambda *problem: problems.append(problem))) == []
+    assert problems == [(path.name, "what is beside it is not a regular file")]
+
+
 def test_a_file_in_use_is_never_changed(in_use: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert spool("replay", in_use) == spool("purge", in_use, "--all", "--yes") == 0
 
@@ -123,6 +158,22 @@ def test_export_writes_json_lines(left: Path, tmp_path: Path, capsys: pytest.Cap
         ("Statsig", "c", {}),
     ]
     assert [json.loads(line)["id"] for line in (tmp_path / "out.jsonl").read_text().splitlines()] == ["x", "y"]
+
+
+def test_an_export_that_cannot_be_written_is_an_error(
+    left: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert spool("export", left, "--output", tmp_path / "nothing" / "out.jsonl") == 2
+    assert "No such file or directory" in capsys.readouterr().err
+
+
+def test_a_time_after_the_year_9999_is_shown_as_a_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    process = Process(tmp_path)
+    process.files.commit([block("a")], {}, (), 10**18)
+    process.kill()
+
+    assert spool("show", tmp_path / "spool") == 0
+    assert capsys.readouterr().out.startswith(f"{10**18} ms  Amplitude")
 
 
 def test_replayed_dead_letters_are_found_by_the_next_program(left: Path) -> None:

@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from asyncsdk import ConfigurationError
 from asyncsdk._model.spooling import SpoolError
 from asyncsdk.stores import FileAssignments, FileCache, SqliteSpool, inspection
+from asyncsdk.stores.sqlite.candidates import Candidates
 from asyncsdk.stores.sqlite.identity import database_bytes, identify
+from asyncsdk.stores.sqlite.open_files import OpenFiles
 from stores.foreign import NAME, SHAPES, take_state, use, write_database
 from stores.spools import Process, block, dead
 
@@ -147,6 +149,39 @@ def test_a_wal_that_is_a_link_is_not_written_through(left: Path, caplog: pytest.
     assert "is left as it is" in caplog.text
 
 
+def test_a_damaged_file_with_a_lock_of_another_program_is_left_as_it_is(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    SHAPES["bytes"](folder)
+    SHAPES["a lock with content"](folder)
+    before = take_state(folder)
+
+    assert Process(folder.parent).adopt() == []
+    assert take_state(folder) == before
+    assert "is left as it is (damaged, or not a database)" in caplog.text
+
+
+def test_a_lock_file_with_other_content_outlives_its_database(left: Path) -> None:
+    left.with_suffix(".lock").write_bytes(b"of another program")
+    process = Process(left.parents[1])
+    [adopted] = process.adopt()
+    process.settle(adopted.file, 1)
+    process.files.close()
+
+    assert not left.exists()
+    assert left.with_suffix(".lock").read_bytes() == b"of another program"
+
+
+def test_a_damaged_file_that_is_in_the_quarantine_already_stays(left: Path) -> None:
+    (left.parent / "quarantine").mkdir()
+    (left.parent / "quarantine" / left.name).write_bytes(b"before")
+    left.write_bytes(b"damaged" * 1000)
+    Process(left.parents[1]).adopt()
+
+    assert left.read_bytes() == b"damaged" * 1000
+    assert (left.parent / "quarantine" / left.name).read_bytes() == b"before"
+
+
 def test_a_spool_may_be_reached_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "spool").symlink_to(tmp_path / "disk")
@@ -261,3 +296,14 @@ def test_a_folder_with_very_many_files_is_searched_in_the_thread(folder: Path) -
 
 def test_identifying_a_file_that_is_gone(tmp_path: Path) -> None:
     assert identify(tmp_path / f"{NAME}.db").kind == "missing"
+
+
+def test_identifying_a_file_below_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    found = identify(tmp_path / "file" / f"{NAME}.db")
+    assert (found.kind, found.reason) == ("unreadable", "Not a directory")
+
+
+def test_a_file_that_is_gone_has_not_changed(tmp_path: Path) -> None:
+    assert not Candidates(OpenFiles(tmp_path)).has_changed(tmp_path / f"{NAME}.db")

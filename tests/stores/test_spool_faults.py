@@ -226,6 +226,29 @@ def test_a_failed_file_that_is_also_damaged_is_quarantined(tmp_path: Path) -> No
         process.kill()
 
 
+def test_a_failed_file_whose_place_another_has_taken_is_released(tmp_path: Path) -> None:
+    with watched() as disk:
+        process = Process(tmp_path)
+        before = process.store(block("a"))
+        [path] = (tmp_path / "spool").glob("*.db")
+        codes = iter([IOERR_FSYNC])
+
+        def replace(kind: str, _: str) -> int:
+            code = next(codes, OK) if kind == "sync" else OK
+            if code:
+                path.unlink()
+                path.write_bytes(b"of another program")
+            return code
+
+        disk.refuse = replace
+        after = process.store(block("b"))
+
+        assert process.read(before.file) == []
+        assert process.read(after.file) == ["b"]
+        assert path.read_bytes() == b"of another program"
+        process.kill()
+
+
 def test_a_failed_file_that_cannot_be_reopened_is_released(tmp_path: Path) -> None:
     with watched() as disk:
         process = Process(tmp_path)

@@ -459,6 +459,19 @@ def test_the_file_of_another_version_is_not_changed(left: Path) -> None:
     assert Process(left).adopt_and_read() == ["a", "b", "c"]
 
 
+def test_a_version_that_is_only_in_the_wal_is_seen(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = Process(tmp_path / "first")
+    first.store(block("a"))
+    first.files._open_files.by_number[1].database._connection.execute("PRAGMA user_version = 2")
+    shutil.copytree(tmp_path / "first/spool", tmp_path / "copy/spool")  # as after a kill: closing empties the WAL
+    [path] = databases(tmp_path / "copy")
+
+    assert Process(tmp_path / "copy").adopt() == []
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM block").fetchall() == [(1,)]
+    assert "is left as it is (written by another version of asyncsdk, or by another program)" in caplog.text
+
+
 # --- settings -----------------------------------------------------------------------------------------------------
 
 
@@ -508,3 +521,5 @@ def test_each_object_shows_its_counts_in_its_repr(tmp_path: Path) -> None:
     assert re.fullmatch(
         r"<DiskSpace [\d,]+ of 1,000,000,000 bytes used, [\d,]+ free on the disk>", repr(process.files._disk_space)
     )
+    assert repr(process.files._candidates) == "<Candidates: 0 files skipped>"
+    assert repr(process.files._unclaimed) == "<UnclaimedEvents: 0 in 0 files>"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from asyncsdk._model.spooling import Settled, SpoolError
-from stores.spools import Process, block
+from asyncsdk._model.spooling import NewBlock, Settled, SpoolError
+from stores.spools import Process, block, records
 
 MB = 1_000_000
 
@@ -55,6 +55,40 @@ def test_the_oldest_blocks_of_an_earlier_process_are_deleted_first(tmp_path: Pat
     assert {row.file for one in kept for row in one.dropped} == {adopted.file}
     assert len(second.read(kept[-1].file)) == 20
     assert 15 <= before - len(second.read(adopted.file)) <= 30  # whole pages are freed
+
+
+def test_own_blocks_are_deleted_after_the_last_block_of_an_earlier_process(tmp_path: Path) -> None:
+    first, second = Process(tmp_path), Process(tmp_path, max_bytes=MB, when_full="drop_oldest")
+    first.store(block("a", size=20_000))
+    first.kill()
+    [adopted] = second.adopt()
+    own = fill(second, blocks=25)[0].file
+    kept = second.store(block("new", size=600_000))
+
+    assert {row.file for row in kept.dropped} == {adopted.file, own}
+    assert second.read(own)[-1] == "new"
+
+
+def test_own_blocks_are_deleted_if_an_earlier_file_cannot_be_read(tmp_path: Path) -> None:
+    first, second = Process(tmp_path), Process(tmp_path, max_bytes=MB, when_full="drop_oldest")
+    first.store(block("a"))
+    first.kill()
+    [adopted] = second.adopt()
+    second.files._open_files.by_number[adopted.file].database._connection.execute("DROP TABLE block")
+    kept = fill(second)
+
+    assert {row.file for one in kept for row in one.dropped} == {kept[0].file}
+    assert second.read(kept[-1].file)[-1] == "59"
+
+
+def test_nothing_of_a_block_is_stored_if_its_first_event_does_not_fit(tmp_path: Path) -> None:
+    process = Process(tmp_path, max_bytes=MB)
+    stored = process.read(fill(process, blocks=25)[0].file)
+    large = NewBlock("Amplitude", [*records("large", size=600_000), *records(*(f"small-{n}" for n in range(400)))])
+    kept = process.store(large)
+
+    assert kept.rows == [None]
+    assert process.read(kept.file) == stored
 
 
 def test_a_drained_own_file_has_its_room_back_in_the_same_commit(tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ def _create_lock(path: Path, *, should_wait: bool) -> FileLock | None:
     lock_path = path.with_suffix(_LOCK)
     try:
         descriptor = os.open(lock_path, _NEW, _FILE_MODE)
-    except FileExistsError:
+    except FileExistsError:  # pragma: no cover -- a race with another process
         return None
     try:
         how = fcntl.LOCK_EX if should_wait else fcntl.LOCK_EX | fcntl.LOCK_NB
