@@ -272,8 +272,5 @@ def _is_private(user: User, field: str | None) -> bool:
 
 
 def _json(value: Any) -> str:
-    try:
-        written = orjson.dumps(value).decode()
-    except TypeError:
-        return "(not JSON)"
+    written = orjson.dumps(value).decode()
     return written if len(written) <= _MAX_JSON_LENGTH else written[: _MAX_JSON_LENGTH - 3] + "..."

@@ -195,9 +195,7 @@ def _scan_to_end(raw: bytes, start: int) -> Steps:
     at, depth, passed, until = start, 0, 0, start + _WINDOW
     while True:
         found = _UP_TO_BRACKET.match(raw, at, until)
-        bracket = None
-        if found is not None:  # always: it matches nothing, too
-            at, bracket = found.end(), found[1]
+        at, bracket = found.end(), found[1]  # type: ignore[union-attr,index] # it matches nothing, too
         if bracket is not None:
             depth += 1 if bracket in b"{[" else -1
             if depth == 0:

@@ -1,6 +1,6 @@
-"""Calls whose events are compared with those of statsig-python-core 0.24.0, field by field.
+"""Calls whose events are compared with those of statsig-python-core 0.24.2, field by field.
 
-`python core_events.py` makes the calls with the installed package and rewrites `recorded_core_events.json`.
+`python -m rules.core_events`, in `tests`, makes the calls with the installed package and rewrites `recorded_core_events.json`.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ from rules.rulesets import (
 )
 
 GOLDEN = Path(__file__).with_name("recorded_core_events.json")
+_TESTS = Path(__file__).parents[1]
 ENDLESS = "endless"
 EVERYONE: Json = {"gf": "gv", "level": 1}
 USER: Json = {
@@ -210,7 +211,7 @@ async def ask_core() -> list[Json]:
     async with DevServer(ruleset=orjson.loads(RULESET)) as server:
         environment = os.environ | {"HTTPS_PROXY": server.url, "NO_PROXY": "127.0.0.1", "CORE_EVENTS_TO": server.url}
         process = await asyncio.create_subprocess_exec(
-            sys.executable, __file__, env=environment, stdout=asyncio.subprocess.DEVNULL
+            sys.executable, "-m", "rules.core_events", cwd=_TESTS, env=environment, stdout=asyncio.subprocess.DEVNULL
         )
         assert await process.wait() == 0
         return [event.body for event in server.accepted("statsig") if event.body["eventName"] not in _NOT_SENT]
@@ -218,7 +219,8 @@ async def ask_core() -> list[Json]:
 
 def _ask_core(url: str) -> None:
     import statsig_python_core as core
-    from oracle import as_core
+
+    from rules.oracle import as_core
 
     options = core.StatsigOptions(
         specs_url=f"{url}/v2/download_config_specs",

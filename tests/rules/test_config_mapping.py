@@ -159,6 +159,16 @@ def test_a_layer_over_a_bandit_that_is_mapped_in_vain_has_its_exposures() -> Non
     assert loaded(body).layer(ADA, "l").undelegated == (("missing", "false", ""),)
 
 
+def test_a_layer_over_an_experiment_with_an_experiment_has_the_exposures_of_both_rules() -> None:
+    outer = experiment(rule("o", [passes("g")], configDelegate="f"))
+    made = layer(rule("a", [passes("g2")], configDelegate="e"))
+    gates = {**SAMPLE_GATES, "g2": gate(rule("r", [PUBLIC]))}
+
+    found = loaded(ruleset(gates, {"e": outer, "f": NEW}, {"l": made})).layer(ADA, "l")
+
+    assert (found.value, found.undelegated) == ({"p": 2}, (("g2", "true", "r"), ("g", "true", "rg")))
+
+
 def test_a_mapping_that_has_not_started_leaves_a_layer_alone() -> None:
     found = layer_over(rule("m", [PUBLIC]), start_time=NOW_MS + 1).layer(ADA, "l")
 

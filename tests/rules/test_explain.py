@@ -67,6 +67,14 @@ def test_values_that_are_long_or_not_json_are_abbreviated() -> None:
     assert "odd [1,2] any []" in text
 
 
+def test_an_override_since_the_evaluation_is_not_shown() -> None:
+    body = ruleset({"g": gate(rule("r", [PUBLIC]))})
+    earlier = loaded(body).gate(ADA, "g")
+    rules = loaded(body, make_context(overrides=Overrides().set("gate", "g", False)))
+
+    assert explain(rules, "gate", ADA, "g", earlier).render().splitlines()[1] == "  + rule r"
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

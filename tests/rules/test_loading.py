@@ -252,6 +252,35 @@ def test_an_element_of_the_v1_format_that_is_not_json_has_no_name() -> None:
     assert loaded(body).gate(ADA, "on").value is True
 
 
+def test_an_element_of_the_v1_format_without_members_has_no_name() -> None:
+    body = orjson.dumps(FIRST_FORM).replace(b'{"no":"name"}', b"{5}")
+
+    assert loaded(body).gate(ADA, "on").value is True
+
+
+def test_a_long_element_of_the_v1_format_has_its_name() -> None:
+    long = {"long": "x" * 200_000, **gate(rule("r", [PUBLIC])), "name": "long"}
+    body = orjson.dumps({**FIRST_FORM, "feature_gates": [long]})
+
+    assert loaded(body).gate(ADA, "long").value is True
+
+
+def test_a_name_of_any_length_is_read() -> None:
+    name = "n" * 100_000
+
+    assert loaded_gates(**{name: gate(rule("r", [PUBLIC]))}).gate(ADA, name).value is True
+
+
+@pytest.mark.parametrize("kind", ["gate", "config", "experiment", "layer"])
+def test_a_name_of_any_type_is_unknown(kind: str) -> None:
+    rules = loaded_gates(g=gate())
+
+    found = getattr(rules, kind)(ADA, ["g"])
+
+    assert (found.name, found.outcome) == ("(list)", "Unrecognized")
+    assert rules.kinds_of(["g"]) == ()  # type: ignore[arg-type]
+
+
 def test_an_unchanged_body_returns_the_same_ruleset() -> None:
     body = ruleset({"g": gate()})
     first = loaded(body)

@@ -16,6 +16,7 @@ from rules.rulesets import (
     layer,
     loaded,
     loaded_gates,
+    make_context,
     rule,
     ruleset,
 )
@@ -85,3 +86,11 @@ def test_a_store_may_be_overridden() -> None:
     )
 
     assert evaluate_parameter(rules, ADA, "s", "x").value == 1
+
+
+def test_an_override_of_a_store_for_every_user_applies_to_an_unusable_one_too() -> None:
+    both = Overrides().set("parameter_store", "s", {"x": 1}, "ada").set("parameter_store", "s", {"x": 2})
+    rules = loaded(ruleset(), make_context(overrides=both))
+    unusable = User("ada", custom=5)  # type: ignore[arg-type]
+
+    assert [evaluate_parameter(rules, one, "s", "x").value for one in (ADA, unusable)] == [1, 2]

@@ -246,6 +246,19 @@ def test_what_is_not_known_matches_nothing_or_is_unsupported(re2: Any, pattern: 
         assert compiled(pattern, re2)("ab") is False
 
 
+def test_an_unsupported_pattern_without_re2_names_the_extra_to_install(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "re2", None)  # as if it were not installed
+    load_re2.cache_clear()
+    try:
+        PatternFaults("Statsig").report("gate g", "(a)\\1", "why", True)
+    finally:
+        load_re2.cache_clear()
+
+    assert "pip install 'asyncsdk[re2]'" in caplog.text
+
+
 def test_faults_of_patterns_are_logged_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     faults = PatternFaults("Statsig")
 

@@ -342,6 +342,14 @@ def test_a_condition_may_test_an_experiment_group() -> None:
     )
 
 
+def test_no_experiment_has_no_group() -> None:
+    rules = loaded_gates(
+        **{name: gate(rule("r", [condition("experiment_group", name, ["test"])])) for name in ("any", "none")}
+    )
+
+    assert (rules.gate(ADA, "any").value, rules.gate(ADA, "none").value) == (False, True)
+
+
 @pytest.mark.parametrize(("experiment_name", "outcome"), [("odd", "Unsupported"), ("missing", "Unrecognized")])
 def test_an_experiment_that_cannot_answer_has_no_group_and_is_exposed(experiment_name: str, outcome: str) -> None:
     gates = {

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.language.operators import OPERATORS
-from rules.rulesets import condition, gate, loaded, loaded_gates, make_context, rule, ruleset
+from rules.rulesets import PUBLIC, condition, field, gate, loaded, loaded_gates, make_context, rule, ruleset
 
 
 def field_equals(name: str | None, user: User, target: Any = "x", **options: Any) -> bool:
@@ -154,6 +154,13 @@ def test_no_user_breaks_a_lookup(given_values: list[Any]) -> None:
 
     for name in NAMES:
         assert EVERYTHING.gate(user, name).value in (True, False)
+
+
+def test_a_value_without_a_json_form_is_invalid_where_a_condition_needs_it() -> None:
+    rules = loaded_gates(plan=gate(rule("r", [field("plan", "any", ["x"])])), open=gate(rule("r", [PUBLIC])))
+    user = User("1", custom={"plan": object()})
+
+    assert (rules.gate(user, "plan").outcome, rules.gate(user, "open").value) == ("InvalidUser", True)
 
 
 def test_fields_may_be_any_mapping() -> None:

@@ -213,6 +213,13 @@ def test_no_value_or_target_breaks_an_operator(name: str, target: object, value:
     assert operator.test(value, operator.prepare(target)) in (True, False)
 
 
+@pytest.mark.parametrize(("version", "is_equal"), [("0" * 40 + "7", True), ("7" * 40, False)])
+def test_a_long_part_of_a_version_counts_without_its_leading_zeros(version: str, is_equal: bool) -> None:
+    operator = OPERATORS["version_eq"]
+
+    assert operator.test(version, operator.prepare("7")) is is_equal
+
+
 def test_the_cache_of_versions_is_bounded() -> None:
     operator = OPERATORS["version_gt"]
     target = operator.prepare("1")

@@ -96,7 +96,7 @@ def test_the_sdks_own_expectations_of_evaluations(recorded: Path) -> None:
     rulesets: dict[tuple[str, str | None, str], Ruleset] = {}
     for case in expectations(recorded)["evaluations"]:
         lists = _lists(recorded) | {
-            name: {line[1:] for line in text.split()} for name, text in case.get("id_lists", {}).items()
+            name: {b64decode(line[1:]) for line in text.split()} for name, text in case.get("id_lists", {}).items()
         }
         key = (case["ruleset"], case["env"], str(lists))
         if key not in rulesets:
@@ -111,9 +111,9 @@ def test_the_sdks_own_expectations_of_evaluations(recorded: Path) -> None:
     assert wrong == []
 
 
-def _lists(recorded: Path) -> dict[str, set[str]]:
+def _lists(recorded: Path) -> dict[str, set[bytes]]:
     lines = (recorded / "core/company_id_list").read_text().splitlines()
-    return {"company_id_list": {line[1:] for line in lines if line.startswith("+")}}
+    return {"company_id_list": {b64decode(line[1:]) for line in lines if line.startswith("+")}}
 
 
 def _agrees(found: Evaluation, expected: Json) -> bool:

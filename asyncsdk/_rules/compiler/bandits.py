@@ -133,10 +133,7 @@ def _category(value: object) -> str | None:
     text = None if value is _MISSING else as_text(value)
     if value is _MISSING or text is not None:
         return text
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    except TypeError:
-        return None
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _weighted_fields(linker: Linker, weights: Any) -> list[tuple[Fetcher, Any]]:
