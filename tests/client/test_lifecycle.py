@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import socket
 import threading
 import time
 import warnings
@@ -370,3 +371,24 @@ async def test_a_move_that_is_not_in_the_table_is_an_error(life: Lifecycle) -> N
 
     with pytest.raises(RuntimeError, match="cannot go from draining to draining"):
         life.begin_drain()
+
+
+def test_a_loop_that_is_closed_during_a_request_makes_one_warning(
+    caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    async def forget(url: str) -> None:
+        client = Client(RudderStack("key", url, limits=quick()))
+        await client.start()
+        await client.track(ADA, "a")
+        await client.flush(timeout=0.1)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes connections, and answers nothing
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(forget(f"http://127.0.0.1:{silent.getsockname()[1]}"))
+        loop.close()
+        gc.collect()
+
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+    # The interpreter warns of the open connection, too.
+    ours = [str(warning.message) for warning in recwarn if not str(warning.message).startswith("unclosed ")]
+    assert ["1 unsent event" in message for message in ours] == [True]

@@ -174,6 +174,14 @@ def test_members_are_found_wherever_the_parts_are_cut(texts: list[bytes], cuts: 
     assert (found, decompressor.is_complete) == (b"".join(texts), True)
 
 
+def test_a_member_may_begin_with_the_last_byte_of_a_part() -> None:
+    decompressor = decompressor_for("gzip")
+    whole, cut = gzip.compress(b"a") + gzip.compress(b"b"), len(gzip.compress(b"a")) + 1
+
+    assert decompressor is not None
+    assert b"".join([*decompressor.pieces(whole[:cut]), *decompressor.pieces(whole[cut:])]) == b"ab"
+
+
 @pytest.mark.parametrize(("coding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
 async def test_a_few_bytes_after_the_data_are_ignored(
     vendor: Vendor, transport: Transport, coding: str, pack: Callable[[bytes], bytes]

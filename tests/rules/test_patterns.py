@@ -126,7 +126,7 @@ def test_a_lone_surrogate_counts_as_a_question_mark(re2: Any) -> None:
 
 
 @either_engine
-@pytest.mark.parametrize("pattern", ["a(", "a)b", "a{5,2}", "[", "(?a)", r"\y", "*"])
+@pytest.mark.parametrize("pattern", ["a(", "a)b", "a{5,2}", "[", "(?a)", r"\y", "*", "(" * 65 + "a" + ")" * 65])
 def test_an_invalid_pattern_matches_nothing_and_is_reported(pattern: str, re2: Any) -> None:
     reports: list[Any] = []
 
@@ -134,6 +134,36 @@ def test_an_invalid_pattern_matches_nothing_and_is_reported(pattern: str, re2: A
 
     assert (find("a"), find("é")) == (False, False)
     assert [(name, unsupported) for name, _, unsupported in reports] == [(pattern, False)]
+
+
+def test_a_fault_is_reported_after_the_pattern_was_used_too() -> None:
+    reports: list[Any] = []
+    find = compiled("^.*a.*b.*c")
+
+    assert find("abc") is True
+    find.reporting_to(lambda *report: reports.append(report))
+    assert reports == []
+    with pytest.raises(UnsupportedPatternError):
+        find("x" * 2_000)
+    assert len(reports) == 1
+
+
+def test_a_loop_of_too_many_alternatives_is_refused_undecided() -> None:
+    assert compiled("^(a|b|c)*$")("abcabc") is True
+    with pytest.raises(UnsupportedPatternError, match="exponentially"):
+        compiled("^(" + "|".join("abcdefghijklmnopqrstuvwxyz0123456789") + ")*$")("abc")
+
+
+def test_a_pattern_of_very_many_different_classes_still_matches() -> None:
+    find = compiled("^" + "".join(f"[{chr(0x400 + step)}-{chr(0x500 + step)}]" for step in range(250)))
+
+    assert (find("\u0500" * 250), find("\u0500" * 249)) == (True, False)
+
+
+def test_the_package_re2_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "re2", None)  # as if it were not installed
+
+    assert load_re2.__wrapped__() is None
 
 
 def test_a_target_that_is_no_text_matches_nothing() -> None:
@@ -233,6 +263,8 @@ asyncio.run(main())
         ("^a{1200,}$", "a" * 1300, "a" * 1199),
         ("^a{1,2500}$", "a" * 2500, "a" * 2501),
         ("(?x)a # to the end", "a", "b"),
+        ("^a{}$", "a{}", "a"),
+        ("^(abcdefghijklmnopqrstuvwxyz){0,999999}$", "abcdefghijklmnopqrstuvwxyz", "abc"),
     ],
 )
 def test_rare_syntax_matches_alike_in_both_engines(re2: Any, pattern: str, matches: str, fails: str) -> None:
@@ -240,7 +272,7 @@ def test_rare_syntax_matches_alike_in_both_engines(re2: Any, pattern: str, match
 
 
 @either_engine
-@pytest.mark.parametrize("pattern", ["(?#", "[a-", "[a[b]-", "a{1,9999999}", "(?<=a+)b", r"\g<1>"])
+@pytest.mark.parametrize("pattern", ["(?#", "[a-", "[a[b]-", "a{1,9999999}", "(?<=a+)b", r"\g<1>", "[[]a]", "[A-[]]"])
 def test_what_is_not_known_matches_nothing_or_is_unsupported(re2: Any, pattern: str) -> None:
     with suppress(UnsupportedPatternError):
         assert compiled(pattern, re2)("ab") is False

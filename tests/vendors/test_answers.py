@@ -53,6 +53,19 @@ def test_an_error_that_no_retry_can_fix_halts_the_destination(error: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("location", "detail"),
+    [
+        ("https://other.example/path?key=secret", "to https://other.example"),
+        ("//other.example/path", "to the same scheme://other.example"),
+        ("/elsewhere", ""),
+        ("https://[broken/", ""),
+    ],
+)
+def test_a_redirect_is_shown_without_its_path(location: str, detail: str) -> None:
+    assert judge_by_status(Response(302, {"location": location}), 3).detail == detail
+
+
+@pytest.mark.parametrize(
     ("headers", "seconds"),
     [
         ({}, None),

@@ -15,7 +15,7 @@ import pytest
 from asyncsdk._model.amplitude import Revenue
 from asyncsdk._model.events import Alias, Group, IdentifyEvent, LogEvent, Page, Screen, Track, raw_event
 from asyncsdk._model.exposures import Exposure
-from asyncsdk._model.users import User
+from asyncsdk._model.users import User, own_value
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 from asyncsdk.vendors._base import Refusal, Response, Verdict
@@ -197,6 +197,16 @@ def test_the_environment_is_the_client_s_if_the_user_has_none() -> None:
 )
 def test_the_device_is_the_stable_id_unless_another_is_given(user: User, custom_ids: Any) -> None:
     assert sent_user(user).get("customIDs") == custom_ids
+
+
+def test_a_field_is_sent_as_rules_have_read_it() -> None:
+    tags = ["a"]
+    user = User("u", custom={"tags": tags, "plan": "pro"})
+
+    assert own_value(user, ("tags",), user._custom) == ["a"]
+    tags.append("b")
+
+    assert sent_user(user)["custom"] == {"tags": ["a"], "plan": "pro"}
 
 
 def test_two_destinations_encode_the_same_user_separately() -> None:

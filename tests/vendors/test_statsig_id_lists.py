@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncsdk._model.compact_ids import CompactIds
 from asyncsdk._rules.loading import run_to_end
 from asyncsdk.vendors._base import ListFile
 from asyncsdk.vendors.statsig.id_list_files import BadListError, IdList, apply_lines, new_list, restore, snapshot
@@ -91,7 +92,7 @@ def test_an_incomplete_entry_is_ignored(entry: Any) -> None:
     assert plan_downloads(manifest, {}).read == ()
 
 
-@pytest.mark.parametrize("manifest", [b"", b"junk", b"[]", b"null", b"7"])
+@pytest.mark.parametrize("manifest", [b"", b"junk", b"[]", b"null", b"7", b"{" + b" " * 1_000_000 + b"}"])
 def test_bytes_that_are_not_a_manifest_are_refused(manifest: bytes) -> None:
     with pytest.raises(BadListError):
         plan_downloads(manifest, {})
@@ -144,6 +145,16 @@ def test_a_large_file_is_applied_in_slices() -> None:
     steps = apply_lines(new_list(FILE), body)
 
     assert sum(1 for _ in steps) > 10
+
+
+def test_a_large_list_may_grow_far_beyond_the_size_it_was_made_for() -> None:
+    target = IdList("g", 5, 0, CompactIds(1))
+    body = b"".join(b"+%08d\n" % number for number in range(3_000))
+
+    run_to_end(apply_lines(target, body))
+
+    assert (len(target.entries), target.size) == (3_000, len(body))
+    assert set(target.entries) == keys(*(f"{number:08}" for number in range(3_000)))
 
 
 changes = st.lists(st.tuples(st.sampled_from("+-"), st.sampled_from("abcdef")))

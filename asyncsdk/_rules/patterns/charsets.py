@@ -382,8 +382,6 @@ def _range(parts: Sequence[Part], at: int) -> tuple[Class, int]:
     first, at = _item(parts, at)
     if not _is(parts, at, "-") or _is(parts, at + 1, "]") or _is(parts, at + 1, "-"):
         return first, at
-    if at + 1 >= len(parts):
-        raise InvalidPatternError("a class does not end")
     last, at = _item(parts, at + 1)
     if not (isinstance(first, Literal) and isinstance(last, Literal)) or first.low > last.low:
         raise InvalidPatternError("an invalid range in a class")
