@@ -6,11 +6,19 @@ from functools import partial
 
 import pytest
 
-from asyncsdk._threads import Worker
+from asyncsdk._threads import Worker, is_loop_running
 
 
 def _wait(event: threading.Event) -> None:
     assert event.wait(5)
+
+
+async def test_a_loop_runs_in_a_coroutine() -> None:
+    assert is_loop_running()
+
+
+def test_no_loop_runs_in_a_plain_function() -> None:
+    assert not is_loop_running()
 
 
 async def test_it_runs_one_job_after_another_and_reports_to_the_loop() -> None:
