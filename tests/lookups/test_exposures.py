@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -459,6 +460,27 @@ async def test_a_user_that_cannot_be_redacted_costs_only_the_exposure(server: De
     assert counts is not None
     assert (counts.delivered, counts.dropped) == (4, {"not serializable": 2})
     assert [body["user"]["userID"] for body in exposures(server)] == ["before", "before", "after", "after"]
+
+
+@dataclass
+class Plan:
+    """JSON has the fields that are set; reading the other one raises."""
+
+    name: str
+    price: float = field(init=False)
+
+
+async def test_a_user_whom_only_redaction_cannot_read_is_not_called_unusable(
+    server: DevServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Client(statsig(server)).add_middleware(redact("iban")) as client:
+        assert await client.check_gate(User("odd", custom={"plan": Plan("pro")}), "open")
+        report = await client.flush()
+
+    counts = report.destinations["Statsig"].exposures
+    assert counts is not None
+    assert (counts.accepted, counts.dropped) == (1, {"not serializable": 1})
+    assert "a lookup returned the fallback" not in caplog.text
 
 
 async def test_an_unhashable_id_gets_the_fallback_and_its_exposure_is_counted(server: DevServer) -> None:
