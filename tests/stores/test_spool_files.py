@@ -231,6 +231,15 @@ def test_the_rest_of_a_deleted_file_is_copied_to_another_on_close(tmp_path: Path
     assert Process(tmp_path).adopt_and_read() == ["e", "b", "c"]
 
 
+def test_an_own_file_that_was_deleted_is_copied_to_another_on_close(tmp_path: Path) -> None:
+    process = Process(tmp_path)
+    process.store(block("a"))
+    shutil.rmtree(tmp_path / "spool")
+    process.files.close()
+
+    assert Process(tmp_path).adopt_and_read() == ["a"]
+
+
 def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("a file")
 

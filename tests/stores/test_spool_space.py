@@ -91,6 +91,22 @@ def test_nothing_of_a_block_is_stored_if_its_first_event_does_not_fit(tmp_path: 
     assert process.read(kept.file) == stored
 
 
+def test_a_large_block_replaces_those_of_another_destination_if_its_own_has_none(tmp_path: Path) -> None:
+    process = Process(tmp_path, max_bytes=MB, when_full="drop_oldest")
+    fill(process, "Statsig", blocks=25)
+    kept = process.store(block("large", size=700_000))
+
+    assert kept.rows != [None]
+    assert {row.destination for row in kept.dropped} == {"Statsig"}
+
+
+def test_of_two_blocks_that_are_larger_than_the_spool_the_first_is_stored(tmp_path: Path) -> None:
+    process = Process(tmp_path, max_bytes=MB, when_full="drop_oldest")
+    kept = process.store(block("first", size=700_000), block("second", size=700_000))
+
+    assert (kept.rows, kept.dropped) == ([1, None], [])
+
+
 def test_a_drained_own_file_has_its_room_back_in_the_same_commit(tmp_path: Path) -> None:
     process = Process(tmp_path, max_bytes=MB)
     kept = [one for one in fill(process) if one.rows[0]]

@@ -56,6 +56,17 @@ def test_what_is_left_of_a_block_that_is_too_old_becomes_a_dead_letter(tmp_path:
     assert [event.id for event in inspection.list_events(folder)] == ["d"]
 
 
+def test_a_block_that_is_too_old_becomes_a_dead_letter_as_it_is(tmp_path: Path) -> None:
+    first, second = Process(tmp_path), Process(tmp_path, max_age=HOUR)
+    store(first, "a", "b", destination="Removed")
+    first.kill()
+    second.adopt()
+    usage(second)
+    later = usage(second, NOW + HOUR_MS)
+
+    assert (later.unclaimed, later.dead_letters) == ({}, 2)
+
+
 def test_events_that_another_process_has_delivered_are_not_reported_any_more(tmp_path: Path) -> None:
     first, second, third = Process(tmp_path), Process(tmp_path), Process(tmp_path)
     row = store(first, "a", destination="Statsig")
