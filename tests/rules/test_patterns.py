@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -40,11 +40,11 @@ def test_without_re2_a_pattern_that_could_block_the_loop_is_unsupported(pattern:
 
 @pytest.mark.parametrize("pattern", EVIL)
 def test_with_re2_no_pattern_blocks_the_loop(pattern: str) -> None:
-    started = perf_counter()
+    started = thread_time()
 
     compiled(pattern, load_re2())("a" * 50_000 + "!")
 
-    assert perf_counter() - started < 2
+    assert thread_time() - started < 2
 
 
 SLOW = [
@@ -58,10 +58,10 @@ SLOW = [
 @pytest.mark.parametrize("pattern", SLOW)
 def test_no_text_makes_a_pattern_slow(pattern: str, re2: Any) -> None:
     for length in (20, 29, 80, 200, 1_000, 2_000, 100_000, 200_000):
-        started = perf_counter()
+        started = thread_time()
         with suppress(UnsupportedPatternError):
             compiled(pattern, re2)("a" * length)
-        assert perf_counter() - started < 2
+        assert thread_time() - started < 2
 
 
 def counted_steps(pattern: str, text: str) -> int:
@@ -97,10 +97,10 @@ def test_the_bound_of_a_pattern_holds_for_every_text(pattern: str, text: str) ->
 @given(generated_patterns, st.sampled_from("ab1."), st.integers(1, 3000))
 def test_generated_patterns_take_bounded_time(pattern: str, char: str, length: int) -> None:
     for re2 in (None, load_re2()):
-        started = perf_counter()
+        started = thread_time()
         with suppress(UnsupportedPatternError):
             compiled(pattern, re2)(char * length + "!")
-        assert perf_counter() - started < 2
+        assert thread_time() - started < 2
 
 
 def test_a_bound_is_tight_where_alternatives_exclude_each_other() -> None:

@@ -81,7 +81,8 @@ async def test_a_refused_exposure_is_counted(tmp_path: Path, server: DevServer) 
         lane = client._lanes[0]
         assert client._spooler is not None
         client._spooler.exposure_intake(lane)([Record("", "", b"{", 0.0, exposures=1) for _ in range(2)])
-        await asyncio.sleep(0.2)
+        while not (exposures := lane.ledger.report().exposures) or not exposures.dropped:
+            await asyncio.sleep(0.01)
         server.clear_faults()
         await client.flush()
         exposures = lane.ledger.report().exposures
