@@ -272,5 +272,8 @@ def _is_private(user: User, field: str | None) -> bool:
 
 
 def _json(value: Any) -> str:
-    written = orjson.dumps(value).decode()
+    try:
+        written = orjson.dumps(value).decode()
+    except TypeError:  # a store of sticky assignments may return anything
+        return "(not JSON)"
     return written if len(written) <= _MAX_JSON_LENGTH else written[: _MAX_JSON_LENGTH - 3] + "..."

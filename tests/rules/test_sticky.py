@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from asyncsdk._model.users import User
+from asyncsdk._rules.explain import explain
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.sticky import AssignmentResult, Enforcement, assign, storage_key, storage_keys
@@ -67,6 +68,15 @@ def test_a_first_assignment_is_saved() -> None:
             1_700_000_000_000,
         )
         assert found.save["explicit_parameters"] == ["p"]
+
+
+def test_a_saved_value_that_is_not_json_is_explained_without_it() -> None:
+    saved = {"e": {**SAVED, "json_value": {"p": object()}}}
+    found = assigned(sticky(), "experiment", ADA, "e", saved)
+
+    text = explain(sticky(), "experiment", ADA, "e", found.evaluation).render()
+
+    assert text.startswith("e: (not JSON) (rule old, ")
 
 
 def test_a_user_outside_the_groups_is_not_saved() -> None:
