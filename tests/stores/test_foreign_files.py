@@ -21,6 +21,7 @@ from asyncsdk.stores import FileAssignments, FileCache, SqliteSpool, inspection
 from asyncsdk.stores.sqlite.candidates import Candidates
 from asyncsdk.stores.sqlite.identity import database_bytes, identify
 from asyncsdk.stores.sqlite.open_files import OpenFiles
+from asyncsdk.stores.sqlite.schema import APPLICATION_ID
 from stores.foreign import NAME, SHAPES, take_state, use, write_database
 from stores.spools import Process, block, dead
 
@@ -202,13 +203,39 @@ def test_quarantine_is_not_written_through_a_link(left: Path, tmp_path: Path) ->
     assert list((tmp_path / "target").iterdir()) == []
 
 
-def test_a_file_whose_creation_was_interrupted_is_deleted(left: Path) -> None:
-    left.write_bytes(b"")
+def unfinished(mark: int) -> bytes:
+    """Return a database that has no tables yet."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute(f"PRAGMA application_id={mark}")
+        database.execute("CREATE TABLE x (y)")
+        database.execute("DROP TABLE x")
+        return database.serialize()
+
+
+@pytest.mark.parametrize(
+    ("content", "has_journal"),
+    [(b"", False), (unfinished(APPLICATION_ID), False), (unfinished(0), True), (b"half a page" * 100, True)],
+    ids=["empty", "marked", "no mark", "half a page"],
+)
+def test_a_file_whose_creation_was_interrupted_is_deleted(left: Path, content: bytes, *, has_journal: bool) -> None:
+    left.write_bytes(content)
     left.with_name(f"{left.name}-wal").unlink(missing_ok=True)
+    if has_journal:
+        left.with_name(f"{left.name}-journal").write_bytes(b"journal")
 
     Process(left.parents[1]).adopt()
 
     assert list(left.parent.iterdir()) == []
+
+
+def test_a_file_without_tables_that_no_lock_shows_to_be_ours_stays(left: Path) -> None:
+    left.write_bytes(unfinished(0))
+    left.with_suffix(".lock").unlink()
+    left.with_name(f"{left.name}-journal").write_bytes(b"journal")
+
+    Process(left.parents[1]).adopt()
+
+    assert left.exists()
 
 
 # --- looking ------------------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ class Candidates:
         is_ours = found.kind == "spool" or lock.is_ours
         if is_ours:
             lock.inode = found.inode
-        if found.kind == "missing" or (found.kind == "empty" and is_ours):  # 3 and 4
+        if found.kind == "missing" or (found.kind in ("empty", "unfinished") and is_ours):  # 3 and 4
             lock.delete()
             return None
         database = None

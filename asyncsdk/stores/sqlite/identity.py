@@ -28,7 +28,10 @@ import attrs
 from asyncsdk.stores.sqlite.names import is_spool_name
 from asyncsdk.stores.sqlite.schema import APPLICATION_ID, TABLES, VERSION
 
-Kind = Literal["spool", "empty", "newer", "older", "foreign", "damaged", "unreadable", "missing"]
+Kind = Literal["spool", "empty", "unfinished", "newer", "older", "foreign", "damaged", "unreadable", "missing"]
+
+
+_UNFINISHED: "tuple[Kind, str]" = ("unfinished", "its creation was interrupted")
 
 
 @attrs.frozen
@@ -91,8 +94,15 @@ def _read_marks(path: Path, inode: tuple[int, int], size: int, mtime_ns: int) ->
             tables = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            return "damaged", "damaged, or not a database"
+            return _UNFINISHED if _has_journal(path) else ("damaged", "damaged, or not a database")
         raise
+    return _judge_marks(path, mark, version, tables)
+
+
+def _judge_marks(path: Path, mark: int, version: int, tables: set[str]) -> tuple[Kind, str]:
+    # Its process was killed while it created the file: the tables are not committed yet.
+    if not tables and ((mark == APPLICATION_ID and version in (0, VERSION)) or (mark == 0 and _has_journal(path))):
+        return _UNFINISHED
     if mark == APPLICATION_ID and version != VERSION:
         return "newer", f"written by another version of asyncsdk (format {version}, this one reads {VERSION})"
     if mark == APPLICATION_ID and tables == TABLES:
@@ -103,6 +113,13 @@ def _read_marks(path: Path, inode: tuple[int, int], size: int, mtime_ns: int) ->
         # That version created the tables in the WAL, which is not read here.
         return "foreign", "no database of asyncsdk, or one of an asyncsdk that did not mark its files yet"
     return "foreign", "not a database of asyncsdk"
+
+
+def _has_journal(path: Path) -> bool:
+    """Return whether a database has a rollback journal. One in WAL mode, as the spool's are, has none."""
+    with suppress(OSError):
+        return stat.S_ISREG(path.with_name(f"{path.name}-journal").lstat().st_mode)
+    return False
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
