@@ -78,6 +78,7 @@ async def test_old_rules_are_freed() -> None:
     await until(lambda: len(held) > 50)
     task.cancel()
     await asyncio.wait([task])
+    del task  # its traceback refers to the rules that it was about to free
     gc.collect()
 
     assert [one() for one in held if one() is not None] == [refresher.rules]
