@@ -347,6 +347,8 @@ class Client(EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
                 return await self._spooler.put(receipt)
             await admission.wait_for_room(receipt)
             life.check_admission()
+            # There is room at those that wait; only one that raises is asked again.
+            return self._admit(receipt, drops=not admission.may_raise)
         return self._admit(receipt)
 
     def _admit(self, receipt: Receipt, *, drops: bool = False) -> Receipt:

@@ -57,6 +57,7 @@ class Admission:
         pipeline: The middleware that events pass through.
         default: Converts values that have no form in JSON; None if the client has no `default`.
         ids: The source of event ids.
+        may_raise: Whether a full lane can make an awaited verb raise.
         may_refuse: Whether a full lane can reject an event for all lanes: some destination waits or raises.
         may_wait: Whether a full lane, or a spool, can make an awaited verb wait.
     """
@@ -82,7 +83,8 @@ class Admission:
         self._names = tuple(lane.destination.name for lane in lanes)
         self._names_by_casefold = {name.casefold(): name for name in self._names}
         self.may_wait = any(lane.destination.overflow == "wait" for lane in lanes)
-        self.may_refuse = any(lane.destination.overflow != "drop" for lane in lanes)
+        self.may_raise = any(lane.destination.overflow == "raise" for lane in lanes)
+        self.may_refuse = self.may_wait or self.may_raise
 
     def prepare(self, event: Event) -> Receipt:
         """Validate, stamp and encode an event. Nothing is enqueued or counted yet.
