@@ -42,7 +42,7 @@ SUBJECTS = {
         "Users and events",
         [
             *("User", "Event", "Track", "IdentifyEvent", "Page", "Screen", "Group", "Alias", "LogEvent", "RawEvent"),
-            *("Identify", "Revenue", "Plan", "IngestionMetadata"),
+            *("Identify", "Revenue", "Plan", "IngestionMetadata", "EventObject", "EventOptions"),
         ],
     ),
     "outcomes": (

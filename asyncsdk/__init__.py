@@ -9,7 +9,19 @@ from asyncsdk._events.middleware import Middleware, Next, Payload, map_events
 from asyncsdk._lookups.flags import Flags
 from asyncsdk._model.amplitude import Identify, IngestionMetadata, Plan, Revenue
 from asyncsdk._model.catalog import AllResults, ExperimentGroup, ExperimentGroups, Names
-from asyncsdk._model.events import Alias, Event, Group, IdentifyEvent, LogEvent, Page, RawEvent, Screen, Track
+from asyncsdk._model.events import (
+    Alias,
+    Event,
+    EventObject,
+    Group,
+    IdentifyEvent,
+    LogEvent,
+    Page,
+    RawEvent,
+    Screen,
+    Track,
+)
+from asyncsdk._model.events import Options as EventOptions
 from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.receipts import Delivery, Receipt
 from asyncsdk._model.reports import (
@@ -71,6 +83,8 @@ __all__ = [
     # Who, and what happened.
     "Alias",
     "Event",
+    "EventObject",
+    "EventOptions",
     "Group",
     "Identify",
     "IdentifyEvent",

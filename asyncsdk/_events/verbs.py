@@ -6,6 +6,7 @@ from asyncsdk._model.amplitude import Identify, Revenue
 from asyncsdk._model.events import (
     Alias,
     Event,
+    EventObject,
     Group,
     IdentifyEvent,
     LogEvent,
@@ -64,14 +65,19 @@ class EventVerbs:
         return await self._take(IdentifyEvent(user, traits, **options))  # type: ignore[arg-type] # a model: `validate_event` converts it to a mapping
 
     async def track(
-        self, user: UserLike, event: str | Revenue, properties: PropertiesLike | None = None, **options: Unpack[Options]
+        self,
+        user: UserLike,
+        event: str | Revenue | EventObject,
+        properties: PropertiesLike | None = None,
+        **options: Unpack[Options],
     ) -> Receipt:
         """Record what a user did.
 
         Args:
             user: The user, or a `user_id`.
-            event: The event's name, not empty; or a `Revenue`.
-            properties: Details of the event. None sends no properties.
+            event: The event's name, not empty; or a `Revenue`; or an instance of a dataclass, attrs class or pydantic
+                model: `OrderCompleted(sku="A")` is the event `Order Completed`, unless its class has an `event_name`.
+            properties: Details of the event, besides those of such an object. None sends no others.
             **options: The keywords that all verbs take.
 
         Returns:
@@ -170,7 +176,7 @@ class EventVerbs:
     async def log_event(
         self,
         user: UserLike,
-        event: str,
+        event: str | EventObject,
         value: str | float | None = None,
         metadata: PropertiesLike | None = None,
         **options: Unpack[Options],
@@ -179,7 +185,7 @@ class EventVerbs:
     async def log_event(
         self,
         user: UserLike | Properties,
-        event: str | None = None,
+        event: str | EventObject | None = None,
         value: str | float | None = None,
         metadata: PropertiesLike | None = None,
         **options: Unpack[Options],
@@ -189,7 +195,7 @@ class EventVerbs:
         Args:
             user: The user, or a `user_id`. Alone, a mapping with Amplitude's fields: `event_type`, and `user_id` or
                 `device_id`.
-            event: The event's name, not empty. None only if `user` is that mapping.
+            event: The event's name, not empty; or an object, as for `track`. None only if `user` is that mapping.
             value: Statsig's value of the event, text or a number. None leaves it out.
             metadata: Details of the event. None sends no metadata.
             **options: The keywords that all verbs take.

@@ -6,8 +6,10 @@ from typing import Any, TypeVar, Unpack
 import attrs
 
 from asyncsdk._lookups.evaluator import Lookups, show_gate
+from asyncsdk._model.amplitude import Revenue
 from asyncsdk._model.encoding import as_fields
-from asyncsdk._model.events import Event, Options, PropertiesLike, Track
+from asyncsdk._model.event_objects import take_apart
+from asyncsdk._model.events import Event, EventObject, Options, PropertiesLike, Track
 from asyncsdk._model.receipts import Receipt
 from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
 from asyncsdk._model.users import User
@@ -116,11 +118,13 @@ class Flags:
         """Return the kinds that have a name, some of `config`, `experiment`, `layer`, `gate`; nothing is evaluated."""
         return self._rules.kinds_of(name)
 
-    def track(self, event: str, properties: PropertiesLike | None = None, **options: Unpack[Options]) -> Receipt:
+    def track(
+        self, event: str | Revenue | EventObject, properties: PropertiesLike | None = None, **options: Unpack[Options]
+    ) -> Receipt:
         """Record what the user did, without waiting. The event has the property `feature_flags`: what was `accessed`.
 
         Args:
-            event: The event's name, not empty.
+            event: The event's name, not empty; or a `Revenue`, or an event object, as for the client's `track`.
             properties: Details of the event. None sends `feature_flags` only. Your own `feature_flags` win.
             **options: The keywords that all event verbs take.
 
@@ -136,8 +140,10 @@ class Flags:
         if self.accessed:  # a copy: the receipt keeps the event, and more may be read later
             given = {} if properties is None else properties
             mine = given if isinstance(given, Mapping) else as_fields(given)
+            found = None if isinstance(event, str) else take_apart(event)
+            event, own = (event, {}) if found is None else found
             if mine is not None:  # otherwise it is refused, as without flags
-                properties = {"feature_flags": self.accessed.copy(), **mine}
+                properties = {"feature_flags": self.accessed.copy(), **own, **mine}
         return self._put(Track(self.user, event, properties, **options))  # type: ignore[arg-type] # a model: `validate_event` converts it to a mapping
 
     def _text(self, name: object) -> str:

@@ -1,8 +1,8 @@
 """The event classes, one for each verb of the client, and their validation.
 
-An event is a value: the client encodes it when it accepts it, and does not change it, except that properties given as a
-dataclass, attrs instance or pydantic model are converted to a mapping. `user` is a `User` or an id. All classes share
-the keyword fields of `Options`.
+An event is a value: the client encodes it when it accepts it, and does not change it, with two exceptions: properties
+given as a dataclass, attrs instance or pydantic model are converted to a mapping, and an event object to its name and
+properties. `user` is a `User` or an id. All classes share the keyword fields of `Options`.
 
 `on_setattr` is off because attrs would otherwise run the converter of `user` on every assignment, which makes setting
 any field slower, in `__init__` too.
@@ -18,6 +18,7 @@ import attrs
 
 from asyncsdk._model.amplitude import Identify, Revenue
 from asyncsdk._model.encoding import as_fields
+from asyncsdk._model.event_objects import take_apart
 from asyncsdk._model.users import User, as_user, text_id, validate_user
 from asyncsdk._model.validation import describe_type, raise_invalid
 from asyncsdk.errors import InvalidEventError
@@ -39,8 +40,11 @@ class ModelLike(Protocol):
         ...
 
 
-PropertiesLike = Properties | DataclassLike | attrs.AttrsInstance | ModelLike
-"""What event verbs take as an object; `validate_event` converts it to a mapping."""
+EventObject = DataclassLike | attrs.AttrsInstance | ModelLike
+"""An object that is a whole event: `event_objects.py` says which name it has. `validate_event` takes it apart."""
+
+PropertiesLike = Properties | EventObject
+"""What event verbs take as properties; `validate_event` converts it to a mapping."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -97,13 +101,13 @@ class Track:
 
     Attributes:
         user: The user, or an id.
-        name: Name of the event, or a `Revenue`.
+        name: Name of the event; or a `Revenue`; or an event object, which is replaced by its name when it is admitted.
         properties: Details of the event by name, or None.
         context: This and the other keyword fields are documented at `Options`.
     """
 
     user: User = attrs.field(converter=as_user)
-    name: str | Revenue
+    name: str | Revenue | EventObject
     properties: Properties | None = None
     context: Properties | None = attrs.field(default=None, kw_only=True)
     timestamp: datetime | None = attrs.field(default=None, kw_only=True)
@@ -206,14 +210,14 @@ class LogEvent:
 
     Attributes:
         user: The user, or an id.
-        name: Name of the event.
+        name: Name of the event; or an event object, as for `Track`.
         value: Statsig's value of the event: text or a number, or None.
         metadata: Details of the event by name, or None.
         context: This and the other keyword fields are documented at `Options`.
     """
 
     user: User = attrs.field(converter=as_user)
-    name: str
+    name: str | EventObject
     value: str | float | None = None
     metadata: Properties | None = None
     context: Properties | None = attrs.field(default=None, kw_only=True)
@@ -306,10 +310,10 @@ def to_epoch_ms(timestamp: datetime) -> int:
 
 
 def _check_track(event: Track) -> None:
-    if not (event.name and isinstance(event.name, str)) and not isinstance(event.name, Revenue):
-        raise_invalid("event", "a name that is not empty, or a Revenue", event.name)
     if event.properties is not None:
         event.properties = _as_object(event.properties, "properties")
+    if not (isinstance(event.name, str) and event.name) and not isinstance(event.name, Revenue):
+        event.name, event.properties = _read_object(event.name, event.properties, "a Revenue")
 
 
 def _check_identify(event: IdentifyEvent) -> None:
@@ -349,13 +353,13 @@ def _check_alias(event: Alias) -> None:
 
 
 def _check_log_event(event: LogEvent) -> None:
-    if not (event.name and isinstance(event.name, str)):
-        raise_invalid("event", "text that is not empty", event.name)
+    if event.metadata is not None:
+        event.metadata = _as_object(event.metadata, "metadata")
+    if not (isinstance(event.name, str) and event.name):
+        event.name, event.metadata = _read_object(event.name, event.metadata)
     # A boolean would pass as an int, but Statsig has no booleans as values.
     if event.value is not None and (isinstance(event.value, bool) or not isinstance(event.value, str | Real | Decimal)):
         raise_invalid("value", "text or a number", event.value)
-    if event.metadata is not None:
-        event.metadata = _as_object(event.metadata, "metadata")
 
 
 def _check_raw(event: RawEvent) -> None:
@@ -404,6 +408,28 @@ def _as_object(value: Properties, field: str) -> Properties:
     if found is None:
         raise_invalid(field, "an object (a mapping)", value)
     return found
+
+
+def _read_object(event: object, more: Properties | None, *others: str) -> tuple[str, Properties]:
+    """Return the name and the properties of an event object, with those that were given beside it.
+
+    Args:
+        event: The event, whatever the caller gave.
+        more: Properties that override those of the object.
+        *others: What else the event could have been.
+
+    Raises:
+        InvalidEventError: It is not an event object.
+    """
+    found = take_apart(event)
+    if found is None:
+        what = ", ".join(("a name that is not empty", *others))
+        if isinstance(event, type):
+            msg = f"`event` is the class {event.__name__}: pass an instance of it"
+            raise InvalidEventError(msg)
+        raise_invalid("event", f"{what}, or an instance of a dataclass, attrs class or pydantic model", event)
+    name, properties = found
+    return name, {**properties, **(more or {})}
 
 
 def _check_object(value: object, field: str) -> None:

@@ -25,7 +25,7 @@ from readme.pages import (
 )
 
 VENDORS = ("rudderstack", "amplitude", "statsig")
-RUNNABLE = {README: 4, LOOKUPS: 1, EVENTS: 2, COMING_FROM: 16, INTEGRATIONS: 5, OPENFEATURE: 1}
+RUNNABLE = {README: 4, LOOKUPS: 1, EVENTS: 3, COMING_FROM: 16, INTEGRATIONS: 5, OPENFEATURE: 1}
 
 
 def test_every_page_with_python_is_run_here() -> None:
@@ -120,6 +120,16 @@ async def test_the_middleware_changes_and_drops_events(server: DevServer) -> Non
     [event] = [event.body for event in await server.received("rudderstack")]
     assert event["properties"] == {"password": "[redacted]"}
     assert event["context"].items() >= {"app": {"name": "shop"}, "traits": {"plan": "pro"}}.items()
+
+
+async def test_an_object_is_a_whole_event(server: DevServer) -> None:
+    names = await _client_of_the_readme()
+
+    await run(blocks(EVENTS)[2], names)
+
+    await names["client"].aclose()
+    [event] = [event.body for event in await server.received("rudderstack")]
+    assert (event["event"], event["properties"]) == ("Order Completed", {"sku": "A", "revenue": 19.95})
 
 
 # What the vendors' pages document that the snippets send: what a page names, in the vendor's own form.

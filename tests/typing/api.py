@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, assert_type
+from typing import Any, ClassVar, Unpack, assert_type
 
 import attrs
 
@@ -27,6 +27,8 @@ from asyncsdk import (
     Details,
     DynamicConfig,
     Event,
+    EventObject,
+    EventOptions,
     Experiment,
     ExperimentGroup,
     ExperimentGroups,
@@ -325,6 +327,34 @@ async def models() -> None:
     await client.track("u", "Item Viewed", Item("a"))
     await client.identify("u", Item("a"))
     await client.track("u", "Item Viewed", 5)  # type: ignore[arg-type]
+
+
+@dataclass
+class ItemViewed:
+    sku: str
+
+
+@attrs.frozen
+class OrderCompleted:
+    event_name: ClassVar[str] = "Order Completed"
+    sku: str
+    revenue: float = 0.0
+
+
+async def event_objects(flags: Flags) -> None:
+    assert_type(await client.track("u", OrderCompleted("a", revenue=19.95)), Receipt)
+    await client.track(ada, ItemViewed("a"), {"page": 2}, message_id="my-own")
+    await client.log_event(ada, OrderCompleted("a"), 19.95)
+    assert_type(flags.track(ItemViewed("a")), Receipt)
+    flags.track(Revenue(4.99))
+    client.put_nowait(Track("u", OrderCompleted("a")))
+    client.put_nowait(LogEvent("u", ItemViewed("a"), 1))
+    await client.track("u", OrderCompleted(skus="a"))  # type: ignore[call-arg]
+    await client.track("u", 5)  # type: ignore[arg-type]
+
+
+async def of_my_service(event: str | EventObject, **options: Unpack[EventOptions]) -> None:
+    await client.track(ada, event, **options)
 
 
 def behind_a_proxy() -> Client:
