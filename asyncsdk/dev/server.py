@@ -29,17 +29,21 @@ from asyncsdk.dev.rudderstack import RudderStackServer
 from asyncsdk.dev.ruleset_watch import RulesetSource, RulesetWatch
 from asyncsdk.dev.statsig import StatsigServer
 from asyncsdk.dev.statsig_rules import StatsigRulesServer
+from asyncsdk.dev.threads import RunsInThread, awaits_server_loop, on_server_loop
 from asyncsdk.errors import AsyncSDKError, ConfigurationError
 
 _NOT_FOUND = Reply(404, b"404 page not found\n", {"Content-Type": TEXT, "X-Content-Type-Options": "nosniff"})
 
 
-class DevServer:
+class DevServer(RunsInThread):
     """A local server with the event endpoints of Statsig, RudderStack and Amplitude, and with Statsig's rules.
 
     Replies, limits, rejections and de-duplication are those of the vendors; nothing is forwarded. Use the server as an
     async context manager, or call `start` and `stop`. After `stop` it can be started again: it listens on the same
     port, and keeps what it received.
+
+    `with DevServer() as dev:` runs it in a thread, for tests that block theirs, such as those with FastAPI's
+    `TestClient`. All methods can then be called from any thread, and awaited on any event loop.
 
     The server has four vendors, so that each can fail alone: `rudderstack`, `amplitude`, `statsig` (events) and
     `statsig-rules` (the ruleset, ID lists and client-initialize responses). Methods that take the name of a vendor
@@ -106,15 +110,18 @@ class DevServer:
         return f"http://{host}:{self._port}"
 
     @property
+    @on_server_loop
     def events(self) -> list[ReceivedEvent]:
         """The events received, oldest first, including duplicates, rejected and lost ones."""
         return list(self._history.events)
 
     @property
+    @on_server_loop
     def requests(self) -> list[ReceivedRequest]:
         """The requests received on any path, oldest first."""
         return list(self._history.requests)
 
+    @on_server_loop
     def accepted(self, vendor: str | None = None) -> list[ReceivedEvent]:
         """Return the events that were ingested, oldest first, without duplicates.
 
@@ -124,6 +131,7 @@ class DevServer:
         self._check(vendor)
         return [e for e in self._history.events if e.verdict == "accepted" and vendor in (None, e.vendor)]
 
+    @on_server_loop
     def total(self, vendor: str, verdict: str = "accepted") -> int:
         """Count the events ever received with a verdict, including those that are no longer kept.
 
@@ -134,6 +142,7 @@ class DevServer:
         self._check(vendor)
         return self._history.event_counts[vendor, verdict]
 
+    @awaits_server_loop
     async def received(self, vendor: str, count: int = 1, *, within: float = 5.0) -> list[ReceivedEvent]:
         """Wait until a vendor has accepted a number of events.
 
@@ -152,6 +161,7 @@ class DevServer:
         await self._wait_until(vendor, lambda: self.total(vendor) >= count, f"{count} events accepted", within)
         return self.accepted(vendor)
 
+    @awaits_server_loop
     async def requested(self, vendor: str, count: int = 1, *, within: float = 5.0) -> list[ReceivedRequest]:
         """Wait until a number of requests to a vendor have arrived, whether they were answered or not.
 
@@ -172,11 +182,13 @@ class DevServer:
         return [request for request in self._history.requests if request.vendor == vendor]
 
     @property
+    @on_server_loop
     def ruleset_fault(self) -> str:
         """Why the ruleset's file as it is now cannot be served, so that its last good version is; `""` if it can."""
         self._watch.reload_if_changed()
         return self._watch.fault
 
+    @on_server_loop
     def set_ruleset(self, source: RulesetSource) -> None:
         """Replace the ruleset. It is always served as a later version than the one before.
 
@@ -190,6 +202,7 @@ class DevServer:
         """
         self._watch.set_source(source)
 
+    @on_server_loop
     def set_id_list(self, name: str, units: Iterable[str] | None) -> None:
         """Replace an ID list by a new file.
 
@@ -199,6 +212,7 @@ class DevServer:
         """
         self._rules.served.set_id_list(name, units, int(time.time() * 1000))
 
+    @on_server_loop
     def append_id_list(self, name: str, add: Iterable[str] = (), remove: Iterable[str] = ()) -> None:
         """Append lines to an ID list's file.
 
@@ -212,6 +226,7 @@ class DevServer:
         """
         self._rules.served.append_id_list(name, add, remove)
 
+    @on_server_loop
     def script(self, vendor: str | None, *steps: Fault | int | None) -> None:
         """Schedule a fault for each of the vendor's next requests.
 
@@ -222,6 +237,7 @@ class DevServer:
         self._check(vendor)
         self._faults.add_script(vendor, steps)
 
+    @on_server_loop
     def fault(self, vendor: str | None, fault: Fault, times: int | None = None) -> None:
         """Apply a fault to each of the vendor's requests that no script applies to.
 
@@ -233,10 +249,12 @@ class DevServer:
         self._check(vendor)
         self._faults.add_standing(StandingFault(vendor, fault, times))
 
+    @on_server_loop
     def clear_faults(self) -> None:
         """Remove all faults and scripts. Requests that already hang do not end."""
         self._faults.clear()
 
+    @on_server_loop
     def reset(self) -> None:
         """Forget all requests and events, their counts, the usage of rate limits, and all faults; keep the rules."""
         self._history.clear()
@@ -245,6 +263,7 @@ class DevServer:
             for window in vendor.windows:
                 window.clear()
 
+    @awaits_server_loop
     async def start(self) -> None:
         """Start to listen.
 
@@ -271,6 +290,7 @@ class DevServer:
             raise
         self._port = runner.addresses[0][1]
 
+    @awaits_server_loop
     async def stop(self) -> None:
         """Close all connections and stop listening. Stopping a stopped server does nothing."""
         # Ends requests that hang or are delayed; they would keep `cleanup` waiting.
