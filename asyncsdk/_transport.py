@@ -47,6 +47,7 @@ _TRY_ANOTHER_SERVER = frozenset({401, 404, *range(300, 400), *range(500, 600)} -
 # Maximum seconds for an answer that is passed on while it arrives.
 _MAX_STREAM = 600.0
 _SUCCESS, _PROXY_AUTHENTICATION = 2, 407
+_NO_HEADERS: Mapping[str, str] = {}
 
 _Read = Callable[[aiohttp.ClientResponse, str], Awaitable[bytes]]
 """Reads an answer whose body has this content coding."""
@@ -118,7 +119,7 @@ class Transport:
             request: Its body is compressed from `gzip_from` bytes on.
             uncompressed: Never compress.
         """
-        headers = self._headers({"Accept-Encoding": "identity", **request.headers})
+        headers = self._headers(request, {"Accept-Encoding": "identity"})
         body = request.body
         if not uncompressed and request.gzip_from is not None and len(body) >= request.gzip_from:
             headers["Content-Encoding"] = "gzip"
@@ -132,7 +133,7 @@ class Transport:
             request: The request.
             max_bytes: Maximum size of the decompressed answer; a larger one is an error, and so is one that is cut off.
         """
-        headers = self._headers(request.headers)
+        headers = self._headers(request)
         return await self._watched(
             request, request.body, headers, lambda answer, coding: _read_whole(answer, coding, max_bytes)
         )
@@ -155,13 +156,15 @@ class Transport:
 
         limits = self._limits
         timeout = aiohttp.ClientTimeout(_MAX_STREAM, sock_connect=min(3.0, limits.timeout), sock_read=limits.timeout)
-        headers = self._headers(request.headers)
+        headers = self._headers(request)
         return await self._watched(request, request.body, headers, read, timeout)
 
-    def _headers(self, protocol: Mapping[str, str]) -> dict[str, str]:
+    def _headers(self, request: Request, defaults: Mapping[str, str] = _NO_HEADERS) -> dict[str, str]:
         """Add the user's headers to those of the vendor's protocol, which take precedence; case does not matter."""
+        protocol = {**defaults, **request.headers}
         taken = {name.lower() for name in protocol}
-        mine = {name: value for name, value in self._http.headers.items() if name.lower() not in taken}
+        own = _NO_HEADERS if request.is_foreign else self._http.headers
+        mine = {name: value for name, value in own.items() if name.lower() not in taken}
         agent = {} if any(name.lower() == "user-agent" for name in mine) else {"User-Agent": _USER_AGENT}
         return {**agent, **mine, **protocol}
 

@@ -51,10 +51,12 @@ class HttpSettings:
         ca_file: Path of a file with the certificate authorities to trust, in PEM; None trusts the system's.
         client_cert: Path of a client certificate, in PEM; None sends none.
         client_key: Path of its key, in PEM; None if `client_cert` holds it too.
-        headers: Headers to add to each request. Those of the vendor's protocol cannot be replaced. Logs and reprs never
-            show them.
+        headers: Headers to add to each request to the vendor and to the addresses of the settings; the file of an ID
+            list at another server is requested without them. Those of the vendor's protocol cannot be replaced. Logs
+            and reprs never show them.
         session: An `aiohttp.ClientSession` to send with, or a function that returns one, called on the client's loop.
-            Its own proxy, TLS and timeouts apply unless set here. It is never closed.
+            Its own proxy, TLS and timeouts apply unless set here, and its own headers and cookies go to every server.
+            It is never closed.
         connector: An aiohttp connector to connect with, or a function that returns one. It is never closed.
 
     Raises:

@@ -104,7 +104,7 @@ def list_files(folder: Path) -> Iterator[SpoolFile]:
 
 
 def list_events(folder: Path, *, dead: bool = False, on_problem: OnProblem = _ignore) -> Iterator[SpooledEvent]:
-    """Yield events, in each file oldest first; damaged blocks are left out.
+    """Yield events, in each file oldest first; the damaged blocks of a file are left out, and reported.
 
     Args:
         folder: The spool's.
@@ -116,7 +116,12 @@ def list_events(folder: Path, *, dead: bool = False, on_problem: OnProblem = _ig
     """
     for path in _list_databases(folder):
         with _reporting(path, on_problem), _open_or_copy(path) as (database, _):
-            yield from _dead_letters(database) if dead else _waiting(database)
+            damaged: list[BlockError] = []
+            try:
+                yield from _dead_letters(database, damaged) if dead else _waiting(database, damaged)
+            finally:  # also where reading the rest of the file fails
+                if damaged:
+                    on_problem(path.name, f"{len(damaged):,} damaged blocks are left out")
 
 
 def replay(folder: Path, on_progress: Callable[[int], None], on_problem: OnProblem = _ignore) -> int:
@@ -234,20 +239,24 @@ def purge_destination(folder: Path, destination: str, on_problem: OnProblem = _i
     return _edit_all(folder, lambda database: database.erase_destination(destination), on_problem)
 
 
-def _waiting(database: Database) -> Iterator[SpooledEvent]:
+def _waiting(database: Database, damaged: list[BlockError]) -> Iterator[SpooledEvent]:
     for row in database.blocks():
-        yield from _events(row.body, "waiting", "", row.done)
+        yield from _events(row.body, "waiting", "", damaged, row.done)
 
 
-def _dead_letters(database: Database) -> Iterator[SpooledEvent]:
+def _dead_letters(database: Database, damaged: list[BlockError]) -> Iterator[SpooledEvent]:
     for row in database.dead_letters():
-        yield from _events(row.body, row.status, row.reason)
+        yield from _events(row.body, row.status, row.reason, damaged)
 
 
-def _events(body: bytes, status: str, reason: str, done: int = 0) -> Iterator[SpooledEvent]:
+def _events(
+    body: bytes, status: str, reason: str, damaged: list[BlockError], done: int = 0
+) -> Iterator[SpooledEvent]:
+    """Yield the events of a block that are not done; add what is wrong with the block to `damaged`."""
     try:
         block = unpack_block(body)
-    except BlockError:
+    except BlockError as error:
+        damaged.append(error)
         return
     for position, kept in enumerate(block.records):
         if not done >> position & 1:

@@ -132,6 +132,8 @@ class Request:
         purpose: `events`, `rules` or `id_lists`.
         events: Number of events in the body.
         secret: The part of the URL and path to hide in logs and hooks, such as a key; "" if there is none.
+        is_foreign: Whether the address came in an answer and is at a server that no setting names: the headers of
+            `HttpSettings`, which may hold a gateway's secret, are not sent there.
     """
 
     url: str
@@ -143,6 +145,7 @@ class Request:
     purpose: Purpose = "events"
     events: int = 0
     secret: str = ""
+    is_foreign: bool = False
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.redact(self.url)}, {self.purpose}, {len(self.body)} bytes>"

@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -216,15 +218,30 @@ def test_purged_events_are_overwritten_in_the_file(tmp_path: Path) -> None:
     assert b"Grace" not in content
 
 
-def test_damaged_blocks_are_left_out(left: Path) -> None:
-    process = Process(left.parent)
-    [adopted] = process.adopt()
-    process.files._open_files.by_number[adopted.file].database._connection.execute(
-        "UPDATE block SET body = x'00' WHERE id = 1"
-    )
-    process.kill()
+def damage(folder: Path, statement: str) -> None:
+    [path] = folder.glob("*.db")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+
+
+def test_damaged_blocks_are_left_out_and_said(left: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damage(left, "UPDATE block SET body = x'00' WHERE id = 1")
 
     assert [event.id for event in inspection.list_events(left)] == ["c"]
+    assert spool("show", left) == 0
+    shown = capsys.readouterr()
+    assert "1 damaged blocks are left out" in shown.err
+    assert len(shown.out.splitlines()) == 1
+
+
+def test_damaged_dead_letters_are_left_out_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    process = Process(tmp_path)
+    process.give_up(dead("Ada"), dead("Grace"))
+    process.kill()
+    damage(tmp_path / "spool", "UPDATE dead SET body = x'00'")
+
+    assert spool("show", tmp_path / "spool", "--dead") == 0
+    assert "2 damaged blocks are left out" in capsys.readouterr().err
 
 
 def test_a_path_that_is_not_a_folder_is_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

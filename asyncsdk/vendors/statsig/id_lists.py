@@ -66,13 +66,14 @@ def build_file_request(file: ListFile, headers: Mapping[str, str], trusted: Coll
     """
     url = file.url
     # The range goes into the query for Statsig's CDN, and into a header for any other server.
-    wanted = {**(headers if origin_of(url) in trusted else {}), "Accept-Encoding": "identity"}
+    is_foreign = origin_of(url) not in trusted
+    wanted = {**({} if is_foreign else headers), "Accept-Encoding": "identity"}
     if takes_range_in_query(file):
         url += f"{'&' if '?' in url else '?'}range={file.start}-"
     else:
         wanted |= {"Range": f"bytes={file.start}-", "statsig-id-list-file-size": str(file.size)}
     path = "/" + url.partition("://")[2].partition("/")[2]
-    return Request(url, path, wanted, b"", method="GET", purpose="id_lists")
+    return Request(url, path, wanted, b"", method="GET", purpose="id_lists", is_foreign=is_foreign)
 
 
 def origin_of(url: str) -> Origin | None:
