@@ -249,9 +249,7 @@ def _dead_letters(database: Database, damaged: list[BlockError]) -> Iterator[Spo
         yield from _events(row.body, row.status, row.reason, damaged)
 
 
-def _events(
-    body: bytes, status: str, reason: str, damaged: list[BlockError], done: int = 0
-) -> Iterator[SpooledEvent]:
+def _events(body: bytes, status: str, reason: str, damaged: list[BlockError], done: int = 0) -> Iterator[SpooledEvent]:
     """Yield the events of a block that are not done; add what is wrong with the block to `damaged`."""
     try:
         block = unpack_block(body)

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import attrs
-import orjson
 import pytest
 import trustme
 from aiohttp import web
@@ -112,7 +111,9 @@ async def test_a_list_at_an_http_address_is_not_fetched_if_the_manifest_was_at_a
     assert plain.seen == {}
 
 
-@pytest.mark.parametrize(("status", "scheme"), [(301, "http"), (302, "https"), (303, "http"), (307, "http"), (308, "https")])
+@pytest.mark.parametrize(
+    ("status", "scheme"), [(301, "http"), (302, "https"), (303, "http"), (307, "http"), (308, "https")]
+)
 async def test_no_redirect_is_followed_to_another_server(sites: Any, status: int, scheme: str) -> None:
     start, trusting = sites
     own, other = await start("https"), await start(scheme)
