@@ -120,9 +120,10 @@ def _page(title: str, module: str, intro: str, names: list[str]) -> str:
 def _client_page() -> str:
     """Return the page of `Client`: its own methods first, then those of each base under a heading of their own."""
     text = "# Client\n\n::: asyncsdk.Client\n    options: {inherited_members: false}\n"
-    titles = ("Event verbs", "Lookups", "Overrides", "Middleware and hooks")
+    titles = ("Start and close", "Event verbs", "Lookups", "Overrides", "Middleware and hooks")
     for title, base in zip(titles, asyncsdk.Client.__bases__, strict=True):
-        names = [name for name, value in vars(base).items() if name[0] != "_" and isfunction(value)]
+        functions = [item for kind in base.__mro__ for item in vars(kind).items()]
+        names = [name for name, value in functions if name[0] != "_" and isfunction(value)]
         own = [name for name in names if name not in vars(asyncsdk.Client)]
         text += f"\n## {title}\n\n" + "\n".join(
             f"::: asyncsdk.Client.{name}\n    options: {{heading_level: 3}}\n" for name in own

@@ -7,7 +7,7 @@ An event is admitted in two halves:
    here and leaves no trace.
 2. `commit` enqueues the records on their lanes and counts the deliveries.
 
-In between, the caller (`Client`) deals with full lanes, by the destination's `overflow`:
+In between, the caller (`Intake`) deals with full lanes, by the destination's `overflow`:
 
 | overflow | method          | a full lane                                                                       |
 |----------|-----------------|-----------------------------------------------------------------------------------|

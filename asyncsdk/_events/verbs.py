@@ -1,11 +1,11 @@
-"""The event verbs, awaited. They only build the event; `Client._take` admits it."""
+"""The event verbs, awaited. They only build the event; `Intake._take` admits it."""
 
 from typing import Unpack, overload
 
+from asyncsdk._events.intake import Intake
 from asyncsdk._model.amplitude import Identify, Revenue
 from asyncsdk._model.events import (
     Alias,
-    Event,
     EventObject,
     Group,
     IdentifyEvent,
@@ -22,7 +22,7 @@ from asyncsdk._model.receipts import Receipt
 from asyncsdk._model.users import User, UserLike
 
 
-class EventVerbs:
+class EventVerbs(Intake):
     """The event verbs. `user` is a `User` or a `user_id`.
 
     Awaiting a verb admits the event: it is validated, encoded and enqueued (with a spool, written to disk). The verb
@@ -44,9 +44,6 @@ class EventVerbs:
         WrongEventLoopError: The client runs on another event loop.
         ForkedProcessError: The client was started in the parent process.
     """
-
-    async def _take(self, event: Event) -> Receipt:
-        raise NotImplementedError
 
     async def identify(
         self, user: UserLike, traits: PropertiesLike | Identify | None = None, **options: Unpack[Options]

@@ -1,0 +1,203 @@
+"""The parts of a client: how they are built and wired, and what is done with all of them at once.
+
+Building them does no I/O and needs no running loop. When each job starts and ends is decided in `start_close.py`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from operator import attrgetter
+
+import attrs
+
+from asyncsdk._client import jobs
+from asyncsdk._client.arguments import check_destinations, http_settings
+from asyncsdk._client.hooks import Hooks, guarded
+from asyncsdk._client.settings import Settings
+from asyncsdk._delivery.lane import Lane
+from asyncsdk._delivery.ledger import wait_final
+from asyncsdk._delivery.spool.setting import create_spooler, with_message_ids
+from asyncsdk._delivery.spool.spooler import Spooler
+from asyncsdk._events.admission import Admission
+from asyncsdk._events.pacing import Pacer
+from asyncsdk._lifecycle import Job, Lifecycle
+from asyncsdk._lookups.assignments import Assignments, create_assignments
+from asyncsdk._lookups.exposures import Exposures
+from asyncsdk._model.http import HttpSettings
+from asyncsdk._model.receipts import Record
+from asyncsdk._model.reports import Health, Report
+from asyncsdk._refresh import Refresher
+from asyncsdk.vendors._base import Destination
+from asyncsdk.vendors.statsig import Statsig
+
+
+@attrs.frozen(eq=False)
+class Parts:
+    """What a client is made of.
+
+    Attributes:
+        life: Its state, and the task that owns all others.
+        lanes: One per destination, in order.
+        http: Proxy, TLS and headers, by name of the destination.
+        admission: Turns events into records.
+        pacer: Gives the event loop its turns.
+        spooler: Keeps events on disk; None without a spool.
+        refresher: Keeps the rules up to date; None without a source of rules.
+        exposures: Reports what users saw.
+        assignments: Keeps users in their groups; None without a store for that.
+        hooks: The user's functions.
+    """
+
+    life: Lifecycle
+    lanes: Sequence[Lane]
+    http: Mapping[str, HttpSettings | None]
+    admission: Admission
+    pacer: Pacer
+    spooler: Spooler | None
+    refresher: Refresher | None
+    exposures: Exposures
+    assignments: Assignments | None
+    hooks: Hooks
+
+    def unsent(self) -> int:
+        """Return the number of events and exposures without a final outcome."""
+        held = sum(lane.ledger.held_events for lane in self.lanes) + self.exposures.pending_count
+        return held if self.spooler is None else held + self.spooler.unsent
+
+    def jobs(self, dev_url: str | None) -> list[tuple[str, Job]]:
+        """Return the names and jobs of all parts.
+
+        Args:
+            dev_url: Base URL of a dev server that takes the place of all vendors; None: there is none.
+        """
+        watches = self.hooks.on_request
+        todo = [
+            (lane.destination.name, jobs.delivery(lane, dev_url, watches, self.http[lane.destination.name]))
+            for lane in self.lanes
+        ]
+        if self.refresher is not None:
+            todo.append(("rules", jobs.refresh(self.refresher, dev_url, watches, self.http[self.refresher.name])))
+            todo.append(("exposure windows", jobs.windows(self.exposures.window)))
+        if self.assignments is not None:
+            todo.append(("sticky assignments", self.assignments.run))
+        if self.spooler is not None:
+            todo.append(("spool", jobs.adoption(self.spooler)))
+        return todo
+
+    def stop_lingering(self) -> None:
+        """Let all lanes send at once what they get."""
+        for lane in self.lanes:
+            lane.linger = 0.0
+
+    async def settle(self, seconds: float, closing_at: float | None = None) -> bool:
+        """Flush every lane and the sticky assignments; return False if time ran out."""
+        assignments = self.assignments
+        if not self.unsent() and (assignments is None or not assignments.unsaved):
+            return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+                flush = Lane.flush if self.spooler is None else self.spooler.flush
+                for lane in self.lanes:
+                    group.create_task(flush(lane, closing_at))
+                if assignments is not None:
+                    group.create_task(assignments.flush())
+            return True
+        return False
+
+    def abandon(self) -> None:
+        """Settle all that is unsettled as abandoned, after all jobs have ended."""
+        for lane in self.lanes:
+            lane.abandon()
+        if self.assignments is not None:
+            self.assignments.abandon()
+
+    def report(self, began: float, *, complete: bool = True) -> Report:
+        """Return the counts of all destinations.
+
+        Args:
+            began: When the call that reports began, on the monotonic clock.
+            complete: Whether it had time for all events.
+        """
+        counts = {lane.destination.name: lane.ledger.report() for lane in self.lanes}
+        whole = complete and not any(count.abandoned for count in counts.values())
+        return Report(counts, time.monotonic() - began, whole)
+
+    def health(self) -> Health:
+        """Return the state of all parts."""
+        return Health(
+            self.life.state,
+            {lane.destination.name: lane.health() for lane in self.lanes},
+            self.life.crashes,
+            None if self.refresher is None else self.refresher.health(),
+            None if self.spooler is None else self.spooler.health(),
+            None if self.assignments is None else self.assignments.health(),
+        )
+
+
+def build_parts(destinations: tuple[Destination, ...], settings: Settings) -> Parts:
+    """Build the parts of a client, and connect them.
+
+    Raises:
+        ConfigurationError: Two destinations have the same name, one is not a destination, or a setting is wrong.
+    """
+    check_destinations(destinations)
+    jobs.load()
+    http = {given.name: http_settings(given, settings.http) for given in destinations}
+    if settings.spool is not None:
+        destinations = with_message_ids(destinations)
+    life, hooks = Lifecycle(), Hooks()
+    lanes = [Lane(destination) for destination in destinations]
+    on_final = None if settings.on_delivery is None else guarded(settings.on_delivery, "on_delivery")
+    for lane in lanes:
+        lane.ledger.on_final = on_final
+        lane.ledger.on_settled = hooks.on_settled
+
+    async def until_final(records: Sequence[Record]) -> None:
+        life.check_loop()
+        await wait_final(records)
+
+    admission = Admission(lanes, until_final, keep_ids=on_final is not None)
+    admission.default = settings.default
+    spooler = create_spooler(settings.spool, lanes)
+    admission.may_wait |= spooler is not None
+    source = next((given for given in destinations if isinstance(given, Statsig)), None)
+    return Parts(
+        life=life,
+        lanes=lanes,
+        http=http,
+        admission=admission,
+        pacer=_build_pacer(lanes, spooler),
+        spooler=spooler,
+        refresher=None if source is None or source.rules is None else Refresher(source),
+        exposures=_build_exposures(life, lanes if settings.exposures else (), admission, spooler, source),
+        assignments=create_assignments(source, life),
+        hooks=hooks,
+    )
+
+
+def _build_pacer(lanes: Sequence[Lane], spooler: Spooler | None) -> Pacer:
+    # With a spool, a verb waits for the disk; with `overflow="wait"`, for room.
+    paced = lanes if spooler is None else []
+    return Pacer([lane for lane in paced if lane.destination.overflow != "wait"])
+
+
+def _build_exposures(
+    life: Lifecycle,
+    lanes: Sequence[Lane],
+    admission: Admission,
+    spooler: Spooler | None,
+    source: Statsig | None,
+) -> Exposures:
+    """Build the writer of exposures to `lanes`, of which that of `source` gets them in Statsig's own form."""
+    enqueue_for: Callable[[Lane], Callable[[Sequence[Record]], bool]] = (
+        attrgetter("offer_exposures") if spooler is None else spooler.exposure_intake
+    )
+    return Exposures(
+        life,
+        lanes,
+        admission.ids,
+        redact=admission.pipeline.redact,
+        enqueue_for=enqueue_for,
+        statsig_lane=next((lane for lane in lanes if lane.destination is source and not source.offline), None),
+    )
