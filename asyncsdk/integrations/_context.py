@@ -9,12 +9,13 @@ client, reads the same variable:
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Protocol
 
 import attrs
 
-from asyncsdk import ConfigurationError, Event, Flags, LogEvent, Page, Screen, Track, User, map_events
+from asyncsdk import Client, ConfigurationError, Event, Flags, LogEvent, Page, Screen, Track, User, map_events
 
 
 class ActiveRequest(Protocol):
@@ -64,6 +65,13 @@ def _attach_flags(event: Event) -> Event:
 
 
 attach_flags = map_events(_attach_flags, in_place=False)
+
+
+def attach_once(client: Client) -> Client:
+    """Add `attach_flags` to a client that may have it already, such as one that several applications share."""
+    with suppress(ConfigurationError):
+        client.off(attach_flags)
+    return client.add_middleware(attach_flags)
 
 
 def is_same_user(one: User, other: User) -> bool:

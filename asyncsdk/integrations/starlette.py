@@ -1,16 +1,25 @@
-"""asyncsdk in Starlette: `lifespan(client)` and `FlagsMiddleware`, then `get_flags(request)` in any endpoint."""
+"""asyncsdk in Starlette: `lifespan(client)` and `FlagsMiddleware`, then `get_flags(request)` in any endpoint.
+
+Other ASGI frameworks use `FlagsMiddleware(app, client=client)`, which needs no `lifespan`.
+
+A request's client is the first that there is of
+
+1. the middleware's `client=`;
+2. the lifespan's state, which the server copies into each request's scope;
+3. `app.state`, where `lifespan(client)` keeps it for test clients and servers that do not copy the state.
+"""
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from asyncsdk import Client, ConfigurationError, Flags, User, UserLike
-from asyncsdk.integrations._context import CURRENT_REQUEST, attach_flags
+from asyncsdk.integrations._context import CURRENT_REQUEST, attach_once
 from asyncsdk.integrations._identity import (
     ClientInfo,
     CurrentRequest,
@@ -20,6 +29,7 @@ from asyncsdk.integrations._identity import (
     UserOf,
     is_sticky,
 )
+from asyncsdk.integrations._lifespan import run_lifespan
 
 __all__ = [
     "FlagsMiddleware",
@@ -40,6 +50,7 @@ _CLIENT, _STICKY = "asyncsdk.client", "asyncsdk.sticky"  # keys of the lifespan'
 _CONTEXT = "asyncsdk.request"  # key of a request's scope
 _REQUESTS = ("http", "websocket")
 _MAX_LAYERS = 50  # of middleware that `_has_flags` looks through
+_APP_STATE = "asyncsdk_client"  # attribute of an application's state
 _STARTS = ("http.response.start", "websocket.accept")
 
 
@@ -60,9 +71,9 @@ def lifespan(client: Client | Callable[[], Client], inner: Lifespan[App] | None 
     @asynccontextmanager
     async def run(app: App) -> AsyncIterator[Mapping[str, Any]]:
         async with client if isinstance(client, Client) else client() as running:
-            running.add_middleware(attach_flags)
+            attach_once(running)
             if isinstance(app, Starlette):
-                app.state.asyncsdk_client = running
+                setattr(app.state, _APP_STATE, running)
             state = {_CLIENT: running, _STICKY: is_sticky(running)}
             if inner is None:
                 yield state
@@ -116,10 +127,13 @@ def _has_flags(app: object) -> bool:
 
 
 class FlagsMiddleware:
-    """ASGI middleware that gives each request and each websocket its `Flags`. The client is that of `lifespan`.
+    """ASGI middleware that gives each request and each websocket its `Flags`.
 
     Args:
         app: The application to wrap.
+        client: For frameworks other than Starlette and FastAPI: a client that is not started yet, or a function that
+            returns one. The middleware starts and closes it in the lifespan of the server. None takes the client of
+            `lifespan(client)`.
         user: Function that returns the user of a request: a `User`, an id, or None for an anonymous user. A plain
             function is called when the request first asks for its flags, an `async` one before the endpoint. `ip`,
             `user_agent`, `locale` and `anonymous_id` are filled in from the request unless the user has them. None: all
@@ -140,6 +154,7 @@ class FlagsMiddleware:
         self,
         app: ASGIApp,
         *,
+        client: Client | Callable[[], Client] | None = None,
         user: UserOf[HTTPConnection] | None = session_user,
         trusted_proxies: int = 0,
         anonymous_cookie: str | None = None,
@@ -149,6 +164,9 @@ class FlagsMiddleware:
             msg = "this application has FlagsMiddleware already: add it once"
             raise ConfigurationError(msg)
         self.app = app
+        self._make_client = client
+        self._client = attach_once(client) if isinstance(client, Client) else None
+        self._known: tuple[Client | None, bool] = None, False  # the last client found, and whether it is sticky
         self._identity = Identity(user, _READER, trusted_proxies, anonymous_cookie, secure_cookie)
         self._should_check_session = user is session_user
 
@@ -160,16 +178,19 @@ class FlagsMiddleware:
             receive: Receives messages from the server.
             send: Sends messages to the server.
         """
-        state = scope.get("state") if scope["type"] in _REQUESTS else None
-        if state is None or _CLIENT not in state:
-            await self.app(scope, receive, send)
+        client, must_load = self._find_client(scope) if scope["type"] in _REQUESTS else (None, False)
+        if client is None:
+            if scope["type"] == "lifespan" and self._make_client is not None:
+                await run_lifespan(self._new_client(self._make_client), self.app, scope, receive, send)
+            else:
+                await self.app(scope, receive, send)
             return
         if self._should_check_session:
             self._check_session(scope)
-        connection, is_sticky = HTTPConnection(scope), state[_STICKY]
-        scope[_CONTEXT] = context = RequestContext(state[_CLIENT], self._identity)
-        if is_sticky or self._identity.is_async:
-            await context.resolve_async(connection, is_sticky=is_sticky)
+        connection = HTTPConnection(scope)
+        scope[_CONTEXT] = context = RequestContext(client, self._identity)
+        if must_load or self._identity.is_async:
+            await context.resolve_async(connection, is_sticky=must_load)
         # Restored afterwards: a mounted application may have its own middleware, and a server may handle the requests
         # of a connection one after another in one task.
         outer = CURRENT_REQUEST.get()
@@ -179,6 +200,20 @@ class FlagsMiddleware:
             await self.app(scope, receive, sender)
         finally:
             CURRENT_REQUEST.set(outer)
+
+    def _new_client(self, made: Client | Callable[[], Client]) -> Client:
+        self._client = client = made if isinstance(made, Client) else attach_once(made())
+        return client
+
+    def _find_client(self, scope: Scope) -> tuple[Client | None, bool]:
+        """Return a request's client, and whether assignments of its user have to be loaded."""
+        state = scope.get("state")
+        if self._client is None and state is not None and _CLIENT in state:
+            return state[_CLIENT], state[_STICKY]
+        client = self._client or _client_of_app(scope)
+        if client is not self._known[0]:
+            self._known = client, client is not None and is_sticky(client)
+        return self._known
 
     def _check_session(self, scope: Scope) -> None:
         """Warn if the first request has no session: the default `user=` function would never find a user."""
@@ -204,16 +239,30 @@ class FlagsMiddleware:
         return send_with_cookie
 
 
-def get_client(request: HTTPConnection) -> Client:
+class HasScope(Protocol):
+    """A request of any ASGI framework: Starlette's, FastAPI's, Litestar's, Quart's or Django's."""
+
+    @property
+    def scope(self) -> Mapping[str, Any]:
+        """The scope of the ASGI connection."""
+        ...
+
+
+def get_client(request: HasScope) -> Client:
     """Return the application's client.
 
     Args:
         request: Any request or websocket of the application.
 
     Raises:
-        ConfigurationError: The application has no `lifespan(client)`, or the server did not run it.
+        ConfigurationError: The application has no `lifespan(client)`, or the server did not run it; and no
+            `FlagsMiddleware(app, client=client)`.
     """
-    return _required(request.scope.get("state", {}).get(_CLIENT))
+    scope = request.scope
+    if _CONTEXT in scope:
+        context: RequestContext[HTTPConnection] = scope[_CONTEXT]
+        return context.client
+    return _required((scope.get("state") or {}).get(_CLIENT) or _client_of_app(scope))
 
 
 def client_of(app: Starlette) -> Client:
@@ -225,17 +274,26 @@ def client_of(app: Starlette) -> Client:
     Raises:
         ConfigurationError: The application has no `lifespan(client)`, or the server did not run it.
     """
-    return _required(getattr(app.state, "asyncsdk_client", None))
+    return _required(getattr(app.state, _APP_STATE, None))
+
+
+def _client_of_app(scope: Mapping[str, Any]) -> Client | None:
+    """Return the client that `lifespan` keeps in the application's state; None if there is none."""
+    client = getattr(getattr(scope.get("app"), "state", None), _APP_STATE, None)
+    return client if isinstance(client, Client) else None
 
 
 def _required(client: Client | None) -> Client:
     if client is None:
-        msg = "there is no client: the application needs lifespan=lifespan(client), and the server has to run that"
+        msg = (
+            "there is no client: the application needs lifespan=lifespan(client), and the server (or the test) has to "
+            "run that; other frameworks need FlagsMiddleware(app, client=client)"
+        )
         raise ConfigurationError(msg)
     return client
 
 
-def get_flags(request: HTTPConnection) -> Flags:
+def get_flags(request: HasScope) -> Flags:
     """Return the request's `Flags`: lookups without `await`, for one user and by one version of the rules.
 
     Args:
@@ -249,10 +307,10 @@ def get_flags(request: HTTPConnection) -> Flags:
         get_client(request)  # its error is the better one if the lifespan is missing, too
         msg = "this request has no flags: the application needs the middleware FlagsMiddleware"
         raise ConfigurationError(msg)
-    return context.flags_of(request)
+    return context.flags_of(request if isinstance(request, HTTPConnection) else HTTPConnection(dict(request.scope)))
 
 
-def get_user(request: HTTPConnection) -> User:
+def get_user(request: HasScope) -> User:
     """Return the user of the request's flags.
 
     Args:

@@ -1,11 +1,16 @@
 """The services on the page of the web frameworks and in the README run as printed."""
 
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
+import django
+import django.conf
+import django.urls
 import pytest
 
 from asyncsdk.dev import DevServer
@@ -14,7 +19,7 @@ from asyncsdk.examples.__main__ import serving
 from asyncsdk.integrations import opentelemetry
 from readme.pages import INTEGRATIONS, README, Names, blocks, run, spans, table
 
-AIOHTTP, STARLETTE, LIFESPAN, FASTAPI, OPENTELEMETRY = range(5)
+AIOHTTP, STARLETTE, LIFESPAN, FASTAPI, LITESTAR, QUART, DJANGO, OPENTELEMETRY = range(8)
 
 
 async def ask(block: int, *paths: str, page: Path = INTEGRATIONS, user: str = "ada-lovelace") -> list[Any]:
@@ -53,6 +58,33 @@ async def test_an_anonymous_visitor_is_tracked_too(server: DevServer, block: int
 
     [event] = [event for event in server.accepted("statsig") if event.kind == "event"]
     assert (event.name, len(event.user)) == ("Product Viewed", len(str(uuid4())))
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A module that a recipe runs in, and the only one of a Django project, of which a process has one."""
+    site = ModuleType("asyncsdk_test_site")
+    monkeypatch.setitem(sys.modules, site.__name__, site)
+    if not django.conf.settings.configured:
+        django.conf.settings.configure(ROOT_URLCONF=site.__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="of-a-test")
+        django.setup()
+    django.urls.clear_url_caches()
+    return site
+
+
+@pytest.mark.parametrize("block", [LITESTAR, QUART, DJANGO])
+async def test_other_frameworks_take_a_recipe_of_ten_lines(server: DevServer, site: ModuleType, block: int) -> None:
+    server.set_ruleset(aiohttp_shop.RULESET)
+    recipe, names = blocks(INTEGRATIONS)[block], vars(site)
+    await run(recipe, names)
+    names["urlpatterns"] = [django.urls.path("product", names["product"])]
+
+    async with serving(names["app"], 0) as url, aiohttp.ClientSession(url, headers={"X-User": "ada"}) as browser:
+        text = await (await browser.get("/product")).text()
+
+    assert text in ("Buy", "Put into basket")
+    assert [(event.name, event.user) for event in server.accepted("statsig")] == [("button", "ada")]
+    assert len([line for line in recipe.splitlines() if line]) <= 10
 
 
 async def test_a_custom_lifespan_has_the_client(server: DevServer) -> None:
