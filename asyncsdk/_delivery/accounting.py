@@ -15,6 +15,7 @@ class Account:
     Attributes:
         accepted: Everything that was ever accepted.
         delivered: Accepted by the vendor.
+        enqueued: Stored by an engine, for a relay to deliver.
         spooled: Left on disk at close.
         abandoned: Left in memory at close.
         rejected: By reason.
@@ -25,6 +26,7 @@ class Account:
     # Each field but `accepted` is named like the status that it counts: `settle` looks it up by name.
     accepted: int = 0
     delivered: int = 0
+    enqueued: int = 0
     spooled: int = 0
     abandoned: int = 0
     rejected: Counter[str] = attrs.field(factory=Counter)
@@ -47,7 +49,7 @@ class Account:
         Args:
             exposures: The counts of exposures, reported beside those of events; None leaves them out.
         """
-        final = self.delivered + self.spooled + self.abandoned
+        final = self.delivered + self.enqueued + self.spooled + self.abandoned
         final += self.rejected.total() + self.dropped.total() + self.skipped.total()
         return DestinationReport(
             accepted=self.accepted,
@@ -58,5 +60,6 @@ class Account:
             spooled=self.spooled,
             abandoned=self.abandoned,
             pending=self.accepted - final,
+            enqueued=self.enqueued,
             exposures=None if exposures is None else exposures.report(),
         )

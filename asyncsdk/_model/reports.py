@@ -29,6 +29,8 @@ class DestinationReport:
         pending: Number of events without a final outcome.
         exposures: The same counts for exposures reported by lookups; None if there were none. They are not part of
             the other counts.
+        enqueued: Number of events that the engine stored: for a relay to deliver, or, in a relay's own report, for
+            another relay.
     """
 
     accepted: int = 0
@@ -40,6 +42,7 @@ class DestinationReport:
     abandoned: int = 0
     pending: int = 0
     exposures: "DestinationReport | None" = None
+    enqueued: int = 0
 
     @property
     def lost(self) -> int:
@@ -53,6 +56,8 @@ class DestinationReport:
 
     def __str__(self) -> str:
         parts = [f"accepted {self.accepted:,}", f"delivered {self.delivered:,}"]
+        if self.enqueued:
+            parts.append(f"enqueued {self.enqueued:,}")
         for word in ("rejected", "dropped", "skipped"):
             reasons: Mapping[str, int] = getattr(self, word)
             if reasons:
@@ -209,6 +214,21 @@ class SpoolHealth:
 
 
 @attrs.frozen
+class EngineHealth:
+    """The current state of the engine.
+
+    Attributes:
+        state: `ok`, or `unavailable`: events are held in memory (with a spool, on disk) until it recovers.
+        last_error: Why it is unavailable, in a few words; "" if it is not.
+        warnings: What is wrong with the server's settings, a sentence each.
+    """
+
+    state: Literal["ok", "unavailable"]
+    last_error: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@attrs.frozen
 class AssignmentsHealth:
     """The current state of sticky assignments.
 
@@ -238,6 +258,7 @@ class Health:
         rules: The state of the rules; None without a source of rules.
         spool: The state of the spool; None without one.
         assignments: The state of sticky assignments; None without a store for them.
+        engine: The state of the engine; None without one.
     """
 
     state: Literal["new", "running", "draining", "closed"]
@@ -246,6 +267,7 @@ class Health:
     rules: RulesHealth | None = None
     spool: SpoolHealth | None = None
     assignments: AssignmentsHealth | None = None
+    engine: EngineHealth | None = None
 
 
 @attrs.define(eq=False)

@@ -197,7 +197,7 @@ def _accepted(health: Health) -> Points:
 
 def _settled_counts(health: Health) -> Points:
     for counts, attributes in _reports(health):
-        for status in ("delivered", "spooled", "abandoned"):
+        for status in ("delivered", "enqueued", "spooled", "abandoned"):
             yield getattr(counts, status), {**attributes, "asyncsdk.status": status}
         for status in ("rejected", "dropped", "skipped"):
             for reason, count in getattr(counts, status).items():

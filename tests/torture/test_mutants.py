@@ -78,7 +78,10 @@ MUTANTS = {
         "_delivery/spool/setting.py", 'DEV_SUFFIX = " (dev server)"', 'DEV_SUFFIX = ""', "client/spool"
     ),
     "do not keep dead letters": Mutant(
-        "_delivery/spool/spooler.py", 'if status != "delivered":', 'if status == "spooled":', "client/spool"
+        "_delivery/spool/spooler.py",
+        'if status not in ("delivered", "enqueued"):',
+        'if status == "spooled":',
+        "client/spool",
     ),
     "write to a file again after a failed sync": Mutant(
         "stores/sqlite/files.py",

@@ -302,12 +302,12 @@ class Spooler:
         """Delete settled records from disk with the next commit.
 
         1. Spooled and abandoned ones stay on disk: the next process sends them.
-        2. Delivered ones are deleted.
+        2. Delivered ones, and those that an engine has stored, are deleted.
         3. Rejected and dropped ones are deleted too, and kept as dead letters.
         """
         if status in ("spooled", "abandoned"):
             return
-        if status != "delivered":
+        if status not in ("delivered", "enqueued"):
             self._dead_letters.append(DeadLetters(reader.label, list(records), status, reason))
         self._pending_acks.add(records)
         self._commit_soon(_MAX_DELAY)

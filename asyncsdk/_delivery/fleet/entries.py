@@ -1,0 +1,95 @@
+"""Entries of an engine: records packed into blocks, and unpacked again by a relay.
+
+An entry is one block (`_model/blocks.py`) of at most `ENTRY_EVENTS` events and `ENTRY_BYTES` of one destination: the
+same bytes that a spool stores. Larger entries would take longer to repeat when a relay is killed; smaller ones cost
+an engine 5 to 20 times as much per event.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import attrs
+
+from asyncsdk._delivery.batching import Batch, halve, split_exposures
+from asyncsdk._model.blocks import Block, StoredRecord, pack_block
+from asyncsdk._model.receipts import Record
+
+ENTRY_EVENTS, ENTRY_BYTES = 100, 64 * 1024
+
+# Appended to a destination's label: where a relay puts the events that it gives up.
+DEAD_SUFFIX = " (dead letters)"
+# Keeps events for a dev server apart from real ones in the same engine.
+DEV_SUFFIX = " (dev server)"
+
+
+@attrs.define(eq=False, repr=False)
+class LeasedEntry:
+    """An entry that a relay holds.
+
+    Attributes:
+        lease: Its lease.
+        unsettled: Number of its events and exposures without an outcome.
+    """
+
+    lease: Any
+    unsettled: int
+
+
+@attrs.define(eq=False, repr=False)
+class LeasedRecord(Record):
+    """A record of an entry that a relay holds.
+
+    Attributes:
+        entry: The entry.
+    """
+
+    entry: LeasedEntry | None = None
+
+
+def pack_entries(label: str, records: Iterable[Record], now_ms: int) -> list[bytes]:
+    """Pack records into as few entries as their limits allow; a larger record has one of its own.
+
+    Args:
+        label: Label of the destination.
+        records: In the order in which they were accepted. Bundles of exposures are split.
+        now_ms: The time, in milliseconds since 1970; the age of the events is measured from it.
+    """
+    single = [part for record in records for part in (split_exposures(record) if record.exposures > 1 else (record,))]
+    return [bytes(pack_block(label, now_ms, part)) for part in _split(single)]
+
+
+def _split(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    start = size = 0
+    for number, record in enumerate(records):
+        size += len(record.chunk)
+        if number - start == ENTRY_EVENTS or (size > ENTRY_BYTES and number > start):
+            yield records[start:number]
+            start, size = number, len(record.chunk)
+    if start < len(records):
+        yield records[start:]
+
+
+def unpack_entry(lease: Any, block: Block, now: float, now_ms: int) -> Batch:
+    """Return the records of an entry that was taken.
+
+    Args:
+        lease: Its lease.
+        block: Its content.
+        now: The time, on the monotonic clock.
+        now_ms: The time, in milliseconds since 1970. The clock of the process that packed it may be ahead of it.
+    """
+    entry = LeasedEntry(lease, len(block.records))
+    admitted = min(now, now - (now_ms - block.time_ms) / 1000)
+    return [_to_leased(stored, admitted, entry) for stored in block.records]
+
+
+def _to_leased(stored: StoredRecord, admitted: float, entry: LeasedEntry) -> LeasedRecord:
+    key, second_key, event_id, chunk, is_exposure = stored
+    # Positional: keywords take 1.6 times as long, for every record that is taken.
+    return LeasedRecord(key, event_id, chunk, admitted, second_key, int(is_exposure), 0, (), None, (), entry)
+
+
+def halve_entry(label: str, block: Block) -> list[bytes]:
+    """Pack the records of an entry as two entries, which are as old as it is."""
+    records = unpack_entry(None, block, 0.0, block.time_ms)
+    return [bytes(pack_block(label, block.time_ms, half)) for half in halve(records)]

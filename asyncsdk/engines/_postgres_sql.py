@@ -1,0 +1,97 @@
+"""The SQL of the Postgres engine: its table, with settings that keep it small, and one statement per verb.
+
+Rows come and go all the time, so the table must not bloat:
+
+* `due`, `deliveries` and `owner`, which change with each lease, are in no index: Postgres updates such a row on its own
+  page (HOT), where `fillfactor` leaves space, and writes no index.
+* `body` is not compressed, and a large one is stored apart once, however often its row changes.
+* Autovacuum runs after a fixed number of dead rows, without pauses, instead of after a share of a table that is empty
+  most of the time.
+* `take` starts at the oldest row that existed a second ago (`floor`), not at all the deleted ones before it. So a long
+  transaction elsewhere, which keeps vacuum from removing these, does not slow it down.
+"""
+
+import re
+
+import attrs
+
+from asyncsdk.errors import ConfigurationError
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,54}")
+_VACUUM = ", ".join(
+    f"{prefix}autovacuum_vacuum_{setting}"
+    for prefix in ("", "toast.")
+    for setting in ("scale_factor = 0", "threshold = 2000", "cost_delay = 0")
+)
+
+
+@attrs.frozen
+class Statements:
+    """The statements for one table."""
+
+    table: str
+    channel: str
+    migrate: str
+    put: str
+    floor: str
+    take: str
+    extend: str
+    release: str
+    ack: str
+    stats: str
+
+
+def statements(table: str) -> Statements:
+    """Return the statements for a table.
+
+    Args:
+        table: Its name, with or without that of its schema.
+
+    Raises:
+        ConfigurationError: It is not a plain name.
+    """
+    schema, dot, name = table.rpartition(".") if isinstance(table, str) else ("", "", "")
+    if not _NAME.fullmatch(name) or (dot and not _NAME.fullmatch(schema)):
+        msg = "`table` must be a plain name such as asyncsdk_events or events.asyncsdk: letters, digits, underscores"
+        raise ConfigurationError(msg)
+    quoted = f'"{schema}"."{name}"' if dot else f'"{name}"'
+    mine = f"from unnest($1::bigint[]) given where {quoted}.id = given and owner = $2"
+    return Statements(
+        table=quoted,
+        channel=name,
+        migrate=_migration(quoted, name),
+        # One statement, so one round trip and one commit; ids follow the order of the entries.
+        put=f"""with put as (
+    insert into {quoted} (destination, body)
+    select $1::text, entry from unnest($2::bytea[]) with ordinality as given (entry, number) order by number
+) select pg_notify('{name}', left($1::text, 200))""",  # noqa: S608 -- `quoted` is a plain name
+        floor=f"select id from {quoted} where destination = $1 order by id limit 1",  # noqa: S608
+        take=f"""with next as (
+    select id from {quoted} where destination = $1 and id >= $5 and due <= now()
+    order by id limit $2 for update skip locked
+) update {quoted} as entry
+set due = now() + $3::float8 * interval '1 second', deliveries = entry.deliveries + 1, owner = $4
+from next where entry.id = next.id returning entry.id, entry.body, entry.deliveries""",  # noqa: S608
+        extend=f"update {quoted} set due = now() + $3::float8 * interval '1 second' {mine}",  # noqa: S608
+        release=f"update {quoted} set due = '-infinity', deliveries = 0, owner = null {mine}",  # noqa: S608
+        ack=f"delete from {quoted} where id = any($1::bigint[])",  # noqa: S608
+        stats=f"""select count(*) filter (where due <= now()) as waiting, count(*) filter (where due > now()) as taken,
+coalesce(extract(epoch from now() - min(put_at)), 0)::float8 as oldest
+from {quoted} where destination = $1""",  # noqa: S608
+    )
+
+
+def _migration(table: str, name: str) -> str:
+    return f"""-- Events of asyncsdk that wait for a relay. Safe to run again.
+create table if not exists {table} (
+    id bigint generated always as identity primary key,
+    destination text not null,
+    body bytea not null,
+    put_at timestamptz not null default now(),
+    due timestamptz not null default '-infinity',
+    deliveries integer not null default 0,
+    owner text
+) with (fillfactor = 70, {_VACUUM});
+alter table {table} alter column body set storage external;
+create index if not exists "{name}_order" on {table} (destination, id);
+"""

@@ -1,0 +1,313 @@
+"""An engine in a Postgres table, for services that have a Postgres and no Redis.
+
+For each entry there is one row, which `take` leases with `for update skip locked`: it is not taken by others before
+`due`. `put` notifies the relays that wait, which also look every second, so no notification has to arrive. Time is the
+server's. The table is made by `asyncsdk relay migrate`, or by the SQL that it prints (`Postgres.migration`).
+
+An event is accepted when its transaction is committed: with `synchronous_commit` on, it is on the server's disk.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from asyncsdk._model.engines import EngineError, EngineStats, Taken
+from asyncsdk.engines._extras import check_count, check_seconds, require
+from asyncsdk.engines._postgres_sql import statements
+from asyncsdk.errors import ConfigurationError
+
+logger = logging.getLogger("asyncsdk.engine")
+
+# Seconds between two searches for expired leases, and for rows whose notification was lost.
+_LOOK_INTERVAL = 1.0
+# The same behind a connection pooler, which passes no notifications on.
+_POLL_INTERVAL = 0.1
+_MAX_CONNECTIONS = 8
+# Two migrations at once would both find no table.
+_MIGRATION_LOCK = 0x61737964
+
+
+@attrs.define(eq=False, repr=False)
+class _Connections:
+    """The connections of one event loop."""
+
+    loop: asyncio.AbstractEventLoop
+    pid: int
+    opening: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+    pool: Any = None
+    listener: Any = None
+    # By destination; set, and replaced by a new one, when something was put.
+    arrivals: dict[str, asyncio.Event] = attrs.field(factory=dict)
+
+
+class Postgres:
+    """Keeps entries in a table of Postgres, 12 or newer.
+
+    Args:
+        dsn: `postgresql://user:password@host/database`, as libpq and asyncpg take it.
+        table: Name of the table, with or without that of its schema.
+        shards: Number of destinations' parts, as for `Redis`. One is enough for a server.
+        timeout: Maximum time to wait for the server, in seconds.
+        pooler: Whether a pooler in transaction mode, such as PgBouncer, is in between: it allows neither prepared
+            statements nor notifications, so relays look every 0.1 s instead.
+
+    Raises:
+        ConfigurationError: The extra `postgres` is not installed, or a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        table: str = "asyncsdk_events",
+        shards: int = 1,
+        timeout: float = 3.0,
+        pooler: bool = False,
+    ) -> None:
+        require("asyncpg", "postgres")
+        scheme, _, rest = dsn.partition("://") if isinstance(dsn, str) else ("", "", "")
+        if scheme.partition("+")[0] not in ("postgres", "postgresql") or not rest:
+            msg = "the DSN of a Postgres engine has the form postgresql://user:password@host:5432/database"
+            raise ConfigurationError(msg)
+        # SQLAlchemy names a driver in the scheme.
+        self._dsn = f"postgresql://{rest}"
+        self._sql = statements(table)
+        self.shards = check_count(shards, "shards", 1)
+        self._timeout = check_seconds(timeout, "timeout")
+        self._pooler = pooler
+        self._owner = ""
+        self._connections: _Connections | None = None
+        # By destination: the id of the oldest row, and when to look for it again.
+        self._floors: dict[str, tuple[int, float]] = {}
+
+    def __repr__(self) -> str:
+        try:
+            parts = urlsplit(self._dsn)
+            where = f"{parts.hostname or ''}:{parts.port or 5432}{parts.path}"
+        except ValueError:
+            where = "..."
+        return f"Postgres({where}, table={self._sql.table})"
+
+    @property
+    def migration(self) -> str:
+        """The SQL that makes the table, for migrations of your own; safe to run again."""
+        return self._sql.migrate
+
+    @property
+    def put_statement(self) -> str:
+        """The SQL of `put`, with the destination as `$1` and the entries as `$2`, for use in another transaction."""
+        return self._sql.put
+
+    async def migrate(self) -> None:
+        """Make the table if it does not exist.
+
+        Raises:
+            EngineError: The server cannot be reached, or refuses.
+        """
+        pool = await self._pool()
+        with _reported():
+            async with pool.acquire() as connection, connection.transaction():
+                await connection.execute("select pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
+                await connection.execute(self._sql.migrate)
+
+    # --- connections ------------------------------------------------------------------------------------------
+
+    @property
+    def _current(self) -> _Connections:
+        """The connections of the running loop and this process."""
+        loop, current = asyncio.get_running_loop(), self._connections
+        if current is None or current.loop is not loop or current.pid != os.getpid():
+            current = self._connections = _Connections(loop, os.getpid())
+            self._owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+            self._floors.clear()
+        return current
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {"timeout": self._timeout, "command_timeout": self._timeout}
+        if self._pooler:
+            return {**options, "statement_cache_size": 0}
+        # A plan made while the table was empty must not read all of it once it is not.
+        settings = {"application_name": "asyncsdk", "enable_seqscan": "off", "enable_bitmapscan": "off"}
+        return {**options, "server_settings": settings}
+
+    async def _pool(self) -> Any:
+        import asyncpg  # noqa: PLC0415 -- an extra
+
+        current = self._current
+        if current.pool is not None:
+            return current.pool
+        async with current.opening:
+            if current.pool is None:
+                with _reported():
+                    current.pool = await asyncpg.create_pool(
+                        self._dsn, min_size=0, max_size=_MAX_CONNECTIONS, **self._options
+                    )
+        return current.pool
+
+    async def _listen(self) -> None:
+        """Open the connection that receives notifications, unless it is open."""
+        import asyncpg  # noqa: PLC0415 -- an extra
+
+        current = self._current
+        if self._pooler or (current.listener is not None and not current.listener.is_closed()):
+            return
+        async with current.opening:
+            if current.listener is None or current.listener.is_closed():
+                with _reported():
+                    current.listener = await asyncpg.connect(self._dsn, **self._options)
+                    await current.listener.add_listener(self._sql.channel, self._on_notification)
+
+    def _on_notification(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        current = self._connections
+        for destination in () if current is None else [name for name in current.arrivals if name[:200] == payload]:
+            self._wake(destination)
+
+    def _wake(self, destination: str) -> None:
+        arrivals = self._current.arrivals
+        arrivals[destination].set()
+        arrivals[destination] = asyncio.Event()
+
+    async def open(self) -> Sequence[str]:
+        """Connect, and check that the table exists and that the server's settings are safe."""
+        row = await self._fetch(
+            """select to_regclass($1) is not null as found, current_setting('fsync') as fsync,
+            current_setting('synchronous_commit') as synchronous_commit, current_setting('autovacuum') as autovacuum""",
+            self._sql.table,
+        )
+        if not row[0]["found"]:
+            msg = f"the table {self._sql.table} does not exist: run `asyncsdk relay migrate`"
+            raise EngineError(msg, refused=True)
+        return tuple(
+            f"{name} is off, so {consequence}: set it to on"
+            for name, consequence in (
+                ("fsync", "a power cut loses events"),
+                ("synchronous_commit", "a crash of the server loses the latest events"),
+                ("autovacuum", "the table grows for ever"),
+            )
+            if row[0][name] == "off"
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        current, self._connections = self._connections, None
+        if current is None or current.loop is not asyncio.get_running_loop() or current.pid != os.getpid():
+            return
+        with suppress(Exception):
+            if current.listener is not None:
+                await current.listener.close(timeout=self._timeout)
+        with suppress(Exception):
+            if current.pool is not None:
+                async with asyncio.timeout(self._timeout):
+                    await current.pool.close()
+
+    async def _fetch(self, statement: str, *arguments: object) -> Sequence[Any]:
+        pool = await self._pool()
+        with _reported():
+            async with pool.acquire(timeout=self._timeout) as connection:
+                rows: Sequence[Any] = await connection.fetch(statement, *arguments)
+                return rows
+
+    # --- verbs ------------------------------------------------------------------------------------------------
+
+    async def put(self, destination: str, entries: Sequence[bytes]) -> None:
+        """Store entries in one transaction."""
+        await self._fetch(self._sql.put, _text(destination), list(entries))
+
+    async def take(self, destination: str, number: int, wait: float, lease: float) -> Sequence[Taken]:
+        """Take the oldest rows that are due."""
+        label, until = _text(destination), time.monotonic() + wait
+        while True:
+            arrival = self._current.arrivals.setdefault(label, asyncio.Event())
+            floor = await self._floor(label)
+            rows = await self._fetch(self._sql.take, label, number, float(lease), self._owner, floor)
+            if rows:
+                return [Taken(row["id"], row["body"], row["deliveries"]) for row in sorted(rows, key=_id_of)]
+            if (left := until - time.monotonic()) <= 0:
+                return ()
+            await self._listen()
+            # What was put before it listened was not announced; a new listener looks again at once.
+            interval = _POLL_INTERVAL if self._pooler else min(_LOOK_INTERVAL, lease / 2)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, interval)):
+                    await arrival.wait()
+
+    async def _floor(self, label: str) -> int:
+        """Return the id of the oldest row, as of a second ago."""
+        now = time.monotonic()
+        floor, look_at = self._floors.get(label, (0, 0.0))
+        if now >= look_at:
+            rows = await self._fetch(self._sql.floor, label)
+            floor = rows[0]["id"] if rows else 0
+            self._floors[label] = floor, now + _LOOK_INTERVAL
+        return floor
+
+    async def extend(self, destination: str, leases: Sequence[Any], lease: float) -> None:
+        """Renew leases that were not lost."""
+        if leases:
+            await self._fetch(self._sql.extend, list(leases), self._owner, float(lease))
+
+    async def release(self, destination: str, leases: Sequence[Any]) -> None:
+        """Hand entries back."""
+        if leases:
+            await self._fetch(self._sql.release, list(leases), self._owner)
+
+    async def ack(self, destination: str, leases: Sequence[Any]) -> None:
+        """Delete entries."""
+        if leases:
+            await self._fetch(self._sql.ack, list(leases))
+
+    async def stats(self, destination: str) -> EngineStats:
+        """Count the rows of a destination."""
+        (row,) = await self._fetch(self._sql.stats, _text(destination))
+        return EngineStats(row["waiting"], row["taken"], max(0.0, row["oldest"]))
+
+
+def _id_of(row: Any) -> int:
+    number: int = row["id"]
+    return number
+
+
+def _text(destination: str) -> str:
+    # The one character that no text of Postgres may contain.
+    return destination.replace("\0", "\ufffd")
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """Turn errors of asyncpg, and of the network, into `EngineError`, without addresses and passwords."""
+    from asyncpg import exceptions  # noqa: PLC0415 -- an extra
+
+    refusals = (
+        exceptions.InvalidAuthorizationSpecificationError,
+        exceptions.InvalidCatalogNameError,
+        exceptions.InsufficientPrivilegeError,
+        exceptions.UndefinedTableError,
+        exceptions.UndefinedColumnError,
+        exceptions.ClientConfigurationError,
+    )
+    try:
+        yield
+    except TimeoutError:
+        raise EngineError("timeout") from None
+    except refusals as error:
+        missing = ": run `asyncsdk relay migrate`" if isinstance(error, exceptions.UndefinedTableError) else ""
+        raise EngineError(f"{_first_words(error)}{missing}", refused=True) from None
+    except exceptions.PostgresError as error:
+        raise EngineError(_first_words(error)) from None
+    except (exceptions.InterfaceError, exceptions.InternalClientError, OSError) as error:
+        refused = isinstance(error, ConnectionRefusedError) or "111" in str(error)
+        raise EngineError("connection refused" if refused else "connection lost") from None
+
+
+def _first_words(error: Exception) -> str:
+    return str(error).partition("\n")[0][:120] or type(error).__name__

@@ -1,0 +1,80 @@
+"""Servers for the tests of engines: one of each kind per test process, or a skip with a reason."""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from asyncsdk.engines import Engine, Memory, Postgres, Redis
+from engines.servers import PostgresServer, RedisServer, postgres_bin
+
+Engines = Callable[[], Engine]
+
+
+@pytest.fixture(scope="session")
+def redis_program() -> str:
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    if program is None:
+        pytest.skip("needs redis-server or valkey-server")
+    return program
+
+
+@pytest.fixture(scope="session")
+def redis_server(redis_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"), redis_program)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_programs() -> Path:
+    programs = postgres_bin()
+    if programs is None:
+        pytest.skip("needs a Postgres server")
+    return programs
+
+
+@pytest.fixture(scope="session")
+def postgres_server(postgres_programs: Path) -> Iterator[PostgresServer]:
+    with tempfile.TemporaryDirectory(prefix="asyncsdk-pg-", ignore_cleanup_errors=True) as folder:
+        server = PostgresServer(Path(folder) / "server", postgres_programs)
+        server.create()
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture(params=["memory", "redis", "postgres"])
+def make_engine(request: pytest.FixtureRequest) -> Engines:
+    return maker_of(request.param, request)
+
+
+@pytest.fixture
+async def engines(make_engine: Engines) -> AsyncIterator[Engines]:
+    """A function that returns another engine on the same server each time, as another process would have."""
+    made: list[Engine] = []
+
+    def another() -> Engine:
+        made.append(make_engine())
+        return made[-1]
+
+    yield another
+    for engine in made:
+        await engine.aclose()
+
+
+def maker_of(kind: str, request: pytest.FixtureRequest) -> Engines:
+    """Return a function that makes engines which share a place that no other test uses."""
+    place = f"t{abs(hash(request.node.nodeid)) % 10**12}"
+    if kind == "memory":
+        shared = Memory()
+        return lambda: shared
+    if kind == "redis":
+        server: RedisServer = request.getfixturevalue("redis_server")
+        return lambda: Redis(server.url, prefix=place)
+    database: PostgresServer = request.getfixturevalue("postgres_server")
+    database.migrate(place)
+    return lambda: Postgres(database.dsn, table=place)

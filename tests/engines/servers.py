@@ -1,0 +1,133 @@
+"""Real servers on loopback: Redis or Valkey, and Postgres, started and killed by the tests."""
+
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+
+from asyncsdk.engines import Postgres
+
+STARTUP = 30.0
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def await_port(port: int, process: "subprocess.Popen[bytes]") -> None:
+    until = time.monotonic() + STARTUP
+    while time.monotonic() < until and process.poll() is None:
+        with suppress(OSError), closing(socket.create_connection(("127.0.0.1", port), 0.2)):
+            return
+        time.sleep(0.02)
+    msg = f"the server did not start: {process.poll()}"
+    raise RuntimeError(msg)
+
+
+class RedisServer:
+    """A `redis-server` (or `valkey-server`) with its files in a folder."""
+
+    def __init__(self, folder: Path, program: str, *options: str) -> None:
+        self.port = free_port()
+        self.folder = folder
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._program, self._options = program, options
+        self.process: subprocess.Popen[bytes]
+
+    def start(self) -> None:
+        command = [self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        command += [
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "everysec",
+            "--save",
+            "",
+            "--maxmemory-policy",
+            "noeviction",
+        ]
+        self.process = subprocess.Popen([*command, *self._options], stdout=subprocess.DEVNULL, start_new_session=True)
+        await_port(self.port, self.process)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(STARTUP)
+
+
+def postgres_bin() -> Path | None:
+    """Return the folder of the newest Postgres server of this machine."""
+    for pattern in ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin"):
+        folders = [path for path in Path("/").glob(pattern[1:]) if (path / "initdb").exists()]
+        if folders:
+            return max(folders)
+    found = shutil.which("initdb")
+    return Path(found).parent if found else None
+
+
+class PostgresServer:
+    """A Postgres server with its files in a folder; as another user if we are root, whom Postgres refuses."""
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self.port = free_port()
+        self.folder = folder
+        self.dsn = f"postgresql://relay@127.0.0.1:{self.port}/postgres"
+        self._programs = programs
+        self.process: subprocess.Popen[bytes]
+
+    def create(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if os.getuid() == 0:
+            # The user has to reach it through folders that only root may enter.
+            for parent in (self.folder, *self.folder.parents):
+                if parent.owner() == "root" and parent != Path("/"):
+                    parent.chmod(parent.stat().st_mode | 0o011)
+            os.chown(self.folder, pwd.getpwnam("nobody").pw_uid, -1)
+            self.folder.chmod(0o700)
+        command = self._as_user("initdb", "-D", str(self.folder / "data"), "-U", "relay", "-A", "trust", "-N")
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+    def start(self) -> None:
+        options = ["-D", str(self.folder / "data"), "-p", str(self.port), "-k", "", "-c", "listen_addresses=127.0.0.1"]
+        command = self._as_user("postgres", *options, "-c", "max_connections=200")
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd="/"
+        )
+        await_port(self.port, self.process)
+
+    def _as_user(self, program: str, *arguments: str) -> Sequence[str]:
+        command = [str(self._programs / program), *arguments]
+        if os.getuid():
+            return command
+        nobody = pwd.getpwnam("nobody")
+        ids = [f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
+        return ["setpriv", *ids, *command]
+
+    def migrate(self, table: str = "asyncsdk_events") -> None:
+        asyncio.run(self._migrate(table))
+
+    async def _migrate(self, table: str) -> None:
+        engine = Postgres(self.dsn, table=table)
+        await engine.migrate()
+        await engine.aclose()
+
+    def kill(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(STARTUP)
