@@ -21,8 +21,8 @@ class Delivery:
 
     Attributes:
         destination: Name of the destination.
-        status: `delivered`; `enqueued` in the engine, for a relay to deliver; `rejected` because the vendor refused it or
-            would; `dropped` by the client; `skipped` because it is not meant for this destination; `spooled` to disk
+        status: `delivered`; `enqueued` in the engine, for a relay to deliver; `rejected` because the vendor refused it
+            or would; `dropped` by the client; `skipped` because it is not meant for this destination; `spooled` to disk
             when the client closed; `abandoned` in memory when the client closed (it may have arrived).
         code: HTTP status of the last response; 0 if there was none.
         reason: The cause in a few words; "" if delivered.
