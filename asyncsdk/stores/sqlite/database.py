@@ -267,8 +267,11 @@ class Database:
         The first call reads a page of each block, and makes each deletion look up a size; later calls cost nothing.
         """
         if self._bytes is None:
-            query = "SELECT destination, sum(length(body)) FROM block GROUP BY destination"
-            self._bytes = Counter(dict(self._connection.execute(query)))
+            # Not with GROUP BY: its sorter would read and copy each body, 1 s for 200 MB instead of 3 ms.
+            found = Counter[str]()
+            for destination, size in self._connection.execute("SELECT destination, length(body) FROM block"):
+                found[destination] += size
+            self._bytes = found
         return self._bytes
 
     def count_events(self) -> Counter[str]:
