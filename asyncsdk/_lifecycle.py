@@ -86,7 +86,8 @@ class Lifecycle:
         self._pid = 0
         self._calls: deque[Callable[[], object]] = deque()
         self._has_scheduled_calls = False
-        self._task: asyncio.Task[None]
+        # Ends what `start` or `start_idle` began.
+        self._end: Callable[[], object]
 
     def __repr__(self) -> str:
         return f"<Lifecycle {self.state}: {self.crashes} crashes, {len(self._calls)} calls waiting>"
@@ -101,15 +102,19 @@ class Lifecycle:
             ended: Called once all of them have ended.
             last: Run after the jobs have ended and before `ended` is called; it must end by itself.
         """
-        self.loop = asyncio.get_running_loop()
-        self._pid = os.getpid()
-        self._move("running")
+        loop = self._move_to_this_loop()
         # An empty context: the task must not keep alive what the request that happened to start it refers to.
-        self._task = self.loop.create_task(self._run(jobs, last), name="asyncsdk", context=contextvars.Context())
+        task = loop.create_task(self._run(jobs, last), name="asyncsdk", context=contextvars.Context())
+        self._end = task.cancel
         # Only the loop refers to the timer: see `_LoopGuard`.
-        timer = WeakMethod(self.loop.call_later(_FAR_AWAY, _LoopGuard(self.loop)).cancel)
-        self._task.add_done_callback(lambda _: cancel() if (cancel := timer()) is not None else None)
-        self._task.add_done_callback(lambda _: ended())
+        timer = WeakMethod(loop.call_later(_FAR_AWAY, _LoopGuard(loop)).cancel)
+        task.add_done_callback(lambda _: cancel() if (cancel := timer()) is not None else None)
+        task.add_done_callback(lambda _: ended())
+
+    def start_idle(self, ended: Callable[[], None]) -> None:
+        """Move to `running` without jobs, tasks or timers; `cancel` then calls `ended` at once."""
+        self._move_to_this_loop()
+        self._end = ended
 
     def begin_drain(self) -> None:
         """Move to `draining`: events are still admitted, and delivered without lingering."""
@@ -122,7 +127,13 @@ class Lifecycle:
 
     def cancel(self) -> None:
         """Ask the jobs to end. Only after `start`."""
-        self._task.cancel()
+        self._end()
+
+    def _move_to_this_loop(self) -> asyncio.AbstractEventLoop:
+        self.loop = asyncio.get_running_loop()
+        self._pid = os.getpid()
+        self._move("running")
+        return self.loop
 
     def _move(self, state: State) -> None:
         if state not in _MOVES[self.state]:

@@ -67,8 +67,6 @@ def http_settings(destination: Destination, default: HttpSettings | None) -> Htt
     Raises:
         ConfigurationError: The setting is not `HttpSettings`, or a file cannot be loaded.
     """
-    from asyncsdk._transport import tls_context  # noqa: PLC0415 -- see `jobs.load`
-
     own: object = getattr(destination, "http", None)
     given = default if own is None else own
     if given is None:
@@ -76,6 +74,8 @@ def http_settings(destination: Destination, default: HttpSettings | None) -> Htt
     if not isinstance(given, HttpSettings):
         msg = f"`http` must be HttpSettings(...), not {type(given).__name__}"
         raise ConfigurationError(msg)
+    from asyncsdk._transport import tls_context  # noqa: PLC0415 -- see `jobs.load`
+
     tls_context(given)
     return given
 

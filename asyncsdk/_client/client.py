@@ -5,12 +5,15 @@ argument here, a field of `Settings` that checks it, and a line in `build_parts`
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Self, Unpack
 
+from asyncsdk._client.environment import SPOOL, destinations_from, missing_keys
 from asyncsdk._client.hooks import HookVerbs
+from asyncsdk._client.off_switch import is_enabled
 from asyncsdk._client.parts import build_parts
-from asyncsdk._client.settings import Settings
+from asyncsdk._client.settings import ClientOptions, Settings
 from asyncsdk._client.signals import SignalDrain
 from asyncsdk._client.start_close import LifecycleVerbs
 from asyncsdk._delivery.spool.setting import SpoolLike
@@ -21,6 +24,7 @@ from asyncsdk._lookups.verbs import LookupVerbs
 from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.receipts import Delivery
 from asyncsdk._model.reports import Report
+from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Destination
 
 
@@ -43,6 +47,12 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
             disk, and it is delivered from there even if this process is killed. None keeps events in memory only.
         exposures: False reports no exposures to any destination, not even those of `log_exposure`, for load tests and
             replicas. Rules, lookups and events are unaffected.
+        enabled: False switches the client off, for review apps, seed scripts and unit tests: nothing is sent or
+            started, verbs check their events and count them as `skipped: disabled`, and lookups know the bootstrap,
+            overrides and fallbacks. None: on, unless the environment has `ASYNCSDK_ENABLED=0`.
+        on_invalid: What an invalid event does: "raise" `InvalidEventError` from the call; or "report", so that it
+            breaks no request: the call returns a receipt with the outcome `rejected: invalid`, `health()` counts it,
+            and each kind of mistake is logged once. With `ASYNCSDK_DEV_SERVER` set, it always raises.
         start_timeout: Maximum time that `start`, and lookups meanwhile, wait for the first rules, in seconds.
         close_timeout: Maximum time that `aclose`, and so `async with`, takes to deliver what is queued, in seconds.
 
@@ -60,6 +70,8 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         http: HttpSettings | None = None,
         spool: SpoolLike = None,
         exposures: bool = True,
+        enabled: bool | None = None,
+        on_invalid: Literal["raise", "report"] = "raise",
         start_timeout: float = 3.0,
         close_timeout: float = 5.0,
     ) -> None:
@@ -70,6 +82,8 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
             http=http,
             spool=spool,
             exposures=exposures,
+            enabled=enabled,
+            on_invalid=on_invalid,
             start_timeout=start_timeout,
             close_timeout=close_timeout,
         )
@@ -93,4 +107,44 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
 
     def __repr__(self) -> str:
         names = ", ".join(lane.destination.name for lane in self._lanes)
-        return f"<Client {self._life.state} [{names}]: {self._parts.unsent()} events pending>"
+        off = "" if self._parts.is_enabled else "off, "
+        return f"<Client {off}{self._life.state} [{names}]: {self._parts.unsent()} events pending>"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Unpack[ClientOptions]) -> Self:
+        """Build a client from environment variables: a destination exists if its key is set.
+
+        | variable | meaning |
+        |---|---|
+        | `STATSIG_SECRET_KEY` | server secret key: there is a `Statsig` |
+        | `STATSIG_ENVIRONMENT` | its `environment`, such as `staging` |
+        | `STATSIG_SPECS_URL`, `STATSIG_LOG_EVENT_URL` | where its rules come from, and its events go |
+        | `STATSIG_BOOTSTRAP` | path of a file with the rules to start from |
+        | `RUDDERSTACK_WRITE_KEY`, `RUDDERSTACK_URL` | write key and data plane, both needed: there is a `RudderStack` |
+        | `AMPLITUDE_API_KEY` | API key: there is an `Amplitude` |
+        | `AMPLITUDE_ZONE`, `AMPLITUDE_URL` | its `zone`, `US` or `EU`; or another address |
+        | `ASYNCSDK_SPOOL` | folder of the spool, unless the call has `spool=` |
+        | `ASYNCSDK_ENABLED` | `0` switches the client off, unless the call has `enabled=` |
+
+        `ASYNCSDK_DEV_SERVER` is read when the client starts. A variable that is empty counts as not set.
+
+        Args:
+            environ: The variables; None reads those of the process.
+            **options: The keywords of `Client`.
+
+        Returns:
+            A client that is not started.
+
+        Raises:
+            ConfigurationError: No key is set and the client is on, or a variable has a wrong value; it is named.
+        """
+        enabled = is_enabled(options.get("enabled"), os.environ if environ is None else environ)
+        if environ is not None:
+            options["enabled"] = enabled
+        environ = os.environ if environ is None else environ
+        destinations = destinations_from(environ)
+        if enabled and not destinations:
+            raise ConfigurationError(missing_keys())
+        if options.get("spool") is None and environ.get(SPOOL):
+            options["spool"] = environ[SPOOL]
+        return cls(*destinations, **options)

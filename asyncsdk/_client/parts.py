@@ -14,13 +14,15 @@ import attrs
 from asyncsdk._client import jobs
 from asyncsdk._client.arguments import check_destinations, http_settings
 from asyncsdk._client.hooks import Hooks, guarded
+from asyncsdk._client.off_switch import SkippingDestination, bootstrap_only, is_enabled
 from asyncsdk._client.settings import Settings
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._delivery.ledger import wait_final
-from asyncsdk._delivery.spool.setting import create_spooler, with_message_ids
+from asyncsdk._delivery.spool.setting import check_spool, with_message_ids
 from asyncsdk._delivery.spool.spooler import Spooler
 from asyncsdk._events.admission import Admission
 from asyncsdk._events.pacing import Pacer
+from asyncsdk._events.reporting import ReportingAdmission
 from asyncsdk._lifecycle import Job, Lifecycle
 from asyncsdk._lookups.assignments import Assignments, create_assignments
 from asyncsdk._lookups.exposures import Exposures
@@ -47,6 +49,7 @@ class Parts:
         exposures: Reports what users saw.
         assignments: Keeps users in their groups; None without a store for that.
         hooks: The user's functions.
+        is_enabled: False if the client is switched off: it has no jobs, spool, exposures and assignments.
     """
 
     life: Lifecycle
@@ -59,6 +62,7 @@ class Parts:
     exposures: Exposures
     assignments: Assignments | None
     hooks: Hooks
+    is_enabled: bool
 
     def unsent(self) -> int:
         """Return the number of events and exposures without a final outcome."""
@@ -129,9 +133,12 @@ class Parts:
             self.life.state,
             {lane.destination.name: lane.health() for lane in self.lanes},
             self.life.crashes,
-            None if self.refresher is None else self.refresher.health(),
-            None if self.spooler is None else self.spooler.health(),
-            None if self.assignments is None else self.assignments.health(),
+            rules=None if self.refresher is None else self.refresher.health(),
+            spool=None if self.spooler is None else self.spooler.health(),
+            assignments=None if self.assignments is None else self.assignments.health(),
+            enabled=self.is_enabled,
+            invalid_events=self.admission.invalid_events,
+            last_invalid=self.admission.last_invalid,
         )
 
 
@@ -142,10 +149,16 @@ def build_parts(destinations: tuple[Destination, ...], settings: Settings) -> Pa
         ConfigurationError: Two destinations have the same name, one is not a destination, or a setting is wrong.
     """
     check_destinations(destinations)
-    jobs.load()
+    enabled, spool = is_enabled(settings.enabled), check_spool(settings.spool)
+    if enabled:
+        jobs.load()
     http = {given.name: http_settings(given, settings.http) for given in destinations}
-    if settings.spool is not None:
+    if spool is not None:
         destinations = with_message_ids(destinations)
+    source = next((given for given in destinations if isinstance(given, Statsig)), None)
+    if not enabled:
+        spool = None
+        destinations = tuple(map(SkippingDestination, destinations))
     life, hooks = Lifecycle(), Hooks()
     lanes = [Lane(destination) for destination in destinations]
     on_final = None if settings.on_delivery is None else guarded(settings.on_delivery, "on_delivery")
@@ -157,11 +170,11 @@ def build_parts(destinations: tuple[Destination, ...], settings: Settings) -> Pa
         life.check_loop()
         await wait_final(records)
 
-    admission = Admission(lanes, until_final, keep_ids=on_final is not None)
+    kind = Admission if settings.on_invalid == "raise" else ReportingAdmission
+    admission = kind(lanes, until_final, keep_ids=on_final is not None)
     admission.default = settings.default
-    spooler = create_spooler(settings.spool, lanes)
+    spooler = None if spool is None else Spooler(spool, lanes)
     admission.may_wait |= spooler is not None
-    source = next((given for given in destinations if isinstance(given, Statsig)), None)
     return Parts(
         life=life,
         lanes=lanes,
@@ -169,11 +182,16 @@ def build_parts(destinations: tuple[Destination, ...], settings: Settings) -> Pa
         admission=admission,
         pacer=_build_pacer(lanes, spooler),
         spooler=spooler,
-        refresher=None if source is None or source.rules is None else Refresher(source),
-        exposures=_build_exposures(life, lanes if settings.exposures else (), admission, spooler, source),
-        assignments=create_assignments(source, life),
+        refresher=_build_refresher(source) if enabled else bootstrap_only(source),
+        exposures=_build_exposures(life, lanes if enabled and settings.exposures else (), admission, spooler, source),
+        assignments=create_assignments(source, life) if enabled else None,
         hooks=hooks,
+        is_enabled=enabled,
     )
+
+
+def _build_refresher(source: Statsig | None) -> Refresher | None:
+    return None if source is None or source.rules is None else Refresher(source)
 
 
 def _build_pacer(lanes: Sequence[Lane], spooler: Spooler | None) -> Pacer:

@@ -1,7 +1,7 @@
 """The keywords of `Client`, checked."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import attrs
 
@@ -9,6 +9,22 @@ from asyncsdk._client.arguments import seconds, switch
 from asyncsdk._delivery.spool.setting import SpoolLike
 from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.receipts import Delivery
+from asyncsdk.errors import ConfigurationError
+
+
+class ClientOptions(TypedDict, total=False):
+    """The keywords of `Client`, which documents them."""
+
+    default: Callable[[Any], Any] | None
+    on_delivery: Callable[[str, Delivery], object] | None
+    drain_on_sigterm: bool
+    http: HttpSettings | None
+    spool: SpoolLike
+    exposures: bool
+    enabled: bool | None
+    on_invalid: Literal["raise", "report"]
+    start_timeout: float
+    close_timeout: float
 
 
 def _check_switch(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
@@ -17,6 +33,12 @@ def _check_switch(_: object, attribute: "attrs.Attribute[Any]", value: object) -
 
 def _check_seconds(_: object, __: object, value: Any) -> None:
     seconds(value)
+
+
+def _check_on_invalid(_: object, __: object, value: object) -> None:
+    if value not in ("raise", "report"):
+        msg = f"`on_invalid` must be 'raise' or 'report', not {value!r}"
+        raise ConfigurationError(msg)
 
 
 @attrs.frozen(kw_only=True)
@@ -33,5 +55,7 @@ class Settings:
     http: HttpSettings | None
     spool: SpoolLike = attrs.field(repr=False)
     exposures: bool = attrs.field(validator=_check_switch)
+    enabled: bool | None = attrs.field(validator=attrs.validators.optional(_check_switch))
+    on_invalid: Literal["raise", "report"] = attrs.field(validator=_check_on_invalid)
     start_timeout: float
     close_timeout: float = attrs.field(validator=_check_seconds)

@@ -12,13 +12,15 @@ All of them lead to `_ended`, once: it abandons what is left, builds the final r
 
 import asyncio
 import logging
+import os
 import time
 from types import TracebackType
 from typing import Self
 
 from asyncsdk._client import jobs
-from asyncsdk._client.arguments import dev_server, seconds
+from asyncsdk._client.arguments import DEV_SERVER, dev_server, seconds
 from asyncsdk._client.hooks import Hooks
+from asyncsdk._client.off_switch import ENABLED
 from asyncsdk._client.parts import Parts
 from asyncsdk._client.settings import Settings
 from asyncsdk._client.signals import SignalDrain
@@ -81,7 +83,10 @@ class LifecycleVerbs:
         """
         began, start_timeout = time.monotonic(), self._settings.start_timeout
         if self._life.state == "new":
-            self._launch(dev_server())
+            if self._parts.is_enabled:
+                self._launch(dev_server())
+            else:
+                await self._launch_idle()
         self._life.check_admission()
         self._life.check_loop()
         ready = await self.wait_ready(start_timeout)
@@ -126,7 +131,11 @@ class LifecycleVerbs:
         """
         timeout = seconds(timeout)
         self._life.check_caller()
-        return self._refresher is None or await self._refresher.refresh(timeout)
+        if self._refresher is None:
+            return True
+        return await (
+            self._refresher.refresh(timeout) if self._parts.is_enabled else self._refresher.load_bootstrap_only()
+        )
 
     async def aclose(self, timeout: float | None = None) -> Report:
         """Deliver what is queued, then stop. Safe to call twice.
@@ -222,6 +231,7 @@ class LifecycleVerbs:
         spooler, own_tasks = self._spooler, self._hooks.tasks or []
         self._hooks.tasks = None
         self._admission.ids.renew()
+        self._admission.must_raise |= dev_url is not None
         if self._refresher is not None:
             self._is_starting = True
             self._choose_path()
@@ -233,6 +243,17 @@ class LifecycleVerbs:
         self._life.start(self._parts.jobs(dev_url) + own_tasks, self._ended, last)
         if self._settings.drain_on_sigterm:
             self._signal = SignalDrain(asyncio.get_running_loop(), self._drain_for_signal, self._parts.unsent)
+
+    async def _launch_idle(self) -> None:
+        """Start a client that is switched off: no job, no task, no thread and no signal handler."""
+        is_set = self._settings.enabled is False
+        level, why = (logging.INFO, "enabled=False") if is_set else (logging.WARNING, f"{ENABLED} is set")
+        logger.log(level, "the client is off, because %s: nothing is sent, and events are counted as skipped", why)
+        self._hooks.tasks = None
+        self._admission.must_raise |= bool(os.environ.get(DEV_SERVER))
+        self._life.start_idle(self._ended)
+        if self._refresher is not None:
+            await self._refresher.load_bootstrap_only()
 
     def _give_up(self) -> None:
         """Stop at once: `aclose` will not be called, because entering the client failed."""

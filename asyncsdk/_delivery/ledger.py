@@ -37,7 +37,7 @@ from contextlib import suppress
 from asyncsdk._delivery.accounting import Account
 from asyncsdk._delivery.batching import attempts_of, count, size_of, total, unsettled, watchers_of
 from asyncsdk._model.receipts import Attempt, Delivery, Record, Status
-from asyncsdk._model.reports import DELIBERATE, DestinationReport
+from asyncsdk._model.reports import DELIBERATE, INVALID, DestinationReport
 from asyncsdk.vendors._base import Limits
 
 logger = logging.getLogger("asyncsdk.delivery")
@@ -303,7 +303,7 @@ class Ledger:
 
     def _log_loss(self, delivery: Delivery) -> None:
         """Log that events are lost, at most once a minute per reason; the counts are in the report."""
-        if delivery.status not in ("rejected", "dropped") or delivery.reason == DELIBERATE:
+        if delivery.status not in ("rejected", "dropped") or delivery.reason in (DELIBERATE, INVALID):
             return
         now = time.monotonic()
         if now >= self._logged_at.get(delivery.reason, float("-inf")) + _LOG_INTERVAL:

@@ -60,7 +60,12 @@ class Admission:
         may_raise: Whether a full lane can make an awaited verb raise.
         may_refuse: Whether a full lane can reject an event for all lanes: some destination waits or raises.
         may_wait: Whether a full lane, or a spool, can make an awaited verb wait.
+        must_raise: Whether an invalid event raises. False only in `ReportingAdmission`, which then counts it here:
+        invalid_events: Number of invalid events that did not raise.
+        last_invalid: What was wrong with the latest of them, and where it came from.
     """
+
+    must_raise = True
 
     def __init__(
         self, lanes: Sequence[Lane], wait: Callable[[Sequence[Record]], Awaitable[None]], *, keep_ids: bool = False
@@ -77,6 +82,8 @@ class Admission:
         self.pipeline = Pipeline()
         self.default: Callable[[Any], Any] | None = None
         self.ids = Ids()
+        self.invalid_events = 0
+        self.last_invalid = ""
         self._now, self._now_ms = 0.0, 0
         self._wait = wait
         self._keep_ids = keep_ids

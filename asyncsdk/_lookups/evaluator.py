@@ -20,7 +20,7 @@ import attrs
 from asyncsdk._lookups.assignments import Assignments
 from asyncsdk._lookups.exposures import Exposures
 from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, LookupResult, ParameterStore
-from asyncsdk._model.users import User, as_user, unusable_user
+from asyncsdk._model.users import User
 from asyncsdk._model.validation import describe_type
 from asyncsdk._rules import public_results as views
 from asyncsdk._rules.compiler.evaluate import INVALID_USER, Evaluation, Program, evaluate
@@ -30,7 +30,6 @@ from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.parameters import Parameter, evaluate_parameter
 from asyncsdk._rules.ruleset import Kind, Ruleset, empty_ruleset
-from asyncsdk.errors import InvalidEventError
 
 logger = logging.getLogger("asyncsdk")
 
@@ -62,14 +61,6 @@ class NoRules:
     def use_overrides(self, overrides: Overrides) -> None:
         """Apply these overrides to all later lookups."""
         self.rules = self.rules.with_context(attrs.evolve(self.rules.shared_context, overrides=overrides))
-
-
-def as_lookup_user(user: object) -> User:
-    """Return the user, or one for this id or object. Anything else is a user that cannot be used: no lookup raises."""
-    try:
-        return as_user(user)
-    except InvalidEventError as error:
-        return unusable_user(str(error))
 
 
 @attrs.define(eq=False, repr=False)

@@ -137,14 +137,22 @@ class Flags:
             ClientClosedError: The client is not started, or it is closed.
             ForkedProcessError: The client was started in the parent process.
         """
-        if self.accessed:  # a copy: the receipt keeps the event, and more may be read later
-            given = {} if properties is None else properties
-            mine = given if isinstance(given, Mapping) else as_fields(given)
-            found = None if isinstance(event, str) else take_apart(event)
-            event, own = (event, {}) if found is None else found
-            if mine is not None:  # otherwise it is refused, as without flags
-                properties = {"feature_flags": self.accessed.copy(), **own, **mine}
+        if self.accessed:
+            event, properties = self._with_accessed(event, properties)
         return self._put(Track(self.user, event, properties, **options))  # type: ignore[arg-type] # a model: `validate_event` converts it to a mapping
+
+    def _with_accessed(self, event: Any, properties: Any) -> tuple[Any, Any]:
+        """Return an event's name and properties, with `feature_flags` if admission would not refuse them anyway."""
+        given = {} if properties is None else properties
+        try:
+            mine = given if isinstance(given, Mapping) else as_fields(given)
+            name, own = (None if isinstance(event, str) else take_apart(event)) or (event, {})
+            if mine is not None:
+                # A copy: the receipt keeps the event, and more may be read later.
+                return name, {"feature_flags": self.accessed.copy(), **own, **mine}
+        except Exception:  # noqa: BLE001 -- a value of the caller's may raise anything
+            return event, properties
+        return event, properties
 
     def _text(self, name: object) -> str:
         """Return a name as it is; for one that is no text, and may not be hashable, one that no rules have."""

@@ -8,14 +8,14 @@ current ruleset, one attribute that a refresh replaces, and evaluate. `check_gat
 from typing import Literal
 
 from asyncsdk._lookups.all_results import all_results, peek_for
-from asyncsdk._lookups.evaluator import Lookups, RulesHolder, as_lookup_user, show_experiment, show_gate
+from asyncsdk._lookups.evaluator import Lookups, RulesHolder, show_experiment, show_gate
 from asyncsdk._lookups.exposures import Exposures
 from asyncsdk._lookups.flags import Flags
 from asyncsdk._model.catalog import AllResults, ExperimentGroups, Names
 from asyncsdk._model.events import Event
 from asyncsdk._model.receipts import Receipt
 from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
-from asyncsdk._model.users import User, UserLike, fault_of
+from asyncsdk._model.users import User, UserLike, as_user, fault_of
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.catalog import experiment_groups, find_group, list_names
 from asyncsdk._rules.compiler.evaluate import INVALID_USER, evaluate
@@ -58,7 +58,7 @@ class LookupVerbs:
             return (await self.get_gate(user, name, exposure=exposure)).value
         rules = self._holder.rules
         if type(user) is not User:
-            user = as_lookup_user(user)
+            user = as_user(user)
         try:
             program = rules.gates.get(name) or rules.find("gate", name)
         except Exception:  # noqa: BLE001 -- a name that cannot be hashed
@@ -82,7 +82,7 @@ class LookupVerbs:
         if not self._is_direct:
             await self._first_rules()
         rules = self._holder.rules
-        return show_gate(rules, self._lookups.gate(rules, as_lookup_user(user), name, exposure))
+        return show_gate(rules, self._lookups.gate(rules, as_user(user), name, exposure))
 
     async def get_config(self, user: UserLike, name: str, *, exposure: bool = True) -> DynamicConfig:
         """Return a dynamic config: its parameters, and the reason for them.
@@ -96,7 +96,7 @@ class LookupVerbs:
             await self._first_rules()
         rules = self._holder.rules
         if type(user) is not User:
-            user = as_lookup_user(user)
+            user = as_user(user)
         return self._lookups.config(rules, user, name, exposure)
 
     async def get_experiment(self, user: UserLike, name: str, *, exposure: bool = True) -> Experiment:
@@ -111,7 +111,7 @@ class LookupVerbs:
             await self._first_rules()
         rules = self._holder.rules
         if type(user) is not User:
-            user = as_lookup_user(user)
+            user = as_user(user)
         return self._lookups.experiment(rules, user, name, exposure)
 
     async def get_layer(self, user: UserLike, name: str, *, exposure: bool = True) -> Layer:
@@ -126,7 +126,7 @@ class LookupVerbs:
             await self._first_rules()
         rules = self._holder.rules
         if type(user) is not User:
-            user = as_lookup_user(user)
+            user = as_user(user)
         return self._lookups.layer(rules, user, name, exposure)
 
     async def get_parameter_store(self, user: UserLike, name: str, *, exposure: bool = True) -> ParameterStore:
@@ -140,7 +140,7 @@ class LookupVerbs:
         if not self._is_direct:
             await self._first_rules()
         rules = self._holder.rules
-        return self._lookups.store(rules, as_lookup_user(user), name, exposure)
+        return self._lookups.store(rules, as_user(user), name, exposure)
 
     async def get_all(self, user: UserLike) -> AllResults:
         """Return all results of a user: of each gate, config, experiment, layer and parameter store.
@@ -153,7 +153,7 @@ class LookupVerbs:
         """
         if not self._is_direct:
             await self._first_rules()
-        user = as_lookup_user(user)
+        user = as_user(user)
         return all_results(self._holder.rules, user, peek_for(self._lookups.assignments, user))
 
     async def get_names(self) -> Names:
@@ -204,7 +204,7 @@ class LookupVerbs:
             ForkedProcessError: The client was started in the parent process.
         """
         assignments = self._lookups.assignments
-        return assignments is not None and await assignments.load(as_lookup_user(user))
+        return assignments is not None and await assignments.load(as_user(user))
 
     def bind(self, user: UserLike) -> Flags:
         """Return the lookups of one user under the current rules, for a request: without `await`, evaluated once.
@@ -213,7 +213,7 @@ class LookupVerbs:
             user: The user, or a `user_id`.
         """
         if type(user) is not User:
-            user = as_lookup_user(user)
+            user = as_user(user)
         return Flags(user, self._holder.rules, self._lookups, self.put_nowait)
 
     def explain(self, user: UserLike, name: str) -> Explanation:
@@ -226,7 +226,7 @@ class LookupVerbs:
         Returns:
             The tree; `.render()` returns it as text.
         """
-        return self._lookups.explain(self._holder.rules, as_lookup_user(user), name)
+        return self._lookups.explain(self._holder.rules, as_user(user), name)
 
     def log_exposure(self, user: UserLike, name: str, parameter: str | None = None) -> None:
         """Report a manual exposure: that a user saw what was looked up with `exposure=False`.
@@ -237,7 +237,7 @@ class LookupVerbs:
             parameter: The parameter of the layer or store; ignored for other kinds. Of a store's parameter, the gate,
                 config, experiment or layer that it refers to is exposed.
         """
-        self._lookups.log_exposure(self._holder.rules, as_lookup_user(user), name, parameter)
+        self._lookups.log_exposure(self._holder.rules, as_user(user), name, parameter)
 
     def bootstrap(
         self,
@@ -275,7 +275,7 @@ class LookupVerbs:
         if hash not in ("djb2", "sha256", "none"):
             msg = f"`hash` is 'djb2' (for @statsig/js-client), 'sha256' (for statsig-js) or 'none', not {hash!r}"
             raise ConfigurationError(msg)
-        rules, user = self._holder.rules, as_lookup_user(user)
+        rules, user = self._holder.rules, as_user(user)
         if fault_of(user):
             self._exposures.warn_of_user(user)
         view = client_view(rules, hash=hash, client_key=client_key, include_overrides=include_local_overrides)

@@ -19,7 +19,7 @@ import attrs
 from asyncsdk._model.amplitude import Identify, Revenue
 from asyncsdk._model.encoding import as_fields
 from asyncsdk._model.event_objects import take_apart
-from asyncsdk._model.users import User, as_user, text_id, validate_user
+from asyncsdk._model.users import User, as_user, text_id, unusable_user, validate_user
 from asyncsdk._model.validation import describe_type, raise_invalid
 from asyncsdk.errors import InvalidEventError
 
@@ -230,14 +230,13 @@ class LogEvent:
 # Not `@user.default`, which pyright does not understand: it would require `user` in every call.
 def _user_of_fields(event: "RawEvent") -> User:
     fields = event.fields
-    if not isinstance(fields, Mapping):  # rejected later, by `validate_event`
-        return User()
-    return User(
-        fields.get("user_id"),
-        device_id=fields.get("device_id"),
-        ip=fields.get("ip"),
-        user_agent=fields.get("user_agent"),
-    )
+    if not isinstance(fields, Mapping):
+        return unusable_user("log_event takes a user and a name, or one object with Amplitude's fields")
+    try:
+        user_id, device_id, ip, user_agent = map(fields.get, ("user_id", "device_id", "ip", "user_agent"))
+    except Exception:  # noqa: BLE001 -- a mapping of the caller's may raise anything
+        return unusable_user("`event` is a mapping that cannot be read")
+    return User(user_id, device_id=device_id, ip=ip, user_agent=user_agent)
 
 
 @attrs.define(on_setattr=attrs.setters.NO_OP)
@@ -264,10 +263,7 @@ Event = IdentifyEvent | Track | Page | Screen | Group | Alias | LogEvent | RawEv
 
 def raw_event(fields: object, **options: Unpack[Options]) -> RawEvent:
     """Create an event in Amplitude's form, for the user that its fields name."""
-    if not isinstance(fields, Mapping):
-        msg = "log_event takes a user and a name, or one object with Amplitude's fields"
-        raise InvalidEventError(msg)
-    return RawEvent(fields, **options)
+    return RawEvent(fields, **options)  # type: ignore[arg-type] # `validate_event` rejects others
 
 
 def validate_event(event: Event) -> str:

@@ -134,6 +134,11 @@ class Receipt:
         return {name: delivery for name, delivery in self.deliveries.items() if delivery is not None}
 
     @property
+    def error(self) -> str:
+        """Why the event is invalid, with `Client(on_invalid="report")`; "" if it is valid."""
+        return ""
+
+    @property
     def deliveries(self) -> Mapping[str, Delivery | None]:
         """The outcome by name of the destination; None while it is pending."""
         return {
@@ -153,6 +158,29 @@ class Receipt:
         for name, outcome in zip(self._names, self.outcomes, strict=True):
             lines += _explain_outcome(name, outcome)
         return "\n".join(lines)
+
+
+@attrs.define(eq=False, weakref_slot=False)
+class InvalidReceipt(Receipt):
+    """The receipt of an event that is invalid, and was counted instead of raised."""
+
+    error: str = attrs.field(kw_only=True)
+
+    def explain(self) -> str:
+        """Return a report of the event in several lines: what is wrong, and the outcome at each destination."""
+        lines = [f"{_safe_title(self.event)}  id {self.event_id}  {_format_time(self.time_ms)}"]
+        lines.append(f"  invalid: {self.error}")
+        for name, outcome in zip(self._names, self.outcomes, strict=True):
+            lines += _explain_outcome(name, outcome)
+        return "\n".join(lines)
+
+
+def _safe_title(event: object) -> str:
+    """Return the title of an event of which nothing is certain; the name of its type if it has none."""
+    try:
+        return title(event)  # type: ignore[arg-type] # it may be anything
+    except Exception:  # noqa: BLE001 -- a field may be of any type, and raise anything
+        return type(event).__name__
 
 
 def _changed_fields(before: Event, after: Event) -> list[str]:

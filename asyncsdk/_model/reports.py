@@ -12,6 +12,8 @@ Purpose = Literal["events", "rules", "id_lists"]
 
 # The reason of events that middleware did not pass on: dropped on purpose, so not lost.
 DELIBERATE = "middleware"
+# The reason of events that no vendor could accept, with `on_invalid="report"`.
+INVALID = "invalid"
 
 
 @attrs.frozen
@@ -259,6 +261,10 @@ class Health:
         spool: The state of the spool; None without one.
         assignments: The state of sticky assignments; None without a store for them.
         engine: The state of the engine; None without one.
+        enabled: False if the client is switched off (`enabled=False`, or `ASYNCSDK_ENABLED=0`).
+        invalid_events: Number of invalid events that `on_invalid="report"` has kept from raising.
+        last_invalid: The latest of them: what is wrong, the class of the event, and the place of the call; "" if there
+            was none.
     """
 
     state: Literal["new", "running", "draining", "closed"]
@@ -268,6 +274,9 @@ class Health:
     spool: SpoolHealth | None = None
     assignments: AssignmentsHealth | None = None
     engine: EngineHealth | None = None
+    enabled: bool = True
+    invalid_events: int = 0
+    last_invalid: str = ""
 
 
 @attrs.define(eq=False)

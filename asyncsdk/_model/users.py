@@ -214,7 +214,7 @@ class User(UserFields):
         Raises:
             InvalidEventError: It is none of these.
         """
-        return as_user(user)
+        return user if isinstance(user, User) else _parse_user(user)
 
     def unit_id(self, id_type: str) -> str | None:
         """Return the id by which rules count this user; None if they have none, or cannot be used.
@@ -529,8 +529,8 @@ def _custom_key(ids: Mapping[str, str] | None) -> str | None:
 def as_user(user: object) -> User:
     """Return a `User` unchanged, or a new one for an id or an object in Statsig's form.
 
-    Raises:
-        InvalidEventError: The value is none of these, or the object has a key that Statsig's form does not have.
+    For anything else, the user cannot be used (`unusable_user`): lookups return fallbacks, and an event with it is
+    invalid, which is for the client to decide on.
     """
     if type(user) is User:
         return user
@@ -550,6 +550,18 @@ def as_user(user: object) -> User:
         return new
     if isinstance(user, User):
         return user
+    try:
+        return _parse_user(user)
+    except InvalidEventError as error:
+        return unusable_user(str(error))
+
+
+def _parse_user(user: object) -> User:
+    """Return a new user for an id or an object in Statsig's form.
+
+    Raises:
+        InvalidEventError: The value is none of these, or the object has a key that Statsig's form does not have.
+    """
     if isinstance(user, Mapping):
         return _from_statsig(user)
     if user is None or isinstance(user, bool) or not isinstance(user, str | UUID | Integral):

@@ -30,10 +30,14 @@ class BootstrapRules:
     def _find_file(self) -> WatchedFile | None:
         return WatchedFile(self._bootstrap) if isinstance(self._bootstrap, Path) else None
 
-    async def load(self) -> None:
-        """Install the bootstrap: a file if it changed since it was last read, a body only while there are no rules."""
+    async def load(self, *, blocking: bool = False) -> None:
+        """Install the bootstrap: a file if it changed since it was last read, a body only while there are no rules.
+
+        Args:
+            blocking: Read the file in this thread, so that no other is started.
+        """
         if self._file is not None:
-            await self._load_file(self._file)
+            await self._load_file(self._file, blocking=blocking)
         elif isinstance(self._bootstrap, bytes) and not self._has_rules():
             await self._apply(self._bootstrap)
 
@@ -43,9 +47,9 @@ class BootstrapRules:
             await asyncio.sleep(self._watch_interval)
             await self._load_file(self._file)
 
-    async def _load_file(self, file: WatchedFile) -> None:
+    async def _load_file(self, file: WatchedFile, *, blocking: bool = False) -> None:
         try:
-            body = await file.read_if_changed()
+            body = file.read_if_changed_blocking() if blocking else await file.read_if_changed()
         except OSError as error:
             self._record_failure(f"cannot read the file: {type(error).__name__}")
             return

@@ -190,6 +190,16 @@ class Refresher:
                 return all(succeeded) and not self._bootstrap.streak.last_error
         return False
 
+    async def load_bootstrap_only(self) -> bool:
+        """Read the bootstrap if it changed, without a task, a thread or another source; return whether that succeeded.
+
+        For a client that is switched off, which never calls `run`.
+        """
+        await self._bootstrap.load(blocking=True)
+        self._record_no_values()
+        self._first_attempt_done.set()
+        return self.is_ready and not self._bootstrap.streak.last_error
+
     def subscribe(self, watcher: Watcher) -> None:
         """Call `watcher` on the event loop after the rules were replaced, with the change. Its errors are logged."""
         self._watchers.append(watcher)

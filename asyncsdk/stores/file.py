@@ -104,9 +104,10 @@ class WatchedFile:
         Raises:
             OSError: The file cannot be read. The next call that succeeds returns its content, changed or not.
         """
-        return await in_thread(self._read_if_changed)
+        return await in_thread(self.read_if_changed_blocking)
 
-    def _read_if_changed(self) -> bytes | None:
+    def read_if_changed_blocking(self) -> bytes | None:
+        """Like `read_if_changed`, in the caller's thread."""
         # Cleared until the read has succeeded: after an error, an unchanged file is read again.
         last, self._last_state = self._last_state, None
         stat = self.path.stat()

@@ -100,7 +100,7 @@ async def test_an_unusable_user_gets_the_fallback_a_reason_and_one_line(
 @pytest.mark.parametrize("user", [1.5, ["u"], None, True, b"u", object(), {"userID": "u", "plan": "pro"}, {1: 2}])
 def test_verbs_refuse_an_unusable_user(user: Any) -> None:
     with pytest.raises(InvalidEventError, match="`user`"):
-        Track(user, "x")
+        validate_event(Track(user, "x"))
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -149,7 +149,7 @@ def test_an_unknown_name_is_refused_by_its_name() -> None:
     with pytest.raises(
         InvalidEventError, match=r"no field 'plan'; an object has userID, email, .*others go into `custom`"
     ):
-        Track({"userID": "u", "plan": "pro"}, "x")
+        User.of({"userID": "u", "plan": "pro"})
 
 
 async def test_one_line_for_each_kind_of_value(client: Client, caplog: pytest.LogCaptureFixture) -> None:

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 
 import attrs
 
-from asyncsdk._delivery.lane import Lane
-from asyncsdk._delivery.spool.spooler import Spooler
 from asyncsdk._model.spooling import Spool
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.stores import SqliteSpool
@@ -29,12 +27,8 @@ def with_message_ids(destinations: Sequence[Destination]) -> tuple[Destination, 
     )
 
 
-def create_spooler(spool: SpoolLike, lanes: Sequence[Lane]) -> Spooler | None:
-    """Create the spooler between admission and the lanes; None without a spool.
-
-    Args:
-        spool: A folder, a spool, or None.
-        lanes: The client's lanes, in order.
+def check_spool(spool: SpoolLike) -> Spool | None:
+    """Return the spool for what may be passed; None without one. Nothing is opened.
 
     Raises:
         ConfigurationError: `spool` is neither a folder nor a spool.
@@ -45,8 +39,8 @@ def create_spooler(spool: SpoolLike, lanes: Sequence[Lane]) -> Spooler | None:
         if not os.fspath(spool):
             msg = "`spool` must be a folder or SqliteSpool(...), not an empty string"
             raise ConfigurationError(msg)
-        return Spooler(SqliteSpool(spool), lanes)
+        return SqliteSpool(spool)
     if isinstance(spool, type) or not hasattr(spool, "open"):
         msg = f"`spool` must be a folder or SqliteSpool(...), not {type(spool).__name__}"
         raise ConfigurationError(msg)
-    return Spooler(spool, lanes)
+    return spool
