@@ -16,7 +16,7 @@ client-initialize response needs an evaluation, and that is asyncsdk's own.
 from asyncsdk.dev.amplitude import AmplitudeServer
 from asyncsdk.dev.faults import Fault
 from asyncsdk.dev.history import ReceivedRequest
-from asyncsdk.dev.messages import ReceivedEvent
+from asyncsdk.dev.received_event import ReceivedEvent
 from asyncsdk.dev.rudderstack import RudderStackServer
 from asyncsdk.dev.server import DevServer
 from asyncsdk.dev.statsig import StatsigServer

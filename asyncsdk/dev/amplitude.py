@@ -23,9 +23,7 @@ from asyncsdk.dev.amplitude_events import check_events, received_event
 from asyncsdk.dev.messages import (
     BrokenBodyError,
     IncomingRequest,
-    Json,
     OversizedBodyError,
-    ReceivedEvent,
     RejectedRequestError,
     Reply,
     Route,
@@ -34,6 +32,7 @@ from asyncsdk.dev.messages import (
     mark_rejected,
 )
 from asyncsdk.dev.rate_limits import Window
+from asyncsdk.dev.received_event import Json, ReceivedEvent
 
 EVENT_LIMIT = 2000
 BODY_LIMITS = {"/2/httpapi": 1_000_000, "/batch": 20_000_000}

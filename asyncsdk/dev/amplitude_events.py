@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from asyncsdk.dev.messages import Json, ReceivedEvent, RejectedRequestError
+from asyncsdk.dev.messages import RejectedRequestError
+from asyncsdk.dev.received_event import Json, ReceivedEvent
 
 DEPTH_LIMIT = 40
 MIN_ID_LENGTH = 5

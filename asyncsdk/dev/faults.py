@@ -18,7 +18,8 @@ import attrs
 import orjson
 
 from asyncsdk.dev.history import ReceivedRequest
-from asyncsdk.dev.messages import Json, Reply
+from asyncsdk.dev.messages import Reply
+from asyncsdk.dev.received_event import Json
 
 End: TypeAlias = Literal["answer", "refuse", "reset", "close", "truncate", "hang"]
 Predicate: TypeAlias = Callable[[ReceivedRequest], bool]

@@ -16,7 +16,8 @@ import re
 
 import orjson
 
-from asyncsdk.dev.messages import BrokenBodyError, Json
+from asyncsdk.dev.messages import BrokenBodyError
+from asyncsdk.dev.received_event import Json
 
 _LONG_NUMBER = re.compile(rb"\d{16}")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")

@@ -14,14 +14,14 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: closing sends RS
 _MISSING_BYTES = 100
 
 
-async def read_body(request: web.Request) -> bytes | None:
-    """Return the body as sent, which may be compressed; None if it is larger than `MAX_BODY`."""
+async def read_body(request: web.Request, max_bytes: int = MAX_BODY) -> bytes | None:
+    """Return the body as sent, which may be compressed; None if it is larger than `max_bytes`."""
     body = bytearray()
     # A body that is too large is still read to its end, so that the client can read the reply.
     async for chunk in request.content.iter_any():
-        if len(body) <= MAX_BODY:
+        if len(body) <= max_bytes:
             body += chunk
-    return bytes(body) if len(body) <= MAX_BODY else None
+    return bytes(body) if len(body) <= max_bytes else None
 
 
 def received_request(request: web.Request, number: int, vendor: str) -> ReceivedRequest:

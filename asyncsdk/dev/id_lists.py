@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 import attrs
 
-from asyncsdk.dev.messages import TEXT, Json, Reply
+from asyncsdk.dev.messages import TEXT, Reply
+from asyncsdk.dev.received_event import Json
 
 _RANGE = re.compile(r"(?:bytes=)?(\d{0,18})-(\d{0,18})")
 

@@ -17,7 +17,8 @@ from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.loading import load_now
 from asyncsdk._rules.ruleset import Ruleset, empty_ruleset
-from asyncsdk.dev.messages import Json, Reply
+from asyncsdk.dev.messages import Reply
+from asyncsdk.dev.received_event import Json
 from asyncsdk.dev.ruleset_versions import Version
 
 _HASHES: Mapping[str, Literal["djb2", "sha256", "none"]] = {"djb2": "djb2", "none": "none"}

@@ -1,57 +1,26 @@
-"""The values that pass between the socket and the imitated vendors: a request, its events, and the reply.
+"""The values that pass between the socket and the imitated vendors: a request and the reply to it.
+
+The events of a request are in `received_event.py`.
 
 A vendor that rejects a whole request raises `RejectedRequestError` inside its route, which turns it into the vendor's
 error reply. Only `DevServer` sees sockets, clocks and faults.
 """
 
 import zlib
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol
 
 import attrs
 import orjson
 
 from asyncsdk.dev.rate_limits import Window
-
-Json: TypeAlias = Any
-"""A decoded JSON value."""
+from asyncsdk.dev.received_event import Json, ReceivedEvent
 
 MAX_BODY = 64 * 1024 * 1024
 """Maximum size of a body in bytes, before and after gunzip. Every vendor's own limit is lower."""
 
 TEXT = "text/plain; charset=utf-8"
-
-
-@attrs.define
-class ReceivedEvent:
-    """One event as a vendor received it.
-
-    Attributes:
-        vendor: `"rudderstack"`, `"amplitude"` or `"statsig"`.
-        id: The id by which the vendor detects duplicates (`messageId`, `insert_id`); `""` if the event has none.
-        user: User id, else anonymous or device id, else `""`.
-        kind: The vendor's type of the event: `"track"`, `"identify"`, `"gate_exposure"`...
-        name: Name of the event, page, gate and so on; `""` if it has none.
-        body: The event as it was sent.
-        stored: The event as the vendor stores it; None if it does not.
-        key: Duplicates have equal keys; None means that the vendor cannot detect duplicates of this event.
-        verdict: `"accepted"`, `"duplicate"`, `"rejected: <reason>"`, or `"lost: <fault>"`.
-        request: Number of the request that carried it.
-        attempt: Number of events with this key that had arrived by then, including this one.
-    """
-
-    vendor: str
-    id: str
-    user: str
-    kind: str
-    name: str
-    body: Json
-    stored: Json = attrs.field(repr=False)
-    key: Hashable = attrs.field(default=None, repr=False)
-    verdict: str = "accepted"
-    request: int = 0
-    attempt: int = 1
 
 
 @attrs.frozen
@@ -166,6 +135,10 @@ class OversizedBodyError(Exception):
     """A body that is larger than `MAX_BODY` bytes."""
 
 
+class UnsupportedCodingError(Exception):
+    """A body in a coding that the server cannot decode; the text names it."""
+
+
 def gunzip(body: bytes) -> bytes:
     """Decompress one or more gzip members.
 
@@ -201,3 +174,4 @@ def mark_rejected(events: Sequence[ReceivedEvent], error: RejectedRequestError) 
     others = "came with an event that was" if error.blamed else str(error)
     for index, event in enumerate(events):
         event.verdict = f"rejected: {error.blamed.get(index, others)}"
+        event.is_blamed = not error.blamed or index in error.blamed

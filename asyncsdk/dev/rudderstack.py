@@ -31,9 +31,7 @@ from asyncsdk.dev.messages import (
     TEXT,
     BrokenBodyError,
     IncomingRequest,
-    Json,
     OversizedBodyError,
-    ReceivedEvent,
     RejectedRequestError,
     Reply,
     Route,
@@ -42,6 +40,7 @@ from asyncsdk.dev.messages import (
     mark_rejected,
 )
 from asyncsdk.dev.rate_limits import Window
+from asyncsdk.dev.received_event import Json, ReceivedEvent
 
 CALLS = ("identify", "track", "page", "screen", "group", "alias", "merge")
 BODY_LIMIT = 4_096_000

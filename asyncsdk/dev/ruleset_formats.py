@@ -22,7 +22,7 @@ from typing import Literal
 
 import orjson
 
-from asyncsdk.dev.messages import Json
+from asyncsdk.dev.received_event import Json
 
 Format = Literal["v1", "v2"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import attrs
 import orjson
 
-from asyncsdk.dev.messages import Json
+from asyncsdk.dev.received_event import Json
 from asyncsdk.dev.ruleset_formats import CONVERSIONS, BrokenRulesetError, Format, format_of
 
 

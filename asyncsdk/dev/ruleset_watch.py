@@ -9,7 +9,7 @@ from typing import TypeAlias
 import attrs
 import orjson
 
-from asyncsdk.dev.messages import Json
+from asyncsdk.dev.received_event import Json
 from asyncsdk.dev.ruleset_formats import BrokenRulesetError
 from asyncsdk.dev.ruleset_versions import Version, next_version
 from asyncsdk.dev.statsig_rules import ServedRules
@@ -27,11 +27,12 @@ class RulesetWatch:
 
     Attributes:
         fault: Why the file as it is now cannot be served; `""` if it can.
+        path: The file; None without one.
     """
 
     _served: ServedRules
     fault: str = attrs.field(default="", init=False)
-    _path: Path | None = attrs.field(default=None, init=False)
+    path: Path | None = attrs.field(default=None, init=False)
     _stamp: object = attrs.field(default=None, init=False)
 
     def set_source(self, source: RulesetSource) -> None:
@@ -48,21 +49,21 @@ class RulesetWatch:
         except (OSError, TypeError, BrokenRulesetError) as error:
             msg = f"the ruleset cannot be served: {error}"
             raise ConfigurationError(msg) from error
-        self._served.version, self.fault, self._path, self._stamp = version, "", path, stamp
+        self._served.version, self.fault, self.path, self._stamp = version, "", path, stamp
 
     def reload_if_changed(self) -> None:
         """Load the file if it has changed since the last look.
 
         A file that cannot be served is reported by one warning per change, and the last good version is still served.
         """
-        if self._path is None or self._stamp == (stamp := _stamp_of(self._path)):
+        if self.path is None or self._stamp == (stamp := _stamp_of(self.path)):
             return
         self._stamp = stamp
         try:
-            self._served.version, self.fault = self._read(self._path), ""
+            self._served.version, self.fault = self._read(self.path), ""
         except (OSError, BrokenRulesetError) as error:
             self.fault = str(error)
-            _LOG.warning("%s cannot be served, so the last good version still is: %s", self._path, error)
+            _LOG.warning("%s cannot be served, so the last good version still is: %s", self.path, error)
 
     def _read(self, path: Path) -> Version:
         # Not earlier than the file, so that clients of a previous dev server take it for a new version, too.

@@ -2,6 +2,7 @@
 
 A request takes this way (`DevServer._handle`):
 
+0. `Guard` refuses requests of foreign pages; the control API (`/__dev/`) and the page answer theirs.
 1. Its path selects the vendor and the route; the head alone decides whether the connection is refused.
 2. The body is read, and the route builds a `Reply`. Routes are pure: they change nothing.
 3. The fault schedule may replace the reply, delay it, or cut the connection.
@@ -14,17 +15,26 @@ Only this module reads the clock and changes state: the history, the fault sched
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
 
 from asyncsdk.dev.amplitude import AmplitudeServer
+from asyncsdk.dev.control import health, stream
+from asyncsdk.dev.control.bench import Bench
+from asyncsdk.dev.control.events import EventCalls
+from asyncsdk.dev.control.health import About
+from asyncsdk.dev.control.page import page_file
+from asyncsdk.dev.control.router import Router
+from asyncsdk.dev.control.site import Site
 from asyncsdk.dev.faults import Fault, FaultSchedule, StandingFault
+from asyncsdk.dev.guard import Guard
 from asyncsdk.dev.history import History, ReceivedRequest
 from asyncsdk.dev.http import finish, incoming_request, read_body, received_request, response_of
-from asyncsdk.dev.messages import TEXT, ReceivedEvent, Reply, Route, VendorServer
+from asyncsdk.dev.messages import TEXT, Reply, Route, VendorServer
+from asyncsdk.dev.received_event import ReceivedEvent
 from asyncsdk.dev.rudderstack import RudderStackServer
 from asyncsdk.dev.ruleset_watch import RulesetSource, RulesetWatch
 from asyncsdk.dev.statsig import StatsigServer
@@ -53,9 +63,11 @@ class DevServer(RunsInThread):
         host: Address to listen on.
         port: Port to listen on; 0 picks a free one.
         keep: Maximum number of requests, and of events, to keep. `total` counts forgotten ones too.
-        keep_bytes: Maximum size of the requests, and of the events, to keep, in bytes after gunzip.
+        keep_bytes: Maximum memory for the requests and events that are kept, in bytes.
         vendors: Imitated vendors with settings of your own. The default ones accept any key and have no rate limits.
         ruleset: The ruleset to serve, see `set_ruleset`; None serves that of a new project, which has no names.
+        allow_origins: Origins of web pages, such as `https://app.test`, that may use the server like its own page.
+            Pages of this machine may send events and ask for rules without being named.
 
     Raises:
         ConfigurationError: Two `vendors` have the same name, or the ruleset cannot be served.
@@ -70,6 +82,7 @@ class DevServer(RunsInThread):
         keep_bytes: int = 64 * 1024 * 1024,
         vendors: Sequence[VendorServer] = (),
         ruleset: RulesetSource | None = None,
+        allow_origins: Collection[str] = (),
     ) -> None:
         self._host = host
         self._port = port
@@ -87,9 +100,10 @@ class DevServer(RunsInThread):
             self.set_ruleset(ruleset)
         self._history = History(keep, keep_bytes)
         self._faults = FaultSchedule()
+        self._guard = Guard(host, tuple(allow_origins))
+        self._bench = Bench(self._history)
         self._runner: web.AppRunner | None = None
         self._stopping = asyncio.Event()
-        self._arrival = asyncio.Event()  # set, and replaced by a new one, for each recorded request
 
     def __repr__(self) -> str:
         state = "running" if self._runner is not None else "stopped"
@@ -258,6 +272,7 @@ class DevServer(RunsInThread):
     def reset(self) -> None:
         """Forget all requests and events, their counts, the usage of rate limits, and all faults; keep the rules."""
         self._history.clear()
+        self._bench.clear()
         self._faults.clear()
         for vendor in self._vendors.values():
             for window in vendor.windows:
@@ -275,7 +290,8 @@ class DevServer(RunsInThread):
             msg = "the dev server is running already"
             raise AsyncSDKError(msg)
         # Events bind to a loop when they are first awaited, and an earlier run may have been on another loop.
-        self._stopping, self._arrival = asyncio.Event(), asyncio.Event()
+        self._stopping, self._bench.arrival = asyncio.Event(), asyncio.Event()
+        self._site = self._create_site()
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(
@@ -308,12 +324,29 @@ class DevServer(RunsInThread):
     ) -> None:
         await self.stop()
 
+    def _create_site(self) -> Site:
+        about = About(
+            lambda: self.url,
+            lambda: str(self._watch.path or ""),
+            lambda: self.ruleset_fault,
+            lambda: f"in memory, at most {self._history.keep:,} events, lost when the server ends",
+        )
+        router = Router(
+            stream.routes(self._bench, self._stopping),
+            EventCalls(self._bench).routes(),
+            health.routes(self._bench, about, self.reset),
+        )
+        return Site(self._guard, router)
+
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        return await self._site.handle(request, self._handle_vendor)
+
+    async def _handle_vendor(self, request: web.Request) -> web.StreamResponse:
         vendor, route = self._find(request.method, request.path)
         received = received_request(request, self._history.next_number(), vendor.name if vendor else "")
         # 1. No vendor has the path.
         if vendor is None or route is None:
-            return self._send(received, _NOT_FOUND)
+            return page_file(request) or self._send(received, _NOT_FOUND)
         if vendor is self._rules:
             self._watch.reload_if_changed()
         # 2. A fault that needs only the head: the connection is refused before the body is read.
@@ -323,7 +356,7 @@ class DevServer(RunsInThread):
         # 3. The vendor's reply, which a fault may replace. Only ingested events count against rate limits.
         body = await read_body(request)
         reply = vendor.error_reply(413) if body is None else route.handle(incoming_request(request, body, received.at))
-        received.record_body(reply, len(body or b""))
+        received.record_body(reply, body or b"")
         fault = self._faults.next_fault(vendor.name, received) if route.may_fail else None
         if reply.status < 300 and (fault is None or fault.ingests):
             for window in vendor.windows:
@@ -336,14 +369,12 @@ class DevServer(RunsInThread):
         routes = ((vendor, vendor.route(method, path)) for vendor in self._vendors.values())
         return next((found for found in routes if found[1] is not None), (None, None))
 
-    def _record(self, received: ReceivedRequest, events: Sequence[ReceivedEvent], lost: str = "") -> None:
-        self._history.record(received, events, lost)
-        # Waiters hold the old event: they wake, look, and wait for the new one.
-        self._arrival.set()
-        self._arrival = asyncio.Event()
+    def _record(self, received: ReceivedRequest, found: Sequence[ReceivedEvent], lost: str = "") -> None:
+        self._history.record(received, found, lost)
+        self._bench.record(found)
 
     def _send(self, received: ReceivedRequest, reply: Reply) -> web.Response:
-        received.status = reply.status
+        received.record_reply(reply)
         self._record(received, reply.events)
         return response_of(reply)
 
@@ -355,7 +386,7 @@ class DevServer(RunsInThread):
         if fault.delay or fault.end == "hang":
             await self._pause(None if fault.end == "hang" else fault.delay)
         if fault.end in ("answer", "truncate"):
-            received.status = reply.status
+            received.record_reply(reply)
         return await finish(request, fault.end, reply)
 
     async def _pause(self, seconds: float | None) -> None:
@@ -373,7 +404,7 @@ class DevServer(RunsInThread):
         try:
             async with asyncio.timeout(within):
                 while not is_done():
-                    await self._arrival.wait()
+                    await self._bench.arrival.wait()
         except TimeoutError:
             verdicts = {verdict: n for (owner, verdict), n in self._history.event_counts.items() if owner == vendor}
             replies = [r.status or r.fault for r in self._history.requests if r.vendor == vendor][-5:]

@@ -11,19 +11,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import attrs
 import orjson
 
+from asyncsdk.dev import content_coding
 from asyncsdk.dev.messages import (
     BrokenBodyError,
     IncomingRequest,
-    Json,
     OversizedBodyError,
-    ReceivedEvent,
     RejectedRequestError,
     Reply,
     Route,
-    gunzip,
+    UnsupportedCodingError,
     json_reply,
 )
 from asyncsdk.dev.rate_limits import Window
+from asyncsdk.dev.received_event import Json, ReceivedEvent
 
 EVENT_ID = "asyncsdk_event_id"
 """Key of an event's id in its `metadata`. The dev server detects duplicates by it; Statsig itself detects none."""
@@ -59,13 +59,13 @@ class StatsigServer:
         """Build Statsig's error reply for a status."""
         return statsig_error(status, f"status {status}")
 
-    def check_key(self, request: IncomingRequest) -> None:
-        """Check the key of a request.
+    def check_key(self, request: IncomingRequest, body: Json = None) -> None:
+        """Check the key of a request: in its header, in the query as `k`, or in the body's `statsigMetadata`.
 
         Raises:
             RejectedRequestError: The request has no key, or one that is not accepted.
         """
-        key = request.headers.get("statsig-api-key", "")
+        key = request.headers.get("statsig-api-key") or request.query.get("k") or _key_in(body)
         if not key or (self.keys is not None and key not in self.keys):
             raise RejectedRequestError(401, "Invalid SDK Key")
 
@@ -73,13 +73,28 @@ class StatsigServer:
 def _log_event(server: StatsigServer, request: IncomingRequest) -> Reply:
     value, plain = None, request.body
     try:
-        server.check_key(request)
+        if not _may_have_key_in_body(request):
+            server.check_key(request)
         plain = _plain_body(request)
         value = _parse(plain)
+        server.check_key(request, value)
         events = [_event(event) for event in value["events"]]
     except RejectedRequestError as error:
         return attrs.evolve(statsig_error(error.status, str(error)), json=value, plain_size=len(plain))
     return attrs.evolve(json_reply(202, {"success": True}), events=events, json=value, plain_size=len(plain))
+
+
+def _may_have_key_in_body(request: IncomingRequest) -> bool:
+    return not (request.headers.get("statsig-api-key") or request.query.get("k")) and bool(request.body)
+
+
+def _key_in(body: Json) -> str:
+    """Return the key that a body has as `sdkKey`, by itself or in `statsigMetadata`; `""` if it has none."""
+    if not isinstance(body, dict):
+        return ""
+    metadata = body.get("statsigMetadata")
+    found = body.get("sdkKey") or (metadata.get("sdkKey") if isinstance(metadata, dict) else None)
+    return found if isinstance(found, str) else ""
 
 
 def _sdk_exception(server: StatsigServer, request: IncomingRequest) -> Reply:
@@ -146,13 +161,10 @@ def _user(user: Json) -> str:
 
 
 def _plain_body(request: IncomingRequest) -> bytes:
-    encoding = request.headers.get("content-encoding", "identity").lower()
-    if encoding == "identity":
-        return request.body
-    if encoding != "gzip":
-        raise RejectedRequestError(415, f"Unsupported Content-Encoding: {encoding}")
     try:
-        return gunzip(request.body)
+        return content_coding.decode(request.body, request.headers.get("content-encoding", ""), request.query)
+    except UnsupportedCodingError as error:
+        raise RejectedRequestError(415, f"Unsupported Content-Encoding: {error}") from error
     except BrokenBodyError as error:
         raise RejectedRequestError(400, "Invalid request body") from error
     except OversizedBodyError as error:

@@ -16,8 +16,9 @@ import orjson
 
 from asyncsdk.dev.id_lists import ServedIdList, manifest, serve
 from asyncsdk.dev.initialize import Evaluator
-from asyncsdk.dev.messages import IncomingRequest, Json, RejectedRequestError, Reply, Route, json_reply
+from asyncsdk.dev.messages import IncomingRequest, RejectedRequestError, Reply, Route, json_reply
 from asyncsdk.dev.rate_limits import Window
+from asyncsdk.dev.received_event import Json
 from asyncsdk.dev.ruleset_formats import Format
 from asyncsdk.dev.ruleset_versions import Version, next_version
 from asyncsdk.dev.statsig import statsig_error

@@ -1,7 +1,7 @@
 """What the history keeps, and for how long."""
 
 from asyncsdk.dev.history import History, ReceivedRequest
-from asyncsdk.dev.messages import ReceivedEvent
+from asyncsdk.dev.received_event import ReceivedEvent
 
 
 def record(history: History, *names: str) -> list[str]:
