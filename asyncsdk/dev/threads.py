@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from asyncsdk.dev.history import ReceivedRequest
-from asyncsdk.dev.messages import ReceivedEvent
+from asyncsdk.dev.received_event import ReceivedEvent
 from asyncsdk.errors import AsyncSDKError
 
 P = ParamSpec("P")
