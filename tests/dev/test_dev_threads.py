@@ -140,7 +140,7 @@ async def test_a_wait_of_another_loop_can_be_cancelled() -> None:
         await dev.stop()
         await dev.start()
 
-        async with aiohttp.ClientSession() as http, http.get(dev.url) as response:
+        async with aiohttp.ClientSession() as http, http.get(f"{dev.url}/nowhere") as response:
             assert response.status == 404
 
 
