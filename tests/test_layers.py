@@ -22,12 +22,12 @@ ROWS: list[set[str]] = [
     {"_events", "_lookups"},
     {"_client", "relay"},
     {"__init__"},
-    {"integrations", "dev", "cli", "examples", "__main__"},
+    {"integrations", "dev", "testing", "cli", "examples", "__main__"},
 ]
 OUTSIDE = ROWS[-1]
 # Outside users that belong together: the demo runs the examples against the dev server, the examples show the
-# integrations.
-TOGETHER = [{"cli", "dev", "examples", "__main__"}, {"examples", "integrations"}]
+# integrations, and the test kit has the dev server.
+TOGETHER = [{"cli", "dev", "examples", "__main__"}, {"examples", "integrations"}, {"testing", "dev"}]
 # Units, folders or files that touch no loop, clock, log, socket or file.
 PURE = {
     "_model",

@@ -42,7 +42,10 @@ Result = TypeVar("Result", bound=LookupResult)
 class RulesHolder(Protocol):
     """Holds the current ruleset: one attribute, which a refresh replaces."""
 
-    rules: Ruleset
+    @property
+    def rules(self) -> Ruleset:
+        """The ruleset that lookups read."""
+        ...
 
     def use_overrides(self, overrides: Overrides) -> None:
         """Apply these overrides to all later lookups."""

@@ -1,0 +1,15 @@
+"""Tools to test an application that uses asyncsdk: a client in memory, rules in a few lines, a server in a thread.
+
+    async def test_a_purchase_is_tracked() -> None:
+        client = FakeClient(gates={"new_checkout": True})
+        await checkout(client, "u1")
+        client.assert_tracked("Order Completed", user="u1", sku="A")
+
+The pytest plugin has fixtures for both, `asyncsdk_client` and `asyncsdk_dev`; see `README.md` in this folder.
+"""
+
+from asyncsdk.dev import DevServer, Fault
+from asyncsdk.testing.fake_client import FakeClient, RecordedExposure
+from asyncsdk.testing.rules_builder import RulesBuilder
+
+__all__ = ["DevServer", "FakeClient", "Fault", "RecordedExposure", "RulesBuilder"]
