@@ -49,7 +49,7 @@ SUBJECTS = {
         "Outcomes and health",
         [
             *("Receipt", "Delivery", "Report", "DestinationReport", "StartReport", "Health", "DestinationHealth"),
-            *("RulesHealth", "SpoolHealth", "AssignmentsHealth", "RulesetChange", "RequestInfo"),
+            *("RulesHealth", "SpoolHealth", "AssignmentsHealth", "EngineHealth", "RulesetChange", "RequestInfo"),
         ],
     ),
     "middleware": ("Middleware", ["Payload", "Next", "Middleware", "map_events", "redact", "sample"]),
@@ -66,6 +66,8 @@ SETTINGS_ONLY = {"Statsig", "Rules", "RudderStack", "Amplitude", "Limits"}
 MODULES = [
     "asyncsdk.vendors",
     "asyncsdk.stores",
+    "asyncsdk.engines",
+    "asyncsdk.relay",
     "asyncsdk.dev",
     "asyncsdk.integrations",
     "asyncsdk.integrations.aiohttp",

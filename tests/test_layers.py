@@ -20,7 +20,8 @@ ROWS: list[set[str]] = [
     {"_transport", "stores", "engines", "_lifecycle"},
     {"_delivery", "_refresh"},
     {"_events", "_lookups"},
-    {"_client", "relay"},
+    {"_client"},
+    {"relay"},
     {"__init__"},
     {"integrations", "dev", "testing", "cli", "examples", "__main__"},
 ]
@@ -48,6 +49,7 @@ IMPURE_IMPORTS = {"asyncio", "aiohttp", "logging", "socket", "sqlite3", "threadi
 # Imported where they are first used, because most programs never need them, or not at once.
 LAZY = {
     ("_client", "asyncsdk._transport"): "aiohttp, which takes longer to import than all the rest",
+    ("_client", "asyncsdk._delivery.fleet.handover"): "only a client with an engine needs it",
     ("_transport", "isal"): "an extra",
     ("stores", "asyncsdk.stores.sqlite.files"): "sqlite3, which only a client with a spool needs",
     **{

@@ -21,6 +21,7 @@ from asyncsdk._events.verbs import EventVerbs
 from asyncsdk._lookups.evaluator import NoRules, RulesHolder
 from asyncsdk._lookups.overrides import OverrideVerbs
 from asyncsdk._lookups.verbs import LookupVerbs
+from asyncsdk._model.engines import Engine
 from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.receipts import Delivery
 from asyncsdk._model.reports import Report
@@ -45,6 +46,9 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         http: Proxy, TLS and headers of all requests, unless a destination has its own `http`; None connects directly.
         spool: A folder on this machine, or `SqliteSpool(...)`: an awaited event verb then returns when the event is on
             disk, and it is delivered from there even if this process is killed. None keeps events in memory only.
+        engine: `Redis(url)` or `Postgres(dsn)` of `asyncsdk.engines`: events are handed over to it, and the command
+            `asyncsdk relay` delivers them. An awaited event verb returns when the engine has the event; with a spool,
+            when it is on disk, where it stays until the engine has it. None delivers from this process.
         exposures: False reports no exposures to any destination, not even those of `log_exposure`, for load tests and
             replicas. Rules, lookups and events are unaffected.
         enabled: False switches the client off, for review apps, seed scripts and unit tests: nothing is sent or
@@ -69,6 +73,7 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         drain_on_sigterm: bool = False,
         http: HttpSettings | None = None,
         spool: SpoolLike = None,
+        engine: Engine | None = None,
         exposures: bool = True,
         enabled: bool | None = None,
         on_invalid: Literal["raise", "report"] = "raise",
@@ -81,12 +86,14 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
             drain_on_sigterm=drain_on_sigterm,
             http=http,
             spool=spool,
+            engine=engine,
             exposures=exposures,
             enabled=enabled,
             on_invalid=on_invalid,
             start_timeout=start_timeout,
             close_timeout=close_timeout,
         )
+        self._destinations = destinations
         self._parts = parts = build_parts(destinations, settings)
         # The verbs use these directly: an attribute less is 5 % of a lookup.
         self._life = parts.life
@@ -94,6 +101,7 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         self._admission = parts.admission
         self._pacer = parts.pacer
         self._spooler = parts.spooler
+        self._until_accepted = None if parts.link is None else parts.link.until_accepted
         self._refresher = parts.refresher
         self._holder: RulesHolder = parts.refresher or NoRules()
         self._exposures = parts.exposures
@@ -104,6 +112,21 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         self._signal: SignalDrain | None = None
         self._closing: asyncio.Future[Report] | None = None
         self._began_to_close = 0.0
+
+    @property
+    def destinations(self) -> tuple[Destination, ...]:
+        """The destinations that the client was made with."""
+        return self._destinations
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine that the client was made with."""
+        return self._settings.engine
+
+    @property
+    def http(self) -> HttpSettings | None:
+        """The HTTP settings that the client was made with."""
+        return self._settings.http
 
     def __repr__(self) -> str:
         names = ", ".join(lane.destination.name for lane in self._lanes)

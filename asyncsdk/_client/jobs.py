@@ -19,6 +19,8 @@ EXPOSURE_WINDOW = 60.0
 _DEV_LINGER, _DEV_POLL = 0.1, 1.0
 # Maximum time for the last commit to the spool, in seconds: a hung disk must not block shutdown.
 _MAX_LAST_COMMIT = 10.0
+# Maximum time to close the connections to an engine, in seconds.
+_MAX_DISCONNECT = 2.0
 
 
 def load() -> None:
@@ -89,6 +91,26 @@ def last_commit(spooler: Spooler, stop_intake: Callable[[], None]) -> Job:
                 await spooler.close()
 
     return commit
+
+
+def disconnect(before: Job | None, aclose: Job) -> Job:
+    """Build the job that closes an engine's connections at the end.
+
+    Args:
+        before: The job that runs first; None without one.
+        aclose: Closes the connections.
+    """
+
+    async def close() -> None:
+        try:
+            if before is not None:
+                await before()
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_MAX_DISCONNECT):
+                    await aclose()
+
+    return close
 
 
 def windows(recent: ExposureWindow, seconds: float = EXPOSURE_WINDOW) -> Job:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from operator import attrgetter
+from typing import Protocol
 
 import attrs
 
@@ -26,12 +27,42 @@ from asyncsdk._events.reporting import ReportingAdmission
 from asyncsdk._lifecycle import Job, Lifecycle
 from asyncsdk._lookups.assignments import Assignments, create_assignments
 from asyncsdk._lookups.exposures import Exposures
+from asyncsdk._model.engines import Engine
 from asyncsdk._model.http import HttpSettings
-from asyncsdk._model.receipts import Record
-from asyncsdk._model.reports import Health, Report
+from asyncsdk._model.receipts import Receipt, Record
+from asyncsdk._model.reports import EngineHealth, Health, Report
 from asyncsdk._refresh import Refresher
 from asyncsdk.vendors._base import Destination
 from asyncsdk.vendors.statsig import Statsig
+
+
+class EngineLink(Protocol):
+    """A client's side of its engine: a `Handover`, which only a client with an engine loads."""
+
+    @property
+    def lanes(self) -> Sequence[Lane]:
+        """One per destination, in order."""
+        ...
+
+    async def until_accepted(self, receipt: Receipt) -> None:
+        """Wait until the engine has an event, or is unavailable."""
+        ...
+
+    def set_label_suffix(self, suffix: str) -> None:
+        """Append a suffix to the names under which the engine keeps events."""
+        ...
+
+    def jobs(self) -> list[tuple[str, Job]]:
+        """Return the names and jobs of all lanes, and of the engine."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the engine's connections."""
+        ...
+
+    def health(self) -> EngineHealth:
+        """Return the state of the engine."""
+        ...
 
 
 @attrs.frozen(eq=False)
@@ -45,6 +76,7 @@ class Parts:
         admission: Turns events into records.
         pacer: Gives the event loop its turns.
         spooler: Keeps events on disk; None without a spool.
+        link: Hands events over to an engine; None without one.
         refresher: Keeps the rules up to date; None without a source of rules.
         exposures: Reports what users saw.
         assignments: Keeps users in their groups; None without a store for that.
@@ -58,6 +90,7 @@ class Parts:
     admission: Admission
     pacer: Pacer
     spooler: Spooler | None
+    link: EngineLink | None
     refresher: Refresher | None
     exposures: Exposures
     assignments: Assignments | None
@@ -76,9 +109,10 @@ class Parts:
             dev_url: Base URL of a dev server that takes the place of all vendors; None: there is none.
         """
         watches = self.hooks.on_request
-        todo = [
+        todo = [] if self.link is None else self.link.jobs()
+        todo += [
             (lane.destination.name, jobs.delivery(lane, dev_url, watches, self.http[lane.destination.name]))
-            for lane in self.lanes
+            for lane in (self.lanes if self.link is None else ())
         ]
         if self.refresher is not None:
             todo.append(("rules", jobs.refresh(self.refresher, dev_url, watches, self.http[self.refresher.name])))
@@ -139,6 +173,7 @@ class Parts:
             enabled=self.is_enabled,
             invalid_events=self.admission.invalid_events,
             last_invalid=self.admission.last_invalid,
+            engine=None if self.link is None else self.link.health(),
         )
 
 
@@ -153,14 +188,16 @@ def build_parts(destinations: tuple[Destination, ...], settings: Settings) -> Pa
     if enabled:
         jobs.load()
     http = {given.name: http_settings(given, settings.http) for given in destinations}
-    if spool is not None:
+    engine = settings.engine if enabled else None
+    if spool is not None or engine is not None:
         destinations = with_message_ids(destinations)
     source = next((given for given in destinations if isinstance(given, Statsig)), None)
     if not enabled:
         spool = None
         destinations = tuple(map(SkippingDestination, destinations))
     life, hooks = Lifecycle(), Hooks()
-    lanes = [Lane(destination) for destination in destinations]
+    link = None if engine is None else _build_link(engine, destinations)
+    lanes = [Lane(destination) for destination in destinations] if link is None else link.lanes
     on_final = None if settings.on_delivery is None else guarded(settings.on_delivery, "on_delivery")
     for lane in lanes:
         lane.ledger.on_final = on_final
@@ -171,10 +208,10 @@ def build_parts(destinations: tuple[Destination, ...], settings: Settings) -> Pa
         await wait_final(records)
 
     kind = Admission if settings.on_invalid == "raise" else ReportingAdmission
-    admission = kind(lanes, until_final, keep_ids=on_final is not None)
+    admission = kind(lanes, until_final, keep_ids=on_final is not None or link is not None)
     admission.default = settings.default
     spooler = None if spool is None else Spooler(spool, lanes)
-    admission.may_wait |= spooler is not None
+    admission.may_wait |= spooler is not None or link is not None
     return Parts(
         life=life,
         lanes=lanes,
@@ -182,12 +219,19 @@ def build_parts(destinations: tuple[Destination, ...], settings: Settings) -> Pa
         admission=admission,
         pacer=_build_pacer(lanes, spooler),
         spooler=spooler,
+        link=link,
         refresher=_build_refresher(source) if enabled else bootstrap_only(source),
         exposures=_build_exposures(life, lanes if enabled and settings.exposures else (), admission, spooler, source),
         assignments=create_assignments(source, life) if enabled else None,
         hooks=hooks,
         is_enabled=enabled,
     )
+
+
+def _build_link(engine: Engine, destinations: Sequence[Destination]) -> EngineLink:
+    from asyncsdk._delivery.fleet.handover import Handover  # noqa: PLC0415 -- only a client with an engine needs it
+
+    return Handover(engine, destinations)
 
 
 def _build_refresher(source: Statsig | None) -> Refresher | None:

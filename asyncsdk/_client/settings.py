@@ -7,8 +7,10 @@ import attrs
 
 from asyncsdk._client.arguments import seconds, switch
 from asyncsdk._delivery.spool.setting import SpoolLike
+from asyncsdk._model.engines import Engine
 from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.receipts import Delivery
+from asyncsdk._model.validation import describe_type
 from asyncsdk.errors import ConfigurationError
 
 
@@ -20,6 +22,7 @@ class ClientOptions(TypedDict, total=False):
     drain_on_sigterm: bool
     http: HttpSettings | None
     spool: SpoolLike
+    engine: Engine | None
     exposures: bool
     enabled: bool | None
     on_invalid: Literal["raise", "report"]
@@ -33,6 +36,12 @@ def _check_switch(_: object, attribute: "attrs.Attribute[Any]", value: object) -
 
 def _check_seconds(_: object, __: object, value: Any) -> None:
     seconds(value)
+
+
+def _check_engine(_: object, __: object, value: Any) -> None:
+    if value is not None and (isinstance(value, type) or not hasattr(value, "put") or not hasattr(value, "take")):
+        msg = f"`engine` must be an engine such as Redis(url) or Postgres(dsn), not {describe_type(value)}"
+        raise ConfigurationError(msg)
 
 
 def _check_on_invalid(_: object, __: object, value: object) -> None:
@@ -54,6 +63,7 @@ class Settings:
     drain_on_sigterm: bool = attrs.field(validator=_check_switch)
     http: HttpSettings | None
     spool: SpoolLike = attrs.field(repr=False)
+    engine: Engine | None = attrs.field(validator=_check_engine, repr=False)
     exposures: bool = attrs.field(validator=_check_switch)
     enabled: bool | None = attrs.field(validator=attrs.validators.optional(_check_switch))
     on_invalid: Literal["raise", "report"] = attrs.field(validator=_check_on_invalid)

@@ -235,11 +235,15 @@ class LifecycleVerbs:
         if self._refresher is not None:
             self._is_starting = True
             self._choose_path()
-        last = None
+        suffix = DEV_SUFFIX if dev_url else ""
+        last, link = None, self._parts.link
         if spooler is not None:
-            spooler.set_label_suffix(DEV_SUFFIX if dev_url else "")
+            spooler.set_label_suffix(suffix)
             spooler.scan()  # before the first event, so that what an earlier process left is sent first
             last = jobs.last_commit(spooler, self._stop_intake)
+        if link is not None:
+            link.set_label_suffix(suffix)
+            last = jobs.disconnect(last, link.aclose)
         self._life.start(self._parts.jobs(dev_url) + own_tasks, self._ended, last)
         if self._settings.drain_on_sigterm:
             self._signal = SignalDrain(asyncio.get_running_loop(), self._drain_for_signal, self._parts.unsent)

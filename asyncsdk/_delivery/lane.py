@@ -28,7 +28,7 @@ import time
 from collections import deque
 from collections.abc import Collection, Sequence
 from operator import attrgetter
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 from asyncsdk._delivery.batching import (
     Batch,
@@ -45,11 +45,11 @@ from asyncsdk._delivery.circuit import Circuit, refusal_wait
 from asyncsdk._delivery.ledger import Ledger
 from asyncsdk._delivery.pending import InFlight, Pending
 from asyncsdk._delivery.trouble import Trouble
-from asyncsdk._model.receipts import Record
+from asyncsdk._model.receipts import Record, Status
 from asyncsdk._model.reports import DestinationHealth
 from asyncsdk._retry import at_least
 from asyncsdk._threads import is_loop_running
-from asyncsdk.vendors._base import Destination, Request, Response, Verdict
+from asyncsdk.vendors._base import Destination, Limits, Request, Response, Verdict
 
 logger = logging.getLogger("asyncsdk.delivery")
 
@@ -71,6 +71,14 @@ class Sender(Protocol):
         ...
 
 
+class Exchange(NamedTuple):
+    """A request, the response to it, and what that means."""
+
+    request: Request
+    response: Response
+    verdict: Verdict
+
+
 class Lane:
     """Everything between the admission of an event and its outcome, for one destination.
 
@@ -82,24 +90,33 @@ class Lane:
         last_error: The latest failure, in a few words.
     """
 
-    def __init__(self, destination: Destination) -> None:
-        """Create an empty lane; needs no running loop."""
+    # The status of an event that the other side has accepted.
+    accepted_status: ClassVar[Status] = "delivered"
+
+    def __init__(self, destination: Destination, limits: Limits | None = None) -> None:
+        """Create an empty lane; needs no running loop.
+
+        Args:
+            destination: The vendor's codec.
+            limits: Bounds on the requests; None takes those of the destination.
+        """
+        limits = destination.limits if limits is None else limits
         self.destination = destination
-        self.ledger = Ledger(destination.name, destination.limits)
-        self.linger = destination.limits.linger
-        self.deadline = destination.limits.deadline
+        self.ledger = Ledger(destination.name, limits)
+        self.linger = limits.linger
+        self.deadline = limits.deadline
         self.last_error = ""
-        self._limits = destination.limits
+        self._limits = limits
         # Batches in the queue, not events: a queue operation costs ten times an append to the batch at its end.
         self._intake: asyncio.Queue[Batch] = asyncio.Queue()
         self._open_batch: Batch = []
         self._pending = Pending()
         self._in_flight: set[InFlight] = set()
         self._to_retry: list[InFlight] = []
-        self._circuit = Circuit(destination.limits)
+        self._circuit = Circuit(limits)
         self._trouble = Trouble(destination.name)
         # Smaller than the limit after a vendor refused a request as too large; grows back with each answer.
-        self._target_bytes = destination.limits.max_bytes
+        self._target_bytes = limits.max_bytes
         self._active_flushes = 0
         self._next_sweep = 0.0
         # When the vendor last took events, or was sent a request while no other was in flight.
@@ -386,10 +403,7 @@ class Lane:
     async def _attempt(self, in_flight: InFlight, sender: Sender) -> bool:
         """Send the first part and carry out the verdict; return whether the next part may be sent at once."""
         part = in_flight.parts[0]
-        chunks = list(map(chunk_of, part))
-        request = self.destination.frame(chunks, int(time.time() * 1000))
-        response = await sender.send(request, uncompressed=in_flight.uncompressed)
-        verdict = self.destination.judge(response, chunks)
+        request, response, verdict = await self._exchange(part, sender, uncompressed=in_flight.uncompressed)
         self.last_error = verdict.reason or self.last_error
         # 1. The vendor takes nothing until a person acts.
         if verdict.halt:
@@ -402,13 +416,20 @@ class Lane:
         # 3. It says what became of each event.
         return self._apply(in_flight, response, verdict)
 
+    async def _exchange(self, part: Batch, sender: Sender, *, uncompressed: bool) -> Exchange:
+        """Send a batch, and judge the answer."""
+        chunks = list(map(chunk_of, part))
+        request = self.destination.frame(chunks, int(time.time() * 1000))
+        response = await sender.send(request, uncompressed=uncompressed)
+        return Exchange(request, response, self.destination.judge(response, chunks))
+
     def _apply(self, in_flight: InFlight, response: Response, verdict: Verdict) -> bool:
         """Settle each event of the first part, or leave it for the next attempt, as the verdict says."""
         ledger, part = self.ledger, in_flight.parts[0]
         sorted_ = sort_out(part, verdict)
         ledger.record_attempt(sorted_.resend + sorted_.retry + sorted_.paused, response.status, verdict.reason)
         # 1. Delivered and rejected events are settled; the others stay in the part.
-        ledger.settle(sorted_.delivered, "delivered", response.status, answered=True)
+        ledger.settle(sorted_.delivered, self.accepted_status, response.status, answered=True)
         for reason in {reason for _, reason in sorted_.rejected}:
             rejected = [record for record, why in sorted_.rejected if why == reason]
             ledger.settle(rejected, "rejected", response.status, reason, answered=True)

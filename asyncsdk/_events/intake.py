@@ -3,6 +3,7 @@
 Admission prepares and commits (`admission.py`); this decides in which order, and who waits for what.
 """
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from asyncsdk._delivery.spool.spooler import Spooler
@@ -20,6 +21,8 @@ class Intake:
     _admission: Admission
     _pacer: Pacer
     _spooler: Spooler | None
+    # Waits until an engine has an event; None without an engine.
+    _until_accepted: Callable[[Receipt], Awaitable[None]] | None
 
     def put_nowait(self, event: Event) -> Receipt:
         """Admit an event without waiting: for callbacks, sync code and other threads.
@@ -48,7 +51,7 @@ class Intake:
         return receipt
 
     async def _take(self, event: Event) -> Receipt:
-        """Admit an event, and wait where `_admit` would raise: for room, or for the disk."""
+        """Admit an event, and wait for room, for the disk, or for the engine."""
         life, admission = self._life, self._admission
         if not life.takes_here():
             life.check_caller()
@@ -68,7 +71,10 @@ class Intake:
             await admission.wait_for_room(receipt)
             life.check_admission()
             # There is room at those that wait; only one that raises is asked again.
-            return self._admit(receipt, drops=not admission.may_raise)
+            self._admit(receipt, drops=not admission.may_raise)
+            if self._until_accepted is not None:
+                await self._until_accepted(receipt)
+            return receipt
         return self._admit(receipt)
 
     def _admit(self, receipt: Receipt, *, drops: bool = False) -> Receipt:

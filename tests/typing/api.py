@@ -23,6 +23,7 @@ from asyncsdk import (
     Delivery,
     Destination,
     DestinationHealth,
+    EngineHealth,
     DestinationReport,
     Details,
     DynamicConfig,
@@ -132,6 +133,7 @@ async def life() -> None:
     assert_type(health.destinations["Statsig"], DestinationHealth)
     assert_type(health.rules, RulesHealth | None)
     assert_type(health.spool, SpoolHealth | None)
+    assert_type(health.engine, EngineHealth | None)
     assert_type(health.assignments, AssignmentsHealth | None)
     assert_type(await client.load_assignments(ada), bool)
     async with client as entered:

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from asyncsdk._delivery.batching import Batch, halve, split_exposures
+from asyncsdk._delivery.batching import halve, split_exposures
 from asyncsdk._model.blocks import Block, StoredRecord, pack_block
 from asyncsdk._model.receipts import Record
 
@@ -18,8 +18,6 @@ ENTRY_EVENTS, ENTRY_BYTES = 100, 64 * 1024
 
 # Appended to a destination's label: where a relay puts the events that it gives up.
 DEAD_SUFFIX = " (dead letters)"
-# Keeps events for a dev server apart from real ones in the same engine.
-DEV_SUFFIX = " (dev server)"
 
 
 @attrs.define(eq=False, repr=False)
@@ -43,7 +41,7 @@ class LeasedRecord(Record):
         entry: The entry.
     """
 
-    entry: LeasedEntry | None = None
+    entry: LeasedEntry = attrs.field(kw_only=True)
 
 
 def pack_entries(label: str, records: Iterable[Record], now_ms: int) -> list[bytes]:
@@ -69,7 +67,7 @@ def _split(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
         yield records[start:]
 
 
-def unpack_entry(lease: Any, block: Block, now: float, now_ms: int) -> Batch:
+def unpack_entry(lease: Any, block: Block, now: float, now_ms: int) -> list[LeasedRecord]:
     """Return the records of an entry that was taken.
 
     Args:
@@ -85,8 +83,7 @@ def unpack_entry(lease: Any, block: Block, now: float, now_ms: int) -> Batch:
 
 def _to_leased(stored: StoredRecord, admitted: float, entry: LeasedEntry) -> LeasedRecord:
     key, second_key, event_id, chunk, is_exposure = stored
-    # Positional: keywords take 1.6 times as long, for every record that is taken.
-    return LeasedRecord(key, event_id, chunk, admitted, second_key, int(is_exposure), 0, (), None, (), entry)
+    return LeasedRecord(key, event_id, chunk, admitted, second_key, int(is_exposure), entry=entry)
 
 
 def halve_entry(label: str, block: Block) -> list[bytes]:

@@ -1,0 +1,258 @@
+"""How one lane of a relay gets its events: from an engine, by leases. The sibling of `spool/reader.py`.
+
+The path of an entry:
+    1. `take` returns it, when at most half of the lane's room is in use. From then on it is in `_held`.
+    2. Its events go into the lane, which delivers them as always: same codecs, verdicts, circuit and order per user.
+    3. The ledger settles them. What is rejected or dropped is put into the engine again, as a dead letter.
+    4. Once all of its events are settled, and its dead letters are stored, it is acknowledged: `ack` deletes it.
+
+Until 4, its lease is extended a third of its time after each extension: also for hours, while a vendor is down. If this
+process is killed, the lease expires and another relay takes the entry: its events are sent again, with the same ids.
+
+Entries that are not delivered in this way:
+    damaged     not a block: a dead letter at once
+    suspect     taken more than `_MAX_DELIVERIES` times, and neither acknowledged nor released: every relay that took it
+                died. Put again as two halves, until one event is left, which becomes a dead letter
+
+Who may change what: two loops of this class, both on the relay's event loop. `read` alone takes; `settle` alone
+extends, acknowledges and puts dead letters. The ledger's callback only marks.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from asyncsdk._delivery.batching import count
+from asyncsdk._delivery.fleet.engine_status import EngineStatus
+from asyncsdk._delivery.fleet.entries import (
+    DEAD_SUFFIX,
+    LeasedEntry,
+    LeasedRecord,
+    halve_entry,
+    pack_entries,
+    unpack_entry,
+)
+from asyncsdk._delivery.lane import Lane
+from asyncsdk._model.blocks import BlockError, unpack_block
+from asyncsdk._model.engines import Engine, EngineError, Taken
+from asyncsdk._model.receipts import Record, Status
+from asyncsdk._retry import waits
+
+logger = logging.getLogger("asyncsdk.relay")
+
+# Times that an entry may be taken without having been released, before it is suspected of killing relays.
+_MAX_DELIVERIES = 5
+# Maximum number of entries of one `take`, and of one `ack`.
+_MAX_TAKEN, _MAX_ACKED = 20, 1_000
+# Maximum time that `take` waits, in seconds: also how long a relay needs to notice that it should stop.
+_MAX_WAIT = 1.0
+# Bounds of the backoff after a failure of the engine, in seconds.
+_RETRY_INITIAL, _RETRY_MAX = 0.1, 5.0
+
+
+class LeaseReader:
+    """One lane's share of the entries of one label.
+
+    Attributes:
+        dead_letters: Number of events that this reader has put as dead letters.
+        stopped: Set when it takes no more entries.
+    """
+
+    def __init__(self, lane: Lane, engine: Engine, label: str, lease: float, status: EngineStatus) -> None:
+        """Create a reader that holds nothing.
+
+        Args:
+            lane: The lane to feed.
+            engine: Where the entries are.
+            label: Under which the engine keeps them.
+            lease: Duration of a lease, in seconds.
+            status: The state of the engine, shared by all readers.
+        """
+        self.dead_letters = 0
+        self.stopped = asyncio.Event()
+        self._lane = lane
+        self._engine = engine
+        self._label = label
+        self._lease = lease
+        self._status = status
+        self._held: dict[Any, LeasedEntry] = {}
+        self._finished: list[LeasedEntry] = []
+        # Dead letters that are not stored yet: packed, with their number and the entries that have to wait for them.
+        self._dead: list[tuple[Sequence[bytes], int]] = []
+        self._requeued: list[bytes] = []
+        self._changed = asyncio.Event()
+        self._room = asyncio.Event()
+        self._is_stopping = False
+
+    def __repr__(self) -> str:
+        return f"<LeaseReader {self._label}: {len(self._held)} entries held, {len(self._finished)} to acknowledge>"
+
+    @property
+    def held_entries(self) -> int:
+        """Number of entries that this relay has leased."""
+        return len(self._held)
+
+    # --- taking -----------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Take no more entries. What a `take` under way still returns is handed back at the end."""
+        self._is_stopping = True
+        self._room.set()
+
+    async def read(self) -> None:
+        """Take entries while the lane has room, until `stop`."""
+        pauses = waits(_RETRY_INITIAL, _RETRY_MAX)
+        while not self._is_stopping:
+            if not self._wants_more():
+                self._room.clear()
+                await self._room.wait()
+                continue
+            try:
+                taken = await self._engine.take(self._label, _MAX_TAKEN, _MAX_WAIT, self._lease)
+            except EngineError as error:
+                self._status.record_error(error)
+                await asyncio.sleep(next(pauses))
+                continue
+            pauses = waits(_RETRY_INITIAL, _RETRY_MAX)
+            self._status.record_success()
+            for one in taken:
+                self._accept(one)
+        self.stopped.set()
+        await asyncio.Event().wait()  # a job that returned would be started again
+
+    def _wants_more(self) -> bool:
+        limits, ledger = self._lane.destination.limits, self._lane.ledger
+        return ledger.held_events <= limits.max_queued_events // 2 and ledger.held_bytes <= limits.max_queued_bytes // 2
+
+    def _accept(self, taken: Taken) -> None:
+        """Give the lane the events of an entry, unless something is wrong with it."""
+        if taken.lease in self._held:
+            return  # its lease expired while the loop was blocked, and this relay was the first to take it again
+        if self._is_stopping:
+            self._held[taken.lease] = LeasedEntry(taken.lease, 1)
+            return
+        # 1. It is not an entry.
+        try:
+            block = unpack_block(taken.entry)
+        except BlockError:
+            logger.error(  # noqa: TRY400 -- a traceback would say no more
+                "%s: an entry of %d bytes is damaged; it is a dead letter", self._label, len(taken.entry)
+            )
+            self._give_up(taken, [taken.entry], 1)
+            return
+        # 2. It may be what kills relays.
+        if taken.deliveries > _MAX_DELIVERIES:
+            self._suspect(taken)
+            return
+        # 3. The usual case.
+        records = unpack_entry(taken.lease, block, time.monotonic(), int(time.time() * 1000))
+        if not records:
+            self._finish(LeasedEntry(taken.lease, 0))
+            return
+        self._held[taken.lease] = records[0].entry
+        self._lane.ledger.count_accepted(records)
+        self._lane.admit(records)
+
+    def _suspect(self, taken: Taken) -> None:
+        """Divide an entry that was taken too often; one that is a single event is a dead letter."""
+        block = unpack_block(taken.entry)
+        if len(block.records) <= 1:
+            logger.error("%s: an event was taken %d times and is a dead letter", self._label, taken.deliveries)
+            self._give_up(taken, [taken.entry], len(block.records))
+            return
+        logger.warning("%s: an entry was taken %d times; it is divided", self._label, taken.deliveries)
+        self._requeued += halve_entry(self._label, block)
+        self._finish(LeasedEntry(taken.lease, 0))
+
+    def _give_up(self, taken: Taken, dead: Sequence[bytes], events: int) -> None:
+        self._dead.append((dead, events))
+        self._finish(LeasedEntry(taken.lease, 0))
+
+    # --- settling ---------------------------------------------------------------------------------------------
+
+    def on_records_settled(self, records: Collection[Record], status: Status) -> None:
+        """Mark what the ledger has settled, and finish the entries of which nothing is left.
+
+        Args:
+            records: Records of this reader's entries, and of others.
+            status: Their outcome.
+        """
+        self._room.set()
+        if status in ("enqueued", "abandoned"):
+            return  # the relay ends: they are handed back
+        mine = [r for r in records if isinstance(r, LeasedRecord) and self._owns(r.entry)]
+        if status != "delivered" and mine:
+            self._dead.append((pack_entries(self._label, mine, int(time.time() * 1000)), sum(count(mine))))
+        for record in mine:
+            record.entry.unsettled -= record.exposures or 1
+            if not record.entry.unsettled:
+                self._finish(record.entry)
+
+    def _owns(self, entry: LeasedEntry) -> bool:
+        return self._held.get(entry.lease) is entry
+
+    def _finish(self, entry: LeasedEntry) -> None:
+        self._held[entry.lease] = entry  # extended until it is acknowledged
+        self._finished.append(entry)
+        self._changed.set()
+
+    async def settle(self) -> None:
+        """Acknowledge what is finished, and extend the leases of the rest, until cancelled."""
+        extend_at = time.monotonic() + self._lease / 3
+        pauses = waits(_RETRY_INITIAL, _RETRY_MAX)
+        while True:
+            self._changed.clear()
+            try:
+                await self.acknowledge()
+                if time.monotonic() >= extend_at:
+                    extend_at = time.monotonic() + self._lease / 3
+                    await self._engine.extend(self._label, list(self._held), self._lease)
+            except EngineError as error:
+                self._status.record_error(error)
+                await asyncio.sleep(min(next(pauses), self._lease / 10))
+                extend_at = min(extend_at, time.monotonic() + self._lease / 10)
+                continue
+            pauses = waits(_RETRY_INITIAL, _RETRY_MAX)
+            if self._finished:
+                continue
+            try:
+                async with asyncio.timeout(max(0.0, extend_at - time.monotonic())):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def acknowledge(self) -> None:
+        """Store dead letters, then acknowledge what is finished.
+
+        Raises:
+            EngineError: Some are left for the next call.
+        """
+        # What was finished first: its dead letters and halves are among those that are stored now.
+        finished = self._finished[:_MAX_ACKED]
+        while self._dead:
+            entries, number = self._dead[0]
+            await self._engine.put(self._label + DEAD_SUFFIX, entries)
+            self._dead.pop(0)
+            self.dead_letters += number
+        if requeued := list(self._requeued):
+            await self._engine.put(self._label, requeued)
+            del self._requeued[: len(requeued)]
+        if finished:
+            await self._engine.ack(self._label, [entry.lease for entry in finished])
+            del self._finished[: len(finished)]
+            for entry in finished:
+                self._held.pop(entry.lease, None)
+
+    async def release(self) -> None:
+        """Acknowledge what is finished, and hand back everything else; called after the loops and the lane have ended.
+
+        Raises:
+            EngineError: It is handed back by the end of its lease.
+        """
+        while self._dead or self._requeued or self._finished:
+            await self.acknowledge()
+        if self._held:
+            await self._engine.release(self._label, list(self._held))
+            self._held.clear()
