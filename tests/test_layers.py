@@ -81,7 +81,7 @@ FRAMEWORKS = {
     "fastapi": {"integrations/fastapi.py", "examples"},
     "openfeature": {"integrations/openfeature"},
     "opentelemetry": {"integrations/opentelemetry.py"},
-    "aiohttp.web": {"integrations/aiohttp.py", "examples", "dev", "cli"},
+    "aiohttp.web": {"integrations/aiohttp.py", "relay/monitoring.py", "examples", "dev", "cli"},
     "uvicorn": {"examples"},
 }
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 
 from asyncsdk._version import __version__
-from asyncsdk.cli import spool
+from asyncsdk.cli import relay, spool
 from asyncsdk.cli.demo import command as demo
 
-COMMANDS: Mapping[str, ModuleType] = {"demo": demo, "spool": spool}
+COMMANDS: Mapping[str, ModuleType] = {"demo": demo, "relay": relay, "spool": spool}
 """Subcommands by name. Each has `SUMMARY`, `configure(parser)`, and `run(arguments)`, which returns the exit code."""
 
 

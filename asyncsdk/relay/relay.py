@@ -98,6 +98,11 @@ class Relay:
         held = sum(lane.ledger.held_events for lane in self._lanes)
         return f"<Relay {self._life.state} [{names}]: {held} events held>"
 
+    @property
+    def engine(self) -> Engine:
+        """The engine that the relay was made with."""
+        return self._engine
+
     # --- lifecycle --------------------------------------------------------------------------------------------
 
     async def start(self) -> None:

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -24,10 +24,10 @@ def free_port() -> int:
         return port
 
 
-def await_port(port: int, process: "subprocess.Popen[bytes]") -> None:
+def await_ready(is_ready: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
     until = time.monotonic() + STARTUP
     while time.monotonic() < until and process.poll() is None:
-        with suppress(OSError), closing(socket.create_connection(("127.0.0.1", port), 0.2)):
+        if is_ready():
             return
         time.sleep(0.02)
     msg = f"the server did not start: {process.poll()}"
@@ -57,7 +57,13 @@ class RedisServer:
             "noeviction",
         ]
         self.process = subprocess.Popen([*command, *self._options], stdout=subprocess.DEVNULL, start_new_session=True)
-        await_port(self.port, self.process)
+        await_ready(self._answers, self.process)
+
+    def _answers(self) -> bool:
+        with suppress(OSError), closing(socket.create_connection(("127.0.0.1", self.port), 1.0)) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(16).startswith(b"+PONG")
+        return False
 
     def kill(self) -> None:
         self.process.kill()
@@ -106,7 +112,11 @@ class PostgresServer:
         self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd="/"
         )
-        await_port(self.port, self.process)
+        await_ready(self._answers, self.process)
+
+    def _answers(self) -> bool:
+        command = [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return not subprocess.run(command, check=False).returncode
 
     def _as_user(self, program: str, *arguments: str) -> Sequence[str]:
         command = [str(self._programs / program), *arguments]
