@@ -240,8 +240,11 @@ def _build_refresher(source: Statsig | None) -> Refresher | None:
 
 def _build_pacer(lanes: Sequence[Lane], spooler: Spooler | None) -> Pacer:
     # With a spool, a verb waits for the disk; with `overflow="wait"`, for room.
-    paced = lanes if spooler is None else []
-    return Pacer([lane for lane in paced if lane.destination.overflow != "wait"])
+    if spooler is None:
+        return Pacer([lane for lane in lanes if lane.destination.overflow != "wait"])
+    pacer = Pacer([])
+    spooler.on_release = pacer.renew
+    return pacer
 
 
 def _build_exposures(

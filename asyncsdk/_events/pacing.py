@@ -13,6 +13,9 @@ none is left, it waits in line for a later turn. Each turn hands out new credits
 This is not waiting for a vendor. No verb waits longer than `_MAX_WAIT`, and the queue of a destination counts only
 while that destination makes progress (`Lane.pressure`): one that is down, or does not answer, slows no caller.
 
+With a spool, each commit releases its callers some at a time, which paces them already: `renew` then gives them a full
+turn, so that they meet again in the next commit.
+
 Example: 100 tasks track in a loop. The first 128 events are admitted at once; then the tasks wait in line, and each
 turn admits 128 more, then fewer as the queue fills, until as many are admitted as are delivered.
 """
@@ -63,6 +66,11 @@ class Pacer:
         if not self._is_scheduled:
             self._schedule(loop, 0.0)
         await turn
+
+    def renew(self) -> None:
+        """Begin a turn for callers that waited for something else than a credit; called once per iteration at most."""
+        if not self._line:
+            self.credits = _CREDITS[0][1]
 
     def _schedule(self, loop: asyncio.AbstractEventLoop, delay: float) -> None:
         self._is_scheduled = True

@@ -53,6 +53,19 @@ async def test_tasks_wait_in_line_in_the_order_of_their_calls() -> None:
     assert order == list(range(300))
 
 
+async def test_a_new_turn_does_not_overtake_those_in_line() -> None:
+    pacer = Pacer([])
+    first = asyncio.create_task(pacer.wait_turn())
+    pacer.credits = -1
+    await asyncio.sleep(0)
+    pacer.renew()
+    assert pacer.credits == -1
+
+    await first
+    pacer.renew()
+    assert pacer.credits == turn_of(0.0)[0]
+
+
 async def test_a_cancelled_task_leaves_its_turn_to_the_next() -> None:
     pacer = Pacer([])
     tasks = [asyncio.create_task(pacer.wait_turn()) for _ in range(3)]

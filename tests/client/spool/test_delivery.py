@@ -1,7 +1,9 @@
 """A client with a spool: accepted events are on disk, and each reaches its vendor from there."""
 
 import asyncio
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,21 @@ async def test_an_awaited_event_is_on_disk(tmp_path: Path, server: DevServer) ->
         files = [path.read_bytes() for path in (tmp_path / "spool").iterdir()]
         assert any(b'"event_type":"Bought"' in data for data in files)
         await client.aclose(timeout=0)
+
+
+async def test_tasks_released_together_are_written_together(tmp_path: Path, server: DevServer) -> None:
+    async def work() -> None:
+        for _ in range(10):
+            await client.track(ADA, "a")
+
+    server.fault(None, Fault(end="hang"))
+    async with open_client(tmp_path, amplitude(server)) as client:
+        await asyncio.gather(*(work() for _ in range(100)))
+        await client.aclose(timeout=0)
+
+    [path] = databases(tmp_path)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*), sum(events) FROM block").fetchone() == (10, 1000)
 
 
 async def test_put_nowait_is_on_disk_soon(tmp_path: Path, server: DevServer) -> None:
