@@ -54,7 +54,12 @@ const READ = {
 	clients: async () => (await get('clients')).clients,
 }
 async function refresh(...names) {
-	await Promise.all(names.map(async (name) => { kept[name] = await READ[name]() }))
+	await Promise.all(names.map(async (name) => {
+		try { kept[name] = await READ[name]() } catch (error) {
+			// One part that cannot be read does not take the others with it.
+			if (!error.status) throw error
+		}
+	}))
 }
 /** Change something at the server, then read again what it changes; the stream tells the other pages. */
 async function change(what, method, path, body) {
