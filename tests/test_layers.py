@@ -44,6 +44,14 @@ PURE = {
     "_delivery/accounting",
     "_delivery/fleet/entries",
     "_delivery/spool/positions",
+    "cli/codegen/annotations",
+    "cli/codegen/events",
+    "cli/codegen/identifiers",
+    "cli/codegen/module",
+    "cli/codegen/parameters",
+    "cli/codegen/project",
+    "cli/codegen/render",
+    "cli/codegen/tracking_plan",
 }
 IMPURE_IMPORTS = {"asyncio", "aiohttp", "logging", "socket", "sqlite3", "threading", "time"}
 # Imported where they are first used, because most programs never need them, or not at once.

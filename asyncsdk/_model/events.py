@@ -27,9 +27,15 @@ Properties = Mapping[str, Any]
 
 
 class DataclassLike(Protocol):
-    """An instance of a dataclass."""
+    """An instance of a dataclass; for pyright and ty, of an attrs class too."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+class AttrsLike(Protocol):
+    """An instance of an attrs class, for mypy. `attrs.AttrsInstance` is any object for other checkers."""
+
+    __attrs_attrs__: ClassVar[Any]
 
 
 class ModelLike(Protocol):
@@ -40,7 +46,7 @@ class ModelLike(Protocol):
         ...
 
 
-EventObject = DataclassLike | attrs.AttrsInstance | ModelLike
+EventObject = DataclassLike | AttrsLike | ModelLike
 """An object that is a whole event: `event_objects.py` says which name it has. `validate_event` takes it apart."""
 
 PropertiesLike = Properties | EventObject

@@ -6,9 +6,10 @@ from types import ModuleType
 
 from asyncsdk._version import __version__
 from asyncsdk.cli import relay, spool
+from asyncsdk.cli.codegen import command as codegen
 from asyncsdk.cli.demo import command as demo
 
-COMMANDS: Mapping[str, ModuleType] = {"demo": demo, "relay": relay, "spool": spool}
+COMMANDS: Mapping[str, ModuleType] = {"codegen": codegen, "demo": demo, "relay": relay, "spool": spool}
 """Subcommands by name. Each has `SUMMARY`, `configure(parser)`, and `run(arguments)`, which returns the exit code."""
 
 

@@ -17,6 +17,7 @@ RULES = ROOT / "asyncsdk/_rules/README.md"
 VENDORS = ROOT / "asyncsdk/vendors/README.md"
 INTEGRATIONS = ROOT / "asyncsdk/integrations/README.md"
 OPENFEATURE = ROOT / "asyncsdk/integrations/openfeature/README.md"
+CODEGEN = ROOT / "asyncsdk/cli/codegen/README.md"
 COMING_FROM = ROOT / "asyncsdk/vendors/COMING_FROM.md"
 # What a link to the repository's home begins with: README has such links because PyPI shows it, too.
 HOME = "https://github.com/asyncsdk/asyncsdk/blob/main/"
