@@ -36,7 +36,8 @@ from typing import Any
 
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._events.pipeline import Passed, Pipeline
-from asyncsdk._model.event_faults import apply_default
+from asyncsdk._model import fragments
+from asyncsdk._model.event_faults import apply_default, check_fragments
 from asyncsdk._model.events import Alias, Event, validate_event
 from asyncsdk._model.ids import Ids
 from asyncsdk._model.receipts import Delivery, Receipt, Record
@@ -151,11 +152,11 @@ class Admission:
     async def wait_for_room(self, receipt: Receipt) -> None:
         """Wait until all lanes with `overflow="wait"` have room for a prepared event at the same moment."""
         # While this waits for one lane, another may fill up: only a pass that finds no full lane ends the loop.
-        while (full := self._find_full_lane(receipt)) is not None:
+        while (full := self.find_full_lane(receipt)) is not None:
             lane, size = full
             await lane.ledger.wait_for_room(size)
 
-    def _find_full_lane(self, receipt: Receipt) -> tuple[Lane, int] | None:
+    def find_full_lane(self, receipt: Receipt) -> tuple[Lane, int] | None:
         """Return a full lane with `overflow="wait"`, and the bytes that it needs room for."""
         for lane, outcome in zip(self.lanes, receipt.outcomes, strict=True):
             if isinstance(outcome, Record) and lane.destination.overflow == "wait":
@@ -202,6 +203,8 @@ class Admission:
             self._check_spelling(integrations)
         outcomes: list[Record | Delivery] = []
         try:
+            if fragments.may_exist():
+                check_fragments(event)
             for lane in self.lanes:
                 destination = lane.destination
                 if integrations is not None and not self._is_wanted(destination, integrations):

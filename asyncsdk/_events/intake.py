@@ -68,8 +68,9 @@ class Intake:
         if admission.may_wait:
             if self._spooler is not None:
                 return await self._spooler.put(receipt)
-            await admission.wait_for_room(receipt)
-            life.check_admission()
+            if admission.find_full_lane(receipt) is not None:
+                await admission.wait_for_room(receipt)
+                life.check_admission()
             # There is room at those that wait; only one that raises is asked again.
             self._admit(receipt, drops=not admission.may_raise)
             if self._until_accepted is not None:

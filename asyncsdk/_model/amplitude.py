@@ -17,9 +17,8 @@ from decimal import Decimal
 from typing import Any, Self
 
 import attrs
-import orjson
 
-from asyncsdk._model.encoding import to_json
+from asyncsdk._model.fragments import copy_as_json
 from asyncsdk._model.validation import raise_invalid
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 
@@ -146,7 +145,7 @@ class Identify:
 def _copy_object(value: Any) -> dict[str, Any] | None:
     if value is not None and not isinstance(value, Mapping):
         raise_invalid("properties", "an object (a mapping)", value)
-    copied: dict[str, Any] | None = orjson.loads(to_json(value, "properties"))
+    copied: dict[str, Any] | None = copy_as_json(value, "properties")
     return copied
 
 
@@ -294,7 +293,7 @@ def _copy(name: object, value: Any) -> Any:
         msg = f"a property's name must be text, not {type(name).__name__}"
         raise InvalidEventError(msg)
     # Encoding and decoding makes a deep copy and converts other types in one step.
-    copied = orjson.loads(to_json(value, name))
+    copied = copy_as_json(value, name)
     _check_value(copied, name, name, 1)
     return copied
 

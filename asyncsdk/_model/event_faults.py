@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from asyncsdk._model import fragments
 from asyncsdk._model.amplitude import Identify
 from asyncsdk._model.encoding import replace_unknown, to_json
 from asyncsdk._model.events import Event
@@ -55,6 +56,18 @@ def _converted(event: Event, default: Callable[[Any], Any]) -> Event:
         if isinstance(value, Mapping) and _fault_of(value, name) is not None
     }
     return attrs.evolve(event, **changes) if changes else event
+
+
+def check_fragments(event: Event) -> None:
+    """Check JSON that the caller has written, in an event and its user.
+
+    Raises:
+        InvalidEventError: A fragment is not JSON.
+    """
+    for name in _FIELDS:
+        fragments.check(getattr(event, name, None), name)
+    for name in _USER_FIELDS:
+        fragments.check(getattr(event.user, f"_{name}"), f"user.{name}")
 
 
 def _unexplained(error: Exception) -> InvalidEventError:

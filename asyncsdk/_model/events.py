@@ -312,8 +312,9 @@ def to_epoch_ms(timestamp: datetime) -> int:
 
 
 def _check_track(event: Track) -> None:
-    if event.properties is not None:
-        event.properties = _as_object(event.properties, "properties")
+    properties = event.properties
+    if properties is not None and type(properties) is not dict:  # saves a call for the usual type
+        event.properties = _as_object(properties, "properties")
     if not (isinstance(event.name, str) and event.name) and not isinstance(event.name, Revenue):
         event.name, event.properties = _read_object(event.name, event.properties, "a Revenue")
 

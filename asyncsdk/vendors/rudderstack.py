@@ -37,6 +37,7 @@ from asyncsdk._model.events import (
     to_epoch_ms,
 )
 from asyncsdk._model.exposures import ExposedVariant
+from asyncsdk._model.fragments import own_fragment
 from asyncsdk._model.http import HttpSettings, check_http
 from asyncsdk._model.users import User, prepare, text_id
 from asyncsdk._version import __version__
@@ -59,10 +60,10 @@ from asyncsdk.vendors._times import iso
 PATH = "/v1/batch"
 # The gateway accepts 4,096,000 bytes of decompressed body; the rest is left for the frame and `sentAt`.
 MAX_EVENT = 4_000_000
-_LIBRARY = orjson.Fragment(orjson.dumps({"name": "asyncsdk", "version": __version__}))
+_LIBRARY = own_fragment(orjson.dumps({"name": "asyncsdk", "version": __version__}))
 # The `context` of an event without any other context, encoded once.
-_BARE = orjson.Fragment(orjson.dumps({"library": _LIBRARY}))
-_EVERYWHERE = orjson.Fragment(b'{"All":true}')
+_BARE = own_fragment(orjson.dumps({"library": _LIBRARY}))
+_EVERYWHERE = own_fragment(b'{"All":true}')
 _TOO_LARGE = Refusal("rejected", "too large")
 # The user has custom ids only, which only Statsig accepts.
 _NO_ID = Refusal("skipped", "no id")
@@ -191,7 +192,7 @@ class RudderStack:
         return judge_by_status(response, len(chunks))
 
 
-def _context(user: User, given: Mapping[str, Any] | None) -> Message | orjson.Fragment:
+def _context(user: User, given: Mapping[str, Any] | None) -> object:  # not `Fragment`: see `_model/fragments.py`
     """Return `context`: fields of the user, overridden by the caller's, and this library's name."""
     # The usual context is encoded once, at import.
     if given is None and user._ip is None and user._user_agent is None and user._locale is None:

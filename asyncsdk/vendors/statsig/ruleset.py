@@ -14,9 +14,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import attrs
-import orjson
 
 from asyncsdk._model.encoding import to_json
+from asyncsdk._model.fragments import copy_as_json
 from asyncsdk._model.stores import AssignmentStore, RulesCache
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 from asyncsdk.vendors._answers import HTML, PERMANENT_ERRORS, first_words, retry_after
@@ -65,7 +65,7 @@ def _to_plain_json(fields: Mapping[str, Any]) -> Mapping[str, Any]:
         msg = "`global_custom` of Rules must be a mapping"
         raise ConfigurationError(msg)
     try:
-        plain: Mapping[str, Any] = orjson.loads(to_json(fields, "global_custom"))
+        plain: Mapping[str, Any] = copy_as_json(fields, "global_custom")
     except InvalidEventError as error:
         raise ConfigurationError(str(error)) from error
     # Events have what rules see (`SharedContext`): "" for None.
