@@ -9,6 +9,8 @@ from random import uniform
 
 import backoff
 
+# What the waits are multiplied by: a list of one number, which `asyncsdk.testing.no_backoff` changes for a test.
+SCALE = [1.0]
 # Maximum seconds to wait because a vendor asked for it.
 _MAX_RETRY_AFTER = 3600.0
 
@@ -22,7 +24,8 @@ def waits(initial: float, maximum: float) -> Iterator[float]:
     """
     bounds = backoff.expo(base=2, factor=initial, max_value=maximum)
     next(bounds)  # the first value only primes the generator: None in backoff 2.2.1, 0 in python-backoff 3
-    yield from map(backoff.full_jitter, bounds)
+    for bound in bounds:
+        yield SCALE[0] * backoff.full_jitter(bound)
 
 
 def at_least(floor: float) -> float:
@@ -34,4 +37,4 @@ def at_least(floor: float) -> float:
     Returns:
         A wait of at most an hour, or `floor` if that is longer.
     """
-    return min(floor * uniform(1.0, 1.2), max(floor, _MAX_RETRY_AFTER))  # noqa: S311 -- spreads load, guards nothing
+    return SCALE[0] * min(floor * uniform(1.0, 1.2), max(floor, _MAX_RETRY_AFTER))  # noqa: S311 -- spreads load, guards nothing

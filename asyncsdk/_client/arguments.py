@@ -12,7 +12,9 @@ from asyncsdk.vendors._base import Destination
 
 logger = logging.getLogger("asyncsdk")
 
-DEV_SERVER = "ASYNCSDK_DEV_SERVER"
+DEV_SERVER, DEV_LINGER = "ASYNCSDK_DEV_SERVER", "ASYNCSDK_DEV_LINGER"
+# Maximum time that events wait for company on their way to a dev server, where a person is watching, in seconds.
+_DEFAULT_DEV_LINGER = 0.1
 
 
 def check_destinations(destinations: Sequence[Destination]) -> None:
@@ -95,6 +97,23 @@ def dev_server() -> str | None:
         raise ConfigurationError(msg)
     logger.warning("all events go to the dev server at %s, because %s is set", url, DEV_SERVER)
     return url
+
+
+def dev_linger() -> float:
+    """Return the maximum linger towards a dev server, in seconds, from the environment; 0.1 if it is not set.
+
+    Raises:
+        ConfigurationError: It is not a number of seconds.
+    """
+    text = os.environ.get(DEV_LINGER)
+    try:
+        linger = float(text) if text else _DEFAULT_DEV_LINGER
+    except ValueError:
+        linger = -1.0
+    if not 0 <= linger < float("inf"):
+        msg = f"{DEV_LINGER} must be a number of seconds, such as 0 or 0.1, not {text!r}"
+        raise ConfigurationError(msg)
+    return linger
 
 
 def _fault_of_dev_server(url: str) -> str:

@@ -149,7 +149,8 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         | `ASYNCSDK_SPOOL` | folder of the spool, unless the call has `spool=` |
         | `ASYNCSDK_ENABLED` | `0` switches the client off, unless the call has `enabled=` |
 
-        `ASYNCSDK_DEV_SERVER` is read when the client starts. A variable that is empty counts as not set.
+        `ASYNCSDK_DEV_SERVER`, and `ASYNCSDK_DEV_LINGER` for the maximum linger towards it (0.1 s unless set), are read
+        when any client starts. A variable that is empty counts as not set.
 
         Args:
             environ: The variables; None reads those of the process.

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 
+from asyncsdk._client.arguments import dev_linger
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._delivery.spool.spooler import SCAN_INTERVAL, Spooler
 from asyncsdk._lifecycle import Job
@@ -15,8 +16,8 @@ from asyncsdk.vendors._base import Limits
 
 # An exposure of the same user to the same result is reported once per this many seconds (statsig-python-core 0.24.0).
 EXPOSURE_WINDOW = 60.0
-# With a dev server a person is watching, so linger and poll interval are shorter; in seconds.
-_DEV_LINGER, _DEV_POLL = 0.1, 1.0
+# With a dev server a person is watching, so rules are polled more often; in seconds.
+_DEV_POLL = 1.0
 # Maximum time for the last commit to the spool, in seconds: a hung disk must not block shutdown.
 _MAX_LAST_COMMIT = 10.0
 # Maximum time to close the connections to an engine, in seconds.
@@ -40,7 +41,7 @@ def delivery(lane: Lane, dev_url: str | None, watches: Sequence[Watch], http: Ht
     from asyncsdk._transport import Transport  # noqa: PLC0415 -- see `load`
 
     if dev_url is not None:
-        lane.linger = min(lane.linger, _DEV_LINGER)
+        lane.linger = min(lane.linger, dev_linger())
 
     async def deliver() -> None:
         destination = lane.destination

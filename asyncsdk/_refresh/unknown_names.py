@@ -5,6 +5,8 @@ import attrs
 from asyncsdk._refresh.polling import logger
 from asyncsdk._rules.ruleset import Ruleset
 
+UNKNOWN_NAME = "%s: the rules have no %s named %r"
+"""The message in the log: the source of rules, the kind and the name."""
 _MAX_NAMES = 1_000
 _MAX_LENGTH = 200
 """Maximum number of characters of a name that are kept and logged: names may come from requests."""
@@ -28,7 +30,7 @@ class UnknownNames:
         key = (kind, name[:_MAX_LENGTH])
         if key not in self._names:
             self._names.add(key)
-            logger.debug("%s: the rules have no %s named %r", self.source, kind.replace("_", " "), key[1])
+            logger.debug(UNKNOWN_NAME, self.source, kind.replace("_", " "), key[1])
 
     def count(self, rules: Ruleset) -> int:
         """Return how many of the names these rules do not have: a name that was created since is not counted."""

@@ -10,6 +10,7 @@ The pytest plugin has fixtures for both, `asyncsdk_client` and `asyncsdk_dev`; s
 
 from asyncsdk.dev import DevServer, Fault
 from asyncsdk.testing.fake_client import FakeClient, RecordedExposure
-from asyncsdk.testing.rules_builder import RulesBuilder
+from asyncsdk.testing.retries import no_backoff
+from asyncsdk.testing.rules_builder import Conditions, RulesBuilder
 
-__all__ = ["DevServer", "FakeClient", "Fault", "RecordedExposure", "RulesBuilder"]
+__all__ = ["Conditions", "DevServer", "FakeClient", "Fault", "RecordedExposure", "RulesBuilder", "no_backoff"]

@@ -31,7 +31,7 @@ from asyncsdk._model.users import User, UserLike
 from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.exposure_window import AUTOMATIC
 from asyncsdk._rules.ruleset import Ruleset
-from asyncsdk.testing.fake_rules import FakeRules, Values, as_ruleset
+from asyncsdk.testing.fake_rules import FakeRules, Values, as_ruleset, as_values
 from asyncsdk.testing.matching import Expected, failure
 from asyncsdk.testing.rules_builder import RulesBuilder
 from asyncsdk.vendors._base import Destination
@@ -101,9 +101,10 @@ class FakeClient(Client):
         rules: RulesBuilder | Mapping[str, Any] | bytes | str | None = None,
         **settings: Any,
     ) -> None:
-        super().__init__(*(destinations or (RudderStack("fake-key", "http://127.0.0.1"),)), **settings)
-        given = {"gates": gates, "configs": configs, "experiments": experiments, "layers": layers}
-        values = {kind: Values(kind, found) for kind, found in given.items()}
+        # Enabled, even where ASYNCSDK_ENABLED=0 switches real clients off.
+        destinations = destinations or (RudderStack("fake-key", "http://127.0.0.1"),)
+        super().__init__(*destinations, **{"enabled": True, **settings})
+        values = as_values({"gates": gates, "configs": configs, "experiments": experiments, "layers": layers})
         environment = next((one.environment for one in destinations if isinstance(one, Statsig)), None)
         self._unknown: list[tuple[str, str]] = []
         self._recorded: list[RecordedExposure] = []

@@ -14,6 +14,7 @@ import attrs
 import orjson
 
 from asyncsdk._model.validation import describe_type
+from asyncsdk._refresh.unknown_names import UnknownNames
 from asyncsdk._rules.language.country import Countries
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.shared_context import SharedContext
@@ -102,13 +103,15 @@ class FakeRules:
         """
         self.values = dict(values)
         self._base = base
+        self._names = names
+        self._log = UnknownNames("FakeClient")
         self._seen: bytes | None = None
         self._context = SharedContext(
             clock=lambda: time.time_ns() // 1_000_000,
             random=random.random,
             environment=None if environment is None else {"tier": environment},
             country=Countries().find,
-            on_unknown=lambda kind, name: names.append((kind, name)),
+            on_unknown=self._record_unknown,
         )
         self._rules = self._load()
 
@@ -124,6 +127,10 @@ class FakeRules:
         self._context = attrs.evolve(self._context, overrides=overrides)
         self._rules = self._load()
 
+    def _record_unknown(self, kind: str, name: str) -> None:
+        self._names.append((kind, name))
+        self._log.record(kind, name)
+
     def _fingerprint(self) -> bytes:
         try:
             return orjson.dumps({kind: dict(values) for kind, values in self.values.items()}, default=_sorted_ids)
@@ -133,32 +140,45 @@ class FakeRules:
 
     def _load(self) -> Ruleset:
         self._seen = self._fingerprint()
-        mine = self._build()
-        merged = {
-            **self._base,
-            **{name: {**self._base.get(name, {}), **mine[name]} for name in (*_SECTIONS, "condition_map")},
-        }
-        rules = load_now(orjson.dumps(merged), self._context, source="Bootstrap", received_at_ms=self._context.clock())
+        body = orjson.dumps(build_ruleset(self.values, self._base))
+        rules = load_now(body, self._context, source="Bootstrap", received_at_ms=self._context.clock())
         if rules is None:
             msg = 'the rules of a FakeClient say `"has_updates": false`: they have none'
             raise ConfigurationError(msg)
         return rules
 
-    def _build(self) -> dict[str, Any]:
-        builder = RulesBuilder()
-        for name, value in self.values["gates"].items():
-            if isinstance(value, bool):
-                builder.gate(name, value)
-            else:
-                builder.gate(name, users=value)
-        for name, value in self.values["configs"].items():
-            builder.config(name, value)
-        for name, value in self.values["experiments"].items():
-            group, parameters = value if isinstance(value, tuple) else ("Test", value)
-            builder.experiment(name, {group: parameters})
-        for name, value in self.values["layers"].items():
-            builder.layer(name, value)
-        return builder.build()
+
+def build_ruleset(values: Mapping[str, Values], base: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a ruleset of plain values on top of another one.
+
+    Args:
+        values: The values by kind.
+        base: The ruleset, as decoded JSON in the format v2; a value replaces its rules of the same name.
+    """
+    builder = RulesBuilder()
+    for name, value in values["gates"].items():
+        if isinstance(value, bool):
+            builder.gate(name, value)
+        else:
+            builder.gate(name, users=value)
+    for name, value in values["configs"].items():
+        builder.config(name, value)
+    for name, value in values["experiments"].items():
+        group, parameters = value if isinstance(value, tuple) else ("Test", value)
+        builder.experiment(name, {group: parameters})
+    for name, value in values["layers"].items():
+        builder.layer(name, value)
+    mine = builder.build()
+    return {**mine, **base, **{name: {**base.get(name, {}), **mine[name]} for name in (*_SECTIONS, "condition_map")}}
+
+
+def as_values(given: Mapping[str, Any]) -> dict[str, Values]:
+    """Return the values of each kind, empty for one that is not given.
+
+    Raises:
+        ConfigurationError: A value is not what `FakeClient` documents.
+    """
+    return {kind: Values(kind, given.get(kind)) for kind in _CHECKS}
 
 
 def _sorted_ids(value: Any) -> Any:

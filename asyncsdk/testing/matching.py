@@ -61,7 +61,9 @@ class Expected:
 
 
 def name_of(event: Event) -> str:
-    """Return the name of an event; for events that have none, the verb."""
+    """Return the name of an event; for events that have none, the verb; for what is no event, its type."""
+    if not isinstance(event, Event):
+        return type(event).__name__
     if isinstance(event, Track):
         return event.name.event_type if isinstance(event.name, Revenue) else str(event.name)
     if isinstance(event, RawEvent):

@@ -20,6 +20,7 @@ from asyncsdk import (
     map_events,
 )
 from asyncsdk.testing import FakeClient, RulesBuilder
+from asyncsdk.testing.strict import describe_rejected_events
 
 PRICES = {"lamp": 39.0, "tags": ["new"]}
 
@@ -236,6 +237,26 @@ async def test_what_a_vendor_would_refuse_is_rejected() -> None:
     [(event, delivery)] = fake.rejected
     assert (event, delivery) == (receipt.event, receipt.deliveries["Amplitude"])
     assert (delivery.status, fake.events) == ("rejected", [])
+
+
+async def test_with_reports_a_bad_event_is_rejected() -> None:
+    fake = FakeClient(on_invalid="report")
+
+    await fake.track("u1", "Order Completed", {"sku": object()})
+    fake.put_nowait(3)  # type: ignore[arg-type] # a mistake
+
+    assert [delivery.reason for _, delivery in fake.rejected] == ["invalid", "invalid"]
+    assert describe_rejected_events(fake)[1] == "RudderStack rejected the event 'int': invalid"
+    assert fake.events == []
+
+
+async def test_a_fake_client_is_on_although_clients_are_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASYNCSDK_ENABLED", "0")
+    fake = FakeClient()
+
+    await fake.track("u1", "Order Completed")
+
+    fake.assert_tracked("Order Completed")
 
 
 async def test_an_event_is_kept_as_it_was_sent() -> None:
