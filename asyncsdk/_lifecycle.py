@@ -59,6 +59,7 @@ _RESTART_PAUSE = 1.0
 # Seconds until a timer that never comes due.
 _FAR_AWAY = 1e9
 _PACKAGE = str(Path(__file__).parent)
+_LOOP_CLOSED = "the client's event loop is closed: create a client, start it and close it within one asyncio.run(...)"
 # Maximum number of calls from other threads that wait for a blocked loop.
 _MAX_CALLS = 10_000
 # Calls from other threads are made in slices of this many, for at most so many seconds per turn of the loop.
@@ -163,8 +164,7 @@ class Lifecycle:
         except RuntimeError:
             self._has_scheduled_calls = False
             self._calls.clear()
-            msg = "the client's event loop is closed"
-            raise ClientClosedError(msg) from None
+            raise ClientClosedError(_LOOP_CLOSED) from None
 
     def _make_calls(self) -> None:
         """Make waiting calls for a part of this turn of the loop, and the rest in later turns.
@@ -245,6 +245,8 @@ class Lifecycle:
         """
         if not self.is_on_its_loop:
             msg = "the client was started on another event loop: one client belongs to one loop"
+            if self.loop is not None and self.loop.is_closed():
+                msg = _LOOP_CLOSED
             raise WrongEventLoopError(msg)
 
     @property

@@ -30,6 +30,7 @@ Example, for a client with Statsig and RudderStack:
     admission.commit(receipt)  # counts the first, enqueues the second
 """
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -40,10 +41,12 @@ from asyncsdk._model import fragments
 from asyncsdk._model.event_faults import apply_default, check_fragments
 from asyncsdk._model.events import Alias, Event, validate_event
 from asyncsdk._model.ids import Ids
-from asyncsdk._model.receipts import Delivery, Receipt, Record
+from asyncsdk._model.receipts import Delivery, NotedReceipt, Receipt, Record
 from asyncsdk._model.users import text_id
 from asyncsdk.errors import InvalidEventError, QueueFullError
-from asyncsdk.vendors._base import Destination
+from asyncsdk.vendors._base import Destination, PartialChunk
+
+logger = logging.getLogger("asyncsdk")
 
 # Seconds for which a reading of the clocks is used again. Events of one burst then share the same two number objects,
 # which saves memory per queued event.
@@ -85,6 +88,7 @@ class Admission:
         self.ids = Ids()
         self.invalid_events = 0
         self.last_invalid = ""
+        self._known_notes: set[tuple[str, str]] = set()
         self._now, self._now_ms = 0.0, 0
         self._wait = wait
         self._keep_ids = keep_ids
@@ -202,6 +206,7 @@ class Admission:
         if integrations is not None:
             self._check_spelling(integrations)
         outcomes: list[Record | Delivery] = []
+        notes: dict[str, str] | None = None
         try:
             if fragments.may_exist():
                 check_fragments(event)
@@ -211,9 +216,13 @@ class Admission:
                     outcomes.append(Delivery(destination.name, "skipped", reason="integrations"))
                     continue
                 chunk = destination.encode(event, message_id, now_ms)
-                if not isinstance(chunk, bytes):
-                    outcomes.append(Delivery(destination.name, chunk.status, reason=chunk.reason))
-                elif len(chunk) <= lane.ledger.max_bytes:
+                if type(chunk) is not bytes:  # `isinstance` takes twice as long
+                    if not isinstance(chunk, bytes):
+                        outcomes.append(Delivery(destination.name, chunk.status, reason=chunk.reason))
+                        continue
+                    notes = _add_note(notes, destination.name, chunk)
+                    chunk = bytes(chunk)
+                if len(chunk) <= lane.ledger.max_bytes:
                     outcomes.append(Record(key, record_id, chunk, admitted, also))
                 else:  # it would not fit even into an empty queue
                     outcomes.append(Delivery(destination.name, "rejected", reason="too large"))
@@ -221,7 +230,17 @@ class Admission:
             # The client's `default` may give it a form; otherwise this raises, with the path in the caller's event.
             event = apply_default(event, error, self.default)
             return self._encode(event, key, message_id, now_ms, original)
-        return Receipt(message_id, event, now_ms, self._names, outcomes, self._wait, original)
+        if notes is None:
+            return Receipt(message_id, event, now_ms, self._names, outcomes, self._wait, original)
+        self._log_notes(notes)
+        return NotedReceipt(message_id, event, now_ms, self._names, outcomes, self._wait, original, notes=notes)
+
+    def _log_notes(self, notes: Mapping[str, str]) -> None:
+        """Say in the log what destinations leave out of events, once for each kind."""
+        for known in notes.items():
+            if known not in self._known_notes:
+                self._known_notes.add(known)
+                logger.warning("%s: %s; events are sent without it (said once)", *known)
 
     def _check_spelling(self, integrations: Mapping[str, Any]) -> None:
         """Reject a name that differs from one of this client's destinations only in case: it would withhold nothing.
@@ -247,3 +266,8 @@ class Admission:
         """Build the receipt of an event that middleware dropped: the same outcome at every destination."""
         outcomes: list[Record | Delivery] = [Delivery(name, "dropped", reason=reason) for name in self._names]
         return Receipt(message_id, event, now_ms, self._names, outcomes, self._wait)
+
+
+def _add_note(notes: dict[str, str] | None, name: str, chunk: bytes) -> dict[str, str] | None:
+    """Return the notes with that of a chunk of which something was left out."""
+    return {**(notes or {}), name: chunk.note} if isinstance(chunk, PartialChunk) else notes

@@ -139,6 +139,6 @@ class ExposureForwarder:
             sink.count_refused("not serializable")
             return
         if isinstance(chunk, bytes):
-            sink.offer(Record(key, "", chunk, time.monotonic(), exposures=1))
+            sink.offer(Record(key, "", bytes(chunk), time.monotonic(), exposures=1))
         else:
             sink.count_refused(chunk.reason, chunk.status)

@@ -11,12 +11,13 @@ from typing import Any, Literal
 import attrs
 
 from asyncsdk._model.events import Event, title
+from asyncsdk._model.plain import Plain
 
 Status = Literal["delivered", "enqueued", "rejected", "dropped", "skipped", "spooled", "abandoned"]
 
 
 @attrs.frozen
-class Delivery:
+class Delivery(Plain):
     """The final outcome of an event at one destination.
 
     Attributes:
@@ -139,6 +140,11 @@ class Receipt:
         return ""
 
     @property
+    def notes(self) -> Mapping[str, str]:
+        """What was left out of the event, by name of the destination; empty if nothing was."""
+        return {}
+
+    @property
     def deliveries(self) -> Mapping[str, Delivery | None]:
         """The outcome by name of the destination; None while it is pending."""
         return {
@@ -157,7 +163,16 @@ class Receipt:
             lines += [f"  middleware changed {change}" for change in _changed_fields(self._original, self.event)]
         for name, outcome in zip(self._names, self.outcomes, strict=True):
             lines += _explain_outcome(name, outcome)
+            lines += [f"    {self.notes[name]}"] if name in self.notes else []
         return "\n".join(lines)
+
+
+# Classes of their own, so that usual receipts have no field for what is rare.
+@attrs.define(eq=False, weakref_slot=False)
+class NotedReceipt(Receipt):
+    """The receipt of an event that a destination gets without some of its fields."""
+
+    notes: Mapping[str, str] = attrs.field(kw_only=True)
 
 
 @attrs.define(eq=False, weakref_slot=False)

@@ -8,6 +8,8 @@ from typing import Literal
 
 import attrs
 
+from asyncsdk._model.plain import Plain
+
 Purpose = Literal["events", "rules", "id_lists"]
 
 # The reason of events that middleware did not pass on: dropped on purpose, so not lost.
@@ -17,7 +19,7 @@ INVALID = "invalid"
 
 
 @attrs.frozen
-class DestinationReport:
+class DestinationReport(Plain):
     """The outcomes of all events given to one destination since the client was created.
 
     Attributes:
@@ -73,7 +75,7 @@ class DestinationReport:
 
 
 @attrs.frozen
-class Report:
+class Report(Plain):
     """The result of `flush` or `aclose`.
 
     Attributes:
@@ -91,7 +93,7 @@ class Report:
 
 
 @attrs.frozen
-class StartReport:
+class StartReport(Plain):
     """The result of `start`.
 
     Attributes:
@@ -106,7 +108,7 @@ class StartReport:
 
 
 @attrs.frozen
-class DestinationHealth:
+class DestinationHealth(Plain):
     """The current state of one destination.
 
     Attributes:
@@ -135,7 +137,7 @@ class DestinationHealth:
 
 
 @attrs.frozen
-class RulesetChange:
+class RulesetChange(Plain):
     """The differences between a new ruleset and the one before.
 
     `added`, `changed` and `removed` map a kind (`gate`, `config`, `experiment`, `layer`) to names.
@@ -156,7 +158,7 @@ class RulesetChange:
 
 
 @attrs.frozen
-class RulesHealth:
+class RulesHealth(Plain):
     """The current state of the rules.
 
     Attributes:
@@ -192,7 +194,7 @@ class RulesHealth:
 
 
 @attrs.frozen
-class SpoolHealth:
+class SpoolHealth(Plain):
     """The current state of the spool.
 
     Attributes:
@@ -216,7 +218,7 @@ class SpoolHealth:
 
 
 @attrs.frozen
-class EngineHealth:
+class EngineHealth(Plain):
     """The current state of the engine.
 
     Attributes:
@@ -231,7 +233,7 @@ class EngineHealth:
 
 
 @attrs.frozen
-class AssignmentsHealth:
+class AssignmentsHealth(Plain):
     """The current state of sticky assignments.
 
     Attributes:
@@ -250,7 +252,7 @@ class AssignmentsHealth:
 
 
 @attrs.frozen
-class Health:
+class Health(Plain):
     """The current state of the client and its parts.
 
     Attributes:

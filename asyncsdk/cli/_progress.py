@@ -1,12 +1,14 @@
 """Progress on a terminal: a live line with lasting lines above it, and a progress bar."""
 
 import logging
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from asyncsdk.cli._rich_tables import is_terminal
 from asyncsdk.cli._tables import paragraph
 
 # Back to the first column, and erase the line.
@@ -22,7 +24,7 @@ class Progress:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self.is_live = stream.isatty()
+        self.is_live = is_terminal(stream, os.environ)
 
     def show(self, text: str) -> None:
         """Replace the live line, if the stream is a terminal."""
@@ -32,8 +34,13 @@ class Progress:
             self._stream.flush()
 
     def print_line(self, text: str) -> None:
-        """Write a lasting line."""
-        self._stream.write(f"{_ERASE if self.is_live else ''}{text}\n")
+        """Write a lasting line, wrapped if it is wider than the terminal."""
+        width = shutil.get_terminal_size().columns - 1
+        lines = [
+            line if len(line) <= width else paragraph(line.strip(), width, " " * (len(line) - len(line.lstrip())))
+            for line in text.split("\n")
+        ]
+        self._stream.write("{}{}\n".format(_ERASE if self.is_live else "", "\n".join(lines)))
         self._stream.flush()
 
 

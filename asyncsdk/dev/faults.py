@@ -20,6 +20,7 @@ import orjson
 from asyncsdk.dev.history import ReceivedRequest
 from asyncsdk.dev.messages import Reply
 from asyncsdk.dev.received_event import Json
+from asyncsdk.errors import ConfigurationError
 
 End: TypeAlias = Literal["answer", "refuse", "reset", "close", "truncate", "hang"]
 Predicate: TypeAlias = Callable[[ReceivedRequest], bool]
@@ -114,6 +115,20 @@ class Fault:
         return attrs.evolve(reply, status=status, body=body, headers=headers)
 
 
+def as_fault(given: object) -> Fault:
+    """Return a fault, or the one that an HTTP status is short for.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    if isinstance(given, Fault):
+        return given
+    if isinstance(given, int) and not isinstance(given, bool) and 100 <= given <= 599:
+        return Fault(given)
+    msg = f"a fault is Fault(...) or an HTTP status from 100 to 599, not {given!r}"
+    raise ConfigurationError(msg)
+
+
 @attrs.define
 class StandingFault:
     """A fault that applies to more than one request.
@@ -138,7 +153,7 @@ class FaultSchedule:
 
     def add_script(self, vendor: str | None, steps: Sequence[Fault | int | None]) -> None:
         """Append one fault for each of the vendor's next requests."""
-        faults = (Fault(step) if isinstance(step, int) else step for step in steps)
+        faults = [None if step is None else as_fault(step) for step in steps]
         self._scripts.setdefault(vendor, deque()).extend(faults)
 
     def add_standing(self, standing: StandingFault) -> None:

@@ -21,6 +21,7 @@ from typing import Self
 
 from aiohttp import web
 
+from asyncsdk.dev.addresses import check_port, listening_failed
 from asyncsdk.dev.amplitude import AmplitudeServer
 from asyncsdk.dev.control import health, stream
 from asyncsdk.dev.control.bench import Bench
@@ -29,7 +30,7 @@ from asyncsdk.dev.control.health import About
 from asyncsdk.dev.control.page import page_file
 from asyncsdk.dev.control.router import Router
 from asyncsdk.dev.control.site import Site
-from asyncsdk.dev.faults import Fault, FaultSchedule, StandingFault
+from asyncsdk.dev.faults import Fault, FaultSchedule, StandingFault, as_fault
 from asyncsdk.dev.guard import Guard
 from asyncsdk.dev.history import History, ReceivedRequest
 from asyncsdk.dev.http import finish, incoming_request, read_body, received_request, response_of
@@ -70,7 +71,7 @@ class DevServer(RunsInThread):
             Pages of this machine may send events and ask for rules without being named.
 
     Raises:
-        ConfigurationError: Two `vendors` have the same name, or the ruleset cannot be served.
+        ConfigurationError: The port is out of range, two `vendors` have the same name, or the ruleset cannot be served.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class DevServer(RunsInThread):
         allow_origins: Collection[str] = (),
     ) -> None:
         self._host = host
-        self._port = port
+        self._port = check_port(port)
         custom = {vendor.name: vendor for vendor in vendors}
         if len(custom) < len(vendors):
             msg = "each vendor can be given once"
@@ -252,16 +253,19 @@ class DevServer(RunsInThread):
         self._faults.add_script(vendor, steps)
 
     @on_server_loop
-    def fault(self, vendor: str | None, fault: Fault, times: int | None = None) -> None:
+    def fault(self, vendor: str | None, fault: Fault | int, times: int | None = None) -> None:
         """Apply a fault to each of the vendor's requests that no script applies to.
 
         Args:
             vendor: Name of a vendor; None applies it to the requests of all vendors.
-            fault: The fault to apply.
+            fault: The fault to apply. An HTTP status is short for `Fault(status)`.
             times: Number of requests to apply it to; None applies it until `clear_faults`.
+
+        Raises:
+            ConfigurationError: There is no such vendor, or `fault` is neither a fault nor a status.
         """
         self._check(vendor)
-        self._faults.add_standing(StandingFault(vendor, fault, times))
+        self._faults.add_standing(StandingFault(vendor, as_fault(fault), times))
 
     @on_server_loop
     def clear_faults(self) -> None:
@@ -284,7 +288,7 @@ class DevServer(RunsInThread):
 
         Raises:
             AsyncSDKError: It is running already.
-            OSError: The port is in use.
+            OSError: It cannot listen there, for example because the port is in use.
         """
         if self._runner is not None:
             msg = "the dev server is running already"
@@ -301,6 +305,9 @@ class DevServer(RunsInThread):
         self._runner = runner
         try:
             await web.TCPSite(runner, self._host, self._port).start()
+        except OSError as error:
+            await self.stop()
+            raise listening_failed(self._host, self._port, error) from None
         except BaseException:
             await self.stop()
             raise

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from asyncsdk import Amplitude, Client, RudderStack, Rules, Statsig, redact
 from asyncsdk.dev import DevServer
+from asyncsdk.dev.addresses import check_port, listening_failed
 
 SHOPS = sorted(path.stem for path in Path(__file__).parent.glob("*_shop.py"))
 
@@ -67,18 +68,29 @@ async def serving(app: Any, port: int) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
+def _port(text: str) -> int:
+    """Return a port given on the command line."""
+    try:
+        return check_port(int(text))
+    except ValueError:
+        msg = f"{text} is not a port: 0 to 65535"
+        raise argparse.ArgumentTypeError(msg) from None
+
+
 def main(arguments: Sequence[str]) -> None:
     """Run the shop that is named on the command line."""
     parser = argparse.ArgumentParser("python -m asyncsdk.examples", description=__doc__)
     parser.add_argument("shop", choices=SHOPS)
-    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--port", type=_port, default=8080, help="0 picks a free one (default: 8080)")
     options = parser.parse_args(arguments)
     try:
         with suppress(KeyboardInterrupt):
             asyncio.run(run_shop(options.shop, options.port))
     except ModuleNotFoundError as error:
         framework = options.shop.removesuffix("_shop")
-        parser.exit(1, f"{options.shop} needs {error.name}: pip install {framework} uvicorn\n")
+        parser.exit(1, f"{options.shop} needs {error.name}: pip install 'asyncsdk[{framework}]' uvicorn\n")
+    except OSError as error:
+        parser.exit(1, f"{listening_failed('127.0.0.1', options.port, error).strerror}\n")
 
 
 if __name__ == "__main__":

@@ -7,11 +7,14 @@ The dependencies are coroutines, because FastAPI runs plain functions in a threa
 `async def` and `def` handlers alike.
 """
 
-from fastapi.requests import HTTPConnection
-
 from asyncsdk import Client, Flags, User
-from asyncsdk.integrations import starlette
-from asyncsdk.integrations.starlette import FlagsMiddleware, client_of, from_header, lifespan, session_user
+from asyncsdk.integrations._extras import needs_extra
+
+with needs_extra("fastapi"):
+    from fastapi.requests import HTTPConnection
+
+    from asyncsdk.integrations import starlette
+    from asyncsdk.integrations.starlette import FlagsMiddleware, client_of, from_header, lifespan, session_user
 
 __all__ = [
     "FlagsMiddleware",

@@ -23,13 +23,6 @@ from urllib.parse import urlsplit
 from weakref import ref
 
 import attrs
-from opentelemetry import metrics, trace
-
-# Both are private in name only: logs are experimental in Python, and all instrumentations share the key.
-from opentelemetry._logs import Logger, LoggerProvider, SeverityNumber, get_logger
-from opentelemetry.context import _SUPPRESS_HTTP_INSTRUMENTATION_KEY, attach, detach, set_value
-from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
-from opentelemetry.trace import SpanKind, StatusCode, Tracer, TracerProvider
 
 from asyncsdk import (
     Client,
@@ -44,6 +37,16 @@ from asyncsdk import (
     User,
     __version__,
 )
+from asyncsdk.integrations._extras import needs_extra
+
+with needs_extra("otel"):
+    from opentelemetry import metrics, trace
+
+    # Both are private in name only: logs are experimental in Python, and all instrumentations share the key.
+    from opentelemetry._logs import Logger, LoggerProvider, SeverityNumber, get_logger
+    from opentelemetry.context import _SUPPRESS_HTTP_INSTRUMENTATION_KEY, attach, detach, set_value
+    from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
+    from opentelemetry.trace import SpanKind, StatusCode, Tracer, TracerProvider
 
 __all__ = ["Evaluations", "instrument", "user_id"]
 

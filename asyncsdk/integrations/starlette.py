@@ -14,12 +14,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
-from starlette.applications import Starlette
-from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
-
 from asyncsdk import Client, ConfigurationError, Flags, User, UserLike
 from asyncsdk.integrations._context import CURRENT_REQUEST, attach_once
+from asyncsdk.integrations._extras import needs_extra
 from asyncsdk.integrations._identity import (
     ClientInfo,
     CurrentRequest,
@@ -30,6 +27,11 @@ from asyncsdk.integrations._identity import (
     is_sticky,
 )
 from asyncsdk.integrations._lifespan import run_lifespan
+
+with needs_extra("starlette"):
+    from starlette.applications import Starlette
+    from starlette.requests import HTTPConnection
+    from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 __all__ = [
     "FlagsMiddleware",

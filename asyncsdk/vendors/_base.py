@@ -117,6 +117,23 @@ class Refusal:
     reason: str
 
 
+class PartialChunk(bytes):
+    """The chunk of an event that is sent without some of its fields, as `encode` may return.
+
+    Attributes:
+        note: What was left out and why, the same for all events of its kind; never contains a user's data.
+    """
+
+    note: str
+
+    @classmethod
+    def of(cls, chunk: bytes, note: str) -> Self:
+        """Return a chunk with a note."""
+        new = cls(chunk)
+        new.note = note
+        return new
+
+
 @attrs.frozen
 class Request:
     """One HTTP request, complete except for compression.
@@ -263,7 +280,7 @@ class Destination(Protocol):
             time_ms: Time at which the client accepted it, in milliseconds since 1970.
 
         Returns:
-            The chunk, or why this vendor is not sent the event.
+            The chunk, a `PartialChunk` if something was left out; or why this vendor is not sent the event.
 
         Raises:
             InvalidEventError: A value in the event has no JSON form.

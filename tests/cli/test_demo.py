@@ -19,6 +19,8 @@ from asyncsdk.dev import DevServer
 
 
 class Terminal(io.StringIO):
+    encoding = "utf-8"
+
     def isatty(self) -> bool:
         return True
 
@@ -36,6 +38,7 @@ def printed() -> tuple[int, str, str]:
         context.setattr("sys.stdout", out)
         context.setattr("sys.stderr", err)
         context.delenv("ASYNCSDK_DEV_SERVER", raising=False)
+        context.setenv("COLUMNS", "80")
         return main(["demo"]), out.getvalue(), err.getvalue()
 
 
@@ -125,7 +128,8 @@ def test_the_demo_does_not_start_with_another_dev_server_in_the_environment(
     assert "env -u ASYNCSDK_DEV_SERVER asyncsdk demo" in capsys.readouterr().err
 
 
-async def test_a_terminal_gets_a_live_line() -> None:
+async def test_a_terminal_gets_a_live_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     terminal = Terminal()
 
     evidence, quotes = await run_phases([Phase("a stroll", browse("ada.lovelace"))], Progress(terminal))

@@ -64,7 +64,7 @@ async def test_explain_names_what_was_rejected_or_skipped(server: DevServer) -> 
         receipt = await client.identify("ada", {"plan": "Free"})
 
     assert receipt.explain().splitlines()[1:] == [
-        "  Amplitude: rejected: id too short",
+        "  Amplitude: rejected: id too short (min_id_length)",
         "  Statsig: skipped: no such call",
     ]
 

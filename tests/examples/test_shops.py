@@ -242,7 +242,7 @@ def test_a_shop_names_the_packages_to_install(
     with pytest.raises(SystemExit):
         main(["fastapi_shop", "--port", "0"])
 
-    assert capsys.readouterr().err == f"fastapi_shop needs {missing}: pip install fastapi uvicorn\n"
+    assert capsys.readouterr().err == f"fastapi_shop needs {missing}: pip install 'asyncsdk[fastapi]' uvicorn\n"
 
 
 def test_the_shops_are_listed_without_uvicorn(

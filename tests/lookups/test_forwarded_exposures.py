@@ -151,7 +151,7 @@ async def test_they_are_counted_separately(server: DevServer) -> None:
     counts = {name: one.exposures for name, one in report.destinations.items()}
     assert [(one.accepted, one.delivered) for one in counts.values() if one] == [(3, 3), (2, 1), (2, 1)]
     assert counts["RudderStack"].dropped == {"queue full": 1}  # type: ignore[union-attr] # it is not None
-    assert counts["Amplitude"].rejected == {"id too short": 1}  # type: ignore[union-attr] # it is not None
+    assert counts["Amplitude"].rejected == {"id too short (min_id_length)": 1}  # type: ignore[union-attr] # it is not None
 
 
 async def test_a_loss_of_exposures_is_logged_once(server: DevServer, caplog: pytest.LogCaptureFixture) -> None:
@@ -179,7 +179,7 @@ async def test_a_spool_stores_them_too(server: DevServer, tmp_path: Path) -> Non
         report = await client.flush()
 
     assert viewed(server) == [IN_TEST]
-    assert report.destinations["Amplitude"].exposures.rejected == {"id too short": 1}  # type: ignore[union-attr] # it is not None
+    assert report.destinations["Amplitude"].exposures.rejected == {"id too short (min_id_length)": 1}  # type: ignore[union-attr] # it is not None
 
 
 async def test_a_visitor_with_a_blank_user_id_is_forwarded_and_a_user_without_id_is_not(server: DevServer) -> None:

@@ -35,7 +35,7 @@ def test_invalid_events_are_rejected_and_the_others_resent_at_once() -> None:
 
     assert judge(400, body) == Verdict(
         resend=[0, 3, 4],
-        reject={1: "invalid field", 2: "missing field", 5: "id too short"},
+        reject={1: "invalid field", 2: "missing field", 5: "id too short (min_id_length)"},
         pause=[],
         reason="status 400",
     )

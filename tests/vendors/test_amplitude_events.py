@@ -73,10 +73,10 @@ def test_ids_are_text_and_a_device_id_that_amplitude_refuses_is_left_out(user: U
 @pytest.mark.parametrize(
     ("user", "reason"),
     [
-        (User("ada"), "id too short"),
-        (User(1234), "id too short"),
-        (User("ada", device_id="device-1"), "id too short"),
-        (User(device_id="d-1"), "id too short"),
+        (User("ada"), "id too short (min_id_length)"),
+        (User(1234), "id too short (min_id_length)"),
+        (User("ada", device_id="device-1"), "id too short (min_id_length)"),
+        (User(device_id="d-1"), "id too short (min_id_length)"),
         (User("anonymous"), "id refused by Amplitude"),
         (User("undefined", device_id="device-1"), "id refused by Amplitude"),
         (User("lmy47d"), "id refused by Amplitude"),
@@ -104,7 +104,7 @@ def test_the_minimum_length_of_ids_is_a_setting() -> None:
 
     assert event(relaxed, Track(User("7"), "x"))["user_id"] == "7"
     assert refused(relaxed, User("0")) == Refusal("rejected", "id refused by Amplitude")
-    assert refused(strict, ADA) == Refusal("rejected", "id too short")
+    assert refused(strict, ADA) == Refusal("rejected", "id too short (min_id_length)")
 
 
 def test_an_opt_out_skips_everything() -> None:
@@ -127,7 +127,7 @@ def test_true_in_integrations_adds_no_fields() -> None:
 def test_ids_among_those_fields_are_validated_too() -> None:
     given = Track(ADA, "x", integrations={"Amplitude": {"user_id": 7}})
 
-    assert AMPLITUDE.encode(given, MESSAGE_ID, NOW_MS) == Refusal("rejected", "id too short")
+    assert AMPLITUDE.encode(given, MESSAGE_ID, NOW_MS) == Refusal("rejected", "id too short (min_id_length)")
 
 
 def test_an_event_without_a_remaining_id_is_refused() -> None:

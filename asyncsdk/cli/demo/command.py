@@ -23,6 +23,8 @@ from aiohttp import web
 
 from asyncsdk import Amplitude, Destination, Limits, RudderStack, Rules, Statsig
 from asyncsdk.cli._progress import Progress, log_lines
+from asyncsdk.cli._rich_tables import is_terminal, table_for
+from asyncsdk.cli._tables import Table, paragraph, table
 from asyncsdk.cli.demo.audit import Evidence, arrivals_at, audit
 from asyncsdk.cli.demo.recorder import Recorder
 from asyncsdk.cli.demo.report import sections, summary
@@ -51,10 +53,13 @@ def run(_: argparse.Namespace) -> int:
         return 2
     evidence, quotes = asyncio.run(run_phases(PHASES, Progress(sys.stderr)))
     width = min(shutil.get_terminal_size().columns - 1, MAX_WIDTH)
-    return print_report(evidence, quotes, width, bold=should_be_bold(sys.stdout, os.environ))
+    bold, draw = should_be_bold(sys.stdout, os.environ), table_for(sys.stdout, os.environ)
+    return print_report(evidence, quotes, width, bold=bold, draw=draw)
 
 
-def print_report(evidence: Evidence, quotes: Mapping[str, str], width: int, *, bold: bool = False) -> int:
+def print_report(
+    evidence: Evidence, quotes: Mapping[str, str], width: int, *, bold: bool = False, draw: Table = table
+) -> int:
     """Print the report and return the exit code.
 
     Args:
@@ -62,19 +67,21 @@ def print_report(evidence: Evidence, quotes: Mapping[str, str], width: int, *, b
         quotes: Answers of the shop to quote, by title.
         width: Maximum number of characters in a line.
         bold: Whether to print titles in bold.
+        draw: Formats the tables.
     """
     problems = audit(evidence)
     on, off = ("\x1b[1m", "\x1b[0m") if bold else ("", "")
-    for title, text in sections(evidence, quotes, width):
+    for title, text in sections(evidence, quotes, width, draw):
         print(f"\n{on}{title}{off}\n\n{text}")
     print(f"\n{on}{summary(evidence, problems, width)}{off}")
-    print("\nRead the shop's code, or start from it: asyncsdk/examples/aiohttp_shop.py")
+    code = "Read the shop's code, or start from it: asyncsdk/examples/aiohttp_shop.py"
+    print(f"\n{paragraph(code, width, indent='', hang='')}")
     return 1 if problems else 0
 
 
 def should_be_bold(stream: TextIO, environ: Mapping[str, str]) -> bool:
     """Return whether to print in bold: on a terminal, unless `NO_COLOR` is set (https://no-color.org)."""
-    return stream.isatty() and not environ.get("NO_COLOR")
+    return is_terminal(stream, environ) and not environ.get("NO_COLOR")
 
 
 async def run_phases(phases: Sequence[Phase], progress: Progress) -> tuple[Evidence, Mapping[str, str]]:

@@ -1,31 +1,41 @@
 """The demo's report, as text. Pure."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from asyncsdk import DestinationReport
-from asyncsdk.cli._tables import INDENT, Row, paragraph, table
+from asyncsdk.cli._tables import INDENT, Row, Table, paragraph, table
 from asyncsdk.cli.demo.audit import Arrivals, Evidence, shown_value
 from asyncsdk.dev import ReceivedEvent
 
+Fit = Callable[[Sequence[str], Sequence[Row]], str]
+"""Formats a head and rows for the terminal."""
 
-def sections(evidence: Evidence, quotes: Mapping[str, str], width: int) -> Iterator[tuple[str, str]]:
+
+def sections(
+    evidence: Evidence, quotes: Mapping[str, str], width: int, draw: Table = table
+) -> Iterator[tuple[str, str]]:
     """Yield the title and text of each section.
 
     Args:
         evidence: What is known about every event.
         quotes: Answers of the shop to quote, by title.
         width: Maximum number of characters in a line, where words allow it.
+        draw: Formats the tables.
     """
+
+    def fit(head: Sequence[str], rows: Sequence[Row]) -> str:
+        return draw(head, rows, width)
+
     yield (
         "What arrived at each vendor, as counted by the dev server",
-        _lines(_arrivals(evidence), "", _refusals(evidence), "", *_legend(width)),
+        _lines(_arrivals(evidence, fit), "", _refusals(evidence, fit), "", *_legend(width)),
     )
-    yield "What each verb became at each vendor (without duplicates)", _verbs(evidence)
-    yield "What customers were shown, according to Statsig's exposures", _exposures(evidence)
+    yield "What each verb became at each vendor (without duplicates)", _verbs(evidence, fit)
+    yield "What customers were shown, according to Statsig's exposures", _exposures(evidence, fit)
     for title, quote in quotes.items():
         yield title, _wrapped(quote, width)
-    yield "What the client reports: aclose()", _report(evidence)
+    yield "What the client reports: aclose()", _report(evidence, fit)
 
 
 def summary(evidence: Evidence, problems: Sequence[str], width: int) -> str:
@@ -45,7 +55,7 @@ def summary(evidence: Evidence, problems: Sequence[str], width: int) -> str:
     return paragraph(text, width, indent="", hang="")
 
 
-def _arrivals(evidence: Evidence) -> str:
+def _arrivals(evidence: Evidence, fit: Fit) -> str:
     head = ("vendor", "requests", "events", "accepted", "duplicate", "rejected", "lost", "retried")
     rows: list[Row] = []
     for name, arrivals in evidence.arrivals.items():
@@ -54,7 +64,7 @@ def _arrivals(evidence: Evidence) -> str:
             # These requests are part of the row above; only the events differ.
             requests = len({event.request for event in arrivals.exposures})
             rows.append(["  exposures", *_counts(Arrivals(requests, arrivals.exposures)), "-"])
-    return table(head, rows)
+    return fit(head, rows)
 
 
 def _counts(arrivals: Arrivals) -> list[int]:
@@ -62,20 +72,18 @@ def _counts(arrivals: Arrivals) -> list[int]:
     return [arrivals.requests, len(arrivals.events), *(arrivals.count(verdict) for verdict in verdicts)]
 
 
-def _exposures(evidence: Evidence) -> str:
+def _exposures(evidence: Evidence, fit: Fit) -> str:
     customers = Counter(map(shown_value, evidence.exposures))
-    return table(
-        ("kind", "name", "value", "customers"), [[*shown, count] for shown, count in sorted(customers.items())]
-    )
+    return fit(("kind", "name", "value", "customers"), [[*shown, count] for shown, count in sorted(customers.items())])
 
 
-def _refusals(evidence: Evidence) -> str:
+def _refusals(evidence: Evidence, fit: Fit) -> str:
     rows: list[Row] = [
         [name, count, reason]
         for name, arrivals in evidence.arrivals.items()
         for reason, count in arrivals.refusals().most_common()
     ]
-    return table(("vendor", "events", "not accepted because"), rows) if rows else ""
+    return fit(("vendor", "events", "not accepted because"), rows) if rows else ""
 
 
 def _legend(width: int) -> Iterator[str]:
@@ -87,7 +95,7 @@ def _legend(width: int) -> Iterator[str]:
         yield paragraph(text, width)
 
 
-def _verbs(evidence: Evidence) -> str:
+def _verbs(evidence: Evidence, fit: Fit) -> str:
     calls = Counter(evidence.verbs.values())
     accepted: dict[tuple[str, str], list[ReceivedEvent]] = {}
     for name, arrivals in evidence.arrivals.items():
@@ -98,7 +106,7 @@ def _verbs(evidence: Evidence) -> str:
         [verb, count, *(_count_and_name(accepted.get((verb, name), [])) for name in evidence.arrivals)]
         for verb, count in sorted(calls.items())
     ]
-    return table(("verb", "calls", *evidence.arrivals), rows)
+    return fit(("verb", "calls", *evidence.arrivals), rows)
 
 
 def _count_and_name(events: Sequence[ReceivedEvent]) -> str:
@@ -110,7 +118,7 @@ def _count_and_name(events: Sequence[ReceivedEvent]) -> str:
     return f"{len(events):,} {names.pop() if kind == 'event' and len(names) == 1 else kind}"
 
 
-def _report(evidence: Evidence) -> str:
+def _report(evidence: Evidence, fit: Fit) -> str:
     columns = _columns(evidence)
     reports = columns.values()
     outcomes = [("accepted", ""), ("delivered", "")]
@@ -122,7 +130,7 @@ def _report(evidence: Evidence) -> str:
         [f"{outcome}: {reason}" if reason else outcome, *(_count(report, outcome, reason) for report in reports)]
         for outcome, reason in outcomes
     ]
-    return table(("outcome", *columns), rows)
+    return fit(("outcome", *columns), rows)
 
 
 def _columns(evidence: Evidence) -> Mapping[str, DestinationReport]:

@@ -11,7 +11,10 @@ The SDK calls `initialize` in a thread of its own (`set_provider`), or on the ca
 Source: OpenFeature specification v0.9.0 (sections 2, 3, 5 and 6), and openfeature-sdk 0.10.0.
 """
 
-from asyncsdk.integrations.openfeature.context import user_of
-from asyncsdk.integrations.openfeature.provider import AsyncSDKProvider
+from asyncsdk.integrations._extras import needs_extra
+
+with needs_extra("openfeature"):
+    from asyncsdk.integrations.openfeature.context import user_of
+    from asyncsdk.integrations.openfeature.provider import AsyncSDKProvider
 
 __all__ = ["AsyncSDKProvider", "user_of"]

@@ -23,7 +23,7 @@ from asyncsdk._model.http import HttpSettings, check_http
 from asyncsdk._model.users import User, own_id, text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
-from asyncsdk.vendors._base import ExposureScope, Limits, Overflow, Refusal, Request, Response, Verdict
+from asyncsdk.vendors._base import ExposureScope, Limits, Overflow, PartialChunk, Refusal, Request, Response, Verdict
 from asyncsdk.vendors._framing import frame_body
 from asyncsdk.vendors._settings import (
     check_bool,
@@ -56,7 +56,7 @@ REFUSED_IDS = frozenset(
 )
 _LIBRARY = f"asyncsdk/{__version__}"
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
-_TOO_SHORT = Refusal("rejected", "id too short")
+_TOO_SHORT = Refusal("rejected", "id too short (min_id_length)")
 _ID_REFUSED = Refusal("rejected", "id refused by Amplitude")
 _NO_ID = Refusal("rejected", "no id")
 # The user has custom ids only, which only Statsig accepts.
@@ -189,12 +189,14 @@ class Amplitude:
                 if message.get(name) is None:
                     message[name] = fields
         message["library"] = _LIBRARY
-        refusal = self._normalise_ids(message)
-        if refusal is not None:
-            return _CUSTOM_IDS_ONLY if refusal is _NO_ID and own_id(event.user) is None else refusal
+        found = self._normalise_ids(message)
+        if found is not None and not isinstance(found, str):
+            return _CUSTOM_IDS_ONLY if found is _NO_ID and own_id(event.user) is None else found
         # The slice copies to the exact size: the encoder's own buffer is several times larger.
         chunk = to_json(message)[:-1]
-        return chunk if len(chunk) <= self._max_event_bytes else _TOO_LARGE
+        if len(chunk) > self._max_event_bytes:
+            return _TOO_LARGE
+        return chunk if found is None else PartialChunk.of(chunk, found)
 
     def exposure_event(self, user: User, exposed: ExposedVariant) -> Track:
         """Return the event `$exposure`, by which Amplitude sets the user property `[Experiment] <flag_key>`."""
@@ -217,8 +219,8 @@ class Amplitude:
         # The pauses that Amplitude recommends for its two endpoints.
         return judge(response, chunks, throttled_for=15.0 if self.canonical_path == BATCH else 30.0)
 
-    def _normalise_ids(self, message: Message) -> Refusal | None:
-        """Convert ids to text; drop a bad device id, and return a refusal if the id that remains is bad too."""
+    def _normalise_ids(self, message: Message) -> Refusal | str | None:
+        """Convert ids to text. Return a refusal if they are bad, or a note if a bad device id is left out."""
         # 1. The user id is sent if it is not blank.
         # 2. The device id is sent if Amplitude accepts it, or if there is no user id.
         # 3. One of them must remain, and Amplitude must accept it.
@@ -227,12 +229,16 @@ class Amplitude:
             message.pop("user_id", None)
         else:
             message["user_id"] = user_id
+        note = None
         if "device_id" in message:
             device_id = text_id(message.pop("device_id"), "device_id")
-            if device_id is not None and (user_id is None or self._id_refusal(device_id) is None):
+            refusal = None if device_id is None or user_id is None else self._id_refusal(device_id)
+            if refusal is not None:
+                note = f"device_id left out: {refusal.reason}"
+            elif device_id is not None:
                 message["device_id"] = device_id
         known = user_id or message.get("device_id")
-        return _NO_ID if known is None else self._id_refusal(known)
+        return (_NO_ID if known is None else self._id_refusal(known)) or note
 
     def _id_refusal(self, value: str) -> Refusal | None:
         if len(value) < self._min_id_length:

@@ -26,7 +26,7 @@ Json = Any
 _REJECTED_BY_POSITION = (
     ("events_with_invalid_fields", "invalid field"),
     ("events_with_missing_fields", "missing field"),
-    ("events_with_invalid_id_lengths", "id too short"),
+    ("events_with_invalid_id_lengths", "id too short (min_id_length)"),
 )
 # Case 3: key of the body, field of the event, reason.
 _REJECTED_BY_ID = (
