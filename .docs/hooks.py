@@ -69,6 +69,7 @@ MODULES = [
     "asyncsdk.engines",
     "asyncsdk.relay",
     "asyncsdk.dev",
+    "asyncsdk.testing",
     "asyncsdk.integrations",
     "asyncsdk.integrations.aiohttp",
     "asyncsdk.integrations.starlette",

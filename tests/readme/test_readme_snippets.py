@@ -18,6 +18,7 @@ from readme.pages import (
     OPENFEATURE,
     PAGES,
     README,
+    TESTING,
     Names,
     blocks,
     run,
@@ -26,7 +27,7 @@ from readme.pages import (
 )
 
 VENDORS = ("rudderstack", "amplitude", "statsig")
-RUNNABLE = {README: 4, LOOKUPS: 1, EVENTS: 3, COMING_FROM: 16, INTEGRATIONS: 9, OPENFEATURE: 1, CODEGEN: 1}
+RUNNABLE = {README: 4, LOOKUPS: 1, EVENTS: 3, COMING_FROM: 16, INTEGRATIONS: 9, TESTING: 9, OPENFEATURE: 1, CODEGEN: 1}
 
 
 def test_every_page_with_python_is_run_here() -> None:
