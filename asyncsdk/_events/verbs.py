@@ -1,6 +1,7 @@
 """The event verbs, awaited. They only build the event; `Intake._take` admits it."""
 
-from typing import Unpack, overload
+from collections.abc import Sequence
+from typing import Never, Unpack, overload
 
 from asyncsdk._events.intake import Intake
 from asyncsdk._model.amplitude import Identify, Revenue
@@ -20,6 +21,10 @@ from asyncsdk._model.events import (
 )
 from asyncsdk._model.receipts import Receipt
 from asyncsdk._model.users import User, UserLike
+
+_ORDER = (
+    "{0} takes (user, name, properties), and the category as a keyword: {0}(user, 'Pizza', {{...}}, category='Food')"
+)
 
 
 class EventVerbs(Intake):
@@ -87,7 +92,7 @@ class EventVerbs(Intake):
         user: UserLike,
         name: str | None = None,
         properties: PropertiesLike | None = None,
-        *,
+        *more: Never,
         category: str | None = None,
         **options: Unpack[Options],
     ) -> Receipt:
@@ -97,12 +102,18 @@ class EventVerbs(Intake):
             user: The user, or a `user_id`.
             name: The page's name. None leaves it out.
             properties: Details, such as `{"url": ...}`. None sends no properties.
+            *more: Nothing: other SDKs take the category before the name.
             category: The page's category. None leaves it out.
             **options: The keywords that all verbs take.
 
         Returns:
             The receipt of the admitted event.
+
+        Raises:
+            TypeError: There are more arguments than those.
         """
+        if more:
+            raise TypeError(_ORDER.format("page"))
         return await self._take(Page(user, name, properties, category=category, **options))  # type: ignore[arg-type] # a model: `validate_event` converts it to a mapping
 
     async def screen(
@@ -110,7 +121,7 @@ class EventVerbs(Intake):
         user: UserLike,
         name: str | None = None,
         properties: PropertiesLike | None = None,
-        *,
+        *more: Never,
         category: str | None = None,
         **options: Unpack[Options],
     ) -> Receipt:
@@ -120,18 +131,24 @@ class EventVerbs(Intake):
             user: The user, or a `user_id`.
             name: The screen's name. None leaves it out.
             properties: Details of the event. None sends no properties.
+            *more: Nothing: other SDKs take the category before the name.
             category: The screen's category. None leaves it out.
             **options: The keywords that all verbs take.
 
         Returns:
             The receipt of the admitted event.
+
+        Raises:
+            TypeError: There are more arguments than those.
         """
+        if more:
+            raise TypeError(_ORDER.format("screen"))
         return await self._take(Screen(user, name, properties, category=category, **options))  # type: ignore[arg-type] # a model: `validate_event` converts it to a mapping
 
     async def group(
         self,
         user: UserLike,
-        group_id: str | int,
+        group_id: str | int | Sequence[str | int],
         traits: PropertiesLike | Identify | None = None,
         *,
         group_type: str | None = None,
@@ -141,7 +158,8 @@ class EventVerbs(Intake):
 
         Args:
             user: The user, or a `user_id`.
-            group_id: The group's id, not blank.
+            group_id: The group's id, not blank; or a list of ids, without traits, as of Amplitude's `set_group`. Only
+                Amplitude has several groups in an event.
             traits: What is known about the group, as an object or as Amplitude's `Identify` operations that groups have
                 (`set`, `set_once`, `add`, `append`, `prepend`, `unset`). None sends no traits.
             group_type: Amplitude's kind of group, such as `"company"`. None takes the destination's `group_type`.

@@ -8,7 +8,7 @@ properties. `user` is a `User` or an id. All classes share the keyword fields of
 any field slower, in `__init__` too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from numbers import Real
@@ -174,14 +174,14 @@ class Group:
 
     Attributes:
         user: The user, or an id.
-        group_id: Id of the group.
+        group_id: Id of the group; or the ids of several, which only Amplitude has, and only without traits.
         traits: The group's traits by name, or Amplitude's `Identify` operations, or None.
         group_type: Amplitude's type of the group, such as `company`; None uses the destination's `group_type`.
         context: This and the other keyword fields are documented at `Options`.
     """
 
     user: User = attrs.field(converter=as_user)
-    group_id: str | int
+    group_id: str | int | Sequence[str | int]
     traits: Properties | Identify | None = None
     group_type: str | None = attrs.field(default=None, kw_only=True)
     context: Properties | None = attrs.field(default=None, kw_only=True)
@@ -329,12 +329,20 @@ def _check_page(event: Page | Screen) -> None:
         value = getattr(event, field)
         if value is not None and not isinstance(value, str):
             raise_invalid(field, "text", value)
+    if isinstance(event.properties, str):
+        msg = (
+            "`properties` must be an object (a mapping), not str: the order is (user, name, properties), and the "
+            "category is a keyword: page(user, 'Pizza', {...}, category='Food')"
+        )
+        raise InvalidEventError(msg)
     if event.properties is not None:
         event.properties = _as_object(event.properties, "properties")
 
 
 def _check_group(event: Group) -> None:
-    if not text_id(event.group_id, "group_id"):
+    if isinstance(event.group_id, list | tuple):
+        _check_groups(event, event.group_id)
+    elif not text_id(event.group_id, "group_id"):
         raise_invalid("group_id", "an id that is not blank", event.group_id)
     if event.group_type is not None and not (event.group_type and isinstance(event.group_type, str)):
         raise_invalid("group_type", "a name that is not empty", event.group_type)
@@ -342,6 +350,17 @@ def _check_group(event: Group) -> None:
         event.traits.check_for_group()
     elif event.traits is not None:
         event.traits = _as_object(event.traits, "traits")
+
+
+def _check_groups(event: Group, ids: Sequence[object]) -> None:
+    if not ids:
+        raise_invalid("group_id", "an id, or a list with at least one id", ids)
+    for number, group_id in enumerate(ids):
+        if not text_id(group_id, f"group_id[{number}]"):
+            raise_invalid(f"group_id[{number}]", "an id that is not blank", group_id)
+    if event.traits:
+        msg = "`traits` are those of one group: with several ids, call `group` once for each group that has traits"
+        raise InvalidEventError(msg)
 
 
 def _check_alias(event: Alias) -> None:

@@ -247,6 +247,8 @@ def _page(message: Message, event: Page | Screen) -> Refusal | None:
 
 
 def _group(message: Message, event: Group) -> Refusal | None:
+    if isinstance(event.group_id, list | tuple):
+        return Refusal("skipped", "no such call")
     message["groupId"] = text_id(event.group_id, "group_id")
     traits = event.traits.traits() if isinstance(event.traits, Identify) else event.traits
     if traits is not None:

@@ -71,6 +71,7 @@ EVENTS: dict[str, Event] = {
     "`screen`": Screen(ADA, "Pizza", category="Food"),
     "`group` with traits": Group(ADA, "1", {"name": "Company"}),
     "`group` without": Group(ADA, "1"),
+    "`group` with a list of ids": Group(ADA, ["1", "2"]),
     "`alias`": Alias("old_id", ADA),
     "`log_event` with a name": LogEvent(ADA, "Item Viewed", 19.95, {"sku": "A"}),
     "`log_event` with an object": RawEvent(RAW, ADA),

@@ -94,7 +94,7 @@ destinations: list[Destination] = [
     Statsig(
         "secret-...", environment="production", rules=Rules(bootstrap=Path("rules.json"), cache=FileCache("folder"))
     ),
-    Statsig("secret-...", rules=None, name="events only"),
+    Statsig("secret-...", environment={"tier": "staging"}, rules=None, name="events only"),
     Statsig("secret-...", rules=Rules(poll_interval=30, id_lists=True, cache=MemoryCache(), global_custom={"a": 1})),
     RudderStack("write-key", "https://plane.example.com", limits=Limits(max_events=50, linger=0.5), overflow="wait"),
     Amplitude("api-key", zone="EU", plan=Plan(branch="main"), ingestion_metadata=IngestionMetadata()),
@@ -248,7 +248,8 @@ async def events() -> None:
     await client.track("ada")  # type: ignore[call-arg]
     await client.track("ada", "a", timestamp="today")  # type: ignore[arg-type]
     await client.track("ada", "a", colour="green")  # type: ignore[call-arg]
-    await client.page("ada", "a", None, "Food")  # type: ignore[call-arg]
+    await client.page("ada", "a", None, "Food")  # type: ignore[arg-type]
+    await client.group(ada, ["c7", 8], group_type="company")
 
 
 def without_waiting() -> None:

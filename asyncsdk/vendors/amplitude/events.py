@@ -105,7 +105,11 @@ def _page(message: Message, event: Page | Screen, _: str) -> None:
 
 def _group(message: Message, event: Group, group_type: str) -> None:
     kind = event.group_type or group_type
-    group = {kind: text_id(event.group_id, "group_id")}
+    ids = event.group_id
+    joined: object = (
+        [text_id(one, "group_id") for one in ids] if isinstance(ids, list | tuple) else text_id(ids, "group_id")
+    )
+    group = {kind: joined}
     message["groups"] = group
     traits = event.traits
     # 1. Without traits the user joins the group. 2. With traits the group's properties are set.

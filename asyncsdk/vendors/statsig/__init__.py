@@ -4,7 +4,8 @@
 their responses. Evaluating rules is not the vendor's: see `_rules`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -56,6 +57,17 @@ def _check_on_lost_reply(_: object, __: object, on_lost_reply: object) -> None:
         raise ConfigurationError(msg)
 
 
+def _tier(environment: str | Mapping[str, str] | None) -> str | None:
+    """Return the environment; of `{"tier": ...}`, the tier, which may be a member of an enumeration."""
+    if isinstance(environment, Mapping):
+        if environment.keys() != {"tier"}:
+            msg = "`environment` of Statsig must be text, such as 'staging', or {'tier': 'staging'}"
+            raise ConfigurationError(msg)
+        environment = environment["tier"]
+    tier = environment.value if isinstance(environment, Enum) else environment
+    return None if tier is None else strip_ends(tier)
+
+
 def _events_url(url: str) -> str:
     return with_path(url, events.PATH)
 
@@ -66,8 +78,8 @@ class Statsig:
 
     Attributes:
         secret_key: The project's server secret key.
-        environment: Environment of users without one of their own, such as `production` or `staging`; None sends none,
-            which Statsig treats as production.
+        environment: Environment of users without one of their own, such as `production` or `staging`, or in the form of
+            other SDKs: `{"tier": "staging"}`. None sends none, which Statsig treats as production.
         rules: Where rules come from and how often they are polled; None for events only.
         offline: Send no requests: rules come from `bootstrap` and `cache` only, and events are skipped.
         log_event_url: Address to send events to; without a path, Statsig's own is appended.
@@ -91,7 +103,7 @@ class Statsig:
     environment: str | None = attrs.field(
         default=None,
         kw_only=True,
-        converter=attrs.converters.optional(strip_ends),
+        converter=_tier,
         validator=attrs.validators.optional(check_key),
     )
     rules: Rules | None = attrs.field(factory=Rules, kw_only=True, validator=_check_rules)
