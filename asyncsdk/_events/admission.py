@@ -42,7 +42,7 @@ from asyncsdk._model.event_faults import apply_default, check_fragments
 from asyncsdk._model.events import Alias, Event, validate_event
 from asyncsdk._model.ids import Ids
 from asyncsdk._model.receipts import Delivery, NotedReceipt, Receipt, Record
-from asyncsdk._model.users import text_id
+from asyncsdk._model.wire_values import text_id
 from asyncsdk.errors import InvalidEventError, QueueFullError
 from asyncsdk.vendors._base import Destination, PartialChunk
 

@@ -10,7 +10,8 @@ import attrs
 
 from asyncsdk._events.middleware import Middleware, Next, Payload
 from asyncsdk._model.amplitude import Identify, Revenue
-from asyncsdk._model.users import User, ordering_key
+from asyncsdk._model.user_ids import ordering_key
+from asyncsdk._model.users import User
 from asyncsdk.errors import ConfigurationError
 
 # The fields of a user that hold text and may be redacted. The ids are not among them: no vendor takes an event without.

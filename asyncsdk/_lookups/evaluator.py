@@ -5,7 +5,8 @@ Nothing here waits, locks, does I/O or raises, so all of it may be called from a
 
 An `Evaluation` is shared by all lookups that come to the same result, so it keeps its public form (`evaluation.view`),
 with the stamp of the ruleset that it was built under. A lookup returns that form if the stamp is its own ruleset's.
-`config` and `experiment` have this check written out, which saves them a call.
+`config` and `experiment` have this check written out, which saves them a call. `config` also reads the user's memo
+itself, as `check_gate` does, and `evaluate` for the rest.
 """
 
 import logging
@@ -125,12 +126,13 @@ class Lookups:
             program = rules.configs.get(name) or rules.find("config", name)
         except Exception:  # noqa: BLE001 -- a name that cannot be hashed
             program = self.program_of_no_name(rules, "config", name)
-        evaluation = evaluate(program, user)
-        if exposure:
-            if self.exposures.is_due(user, evaluation):
-                self.exposures.report(rules, user, evaluation, None)
-        elif evaluation.outcome is INVALID_USER:
-            self.exposures.warn_of_user(user)
+        evaluation = memo.get(program) if (memo := user._memo) else None
+        if evaluation is None:
+            evaluation = evaluate(program, user)
+            if evaluation.outcome is INVALID_USER:
+                self.exposures.warn_of_user(user)
+        if exposure and self.exposures.is_due(user, evaluation):
+            self.exposures.report(rules, user, evaluation, None)
         view: tuple[object, DynamicConfig] | None = evaluation.view
         return view[1] if view is not None and view[0] is rules.stamp else views.config(rules, evaluation)
 

@@ -17,7 +17,8 @@ from asyncsdk._model.events import Event
 from asyncsdk._model.exposures import ExposedVariant
 from asyncsdk._model.ids import Ids
 from asyncsdk._model.receipts import Delivery, Record, Status
-from asyncsdk._model.users import User, own_id
+from asyncsdk._model.user_ids import own_id
+from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.exposure_window import ExposureKind, ExposureWindow
 from asyncsdk._rules.exposures import exposed_variant

@@ -46,7 +46,8 @@ from asyncsdk._lifecycle import Lifecycle
 from asyncsdk._lookups.exposure_sinks import Enqueue, ExposureForwarder, ExposureSink, forwarding_rules
 from asyncsdk._model.exposures import Exposure
 from asyncsdk._model.ids import Ids
-from asyncsdk._model.users import User, fault_of
+from asyncsdk._model.user_view import fault_of
+from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import INVALID_USER, Evaluation
 from asyncsdk._rules.exposure_window import AUTOMATIC, UNSAMPLED, ExposureKind, ExposureWindow
 from asyncsdk._rules.exposures import build_exposure, build_layer_exposure

@@ -6,8 +6,8 @@ from typing import Any, Self
 import orjson
 
 from asyncsdk._lookups.evaluator import RulesHolder
-from asyncsdk._model.users import text_id
 from asyncsdk._model.validation import describe_type
+from asyncsdk._model.wire_values import text_id
 from asyncsdk._rules.language.overrides import KINDS, GroupOverride, Kind, Overrides
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 

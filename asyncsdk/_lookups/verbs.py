@@ -2,7 +2,7 @@
 
 The awaited verbs wait only for the first ruleset while the client starts. After that they do not suspend: they read the
 current ruleset, one attribute that a refresh replaces, and evaluate. `check_gate` is written out instead of calling
-`Lookups.gate`, which saves 5 % of it.
+`Lookups.gate`, and reads the user's memo before it calls `evaluate`, which saves a tenth of it.
 """
 
 from typing import Literal
@@ -15,7 +15,8 @@ from asyncsdk._model.catalog import AllResults, ExperimentGroups, Names
 from asyncsdk._model.events import Event
 from asyncsdk._model.receipts import Receipt
 from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
-from asyncsdk._model.users import User, UserLike, as_user, fault_of
+from asyncsdk._model.user_view import fault_of
+from asyncsdk._model.users import User, UserLike, as_user
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.catalog import experiment_groups, find_group, list_names
 from asyncsdk._rules.compiler.evaluate import INVALID_USER, evaluate
@@ -63,12 +64,13 @@ class LookupVerbs:
             program = rules.gates.get(name) or rules.find("gate", name)
         except Exception:  # noqa: BLE001 -- a name that cannot be hashed
             program = self._lookups.program_of_no_name(rules, "gate", name)
-        evaluation = evaluate(program, user)
-        if exposure:
-            if self._exposures.is_due(user, evaluation):
-                self._exposures.report(rules, user, evaluation, None)
-        elif evaluation.outcome is INVALID_USER:
-            self._exposures.warn_of_user(user)
+        evaluation = memo.get(program) if (memo := user._memo) else None
+        if evaluation is None:
+            evaluation = evaluate(program, user)
+            if evaluation.outcome is INVALID_USER:
+                self._exposures.warn_of_user(user)
+        if exposure and self._exposures.is_due(user, evaluation):
+            self._exposures.report(rules, user, evaluation, None)
         return evaluation.value  # type: ignore[no-any-return] # a gate's value is a bool
 
     async def get_gate(self, user: UserLike, name: str, *, exposure: bool = True) -> FeatureGate:

@@ -19,8 +19,10 @@ import attrs
 from asyncsdk._model.amplitude import Identify, Revenue
 from asyncsdk._model.encoding import as_fields
 from asyncsdk._model.event_objects import take_apart
-from asyncsdk._model.users import User, as_user, text_id, unusable_user, validate_user
+from asyncsdk._model.user_ids import validate_user
+from asyncsdk._model.users import User, as_user, unusable_user
 from asyncsdk._model.validation import describe_type, raise_invalid
+from asyncsdk._model.wire_values import text_id
 from asyncsdk.errors import InvalidEventError
 
 Properties = Mapping[str, Any]

@@ -14,12 +14,14 @@ A response is built in two steps:
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 import attrs
 import orjson
 
-from asyncsdk._model.users import User, own_value, prepare, unusable_user
+from asyncsdk._model.user_view import own_value, prepare
+from asyncsdk._model.users import User, unusable_user
 from asyncsdk._model.wire_values import wire_key
 from asyncsdk._rules.bootstrap_entries import FIELDS_BY_KIND, Entry, config_fields, entry_writer
 from asyncsdk._rules.bootstrap_overrides import override_kind, unlisted_entries
@@ -48,14 +50,14 @@ _HIDDEN_ENTITIES = ("segment", "holdout")
 _MAX_VIEWS = 20
 """Maximum number of views of a ruleset, each with its own programs. At the limit all are dropped."""
 _USER_FIELDS = (
-    ("userID", "_user_id"),
-    ("email", "_email"),
-    ("ip", "_ip"),
-    ("userAgent", "_user_agent"),
-    ("country", "_country"),
-    ("locale", "_locale"),
-    ("appVersion", "_app_version"),
-    ("customIDs", "_ids"),
+    ("userID", attrgetter("_user_id")),
+    ("email", attrgetter("_email")),
+    ("ip", attrgetter("_ip")),
+    ("userAgent", attrgetter("_user_agent")),
+    ("country", attrgetter("_country")),
+    ("locale", attrgetter("_locale")),
+    ("appVersion", attrgetter("_app_version")),
+    ("customIDs", attrgetter("_view.ids")),
 )
 
 
@@ -139,8 +141,8 @@ def client_response(
         peek: Finds the user's sticky assignments; None if there are none.
     """
     rules = view.rules
-    if not (user._is_ready or prepare(user)):
-        user = unusable_user(user._fault)  # none of its fields
+    if not (user._view.is_ready or prepare(user)):
+        user = unusable_user(user._view.fault)  # none of its fields
     parts = [b'{"has_updates":', b"true" if rules.facts else b"false"]
     for section, entries in view.sections.items():
         encoded = [
@@ -184,8 +186,8 @@ def _trailing_fields(view: ClientView, user: User, sdk_info: Mapping[str, Any], 
 def _user_fields(rules: Ruleset, user: User) -> dict[str, Any]:
     """Return the user as logged: the fields that are set, the environment, no private attributes."""
     fields: dict[str, Any] = {}
-    for name, slot in _USER_FIELDS:
-        value = getattr(user, slot)
+    for name, read in _USER_FIELDS:
+        value = read(user)
         if value is not None:
             fields[name] = value
     custom = {**rules.shared_context.global_custom, **(_values(user, user._custom) or {})}
@@ -210,7 +212,7 @@ def _values(user: User, fields: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def _evaluated_keys(user: User) -> dict[str, Any]:
     keys: dict[str, Any] = {"userID": user._user_id} if user._user_id else {}
-    return {**keys, "customIDs": user._ids} if user._ids else keys
+    return {**keys, "customIDs": user._view.ids} if user._view.ids else keys
 
 
 # Which names a client sees

@@ -18,7 +18,8 @@ from typing import Any
 import attrs
 import orjson
 
-from asyncsdk._model.users import User, fault_of
+from asyncsdk._model.user_view import fault_of
+from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.condition_code import ID_LIST_OPERATORS, id_list_test
 from asyncsdk._rules.compiler.evaluate import INVALID_USER, PERSISTED, Evaluation
 from asyncsdk._rules.compiler.linker import Linker

@@ -32,7 +32,8 @@ from typing import Any
 
 import attrs
 
-from asyncsdk._model.users import User, exposure_unit
+from asyncsdk._model.user_view import exposure_unit
+from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import INVALID_USER, Evaluation
 from asyncsdk._rules.ruleset import Ruleset
 
@@ -75,7 +76,7 @@ class ExposureWindow:
             units = self._units_of(evaluation, AUTOMATIC)
             evaluation.seen = (self._exposed, units)
         # `_add_unit`, inlined: every lookup runs this, and calls cost more than it.
-        unit = user._unit
+        unit = user._view.unit
         if unit is None:
             unit = exposure_unit(user)
         if unit in units:

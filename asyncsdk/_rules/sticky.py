@@ -34,6 +34,7 @@ from asyncsdk._rules.language.specs import MalformedError, Spec
 from asyncsdk._rules.language.values import as_object, as_text
 from asyncsdk._rules.patterns.errors import UnsupportedError
 from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk.errors import InvalidEventError
 
 _USER_ID = "userID"
 
@@ -82,7 +83,7 @@ def storage_keys(user: User) -> Iterator[str]:
     user_key = storage_key(user, _USER_ID)  # prepares the user
     if user_key is not None:
         yield user_key
-    for id_type in user._ids or ():
+    for id_type in user._view.ids or ():
         key = storage_key(user, id_type)
         if key is not None:
             yield key
@@ -171,7 +172,7 @@ def _matches(rules: Ruleset, experiment: str, is_wanted: Callable[[str], bool], 
         run = rules.derived[key] = _compile_rules(rules, experiment, is_wanted)
     try:
         return run(user, 0, None).passed
-    except (UnsupportedError, TooDeepError, RecursionError):
+    except (UnsupportedError, TooDeepError, RecursionError, InvalidEventError):
         return False
 
 

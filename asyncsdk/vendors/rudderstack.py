@@ -39,7 +39,9 @@ from asyncsdk._model.events import (
 from asyncsdk._model.exposures import ExposedVariant
 from asyncsdk._model.fragments import own_fragment
 from asyncsdk._model.http import HttpSettings, check_http
-from asyncsdk._model.users import User, prepare, text_id
+from asyncsdk._model.user_view import prepare
+from asyncsdk._model.users import User
+from asyncsdk._model.wire_values import text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._answers import judge_by_status
@@ -142,7 +144,7 @@ class RudderStack:
             "integrations": _EVERYWHERE if event.integrations is None else event.integrations,
             "context": _context(user, event.context),
         }
-        if not user._is_ready:
+        if not user._view.is_ready:
             prepare(user)  # an event's user has been, one of a test may not
         # A user id that is also the ordering key is not blank: this saves the call.
         user_id = user._user_id if user._user_id is user._ordering_key else text_id(user._user_id, "user_id")

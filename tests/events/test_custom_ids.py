@@ -22,7 +22,7 @@ from asyncsdk import (
     sample,
 )
 from asyncsdk._model.events import Event, RawEvent, validate_event
-from asyncsdk._model.users import own_id
+from asyncsdk._model.user_ids import own_id
 from asyncsdk.dev import DevServer, Fault
 
 ACME = User(custom_ids={"companyID": "acme"})

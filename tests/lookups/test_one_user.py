@@ -16,7 +16,7 @@ from rules.rulesets import Json, condition, gate, loaded, loaded_gates, make_con
 from asyncsdk import Rules, User
 from asyncsdk._model.events import Track
 from asyncsdk._model.exposures import shared_user_fields
-from asyncsdk._model.users import exposure_unit, prepare
+from asyncsdk._model.user_view import exposure_unit, prepare
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.language.conditions import field_fetcher, unit_id_fetcher
 from asyncsdk._rules.language.values import as_text

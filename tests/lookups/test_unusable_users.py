@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from asyncsdk import Client, InvalidEventError, Track, User
 from asyncsdk._model.events import validate_event
-from asyncsdk._model.users import own_id
+from asyncsdk._model.user_ids import own_id
 
 
 class Hostile:

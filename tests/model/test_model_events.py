@@ -24,7 +24,8 @@ from asyncsdk._model.events import (
     to_epoch_ms,
     validate_event,
 )
-from asyncsdk._model.users import User, ordering_key
+from asyncsdk._model.user_ids import ordering_key
+from asyncsdk._model.users import User
 from asyncsdk.errors import InvalidEventError
 
 ADA = User("ada-1")

@@ -3,13 +3,16 @@
 import copy
 import pickle
 from enum import IntEnum
+from typing import Any
 
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsdk._model.users import User, as_user, is_visible, text_id
+from asyncsdk._model.user_view import FIELDS, UNUSUAL, USUAL, has_usual_types, own_view, prepare
+from asyncsdk._model.users import User, as_user
+from asyncsdk._model.wire_values import is_visible, text_id
 from asyncsdk.errors import InvalidEventError
 
 
@@ -75,7 +78,7 @@ def test_a_subclass_of_user_is_a_user() -> None:
 
 def test_users_with_equal_fields_are_equal_regardless_of_caches() -> None:
     one, other = User("u1", email="a@b.c"), User("u1", email="a@b.c")
-    one._memo, one._encoded = {"anything": 1}, ("us", b"{}")
+    one._memo, own_view(one).encoded = {"anything": 1}, ("us", b"{}")
 
     assert one == other
 
@@ -92,11 +95,13 @@ def test_defaults_replace_only_fields_that_are_none() -> None:
 
 def test_a_copy_with_defaults_has_empty_caches() -> None:
     user = User("u1")
-    user._memo, user._encoded, user._ordering_key = {"anything": 1}, ("us", b"{}"), "u1"
+    user._memo, user._ordering_key = {"anything": 1}, "u1"
+    prepare(user)
+    own_view(user).encoded = ("us", b"{}")
 
     filled = user.with_defaults()
 
-    assert (filled, filled._memo, filled._encoded, filled._ordering_key) == (user, None, None, None)
+    assert (filled, filled._memo, filled._view.encoded, filled._ordering_key) == (user, None, None, None)
 
 
 def _pickled(user: User) -> object:
@@ -118,3 +123,30 @@ def test_as_user_equals_calling_the_class() -> None:
         getattr(called, field.name) for field in attrs.fields(User) if field.name != "_ordering_key"
     ]
     assert (made._ordering_key, as_user(" ")._ordering_key) == ("ada", None)
+
+
+plain = st.none() | st.just("x") | st.sampled_from([1, 1.5, b"x", [], {}, Number.SEVEN])
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), plain))
+def test_construction_and_copies_agree_on_what_is_usual(fields: dict[str, Any]) -> None:
+    user = User(**fields)
+
+    assert (user._view is USUAL) == has_usual_types(user)
+    assert user._view in (USUAL, UNUSUAL)
+    assert user.with_defaults()._view is user._view
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), st.none() | st.text()))
+def test_what_the_fast_path_prepares_the_full_one_leaves_as_it_is(fields: dict[str, Any]) -> None:
+    fast, full = User(**fields), User(**fields)
+    full._view = UNUSUAL
+
+    assert prepare(fast) == prepare(full)
+    assert fast == full
+    assert (fast._view.ids, fast._view.fault) == (full._view.ids, full._view.fault)
+
+
+def test_a_user_has_no_dict_and_takes_no_other_attribute() -> None:
+    with pytest.raises(AttributeError):
+        User("u").plan = "pro"  # type: ignore[attr-defined] # the mistake under test

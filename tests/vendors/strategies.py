@@ -3,7 +3,8 @@
 from hypothesis import strategies as st
 
 from asyncsdk._model.events import Group, IdentifyEvent, LogEvent, Page, RawEvent, Track
-from asyncsdk._model.users import User, is_visible
+from asyncsdk._model.users import User
+from asyncsdk._model.wire_values import is_visible
 
 scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.floats(allow_nan=False)
 json_values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10)

@@ -15,7 +15,8 @@ import pytest
 from asyncsdk._model.amplitude import Revenue
 from asyncsdk._model.events import Alias, Group, IdentifyEvent, LogEvent, Page, Screen, Track, raw_event
 from asyncsdk._model.exposures import Exposure
-from asyncsdk._model.users import User, own_value
+from asyncsdk._model.user_view import own_value
+from asyncsdk._model.users import User
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 from asyncsdk.vendors._base import Refusal, Response, Verdict

@@ -65,6 +65,7 @@ from asyncsdk._rules.compiler.evaluate import MAX_LEVELS, Run, TooDeepError
 from asyncsdk._rules.patterns.errors import UnsupportedError
 
 # Both match only what this file and `condition_code` write.
+_FILENAME = "<rules>"
 _BUCKET = re.compile(r"\bB[0-9]+\(u\)")
 _VALUE = re.compile(r"\(u\.[a-z_]+ or F[0-9]+\(u\)\)|\bF[0-9]+\(u\)")
 
@@ -269,7 +270,13 @@ def compile_source(source: str, constants: dict[str, Any]) -> Run:
     return run
 
 
+def is_constant(run: Run) -> bool:
+    """Return whether a function was generated here and has one result for all users: it names no other constants."""
+    code = getattr(run, "__code__", None)
+    return code is not None and code.co_filename == _FILENAME and all(name[0] == "R" for name in code.co_names)
+
+
 @lru_cache(1_000)
 def _compile_to_code(source: str) -> CodeType:
     """Compile source; specs of equal form share the code, which saves both time and memory."""
-    return compile(source, "<rules>", "exec", dont_inherit=True)
+    return compile(source, _FILENAME, "exec", dont_inherit=True)

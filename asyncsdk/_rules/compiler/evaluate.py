@@ -14,7 +14,8 @@ from typing import Any
 import attrs
 
 from asyncsdk._model.results import Cause
-from asyncsdk._model.users import User, prepare
+from asyncsdk._model.user_view import USUAL, prepare
+from asyncsdk._model.users import User
 from asyncsdk._rules.patterns.errors import UnsupportedError
 from asyncsdk.errors import InvalidEventError
 
@@ -140,6 +141,7 @@ class Program:
         dependencies: What it was compiled from, as (section, name) of the ruleset; absent members included.
         unsupported: The answer where a condition is unknown.
         too_deep: The answer where gates are nested too deep.
+        reads_user: The evaluation depends on the user.
     """
 
     name: str
@@ -149,6 +151,7 @@ class Program:
     dependencies: frozenset[tuple[str, str]]
     unsupported: Evaluation
     too_deep: Evaluation
+    reads_user: bool = True
     _invalid_user: Evaluation | None = attrs.field(init=False, default=None)
 
     @property
@@ -173,7 +176,8 @@ def evaluate(program: Program, user: User) -> Evaluation:
         found: Evaluation | None = memo.get(program)
         if found is not None:
             return found
-    elif not (user._is_ready or prepare(user)):
+    # A program that reads nothing of a user needs only the right types.
+    if not user._view.is_ready and (program.reads_user or user._view is not USUAL) and not prepare(user):
         return program.invalid_user
     try:
         found = program.run(user, 0, None)

@@ -1,7 +1,7 @@
 """Fetch the user's side of a condition. To add a type of condition, add a row to `SOURCES`.
 
 A row builds, when a ruleset is compiled, the function that fetches the value from a user: a fetcher. It reads the user
-as `users.prepare` left it, in the form that is sent to Statsig, and returns None for a missing value. It raises
+as `user_view.prepare` left it, in the form that is sent to Statsig, and returns None for a missing value. It raises
 `InvalidEventError` for a value of `custom` that has no such form.
 """
 
@@ -11,7 +11,8 @@ from typing import Any
 
 import attrs
 
-from asyncsdk._model.users import MISSING, User, own_value
+from asyncsdk._model.user_view import MISSING, own_value
+from asyncsdk._model.users import User
 from asyncsdk._rules.language.buckets import bucketer, user_id_bucketer
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.language.specs import Condition
@@ -109,7 +110,7 @@ def unit_id_fetcher(id_type: str) -> Fetcher:
         return _fetch_user_id
 
     def fetch(user: User) -> object:
-        ids = user._ids
+        ids = user._view.ids
         return None if ids is None else ids.get(id_type, ids.get(lowered))
 
     return fetch

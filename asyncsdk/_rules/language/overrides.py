@@ -5,7 +5,8 @@ from typing import Any, Literal, Self
 
 import attrs
 
-from asyncsdk._model.users import User, prepare
+from asyncsdk._model.user_view import prepare
+from asyncsdk._model.users import User
 
 Kind = Literal["gate", "config", "experiment", "layer", "parameter_store"]
 KINDS: tuple[Kind, ...] = ("gate", "config", "experiment", "layer", "parameter_store")
@@ -77,7 +78,7 @@ def find_unit(overrides: _ByUnit, user: User) -> str | None:
 
 def _units(user: User) -> list[str]:
     """Return a user's ids as text, in the order in which overrides are looked for; none of a user without a form."""
-    if not (user._is_ready or prepare(user)):
+    if not (user._view.is_ready or prepare(user)):
         return []
-    ids = [*(user._ids or {}).values()]
+    ids = [*(user._view.ids or {}).values()]
     return ids if user._user_id is None else [user._user_id, *ids]

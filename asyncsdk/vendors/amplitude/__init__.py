@@ -20,7 +20,9 @@ from asyncsdk._model.encoding import to_json
 from asyncsdk._model.events import Event, Track, to_epoch_ms
 from asyncsdk._model.exposures import ExposedVariant
 from asyncsdk._model.http import HttpSettings, check_http
-from asyncsdk._model.users import User, own_id, text_id
+from asyncsdk._model.user_ids import own_id
+from asyncsdk._model.users import User
+from asyncsdk._model.wire_values import text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import ExposureScope, Limits, Overflow, PartialChunk, Refusal, Request, Response, Verdict

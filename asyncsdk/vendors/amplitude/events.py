@@ -21,14 +21,16 @@ from typing import Any
 
 from asyncsdk._model.amplitude import Identify, Revenue
 from asyncsdk._model.events import Group, IdentifyEvent, LogEvent, Page, RawEvent, Screen, Track
-from asyncsdk._model.users import User, prepare, text_id
+from asyncsdk._model.user_view import prepare
+from asyncsdk._model.users import User
+from asyncsdk._model.wire_values import text_id
 
 Message = dict[str, Any]
 
 
 def add_user(message: Message, user: User) -> None:
     """Add the user's ids and fields."""
-    if not user._is_ready:
+    if not user._view.is_ready:
         prepare(user)  # an event's user has been, one of a test may not
     if user._user_id is not None:
         message["user_id"] = user._user_id

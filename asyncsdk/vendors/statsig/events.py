@@ -32,7 +32,8 @@ from asyncsdk._model.bundles import SEPARATOR, count_events
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.events import Event, LogEvent, Page, RawEvent, Screen, Track, to_epoch_ms
 from asyncsdk._model.exposures import Exposure, SharedUserFields
-from asyncsdk._model.users import User, converted_custom, own_custom, prepare
+from asyncsdk._model.user_view import converted_custom, own_custom, own_view, prepare
+from asyncsdk._model.users import User
 from asyncsdk._version import __version__
 from asyncsdk.errors import InvalidEventError
 from asyncsdk.vendors._answers import judge_by_status
@@ -185,14 +186,14 @@ def encode_exposure_end(time_ms: int, sampling: Mapping[str, Any]) -> bytes:
 
 def _encode_user(user: User, shared: SharedUserFields) -> bytes:
     """Return a user as Statsig's JSON, without private attributes; cached on the user."""
-    cached = user._encoded
+    cached = user._view.encoded
     if cached is None or cached[0] is not shared:
         # The slice copies to the exact size, see above.
         fields = user_fields(user, shared)
         if fragments.may_exist():
             fragments.check(fields, "user")
         text = to_json(fields, "user")[:-1] + b"}"
-        cached = user._encoded = (shared, text)
+        cached = own_view(user).encoded = (shared, text)
     return cached[1]
 
 
@@ -202,8 +203,8 @@ def user_fields(user: User, shared: SharedUserFields) -> Message:  # noqa: C901,
     Raises:
         InvalidEventError: The user has no form on the wire.
     """
-    if not (user._is_ready or prepare(user)):
-        raise InvalidEventError(user._fault)
+    if not (user._view.is_ready or prepare(user)):
+        raise InvalidEventError(user._view.fault)
     # Written out, since a loop over a table of fields is 3x slower, and a user is encoded for most events.
     fields: Message = {}
     if user._email is not None:
@@ -219,9 +220,9 @@ def user_fields(user: User, shared: SharedUserFields) -> Message:  # noqa: C901,
     if user._app_version is not None:
         fields["appVersion"] = user._app_version
     custom = user._custom
-    if custom is not None and not user._owns_custom:
+    if custom is not None and not user._view.owns_custom:
         custom = own_custom(user)
-    if user._converted:
+    if user._view.converted:
         custom = converted_custom(user)
     if shared.custom:
         fields["custom"] = {**orjson.loads(shared.custom), **(custom or {})}
@@ -233,8 +234,8 @@ def user_fields(user: User, shared: SharedUserFields) -> Message:  # noqa: C901,
         fields["statsigEnvironment"] = {"tier": shared.tier}
     if user._user_id:
         fields["userID"] = user._user_id
-    if user._ids is not None:
-        fields["customIDs"] = user._ids
+    if user._view.ids is not None:
+        fields["customIDs"] = user._view.ids
     return fields
 
 

@@ -1,0 +1,311 @@
+"""The view of a user: its fields in their form on the wire, which vendors, rules, bootstrap and exposures all read.
+
+A user's fields go through three states; `UserFields._view` has the state.
+
+1. `USUAL` or `UNUSUAL`: as they were given. `USUAL` fields have the types that most users have: exact text, and no ids
+   that must be converted. Construction decides between the two.
+2. `AS_GIVEN`: they were looked at, and are already as they are on the wire.
+3. A `UserView` of the user's own: they were converted in place, or something was derived from them. If they have no
+   form on the wire, its `fault` says why, and `is_ready` is False.
+
+The first three are constants, shared by all users: a user who is looked up once needs no view of their own. `prepare`
+moves a user from state 1 on, and `own_view` to state 3. Values in `custom` and `private_attributes` are converted when
+they are read (`wire_value`): most lookups read none of them, and the encoder converts them by the same function.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from asyncsdk._model.wire_values import (
+    is_plain,
+    own_mapping,
+    text_id,
+    unit_id,
+    wire_ids,
+    wire_key,
+    wire_text,
+    wire_value,
+)
+from asyncsdk.errors import InvalidEventError
+
+STABLE_ID = "stableID"
+FIELDS = (
+    "user_id",
+    "email",
+    "ip",
+    "user_agent",
+    "country",
+    "locale",
+    "app_version",
+    "custom",
+    "custom_ids",
+    "private_attributes",
+    "anonymous_id",
+    "device_id",
+    "statsig_environment",
+)
+_NOTHING: Mapping[str, Any] = {}
+
+
+class UserView:
+    """What is known about the fields of a user.
+
+    Attributes:
+        is_ready: Whether they are in their form on the wire.
+        fault: Why they have none, once that was tried; else "".
+        given: What the public names return of ids that were given as numbers or UUIDs.
+        ids: The ids by name by which rules count, besides `user_id`: `custom_ids` and the visitor's `stableID`.
+        owns_custom: Whether `_custom` is a copy of what was given, which is made when it is first read.
+        has_text_keys: Whether the keys of `custom` and `private_attributes` were found, or made, to be text.
+        converted: Values that were converted to their form on the wire: the mapping that they are in, and the result.
+        unit: What exposures of this user are deduplicated by; None: not computed yet.
+        encoded: The user as Statsig's JSON, after the `SharedUserFields` that it includes. None: not encoded yet.
+    """
+
+    __slots__ = (
+        "converted",
+        "encoded",
+        "fault",
+        "given",
+        "has_text_keys",
+        "ids",
+        "is_ready",
+        "owns_custom",
+        "unit",
+    )
+
+    def __init__(
+        self,
+        ids: dict[str, str] | None = None,
+        given: Mapping[str, Any] = _NOTHING,
+        fault: str = "",
+        *,
+        is_ready: bool = True,
+    ) -> None:
+        self.is_ready = is_ready
+        self.fault = fault
+        self.given = given
+        self.ids = ids
+        self.owns_custom = self.has_text_keys = False
+        self.converted: Mapping[str, tuple[object, Any]] = _NOTHING
+        self.unit: Any = None
+        self.encoded: tuple[object, bytes] | None = None
+
+
+USUAL = UserView(is_ready=False)
+"""Of fields that have the usual types (`has_usual_types`), and were not looked at any closer."""
+UNUSUAL = UserView(is_ready=False)
+"""Of all other fields that were not looked at."""
+AS_GIVEN = UserView()
+"""Of fields that are on the wire as they were given; the user has no ids but `user_id`."""
+_SHARED = frozenset({USUAL, UNUSUAL, AS_GIVEN})
+
+
+class UserFields:
+    """What a user keeps.
+
+    Attributes:
+        _user_id: This and the next twelve are the fields; their types hold once `prepare` returned True.
+        _view: What is known about them, see the top of the file.
+        _memo: Evaluations by program. None: none yet. False: one, which is not worth caching: most users are looked
+            up once.
+        _ordering_key: The ordering key, once all fields have been validated. None: not yet, or invalid.
+    """
+
+    __slots__ = (*(f"_{field}" for field in FIELDS), "__weakref__", "_memo", "_ordering_key", "_view")
+    _user_id: str | None
+    _email: str | None
+    _ip: str | None
+    _user_agent: str | None
+    _country: str | None
+    _locale: str | None
+    _app_version: str | None
+    _custom: dict[str, Any] | None
+    _custom_ids: dict[str, str] | None
+    _private_attributes: dict[str, Any] | None
+    _anonymous_id: str | None
+    _device_id: str | None
+    _statsig_environment: dict[str, Any] | None
+    _view: UserView
+    _memo: dict[Any, Any] | Literal[False] | None
+    _ordering_key: str | None
+
+
+def has_usual_types(user: UserFields) -> bool:
+    """Return whether the fields are text, a dict of custom fields, or None; `User.__init__` has this written out."""
+    text: object = user._user_id
+    return (
+        (text is None or type(text) is str)
+        and ((text := user._email) is None or type(text) is str)
+        and ((text := user._ip) is None or type(text) is str)
+        and ((text := user._user_agent) is None or type(text) is str)
+        and ((text := user._country) is None or type(text) is str)
+        and ((text := user._locale) is None or type(text) is str)
+        and ((text := user._app_version) is None or type(text) is str)
+        and ((text := user._anonymous_id) is None or type(text) is str)
+        and (user._custom is None or type(user._custom) is dict)
+        and user._custom_ids is None
+        and user._device_id is None
+        and user._private_attributes is None
+        and user._statsig_environment is None
+    )
+
+
+def prepare(user: UserFields) -> bool:
+    """Bring a user's fields into their form on the wire, once; return False if that is impossible (see `fault_of`)."""
+    view = user._view
+    # The usual user has ASCII texts: 5x faster than field by field.
+    if (
+        view is USUAL
+        and ((text := user._user_id) is None or text.isascii())
+        and ((text := user._email) is None or text.isascii())
+        and ((text := user._ip) is None or text.isascii())
+        and ((text := user._user_agent) is None or text.isascii())
+        and ((text := user._country) is None or text.isascii())
+        and ((text := user._locale) is None or text.isascii())
+        and ((text := user._app_version) is None or text.isascii())
+        and ((text := user._anonymous_id) is None or text.isascii())
+    ):
+        visitor = None if text is None else text_id(text, "anonymous_id")
+        user._view = AS_GIVEN if visitor is None else UserView({STABLE_ID: visitor})
+        return True
+    if not view.is_ready and not view.fault:
+        try:
+            user._view = _prepare_each_field(user)
+        except InvalidEventError as error:
+            user._view = UserView(fault=str(error), is_ready=False)
+        except Exception:  # noqa: BLE001 -- a value of any type may raise anything
+            user._view = UserView(fault="a field of the user cannot be read", is_ready=False)
+    return user._view.is_ready
+
+
+def own_view(user: UserFields) -> UserView:
+    """Return the view of a prepared user, which is no longer shared with other users."""
+    view = user._view
+    if view in _SHARED:
+        view = user._view = UserView()
+    return view
+
+
+def _prepare_each_field(user: UserFields) -> UserView:
+    """Convert each field, and return the view.
+
+    Raises:
+        InvalidEventError: A field has no form on the wire. None is changed then.
+    """
+    ids_given = {"user_id": user._user_id, "anonymous_id": user._anonymous_id, "device_id": user._device_id}
+    given: dict[str, Any] = {
+        field: value for field, value in ids_given.items() if value is not None and type(value) is not str
+    }
+    given.update(user._view.given)
+    user_id = unit_id(user._user_id, "user_id")
+    email = wire_text(user._email, "user.email")
+    ip = wire_text(user._ip, "user.ip")
+    user_agent = wire_text(user._user_agent, "user.user_agent")
+    country = wire_text(user._country, "user.country")
+    locale = wire_text(user._locale, "user.locale")
+    app_version = wire_text(user._app_version, "user.app_version")
+    custom = own_mapping(user._custom, "user.custom")
+    private_attributes = own_mapping(user._private_attributes, "user.private_attributes")
+    environment = own_mapping(user._statsig_environment, "user.statsig_environment")
+    environment = wire_value(environment, "user.statsig_environment") if environment else environment
+    anonymous_id = unit_id(user._anonymous_id, "anonymous_id")
+    device_id = unit_id(user._device_id, "device_id")
+    custom_ids_given = own_mapping(user._custom_ids, "user.custom_ids")
+    ids = custom_ids = wire_ids(custom_ids_given, "user.custom_ids")
+    if custom_ids_given != custom_ids:
+        given.setdefault("custom_ids", custom_ids_given)
+    # Statsig looks an id up by its exact name, then in lower case; what `custom_ids` has comes first.
+    if ids is None or not (ids.get(STABLE_ID) or ids.get("stableid")):
+        visitor = text_id(device_id, "device_id") or text_id(anonymous_id, "anonymous_id")
+        if visitor is not None:
+            ids = {**(ids or {}), STABLE_ID: visitor}
+    user._user_id, user._anonymous_id, user._device_id = user_id, anonymous_id, device_id
+    user._email, user._ip, user._user_agent = email, ip, user_agent
+    user._country, user._locale, user._app_version = country, locale, app_version
+    user._custom, user._custom_ids, user._private_attributes = custom, custom_ids, private_attributes
+    user._statsig_environment = environment
+    view = UserView(ids or None, given)
+    view.owns_custom = True
+    return view
+
+
+MISSING: Any = object()
+"""What `own_value` returns for no value."""
+
+
+def own_value(user: UserFields, keys: tuple[str, ...], fields: dict[str, Any] | None) -> Any:
+    """Return the first of a prepared user's values with one of these names, as it is on the wire, else `MISSING`.
+
+    Args:
+        user: The user.
+        keys: The names, in order.
+        fields: `_custom` or `_private_attributes` of this user.
+
+    Raises:
+        InvalidEventError: The value has no form on the wire.
+    """
+    if not fields:
+        return MISSING
+    if fields is user._custom and not user._view.owns_custom:
+        fields = own_custom(user)
+    for key in keys:
+        if key in fields:
+            value = fields[key]
+            if value.__class__ is str and value.isascii():
+                return value
+            return value if is_plain(value) else _converted(user, key, fields)
+    # JSON has texts as keys only: a field that is named by a number is found, too.
+    view = user._view
+    if not view.has_text_keys:
+        view.has_text_keys = True
+        for own in (user._custom, user._private_attributes):
+            for key in [key for key in own or () if type(key) is not str or not key.isascii()]:
+                own[wire_key(key, "user.custom")] = own.pop(key)  # type: ignore[index, union-attr]
+        return own_value(user, keys, fields)
+    return MISSING
+
+
+def own_custom(user: UserFields) -> dict[str, Any]:
+    """Copy the custom fields, when they are first read: a change that the caller makes later reaches nobody."""
+    own_view(user).owns_custom = True
+    user._custom = fields = (user._custom or {}).copy()
+    return fields
+
+
+def _converted(user: UserFields, key: str, fields: dict[str, Any]) -> Any:
+    """Return a value as it is on the wire, converted once: later changes of a list do not reach rules or vendors."""
+    view = own_view(user)
+    done = view.converted
+    if key not in done or done[key][0] is not fields:
+        path = "user.custom" if fields is user._custom else "user.private_attributes"
+        view.converted = done = {**done, key: (fields, wire_value(fields[key], f"{path}[{key!r}]"))}
+    return done[key][1]
+
+
+def converted_custom(user: UserFields) -> dict[str, Any]:
+    """Return the custom fields, with those that rules have read as rules read them."""
+    custom = user._custom or {}
+    return {**custom, **{key: value for key, (fields, value) in user._view.converted.items() if fields is custom}}
+
+
+def fault_of(user: UserFields) -> str:
+    """Return why a user, or one of the values in `custom`, has no form on the wire; "" if all have."""
+    if not (user._view.is_ready or prepare(user)):
+        return user._view.fault
+    try:
+        wire_value(user._custom, "user.custom")
+        wire_value(user._private_attributes, "user.private_attributes")
+    except InvalidEventError as error:
+        return str(error)
+    return ""
+
+
+def exposure_unit(user: UserFields) -> Any:
+    """Return, and cache, what exposures of a user are deduplicated by."""
+    if not (user._view.is_ready or prepare(user)):
+        return object()  # nobody else's
+    view = own_view(user)
+    ids = view.ids
+    view.unit = key = (user._user_id or "") if ids is None else (user._user_id, *sorted(ids.items()))
+    return key
