@@ -12,8 +12,10 @@ Example of `Explanation.render()`: `+` is true, `-` false, `?` unknown. The last
         + email "ada@shop.example" str_contains_any ["@shop.example"]
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 import attrs
 import orjson
@@ -28,6 +30,7 @@ from asyncsdk._rules.language.operators import OPERATORS, Operator
 from asyncsdk._rules.language.overrides import GroupOverride, find_unit
 from asyncsdk._rules.language.specs import Condition, MalformedError, Rule, Spec
 from asyncsdk._rules.patterns.errors import UnsupportedError
+from asyncsdk._rules.places import CONDITION_BUCKETS, PERCENTAGE_BUCKETS, Place, group_place, percentage_place
 from asyncsdk._rules.ruleset import Kind, Ruleset
 
 _MARKS = {True: "+", False: "-", None: "?"}
@@ -36,7 +39,8 @@ _MAX_DEPTH = 6
 _MAX_CONDITIONS = 500
 """Conditions after which no further gate is explained. The depth alone is no bound: gates multiply at each level."""
 _MAX_JSON_LENGTH = 60
-_BUCKETS = 10_000
+
+StepKind = Literal["note", "rule", "condition", "gate", "bucket"]
 
 
 @attrs.frozen
@@ -48,12 +52,20 @@ class Step:
         holds: Whether it was true; None if that is unknown.
         steps: The steps it consists of.
         bucket: The bucket of the user, if it depends on one.
+        kind: What it is.
+        fields: The same as data. Rule: `label`, `group`, `via` (the experiment that decides), `passes`. Condition:
+            `subject`, `operator`, `target`, `value` (absent if it is private), `of` (the number of buckets). Gate:
+            `name`, `wants`. Bucket: `at`, `of`, `percentage`.
+        place: The place of the user's bucket, for a rule that decided by one.
     """
 
     text: str
     holds: bool | None
     steps: tuple["Step", ...] = ()
     bucket: int | None = None
+    kind: StepKind = "note"
+    fields: Mapping[str, Any] = MappingProxyType({})
+    place: Place | None = None
 
     def lines(self, indent: str = "") -> list[str]:
         """Return this step and its parts, one line each."""
@@ -76,6 +88,18 @@ class Explanation:
     evaluation: Evaluation
     reason: str
     steps: tuple[Step, ...]
+
+    @property
+    def place(self) -> Place | None:
+        """The place of the user's bucket among the borders that decided; None if no bucket did."""
+        steps = self.steps
+        while steps:
+            # The last step decided; that of a delegating rule is inside it.
+            last = next((step for step in reversed(steps) if step.kind == "rule" or step.place), None)
+            if last is None or last.place is not None:
+                return None if last is None else last.place
+            steps = last.steps if last.fields.get("via") else ()
+        return None
 
     def render(self) -> str:
         """Return the tree as text: `+` is true, `-` false, `?` unknown."""
@@ -178,7 +202,8 @@ def _explain_rules(rules: Ruleset, kind: Kind, user: User, name: str, *, level: 
         # Rules end at the first that holds; a layer that merges its rules evaluates all of them.
         if step.holds is None or (step.holds and not spec.merges_rules):
             return steps
-    return [*steps, Step("no rule matched: default value", holds=True)]
+    place = group_place(linker, spec, user, None)
+    return [*steps, Step("no rule matched: default value", holds=True, place=place)]
 
 
 def _explain_rule(linker: Linker, spec: Spec, rule: Rule, user: User, *, rules: Ruleset, level: _Level) -> Step:
@@ -188,26 +213,36 @@ def _explain_rule(linker: Linker, spec: Spec, rule: Rule, user: User, *, rules: 
     states = {part.holds for part in parts}
     holds = None if None in states else False not in states
     label = rule.id if rule.group_name is None else f"{rule.id} ({rule.group_name})"
+    fields = {"label": rule.id, "group": rule.group_name, "passes": bool(holds)}
     if not holds:
-        return Step(f"rule {label}", holds, tuple(parts))
+        return Step(f"rule {label}", holds, tuple(parts), kind="rule", fields=fields)
     if rule.delegate is not None and linker.delegate_of(rule) is not None:
         inner = _explain_nested(rules, "experiment", user, rule.delegate, level=level)
-        return Step(f"rule {label}: experiment {rule.delegate} decides", holds, (*parts, *inner))
+        text = f"rule {label}: experiment {rule.delegate} decides"
+        return Step(text, holds, (*parts, *inner), kind="rule", fields={**fields, "via": rule.delegate})
+    if rule.pass_percentage >= 100:
+        place = group_place(linker, spec, user, rule)
+        return Step(f"rule {label}", holds, tuple(parts), kind="rule", fields=fields, place=place)
     # The bucket of a percentage is salted with both the spec and the rule.
     salt = rule.id if rule.salt is None else rule.salt
-    if rule.pass_percentage >= 100:
-        return Step(f"rule {label}", holds, tuple(parts))
-    bucket = user_bucketer(f"{spec.salt}.{salt}", rule.id_type, _BUCKETS)(user)
-    passes = bucket < rule.pass_percentage * 100.0
-    share = Step(f"bucket {bucket} of 10000, {rule.pass_percentage:g} % pass", passes, (), bucket)
-    return Step(f"rule {label}", holds, (*parts, share))
+    bucket = user_bucketer(f"{spec.salt}.{salt}", rule.id_type, PERCENTAGE_BUCKETS)(user)
+    share = _explain_share(bucket, rule.pass_percentage)
+    fields["passes"] = bool(share.holds)
+    place = percentage_place(bucket, rule.pass_percentage)
+    return Step(f"rule {label}", holds, (*parts, share), kind="rule", fields=fields, place=place)
+
+
+def _explain_share(bucket: int, percentage: float) -> Step:
+    passes = bucket < percentage * 100.0
+    fields = {"at": bucket, "of": PERCENTAGE_BUCKETS, "percentage": percentage}
+    return Step(f"bucket {bucket} of 10000, {percentage:g} % pass", passes, (), bucket, "bucket", fields)
 
 
 def _explain_condition(rules: Ruleset, condition: Condition | None, user: User, *, level: _Level) -> Step:
     if condition is None:
-        return Step("a condition that is missing in the ruleset", holds=None)
+        return Step("a condition that is missing in the ruleset", holds=None, kind="condition")
     if condition.type == "public":
-        return Step("everyone", holds=True)
+        return Step("everyone", holds=True, kind="condition")
     if condition.type in ("pass_gate", "fail_gate"):
         return _explain_gate(rules, condition, user, level=level)
     if condition.type == "experiment_group":
@@ -215,16 +250,20 @@ def _explain_condition(rules: Ruleset, condition: Condition | None, user: User, 
     shared_context = rules.shared_context
     source, operator = source_of(condition, shared_context), OPERATORS.get(condition.operator or "")
     if source is None or operator is None:
-        return Step(f"unknown condition {condition.type}, operator {condition.operator}", holds=None)
+        text = f"unknown condition {condition.type}, operator {condition.operator}"
+        return Step(text, holds=None, kind="condition")
     value = source.fetch(user)
     target = operator.prepare(condition.target)
     if condition.operator in ID_LIST_OPERATORS:
         target = id_list_test(condition.target, shared_context.id_lists)
     subject = condition.field or condition.type
-    shown = "(private)" if _is_private(user, condition.field) else _json(value)
+    is_private = _is_private(user, condition.field)
     bucket = value if condition.type == "user_bucket" else None
-    text = f"{subject} {shown} {condition.operator} {_json(condition.target)}"
-    return Step(text, _holds(operator, value, target), (), bucket)
+    text = f"{subject} {'(private)' if is_private else _json(value)} {condition.operator} {_json(condition.target)}"
+    fields = {"subject": subject, "operator": condition.operator, "target": condition.target}
+    fields |= {} if is_private else {"value": value}
+    fields |= {} if bucket is None else {"of": CONDITION_BUCKETS}
+    return Step(text, _holds(operator, value, target), (), bucket, "condition", fields)
 
 
 def _holds(operator: Operator, value: object, target: object) -> bool | None:
@@ -238,14 +277,16 @@ def _holds(operator: Operator, value: object, target: object) -> bool | None:
 def _explain_gate(rules: Ruleset, condition: Condition, user: User, *, level: _Level) -> Step:
     name = condition.target if isinstance(condition.target, str) else ""
     program = rules.program("gate", name)
+    wants = condition.type == "pass_gate"
+    fields = {"name": name, "wants": wants}
     if program is None:
-        return Step(f"{condition.type} {name}: no such gate", condition.type == "fail_gate")
+        return Step(f"{condition.type} {name}: no such gate", not wants, kind="gate", fields=fields)
     evaluation = rules.lookup("gate", user, name)
     inner = tuple(_explain_nested(rules, "gate", user, name, level=level))
     # A gate that is unsupported or nested too deeply is neither true nor false; a malformed one counts as absent.
     if evaluation in (program.unsupported, program.too_deep):
-        return Step(f"{condition.type} {name}: {evaluation.outcome}", None, inner)
-    return Step(f"{condition.type} {name}", bool(evaluation.value) is (condition.type == "pass_gate"), inner)
+        return Step(f"{condition.type} {name}: {evaluation.outcome}", None, inner, kind="gate", fields=fields)
+    return Step(f"{condition.type} {name}", bool(evaluation.value) is wants, inner, kind="gate", fields=fields)
 
 
 def _explain_group(rules: Ruleset, condition: Condition, user: User, *, level: _Level) -> Step:
@@ -255,7 +296,9 @@ def _explain_group(rules: Ruleset, condition: Condition, user: User, *, level: _
     group = rules.lookup("experiment", user, name).group_name
     holds = _holds(operator, group, operator.prepare(condition.target))
     text = f"group of {name} {_json(group)} {condition.operator} {_json(condition.target)}"
-    return Step(text, holds, tuple(_explain_nested(rules, "experiment", user, name, level=level)))
+    fields = {"subject": f"group of {name}", "operator": condition.operator, "target": condition.target, "value": group}
+    inner = tuple(_explain_nested(rules, "experiment", user, name, level=level))
+    return Step(text, holds, inner, kind="condition", fields=fields)
 
 
 def _explain_nested(rules: Ruleset, kind: Kind, user: User, name: str, *, level: _Level) -> list[Step]:

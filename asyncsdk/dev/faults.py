@@ -10,9 +10,11 @@ A script waits for a request that its next step applies to (`Fault.when`). A ref
 the body is read, so the schedule is asked twice: first with the head only, then with the whole request.
 """
 
+import random
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import attrs
 import orjson
@@ -23,7 +25,10 @@ from asyncsdk.dev.received_event import Json
 from asyncsdk.errors import ConfigurationError
 
 End: TypeAlias = Literal["answer", "refuse", "reset", "close", "truncate", "hang"]
+ENDS: Sequence[End] = get_args(End)
 Predicate: TypeAlias = Callable[[ReceivedRequest], bool]
+_MAX_SPENT = 20
+"""Faults that are used up, and still shown."""
 
 
 @attrs.frozen
@@ -129,7 +134,7 @@ def as_fault(given: object) -> Fault:
     raise ConfigurationError(msg)
 
 
-@attrs.define
+@attrs.define(eq=False)
 class StandingFault:
     """A fault that applies to more than one request.
 
@@ -137,19 +142,54 @@ class StandingFault:
         vendor: Name of the vendor; None applies it to all vendors.
         fault: The fault.
         times: Number of requests it still applies to; None is no limit.
+        probability: Share of the requests that it applies to, from 0 to 1.
+        total: Number of requests that it applied to at first; None is no limit.
+        hits: Number of requests that it has applied to.
+        since: When it was set, in milliseconds since 1970.
+        id: Its number, by which it can be removed.
     """
 
     vendor: str | None
     fault: Fault
     times: int | None = None
+    probability: float = 1.0
+    total: int | None = attrs.field(init=False)
+    hits: int = attrs.field(default=0, init=False)
+    since: int = attrs.field(factory=lambda: int(time.time() * 1000), init=False)
+    id: int = attrs.field(default=0, init=False)
+    _was_missed: bool = attrs.field(default=False, init=False)
+
+    @total.default
+    def _total(self) -> int | None:
+        return self.times
+
+    def strikes(self, *, is_head: bool) -> bool:
+        """Decide by the probability whether it applies, once for the head and the whole of a request."""
+        if self._was_missed and not is_head:
+            self._was_missed = False
+            return False
+        is_hit = self.probability >= 1 or random.random() < self.probability  # noqa: S311 -- no secret
+        self._was_missed = is_head and not is_hit
+        return is_hit
+
+    def use(self) -> None:
+        """Count a request that it applies to."""
+        self.hits += 1
+        if self.times is not None:
+            self.times -= 1
 
 
 @attrs.define
 class FaultSchedule:
-    """The faults to come: scripts of single faults by vendor, and standing faults."""
+    """The faults to come: scripts of single faults by vendor, and standing faults.
+
+    Attributes:
+        standing: The standing faults, newest last; the latest ones that are used up are among them, to be shown.
+    """
 
     _scripts: dict[str | None, deque[Fault | None]] = attrs.field(factory=dict)
-    _standing: list[StandingFault] = attrs.field(factory=list)
+    standing: list[StandingFault] = attrs.field(factory=list)
+    _last_id: int = 0
 
     def add_script(self, vendor: str | None, steps: Sequence[Fault | int | None]) -> None:
         """Append one fault for each of the vendor's next requests."""
@@ -158,12 +198,27 @@ class FaultSchedule:
 
     def add_standing(self, standing: StandingFault) -> None:
         """Append a fault for all requests that no script applies to."""
-        self._standing.append(standing)
+        self._last_id += 1
+        standing.id = self._last_id
+        spent = [one for one in self.standing if one.times == 0]
+        self.standing = [one for one in self.standing if one not in spent[:-_MAX_SPENT]]
+        self.standing.append(standing)
+
+    def remove(self, number: int) -> bool:
+        """Remove a standing fault by its number; return whether there was one."""
+        kept = [one for one in self.standing if one.id != number]
+        is_removed = len(kept) < len(self.standing)
+        self.standing = kept
+        return is_removed
+
+    def scripted(self) -> dict[str, int]:
+        """Return the number of steps to come, by vendor; `any` is the script for all vendors."""
+        return {vendor or "any": len(steps) for vendor, steps in self._scripts.items() if steps}
 
     def clear(self) -> None:
         """Remove all faults."""
         self._scripts.clear()
-        self._standing.clear()
+        self.standing.clear()
 
     def next_fault(self, vendor: str, request: ReceivedRequest | None) -> Fault | None:
         """Return the fault for a request, and use it up; None if no fault applies.
@@ -179,17 +234,13 @@ class FaultSchedule:
             # A step that needs the whole request comes before any standing refusal.
             if script and request is None:
                 return None
-        for standing in self._standing:
-            if standing.vendor in (None, vendor) and _applies(standing.fault, request):
-                self._use(standing)
+        for standing in self.standing:
+            if standing.times == 0 or standing.vendor not in (None, vendor) or not _applies(standing.fault, request):
+                continue
+            if standing.strikes(is_head=request is None):
+                standing.use()
                 return standing.fault
         return None
-
-    def _use(self, standing: StandingFault) -> None:
-        if standing.times is not None:
-            standing.times -= 1
-            if not standing.times:
-                self._standing.remove(standing)
 
 
 def _applies(fault: Fault | None, request: ReceivedRequest | None) -> bool:

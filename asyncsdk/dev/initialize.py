@@ -1,6 +1,6 @@
 """Statsig's reply to a browser or mobile SDK that initialises: all evaluations for one user.
 
-This is the only module of the dev server that uses asyncsdk's own evaluation (`asyncsdk._rules`). Its replies are
+This module and `control/decisions.py` use asyncsdk's own evaluation (`asyncsdk._rules`). Its replies are
 therefore no evidence that asyncsdk is correct; tests compare them with those of the vendor's packages instead.
 """
 
@@ -41,9 +41,13 @@ _OBJECTS = {
 
 @attrs.frozen(eq=False)
 class Evaluator:
-    """A compiled version of a ruleset, which evaluates users."""
+    """A compiled version of a ruleset, which evaluates users.
 
-    _rules: Ruleset
+    Attributes:
+        rules: The ruleset.
+    """
+
+    rules: Ruleset
 
     @classmethod
     def of(cls, version: Version, id_lists: Mapping[str, Container[bytes]]) -> "Evaluator":
@@ -53,8 +57,13 @@ class Evaluator:
             version: The ruleset.
             id_lists: Hashed units by list. It is read at each evaluation, so it may change later.
         """
+        return cls.of_body(version.body("v2"), id_lists)
+
+    @classmethod
+    def of_body(cls, body: bytes, id_lists: Mapping[str, Container[bytes]]) -> "Evaluator":
+        """Compile the body of a download; the arguments are those of `of`."""
         shared_context = SharedContext(clock=lambda: int(time.time() * 1000), random=random.random, id_lists=id_lists)
-        return cls(load_now(version.body("v2"), shared_context) or empty_ruleset(shared_context))
+        return cls(load_now(body, shared_context) or empty_ruleset(shared_context))
 
     def initialize(self, body: Mapping[str, Json], client_key: str, now: float) -> Reply:
         """Build the reply with all evaluations for a user.
@@ -65,7 +74,7 @@ class Evaluator:
             now: Time of the request, in seconds since the epoch.
         """
         hash_name = _HASHES.get(str(body.get("hash")), "sha256")
-        view = client_view(self._rules, hash=hash_name, client_key=client_key)
+        view = client_view(self.rules, hash=hash_name, client_key=client_key)
         response = client_response(view, user_of(body.get("user")), {"sdkType": "asyncsdk-dev"}, int(now * 1000))
         return Reply(200, response, {"Content-Type": "application/json"})
 

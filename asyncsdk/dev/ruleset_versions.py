@@ -19,19 +19,20 @@ class Version:
         checksum: Differs from that of the previous version.
         raw: The JSON it was built from.
         format: The format of `raw`.
+        ruleset: What `raw` says.
     """
 
     time: int
     checksum: str
     raw: bytes = attrs.field(repr=False)
     format: Format
-    _ruleset: Mapping[str, Json] = attrs.field(repr=False)
+    ruleset: Mapping[str, Json] = attrs.field(repr=False)
     _bodies: dict[Format, bytes] = attrs.field(factory=dict, init=False, repr=False)
 
     def body(self, target: Format) -> bytes:
         """Return the version in a format, as the body of a reply; converted once."""
         if target not in self._bodies:
-            ruleset = CONVERSIONS[self.format, target](self._ruleset)
+            ruleset = CONVERSIONS[self.format, target](self.ruleset)
             # After the ruleset's own values, which they replace.
             head = {"has_updates": True, "time": self.time, "checksum": self.checksum}
             self._bodies[target] = orjson.dumps({**ruleset, **head})

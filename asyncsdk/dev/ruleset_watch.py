@@ -10,9 +10,9 @@ import attrs
 import orjson
 
 from asyncsdk.dev.received_event import Json
+from asyncsdk.dev.rulebook import Rulebook
 from asyncsdk.dev.ruleset_formats import BrokenRulesetError
 from asyncsdk.dev.ruleset_versions import Version, next_version
-from asyncsdk.dev.statsig_rules import ServedRules
 from asyncsdk.errors import ConfigurationError
 
 _LOG = logging.getLogger("asyncsdk.dev")
@@ -27,12 +27,10 @@ class RulesetWatch:
 
     Attributes:
         fault: Why the file as it is now cannot be served; `""` if it can.
-        path: The file; None without one.
     """
 
-    _served: ServedRules
+    _book: Rulebook
     fault: str = attrs.field(default="", init=False)
-    path: Path | None = attrs.field(default=None, init=False)
     _stamp: object = attrs.field(default=None, init=False)
 
     def set_source(self, source: RulesetSource) -> None:
@@ -45,29 +43,34 @@ class RulesetWatch:
         path = Path(source) if isinstance(source, str | os.PathLike) else None
         stamp = path and _stamp_of(path)
         try:
-            version = self._read(path) if path else next_version(_raw(source), self._served.version)
+            version = self._read(path) if path else next_version(_raw(source), self._book.rules.version)
         except (OSError, TypeError, BrokenRulesetError) as error:
             msg = f"the ruleset cannot be served: {error}"
             raise ConfigurationError(msg) from error
-        self._served.version, self.fault, self.path, self._stamp = version, "", path, stamp
+        self._book.path, self.fault, self._stamp = path, "", stamp
+        self._book.load(version, keep_edits=False)
 
-    def reload_if_changed(self) -> None:
-        """Load the file if it has changed since the last look.
+    def reload_if_changed(self) -> bool:
+        """Load the file if it has changed since the last look; return whether it was loaded.
 
         A file that cannot be served is reported by one warning per change, and the last good version is still served.
         """
-        if self.path is None or self._stamp == (stamp := _stamp_of(self.path)):
-            return
+        path = self._book.path
+        if path is None or self._stamp == (stamp := _stamp_of(path)):
+            return False
         self._stamp = stamp
         try:
-            self._served.version, self.fault = self._read(self.path), ""
+            self._book.load(self._read(path), keep_edits=True)
         except (OSError, BrokenRulesetError) as error:
             self.fault = str(error)
-            _LOG.warning("%s cannot be served, so the last good version still is: %s", self.path, error)
+            _LOG.warning("%s cannot be served, so the last good version still is: %s", path, error)
+            return False
+        self.fault = ""
+        return True
 
     def _read(self, path: Path) -> Version:
         # Not earlier than the file, so that clients of a previous dev server take it for a new version, too.
-        return next_version(path.read_bytes(), self._served.version, path.stat().st_mtime_ns // 1_000_000)
+        return next_version(path.read_bytes(), self._book.rules.version, path.stat().st_mtime_ns // 1_000_000)
 
 
 def _stamp_of(path: Path) -> object:

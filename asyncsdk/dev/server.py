@@ -28,8 +28,11 @@ from asyncsdk.dev.control.bench import Bench
 from asyncsdk.dev.control.events import EventCalls
 from asyncsdk.dev.control.health import About
 from asyncsdk.dev.control.page import page_file
+from asyncsdk.dev.control.people import NamedUsers, PeopleCalls
 from asyncsdk.dev.control.router import Router
+from asyncsdk.dev.control.rules import RuleCalls
 from asyncsdk.dev.control.site import Site
+from asyncsdk.dev.control.switches import SwitchCalls
 from asyncsdk.dev.faults import Fault, FaultSchedule, StandingFault, as_fault
 from asyncsdk.dev.guard import Guard
 from asyncsdk.dev.history import History, ReceivedRequest
@@ -37,6 +40,7 @@ from asyncsdk.dev.http import finish, incoming_request, read_body, received_requ
 from asyncsdk.dev.messages import TEXT, Reply, Route, VendorServer
 from asyncsdk.dev.received_event import ReceivedEvent
 from asyncsdk.dev.rudderstack import RudderStackServer
+from asyncsdk.dev.rulebook import Rulebook
 from asyncsdk.dev.ruleset_watch import RulesetSource, RulesetWatch
 from asyncsdk.dev.statsig import StatsigServer
 from asyncsdk.dev.statsig_rules import StatsigRulesServer
@@ -96,7 +100,9 @@ class DevServer(RunsInThread):
         self._rules = next(rules_servers, StatsigRulesServer())
         default: tuple[VendorServer, ...] = (RudderStackServer(), AmplitudeServer(), StatsigServer(), self._rules)
         self._vendors = {vendor.name: vendor for vendor in default} | custom
-        self._watch = RulesetWatch(self._rules.served)
+        self._book = Rulebook(self._rules.served)
+        self._watch = RulesetWatch(self._book)
+        self._users = NamedUsers()
         if ruleset is not None:
             self.set_ruleset(ruleset)
         self._history = History(keep, keep_bytes)
@@ -334,7 +340,7 @@ class DevServer(RunsInThread):
     def _create_site(self) -> Site:
         about = About(
             lambda: self.url,
-            lambda: str(self._watch.path or ""),
+            lambda: str(self._book.path or ""),
             lambda: self.ruleset_fault,
             lambda: f"in memory, at most {self._history.keep:,} events, lost when the server ends",
         )
@@ -342,6 +348,9 @@ class DevServer(RunsInThread):
             stream.routes(self._bench, self._stopping),
             EventCalls(self._bench).routes(),
             health.routes(self._bench, about, self.reset),
+            PeopleCalls(self._bench, self._book, self._users).routes(),
+            RuleCalls(self._bench, self._book, self._users, self._reload_rules).routes(),
+            SwitchCalls(self._bench, self._book, self._faults, tuple(self._vendors)).routes(),
         )
         return Site(self._guard, router)
 
@@ -355,7 +364,7 @@ class DevServer(RunsInThread):
         if vendor is None or route is None:
             return page_file(request) or self._send(received, _NOT_FOUND)
         if vendor is self._rules:
-            self._watch.reload_if_changed()
+            self._reload_rules()
         # 2. A fault that needs only the head: the connection is refused before the body is read.
         fault = self._faults.next_fault(vendor.name, None) if route.may_fail else None
         if fault is not None:
@@ -371,6 +380,10 @@ class DevServer(RunsInThread):
         if fault is None:
             return self._send(received, reply)
         return await self._send_with_fault(request, received, fault, fault.alter(received, reply, vendor.error_reply))
+
+    def _reload_rules(self) -> None:
+        if self._watch.reload_if_changed():
+            self._bench.changed("rules")
 
     def _find(self, method: str, path: str) -> tuple[VendorServer | None, Route | None]:
         routes = ((vendor, vendor.route(method, path)) for vendor in self._vendors.values())

@@ -35,17 +35,18 @@ class ServedRules:
     Attributes:
         version: The ruleset; initially that of a new project, which has no names.
         id_lists: The ID lists by name.
+        entries: The hashed units of each list.
     """
 
     version: Version = attrs.field(factory=partial(next_version, _NEW_PROJECT, None))
     id_lists: dict[str, ServedIdList] = attrs.field(factory=dict, init=False)
-    _entries: dict[str, frozenset[bytes]] = attrs.field(factory=dict, init=False)
+    entries: dict[str, frozenset[bytes]] = attrs.field(factory=dict, init=False)
     _evaluator: tuple[Version, Evaluator] | None = attrs.field(default=None, init=False, repr=False)
 
     def set_id_list(self, name: str, units: Iterable[str] | None, now_ms: int) -> None:
         """Start a new file for an ID list; units of None withdraw the list."""
         previous = self.id_lists.pop(name, None)
-        self._entries.pop(name, None)
+        self.entries.pop(name, None)
         if units is not None:
             # Later than the previous file's even within one millisecond: clients compare creation times.
             created = max(now_ms, previous.created + 1 if previous else 0)
@@ -61,13 +62,13 @@ class ServedRules:
 
     def _put(self, id_list: ServedIdList) -> None:
         self.id_lists[id_list.name] = id_list
-        self._entries[id_list.name] = frozenset(map(b64decode, id_list.entries))
+        self.entries[id_list.name] = frozenset(map(b64decode, id_list.entries))
 
     def evaluator(self) -> Evaluator:
         """Return the evaluator of the current version, which is compiled on first use."""
         # Compiling is expensive, so it is done once per version.
         if self._evaluator is None or self._evaluator[0] is not self.version:
-            self._evaluator = self.version, Evaluator.of(self.version, self._entries)
+            self._evaluator = self.version, Evaluator.of(self.version, self.entries)
         return self._evaluator[1]
 
 

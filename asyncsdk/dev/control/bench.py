@@ -10,6 +10,7 @@ from datetime import datetime
 import attrs
 import orjson
 
+from asyncsdk.dev.control.asked import AskedNames
 from asyncsdk.dev.control.rows import Row
 from asyncsdk.dev.control.search import Query, parse
 from asyncsdk.dev.history import History
@@ -101,6 +102,7 @@ class Bench:
         history: What was received.
         receipts: What clients said about their events.
         rates: Events per second.
+        asked: The names that code has asked for.
         run_id: Differs for each server that is created.
         began: Time of creation, in seconds since the epoch.
         arrival: Set, and replaced by a new one, each time there is something new for the stream.
@@ -112,6 +114,7 @@ class Bench:
         self.history = history
         self.receipts = Receipts(history.keep_bytes // 8)
         self.rates = Rates()
+        self.asked = AskedNames()
         self.run_id = uuid.uuid4().hex[:12]
         self.began = time.time()
         self.arrival = asyncio.Event()
@@ -175,4 +178,5 @@ class Bench:
         """Forget what was received and told."""
         self.receipts.clear()
         self.rates.clear()
+        self.asked.clear()
         self.told.clear()
