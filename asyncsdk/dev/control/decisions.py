@@ -11,7 +11,8 @@ from itertools import cycle, islice
 
 import attrs
 
-from asyncsdk._model.users import User, fault_of
+from asyncsdk._model.user_view import fault_of
+from asyncsdk._model.users import User
 from asyncsdk._rules.explain import Step, explain
 from asyncsdk._rules.places import Place
 from asyncsdk._rules.ruleset import Kind, Ruleset
