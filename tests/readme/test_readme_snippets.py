@@ -12,6 +12,7 @@ from asyncsdk.dev import DevServer
 from readme.pages import (
     CODEGEN,
     COMING_FROM,
+    COMING_FROM_PYTHON,
     EVENTS,
     INTEGRATIONS,
     LOOKUPS,
@@ -27,7 +28,10 @@ from readme.pages import (
 )
 
 VENDORS = ("rudderstack", "amplitude", "statsig")
-RUNNABLE = {README: 4, LOOKUPS: 1, EVENTS: 3, COMING_FROM: 16, INTEGRATIONS: 9, TESTING: 9, OPENFEATURE: 1, CODEGEN: 1}
+RUNNABLE = {
+    README: 4, LOOKUPS: 1, EVENTS: 3, COMING_FROM: 16, COMING_FROM_PYTHON: 21, CODEGEN: 1,
+    INTEGRATIONS: 9, TESTING: 9, OPENFEATURE: 1,
+}
 
 
 def test_every_page_with_python_is_run_here() -> None:
