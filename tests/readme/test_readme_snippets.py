@@ -29,8 +29,15 @@ from readme.pages import (
 
 VENDORS = ("rudderstack", "amplitude", "statsig")
 RUNNABLE = {
-    README: 4, LOOKUPS: 1, EVENTS: 3, COMING_FROM: 16, COMING_FROM_PYTHON: 21, CODEGEN: 1,
-    INTEGRATIONS: 9, TESTING: 9, OPENFEATURE: 1,
+    README: 4,
+    LOOKUPS: 1,
+    EVENTS: 3,
+    COMING_FROM: 16,
+    COMING_FROM_PYTHON: 21,
+    CODEGEN: 1,
+    INTEGRATIONS: 9,
+    TESTING: 9,
+    OPENFEATURE: 1,
 }
 
 
