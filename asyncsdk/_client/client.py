@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self, Unpack
 
 from asyncsdk._client.environment import SPOOL, destinations_from, missing_keys
-from asyncsdk._client.hooks import HookVerbs
+from asyncsdk._client.hooks import HookVerbs, event_defaults
 from asyncsdk._client.off_switch import is_enabled
 from asyncsdk._client.parts import build_parts
 from asyncsdk._client.settings import ClientOptions, Settings
@@ -22,6 +22,7 @@ from asyncsdk._lookups.evaluator import NoRules, RulesHolder
 from asyncsdk._lookups.overrides import OverrideVerbs
 from asyncsdk._lookups.verbs import LookupVerbs
 from asyncsdk._model.engines import Engine
+from asyncsdk._model.event_defaults import Defaults
 from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.receipts import Delivery
 from asyncsdk._model.reports import Report
@@ -57,6 +58,10 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         on_invalid: What an invalid event does: "raise" `InvalidEventError` from the call; or "report", so that it
             breaks no request: the call returns a receipt with the outcome `rejected: invalid`, `health()` counts it,
             and each kind of mistake is logged once. With `ASYNCSDK_DEV_SERVER` set, it always raises.
+        properties: Properties of all events that do not have them: of `track`, `page`, `screen` and `log_event`. A
+            function is called for each event, where its verb is called, and returns them. What an event has itself
+            wins. None adds nothing.
+        context: The same for RudderStack's `context`, of all events.
         start_timeout: Maximum time that `start`, and lookups meanwhile, wait for the first rules, in seconds.
         close_timeout: Maximum time that `aclose`, and so `async with`, takes to deliver what is queued, in seconds.
 
@@ -77,6 +82,8 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         exposures: bool = True,
         enabled: bool | None = None,
         on_invalid: Literal["raise", "report"] = "raise",
+        properties: Defaults = None,
+        context: Defaults = None,
         start_timeout: float = 3.0,
         close_timeout: float = 5.0,
     ) -> None:
@@ -90,6 +97,7 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
             exposures=exposures,
             enabled=enabled,
             on_invalid=on_invalid,
+            defaults=event_defaults(properties, context),
             start_timeout=start_timeout,
             close_timeout=close_timeout,
         )

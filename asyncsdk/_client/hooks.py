@@ -2,22 +2,26 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from copy import deepcopy
 from functools import partial, wraps
 from inspect import iscoroutinefunction
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, NoReturn, ParamSpec, Self, TypeVar
 
 import attrs
 
 from asyncsdk._events.admission import Admission
 from asyncsdk._events.middleware import Middleware
 from asyncsdk._lifecycle import Job
+from asyncsdk._model.encoding import to_json
+from asyncsdk._model.event_defaults import Defaults, EventDefaults
 from asyncsdk._model.receipts import Delivery
 from asyncsdk._model.reports import RequestInfo, RulesetChange, RulesHealth, Watch
 from asyncsdk._model.results import LookupResult
 from asyncsdk._model.users import User
+from asyncsdk._model.validation import describe_type
 from asyncsdk._refresh import Refresher
-from asyncsdk.errors import ConfigurationError
+from asyncsdk.errors import ConfigurationError, InvalidEventError
 
 logger = logging.getLogger("asyncsdk")
 
@@ -49,6 +53,42 @@ def guarded(function: Callable[P, T], name: str) -> Callable[P, T | None]:
             return None
 
     return call
+
+
+def event_defaults(properties: Defaults, context: Defaults) -> EventDefaults:
+    """Return a layer of defaults, with the user's functions guarded and the user's mappings copied.
+
+    Raises:
+        ConfigurationError: One is neither a mapping of values that JSON can represent, nor a plain function.
+    """
+    return EventDefaults(_source(properties, "properties"), _source(context, "context"))
+
+
+def _source(given: Any, name: str) -> Defaults:
+    if given is None:
+        return None
+    if not isinstance(given, Mapping) and callable(given):
+        return guarded(partial(_call_for_mapping, given), name) if not iscoroutinefunction(given) else _refuse(name)
+    if not isinstance(given, Mapping):
+        return _refuse(name)
+    try:
+        to_json(given, name)
+    except InvalidEventError as error:
+        raise ConfigurationError(str(error)) from None
+    return deepcopy(dict(given))
+
+
+def _refuse(name: str) -> NoReturn:
+    msg = f"`{name}` takes a mapping, or a plain function that returns one"
+    raise ConfigurationError(msg)
+
+
+def _call_for_mapping(function: Callable[[], Any]) -> Mapping[str, Any] | None:
+    values = function()
+    if values is not None and not isinstance(values, Mapping):
+        msg = f"it returned {describe_type(values)}, not a mapping"
+        raise TypeError(msg)
+    return values
 
 
 def check_plain(function: object, name: str) -> None:
@@ -131,6 +171,32 @@ class HookVerbs:
         return self
 
     add_event_middleware = add_middleware
+
+    def add_event_defaults(self, properties: Defaults = None, context: Defaults = None) -> Self:
+        """Add properties and context to events that do not have them. Those added later win over those added earlier.
+
+        Adding the same functions again changes nothing.
+
+        Args:
+            properties: A mapping, or a function that is called for each event, where its verb is called, and returns
+                one or None. What it raises is logged, and adds nothing.
+            context: The same for RudderStack's `context`.
+
+        Returns:
+            The client.
+
+        Raises:
+            ConfigurationError: One is neither a mapping of values that JSON can represent, nor a plain function.
+        """
+        given = properties, context
+        if all(known != given for known, _ in self._hooks.removals):
+            added = event_defaults(properties, context)
+            self._admission.defaults = (*self._admission.defaults, added)
+            self._hooks.removals.append((given, partial(self._remove_defaults, added)))
+        return self
+
+    def _remove_defaults(self, added: EventDefaults) -> None:
+        self._admission.defaults = tuple(one for one in self._admission.defaults if one is not added)
 
     def on_ruleset_change(self, function: Callable[[RulesetChange], object]) -> Self:
         """Call `function(change)` each time new rules take effect.

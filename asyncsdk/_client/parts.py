@@ -28,6 +28,7 @@ from asyncsdk._lifecycle import Job, Lifecycle
 from asyncsdk._lookups.assignments import Assignments, create_assignments
 from asyncsdk._lookups.exposures import Exposures
 from asyncsdk._model.engines import Engine
+from asyncsdk._model.event_defaults import EventDefaults
 from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.receipts import Receipt, Record
 from asyncsdk._model.reports import EngineHealth, Health, Report
@@ -210,6 +211,8 @@ def build_parts(destinations: tuple[Destination, ...], settings: Settings) -> Pa
     kind = Admission if settings.on_invalid == "raise" else ReportingAdmission
     admission = kind(lanes, until_final, keep_ids=on_final is not None or link is not None)
     admission.default = settings.default
+    if settings.defaults != EventDefaults():
+        admission.defaults = (settings.defaults,)
     spooler = None if spool is None else Spooler(spool, lanes)
     admission.may_wait |= spooler is not None or link is not None
     return Parts(

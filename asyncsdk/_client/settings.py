@@ -8,6 +8,7 @@ import attrs
 from asyncsdk._client.arguments import seconds, switch
 from asyncsdk._delivery.spool.setting import SpoolLike
 from asyncsdk._model.engines import Engine
+from asyncsdk._model.event_defaults import Defaults, EventDefaults
 from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.receipts import Delivery
 from asyncsdk._model.validation import describe_type
@@ -26,6 +27,8 @@ class ClientOptions(TypedDict, total=False):
     exposures: bool
     enabled: bool | None
     on_invalid: Literal["raise", "report"]
+    properties: Defaults
+    context: Defaults
     start_timeout: float
     close_timeout: float
 
@@ -67,5 +70,6 @@ class Settings:
     exposures: bool = attrs.field(validator=_check_switch)
     enabled: bool | None = attrs.field(validator=attrs.validators.optional(_check_switch))
     on_invalid: Literal["raise", "report"] = attrs.field(validator=_check_on_invalid)
+    defaults: EventDefaults
     start_timeout: float
     close_timeout: float = attrs.field(validator=_check_seconds)

@@ -38,6 +38,7 @@ from typing import Any
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._events.pipeline import Passed, Pipeline
 from asyncsdk._model import fragments
+from asyncsdk._model.event_defaults import EventDefaults, fill
 from asyncsdk._model.event_faults import apply_default, check_fragments
 from asyncsdk._model.events import Alias, Event, validate_event
 from asyncsdk._model.ids import Ids
@@ -64,6 +65,7 @@ class Admission:
         may_raise: Whether a full lane can make an awaited verb raise.
         may_refuse: Whether a full lane can reject an event for all lanes: some destination waits or raises.
         may_wait: Whether a full lane, or a spool, can make an awaited verb wait.
+        defaults: Properties and context for events that do not have their own; empty if there are none.
         must_raise: Whether an invalid event raises. False only in `ReportingAdmission`, which then counts it here:
         invalid_events: Number of invalid events that did not raise.
         last_invalid: What was wrong with the latest of them, and where it came from.
@@ -86,6 +88,7 @@ class Admission:
         self.pipeline = Pipeline()
         self.default: Callable[[Any], Any] | None = None
         self.ids = Ids()
+        self.defaults: tuple[EventDefaults, ...] = ()
         self.invalid_events = 0
         self.last_invalid = ""
         self._known_notes: set[tuple[str, str]] = set()
@@ -105,6 +108,8 @@ class Admission:
             InvalidEventError: No vendor could accept the event, or an async middleware waits for something.
         """
         key = validate_event(event)
+        if self.defaults:
+            event = fill(event, self.defaults)
         message_id, now_ms = self._stamp(event), self._now_ms
         if not self.pipeline.functions:
             return self._encode(event, key, message_id, now_ms)
@@ -113,6 +118,8 @@ class Admission:
     async def prepare_async(self, event: Event) -> Receipt:
         """Like `prepare`, for a pipeline whose middleware may have to be awaited."""
         key = validate_event(event)
+        if self.defaults:
+            event = fill(event, self.defaults)
         message_id, now_ms = self._stamp(event), self._now_ms
         return self._encode_passed(key, message_id, now_ms, await self.pipeline.run_async(event, message_id))
 

@@ -8,8 +8,9 @@ import attrs
 from asyncsdk._lookups.evaluator import Lookups, show_gate
 from asyncsdk._model.amplitude import Revenue
 from asyncsdk._model.encoding import as_fields
+from asyncsdk._model.event_defaults import EventDefaults, fill
 from asyncsdk._model.event_objects import take_apart
-from asyncsdk._model.events import Event, EventObject, Options, PropertiesLike, Track
+from asyncsdk._model.events import Event, EventObject, Options, PropertiesLike, Track, validate_event
 from asyncsdk._model.receipts import Receipt
 from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
 from asyncsdk._model.users import User
@@ -36,6 +37,7 @@ class Flags:
     _rules: Ruleset = attrs.field(repr=False)
     _lookups: Lookups = attrs.field(repr=False)
     _put: Callable[[Event], Receipt] = attrs.field(repr=False)
+    _defaults: EventDefaults | None = attrs.field(default=None, repr=False)
     accessed: dict[str, bool | str] = attrs.field(init=False, factory=dict)
     # Evaluations of gates by name, and results of the others by kind and name.
     _memory: dict[str | tuple[str, str], Any] = attrs.field(init=False, factory=dict, repr=False)
@@ -139,7 +141,21 @@ class Flags:
         """
         if self.accessed:
             event, properties = self._with_accessed(event, properties)
-        return self._put(Track(self.user, event, properties, **options))  # type: ignore[arg-type] # a model: `validate_event` converts it to a mapping
+        made = Track(self.user, event, properties, **options)  # type: ignore[arg-type] # a model: `validate_event` converts it to a mapping
+        return self._put(made if self._defaults is None else self._with_defaults(made, self._defaults))
+
+    def _with_defaults(self, event: Track, defaults: EventDefaults) -> Event:
+        """Return an event with the defaults of these flags; one that is invalid as it is, for admission to refuse."""
+        try:
+            validate_event(event)
+        except Exception:  # noqa: BLE001 -- a value of the caller's may raise anything
+            return event
+        # Admission refuses what is not a mapping, and names it.
+        for name in ("properties", "context"):
+            given: Any = getattr(defaults, name)
+            if given is not None and not isinstance(given, Mapping):
+                return attrs.evolve(event, **{name: given})
+        return fill(event, (defaults,))
 
     def _with_accessed(self, event: Any, properties: Any) -> tuple[Any, Any]:
         """Return an event's name and properties, with `feature_flags` if admission would not refuse them anyway."""

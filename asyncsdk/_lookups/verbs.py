@@ -12,7 +12,8 @@ from asyncsdk._lookups.evaluator import Lookups, RulesHolder, show_experiment, s
 from asyncsdk._lookups.exposures import Exposures
 from asyncsdk._lookups.flags import Flags
 from asyncsdk._model.catalog import AllResults, ExperimentGroups, Names
-from asyncsdk._model.events import Event
+from asyncsdk._model.event_defaults import EventDefaults
+from asyncsdk._model.events import Event, Properties
 from asyncsdk._model.receipts import Receipt
 from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
 from asyncsdk._model.user_view import fault_of
@@ -208,15 +209,21 @@ class LookupVerbs:
         assignments = self._lookups.assignments
         return assignments is not None and await assignments.load(as_user(user))
 
-    def bind(self, user: UserLike) -> Flags:
+    def bind(self, user: UserLike, *, properties: Properties | None = None, context: Properties | None = None) -> Flags:
         """Return the lookups of one user under the current rules, for a request: without `await`, evaluated once.
 
         Args:
             user: The user, or a `user_id`.
+            properties: Properties of the events that are tracked by these flags (`flags.track`). They win over those of
+                the client, and an event's own win over them. None adds nothing.
+            context: The same for RudderStack's `context`.
         """
         if type(user) is not User:
             user = as_user(user)
-        return Flags(user, self._holder.rules, self._lookups, self.put_nowait)
+        if properties is None and context is None:
+            return Flags(user, self._holder.rules, self._lookups, self.put_nowait)
+        defaults = EventDefaults(properties, context)
+        return Flags(user, self._holder.rules, self._lookups, self.put_nowait, defaults)
 
     def explain(self, user: UserLike, name: str) -> Explanation:
         """Return how the rules decide for a user, as a tree with bucket numbers. No exposure is reported.

@@ -8,14 +8,19 @@ client, reads the same variable:
     await client.track(user, "Bought")       # sent with {"feature_flags": {"sale": True}}
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import attrs
 
 from asyncsdk import Client, ConfigurationError, Event, Flags, LogEvent, Page, Screen, Track, User, map_events
+
+Request = TypeVar("Request")
+EventDefaultsOf = Callable[[Request], Mapping[str, Any] | None] | None
+"""An application's `event_properties=` or `event_context=` function of a request."""
 
 
 class ActiveRequest(Protocol):
@@ -28,6 +33,15 @@ class ActiveRequest(Protocol):
 
     def accessed_by(self, user: User) -> Mapping[str, bool | str]:
         """Return what the request has read so far; empty if `user` is not the request's user."""
+        ...
+
+    def event_defaults(self) -> tuple[EventDefaultsOf[Any], EventDefaultsOf[Any]]:
+        """Return the application's functions for the properties and the context of events; None for each not given."""
+        ...
+
+    @property
+    def request(self) -> Any:
+        """The framework's request."""
         ...
 
 
@@ -72,6 +86,21 @@ def attach_once(client: Client) -> Client:
     with suppress(ConfigurationError):
         client.off(attach_flags)
     return client.add_middleware(attach_flags)
+
+
+def _current_defaults(number: int) -> Mapping[str, Any] | None:
+    """Return the default properties (0) or context (1) of the current request's events."""
+    current = CURRENT_REQUEST.get()
+    function = None if current is None else current.event_defaults()[number]
+    return None if current is None or function is None else function(current.request)
+
+
+_PROPERTIES, _CONTEXT = partial(_current_defaults, 0), partial(_current_defaults, 1)
+
+
+def attach_defaults(client: Client) -> None:
+    """Let a client add the current request's defaults to its events. Doing so again changes nothing."""
+    client.add_event_defaults(_PROPERTIES, _CONTEXT)
 
 
 def is_same_user(one: User, other: User) -> bool:

@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from asyncsdk import Client, ConfigurationError, Flags, InvalidEventError, User, UserLike
-from asyncsdk.integrations._context import is_same_user
+from asyncsdk.integrations._context import EventDefaultsOf, is_same_user
 
 Request = TypeVar("Request")
 UserOf = Callable[[Request], UserLike | None | Awaitable[UserLike | None]]
@@ -68,6 +68,8 @@ class Identity(Generic[Request]):
         trusted_proxies: Number of proxies in front of the application, each of which appends to `X-Forwarded-For`.
         cookie: Name of the cookie that identifies returning visitors; None sets no cookie.
         secure_cookie: Whether the cookie is `Secure`; None decides by the request and the cookie's name.
+        event_properties: The application's function for properties of the request's events; None for none.
+        event_context: The same for their context.
         is_async: Whether the application's function has to be awaited.
     """
 
@@ -76,11 +78,25 @@ class Identity(Generic[Request]):
     trusted_proxies: int = attrs.field()
     cookie: str | None = attrs.field()
     secure_cookie: bool | None = attrs.field(default=None)
+    event_properties: EventDefaultsOf[Request] = attrs.field(default=None)
+    event_context: EventDefaultsOf[Request] = attrs.field(default=None)
     is_async: bool = attrs.field(init=False)
 
     @is_async.default
     def _find_async(self) -> bool:
         return iscoroutinefunction(self.user)
+
+    @event_properties.validator
+    @event_context.validator
+    def _check_defaults(self, attribute: "attrs.Attribute[Any]", value: object) -> None:
+        if value is not None and (not callable(value) or iscoroutinefunction(value)):
+            msg = f"{attribute.name} is a plain function of the request that returns a mapping, not {value!r}"
+            raise ConfigurationError(msg)
+
+    @property
+    def has_defaults(self) -> bool:
+        """Whether the application has defaults for the events of a request."""
+        return self.event_properties is not None or self.event_context is not None
 
     @trusted_proxies.validator
     def _check_proxies(self, _: object, value: object) -> None:
@@ -201,6 +217,11 @@ class RequestContext(Generic[Request]):
         return flags
 
     @property
+    def event_defaults(self) -> tuple[EventDefaultsOf[Request], EventDefaultsOf[Request]]:
+        """The application's functions for the properties and the context of events."""
+        return self._identity.event_properties, self._identity.event_context
+
+    @property
     def resolved_user(self) -> User | None:
         """The user; None if the request has not asked for its flags yet."""
         return None if self._flags is None else self._flags.user
@@ -231,6 +252,10 @@ class CurrentRequest(Generic[Request]):
     def accessed_by(self, user: User) -> Mapping[str, bool | str]:
         """Return what the request has read so far; empty if `user` is not the request's user."""
         return self.context.accessed_by(user)
+
+    def event_defaults(self) -> tuple[EventDefaultsOf[Request], EventDefaultsOf[Request]]:
+        """Return the application's functions for the properties and the context of events; None for each not given."""
+        return self.context.event_defaults
 
 
 def is_sticky(client: Client) -> bool:

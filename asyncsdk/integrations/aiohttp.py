@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from aiohttp import hdrs, web
 
 from asyncsdk import Client, ConfigurationError, Flags, User
-from asyncsdk.integrations._context import CURRENT_REQUEST, attach_flags
+from asyncsdk.integrations._context import CURRENT_REQUEST, EventDefaultsOf, attach_defaults, attach_flags
 from asyncsdk.integrations._identity import (
     ClientInfo,
     CurrentRequest,
@@ -35,6 +35,8 @@ def setup(
     trusted_proxies: int = 0,
     anonymous_cookie: str | None = None,
     secure_cookie: bool | None = None,
+    event_properties: EventDefaultsOf[web.Request] = None,
+    event_context: EventDefaultsOf[web.Request] = None,
 ) -> None:
     """Start and close the client with the application, and give each request its `Flags`.
 
@@ -49,6 +51,9 @@ def setup(
         anonymous_cookie: Name of a cookie that identifies returning visitors (`User.anonymous_id`); None sets none.
         secure_cookie: Whether browsers send that cookie over HTTPS only (`Secure`). None: if the request came over
             HTTPS, or the cookie's name begins with `__Host-` or `__Secure-`. Set True behind a proxy that ends TLS.
+        event_properties: Function that returns properties for each event of a request: a mapping or None. They win over
+            those of `Client(properties=...)`, and an event's own win over them. It is called in the verb. None: none.
+        event_context: The same for RudderStack's `context`.
 
     Raises:
         ConfigurationError: The application has a client already, or a setting is invalid.
@@ -56,10 +61,10 @@ def setup(
     if CLIENT in app:
         msg = "this application has a client: call setup once, with one Client(...) for all destinations"
         raise ConfigurationError(msg)
-    identity, keeps_groups = (
-        Identity(user, _READER, trusted_proxies, anonymous_cookie, secure_cookie),
-        is_sticky(client),
-    )
+    settings = trusted_proxies, anonymous_cookie, secure_cookie, event_properties, event_context
+    identity, keeps_groups = Identity(user, _READER, *settings), is_sticky(client)
+    if identity.has_defaults:
+        attach_defaults(client)
     must_await = identity.is_async or keeps_groups
     app[CLIENT] = client.add_middleware(attach_flags)
     app.cleanup_ctx.append(run_client)

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
 from asyncsdk import Client, ConfigurationError, Flags, User, UserLike
-from asyncsdk.integrations._context import CURRENT_REQUEST, attach_once
+from asyncsdk.integrations._context import CURRENT_REQUEST, EventDefaultsOf, attach_defaults, attach_once
 from asyncsdk.integrations._extras import needs_extra
 from asyncsdk.integrations._identity import (
     ClientInfo,
@@ -146,6 +146,9 @@ class FlagsMiddleware:
         anonymous_cookie: Name of a cookie that identifies returning visitors (`User.anonymous_id`); None sets none.
         secure_cookie: Whether browsers send that cookie over HTTPS only (`Secure`). None: if the request came over
             HTTPS, or the cookie's name begins with `__Host-` or `__Secure-`. Set True behind a proxy that ends TLS.
+        event_properties: Function that returns properties for each event of a request: a mapping or None. They win over
+            those of `Client(properties=...)`, and an event's own win over them. It is called in the verb. None: none.
+        event_context: The same for RudderStack's `context`.
 
     Raises:
         ConfigurationError: The application has this middleware already, or `trusted_proxies` or `anonymous_cookie` is
@@ -161,6 +164,8 @@ class FlagsMiddleware:
         trusted_proxies: int = 0,
         anonymous_cookie: str | None = None,
         secure_cookie: bool | None = None,
+        event_properties: EventDefaultsOf[HTTPConnection] = None,
+        event_context: EventDefaultsOf[HTTPConnection] = None,
     ) -> None:
         if _has_flags(app):
             msg = "this application has FlagsMiddleware already: add it once"
@@ -169,7 +174,9 @@ class FlagsMiddleware:
         self._make_client = client
         self._client = attach_once(client) if isinstance(client, Client) else None
         self._known: tuple[Client | None, bool] = None, False  # the last client found, and whether it is sticky
-        self._identity = Identity(user, _READER, trusted_proxies, anonymous_cookie, secure_cookie)
+        settings = trusted_proxies, anonymous_cookie, secure_cookie, event_properties, event_context
+        self._identity = Identity(user, _READER, *settings)
+        self._with_defaults: Client | None = None  # the last client that knows the defaults of a request's events
         self._should_check_session = user is session_user
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -189,6 +196,9 @@ class FlagsMiddleware:
             return
         if self._should_check_session:
             self._check_session(scope)
+        if self._identity.has_defaults and self._with_defaults is not client:
+            attach_defaults(client)
+            self._with_defaults = client
         connection = HTTPConnection(scope)
         scope[_CONTEXT] = context = RequestContext(client, self._identity)
         if must_load or self._identity.is_async:
