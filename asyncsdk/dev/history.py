@@ -219,7 +219,7 @@ class History:
         self._forget(request)
 
     def record_local(self, event: ReceivedEvent) -> None:
-        """Record an event that its client refused, so that no request carried it."""
+        """Record an event that no request has brought here: one that its client refused, or one of a snapshot."""
         self._add(event, 0)
         self._forget(None)
 

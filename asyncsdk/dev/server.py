@@ -23,21 +23,14 @@ from aiohttp import web
 
 from asyncsdk.dev.addresses import check_port, listening_failed
 from asyncsdk.dev.amplitude import AmplitudeServer
-from asyncsdk.dev.control import health, stream
 from asyncsdk.dev.control.bench import Bench
-from asyncsdk.dev.control.events import EventCalls
-from asyncsdk.dev.control.health import About
 from asyncsdk.dev.control.page import page_file
-from asyncsdk.dev.control.people import NamedUsers, PeopleCalls
-from asyncsdk.dev.control.router import Router
-from asyncsdk.dev.control.rules import RuleCalls
-from asyncsdk.dev.control.site import Site
-from asyncsdk.dev.control.switches import SwitchCalls
+from asyncsdk.dev.control.workbench import Workbench
 from asyncsdk.dev.faults import Fault, FaultSchedule, StandingFault, as_fault
 from asyncsdk.dev.guard import Guard
 from asyncsdk.dev.history import History, ReceivedRequest
 from asyncsdk.dev.http import finish, incoming_request, read_body, received_request, response_of
-from asyncsdk.dev.messages import TEXT, Reply, Route, VendorServer
+from asyncsdk.dev.messages import TEXT, IncomingRequest, Reply, Route, VendorServer
 from asyncsdk.dev.received_event import ReceivedEvent
 from asyncsdk.dev.rudderstack import RudderStackServer
 from asyncsdk.dev.rulebook import Rulebook
@@ -102,13 +95,13 @@ class DevServer(RunsInThread):
         self._vendors = {vendor.name: vendor for vendor in default} | custom
         self._book = Rulebook(self._rules.served)
         self._watch = RulesetWatch(self._book)
-        self._users = NamedUsers()
         if ruleset is not None:
             self.set_ruleset(ruleset)
         self._history = History(keep, keep_bytes)
         self._faults = FaultSchedule()
-        self._guard = Guard(host, tuple(allow_origins))
         self._bench = Bench(self._history)
+        guard = Guard(host, tuple(allow_origins))
+        self._workbench = Workbench(self._bench, self._book, self._watch, self._faults, guard)
         self._runner: web.AppRunner | None = None
         self._stopping = asyncio.Event()
 
@@ -129,6 +122,11 @@ class DevServer(RunsInThread):
             raise AsyncSDKError(msg)
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._port}"
+
+    @property
+    def vendor_names(self) -> Sequence[str]:
+        """The names of the imitated vendors."""
+        return tuple(self._vendors)
 
     @property
     @on_server_loop
@@ -206,8 +204,7 @@ class DevServer(RunsInThread):
     @on_server_loop
     def ruleset_fault(self) -> str:
         """Why the ruleset's file as it is now cannot be served, so that its last good version is; `""` if it can."""
-        self._watch.reload_if_changed()
-        return self._watch.fault
+        return self._workbench.rules_fault()
 
     @on_server_loop
     def set_ruleset(self, source: RulesetSource) -> None:
@@ -301,7 +298,7 @@ class DevServer(RunsInThread):
             raise AsyncSDKError(msg)
         # Events bind to a loop when they are first awaited, and an earlier run may have been on another loop.
         self._stopping, self._bench.arrival = asyncio.Event(), asyncio.Event()
-        self._site = self._create_site()
+        self._site = self._workbench.site(self, self._stopping)
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(
@@ -337,23 +334,6 @@ class DevServer(RunsInThread):
     ) -> None:
         await self.stop()
 
-    def _create_site(self) -> Site:
-        about = About(
-            lambda: self.url,
-            lambda: str(self._book.path or ""),
-            lambda: self.ruleset_fault,
-            lambda: f"in memory, at most {self._history.keep:,} events, lost when the server ends",
-        )
-        router = Router(
-            stream.routes(self._bench, self._stopping),
-            EventCalls(self._bench).routes(),
-            health.routes(self._bench, about, self.reset),
-            PeopleCalls(self._bench, self._book, self._users).routes(),
-            RuleCalls(self._bench, self._book, self._users, self._reload_rules).routes(),
-            SwitchCalls(self._bench, self._book, self._faults, tuple(self._vendors)).routes(),
-        )
-        return Site(self._guard, router)
-
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         return await self._site.handle(request, self._handle_vendor)
 
@@ -364,7 +344,7 @@ class DevServer(RunsInThread):
         if vendor is None or route is None:
             return page_file(request) or self._send(received, _NOT_FOUND)
         if vendor is self._rules:
-            self._reload_rules()
+            self._workbench.reload_rules()
         # 2. A fault that needs only the head: the connection is refused before the body is read.
         fault = self._faults.next_fault(vendor.name, None) if route.may_fail else None
         if fault is not None:
@@ -381,15 +361,25 @@ class DevServer(RunsInThread):
             return self._send(received, reply)
         return await self._send_with_fault(request, received, fault, fault.alter(received, reply, vendor.error_reply))
 
-    def _reload_rules(self) -> None:
-        if self._watch.reload_if_changed():
-            self._bench.changed("rules")
+    def ingest(self, request: IncomingRequest) -> int:
+        """Handle a request of the control API as if it had arrived, without faults; return the status of the reply."""
+        vendor, route = self._find(request.method, request.path)
+        if vendor is None or route is None:
+            return 404
+        number, headers = self._history.next_number(), list(request.headers.items())
+        received = ReceivedRequest(number, vendor.name, request.method, request.path, headers, request.now)
+        reply = route.handle(request)
+        received.record_body(reply, request.body)
+        return self._send(received, reply).status
 
     def _find(self, method: str, path: str) -> tuple[VendorServer | None, Route | None]:
         routes = ((vendor, vendor.route(method, path)) for vendor in self._vendors.values())
         return next((found for found in routes if found[1] is not None), (None, None))
 
     def _record(self, received: ReceivedRequest, found: Sequence[ReceivedEvent], lost: str = "") -> None:
+        client, run = self._workbench.clients.sender_of(received)
+        for event in found:
+            event.client, event.run = client, run
         self._history.record(received, found, lost)
         self._bench.record(found)
 

@@ -88,6 +88,10 @@ class Receipts:
         text = self._by_id.get(event_id) if event_id else None
         return _NO_RECEIPT if text is None else orjson.loads(text)
 
+    def all(self) -> dict[str, Json]:
+        """Return all receipts by event id."""
+        return {event_id: orjson.Fragment(text) for event_id, text in self._by_id.items()}
+
     def clear(self) -> None:
         """Forget all receipts."""
         self._by_id.clear()
@@ -107,6 +111,7 @@ class Bench:
         began: Time of creation, in seconds since the epoch.
         arrival: Set, and replaced by a new one, each time there is something new for the stream.
         changes: Number of changes so far of each part: `rules`, `overrides`, `faults`, `clients`, `names`, `events`.
+        kept_words: What is kept, and how long.
         told: Receipts that arrived, newest last, each with a number, for the stream.
     """
 
@@ -115,6 +120,7 @@ class Bench:
         self.receipts = Receipts(history.keep_bytes // 8)
         self.rates = Rates()
         self.asked = AskedNames()
+        self.kept_words = f"in memory, at most {history.keep:,} events, lost when the server ends"
         self.run_id = uuid.uuid4().hex[:12]
         self.began = time.time()
         self.arrival = asyncio.Event()

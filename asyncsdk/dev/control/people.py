@@ -57,6 +57,10 @@ class NamedUsers:
             pass
         return self._users
 
+    def keep(self, users: dict[str, Json]) -> None:
+        """Replace all users in memory only, until the file changes."""
+        self._users = users
+
     def replace(self, users: Json) -> None:
         """Replace all users, in the file too.
 
