@@ -9,8 +9,10 @@ The pytest plugin has fixtures for both, `asyncsdk_client` and `asyncsdk_dev`; s
 """
 
 from asyncsdk.dev import DevServer, Fault
-from asyncsdk.testing.fake_client import FakeClient, RecordedExposure
+from asyncsdk.testing.exposures import RecordedExposure
+from asyncsdk.testing.fake_client import FakeClient
 from asyncsdk.testing.retries import no_backoff
-from asyncsdk.testing.rules_builder import Conditions, RulesBuilder
+from asyncsdk.testing.rule_conditions import Conditions
+from asyncsdk.testing.rules_builder import RulesBuilder
 
 __all__ = ["Conditions", "DevServer", "FakeClient", "Fault", "RecordedExposure", "RulesBuilder", "no_backoff"]

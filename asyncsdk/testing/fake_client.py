@@ -7,14 +7,13 @@ What is replaced, and nothing else:
 | lifecycle        | `_AlwaysRunning`: admits events until it is closed, on any loop, thread or none   |
 | rules            | `FakeRules`: a ruleset built from plain dicts                                     |
 | lanes            | each event is settled as delivered while its verb is called                       |
-| exposures        | `_RecordedExposures`: a list                                                      |
+| exposures        | `RecordedExposures`: a list                                                       |
 """
 
-import asyncio
 import copy
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,49 +21,19 @@ import attrs
 
 from asyncsdk._client.client import Client
 from asyncsdk._lifecycle import Lifecycle
-from asyncsdk._lookups.exposures import Exposures, Prebuilt
 from asyncsdk._model.events import Event, Group, IdentifyEvent, LogEvent, Page, RawEvent, Screen, Track
-from asyncsdk._model.ids import Ids
 from asyncsdk._model.receipts import Delivery, Receipt, Record
 from asyncsdk._model.reports import Report, StartReport
-from asyncsdk._model.users import User, UserLike
-from asyncsdk._rules.compiler.evaluate import Evaluation
-from asyncsdk._rules.exposure_window import AUTOMATIC
-from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk.testing.assertions import EventAssertions
+from asyncsdk.testing.exposures import RecordedExposure, RecordedExposures
 from asyncsdk.testing.fake_rules import FakeRules, Values, as_ruleset, as_values
-from asyncsdk.testing.matching import Expected, failure
 from asyncsdk.testing.rules_builder import RulesBuilder
 from asyncsdk.vendors._base import Destination
 from asyncsdk.vendors.rudderstack import RudderStack
 from asyncsdk.vendors.statsig import Statsig
 
-_NO_PROPERTIES: Mapping[str, Any] = {}
 
-
-@attrs.frozen
-class RecordedExposure:
-    """A user's exposure to a gate, config, experiment or layer parameter.
-
-    Attributes:
-        user: The user.
-        name: The gate, config, experiment or layer.
-        value: Whether the gate was open; otherwise all parameters.
-        group: The group of the experiment; None if there is none.
-        parameter: The parameter of the layer that was read; "" for others.
-        reason: Why, as in `Details.reason`: `Bootstrap:Recognized`, `Bootstrap:Unrecognized` for an unknown name.
-        is_manual: Whether it was reported by `log_exposure`.
-    """
-
-    user: User
-    name: str
-    value: Any
-    group: str | None = None
-    parameter: str = ""
-    reason: str = ""
-    is_manual: bool = False
-
-
-class FakeClient(Client):
+class FakeClient(EventAssertions, Client):
     """A `Client` for tests, without network and without delay.
 
     It needs no start: event verbs and lookups work at once, on any event loop, in any thread, and without a loop
@@ -73,11 +42,12 @@ class FakeClient(Client):
 
     `gates`, `configs`, `experiments` and `layers` are dicts that may be changed at any time. For one user only:
     `fake.override_gate("sale", True, user_id="u1")`, and likewise for the other kinds. A name that is in none of them
-    is unknown, so lookups return their fallbacks.
+    is unknown, so lookups return their fallbacks. Tasks of `add_background_task` are not run.
 
     Args:
         *destinations: Destinations whose checks events must pass, and whose deliveries receipts have, such as
-            `Statsig("secret-any")` and `Amplitude("any")`. None given: a `RudderStack`, which accepts all events.
+            `Statsig("secret-any")` and `Amplitude("any")`; their rules and stores are not used. None given: a
+            `RudderStack`, which accepts all events.
         gates: For each gate True, False, or the ids of the users for whom it is open.
         configs: The parameters of each dynamic config.
         experiments: The parameters of each experiment, for users in a group `Test`; or a tuple of the group's name and
@@ -85,7 +55,8 @@ class FakeClient(Client):
         layers: The parameters of each layer.
         rules: A `RulesBuilder`, or a ruleset in Statsig's format v2 as JSON or decoded, for percentages, countries and
             segments. Names in the dicts above take precedence.
-        **settings: Keywords of `Client`, such as `default` and `on_delivery`.
+        **settings: Keywords of `Client`, such as `default` and `on_delivery`; `spool`, `engine` and `enabled` are not
+            used.
 
     Raises:
         ConfigurationError: A value is not what is documented.
@@ -101,9 +72,9 @@ class FakeClient(Client):
         rules: RulesBuilder | Mapping[str, Any] | bytes | str | None = None,
         **settings: Any,
     ) -> None:
-        # Enabled, even where ASYNCSDK_ENABLED=0 switches real clients off.
         destinations = destinations or (RudderStack("fake-key", "http://127.0.0.1"),)
-        super().__init__(*destinations, **{"enabled": True, **settings})
+        # On, even where ASYNCSDK_ENABLED=0 switches real clients off; and nothing is kept outside of this process.
+        super().__init__(*destinations, **{**settings, "enabled": True, "spool": None, "engine": None})
         values = as_values({"gates": gates, "configs": configs, "experiments": experiments, "layers": layers})
         environment = next((one.environment for one in destinations if isinstance(one, Statsig)), None)
         self._unknown: list[tuple[str, str]] = []
@@ -111,9 +82,11 @@ class FakeClient(Client):
         self._holder = self._fake_rules = FakeRules(values, as_ruleset(rules), environment, self._unknown)
         self._life = _AlwaysRunning()
         takes = self._recorded if self._settings.exposures else None
-        self._exposures = _RecordedExposures(self._life, takes, self._admission.pipeline.redact)
-        self._refresher = None
-        self._parts = attrs.evolve(self._parts, life=self._life, exposures=self._exposures, refresher=None)
+        self._exposures = RecordedExposures(self._life, takes, self._admission.pipeline.redact)
+        self._refresher, self._assignments = None, None
+        self._parts = attrs.evolve(
+            self._parts, life=self._life, exposures=self._exposures, refresher=None, assignments=None
+        )
         self._pacer.credits = sys.maxsize  # no queue fills, so no verb has to wait for its turn
         self._receipts: list[Receipt] = []
         self._events: list[Event] = []
@@ -196,112 +169,6 @@ class FakeClient(Client):
                 found.clear()
         self._exposures.window.reset()
 
-    def tracked(
-        self,
-        name: str,
-        properties: Mapping[str, Any] = _NO_PROPERTIES,
-        /,
-        *,
-        user: UserLike | None = None,
-        **more: Any,
-    ) -> list[Event]:
-        """Return the events that match, oldest first.
-
-        Args:
-            name: The event's name. Of an event without a name, the verb: `identify`, `group`, `alias`.
-            properties: Properties that it has, and perhaps others.
-            user: The user, or any of the user's ids; None is any user.
-            **more: Further properties.
-        """
-        expected = Expected(name, user, {**properties, **more})
-        return [event for event in self.events if not expected.differences(event)]
-
-    def assert_tracked(
-        self,
-        name: str,
-        properties: Mapping[str, Any] = _NO_PROPERTIES,
-        /,
-        *,
-        user: UserLike | None = None,
-        **more: Any,
-    ) -> Event:
-        """Assert that at least one event matches; the arguments are those of `tracked`.
-
-        Returns:
-            The first event that matches.
-
-        Raises:
-            AssertionError: None does; the text shows the nearest ones field by field.
-        """
-        __tracebackhide__ = True  # pytest then shows the line of the test
-        found = self.tracked(name, properties, user=user, **more)
-        if not found:
-            raise AssertionError(failure(Expected(name, user, {**properties, **more}), self.events))
-        return found[0]
-
-    def assert_not_tracked(
-        self,
-        name: str,
-        properties: Mapping[str, Any] = _NO_PROPERTIES,
-        /,
-        *,
-        user: UserLike | None = None,
-        **more: Any,
-    ) -> None:
-        """Assert that no event matches; the arguments are those of `tracked`.
-
-        Raises:
-            AssertionError: One does; the text shows it.
-        """
-        __tracebackhide__ = True
-        found = self.tracked(name, properties, user=user, **more)
-        if found:
-            expected = Expected(name, user, {**properties, **more})
-            msg = (
-                f"{len(found)} of {len(self.events)} events should not have been tracked, being {expected}: {found[0]}"
-            )
-            raise AssertionError(msg)
-
-    async def wait_for(
-        self,
-        name: str,
-        properties: Mapping[str, Any] = _NO_PROPERTIES,
-        /,
-        *,
-        user: UserLike | None = None,
-        within: float = 1.0,
-        **more: Any,
-    ) -> Event:
-        """Wait until an event matches, for events of background tasks; the arguments are those of `tracked`.
-
-        Args:
-            name: As in `tracked`.
-            properties: As in `tracked`.
-            user: As in `tracked`.
-            within: Maximum time to wait, in seconds.
-            **more: As in `tracked`.
-
-        Returns:
-            The first event that matches.
-
-        Raises:
-            AssertionError: None does within that time; the text shows the nearest ones field by field.
-        """
-        __tracebackhide__ = True
-        arrived, loop = asyncio.Event(), asyncio.get_running_loop()
-        waiter = lambda: loop.call_soon_threadsafe(arrived.set)  # noqa: E731 -- compared by identity below
-        self._waiters.append(waiter)
-        try:
-            async with asyncio.timeout(within):
-                while not (found := self.tracked(name, properties, user=user, **more)):
-                    await arrived.wait()
-                    arrived.clear()
-                return found[0]
-        except TimeoutError:
-            return self.assert_tracked(name, properties, user=user, **more)
-        finally:
-            self._waiters.remove(waiter)
-
     # --- what a client does -----------------------------------------------------------------------------------
 
     async def start(self, *, require_ready: bool = False) -> StartReport:  # noqa: ARG002 -- it is always ready
@@ -365,32 +232,6 @@ class _AlwaysRunning(Lifecycle):
 
     def check_loop(self) -> None:
         """Nothing to check: it belongs to no loop."""
-
-
-class _RecordedExposures(Exposures):
-    """Exposures that go to a list."""
-
-    def __init__(
-        self, life: Lifecycle, recorded: list[RecordedExposure] | None, redact: Callable[[User], User]
-    ) -> None:
-        super().__init__(life, (), Ids(), redact=redact, enqueue_for=_never_called, statsig_lane=None)
-        self._recorded = [] if recorded is None else recorded
-        if recorded is not None:  # otherwise it has no takers, so nothing is due
-            self._has_takers = True
-            self.is_due = self.window.is_new
-
-    def report(self, rules: Ruleset, user: User, evaluation: Evaluation, prebuilt: Prebuilt | None) -> None:
-        """Record an exposure that is due."""
-        self.warn_of_user(user)
-        parameter, is_manual = AUTOMATIC if prebuilt is None else prebuilt[1]
-        name, reason = evaluation.name, rules.reason(evaluation)
-        value = copy.deepcopy(evaluation.value)
-        user = self._redact(user)
-        self._recorded.append(RecordedExposure(user, name, value, evaluation.group_name, parameter, reason, is_manual))
-
-
-def _never_called(_: object) -> Callable[[Sequence[Record]], bool]:
-    raise NotImplementedError
 
 
 _FIELDS: Mapping[type, str] = {

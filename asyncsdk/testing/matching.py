@@ -73,7 +73,7 @@ def name_of(event: Event) -> str:
 
 
 def properties_of(event: Event) -> Mapping[str, Any]:
-    """Return the properties of an event, whatever its verb calls them."""
+    """Return the properties of an event: its properties, traits, metadata or fields."""
     if isinstance(event, LogEvent):
         value = {} if event.value is None else {"value": event.value}
         return {**value, **(event.metadata or {})}

@@ -15,46 +15,17 @@ whom its percentage leaves out gets the default (a closed gate, no parameters), 
 with the names as salts, so a user is in the same part in every run.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Self, TypedDict, Unpack
+from collections.abc import Mapping
+from typing import Any, Self, Unpack
 
 import attrs
 import orjson
 
 from asyncsdk.errors import ConfigurationError
+from asyncsdk.testing.rule_conditions import SEGMENT, Conditions, conditions_of
 
-# Statsig hashes a unit into one of so many buckets to choose its group.
+# Number of buckets that Statsig hashes units into, of which each group has a part.
 _BUCKETS = 1000
-_SEGMENT = "segment:"
-
-Texts = str | Iterable[str]
-"""One text, or several of which any matches."""
-
-
-class Conditions(TypedDict, total=False):
-    """Keywords that say whom a rule is for; all that are given must hold.
-
-    Attributes:
-        users: User ids.
-        country: Countries as two letters, of the user or else of the user's IP address.
-        email: E-mail addresses; `*@shop.example` is every address of that domain.
-        locale: Locales, such as `nl-NL`.
-        app_version: The minimum version of the app, such as `2.0`.
-        environment: Tiers, as in `Statsig(environment=...)`.
-        custom: Custom fields by name, each with its value or several of which any matches.
-        segment: Name of a segment that the user is in.
-        gate: Name of another gate that must be open for the user.
-    """
-
-    users: str | int | Iterable[str | int]
-    country: Texts
-    email: Texts
-    locale: Texts
-    app_version: str
-    environment: Texts
-    custom: Mapping[str, Any]
-    segment: str
-    gate: str
 
 
 @attrs.define(eq=False)
@@ -114,7 +85,7 @@ class RulesBuilder:
             name: The segment.
             **conditions: Who is in it; a user of any of its rules is.
         """
-        name = f"{_SEGMENT}{name}"
+        name = f"{SEGMENT}{name}"
         spec = self._spec("feature_gates", name, "segment", default=False, unit="userID")
         return self._add(spec, name, value=True, percentage=100, conditions=conditions)
 
@@ -235,12 +206,7 @@ class RulesBuilder:
 
     def _keys(self, conditions: Conditions) -> list[str]:
         """Return the keys of conditions in the table, where they are added."""
-        unknown = conditions.keys() - Conditions.__annotations__.keys()
-        if unknown:
-            known = ", ".join(Conditions.__annotations__)
-            msg = f"a rule has no condition {min(unknown)!r}; it has {known}"
-            raise ConfigurationError(msg)
-        return [self._key(found) for name, value in conditions.items() for found in _conditions(name, value)]
+        return [self._key(found) for found in conditions_of(conditions)]
 
     def _key(self, condition: dict[str, Any]) -> str:
         key = orjson.dumps(condition, option=orjson.OPT_SORT_KEYS).decode()
@@ -252,62 +218,13 @@ class RulesBuilder:
         for condition in self._conditions.values():
             name = condition.get("targetValue")
             if condition["type"] == "pass_gate" and name not in gates:
-                kind = "segment" if str(name).startswith(_SEGMENT) else "gate"
-                msg = f"a rule refers to the {kind} {str(name).removeprefix(_SEGMENT)!r}, which was not added"
+                kind = "segment" if str(name).startswith(SEGMENT) else "gate"
+                msg = f"a rule refers to the {kind} {str(name).removeprefix(SEGMENT)!r}, which was not added"
                 raise ConfigurationError(msg)
         for experiment, layer in self._layers.items():
             if layer not in self._specs["layer_configs"]:
                 msg = f"the experiment {experiment!r} is in the layer {layer!r}, which was not added"
                 raise ConfigurationError(msg)
-
-
-def _conditions(name: str, value: Any) -> list[dict[str, Any]]:
-    """Return the conditions of one keyword; all of them must hold."""
-    if name == "custom":
-        return [_field(field, _values(wanted)) for field, wanted in value.items()]
-    if name == "users":
-        value = [str(one) for one in ([value] if isinstance(value, str | int) else value)]
-    elif name == "segment":
-        value = f"{_SEGMENT}{value}"
-    elif name not in ("gate", "app_version"):
-        value = _texts(value)
-    if name == "email":
-        return [_email(value)]
-    return [{**_KEYWORDS[name], "targetValue": value}]
-
-
-# The condition that each keyword stands for; `custom` and `email` have functions of their own.
-_KEYWORDS: Mapping[str, Mapping[str, Any]] = {
-    "users": {"type": "unit_id", "operator": "any_case_sensitive"},
-    "country": {"type": "ip_based", "field": "country", "operator": "any"},
-    "locale": {"type": "user_field", "field": "locale", "operator": "any"},
-    "app_version": {"type": "user_field", "field": "appVersion", "operator": "version_gte"},
-    "environment": {"type": "environment_field", "field": "tier", "operator": "any"},
-    "segment": {"type": "pass_gate"},
-    "gate": {"type": "pass_gate"},
-}
-
-
-def _field(field: str, values: list[Any]) -> dict[str, Any]:
-    return {"type": "user_field", "field": field, "operator": "any", "targetValue": values}
-
-
-def _email(addresses: list[str]) -> dict[str, Any]:
-    domains = [address.removeprefix("*") for address in addresses if address.startswith("*")]
-    if not domains:
-        return _field("email", addresses)
-    if len(domains) < len(addresses):
-        msg = "`email` takes addresses or domains (`*@shop.example`), not both: add a rule for each"
-        raise ConfigurationError(msg)
-    return {"type": "user_field", "field": "email", "operator": "str_ends_with_any", "targetValue": domains}
-
-
-def _texts(value: Texts) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
-
-
-def _values(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
 
 
 def _percentage(value: float) -> float:

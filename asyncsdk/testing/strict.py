@@ -27,7 +27,7 @@ from asyncsdk.testing.matching import name_of
 
 _Verb = Callable[..., Coroutine[Any, Any, Any]]
 
-# After so many calls, those that have begun are forgotten.
+# Number of calls after which those that have begun are forgotten.
 _MAX_CALLS = 1_000
 _VERBS = [name for name, _ in inspect.getmembers(Client, inspect.iscoroutinefunction) if not name.startswith("_")]
 # Before Python 3.12, a plain function cannot say that it returns a coroutine.

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,11 +15,13 @@ from asyncsdk import (
     ConfigurationError,
     Flags,
     InvalidEventError,
+    Rules,
     Statsig,
     Track,
     User,
     map_events,
 )
+from asyncsdk.stores import MemoryAssignments
 from asyncsdk.testing import FakeClient, RulesBuilder
 from asyncsdk.testing.strict import describe_rejected_events
 
@@ -269,6 +272,17 @@ async def test_an_event_is_kept_as_it_was_sent() -> None:
 
     fake.assert_tracked("Order Completed", items=["A"])
     fake.assert_tracked("alias", user="u1")
+
+
+async def test_settings_of_production_that_need_a_disk_are_not_used(tmp_path: Path) -> None:
+    rules = Rules(assignments=MemoryAssignments())
+    fake = FakeClient(Statsig("secret-any", rules=rules), spool=tmp_path, gates={"sale": True})
+
+    await fake.track("u1", "Order Completed")
+
+    assert not await fake.load_assignments("u1")
+    assert await fake.refresh_rules()
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_many_events_do_not_wait_for_their_turn() -> None:
