@@ -1,4 +1,4 @@
-"""Log each pattern of the rules that cannot be matched, once, and count them."""
+"""Log each part of the rules that cannot be used, once, and count the patterns among them."""
 
 import logging
 
@@ -9,7 +9,7 @@ _MAX_KEPT = 1_000
 
 
 class PatternFaults:
-    """The patterns that were reported. Lookups may report on any thread.
+    """The patterns, and the specs that are too large, that were reported. Lookups may report on any thread.
 
     Args:
         source: Name of the source of the rules, for the log.
@@ -23,6 +23,18 @@ class PatternFaults:
     def unsupported(self) -> int:
         """Number of patterns that no engine could match."""
         return sum(list(self._kept.values()))
+
+    def report_too_large(self, name: str, reason: str) -> None:
+        """Log a spec that is too large, unless it is known.
+
+        Args:
+            name: The spec, such as `gate new_page`.
+            reason: What is too large.
+        """
+        if (name, reason) in self._kept or len(self._kept) >= _MAX_KEPT:
+            return
+        self._kept[name, reason] = False
+        logger.warning("%s: %s is Unsupported: %s", self._source, name, reason)
 
     def report(self, name: str, pattern: str, fault: str, unsupported: bool) -> None:  # noqa: FBT001 -- a callback
         """Log a pattern, unless it is known.

@@ -129,6 +129,7 @@ class Refresher:
             country=self._countries.find,
             on_unknown=self._unknown_names.record,
             report_pattern=self._pattern_faults.report,
+            report_too_large=self._pattern_faults.report_too_large,
         )
         self.rules: Ruleset = empty_ruleset(self._shared_context, UNINITIALIZED)
         self._bootstrap = BootstrapRules(
@@ -357,6 +358,7 @@ class Refresher:
             if new.needs_countries:
                 await self.runner.run(_as_generator(self._countries.load()))
             await self.runner.run(_as_generator(new.precompile(old)))
+            await self.runner.run(_as_generator(new.prepare_large()))
             await self.runner.run(_as_generator(rebuild_views(old, new)))
             change = await self.runner.run(compare(old, new)) if self._watchers else None
             self._activate(new)

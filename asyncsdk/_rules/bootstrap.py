@@ -31,9 +31,9 @@ from asyncsdk._rules.language.buckets import djb2, sha256_name
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.specs import MalformedError, Spec, read_fields, read_spec
 from asyncsdk._rules.language.values import as_text
-from asyncsdk._rules.loading import run_to_end
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.session_replay import session_replay_fields
+from asyncsdk._rules.sliced import run_to_end
 from asyncsdk.errors import InvalidEventError
 
 Hash = Literal["djb2", "sha256", "none"]
@@ -285,7 +285,7 @@ def _build_entries(
             continue
         # A browser has one namespace for both kinds, so the override of the other kind applies if it is the only one.
         named = override_kind(rules, name, spec) if kind == "experiment" else kind
-        program = rules.program(named, name)
+        program = yield from rules.program_in_steps(named, name)
         if program is not None and spec.entity not in _HIDDEN_ENTITIES and _is_visible_to(spec.target_app_ids, app):
             entries.append(
                 Entry(program, entry_writer(FIELDS_BY_KIND[kind], spec, hash_name), _sticky_kind(kind, spec))

@@ -26,7 +26,7 @@ from asyncsdk._rules.compiler.condition_code import ID_LIST_OPERATORS, id_list_t
 from asyncsdk._rules.compiler.evaluate import INVALID_USER, PERSISTED, Evaluation
 from asyncsdk._rules.compiler.linker import Linker
 from asyncsdk._rules.language.conditions import source_of, user_bucketer
-from asyncsdk._rules.language.operators import OPERATORS, Operator
+from asyncsdk._rules.language.operators import OPERATORS, Operator, target_of
 from asyncsdk._rules.language.overrides import GroupOverride, find_unit
 from asyncsdk._rules.language.specs import Condition, MalformedError, Rule, Spec
 from asyncsdk._rules.patterns.errors import UnsupportedError
@@ -253,7 +253,7 @@ def _explain_condition(rules: Ruleset, condition: Condition | None, user: User, 
         text = f"unknown condition {condition.type}, operator {condition.operator}"
         return Step(text, holds=None, kind="condition")
     value = source.fetch(user)
-    target = operator.prepare(condition.target)
+    target = target_of(operator, condition)
     if condition.operator in ID_LIST_OPERATORS:
         target = id_list_test(condition.target, shared_context.id_lists)
     subject = condition.field or condition.type
@@ -294,7 +294,7 @@ def _explain_group(rules: Ruleset, condition: Condition, user: User, *, level: _
     if operator is None:
         return Step(f"unknown operator {condition.operator}", holds=None)
     group = rules.lookup("experiment", user, name).group_name
-    holds = _holds(operator, group, operator.prepare(condition.target))
+    holds = _holds(operator, group, target_of(operator, condition))
     text = f"group of {name} {_json(group)} {condition.operator} {_json(condition.target)}"
     fields = {"subject": f"group of {name}", "operator": condition.operator, "target": condition.target, "value": group}
     inner = tuple(_explain_nested(rules, "experiment", user, name, level=level))

@@ -31,17 +31,17 @@ from collections.abc import Generator, Iterator
 from asyncsdk._rules.language.specs import MalformedError
 
 # The inside of a string. Possessive quantifiers: no backtracking on a string that does not end.
-_STRING = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
-# White space between two tokens that is skipped without a step of its own; `_skip_space` skips more.
+STRING = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
+# White space between two tokens that is skipped without a step of its own; `skip_space` skips more.
 _MAX_GAP = 4_000
 _GAP = rb"[ \t\r\n]{0,%d}+" % _MAX_GAP
-_MEMBER = re.compile(rb'%b"(%b)"%b:%b' % (_GAP, _STRING, _GAP, _GAP), re.DOTALL)
+_MEMBER = re.compile(rb'%b"(%b)"%b:%b' % (_GAP, STRING, _GAP, _GAP), re.DOTALL)
 _OBJECT_MEMBER = re.compile(_MEMBER.pattern + rb"(?=\{)", re.DOTALL)
 _OBJECT_ELEMENT = re.compile(rb"()%b(?=\{)" % _GAP)
 _SPACE = re.compile(_GAP)
 _SCALAR = re.compile(rb'[^\s,{}\[\]"]++')
-_STRING_PART = re.compile(_STRING, re.DOTALL)
-_UP_TO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"%b"[^"{}\[\]]*+)*+([{}\[\]])?' % _STRING, re.DOTALL)
+_STRING_PART = re.compile(STRING, re.DOTALL)
+_UP_TO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"%b"[^"{}\[\]]*+)*+([{}\[\]])?' % STRING, re.DOTALL)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OPENINGS = (b"{", b"[")
 _NOT_SKELETON = bytes(set(range(256)) - set(b'"\\{}'))
@@ -77,10 +77,10 @@ def iter_members(raw: bytes, sections: frozenset[str]) -> Iterator[Member | None
     Raises:
         MalformedError: The body is not a JSON object.
     """
-    start = yield from _skip_space(raw, len(_BYTE_ORDER_MARK) if raw.startswith(_BYTE_ORDER_MARK) else 0)
+    start = yield from skip_space(raw, len(_BYTE_ORDER_MARK) if raw.startswith(_BYTE_ORDER_MARK) else 0)
     at, last = yield from _enter(raw, start, b"{", b"}")
     while not last:
-        key, start = yield from _key(raw, at)
+        key, start = yield from find_key(raw, at)
         name = key.decode("utf-8", "replace")
         if name in sections and raw[start : start + 1] in _OPENINGS:
             yield "", key, start, start + 1
@@ -88,8 +88,8 @@ def iter_members(raw: bytes, sections: frozenset[str]) -> Iterator[Member | None
         else:
             end = yield from value_end(raw, start)
             yield "", key, start, end
-        at, last = yield from _skip_separator(raw, end, b"}")
-    if (yield from _skip_space(raw, at)) < len(raw):
+        at, last = yield from skip_separator(raw, end, b"}")
+    if (yield from skip_space(raw, at)) < len(raw):
         raise _malformed(at)
 
 
@@ -106,31 +106,31 @@ def _members(raw: bytes, start: int, section: str) -> Generator[Member | None, N
             if _has_plain_strings(raw, at, until):
                 for name, begin, end in guessed:
                     yield section, name, begin, end
-                at, last = yield from _skip_separator(raw, until, closing)
+                at, last = yield from skip_separator(raw, until, closing)
                 continue
             slow_until = until
         # 2. One member, proven alone or scanned.
-        key, begin = (yield from _key(raw, at)) if is_object else (b"", (yield from _skip_space(raw, at)))
+        key, begin = (yield from find_key(raw, at)) if is_object else (b"", (yield from skip_space(raw, at)))
         end = yield from value_end(raw, begin)
         yield section, key, begin, end
-        at, last = yield from _skip_separator(raw, end, closing)
+        at, last = yield from skip_separator(raw, end, closing)
     return at
 
 
-def _key(raw: bytes, at: int) -> Generator[None, None, tuple[bytes, int]]:
+def find_key(raw: bytes, at: int) -> Generator[None, None, tuple[bytes, int]]:
     """Return the raw key of the member at a position, and the position of its value."""
     member = _MEMBER.match(raw, at, at + _WINDOW)
     if member is not None and member.end() < at + _WINDOW:
         return member[1], member.end()
     # A long key, or much white space around it.
-    start = yield from _skip_space(raw, at)
+    start = yield from skip_space(raw, at)
     if raw[start : start + 1] != b'"':
         raise _malformed(start)
     end = yield from _string_end(raw, start)
-    colon = yield from _skip_space(raw, end)
+    colon = yield from skip_space(raw, end)
     if raw[colon : colon + 1] != b":":
         raise _malformed(colon)
-    return raw[start + 1 : end - 1], (yield from _skip_space(raw, colon + 1))
+    return raw[start + 1 : end - 1], (yield from skip_space(raw, colon + 1))
 
 
 def _guess_objects(raw: bytes, at: int, pattern: re.Pattern[bytes]) -> list[tuple[bytes, int, int]]:
@@ -224,7 +224,7 @@ def _string_end(raw: bytes, start: int) -> Steps:
         yield
 
 
-def _skip_space(raw: bytes, at: int) -> Steps:
+def skip_space(raw: bytes, at: int) -> Steps:
     """Return the position of the next byte that is not white space."""
     while True:
         end = _SPACE.match(raw, at).end()  # type: ignore[union-attr] # it matches nothing, too
@@ -238,16 +238,16 @@ def _enter(raw: bytes, start: int, opening: bytes, closing: bytes) -> Generator[
     """Return the position after the opening bracket and False, or, if it is empty, after the closing one and True."""
     if raw[start : start + 1] != opening:
         raise _malformed(start)
-    at = yield from _skip_space(raw, start + 1)
+    at = yield from skip_space(raw, start + 1)
     return (at + 1, True) if raw[at : at + 1] == closing else (at, False)
 
 
-def _skip_separator(raw: bytes, end: int, closing: bytes) -> Generator[None, None, tuple[int, bool]]:
+def skip_separator(raw: bytes, end: int, closing: bytes) -> Generator[None, None, tuple[int, bool]]:
     """Return the position after the comma or closing bracket that follows a value, and whether it was the bracket."""
     # Without a regular expression first: in compact JSON the separator follows at once.
     following = raw[end : end + 1]
     if following not in (b",", closing):
-        end = yield from _skip_space(raw, end)
+        end = yield from skip_space(raw, end)
         following = raw[end : end + 1]
         if following not in (b",", closing):
             raise _malformed(end)

@@ -19,7 +19,7 @@ Example:
 
 from collections.abc import Generator, Iterator, Mapping
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 
@@ -28,6 +28,7 @@ from asyncsdk._rules.json_slicer import iter_members
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.language.specs import MalformedError, parse
 from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk._rules.sliced import run_to_end
 
 _SECTIONS = frozenset(TYPED_SECTIONS)
 # A step of cutting ends after `_STEP_BYTES` of body, where each member counts `_MEMBER_BYTES` more than its length.
@@ -45,8 +46,6 @@ _NEEDS_COUNTRIES = "(countries)"
 _IS_V1 = "(v1)"
 _IP_CONDITION = b'"ip_based"'
 """Type of a condition that derives the country from the IP address, as the body has it."""
-
-Result = TypeVar("Result")
 
 
 def load(
@@ -100,16 +99,6 @@ def load(
 def load_now(body: bytes, shared_context: SharedContext, **options: Any) -> Ruleset | None:
     """Build a ruleset from a body without yielding. Takes the arguments of `load`."""
     return run_to_end(load(body, shared_context, **options))
-
-
-def run_to_end(steps: Generator[None, None, Result]) -> Result:
-    """Run a generator to its end without yielding, and return its result."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            result: Result = stop.value
-            return result
 
 
 def supersedes(new: Ruleset, current: Ruleset) -> bool:

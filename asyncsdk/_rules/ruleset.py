@@ -20,6 +20,7 @@ Example: with `{"feature_gates": {"new_page": b'{...}'}}` in `sections`, the fir
 compiles the gate; each later call is a dict lookup and a run of the program.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -27,10 +28,11 @@ import attrs
 
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import PERSISTED, Evaluation, Program, evaluate
-from asyncsdk._rules.compiler.linker import NOT_REUSABLE, SECTIONS, Trail
+from asyncsdk._rules.compiler.linker import LONG, NOT_REUSABLE, SECTIONS, Linker, Trail
 from asyncsdk._rules.compiler.program import compile_program, unknown_program
 from asyncsdk._rules.language.shared_context import SharedContext
-from asyncsdk._rules.language.specs import read_fields
+from asyncsdk._rules.language.specs import Condition, read_fields
+from asyncsdk._rules.sliced import Steps, run_to_end
 
 Kind = Literal["gate", "config", "experiment", "layer"]
 KINDS: tuple[Kind, ...] = ("config", "experiment", "layer", "gate")
@@ -38,6 +40,9 @@ Sections = Mapping[str, Mapping[str, bytes]]
 """Raw JSON by section and name."""
 _ADOPTED_PER_STEP = 50
 """Programs compared in one step of `adopt_programs`."""
+_MAX_SHORT, _MIN_LONG = 2_000, 65_536
+_MAX_RULES = 100
+_CONDITION_KEYS = re.compile(rb'"conditions"\s*:\s*\[([^\]]*)')
 
 
 @attrs.define(eq=False, repr=False)
@@ -57,6 +62,7 @@ class Ruleset:
         stamp: Identity of this ruleset. A cache holds it in place of the ruleset, which could not be freed otherwise.
         views: The same rules in other contexts, by keys of the owner (`bootstrap.py`).
         derived: Results that other modules derived from these rules, by keys of their own.
+        long_conditions: Conditions that take long to prepare, by key; see `Linker.condition_in_steps`.
         samples_exposures: Whether the project asks for sampling of exposures.
     """
 
@@ -74,6 +80,7 @@ class Ruleset:
     layers: dict[str, Program] = attrs.field(init=False, factory=dict)
     stamp: object = attrs.field(init=False, factory=object)
     views: dict[Any, Any] = attrs.field(init=False, factory=dict)
+    long_conditions: dict[str, Condition | None] = attrs.field(init=False, factory=dict)
     _kinds: dict[str, tuple[Kind, ...]] = attrs.field(init=False, factory=dict)
     derived: dict[Any, Any] = attrs.field(init=False, factory=dict)
     samples_exposures: bool = attrs.field(init=False)
@@ -204,11 +211,16 @@ class Ruleset:
         """
         table = self.tables()[kind]
         program = table.get(name)
-        if program is None:
-            program = compile_program(self, kind, name, trail)
+        return run_to_end(self.program_in_steps(kind, name, trail)) if program is None else program
+
+    def program_in_steps(self, kind: str, name: str, trail: Trail = ()) -> Steps[Program | None]:
+        """Return what `program` does, yielding between steps."""
+        table = self.tables()[kind]
+        if name not in table:
+            program = yield from compile_program(self, kind, name, trail)
             if program is not None:
-                program = table.setdefault(name, program)
-        return program
+                table.setdefault(name, program)
+        return table.get(name)
 
     def tables(self) -> dict[str, dict[str, Program]]:
         """Return the compiled programs, by kind and name."""
@@ -223,8 +235,22 @@ class Ruleset:
         """Compile the names that an earlier ruleset has compiled, so that no lookup has to. Yields after each name."""
         for kind, table in previous.tables().items():
             for name in list(table):
-                self.program(kind, name)
+                yield from self.program_in_steps(kind, name)
                 yield
+
+    def prepare_large(self) -> Iterator[None]:
+        """Compile what would take long in a lookup: long conditions and specs with many rules. Yields in between."""
+        linker = Linker(self, ())
+        for key, raw in self.sections.get("condition_map", {}).items():
+            if len(raw) > LONG:
+                yield from linker.condition_in_steps(key)
+        for kind, section in SECTIONS.items():
+            for name, raw in self.sections.get(section, {}).items():
+                if is_large(raw) or is_large(self.raw("overrides", name) or b""):
+                    yield from self.program_in_steps(kind, name)
+        for name, raw in self.sections.get("cmab_configs", {}).items():
+            if is_large(raw):
+                yield from self.program_in_steps("experiment", name)
 
     def adopt_programs(self, previous: "Ruleset") -> Iterator[None]:
         """Take over the programs that an earlier ruleset compiled from the same bytes. Yields between slices."""
@@ -243,7 +269,22 @@ class Ruleset:
 
     def with_context(self, shared_context: SharedContext) -> "Ruleset":
         """Return the same rules with another context. Nothing is compiled in it yet."""
-        return attrs.evolve(self, shared_context=shared_context)
+        rules = attrs.evolve(self, shared_context=shared_context)
+        rules.long_conditions = self.long_conditions
+        return rules
+
+
+def is_large(raw: bytes) -> bool:
+    """Return whether a spec may have so many rules or conditions that compiling it at once takes long.
+
+    A rule is an object, and a rule's conditions are texts in a list. Most specs are short, and decided by their length.
+    """
+    if len(raw) <= _MAX_SHORT:
+        return False
+    if len(raw) > _MIN_LONG or raw.count(b"{") > _MAX_RULES or b"\\u" in raw:
+        return True
+    count: int = sum(keys.count(b",") for keys in _CONDITION_KEYS.findall(raw))
+    return count > _MAX_RULES
 
 
 def empty_ruleset(shared_context: SharedContext, source: str = "NoValues") -> Ruleset:

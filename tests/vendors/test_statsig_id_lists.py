@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncsdk._model.compact_ids import CompactIds
-from asyncsdk._rules.loading import run_to_end
+from asyncsdk._rules.sliced import run_to_end
 from asyncsdk.vendors._base import ListFile
 from asyncsdk.vendors.statsig.id_list_files import BadListError, IdList, apply_lines, new_list, restore, snapshot
 from asyncsdk.vendors.statsig.id_lists import plan_downloads

@@ -29,10 +29,12 @@ from asyncsdk._rules.compiler import outcomes
 from asyncsdk._rules.compiler.evaluate import Evaluation, Run, merge_exposures
 from asyncsdk._rules.compiler.linker import Linker
 from asyncsdk._rules.language.conditions import Fetcher, field_fetcher, user_bucketer
-from asyncsdk._rules.language.specs import MalformedError, Spec, check_size, parse
+from asyncsdk._rules.language.specs import MalformedError, Spec, check_size
 from asyncsdk._rules.language.values import as_number, as_text
+from asyncsdk._rules.sliced import Steps, parse_in_steps
 
 _BUCKETS = 10_000
+_GROUPS_PER_STEP = 20
 _MISSING = object()
 
 
@@ -53,19 +55,19 @@ class _Arm:
     score: Callable[[User], float] | None
 
 
-def compile_bandit(linker: Linker, name: str, raw: bytes) -> Run:
-    """Compile a bandit.
+def compile_bandit(linker: Linker, name: str, raw: bytes) -> Steps[Run]:
+    """Compile a bandit, yielding between steps.
 
     Raises:
         MalformedError: It cannot be read.
     """
-    fields = parse(raw, name)
+    fields = yield from parse_in_steps(raw, name)
     match fields:
         case {"groups": list(groups), "enabled": bool(enabled)}:
             pass
         case _:
             raise MalformedError(name)
-    check_size(len(groups))
+    check_size(len(groups) + _count_weights(fields.get("config")))
     spec = Spec(name, fields.get("defaultValue"), salt=str(fields.get("salt", "")), id_type=str(fields.get("idType")))
     version = fields.get("version")
     # All results of the bandit are copies of this one.
@@ -75,7 +77,7 @@ def compile_bandit(linker: Linker, name: str, raw: bytes) -> Run:
         is_active=enabled,
         is_bandit=True,
     )
-    arms = _arms(linker, fields, base, groups)
+    arms = yield from _arms(linker, fields, base, groups)
     prestart = attrs.evolve(base, rule_id="prestart", passed=False)
     if not enabled or not arms:
         return lambda _user, _level, _memory: prestart
@@ -83,10 +85,12 @@ def compile_bandit(linker: Linker, name: str, raw: bytes) -> Run:
     return _with_targeting(linker, fields, base, _chooser(linker, fields, spec, arms))
 
 
-def _arms(linker: Linker, fields: dict[str, Any], base: Evaluation, groups: list[Any]) -> list[_Arm]:
+def _arms(linker: Linker, fields: dict[str, Any], base: Evaluation, groups: list[Any]) -> Steps[list[_Arm]]:
     scores = fields.get("config")
     arms = []
-    for group in groups:
+    for number, group in enumerate(groups, 1):
+        if number % _GROUPS_PER_STEP == 0:
+            yield
         match group:
             case {"id": str(identity), "name": str(group_name)}:
                 chosen = attrs.evolve(
@@ -105,6 +109,13 @@ def _arms(linker: Linker, fields: dict[str, Any], base: Evaluation, groups: list
             case _:
                 raise MalformedError(base.name)
     return arms
+
+
+def _count_weights(scores: Any) -> int:
+    """Return the number of fields in the models of all groups, each of which is read for each lookup."""
+    entries = [entry for entry in scores.values() if isinstance(entry, dict)] if isinstance(scores, dict) else []
+    weights = [entry.get(kind) for entry in entries for kind in ("weightsNumerical", "weightsCategorical")]
+    return sum(len(some) for some in weights if isinstance(some, dict))
 
 
 def _score_function(linker: Linker, entry: dict[str, Any]) -> Callable[[User], float] | None:

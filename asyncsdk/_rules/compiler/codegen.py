@@ -54,16 +54,20 @@ fast as interpreting the parsed rules. A constant as a global costs no call and 
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from types import CodeType
 from typing import Any
 
 import attrs
 
-from asyncsdk._rules.compiler.evaluate import MAX_LEVELS, Run, TooDeepError
+from asyncsdk._model.users import User
+from asyncsdk._rules.compiler.evaluate import MAX_LEVELS, Evaluation, Run, TooDeepError
 from asyncsdk._rules.patterns.errors import UnsupportedError
 
+_PART_SIZE = 50
+"""Conditions and rules in one function of a long spec."""
 # Both match only what this file and `condition_code` write.
 _FILENAME = "<rules>"
 _BUCKET = re.compile(r"\bB[0-9]+\(u\)")
@@ -135,12 +139,14 @@ class _Writer:
     Attributes:
         lines: The source so far.
         constants: Values by name: the globals of the function.
-        nested: Local variables of nested evaluations so far, by key, in the order of evaluation.
+        nested: Variables of nested evaluations so far, by key, in the order of evaluation.
+        is_part: The function is one of several, which share the list `n` of nested evaluations.
     """
 
     lines: list[str]
     constants: dict[str, Any]
     nested: dict[tuple[str, str], str] = attrs.Factory(dict)
+    is_part: bool = False
     # Ids stay unique, for `constants` keeps the values alive.
     _names: dict[int, str] = attrs.Factory(dict)
 
@@ -163,14 +169,17 @@ class _Writer:
         variable = self.nested.get(nested.key)
         if variable is None:
             call = self.call(nested, "    ")
-            variable = self.nested[nested.key] = f"n{len(self.nested)}"
-            self.lines.append(f"    {variable} = {call}")
+            count = len(self.nested)
+            variable = self.nested[nested.key] = f"n[{count}]" if self.is_part else f"n{count}"
+            self.lines.append(f"    n.append({call})" if self.is_part else f"    {variable} = {call}")
         return variable
 
     def result(self, build: ResultFactory, delegate: str | None = None) -> str:
         """Return the expression of a result, given the nested evaluations so far."""
         keys = [*self.nested.values()] if delegate is None else [delegate, *self.nested.values()]
         name = self.name("R", build(bool(keys)))
+        if self.is_part and keys:
+            return f"{name}[tuple(n)]" if delegate is None else f"{name}[({delegate}, *n)]"
         return f"{name}[{', '.join(keys)},]" if keys else name
 
 
@@ -197,6 +206,87 @@ def generate(rules: Sequence[RuleCode], default: ResultFactory, *, is_heavy: boo
     return _hash_once("\n".join(_fetch_once(writer.lines)) + "\n"), writer.constants
 
 
+def compile_in_parts(
+    rules: Sequence[RuleCode], default: ResultFactory, *, is_heavy: bool
+) -> Generator[None, None, Run]:
+    """Compile a long spec to several functions, one per step. Takes the arguments of `generate`.
+
+    A part returns the result if one of its rules decides, else None; then the next part runs. They have a list `n` of
+    nested evaluations in common. Otherwise a part is as `generate` writes a function.
+    """
+    writer = _Writer([], {"TooDeep": TooDeepError, "Unsupported": UnsupportedError}, is_part=True)
+    parts: list[Callable[..., Evaluation | None]] = []
+    is_last, size = False, 0
+    for rule in rules:
+        # 1. Nested evaluations, in order, each on a line of its own: they may fill several parts.
+        for condition in _reached(rule):
+            if isinstance(condition, NestedCode):
+                writer.evaluate(condition)
+            size += 1
+            if size >= _PART_SIZE:
+                parts.append(_compile_part(writer))
+                size = 0
+                yield
+        # 2. The other conditions of a long rule: a function for each few of them.
+        rule.conditions = yield from _grouped(writer, rule.conditions)
+        is_last = _write_rule(writer, rule)
+        if is_last:
+            break
+    parts.append(_compile_part(writer))
+    undecided: Any = None if is_last else default(bool(writer.nested))
+    has_nested = bool(writer.nested)
+
+    def run(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
+        memory = {} if is_heavy and memory is None else memory
+        nested: list[Evaluation] = []
+        for part in parts:
+            found = part(user, level, memory, nested)
+            if found is not None:
+                return found
+        result: Evaluation = undecided[tuple(nested)] if has_nested else undecided
+        return result
+
+    return run
+
+
+def _reached(rule: RuleCode) -> Sequence[ConditionCode | NestedCode | None]:
+    """Return the conditions up to an unknown one, which ends the evaluation."""
+    conditions = rule.conditions
+    return conditions[: conditions.index(None)] if None in conditions else conditions
+
+
+def _compile_part(writer: _Writer) -> Any:
+    """Compile the lines written so far, and begin a new part."""
+    source = _hash_once("\n".join(["def decide(u, d, m, n):", *_fetch_once(writer.lines), "    return None"]) + "\n")
+    writer.lines = []
+    exec(compile(source, "<rules>", "exec", dont_inherit=True), writer.constants)  # noqa: S102 -- as in `compile_source`
+    return writer.constants.pop("decide")
+
+
+def _grouped(
+    writer: _Writer, conditions: Sequence[ConditionCode | NestedCode | None]
+) -> Generator[None, None, Sequence[ConditionCode | NestedCode | None]]:
+    """Return the conditions of a rule with one for each `_PART_SIZE` of them, in the order of their costs."""
+    if len(conditions) <= _PART_SIZE or None in conditions:
+        return conditions
+    lines, writer.lines = writer.lines, []
+    groups: list[ConditionCode] = []
+    tests: list[tuple[int, str]] = []
+    for condition in [one for one in conditions if one is not None]:
+        tests.append(_test_of(writer, condition))
+        if len(tests) % _PART_SIZE == 0:
+            yield
+    tests.sort(key=itemgetter(0))
+    for start in range(0, len(tests), _PART_SIZE):
+        some = tests[start : start + _PART_SIZE]
+        writer.lines.append(f"    if not ({' and '.join(test for _, test in some)}): return False")
+        writer.lines.append("    return True")
+        groups.append(ConditionCode("{0}(u, d, m, n)", (("Q", _compile_part(writer)),), cost=start))
+        yield
+    writer.lines = lines
+    return groups
+
+
 def _fetch_once(lines: list[str]) -> list[str]:
     """Assign a value that several conditions use to a local, just before the first rule that uses it."""
     uses = Counter(value for line in lines for value in _VALUE.findall(line))
@@ -218,7 +308,7 @@ def _hash_once(source: str) -> str:
     for call in (call for call, uses in calls.items() if uses > 1):
         variable = call[:-3].lower()
         source = source.replace(call, f"({variable} or ({variable} := {call}))")
-        source = source.replace("m):\n", f"m):\n    {variable} = 0\n", 1)
+        source = source.replace("):\n", f"):\n    {variable} = 0\n", 1)
     return source
 
 
@@ -230,20 +320,23 @@ def _write_rule(writer: _Writer, rule: RuleCode) -> bool:
         if condition is None:
             writer.lines.append("    raise Unsupported")
             return True
-        # 2. Nested: evaluated on a line of its own, before the `if` (invariant 3); testing the result is cheap.
-        if isinstance(condition, NestedCode):
-            names = [writer.evaluate(condition), *(writer.name(letter, value) for letter, value in condition.constants)]
-            tests.append((0, condition.template.format(*names)))
-        # 3. Pure.
-        else:
-            names = [writer.name(letter, value) for letter, value in condition.constants]
-            tests.append((condition.cost, condition.template.format(*names)))
+        tests.append(_test_of(writer, condition))
     indent = "    "
     if tests:
         writer.lines.append(f"    if {' and '.join(test for _, test in sorted(tests))}:")
         indent = "        "
     _write_return(writer, rule, indent)
     return not tests
+
+
+def _test_of(writer: _Writer, condition: ConditionCode | NestedCode) -> tuple[int, str]:
+    """Return the cost and the expression of a condition."""
+    names = [writer.name(letter, value) for letter, value in condition.constants]
+    # 1. Nested: evaluated on a line of its own, before the `if` (invariant 3); testing the result is cheap.
+    if isinstance(condition, NestedCode):
+        return 0, condition.template.format(writer.evaluate(condition), *names)
+    # 2. Pure.
+    return condition.cost, condition.template.format(*names)
 
 
 def _write_return(writer: _Writer, rule: RuleCode, indent: str) -> None:

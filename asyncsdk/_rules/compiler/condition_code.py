@@ -22,7 +22,7 @@ from typing import Any
 from asyncsdk._rules.compiler.codegen import ConditionCode, int_if_whole
 from asyncsdk._rules.language.buckets import id_list_key
 from asyncsdk._rules.language.conditions import ConditionSource, source_of
-from asyncsdk._rules.language.operators import OPERATORS, Operator
+from asyncsdk._rules.language.operators import OPERATORS, Operator, target_of
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.language.specs import Condition
 from asyncsdk._rules.language.values import as_number, as_text
@@ -70,7 +70,7 @@ def compile_condition(
 
 def prepare_target(operator: Operator, condition: Condition, shared_context: SharedContext, name: str) -> Any:
     """Return a condition's target as its operator takes it. What is wrong with a pattern is reported under `name`."""
-    target = operator.prepare(condition.target)
+    target = target_of(operator, condition)
     return target.reporting_to(partial(shared_context.report_pattern, name)) if isinstance(target, Matcher) else target
 
 
@@ -104,8 +104,8 @@ def _bucket_code(condition: Condition, source: ConditionSource) -> ConditionCode
     word = _MEMBERSHIPS.get(condition.operator or "")
     if word is None or not isinstance(condition.target, (list, dict)):
         return None
-    texts: frozenset[str] = OPERATORS["any"].prepare(condition.target)
-    buckets = frozenset(int(element) for element in texts if element in _BUCKET_TEXTS)
+    texts = target_of(OPERATORS["any"], condition)
+    buckets = frozenset(int(bucket) for bucket in _BUCKET_TEXTS if bucket in texts)
     return ConditionCode(f"{{0}}(u) {word} {{1}}", (("B", source.fetch), ("V", buckets)), _HASH_COST)
 
 

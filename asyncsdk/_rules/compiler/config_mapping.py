@@ -20,9 +20,10 @@ from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import MAX_LEVELS, Evaluation, Run, TooDeepError
 from asyncsdk._rules.compiler.linker import Linker
 from asyncsdk._rules.compiler.outcomes import CombinedResults, combine_causes
-from asyncsdk._rules.compiler.rules import compile_rules
-from asyncsdk._rules.language.specs import MalformedError, Spec, check_size, parse, read_rule
+from asyncsdk._rules.compiler.rules import compile_rules_in_steps
+from asyncsdk._rules.language.specs import MalformedError, Spec, TooLargeError, check_size, read_rule
 from asyncsdk._rules.patterns.errors import UnsupportedError
+from asyncsdk._rules.sliced import Steps, parse_in_steps
 
 _Applies = Callable[[User, int, dict[Any, Evaluation] | None], bool | None]
 """Returns whether a rule holds; None before it has started."""
@@ -30,8 +31,8 @@ _Applies = Callable[[User, int, dict[Any, Evaluation] | None], bool | None]
 _ABSENT = ("Unrecognized", "Unsupported")
 
 
-def compile_mapping(linker: Linker, kind: str, name: str, salt: str, run: Run) -> Run:
-    """Compile the mappings of a name.
+def compile_mapping(linker: Linker, kind: str, name: str, salt: str, run: Run) -> Steps[Run]:
+    """Compile the mappings of a name, yielding between steps.
 
     Args:
         linker: Compiles the name.
@@ -47,12 +48,14 @@ def compile_mapping(linker: Linker, kind: str, name: str, salt: str, run: Run) -
     if raw is None:
         return run
     # In the order of the ruleset: the first that applies wins.
-    mappings = [
-        (applies, linker.run_of(kind, new_name), CombinedResults(_with_name(name, new_name)))
-        for new_name, rules in _read_mappings(raw, name)
-        for rule_name, start_time in rules
-        if (applies := _compile_rule(linker, name, salt, rule_name, start_time)) is not None
-    ]
+    mappings: list[tuple[_Applies, Run | None, CombinedResults]] = []
+    for new_name, rules in (yield from _read_mappings(linker, raw, name)):
+        for rule_name, start_time in rules:
+            applies = yield from _compile_rule(linker, name, salt, rule_name, start_time)
+            if applies is not None:
+                yield from linker.compile_in_steps(kind, new_name)
+                mappings.append((applies, linker.run_of(kind, new_name), CombinedResults(_with_name(name, new_name))))
+            yield
     unmapped = CombinedResults(lambda parts: attrs.evolve(parts[0], tried_mapping=True))
 
     def run_mapped(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
@@ -74,16 +77,19 @@ def compile_mapping(linker: Linker, kind: str, name: str, salt: str, run: Run) -
     return run_mapped if mappings else run
 
 
-def _read_mappings(raw: bytes, name: str) -> list[tuple[str, list[tuple[str, int]]]]:
+def _read_mappings(linker: Linker, raw: bytes, name: str) -> Steps[list[tuple[str, list[tuple[str, int]]]]]:
     """Read mappings as new names, each with rule names and start times; skip what is malformed."""
     found = []
     try:
-        mappings = parse(raw, name)
+        mappings = yield from parse_in_steps(raw, name)
         for mapping in mappings if isinstance(mappings, list) else ():
             match mapping:
                 case {"new_config_name": str(new_name), "rules": list(rules)}:
                     found.append((new_name, [pair for rule in rules if (pair := _rule_name(rule)) is not None]))
         check_size(sum(len(pairs) for _, pairs in found))
+    except TooLargeError as error:
+        linker.shared_context.report_too_large(f"mapping of {linker.label}", str(error))
+        return []
     except MalformedError:
         return []
     return found
@@ -98,17 +104,17 @@ def _rule_name(rule: Any) -> tuple[str, int] | None:
     return None
 
 
-def _compile_rule(linker: Linker, name: str, salt: str, rule_name: str, start_time: int) -> _Applies | None:
+def _compile_rule(linker: Linker, name: str, salt: str, rule_name: str, start_time: int) -> Steps[_Applies | None]:
     """Compile an override rule to a test, by way of a gate; None if it is absent or malformed."""
     raw = linker.raw("override_rules", rule_name)
     if raw is None:
         return None
     try:
-        rule = read_rule(parse(raw, rule_name))
+        rule = read_rule((yield from parse_in_steps(raw, rule_name)))
     except MalformedError:
         return None
     rule = attrs.evolve(rule, delegate=None, return_value=True)
-    run = compile_rules(linker, Spec(name, default=False, rules=(rule,), salt=salt), "gate")
+    run = yield from compile_rules_in_steps(linker, Spec(name, default=False, rules=(rule,), salt=salt), "gate")
     clock = linker.shared_context.clock
     # A rule that has not started yet will change the answer without a new ruleset.
     if start_time > clock():

@@ -20,8 +20,11 @@ from asyncsdk._model.users import User
 from asyncsdk._rules.compiler import outcomes
 from asyncsdk._rules.compiler.evaluate import LOCAL_OVERRIDE, Evaluation, Run, merge_exposures
 from asyncsdk._rules.compiler.linker import Linker
-from asyncsdk._rules.compiler.rules import compile_rules
+from asyncsdk._rules.compiler.rules import compile_rules_in_steps
 from asyncsdk._rules.language.specs import Rule, Spec
+from asyncsdk._rules.sliced import Steps
+
+_RULES_PER_STEP = 20
 
 
 @attrs.define(eq=False, repr=False)
@@ -67,14 +70,17 @@ class _Merge:
                 self.rules[name] = rule_id
 
 
-def compile_merging_layer(linker: Linker, spec: Spec) -> Run:
-    """Compile a layer that merges its rules."""
-    delegates = [linker.delegate_of(rule) for rule in spec.rules]
-    rules = [
-        (_compile_rule(linker, spec, rule), None if delegate is None else delegate[0])
-        for rule, delegate in zip(spec.rules, delegates, strict=True)
-    ]
-    results = outcomes.CombinedResults(_merger(spec, [None if one is None else one[1] for one in delegates]))
+def compile_merging_layer(linker: Linker, spec: Spec) -> Steps[Run]:
+    """Compile a layer that merges its rules, yielding between steps."""
+    experiments: list[Spec | None] = []
+    rules: list[tuple[Run, Run | None]] = []
+    for rule in spec.rules:
+        delegate = yield from linker.delegate_in_steps(rule)
+        experiments.append(None if delegate is None else delegate[1])
+        rules.append(((yield from _compile_rule(linker, spec, rule)), None if delegate is None else delegate[0]))
+        if len(rules) % _RULES_PER_STEP == 0:
+            yield
+    results = outcomes.CombinedResults(_merger(spec, experiments))
 
     def run(user: User, level: int, memory: dict[Any, Evaluation] | None) -> Evaluation:
         parts: list[Evaluation] = []
@@ -88,10 +94,10 @@ def compile_merging_layer(linker: Linker, spec: Spec) -> Run:
     return run
 
 
-def _compile_rule(linker: Linker, spec: Spec, rule: Rule) -> Run:
+def _compile_rule(linker: Linker, spec: Spec, rule: Rule) -> Steps[Run]:
     """Compile a rule to a gate that is open if the rule matches."""
     gate = attrs.evolve(rule, delegate=None, return_value=True)
-    return compile_rules(linker, attrs.evolve(spec, default=False, rules=(gate,)), "gate")
+    return (yield from compile_rules_in_steps(linker, attrs.evolve(spec, default=False, rules=(gate,)), "gate"))
 
 
 def _merger(spec: Spec, experiments: Sequence[Spec | None]) -> Callable[[tuple[Evaluation, ...]], Evaluation]:

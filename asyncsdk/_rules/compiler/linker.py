@@ -26,8 +26,23 @@ import attrs
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import Evaluation, Program, Run
 from asyncsdk._rules.compiler.outcomes import undecided
+from asyncsdk._rules.language.operators import OPERATORS, prepare_in_steps
 from asyncsdk._rules.language.shared_context import SharedContext
-from asyncsdk._rules.language.specs import Condition, MalformedError, Rule, Spec, parse, read_condition, read_spec
+from asyncsdk._rules.language.specs import (
+    Condition,
+    MalformedError,
+    Rule,
+    Spec,
+    TooLargeError,
+    check_size,
+    parse,
+    read_condition,
+    read_rule,
+    read_spec,
+    rules_of,
+    spec_of,
+)
+from asyncsdk._rules.sliced import Steps, parse_in_steps, run_to_end
 
 SECTIONS = {
     "gate": "feature_gates",
@@ -38,6 +53,10 @@ SECTIONS = {
 NOT_REUSABLE = ("", "")
 """A dependency of programs that must be compiled again for each ruleset."""
 _HEAVY = 100
+_RULES_PER_STEP = 20
+LONG = 4_000
+"""Bytes of a condition above which it is prepared before a ruleset is used, in steps."""
+_LONG_LIST, _SHOWN = 1_000, 20
 _MAX_TRAIL = 24
 
 Trail = tuple[tuple[str, str], ...]
@@ -50,10 +69,12 @@ class SpecSource(Protocol):
     Attributes:
         shared_context: What is the same for all users.
         is_inline: The ruleset has the older format (v1), with conditions inside rules.
+        long_conditions: Conditions of more than `LONG` bytes, prepared, by key; None for one that cannot be used.
     """
 
     shared_context: SharedContext
     is_inline: bool
+    long_conditions: dict[str, Condition | None]
 
     def raw(self, section: str, name: str) -> bytes | None:
         """Return the JSON of one member of a section, None if it is absent."""
@@ -61,6 +82,10 @@ class SpecSource(Protocol):
 
     def program(self, kind: str, name: str, trail: Trail = ()) -> Program | None:
         """Return the program of a name, compiled if necessary; None if the ruleset has no such name."""
+        ...
+
+    def program_in_steps(self, kind: str, name: str, trail: Trail = ()) -> Steps[Program | None]:
+        """Return what `program` does, yielding between steps."""
         ...
 
 
@@ -118,17 +143,65 @@ class Linker:
         raw = self.raw(SECTIONS[kind], name)
         return None if raw is None else read_spec(raw, name, inline=self.rules.is_inline)
 
+    def spec_in_steps(self, kind: str, name: str) -> Steps[Spec | None]:
+        """Read a spec of any size, as `spec` does, yielding between steps."""
+        raw = self.raw(SECTIONS[kind], name)
+        if raw is None:
+            return None
+        fields = yield from parse_in_steps(raw, name)
+        values = rules_of(fields, name)
+        rules: list[Rule] = []
+        size = len(values)
+        for number, value in enumerate(values, 1):
+            check_size(size)
+            rules.append(read_rule(value))
+            size += len(rules[-1].conditions)
+            if number % _RULES_PER_STEP == 0:
+                yield
+        check_size(size)
+        return spec_of(fields, name, tuple(rules), inline=self.rules.is_inline)
+
     def condition(self, key: str | Condition) -> Condition | None:
-        """Return a condition, by its key unless it is inline; None if it is absent or malformed."""
+        """Return a condition, by its key unless it is inline; None if it is absent, malformed or too large."""
+        return run_to_end(self.condition_in_steps(key))
+
+    def condition_in_steps(self, key: str | Condition) -> Steps[Condition | None]:
+        """Return a condition, as `condition` does, yielding between steps."""
         if not isinstance(key, str):
-            return key
+            return (yield from self._prepared(key)) if is_long(key.target) else key
         raw = self.raw("condition_map", key)
         if raw is None:
             return None
+        if len(raw) <= LONG:
+            return _condition_of(raw, key)
+        # A long one is shared by all that refer to it.
+        long_conditions = self.rules.long_conditions
+        if key not in long_conditions:
+            try:
+                condition = read_condition((yield from parse_in_steps(raw, key)))
+                long_conditions[key] = yield from self._prepared(condition)
+            except MalformedError:
+                long_conditions[key] = None
+        return long_conditions[key]
+
+    def _prepared(self, condition: Condition) -> Steps[Condition | None]:
+        """Return a condition whose target is prepared; None if it is too large."""
+        operator = OPERATORS.get(condition.operator or "")
+        if operator is None:
+            return condition
         try:
-            return read_condition(parse(raw, key))
-        except MalformedError:
+            condition.prepared = ((yield from prepare_in_steps(operator, condition.target)),)
+        except TooLargeError as error:
+            self.shared_context.report_too_large(self.label, str(error))
             return None
+        if is_long(condition.target) and isinstance(condition.target, list):
+            condition.target = condition.target[:_SHOWN]  # only explanations show it now
+        return condition
+
+    def compile_in_steps(self, kind: str, name: str) -> Steps[None]:
+        """Compile another name, yielding between steps, so that `run_of` finds it compiled."""
+        if (kind, name) not in self.trail and len(self.trail) <= _MAX_TRAIL:
+            yield from self.rules.program_in_steps(kind, name, self.trail)
 
     def run_of(self, kind: str, name: str) -> Run | None:
         """Return the function that evaluates another name.
@@ -154,6 +227,10 @@ class Linker:
         return program.run
 
     def delegate_of(self, rule: Rule) -> tuple[Run, Spec] | None:
+        """Return what `delegate_in_steps` does, without yielding."""
+        return run_to_end(self.delegate_in_steps(rule))
+
+    def delegate_in_steps(self, rule: Rule) -> Steps[tuple[Run, Spec] | None]:
         """Return the function that evaluates a rule's experiment, and the experiment's spec.
 
         Returns:
@@ -163,9 +240,10 @@ class Linker:
         if rule.delegate is None:
             return None
         try:
-            spec = self.spec("experiment", rule.delegate)
+            spec = yield from self.spec_in_steps("experiment", rule.delegate)
         except MalformedError:
             return None
+        yield from self.compile_in_steps("experiment", rule.delegate)
         run = self.run_of("experiment", rule.delegate)
         return None if spec is None or run is None else (run, spec)
 
@@ -181,6 +259,18 @@ class Linker:
             return absent if program is None else program.run(user, level, memory)
 
         return run
+
+
+def is_long(target: Any) -> bool:
+    """Return whether a target takes so long to prepare that it is done in steps."""
+    return isinstance(target, list | dict) and len(target) > _LONG_LIST
+
+
+def _condition_of(raw: bytes, key: str) -> Condition | None:
+    try:
+        return read_condition(parse(raw, key))
+    except MalformedError:
+        return None
 
 
 def members_defining(kind: str, name: str) -> frozenset[tuple[str, str]]:

@@ -10,7 +10,8 @@ A link that is absent costs nothing: the run is then the next one itself. A name
 A spec that cannot be read still has a program, whose evaluation is `Unsupported`.
 """
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from asyncsdk._model.users import User
@@ -21,15 +22,16 @@ from asyncsdk._rules.compiler.config_mapping import compile_mapping
 from asyncsdk._rules.compiler.evaluate import LOCAL_OVERRIDE, Evaluation, Program, Run
 from asyncsdk._rules.compiler.layers import compile_merging_layer
 from asyncsdk._rules.compiler.linker import Linker, SpecSource, Trail
-from asyncsdk._rules.compiler.rules import compile_rules
+from asyncsdk._rules.compiler.rules import compile_rules_in_steps
 from asyncsdk._rules.language.overrides import GroupOverride, find_unit
-from asyncsdk._rules.language.specs import MalformedError, Spec
+from asyncsdk._rules.language.specs import MalformedError, Spec, TooLargeError
+from asyncsdk._rules.sliced import Steps
 
 _MAX_WEIGHT = 10**9
 
 
-def compile_program(rules: SpecSource, kind: str, name: str, trail: Trail) -> Program | None:
-    """Compile a name of a ruleset.
+def compile_program(rules: SpecSource, kind: str, name: str, trail: Trail) -> Steps[Program | None]:
+    """Compile a name of a ruleset, yielding between steps.
 
     Args:
         rules: The ruleset.
@@ -41,10 +43,10 @@ def compile_program(rules: SpecSource, kind: str, name: str, trail: Trail) -> Pr
         Its program; None if neither the ruleset nor an override knows the name.
     """
     linker = Linker(rules, (*trail, (kind, name)))
-    spec, own_run = _own_run(linker, kind, name)
+    spec, own_run = yield from _own_run(linker, kind, name)
     unrecognized = outcomes.undecided(name, kind, "Unrecognized", spec)
     salt = "" if spec is None else spec.salt
-    run = compile_mapping(linker, kind, name, salt, own_run or (lambda _user, _level, _memory: unrecognized))
+    run = yield from compile_mapping(linker, kind, name, salt, own_run or (lambda _user, _level, _memory: unrecognized))
     overrides = rules.shared_context.overrides.of(kind, name)
     if overrides:
         run = _with_overrides(overrides, kind, name, spec, run)
@@ -72,7 +74,7 @@ def unknown_program(kind: str, name: str) -> Program:
     )
 
 
-def _own_run(linker: Linker, kind: str, name: str) -> tuple[Spec | None, Run | None]:
+def _own_run(linker: Linker, kind: str, name: str) -> Steps[tuple[Spec | None, Run | None]]:
     """Compile a name's own rules; a bandit wins over a spec of the same name, even a malformed one.
 
     Returns:
@@ -88,19 +90,30 @@ def _own_run(linker: Linker, kind: str, name: str) -> tuple[Spec | None, Run | N
     run: Run | None = run_malformed
     bandit = linker.raw("cmab_configs", name) if kind == "experiment" else None
     if bandit is not None:
-        with suppress(MalformedError):
-            run = compile_bandit(linker, name, bandit)
-    with suppress(MalformedError):
-        spec = linker.spec(kind, name)
+        with _malformed_is_unsupported(linker):
+            run = yield from compile_bandit(linker, name, bandit)
+    with _malformed_is_unsupported(linker):
+        spec = yield from linker.spec_in_steps(kind, name)
         if bandit is None:
-            run = None if spec is None else _spec_run(linker, kind, spec)
+            run = None if spec is None else (yield from _spec_run(linker, kind, spec))
     return spec, run
 
 
-def _spec_run(linker: Linker, kind: str, spec: Spec) -> Run:
+@contextmanager
+def _malformed_is_unsupported(linker: Linker) -> Iterator[None]:
+    """Leave a name unsupported whose spec is malformed; report one that is too large."""
+    try:
+        yield
+    except TooLargeError as error:
+        linker.shared_context.report_too_large(linker.label, str(error))
+    except MalformedError:
+        pass
+
+
+def _spec_run(linker: Linker, kind: str, spec: Spec) -> Steps[Run]:
     if kind == "layer" and spec.merges_rules:
-        return compile_merging_layer(linker, spec)
-    return compile_rules(linker, spec, kind)
+        return (yield from compile_merging_layer(linker, spec))
+    return (yield from compile_rules_in_steps(linker, spec, kind))
 
 
 def _with_overrides(overrides: Any, kind: str, name: str, spec: Spec | None, run: Run) -> Run:

@@ -23,6 +23,7 @@ from asyncsdk._rules.compiler.codegen import (
     NestedCode,
     ResultFactory,
     RuleCode,
+    compile_in_parts,
     compile_source,
     generate,
 )
@@ -33,29 +34,40 @@ from asyncsdk._rules.language.conditions import user_bucketer
 from asyncsdk._rules.language.operators import OPERATORS
 from asyncsdk._rules.language.specs import Condition, Rule, Spec
 from asyncsdk._rules.patterns.errors import UnsupportedError
+from asyncsdk._rules.sliced import Steps, run_to_end
 
 _BUCKETS = 10_000
+_MAX_AT_ONCE = 100
+"""Rules and conditions of a spec that becomes a single function."""
+_RULES_PER_STEP = 20
 _GATE_TESTS = {"pass_gate": "{0}.value", "fail_gate": "not {0}.value"}
 _ABSENT_GATE_TESTS = {"pass_gate": "False", "fail_gate": "True"}
 
 
 def compile_rules(linker: Linker, spec: Spec, kind: str) -> Run:
-    """Compile a spec's rules, and record what they refer to on the linker."""
-    source, constants = generate_rules(linker, spec, kind)
-    return compile_source(source, constants)
+    """Compile a spec's rules without yielding, and record what they refer to on the linker."""
+    return run_to_end(compile_rules_in_steps(linker, spec, kind))
 
 
-def generate_rules(linker: Linker, spec: Spec, kind: str) -> tuple[str, dict[str, Any]]:
-    """Generate the source of a spec's rules, and the constants that it needs."""
+def compile_rules_in_steps(linker: Linker, spec: Spec, kind: str) -> Steps[Run]:
+    """Compile a spec's rules, and record what they refer to on the linker. Yields between steps."""
     default = outcomes.default_result(spec, kind)
     rules: list[RuleCode] = []
-    for rule in spec.rules:
-        rules.append(_rule_code(linker, spec, rule, kind, is_targeted=any(earlier.conditions for earlier in rules)))
+    is_targeted = False
+    for number, rule in enumerate(spec.rules, 1):
+        code = yield from _rule_code(linker, spec, rule, kind, is_targeted=is_targeted)
+        is_targeted = is_targeted or bool(code.conditions)
+        rules.append(code)
+        if number % _RULES_PER_STEP == 0:
+            yield
     # The linker knows the weight only now, after all rules: therefore a second pass.
     if linker.is_heavy:
         for code in rules:
             _memoize(code)
-    return generate(rules, _result_factory(lambda: default), is_heavy=linker.is_heavy)
+    size = len(rules) + sum(len(code.conditions) for code in rules)
+    if size > _MAX_AT_ONCE:
+        return (yield from compile_in_parts(rules, _result_factory(lambda: default), is_heavy=linker.is_heavy))
+    return compile_source(*generate(rules, _result_factory(lambda: default), is_heavy=linker.is_heavy))
 
 
 def _memoize(rule: RuleCode) -> None:
@@ -64,7 +76,7 @@ def _memoize(rule: RuleCode) -> None:
             nested.run = memoized(nested.key, nested.run)
 
 
-def _rule_code(linker: Linker, spec: Spec, rule: Rule, kind: str, *, is_targeted: bool) -> RuleCode:
+def _rule_code(linker: Linker, spec: Spec, rule: Rule, kind: str, *, is_targeted: bool) -> Steps[RuleCode]:
     """Compile a rule.
 
     Args:
@@ -74,9 +86,16 @@ def _rule_code(linker: Linker, spec: Spec, rule: Rule, kind: str, *, is_targeted
         kind: `gate`, `config`, `experiment` or `layer`.
         is_targeted: An earlier rule has conditions, so that who comes this far depends on the user.
     """
-    parsed = [linker.condition(key) for key in rule.conditions]
-    conditions = [code for condition in parsed for code in _condition_codes(linker, condition)]
-    delegate = linker.delegate_of(rule)
+    parsed: list[Condition | None] = []
+    conditions: list[ConditionCode | NestedCode | None] = []
+    for number, key in enumerate(rule.conditions, 1):
+        condition = yield from linker.condition_in_steps(key)
+        parsed.append(condition)
+        yield from _compile_nested(linker, condition)
+        conditions += _condition_codes(linker, condition)
+        if number % _RULES_PER_STEP == 0:
+            yield
+    delegate = yield from linker.delegate_in_steps(rule)
     cause = _cause(rule, parsed, is_targeted=is_targeted or bool(conditions))
     passed = partial(outcomes.rule_result, spec, rule, kind, cause, passed=True)
     failed = partial(outcomes.rule_result, spec, rule, kind, cause, passed=False)
@@ -127,6 +146,14 @@ def _condition_codes(linker: Linker, condition: Condition | None) -> Sequence[Co
     code, is_steady = compile_condition(condition, linker.shared_context, linker.label)
     linker.is_steady &= is_steady
     return [] if code is not None and code.template == ALWAYS else [code]
+
+
+def _compile_nested(linker: Linker, condition: Condition | None) -> Steps[None]:
+    """Compile what a condition refers to, so that `_condition_codes` finds it compiled."""
+    if condition is not None and condition.type in _GATE_TESTS and isinstance(condition.target, str):
+        yield from linker.compile_in_steps("gate", condition.target)
+    elif condition is not None and condition.type == "experiment_group" and condition.field is not None:
+        yield from linker.compile_in_steps("experiment", condition.field)
 
 
 def _gate_code(linker: Linker, condition: Condition) -> ConditionCode | NestedCode:

@@ -6,11 +6,13 @@ Each operator was compared with statsig-python-core 0.24.0 over a matrix of valu
 A test that begins with `value.__class__ is str` skips a call of `as_text` for the usual case.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import attrs
 
+from asyncsdk._rules.language.specs import Condition, TooLargeError
 from asyncsdk._rules.language.values import as_instant, as_integer, as_list, as_number, as_object, as_text
 from asyncsdk._rules.language.versions import VersionResults, parse_version
 from asyncsdk._rules.patterns import matcher
@@ -98,13 +100,13 @@ def _lowered(target: object) -> tuple[str, ...]:
     return tuple(element.lower() for element in _elements(target) or ())
 
 
-def _is_in_lowered_set(value: object, target: frozenset[str]) -> bool:
+def _is_in_lowered_set(value: object, target: AbstractSet[str]) -> bool:
     if value.__class__ is str:
         return value.lower() in target
     return (as_text(value) or "").lower() in target
 
 
-def _is_in_exact_set(value: object, target: frozenset[str]) -> bool:
+def _is_in_exact_set(value: object, target: AbstractSet[str]) -> bool:
     return (as_text(value) or "") in target
 
 
@@ -216,14 +218,18 @@ def _day(time_ms: int) -> int:
 # Lists: both sides must be lists, or all four operators are false.
 
 
-def _lists(compare: Callable[[set[str], frozenset[str]], bool]) -> Operator:
-    def test(value: object, target: frozenset[str] | None) -> bool:
+def _listed_set(target: object) -> frozenset[str] | None:
+    return None if as_list(target) is None else _exact_set(target)
+
+
+def _lists(compare: Callable[[set[str], AbstractSet[str]], bool]) -> Operator:
+    def test(value: object, target: AbstractSet[str] | None) -> bool:
         elements = as_list(value)
         if elements is None or target is None:
             return False
         return compare({as_text(element) or "" for element in elements}, target)
 
-    return Operator(lambda target: None if as_list(target) is None else _exact_set(target), test)
+    return Operator(_listed_set, test)
 
 
 # ID lists: known to the compiler alone (`condition_code.id_list_test`), because they change while a ruleset is in use.
@@ -244,6 +250,49 @@ _ANY_CASE_SENSITIVE = Operator(_exact_set, _is_in_exact_set)
 _CONTAINS = Operator(_lowered, _contains)
 _EQUAL = Operator(_equality, lambda value, target: target(value))
 _IN_LIST = Operator(lambda _: _in_no_list, _in_list)
+
+_MAX_AT_ONCE = 1_000
+"""Elements of a list that are prepared in one step."""
+_MAX_COMPARED = 10_000
+"""Elements of a list that a lookup has to compare one after the other."""
+
+
+def target_of(operator: Operator, condition: Condition) -> Any:
+    """Return a condition's target as its operator takes it."""
+    return operator.prepare(condition.target) if condition.prepared is None else condition.prepared[0]
+
+
+def prepare_in_steps(operator: Operator, target: Any) -> Generator[None, None, Any]:
+    """Prepare a target of any length, as `operator.prepare` does, yielding between steps.
+
+    Raises:
+        TooLargeError: Its test would take long for each lookup.
+    """
+    elements, keys = as_list(target), as_object(target)
+    if len(elements or keys or ()) <= _MAX_AT_ONCE:
+        return operator.prepare(target)
+    if operator.prepare not in (_lowered_set, _exact_set, _listed_set):
+        if len(elements or keys or ()) > _MAX_COMPARED:
+            msg = f"a condition compares more than {_MAX_COMPARED:,} values"
+            raise TooLargeError(msg)
+        return operator.prepare(target)
+    if elements is None:
+        return operator.prepare(None) if operator.prepare is not _lowered_set else (keys or {}).keys()
+    spelling: dict[str, str] = {}
+    for number, element in enumerate(elements, 1):
+        text = element if isinstance(element, str) else _json(element)
+        spelling[text.lower()] = text
+        if number % _MAX_AT_ONCE == 0:
+            yield
+    if operator.prepare is _lowered_set:
+        return spelling.keys()
+    exact: dict[str, None] = {}
+    for number, text in enumerate(spelling.values(), 1):
+        exact[text] = None
+        if number % _MAX_AT_ONCE == 0:
+            yield
+    return exact.keys()
+
 
 OPERATORS: dict[str, Operator] = {
     "gt": _numeric(lambda left, right: left > right),

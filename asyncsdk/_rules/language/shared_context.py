@@ -11,7 +11,7 @@ from asyncsdk._rules.language.user_agent import UserAgent, parse
 
 
 def _ignore(_kind: str, _name: str) -> None:
-    """Do nothing about an unknown name."""
+    """Do nothing about an unknown name, or one that is too large."""
 
 
 def _ignore_pattern(_name: str, _pattern: str, _fault: str, _unsupported: bool) -> None:  # noqa: FBT001
@@ -40,6 +40,7 @@ class SharedContext:
         on_unknown: Called with kind and name when a lookup finds that the ruleset has no such name; on any thread.
         report_pattern: Called with what a pattern is of (`gate new_page`), the pattern, what is wrong with it, and
             whether it is unsupported, not just invalid.
+        report_too_large: Called with what is too large to be used, such as `gate new_page`, and in which way.
         sources: Cache of `conditions.source_of`, by type and field; only that function uses it.
     """
 
@@ -54,4 +55,5 @@ class SharedContext:
     user_agent: Callable[[str], UserAgent | None] = parse
     on_unknown: Callable[[str, str], object] = _ignore
     report_pattern: Callable[[str, str, str, bool], object] = _ignore_pattern
+    report_too_large: Callable[[str, str], object] = _ignore
     sources: dict[Any, Any] = attrs.field(init=False, factory=dict, eq=False, repr=False)

@@ -19,6 +19,10 @@ class MalformedError(ValueError):
     """Raised for JSON that does not follow the ruleset language; the message names the part."""
 
 
+class TooLargeError(MalformedError):
+    """Raised for a part that is larger than any sensible one, and would take long for each lookup."""
+
+
 @attrs.define(eq=False, repr=False)
 class Condition:
     """One test of a rule.
@@ -30,6 +34,8 @@ class Condition:
         field: The user's field; the experiment's name for `experiment_group`.
         salt: The salt of a bucket condition.
         id_type: The unit id of a `user_bucket` or `unit_id` condition.
+        prepared: The target as its operator takes it, alone in a tuple, if it was long and so prepared in steps; else
+            None.
     """
 
     type: str | None
@@ -38,6 +44,7 @@ class Condition:
     field: str | None = None
     salt: str = ""
     id_type: str = "userID"
+    prepared: tuple[Any] | None = None
 
 
 @attrs.define(eq=False, repr=False)
@@ -146,9 +153,27 @@ def read_spec(raw: bytes, name: str, *, inline: bool) -> Spec:
     Raises:
         MalformedError: It is not an object, or its rules are malformed.
     """
-    fields = _object(parse(raw, name), name)
+    fields = parse(raw, name)
+    return spec_of(fields, name, tuple(map(read_rule, _bounded_rules(rules_of(fields, name)))), inline=inline)
+
+
+def rules_of(fields: Any, name: str) -> list[Any]:
+    """Return the rules of a parsed spec, not read yet.
+
+    Raises:
+        MalformedError: It is not an object, or its rules are not a list.
+    """
+    rules: list[Any] = _typed(_object(fields, name), "rules", list, default=[])
+    return rules
+
+
+def spec_of(fields: Mapping[str, Any], name: str, rules: tuple[Rule, ...], *, inline: bool) -> Spec:
+    """Return a parsed spec with its rules, which were read already; the arguments are as for `read_spec`.
+
+    Raises:
+        MalformedError: A field has the wrong type.
+    """
     enabled = _typed(fields, "enabled", bool, default=True)
-    rules = tuple(map(read_rule, _bounded_rules(_typed(fields, "rules", list, default=[]))))
     # Not used, but of a wrong type they make a spec malformed, as in statsig-python-core 0.24.2.
     _typed(fields, "type", str, default="")
     _optional(fields, "checksum", str)
@@ -176,11 +201,11 @@ def check_size(count: int) -> None:
     """Reject more than 5,000 rules, conditions or groups: compiling those takes half a second.
 
     Raises:
-        MalformedError: There are more.
+        TooLargeError: There are more.
     """
     if count > _MAX_PARTS:
         msg = f"it has more than {_MAX_PARTS:,} rules, conditions or groups"
-        raise MalformedError(msg)
+        raise TooLargeError(msg)
 
 
 def _bounded_rules(rules: list[Any]) -> list[Any]:
