@@ -1,7 +1,9 @@
 """Patterns of rules: which engine takes them, what happens where none does, and how long they take."""
 
+import re
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
 from time import thread_time
@@ -12,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncsdk._refresh.pattern_faults import PatternFaults
-from asyncsdk._rules.patterns.charsets import ascii_universe
+from asyncsdk._rules.patterns.categories import category_ranges
 from asyncsdk._rules.patterns.errors import UnsupportedPatternError
 from asyncsdk._rules.patterns.matcher import Matcher, compile_pattern, load_re2
-from asyncsdk._rules.patterns.spelling import Alphabet
+from asyncsdk._rules.patterns.spelling import Alphabet, alphabet_of, spell_python
 from asyncsdk._rules.patterns.steps import bound, is_anchored, longest
 from asyncsdk._rules.patterns.syntax import parse
+from asyncsdk._rules.patterns.universe import ascii_universe
 from rules.patterns import EVIL, generated_patterns
 from rules.rulesets import condition, field, gate, loaded, make_context, passes, rule, ruleset, user
 
@@ -302,3 +305,45 @@ def test_faults_of_patterns_are_logged_once_and_counted(caplog: pytest.LogCaptur
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert "gate g" in caplog.text
     assert "re2" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"^\w+@\w+\.com$", "(?i)^hello$", r"(?i)\p{L}+é", r"\bfoo\b", r"\p{Lowercase}x", "[^a-z]x"]
+)
+def test_the_first_text_beyond_ascii_stops_the_loop_for_milliseconds(pattern: str) -> None:
+    code = f"""
+import time
+from asyncsdk._rules.patterns.matcher import compile_pattern
+match = compile_pattern({pattern!r}, re2=None)
+match("x")
+began = time.process_time()
+match("é")
+print(time.process_time() - began)
+"""
+    taken = [
+        float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout) for _ in range(2)
+    ]
+
+    assert min(taken) < 0.06  # 150 ms and more with a table of all characters; 5 ms on a quiet machine
+
+
+def test_the_categories_are_those_of_unicode_16() -> None:
+    ranges = sorted((low, high, name) for name, found in category_ranges().items() for low, high in found)
+    known = [(low, high, name) for low, high, name in ranges if name != "Cn" and high < 0xE0000]
+
+    assert [low for low, _, _ in ranges] == [0, *(high + 1 for _, high, _ in ranges[:-1])]
+    different = sum(unicodedata.category(chr(n)) != name for low, high, name in known[::5] for n in (low, high))
+    assert different < 150  # characters that are younger than this Python's Unicode, and a few that were changed
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.text(max_size=8), st.sampled_from([r"^\w+$", r"(?m)^é$", r"[^x\n]", r"(?i)straße", r"\p{Lu}\b", r"(.)\1"]))
+def test_letters_make_no_difference(text: str, pattern: str) -> None:
+    node, text = parse(pattern), f"{text}é".encode(errors="replace").decode()
+    in_characters = re.compile(spell_python(node, alphabet_of(node, None, is_ascii=False)))
+
+    assert compiled(pattern)(text) == (in_characters.search(text) is not None)
+
+
+def test_a_text_of_very_many_characters_still_matches() -> None:
+    assert compiled(r"\w!$")("".join(map(chr, range(0x3400, 0x3400 + 11_000))) + "!")

@@ -23,11 +23,12 @@ from typing import Any
 
 import attrs
 
-from asyncsdk._rules.patterns.charsets import Universe, ascii_universe
 from asyncsdk._rules.patterns.errors import InvalidPatternError, UnsupportedPatternError
-from asyncsdk._rules.patterns.spelling import Alphabet, spell_python, spell_re2
+from asyncsdk._rules.patterns.letters import Letters
+from asyncsdk._rules.patterns.spelling import Alphabet, alphabet_of, spell_python, spell_re2
 from asyncsdk._rules.patterns.steps import MAX_STEPS, bound, is_anchored, longest
 from asyncsdk._rules.patterns.syntax import Backreference, Chars, Group, Look, Node, Repeat, Sequenced, parse, walk
+from asyncsdk._rules.patterns.universe import Partition
 
 _MAX_PATTERN = 10_000
 # Instructions of RE2's program times bytes of text; each takes about a nanosecond if RE2's cache does not help.
@@ -48,11 +49,6 @@ def load_re2() -> Any:
         return None
     # Another package (pyre2) has a module of the same name, but without `Options`.
     return re2 if hasattr(re2, "Options") else None
-
-
-@cache
-def _universe(re2: Any, *, is_ascii: bool) -> Universe:
-    return ascii_universe(re2) if is_ascii else Universe(None, re2)
 
 
 @attrs.define(eq=False, repr=False)
@@ -137,7 +133,7 @@ def _build(node: Node, re2: Any, *, is_ascii: bool) -> _Engine:
     Raises:
         UnsupportedPatternError: None can.
     """
-    alphabet = Alphabet(_universe(re2, is_ascii=is_ascii), is_ascii)
+    alphabet = alphabet_of(node, re2, is_ascii=is_ascii)
     in_re2: _Engine | None = None
     if re2 is not None:
         with suppress(UnsupportedPatternError):
@@ -155,11 +151,15 @@ def _build_python(node: Node, alphabet: Alphabet, in_re2: _Engine | None) -> _En
     ways, loops = bound(node, alphabet, anchored=is_anchored(node))
     if in_re2 is not None and loops > 1:
         return in_re2
-    limit, is_ascii = longest(ways, loops), alphabet.is_ascii
+    limit, universe = longest(ways, loops), alphabet.universe
+    # A reference compares characters, so such a pattern is not one for letters.
+    letters: Letters | None = None
+    if isinstance(universe, Partition) and not any(isinstance(one, Backreference) for one in walk(node)):
+        letters = Letters(alphabet, universe)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            search = re.compile(spell_python(node, alphabet)).search
+            search = re.compile(spell_python(node, alphabet, None if letters is None else letters.of)).search
     except (re.error, OverflowError, RecursionError) as error:
         raise UnsupportedPatternError(f"Python's engine refuses it: {error}") from None
 
@@ -168,7 +168,9 @@ def _build_python(node: Node, alphabet: Alphabet, in_re2: _Engine | None) -> _En
             if in_re2 is not None:
                 return in_re2(text)
             raise UnsupportedPatternError(f"a text of {len(text)} characters might take more than {MAX_STEPS} steps")
-        return search(text if is_ascii else _replaced(text)) is not None
+        if not alphabet.is_ascii:
+            text = _replaced(text)
+        return search(text if letters is None else text.translate(letters)) is not None
 
     return matches
 

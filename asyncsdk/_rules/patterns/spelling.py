@@ -5,10 +5,11 @@ remains is the little syntax that both engines read alike.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import attrs
 
-from asyncsdk._rules.patterns.charsets import Class, Property, Universe, runs
+from asyncsdk._rules.patterns.charsets import Class, Property
 from asyncsdk._rules.patterns.errors import UnsupportedPatternError
 from asyncsdk._rules.patterns.syntax import (
     Assertion,
@@ -22,6 +23,7 @@ from asyncsdk._rules.patterns.syntax import (
     Sequenced,
     walk,
 )
+from asyncsdk._rules.patterns.universe import Boundaries, Universe, ascii_universe
 
 _MAX_REPEAT = 1000
 """RE2's limit for one quantifier."""
@@ -51,6 +53,10 @@ class Alphabet:
         """Return the characters of words."""
         return self._class(_WORD, folds=False)
 
+    def all_members(self) -> set[int]:
+        """Return all classes that were evaluated so far."""
+        return {*self._known.values()}
+
     def _class(self, members: Class, *, folds: bool) -> int:
         # Keyed by repr, so that equal classes, mostly literals and properties, are evaluated once.
         key = (repr(members), folds)
@@ -62,6 +68,34 @@ class Alphabet:
 
 
 _WORD = Property("perl w", negative=False)
+
+
+def alphabet_of(node: Node, re2: Any, *, is_ascii: bool) -> Alphabet:
+    """Return the alphabet of a pattern.
+
+    Args:
+        node: The pattern.
+        re2: The module `re2`, which knows scripts; None without it.
+        is_ascii: Whether texts are ASCII only.
+
+    Raises:
+        UnsupportedPatternError: It names a property that is unknown here.
+    """
+    if is_ascii:
+        return Alphabet(ascii_universe(re2), is_ascii)
+    boundaries = Boundaries(re2)
+    _evaluate_all(node, Alphabet(boundaries, is_ascii))
+    alphabet = Alphabet(boundaries.partition(), is_ascii)
+    _evaluate_all(node, alphabet)
+    return alphabet
+
+
+def _evaluate_all(node: Node, alphabet: Alphabet) -> None:
+    for one in walk(node):
+        if isinstance(one, Chars):
+            alphabet.members(one)
+        elif isinstance(one, Assertion) and one.kind not in _COMMON and one.kind != "end":
+            alphabet.word()
 
 
 def spell_re2(node: Node, alphabet: Alphabet) -> str:
@@ -81,9 +115,15 @@ def _is_atomic(node: Node) -> bool:
     return isinstance(node, Group) and node.atomic
 
 
-def spell_python(node: Node, alphabet: Alphabet) -> str:
-    """Write a pattern in the syntax of Python's `re`."""
-    speller = _Speller(alphabet, {}, "\\U%08x", "(?!)")
+def spell_python(node: Node, alphabet: Alphabet, letters_of: Callable[[int], str] | None = None) -> str:
+    """Write a pattern in the syntax of Python's `re`.
+
+    Args:
+        node: The pattern.
+        alphabet: Its classes.
+        letters_of: Returns the letters of a class, if the pattern is one for letters (`letters.py`).
+    """
+    speller = _Speller(alphabet, {}, "\\U%08x", "(?!)", letters_of)
     if any(isinstance(one, Assertion) and one.kind not in _COMMON and one.kind != "end" for one in walk(node)):
         word = speller.spell_members(alphabet.word())
     else:
@@ -113,6 +153,7 @@ class _Speller:
         assertions: How each kind of assertion is written.
         code: The format of an escaped character, for its number.
         nothing: What to write for a class without members, which matches nothing.
+        letters_of: Returns the letters of a class; None writes characters.
         captures: Whether groups capture their text.
     """
 
@@ -120,6 +161,7 @@ class _Speller:
     assertions: Mapping[str, str]
     code: str
     nothing: str
+    letters_of: Callable[[int], str] | None = None
     captures: bool = False
     _known: dict[int, str] = attrs.Factory(dict)
 
@@ -138,7 +180,10 @@ class _Speller:
         return found
 
     def _spell_class(self, members: int) -> str:
-        ranges = [*runs(members)]
+        if self.letters_of is not None:
+            letters = self.letters_of(members)
+            return f"[{letters}]" if letters else self.nothing
+        ranges = [*self.alphabet.universe.spans(members)]
         if len(ranges) == 1 and ranges[0][0] == ranges[0][1] and chr(ranges[0][0]).isalnum():
             return chr(ranges[0][0])
         written = (
