@@ -361,6 +361,7 @@ class DevServer(RunsInThread):
             return self._send(received, reply)
         return await self._send_with_fault(request, received, fault, fault.alter(received, reply, vendor.error_reply))
 
+    @on_server_loop
     def ingest(self, request: IncomingRequest) -> int:
         """Handle a request of the control API as if it had arrived, without faults; return the status of the reply."""
         vendor, route = self._find(request.method, request.path)

@@ -184,8 +184,8 @@ def test_many_threads_read_while_events_arrive() -> None:
     assert [reader.result() for reader in readers] == [100, 100, 100]
 
 
-# `url` is set once, before a caller has the server; `wait_...` run what they wait for on the loop.
-ELSEWHERE = {"url", "wait_received", "wait_requested"}
+# `url` and `vendor_names` do not change once a caller has the server; `wait_...` run what they wait for on the loop.
+ELSEWHERE = {"url", "vendor_names", "wait_received", "wait_requested"}
 
 
 def test_every_public_method_runs_on_the_loop_of_the_server() -> None:

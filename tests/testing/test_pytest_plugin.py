@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parents[2]
 
 PLUGIN = ("-p", "no:asyncsdk", "-p", "asyncsdk.testing.pytest_plugin")  # not the installed one, if there is one
 ALONE = ("-p", "no:asyncio", "-p", "no:aiohttp", "-p", "no:anyio", "-p", "no:xdist")
@@ -155,6 +158,23 @@ def test_it(asyncsdk_dev):
     result.stdout.fnmatch_lines(["*rudderstack rejected the event 'Order Completed': *"])
 
 
+def test_an_outage_that_a_client_survives_is_no_problem(pytester: pytest.Pytester) -> None:
+    code = """
+import asyncio
+from asyncsdk.testing import no_backoff
+@no_backoff()
+@pytest.mark.asyncsdk(strict=True)
+def test_it(asyncsdk_dev, caplog):
+    async def main():
+        asyncsdk_dev.script("rudderstack", 503, 401, 503)
+        async with service() as client:
+            await (await client.track("u1", "Order Completed"))
+    asyncio.run(main())
+    assert any(record.name == "asyncsdk.delivery" for record in caplog.records)
+"""
+    run(pytester, code, *ALONE).assert_outcomes(passed=1)
+
+
 UNKNOWN_GATE_OF_A_SERVER = """
 import asyncio
 MARK
@@ -220,7 +240,7 @@ def test_an_unrelated_test_run_pays_less_than_five_milliseconds() -> None:
     """Imported as it is installed, without its package, the plugin loads nothing that pytest has not loaded."""
     code = (
         "import sys, time, pytest\n"
-        f"sys.path.insert(0, {str(Path(__file__).parents[2] / 'asyncsdk' / 'testing')!r})\n"
+        f"sys.path.insert(0, {str(ROOT / 'asyncsdk/testing')!r})\n"
         "before = set(sys.modules)\n"
         "began = time.perf_counter()\n"
         "import pytest_plugin\n"
@@ -231,3 +251,12 @@ def test_an_unrelated_test_run_pays_less_than_five_milliseconds() -> None:
     spent = [float(subprocess.check_output([sys.executable, "-c", code], text=True)) for _ in range(3)]
 
     assert min(spent) < 0.005
+
+
+def test_it_is_installed_as_a_module_of_its_own() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    files = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+
+    [module] = project["project"]["entry-points"]["pytest11"].values()
+    assert files == {"asyncsdk/testing/pytest_plugin.py": f"{module}.py"}
+    assert (ROOT / "asyncsdk/testing/pytest_plugin.py").is_file()
