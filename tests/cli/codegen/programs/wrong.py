@@ -1,8 +1,26 @@
 """A program of mistakes: type checkers refuse each line of `wrong`; see `test_codegen_typing.py`."""
 
+from dataclasses import dataclass
+
+import attrs
 from app_flags import AppClient, AppFlags
+from pydantic import BaseModel
 
 from asyncsdk import Flags
+
+
+@dataclass
+class OfDataclass:
+    sku: str
+
+
+@attrs.frozen
+class OfAttrs:
+    sku: str
+
+
+class OfPydantic(BaseModel):
+    sku: str
 
 
 def takes(flags: AppFlags) -> None: ...
@@ -37,3 +55,7 @@ async def wrong(client: AppClient, flags: AppFlags, plain: Flags) -> None:
     takes(plain)
     client.log_exposure("u", "sotre")
     client.remove_override("opne")
+    await client.track("u", OfDataclass(skew="A"))
+    await client.track("u", OfAttrs(skew="A"))
+    await client.track("u", OfPydantic(skew="A"))
+    await client.track("u", "Order Completed", OfAttrs("A", 5))
