@@ -88,7 +88,8 @@ def typed_keys(name: str, keys: Sequence[tuple[str, str]], *, total: bool = True
         keys: Its keys, each with its annotation.
         total: Whether keys are required that are not marked otherwise.
     """
-    if is_plain(key for key, _ in keys):
+    # A key `date: date` would hide the type from the keys after it.
+    if is_plain(key for key, _ in keys) and RESERVED.isdisjoint(key for key, _ in keys):
         head = f"class {name}(TypedDict):" if total else f"class {name}(TypedDict, total=False):"
         body = [statement([f"{key}: {annotation}"], 2) for key, annotation in keys]
         return "\n".join([statement([head]), *body])

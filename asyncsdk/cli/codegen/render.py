@@ -37,8 +37,7 @@ HEADER = """\
 # mypy: disable-error-code="override, misc"
 # pyright: basic, reportIncompatibleMethodOverride=false
 # pyright: reportIncompatibleVariableOverride=false
-# ty: ignore[incompatible-method-override, incompatible-property-override]
-# ty: ignore[incompatible-mutable-override]
+# ty: ignore
 # ruff: noqa
 """
 _KINDS = (
@@ -48,7 +47,7 @@ _KINDS = (
     ("stores", "get_parameter_store", "ParameterStore", "ParameterStoreName"),
 )
 # Above this many names of a kind, those with the same parameters share a class: mypy compares overloads in pairs, which
-# takes 1 s for 200 of them, and 30 s for 1,000.
+# takes a second for 200 of them, and 30 s for 1,000.
 _MAX_CLASSES = 200
 _EXPOSURE = ("*", "exposure: bool = True")
 _FOR_USER = ("*", "user_id: str | int | None = None")

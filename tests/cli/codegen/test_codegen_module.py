@@ -156,3 +156,9 @@ def test_a_malformed_spec_has_its_name_and_no_parameters() -> None:
 
     assert "class XConfig(DynamicConfig):\n        def get_string(\n            self,\n            name: Never," in text
     assert _names_in(text, "_YStoreObject") == {"a"}
+
+
+def test_a_key_with_the_name_of_a_type_does_not_hide_it() -> None:
+    plan = {"Booked": {"properties": {"date": {"type": "string", "format": "date"}, "until": {"type": "string"}}}}
+
+    assert 'BookedProperties = TypedDict(\n        "BookedProperties",' in module_of(None, plan)

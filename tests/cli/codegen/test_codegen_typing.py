@@ -26,6 +26,7 @@ CHECKERS = {
 # The file and line of an error, in the output of any of them.
 ERROR = re.compile(r"(\w+\.py):(\d+)(?::\d+)?:? (?:- )?error")
 GATES = [f"gate_{number}" for number in range(2_000)]
+TYPES = ("Any", "NotRequired", "bool", "date", "float", "list", "str")
 ODD = [name for name in ODD_NAMES if name]  # pyright knows no parameters without a name
 
 Findings = dict[str, set[int]]
@@ -37,6 +38,10 @@ def _modules() -> dict[str, str]:
     return {
         "app_flags.py": module_of(ruleset(), PLAN),
         "odd_names.py": module_of(odd_ruleset(ODD[::4]), odd_plan(ODD[1::4])),
+        "names_of_types.py": module_of(
+            {"dynamic_configs": {"a": {"defaultValue": dict.fromkeys(TYPES, 1) | {"list": [], "str": ""}}}},
+            {"Booked": {"properties": {name: {"type": "string", "format": "date"} for name in TYPES}}},
+        ),
         "without_names.py": module_of({"feature_gates": {}}, {"events": []}),
         "many_gates.py": module_of({"feature_gates": {name: {} for name in GATES}}),
         "many_calls.py": "\n".join(
@@ -73,7 +78,9 @@ def findings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return found
 
 
-@pytest.mark.parametrize("file", ["app_flags.py", "odd_names.py", "without_names.py", "many_gates.py"])
+@pytest.mark.parametrize(
+    "file", ["app_flags.py", "odd_names.py", "names_of_types.py", "without_names.py", "many_gates.py"]
+)
 def test_checkers_accept_a_generated_module(findings: Findings, file: str) -> None:
     assert findings[file] == set()
 
