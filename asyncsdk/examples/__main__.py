@@ -47,6 +47,7 @@ def make_client(url: str) -> Client:
         RudderStack("any-key", url),
         Amplitude("any-key", url=f"{url}/2/httpapi"),
         Statsig("secret-any", rules=rules, log_event_url=f"{url}/v1/log_event"),
+        on_invalid="report",
     ).add_middleware(redact("card", "email"))
 
 

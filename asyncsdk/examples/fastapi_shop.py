@@ -47,6 +47,7 @@ def init(environ: Mapping[str, str] = os.environ) -> FastAPI:
         RudderStack(environ["RUDDERSTACK_WRITE_KEY"], environ["RUDDERSTACK_URL"]),
         Amplitude(environ["AMPLITUDE_API_KEY"]),
         Statsig(environ["STATSIG_SECRET_KEY"]),
+        on_invalid="report",
     )
     return create_app(sdk.add_middleware(redact("card", "email")))
 
@@ -139,4 +140,4 @@ def ship(sku: str) -> None:
 @shop.get("/health")
 async def health(client: AppClient) -> dict[str, object]:
     """Report the client's health, for load balancers and operators."""
-    return {"state": client.health().state}
+    return client.health().to_dict()

@@ -45,6 +45,7 @@ def init(environ: Mapping[str, str] = os.environ) -> Starlette:
         RudderStack(environ["RUDDERSTACK_WRITE_KEY"], environ["RUDDERSTACK_URL"]),
         Amplitude(environ["AMPLITUDE_API_KEY"]),
         Statsig(environ["STATSIG_SECRET_KEY"]),
+        on_invalid="report",
     )
     return create_app(sdk.add_middleware(redact("card", "email")))
 

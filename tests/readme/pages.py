@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 MAP = ROOT / "asyncsdk" / "README.md"
 CLIENT = ROOT / "asyncsdk/_client/README.md"
+CONFIGURATION = ROOT / "asyncsdk/_client/CONFIGURATION.md"
 LOOKUPS = ROOT / "asyncsdk/_lookups/README.md"
 EVENTS = ROOT / "asyncsdk/_events/README.md"
 RULES = ROOT / "asyncsdk/_rules/README.md"

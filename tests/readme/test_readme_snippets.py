@@ -13,6 +13,7 @@ from readme.pages import (
     CODEGEN,
     COMING_FROM,
     COMING_FROM_PYTHON,
+    CONFIGURATION,
     EVENTS,
     INTEGRATIONS,
     LOOKUPS,
@@ -30,6 +31,7 @@ from readme.pages import (
 VENDORS = ("rudderstack", "amplitude", "statsig")
 RUNNABLE = {
     README: 4,
+    CONFIGURATION: 6,
     LOOKUPS: 1,
     EVENTS: 3,
     COMING_FROM: 16,
@@ -85,6 +87,7 @@ async def test_a_service_delivers_to_all_vendors(server: DevServer) -> None:
 async def _client_of_the_readme() -> Names:
     names: Names = {}
     await run(blocks(README)[1], names)
+    names["client"] = names["create_client"]()
     await names["client"].start()
     return names
 
