@@ -10,6 +10,7 @@ Sentinel also `sentinel_username` and `sentinel_password`.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -129,9 +130,17 @@ def connect(address: Address, timeout: float, max_wait: float) -> Any:
         parsed["ssl"] = True
     if address.kind == "cluster":
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
-        return RedisCluster(startup_nodes=nodes, cluster_error_retry_attempts=0, **{**common, **parsed})
+        return RedisCluster(startup_nodes=nodes, **{**common, **parsed})
     tls = {name: value for name, value in parsed.items() if name.startswith("ssl")}
     sentinels: Any = Sentinel(  # type: ignore[no-untyped-call] # redis-py
         address.hosts, sentinel_kwargs={**common, **tls, **address.sentinel}, **{**common, **parsed}
     )
     return sentinels.master_for(address.service)
+
+
+async def disconnect(client: Any) -> None:
+    """Close all connections of a client, those to Sentinel included. Does not raise."""
+    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    for one in (client, *(manager.sentinels if manager is not None else ())):
+        with suppress(Exception):
+            await one.aclose()

@@ -29,12 +29,14 @@ import attrs
 
 from asyncsdk._model.engines import EngineError, EngineStats, Taken
 from asyncsdk.engines._extras import check_count, check_seconds, require
-from asyncsdk.engines._redis_urls import connect, parse_address
+from asyncsdk.engines._redis_urls import connect, disconnect, parse_address
 from asyncsdk.errors import ConfigurationError
 
 logger = logging.getLogger("asyncsdk.engine")
 
 _GROUP = "relay"
+# Valkey reports the version of Redis that it is compatible with.
+_WAITAOF_SINCE = (7, 2)
 # Maximum time that XREADGROUP blocks, in seconds; a longer wait is several of them.
 _MAX_BLOCK = 5.0
 # Seconds between two searches for entries whose lease has expired.
@@ -149,10 +151,10 @@ class Redis:
     async def open(self) -> Sequence[str]:
         """Connect, and check the settings of the server on which events depend."""
         with _reported():
-            # In a cluster, one answer per server.
             answers = await self._clients.commands.info()
         warnings: list[str] = []
-        for info in answers.values() if self._address.kind == "cluster" else [answers]:
+        # In a cluster of several servers, one answer for each.
+        for info in [answers] if "redis_version" in answers else answers.values():
             policy = info.get("maxmemory_policy", "")
             if policy.startswith("allkeys"):
                 warnings.append(
@@ -172,8 +174,7 @@ class Redis:
                 await current.commands.eval(_SWEEP, 1, key, _GROUP, self._consumer, int(_SWEEP_AFTER * 1000))
         self._sweep_at.clear()
         for client in (current.reads, current.commands):
-            with suppress(Exception):
-                await client.aclose()
+            await disconnect(client)
 
     # --- verbs ------------------------------------------------------------------------------------------------
 
@@ -191,7 +192,7 @@ class Redis:
                     milliseconds = int(self._timeout * 1000)
                     command = ("WAITAOF", 1) if self._durability == "fsync" else ("WAIT",)
                     pipeline.execute_command(*command, self._replicas, milliseconds)
-                replies = await pipeline.execute()
+                replies = await _execute(pipeline)
         if self._waits:
             self._check_copies(replies[-1])
 
@@ -210,12 +211,12 @@ class Redis:
         Raises:
             EngineError: It cannot.
         """
-        info = await client.info("persistence")
-        known = await client.execute_command("COMMAND", "INFO", "WAITAOF")
+        info = await client.info()
+        version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2] if part.isdecimal())
         if not info.get("aof_enabled"):
             msg = "durability='fsync' needs a server with appendonly yes"
             raise EngineError(msg, refused=True)
-        if not any(list(known.values()) if isinstance(known, dict) else known):
+        if version < _WAITAOF_SINCE:
             msg = "durability='fsync' needs WAITAOF, of Redis 7.2 or Valkey; with an older one, set appendfsync always"
             raise EngineError(msg, refused=True)
         self._can_wait_for_fsync = True
@@ -318,7 +319,7 @@ class Redis:
             async with client.pipeline(transaction=True) as pipeline:
                 pipeline.xack(key, _GROUP, *leases)
                 pipeline.xdel(key, *leases)
-                await pipeline.execute()
+                await _execute(pipeline)
 
     async def stats(self, destination: str) -> EngineStats:
         """Count the entries of a destination."""
@@ -336,6 +337,15 @@ class Redis:
         if first:
             oldest = max(0.0, seconds + microseconds / 1e6 - int(first[0][0].split(b"-")[0]) / 1000)
         return EngineStats(max(0, entries - taken), taken, oldest)
+
+
+async def _execute(pipeline: Any) -> Sequence[Any]:
+    """Execute a pipeline; raise the first error as the server said it: redis-py would repeat the command in it."""
+    replies: Sequence[Any] = await pipeline.execute(raise_on_error=False)
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
 
 
 @contextmanager

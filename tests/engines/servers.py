@@ -14,14 +14,17 @@ from pathlib import Path
 
 from asyncsdk.engines import Postgres
 
-STARTUP = 30.0
+STARTUP = 20.0
 
 
 def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port below 55536: that of a cluster's bus is 10000 above it."""
+    while True:
+        with closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            if port < 55536:
+                return port
 
 
 def await_ready(is_ready: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
@@ -62,7 +65,7 @@ class RedisServer:
     def _answers(self) -> bool:
         with suppress(OSError), closing(socket.create_connection(("127.0.0.1", self.port), 1.0)) as connection:
             connection.sendall(b"PING\r\n")
-            return connection.recv(16).startswith(b"+PONG")
+            return connection.recv(16).startswith((b"+PONG", b"-NOAUTH"))
         return False
 
     def kill(self) -> None:

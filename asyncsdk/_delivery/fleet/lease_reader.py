@@ -12,7 +12,9 @@ process is killed, the lease expires and another relay takes the entry: its even
 Entries that are not delivered in this way:
     damaged     not a block: a dead letter at once
     suspect     taken more than `_MAX_DELIVERIES` times, and neither acknowledged nor released: every relay that took it
-                died. Put again as two halves, until one event is left, which becomes a dead letter
+                died, of this entry or of one beside it. Given to the lane alone, so that only the guilty one is taken
+                more than `_MAX_ALONE` times. That one is put again as two halves, and so on until one event is left,
+                which becomes a dead letter
 
 Who may change what: two loops of this class, both on the relay's event loop. `read` alone takes; `settle` alone
 extends, acknowledges and puts dead letters. The ledger's callback only marks.
@@ -21,6 +23,7 @@ extends, acknowledges and puts dead letters. The ledger's callback only marks.
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -35,7 +38,7 @@ from asyncsdk._delivery.fleet.entries import (
     unpack_entry,
 )
 from asyncsdk._delivery.lane import Lane
-from asyncsdk._model.blocks import BlockError, unpack_block
+from asyncsdk._model.blocks import Block, BlockError, unpack_block
 from asyncsdk._model.engines import Engine, EngineError, Taken
 from asyncsdk._model.receipts import Record, Status
 from asyncsdk._retry import waits
@@ -43,7 +46,7 @@ from asyncsdk._retry import waits
 logger = logging.getLogger("asyncsdk.relay")
 
 # Times that an entry may be taken without having been released, before it is suspected of killing relays.
-_MAX_DELIVERIES = 5
+_MAX_DELIVERIES, _MAX_ALONE = 5, 7
 # Maximum number of entries of one `take`, and of one `ack`.
 _MAX_TAKEN, _MAX_ACKED = 20, 1_000
 # Maximum time that `take` waits, in seconds: also how long a relay needs to notice that it should stop.
@@ -82,6 +85,10 @@ class LeaseReader:
         # Dead letters that are not stored yet: packed, with their number and the entries that have to wait for them.
         self._dead: list[tuple[Sequence[bytes], int]] = []
         self._requeued: list[bytes] = []
+        self._suspects: deque[tuple[Taken, Block]] = deque()
+        # Entries in the lane, and whether the only one is a suspect.
+        self._in_lane = 0
+        self._is_alone = False
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._is_stopping = False
@@ -105,7 +112,10 @@ class LeaseReader:
         """Take entries while the lane has room, until `stop`."""
         pauses = waits(_RETRY_INITIAL, _RETRY_MAX)
         while not self._is_stopping:
-            if not self._wants_more():
+            if self._suspects and not self._in_lane:
+                self._is_alone = True
+                self._admit(*self._suspects.popleft())
+            if self._suspects or self._is_alone or not self._wants_more():
                 self._room.clear()
                 await self._room.wait()
                 continue
@@ -142,22 +152,29 @@ class LeaseReader:
             )
             self._give_up(taken, [taken.entry], 1)
             return
-        # 2. It may be what kills relays.
-        if taken.deliveries > _MAX_DELIVERIES:
-            self._suspect(taken)
-            return
-        # 3. The usual case.
+        # 2. It is what kills relays.
+        if taken.deliveries > _MAX_ALONE:
+            self._divide(taken, block)
+        # 3. It may be.
+        elif taken.deliveries > _MAX_DELIVERIES:
+            self._held[taken.lease] = LeasedEntry(taken.lease, 0)
+            self._suspects.append((taken, block))
+        # 4. The usual case.
+        else:
+            self._admit(taken, block)
+
+    def _admit(self, taken: Taken, block: Block) -> None:
         records = unpack_entry(taken.lease, block, time.monotonic(), int(time.time() * 1000))
         if not records:
             self._finish(LeasedEntry(taken.lease, 0))
             return
         self._held[taken.lease] = records[0].entry
+        self._in_lane += 1
         self._lane.ledger.count_accepted(records)
         self._lane.admit(records)
 
-    def _suspect(self, taken: Taken) -> None:
+    def _divide(self, taken: Taken, block: Block) -> None:
         """Divide an entry that was taken too often; one that is a single event is a dead letter."""
-        block = unpack_block(taken.entry)
         if len(block.records) <= 1:
             logger.error("%s: an event was taken %d times and is a dead letter", self._label, taken.deliveries)
             self._give_up(taken, [taken.entry], len(block.records))
@@ -188,6 +205,8 @@ class LeaseReader:
         for record in mine:
             record.entry.unsettled -= record.exposures or 1
             if not record.entry.unsettled:
+                self._in_lane -= 1
+                self._is_alone = False
                 self._finish(record.entry)
 
     def _owns(self, entry: LeasedEntry) -> bool:
