@@ -160,7 +160,14 @@ async def test_relays_of_a_service_deliver_until_sigterm(
     monkeypatch.setenv("SHOP_PLANE", server.url)
     command = [sys.executable, "-m", "asyncsdk", "relay", "engines.shop:client", "--lease", "2", "--log-format", "json"]
     path = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parents[2])])
-    relays = [await asyncio.create_subprocess_exec(*command, env={**os.environ, "PYTHONPATH": path}) for _ in range(2)]
+    environment = {**os.environ, "PYTHONPATH": path}
+    relays = [
+        await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
+        for _ in range(2)
+    ]
+    for process in relays:
+        assert process.stderr is not None
+        assert json.loads(await process.stderr.readline())["message"].startswith("started")
     async with shop.client() as client:
         for number in range(500):
             client.put_nowait(Track(f"user-{number % 20}", str(number)))
@@ -169,5 +176,7 @@ async def test_relays_of_a_service_deliver_until_sigterm(
     for process in relays:
         process.terminate()
 
-    assert [await process.wait() for process in relays] == [0, 0]
+    for process in relays:
+        await process.communicate()
+    assert [process.returncode for process in relays] == [0, 0]
     assert len({event.id for event in server.events}) == 500

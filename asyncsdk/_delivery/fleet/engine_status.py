@@ -25,11 +25,6 @@ class EngineStatus:
         self._outlook = outlook
         self._warnings: tuple[str, ...] = ()
 
-    @property
-    def is_available(self) -> bool:
-        """Whether the latest call succeeded."""
-        return not self._streak.failures
-
     def record_failure(self, reason: str, *, refused: bool = False) -> None:
         """Record a failed call; see `FailureStreak` for what is logged."""
         self._streak.record_failure(reason, self._outlook, refused=refused)

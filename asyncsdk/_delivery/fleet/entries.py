@@ -49,7 +49,7 @@ def pack_entries(label: str, records: Iterable[Record], now_ms: int) -> list[byt
 
     Args:
         label: Label of the destination.
-        records: In the order in which they were accepted. Bundles of exposures are split.
+        records: At least one, in the order in which they were accepted. Bundles of exposures are split.
         now_ms: The time, in milliseconds since 1970; the age of the events is measured from it.
     """
     single = [part for record in records for part in (split_exposures(record) if record.exposures > 1 else (record,))]
@@ -63,8 +63,7 @@ def _split(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
         if number - start == ENTRY_EVENTS or (size > ENTRY_BYTES and number > start):
             yield records[start:number]
             start, size = number, len(record.chunk)
-    if start < len(records):
-        yield records[start:]
+    yield records[start:]
 
 
 def unpack_entry(lease: Any, block: Block, now: float, now_ms: int) -> list[LeasedRecord]:

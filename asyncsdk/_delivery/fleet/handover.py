@@ -63,12 +63,13 @@ class Handover:
 
 async def open_engine(engine: Engine, status: EngineStatus) -> None:
     """Connect to an engine and record what is wrong with its settings; try again until it answers."""
-    for pause in waits(_RETRY_INITIAL, _RETRY_MAX):
+    pauses = waits(_RETRY_INITIAL, _RETRY_MAX)
+    while True:
         try:
             warnings = await engine.open()
         except EngineError as error:
             status.record_error(error)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(next(pauses))
         else:
             status.record_success()
             status.record_warnings(warnings)
