@@ -19,11 +19,11 @@ VIEWS: Mapping[str, str] = {
     "overrides": "overrides",
     "faults": "faults",
     "clients": "clients",
+    "try": "names",
     "names": "names",
     "users": "users",
 }
 """Views by address, and the call of the control API that has their data."""
-_WITHOUT_DATA = ("try",)
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -51,7 +51,7 @@ def page_file(request: web.Request, folder: Path = FOLDER) -> web.Response | Non
         folder: The folder of the files.
     """
     name = request.path.strip("/")
-    is_view = name == "" or name in VIEWS or name in _WITHOUT_DATA
+    is_view = name == "" or name in VIEWS
     file = _file(folder, "index.html" if is_view else name)
     if file is None or request.method not in ("GET", "HEAD"):
         return None

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import attrs
 
-from asyncsdk.dev.control import health, stream
+from asyncsdk.dev.control import health, stream, verbs
 from asyncsdk.dev.control.asserts import AssertCalls
 from asyncsdk.dev.control.bench import Bench
 from asyncsdk.dev.control.clients import ClientCalls, Clients
@@ -100,6 +100,7 @@ class Workbench:
             SwitchCalls(bench, book, self.faults, tuple(server.vendor_names)).routes(),
             ClientCalls(bench, self.clients).routes(),
             SendCalls(bench, server.ingest).routes(),
+            verbs.routes(lambda: server.url),
             SnapshotCalls(bench, book, users).routes(),
         )
         return Site(self.guard, router)

@@ -166,7 +166,7 @@ export const api = {
 	async request(arrival) { known(arrival); return get(`requests/${arrival.request}`) },
 	find: async (q) => (await get(`events${query({ q, limit: 100_000 })}`)).events.map((e) => e.seq),
 	resend: async (arrival, vendor) => call('POST', `events/${known(arrival)}/send`, { to: vendor }),
-	send: (what) => call('POST', 'try', what),
+	send: ({ verb, ...event }) => call('POST', `verbs/${verb}`, event),
 	deleteEvents: () => call('DELETE', 'events'),
 	reset: () => call('POST', 'reset'),
 	loadSnapshot: (snapshot) => call('POST', 'snapshot', snapshot),
