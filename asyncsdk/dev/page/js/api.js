@@ -187,7 +187,7 @@ export const api = {
 
 	// Switches.
 	override: (values) => change('overrides', 'PUT', 'overrides', values),
-	removeOverride: ({ name, user }) => change('overrides', 'DELETE', `overrides/${part(name)}${query({ user })}`),
+	removeOverride: ({ name, user }) => change('overrides', 'DELETE', `overrides/${part(name)}?user=${part(user || '')}`),
 	removeOverrides: () => change('overrides', 'DELETE', 'overrides'),
 	addFault: (fault) => change('faults', 'POST', 'faults', fault),
 	removeFault: ({ id }) => change('faults', 'DELETE', `faults/${part(id)}`),

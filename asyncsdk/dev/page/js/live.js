@@ -111,13 +111,13 @@ export function live(root, { params, setParams, href }) {
 		}
 	}
 	function drawEmpty(n) {
-		const kind = n || !api.isCaughtUp ? '' : rows.all.length ? 'none' : 'first', drawing = kind && kind + search.value + api.clients().length
+		const kind = n || !api.isCaughtUp || rows.isBusy ? '' : rows.all.length ? 'none' : 'first', drawing = kind && kind + search.value + api.clients().length
 		if (empty.drawing === drawing) return
 		empty.drawing = drawing
 		empty.hidden = !kind
 		grid.el.classList.toggle('is-empty', !!kind)
 		if (kind === 'first') fill(empty, firstSteps())
-		if (kind === 'none') fill(empty, noMatch(rows, search.value, search.set))
+		if (kind === 'none') noMatch(empty, rows, search.value, search.set)
 	}
 
 	// --- following and holding ----------------------------------------------------------------------------------------
@@ -150,7 +150,13 @@ export function live(root, { params, setParams, href }) {
 		grid.reveal(row, centre)
 		list()
 		notes()
-		if (state.open) openPanel()
+		if (state.open) panelSoon()
+	}
+	// The list moves at once; the panel follows in a frame of its own.
+	let soon
+	function panelSoon() {
+		clearTimeout(soon)
+		soon = setTimeout(() => { if (state.open && view === handle) openPanel() }, 30)
 	}
 	function move(by) {
 		const n = grid.length
@@ -291,7 +297,7 @@ export function live(root, { params, setParams, href }) {
 		json: () => `/live.json${search.value ? `?q=${encodeURIComponent(search.value)}` : ''}`,
 		changed: () => { handle.dirty = true },
 		forgotten() { state.selected = null; state.head = null; if (state.open) close(); refresh() },
-		leave: () => removeEventListener('resize', resized),
+		leave: () => { clearTimeout(soon); removeEventListener('resize', resized) },
 	}
 	view = handle
 	setQuery(search.value)

@@ -49,6 +49,7 @@ export function placeText(r) {
 
 const code = (v) => h('code', {}, v === null || v === undefined ? 'nothing' : typeof v === 'string' ? v || '""' : JSON.stringify(v))
 const targets = (t) => (Array.isArray(t) ? t.map((x, i) => [i ? ', ' : '', code(x)]) : code(t))
+const SUBJECTS = { unit_id: 'user id', current_time: 'the time', environment_field: 'environment' }
 function words(s) {
 	switch (s.t) {
 		case 'note': return s.text || s.label
@@ -59,7 +60,7 @@ function words(s) {
 	}
 	if (!s.subject) return s.text || s.label
 	if (s.of) return ['Bucket ', code(s.value), ` of ${s.of} ${s.op} `, targets(s.target)]
-	return [s.subject, ' ', s.op, ' ', targets(s.target), s.private ? h('span', { class: 'has' }, ' the user’s value is private') : h('span', { class: 'has' }, ' the user has ', code(s.value))]
+	return [SUBJECTS[s.subject] || s.subject, ' ', s.op, ' ', targets(s.target), s.private ? h('span', { class: 'has' }, ' the user’s value is private') : h('span', { class: 'has' }, ' the user has ', code(s.value))]
 }
 const STEP = { yes: ['✓', 'holds'], no: ['✕', 'does not hold'], half: ['◐', 'matched, did not pass'] }
 export function tree(steps, depth = 0) {

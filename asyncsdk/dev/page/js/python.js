@@ -1,7 +1,7 @@
 // The Python that does the same as a form of Try it.
 import { VENDORS } from './ui.js'
 
-const INDENT = '    ', WIDTH = 68
+const INDENT = '    ', WIDTH = 80
 /** A JSON value as a Python literal. */
 export function literal(value) {
 	if (value === null || value === undefined) return 'None'

@@ -1,11 +1,11 @@
 // Arrivals become rows: one per arrival, or one per event of the app, whose arrivals share an id.
 //
 // `rows` are all rows, oldest first; `shown` those that the query lists. Rows are filtered as they come, so a frame never
-// looks at more than what is new; a new query looks at the newest first, in slices of 8 ms. At most `most` arrivals are
+// looks at more than what is new; a new query looks at the newest first, in slices of 5 ms. At most `most` arrivals are
 // kept; `gone` counts the listed rows that were forgotten, so that a position in `shown` can be kept across it.
 import { matches, parse } from './search.js'
 
-const SLICE_MS = 8
+const SLICE_MS = 5, BETWEEN_MS = 6
 
 export class Rows {
 	constructor(most) {
@@ -45,7 +45,7 @@ export class Rows {
 	slice(job, budget) {
 		if (job !== this.job || !job.busy) return
 		const found = [], until = performance.now() + budget
-		for (; job.at >= 0 && (job.at & 63 || performance.now() < until); job.at--) {
+		for (; job.at >= 0 && (job.at & 15 || performance.now() < until); job.at--) {
 			const row = this.rows[job.at]
 			row.hit = this.test(row)
 			row.listed = row.hit || !this.only
@@ -58,8 +58,9 @@ export class Rows {
 		}
 		job.isLater = true
 		job.busy = job.at >= 0
-		if (job.busy) setTimeout(() => { this.slice(job, SLICE_MS); this.onslice?.() })
+		if (job.busy) setTimeout(() => { this.slice(job, SLICE_MS); this.onslice?.() }, BETWEEN_MS)
 	}
+	get isBusy() { return !!this.job?.busy }
 	test(row) { return row.arrivals.some((a) => matches(this.tokens, a)) }
 	add(arrival) {
 		this.all.push(arrival)

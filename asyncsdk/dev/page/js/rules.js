@@ -53,7 +53,7 @@ export function rules(root, { params, setParams, href }) {
 	}
 	const isUnused = (n) => !n.count && !n.inside
 	function nameRow(n) {
-		const onoff = toggle(`${n.name} is on`, n.enabled, (enabled) => attempt(() => api.patchRule(n.name, { enabled }), `${n.name} is ${enabled ? 'on' : 'off'}; ${APPLIED}`))
+		const onoff = toggle(`${n.name} is on`, n.enabled, (enabled) => attempt(() => api.patchRule(n.name, { enabled }), `${n.name} is ${enabled ? 'on' : 'off'}; ${APPLIED}`).then(draw), { id: `on-${n.name}` })
 		const asked = n.count ? dim(`${count(n.count)}×, ${since(n.last)}`) : isUnused(n) ? h('span', { class: 'tag flush' }, 'never') : dim('by other rules')
 		return h('tr', { class: state.name === n.name ? 'sel' : '' },
 			h('th', { scope: 'row' }, h('button', { class: 'exp', id: `r-${n.name}`, onclick: () => open(n.name) }, n.name), n.differs && h('span', { class: 'tag warn' }, 'edited')),
@@ -68,7 +68,7 @@ export function rules(root, { params, setParams, href }) {
 	}
 	function percentage({ name, percentage: { rule, label, value } }) {
 		const text = `Percentage of “${label || rule}” in ${name}`
-		const set = (v) => attempt(() => api.patchRule(name, { percentage: { rule, value: Math.min(100, Math.max(0, +v || 0)) } }))
+		const set = (v) => attempt(() => api.patchRule(name, { percentage: { rule, value: Math.min(100, Math.max(0, +v || 0)) } })).then(draw)
 		const number = h('input', { type: 'number', id: `pct-${name}`, min: 0, max: 100, step: 'any', value, 'aria-label': text, onchange: (e) => set(e.target.value) })
 		const range = h('input', { type: 'range', min: 0, max: 100, step: 1, value, tabIndex: -1, 'aria-label': text, style: { '--at': `${value}%` },
 			oninput: (e) => { number.value = e.target.value; range.style.setProperty('--at', `${e.target.value}%`) }, onchange: (e) => set(e.target.value) })
@@ -98,10 +98,15 @@ export function rules(root, { params, setParams, href }) {
 		const all = [...list.querySelectorAll('.exp')], i = all.indexOf(document.activeElement)
 		all[Math.min(all.length - 1, Math.max(0, i < 0 ? 0 : i + d))]?.focus()
 	}
+	/** Whether a number is being typed, which drawing would undo. */
+	function isEditing() {
+		const at = document.activeElement
+		return list.contains(at) && at.type === 'number' && at.value !== at.defaultValue
+	}
 	draw()
 	if (state.name) { view.classList.add('with-panel'); edit.open(state.name) }
 	return {
-		changed(what) { if (what === 'names' || what === 'ruleset' || what === 'rules') { if (!list.querySelector('input:focus')) draw(); edit.changed() } },
+		changed(what) { if (what === 'names' || what === 'ruleset' || what === 'rules') { if (!isEditing()) draw(); edit.changed() } },
 		json: () => (state.name ? `/rules.json?name=${encodeURIComponent(state.name)}` : '/rules.json'),
 		leave: () => edit.close(),
 		keys: { j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1), '/': () => find.focus(), Escape: close },

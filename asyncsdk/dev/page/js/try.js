@@ -86,7 +86,7 @@ export function tryIt(root, { params, setParams, href }) {
 		const mine = ++turn
 		if (isLookup()) {
 			const answer = await attempt(() => api.evaluate([userOf()], [f.name]))
-			if (answer && mine === turn) fill(result, lookupResult(answer[0][f.name]))
+			if (answer && mine === turn) fill(result, lookupResult(f.name, answer[0][f.name]))
 			return
 		}
 		fill(result, dim('Sending…'))
@@ -94,8 +94,8 @@ export function tryIt(root, { params, setParams, href }) {
 		const sent = await attempt(() => api.send({ verb, user, name, value: v === '' ? null : v, properties: p, to }))
 		if (mine === turn) fill(result, sent ? outcome(sent) : h('p', { class: 't-bad' }, 'It was not sent.'))
 	}
-	function lookupResult(r) {
-		return [h('p', {}, h('code', {}, r.name), ' is ', value(r), dim(` for ${f.user}, rule ${r.rule || 'none'}. `), h('a', { href: href('who', { user: f.user, open: r.name }) }, 'All names for this user')), tree(r.tree)]
+	function lookupResult(name, r) {
+		return [h('p', {}, h('code', {}, name), ' is ', value(r), dim(` for ${f.user}, rule ${r.rule || 'none'}. `), h('a', { href: href('who', { user: f.user, open: name }) }, 'All names for this user')), tree(r.tree)]
 	}
 	function outcome({ id, vendors, explain }) {
 		const lines = Object.entries(vendors || {}).map(([v, o]) => h('li', {}, sign(o.status), mark(v, { label: false }), ' ', h('b', {}, VENDORS[v]?.name || v), ` ${o.status}`, o.reason ? dim(`: ${o.reason}`) : o.code ? dim(` (${o.code})`) : ''))

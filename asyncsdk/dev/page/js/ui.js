@@ -124,8 +124,8 @@ export function segmented(label, options, value, onchange) {
 	return h('fieldset', { class: 'seg' }, h('legend', { class: 'sr' }, label), options.map(([v, text, title]) =>
 		h('label', { title }, h('input', { type: 'radio', name, value: v, checked: v === value, onchange: () => onchange(v) }), h('span', {}, text))))
 }
-export function toggle(label, checked, onchange, { text = false, disabled = false } = {}) {
-	const input = h('input', { type: 'checkbox', role: 'switch', checked, disabled, 'aria-label': text ? null : label, onchange: (e) => onchange(e.target.checked) })
+export function toggle(label, checked, onchange, { text = false, id } = {}) {
+	const input = h('input', { type: 'checkbox', id, role: 'switch', checked, 'aria-label': text ? null : label, onchange: (e) => onchange(e.target.checked) })
 	return h('label', { class: 'switch' }, input, h('span', { class: 'track', 'aria-hidden': 'true' }), text && h('span', {}, label))
 }
 export function select(options, value, onchange, props = {}) {
@@ -134,7 +134,10 @@ export function select(options, value, onchange, props = {}) {
 		return h('option', { value: v, selected: v === value }, text)
 	}))
 }
-export const labelled = (label, control) => h('label', {}, h('span', { class: 'sr' }, label), control)
+export function labelled(label, control) {
+	control.setAttribute('aria-label', label)
+	return control
+}
 /** A region that scrolls sideways, reachable by keyboard. */
 export const scroller = (label, ...children) => h('div', { class: 'scrollx', tabIndex: 0, role: 'region', 'aria-label': label }, ...children)
 export const gone = (text) => h('span', { class: 'sr' }, text)
