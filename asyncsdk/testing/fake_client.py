@@ -94,6 +94,9 @@ class FakeClient(EventAssertions, Client):
         self._waiters: list[Callable[[], object]] = []
         self._choose_path()
 
+    def __repr__(self) -> str:
+        return f"<FakeClient {self._life.state}: {len(self._events)} events, {len(self._recorded)} exposures>"
+
     # --- the values of lookups --------------------------------------------------------------------------------
 
     @property

@@ -28,7 +28,8 @@ _IDS = (list, tuple, set, frozenset)
 
 
 def _check_gate(name: str, value: object) -> None:
-    if not isinstance(value, bool) and not isinstance(value, _IDS):
+    is_list = isinstance(value, _IDS) and all(type(one) in (str, int) for one in value)
+    if not isinstance(value, bool) and not is_list:
         msg = f"the gate {name!r} is True, False or a list of user ids, not {describe_type(value)}"
         raise ConfigurationError(msg)
 
@@ -69,6 +70,9 @@ class Values(UserDict[str, Any]):
             raise ConfigurationError(msg)
         self._check(name, value)
         super().__setitem__(name, value)
+
+    def __or__(self, other: Any) -> dict[str, Any]:  # type: ignore[override] # what a dict would return
+        return {**self, **other}
 
 
 _CHECKS: Mapping[str, Callable[[str, object], None]] = {

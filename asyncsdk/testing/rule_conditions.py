@@ -1,6 +1,7 @@
 """The keywords of `RulesBuilder` that say whom a rule is for, and the conditions of Statsig that they become."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, TypedDict
 
 from asyncsdk.errors import ConfigurationError
@@ -8,7 +9,7 @@ from asyncsdk.errors import ConfigurationError
 # What the names of segments begin with: to Statsig they are gates.
 SEGMENT = "segment:"
 
-Texts = str | Iterable[str]
+Texts = str | Sequence[str] | AbstractSet[str]
 """One text, or several of which any matches."""
 
 
@@ -27,7 +28,7 @@ class Conditions(TypedDict, total=False):
         gate: Name of another gate that must be open for the user.
     """
 
-    users: str | int | Iterable[str | int]
+    users: str | int | Sequence[str | int] | AbstractSet[str | int]
     country: Texts
     email: Texts
     locale: Texts
@@ -55,16 +56,20 @@ def conditions_of(keywords: Conditions) -> list[dict[str, Any]]:
 def _conditions(name: str, value: Any) -> list[dict[str, Any]]:
     """Return the conditions of one keyword; all of them must hold."""
     if name == "custom":
+        if not isinstance(value, Mapping):
+            msg = f"`custom` is a mapping of fields to their values, not {value!r}"
+            raise ConfigurationError(msg)
         return [_field(field, _values(wanted)) for field, wanted in value.items()]
-    if name == "users":
-        value = [str(one) for one in ([value] if isinstance(value, str | int) else value)]
-    elif name == "segment":
-        value = f"{SEGMENT}{value}"
-    elif name not in ("gate", "app_version"):
-        value = _texts(value)
+    if name in ("segment", "gate", "app_version"):
+        if not isinstance(value, str):
+            msg = f"`{name}` is text, not {value!r}"
+            raise ConfigurationError(msg)
+        target: Any = f"{SEGMENT}{value}" if name == "segment" else value
+    else:
+        target = _texts(name, value)
     if name == "email":
-        return [_email(value)]
-    return [{**_KEYWORDS[name], "targetValue": value}]
+        return [_email(target)]
+    return [{**_KEYWORDS[name], "targetValue": target}]
 
 
 # The condition of each keyword, except `custom` and `email`, which have functions.
@@ -93,8 +98,14 @@ def _email(addresses: list[str]) -> dict[str, Any]:
     return {"type": "user_field", "field": "email", "operator": "str_ends_with_any", "targetValue": domains}
 
 
-def _texts(value: Texts) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
+def _texts(name: str, value: object) -> list[str]:
+    """Return one text or several as a list; user ids may be numbers."""
+    kinds = (str, int) if name == "users" else (str,)
+    found = value if isinstance(value, list | tuple | set | frozenset) else [value]
+    if any(isinstance(one, bool) or not isinstance(one, kinds) for one in found):
+        msg = f"`{name}` is {'an id' if name == 'users' else 'text'} or a list of them, not {value!r}"
+        raise ConfigurationError(msg)
+    return [str(one) for one in found]
 
 
 def _values(value: Any) -> list[Any]:

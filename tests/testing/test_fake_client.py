@@ -87,6 +87,8 @@ async def test_each_kind_can_be_set_to_a_dict() -> None:
         ("home",),
     )
     assert fake.gates == {"sale": True}
+    assert fake.gates | {"more": False} == {"sale": True, "more": False}
+    assert repr(fake) == "<FakeClient running: 0 events, 0 exposures>"
 
 
 async def test_a_changed_value_is_seen_although_it_compares_equal() -> None:
@@ -178,6 +180,7 @@ async def test_evaluations_are_watched_and_explained() -> None:
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"gates": {"sale": "yes"}}, "'sale' is True, False or a list of user ids, not"),
+    ({"gates": {"sale": ["u1", None]}}, "'sale' is True, False or a list of user ids, not"),
     ({"gates": ["sale"]}, "`gates` of a FakeClient is a mapping"),
     ({"gates": {"": True}}, "a name is text"),
     ({"configs": {"prices": 3}}, "'prices' is a mapping of parameters"),

@@ -106,7 +106,7 @@ def test_the_fixtures_work_with_xdist(pytester: pytest.Pytester) -> None:
 PROBLEMS = {
     "a gate that was not awaited": (
         "    if asyncsdk_client.check_gate('u1', 'sale', exposure=False): pass",
-        "*.py:*: check_gate('u1', 'sale', exposure=False) was never awaited*",
+        "*test_a_strict_test_fails_on.py:*: check_gate('u1', 'sale', exposure=False) was never awaited*",
     ),
     "an event that was not awaited": (
         "    asyncsdk_client.track('u1', 'Order Completed')",
@@ -214,12 +214,14 @@ def test_it(asyncsdk_client, caplog):
             assert await asyncsdk_client.check_gate("u1", "sale")
     asyncio.run(main())
     logging.getLogger("asyncsdk.rules").debug("not shown")
-    assert caplog.text == ""
+    logging.getLogger("asyncsdk.rules").warning("shown")
+    assert caplog.messages == ["shown"]
     assert hasattr(Client.check_gate, "__wrapped__")
 
 def test_after_it():
     assert not hasattr(Client.check_gate, "__wrapped__")
-    assert logging.getLogger("asyncsdk.rules").level == logging.NOTSET
+    for logger in map(logging.getLogger, ["asyncsdk.rules", "asyncsdk.delivery"]):
+        assert (logger.level, logger.filters) == (logging.NOTSET, [])
 """
     run(pytester, code, *ALONE).assert_outcomes(passed=2)
 
