@@ -26,6 +26,8 @@ T = TypeVar("T")
         ("OAuthLogin", "OAuth Login"),
         ("URLsOpened", "URLs Opened"),
         ("UserIDs", "User IDs"),
+        ("APIUp", "API Up"),
+        ("HTTPAsyncSent", "HTTP Async Sent"),
         ("UserIsAdmin", "User Is Admin"),
         ("ISOStandard", "ISO Standard"),
         ("Step2Completed", "Step 2 Completed"),
@@ -147,6 +149,7 @@ def test_a_field_with_a_default_may_be_set_per_instance(kind: Any) -> None:
 @dataclass
 class PartyPlanned:
     event_name: str
+    _place: str = "home"
 
 
 @attrs.define

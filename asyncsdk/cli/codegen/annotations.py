@@ -34,7 +34,7 @@ class Key:
 
     name: str
     annotation: str
-    is_required: bool = False
+    is_required: bool
 
 
 @attrs.frozen

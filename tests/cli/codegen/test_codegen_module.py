@@ -162,3 +162,10 @@ def test_a_key_with_the_name_of_a_type_does_not_hide_it() -> None:
     plan = {"Booked": {"properties": {"date": {"type": "string", "format": "date"}, "until": {"type": "string"}}}}
 
     assert 'BookedProperties = TypedDict(\n        "BookedProperties",' in module_of(None, plan)
+
+
+def test_properties_are_optional_if_the_plan_requires_none() -> None:
+    text = module_of(None, PLAN)
+
+    assert "            properties: SignedOutProperties | EventObject | None = None,\n" in text
+    assert "            properties: OrderCompletedProperties | EventObject,\n" in text
