@@ -56,6 +56,11 @@ PURE = {
 IMPURE_IMPORTS = {"asyncio", "aiohttp", "logging", "socket", "sqlite3", "threading", "time"}
 # Imported where they are first used, because most programs never need them, or not at once.
 LAZY = {
+    (
+        "_rules",
+        "asyncsdk._rules.patterns.matcher",
+    ): "only a ruleset with a pattern needs them, which imports them in steps",
+    ("_refresh", "asyncsdk._rules.patterns.matcher"): "as above",
     ("_client", "asyncsdk._transport"): "aiohttp, which takes longer to import than all the rest",
     ("_client", "asyncsdk._delivery.fleet.handover"): "only a client with an engine needs it",
     ("_transport", "isal"): "an extra",

@@ -2,8 +2,6 @@
 
 import logging
 
-from asyncsdk._rules.patterns.matcher import load_re2
-
 logger = logging.getLogger("asyncsdk")
 _MAX_KEPT = 1_000
 
@@ -52,6 +50,8 @@ class PatternFaults:
             text = "%s: %s: pattern %r matches nothing, as in Statsig's SDKs: %s"
             logger.warning(text, self._source, name, pattern, fault)
             return
+        from asyncsdk._rules.patterns.matcher import load_re2  # noqa: PLC0415 -- a pattern was reported: it is imported
+
         remedy = "asyncsdk[re2] (google-re2) takes most patterns: pip install 'asyncsdk[re2]'"
         if load_re2() is not None:
             remedy = "not even the extra re2, which is installed, takes it"

@@ -65,6 +65,7 @@ from asyncsdk._rules.language.country import Countries
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.loading import load, release, supersedes
+from asyncsdk._rules.patterns import load_patterns
 from asyncsdk._rules.ruleset import Ruleset, empty_ruleset
 from asyncsdk.vendors.statsig import Rules, Statsig
 from asyncsdk.vendors.statsig.ruleset import RulesAnswer, read_response
@@ -357,6 +358,8 @@ class Refresher:
             # What a lookup, a response or a watcher would otherwise compute after the replacement.
             if new.needs_countries:
                 await self.runner.run(_as_generator(self._countries.load()))
+            if new.needs_patterns:
+                await self.runner.run(_as_generator(load_patterns()))
             await self.runner.run(_as_generator(new.precompile(old)))
             await self.runner.run(_as_generator(new.prepare_large()))
             await self.runner.run(_as_generator(rebuild_views(old, new)))

@@ -43,9 +43,10 @@ _MAX_FACT_BYTES = 262_144
 
 # Findings of the cut, kept among the facts. The parentheses keep them apart from fields of the body.
 _NEEDS_COUNTRIES = "(countries)"
+_NEEDS_PATTERNS = "(patterns)"
 _IS_V1 = "(v1)"
-_IP_CONDITION = b'"ip_based"'
-"""Type of a condition that derives the country from the IP address, as the body has it."""
+_NEEDS = {b'"ip_based"': _NEEDS_COUNTRIES, b'"str_matches"': _NEEDS_PATTERNS}
+"""Words of a body, and what a ruleset with them needs: its conditions look at the country or match a pattern."""
 
 
 def load(
@@ -87,6 +88,7 @@ def load(
         _with_defaults(shared_context, facts),
         is_inline=_IS_V1 in facts,
         needs_countries=_NEEDS_COUNTRIES in facts,
+        needs_patterns=_NEEDS_PATTERNS in facts,
         source=source,
         received_at_ms=received_at_ms,
         fingerprint=fingerprint,
@@ -185,11 +187,11 @@ def _split_sections(body: bytes) -> Generator[None, None, _Cut]:
             sections[section][(yield from _spec_name(piece))] = piece
         spent += end - start + _MEMBER_BYTES
         if spent > _STEP_BYTES:
-            facts |= _scan_for_countries(body, searched, end)
+            facts |= _scan_for_needs(body, searched, end)
             spent, searched = 0, end
             yield
     is_v1 = {_IS_V1: True} if any(types.get(section) == b"[" for section in SPEC_SECTIONS) else {}
-    return sections, facts | is_v1 | _scan_for_countries(body, searched, end), types
+    return sections, facts | is_v1 | _scan_for_needs(body, searched, end), types
 
 
 def _add_field(facts: dict[str, Any], types: dict[str, bytes], name: str, piece: bytes) -> None:
@@ -206,9 +208,9 @@ def _add_field(facts: dict[str, Any], types: dict[str, bytes], name: str, piece:
         facts[name] = parse(piece, f"`{name}` of the ruleset")
 
 
-def _scan_for_countries(body: bytes, start: int, end: int) -> dict[str, Any]:
-    """Return the fact that a country condition is in a part of the body; empty if there is none."""
-    return {_NEEDS_COUNTRIES: True} if body.find(_IP_CONDITION, start, end) >= 0 else {}
+def _scan_for_needs(body: bytes, start: int, end: int) -> dict[str, Any]:
+    """Return what a part of the body needs, as facts."""
+    return {need: True for word, need in _NEEDS.items() if body.find(word, start, end) >= 0}
 
 
 def _decode_key(key: bytes) -> str:

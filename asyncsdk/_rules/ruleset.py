@@ -57,6 +57,7 @@ class Ruleset:
         source: Origin, as in evaluation reasons: `Network`, `Bootstrap` or `Adapter(DataStore)` (the cache).
         received_at_ms: When it was received, in milliseconds since 1970.
         needs_countries: Whether a condition derives the country from the IP address, which needs a large table.
+        needs_patterns: Whether a condition matches a pattern, which needs modules that are not imported otherwise.
         fingerprint: Compares equal for the same body.
         gates: Compiled gates by name; `configs`, `experiments` and `layers` likewise.
         stamp: Identity of this ruleset. A cache holds it in place of the ruleset, which could not be freed otherwise.
@@ -73,6 +74,7 @@ class Ruleset:
     source: str = "NoValues"
     received_at_ms: int = 0
     needs_countries: bool = False
+    needs_patterns: bool = False
     fingerprint: tuple[int, ...] = ()
     gates: dict[str, Program] = attrs.field(init=False, factory=dict)
     configs: dict[str, Program] = attrs.field(init=False, factory=dict)

@@ -347,3 +347,22 @@ def test_letters_make_no_difference(text: str, pattern: str) -> None:
 
 def test_a_text_of_very_many_characters_still_matches() -> None:
     assert compiled(r"\w!$")("".join(map(chr, range(0x3400, 0x3400 + 11_000))) + "!")
+
+
+def test_only_a_ruleset_with_a_pattern_imports_them() -> None:
+    code = """
+import sys, asyncio, orjson
+from asyncsdk import Client, Rules, Statsig
+def loaded(): return "asyncsdk._rules.patterns.matcher" in sys.modules
+async def start(operator):
+    condition = {"type": "user_field", "field": "email", "operator": operator, "targetValue": "a"}
+    rule = {"id": "r", "name": "r", "salt": "s", "idType": "userID", "passPercentage": 100, "returnValue": True, "conditions": [condition]}
+    gate = {"name": "g", "type": "feature_gate", "entity": "feature_gate", "salt": "s", "enabled": True, "defaultValue": False, "rules": [rule]}
+    rules = orjson.dumps({"has_updates": True, "time": 1, "feature_gates": [gate], "dynamic_configs": [], "layer_configs": []})
+    async with Client(Statsig("secret-k", rules=Rules(bootstrap=rules), offline=True)):
+        return loaded()
+print(loaded(), asyncio.run(start("eq")), asyncio.run(start("str_matches")))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+    assert done.stdout.split() == ["False", "False", "True"]

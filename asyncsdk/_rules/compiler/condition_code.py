@@ -26,7 +26,6 @@ from asyncsdk._rules.language.operators import OPERATORS, Operator, target_of
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.language.specs import Condition
 from asyncsdk._rules.language.values import as_number, as_text
-from asyncsdk._rules.patterns.matcher import Matcher
 
 _BUCKETS = 1000
 _SYMBOLS = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
@@ -64,14 +63,21 @@ def compile_condition(
     constants = (("F", source.fetch), ("T", operator.test), ("V", target))
     value, cost = _value_template(source)
     # Last, because an unsupported pattern ends the evaluation: where another condition fails, it does not matter.
-    cost = _PATTERN_COST if isinstance(target, Matcher) else cost
+    cost = _PATTERN_COST if _is_pattern(condition, target) else cost
     return ConditionCode(f"{{1}}({value}, {{2}})", constants, cost), source.is_steady
 
 
 def prepare_target(operator: Operator, condition: Condition, shared_context: SharedContext, name: str) -> Any:
     """Return a condition's target as its operator takes it. What is wrong with a pattern is reported under `name`."""
     target = target_of(operator, condition)
-    return target.reporting_to(partial(shared_context.report_pattern, name)) if isinstance(target, Matcher) else target
+    if not _is_pattern(condition, target):
+        return target
+    return target.reporting_to(partial(shared_context.report_pattern, name))
+
+
+def _is_pattern(condition: Condition, target: object) -> bool:
+    """Return whether a prepared target is a `Matcher`, whose module is not imported before the first pattern."""
+    return condition.operator == "str_matches" and target is not None
 
 
 def _value_template(source: ConditionSource) -> tuple[str, int]:

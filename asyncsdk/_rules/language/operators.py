@@ -15,7 +15,6 @@ import attrs
 from asyncsdk._rules.language.specs import Condition, TooLargeError
 from asyncsdk._rules.language.values import as_instant, as_integer, as_list, as_number, as_object, as_text
 from asyncsdk._rules.language.versions import VersionResults, parse_version
-from asyncsdk._rules.patterns import matcher
 
 _DAY_MS = 86_400_000
 # Times below this are in seconds, others in milliseconds: as seconds it is the year 2286, as milliseconds April 1970.
@@ -130,7 +129,13 @@ def _contains(value: object, target: tuple[str, ...]) -> bool:
     return False
 
 
-def _matches(value: object, target: matcher.Matcher | None) -> bool:
+def _compile_pattern(target: object) -> Callable[[str], bool] | None:
+    from asyncsdk._rules.patterns.matcher import compile_pattern  # noqa: PLC0415 -- see `load_patterns`
+
+    return compile_pattern(target)
+
+
+def _matches(value: object, target: Callable[[str], bool] | None) -> bool:
     subject = as_text(value)
     return subject is not None and target is not None and target(subject)
 
@@ -313,7 +318,7 @@ OPERATORS: dict[str, Operator] = {
     "str_ends_with_any": Operator(_lowered, _ends),
     "str_contains_any": _CONTAINS,
     "str_contains_none": _negation(_CONTAINS),
-    "str_matches": Operator(matcher.compile_pattern, _matches),
+    "str_matches": Operator(_compile_pattern, _matches),
     "eq": _EQUAL,
     "neq": _negation(_EQUAL),
     "before": _temporal(lambda left, right: left < right),
