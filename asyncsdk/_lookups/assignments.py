@@ -68,6 +68,9 @@ class Assignments:
     # By storage key, in the order in which they were loaded: the first one is removed when there are too many.
     _units: OrderedDict[str, dict[str, Entry]] = attrs.field(factory=OrderedDict, init=False)
     _queue: dict[str, Changes] = attrs.field(factory=dict, init=False)
+    # Changes that other threads made, on their way to the loop, and those that were made during a load.
+    _crossing: dict[object, tuple[str, str, Entry | None]] = attrs.field(factory=dict, init=False)
+    _noted: dict[object, tuple[str, Changes]] = attrs.field(factory=dict, init=False)
     _loading: FailureStreak = attrs.field(factory=lambda: FailureStreak("loading sticky assignments"), init=False)
     _saving: FailureStreak = attrs.field(factory=lambda: FailureStreak("saving sticky assignments"), init=False)
     _has_changes: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
@@ -125,9 +128,12 @@ class Assignments:
         if self._life.is_on_its_loop:
             self._enqueue(key, name, entry)
             return
+        crossing = object()
+        self._crossing[crossing] = key, name, entry
         try:
-            self._life.call_soon(partial(self._enqueue, key, name, entry))
+            self._life.call_soon(partial(self._enqueue_crossed, crossing))
         except (ClientClosedError, QueueFullError):  # a lookup never raises
+            del self._crossing[crossing]
             self.lost += 1
 
     # --- loading ----------------------------------------------------------------------------------------------
@@ -144,19 +150,24 @@ class Assignments:
         return all(await asyncio.gather(*(self._load(key) for key in storage_keys(user))))
 
     async def _load(self, key: str) -> bool:
-        # What the store returns may be older than the unsaved changes, so these are applied on top: the ones made
-        # before the call, noted here since they may be saved by its end, and the ones made during it.
-        changes: Changes = dict(self._queue.get(key, {}))
+        # What the store returns may be older than changes that were not saved when it was asked, or were made since.
+        # These are applied on top; they are noted, since they may be saved by the end of the call.
+        changes: Changes = {**self._queue.get(key, {}), **self._crossing_of(key)}
+        load = object()
+        self._noted[load] = key, changes
 
         async def read() -> dict[str, Entry]:
             return dict(await self._store.load(key))
 
-        entries, fault = await call_guarded(read, _LOAD_TIMEOUT)
+        try:
+            entries, fault = await call_guarded(read, _LOAD_TIMEOUT)
+        finally:
+            del self._noted[load]
         if entries is None:
             self._loading.record_failure(fault)
             return False
         self._loading.record_success()
-        for name, entry in {**changes, **self._queue.get(key, {})}.items():
+        for name, entry in {**changes, **self._crossing_of(key)}.items():
             _apply(entries, name, entry)
         self._units[key] = entries
         self._units.move_to_end(key)
@@ -164,9 +175,19 @@ class Assignments:
             self._units.popitem(last=False)
         return True
 
+    def _crossing_of(self, key: str) -> Changes:
+        return {name: entry for unit, name, entry in list(self._crossing.values()) if unit == key}
+
     # --- saving -----------------------------------------------------------------------------------------------
 
+    def _enqueue_crossed(self, crossing: object) -> None:
+        """Enqueue a change of another thread."""
+        self._enqueue(*self._crossing.pop(crossing))
+
     def _enqueue(self, key: str, name: str, entry: Entry | None) -> None:
+        for unit, noted in self._noted.values():
+            if unit == key:
+                noted[name] = entry
         changes = self._queue.get(key, {})
         if name not in changes:
             if self._life.state == "closed" or self.unsaved >= MAX_UNSAVED:

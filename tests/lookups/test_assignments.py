@@ -277,6 +277,49 @@ async def test_a_load_includes_unsaved_changes(client: Client, store: FaultyStor
     assert (await client.get_experiment(ADA, "button")).group == "Test"
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_load_keeps_what_another_thread_changed_meanwhile(
+    client: Client, store: FaultyStore, turns: int
+) -> None:
+    await client.load_assignments(ADA)
+    store.loads = "hangs"
+    loading = asyncio.create_task(client.load_assignments(ADA))
+    await store.began.wait()
+    store.go_on.set()
+    for _ in range(turns):  # in one of them, the load ends before the call that the thread leaves
+        await asyncio.sleep(0)
+
+    thread = threading.Thread(target=lambda: client.bind(ADA).get_experiment("button"))
+    thread.start()
+    thread.join()
+    await loading
+    use(client, rules("blue", "Other"))
+
+    assert (await client.get_experiment(ADA, "button")).group == "Test"
+
+
+async def test_a_load_keeps_what_was_changed_and_saved_during_it(client: Client, store: FaultyStore) -> None:
+    await client.load_assignments(ADA)
+    answer = await store.entries.load(KEY)
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    async def late(_: str) -> Mapping[str, Mapping[str, Any]]:
+        began.set()
+        await go_on.wait()
+        return answer
+
+    store.load = late  # type: ignore[method-assign]
+    loading = asyncio.create_task(client.load_assignments(ADA))
+    await began.wait()
+    await client.get_experiment(ADA, "button")
+    await client.flush()
+    go_on.set()
+    await loading
+    use(client, rules("blue", "Other"))
+
+    assert (await client.get_experiment(ADA, "button")).group == "Test"
+
+
 # --- failures -----------------------------------------------------------------------------------------------------
 
 
