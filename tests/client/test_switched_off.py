@@ -257,3 +257,11 @@ def test_a_script_does_not_even_load_aiohttp() -> None:
     )
     environ = {"ASYNCSDK_ENABLED": "0", "PYTHONPATH": ":".join(sys.path)}
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=30, env=environ)
+
+
+async def test_destinations_behind_one_are_selected_as_ever(server: DevServer) -> None:
+    async with Client(rudderstack(server), enabled=False) as client:
+        await client.track(ADA, "x", integrations={"All": False, "Webhook": True})
+        await client.track(ADA, "x", integrations={"All": False})
+
+    assert (await client.aclose()).destinations["RudderStack"].skipped == {"disabled": 1, "integrations": 1}

@@ -107,6 +107,11 @@ Client(Statsig("secret-...", rules=Rules(assignments=MemoryAssignments())), spoo
 
 Client("secret-...")  # type: ignore[arg-type]
 Client(overflow="drop")  # type: ignore[call-arg]
+Client(enabled=False, on_invalid="report", properties={"app": "shop"}, context=lambda: {"region": "eu"})
+Client(on_invalid="ignore")  # type: ignore[arg-type]
+assert_type(Client.from_env(on_invalid="report", close_timeout=2), Client)
+Client.from_env(overflow="drop")  # type: ignore[call-arg]
+assert_type(client.add_event_defaults({"app": "shop"}, lambda: None), Client)
 RudderStack("write-key", "https://plane.example.com", overflow="sometimes")  # type: ignore[arg-type]
 
 ada = User(
@@ -184,6 +189,7 @@ def getters(found: DynamicConfig | Experiment | ExperimentGroup | Layer | Parame
 def bound(flags: Flags) -> None:
     assert_type(client.bind(ada), Flags)
     assert_type(client.bind("ada").user, User)
+    assert_type(client.bind("ada", properties={"app": "shop"}, context={"region": "eu"}), Flags)
     assert_type(flags.check_gate("new_checkout"), bool)
     assert_type(flags.get_gate("new_checkout"), FeatureGate)
     assert_type(flags.get_config("prices").get_number("lamp", 39.0), float)

@@ -43,6 +43,7 @@ on_aiohttp.setup(app, sdk, user=load_user, trusted_proxies=1, anonymous_cookie="
 on_aiohttp.setup(app, sdk, user=on_aiohttp.from_header("X-User"))
 on_aiohttp.setup(app, sdk, user=lambda request: request.headers.get("X-User"))
 app.cleanup_ctx.append(on_aiohttp.run_client)
+on_aiohttp.setup(app, sdk, event_properties=lambda request: {"path": request.path}, event_context=lambda _: None)
 on_aiohttp.setup(app, sdk, user=lambda request: request.no_such_thing)  # type: ignore[attr-defined]
 on_aiohttp.setup(app, sdk, user=lambda request: 1.5)  # type: ignore[arg-type,return-value]
 
