@@ -22,7 +22,7 @@ from asyncsdk.engines import Engine, EngineError
 from engines import shop
 from engines.servers import PostgresServer, RedisServer
 
-SECONDS = float(os.environ.get("ASYNCSDK_CHAOS_SECONDS", "8"))
+SECONDS = float(os.environ.get("ASYNCSDK_CHAOS_SECONDS", "4"))
 PATH = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parents[2])])
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(SECONDS + 180)]
 

@@ -185,6 +185,10 @@ def test_the_reply_of_waitaof_is_checked(reply: list[int], problem: str) -> None
         engine._check_copies(reply)
 
 
+def test_enough_copies_are_accepted() -> None:
+    Redis("redis://127.0.0.1", durability="fsync", replicas=1)._check_copies([1, 2])
+
+
 async def test_a_server_that_is_away_is_an_error_at_once() -> None:
     engine = Redis(f"redis://127.0.0.1:{free_port()}")
     for call in (engine.open(), engine.put("d", [b"1"]), engine.take("d", 1, 5.0, 1.0), engine.stats("d")):
