@@ -21,12 +21,15 @@ class Server:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.messages = iter([STARTUP, SHUTDOWN])
+        self.received = 0
         self.got: list[tuple[str, str]] = []
 
     async def receive(self) -> Message:
+        self.received += 1
         return next(self.messages)
 
     async def send(self, message: Message) -> None:
+        assert self.received <= len(self.got) + 1  # it answers one message before it asks for the next
         self.got.append((message["type"].removeprefix("lifespan."), self.client.health().state))
 
     async def run(self, app: Any) -> list[tuple[str, str]]:
@@ -59,9 +62,10 @@ async def returning(scope: Message, receive: Receive, send: Send) -> None:
 
 @pytest.mark.parametrize("app", [with_lifespan, without_lifespan, raising_later, returning])
 async def test_the_client_runs_around_the_application(app: Any) -> None:
-    client = Client()
+    server = Server(Client())
 
-    assert await Server(client).run(FlagsMiddleware(app, client=client)) == WHOLE
+    assert await server.run(FlagsMiddleware(app, client=server.client)) == WHOLE
+    assert server.received == 2
 
 
 async def test_an_application_that_fails_while_running_closes_the_client() -> None:

@@ -116,6 +116,14 @@ async def test_a_percentage_and_groups_of_equal_size_are_what_they_say() -> None
     assert all(550 < groups.count(group) < 780 for group in ("Control", "Test", "Bold"))
 
 
+async def test_a_segment_opens_its_gates_and_experiments_run() -> None:
+    fake = FakeClient(rules=BUILDER)
+
+    assert await fake.check_gate(User("bob", email="bob@shop.example", country="FR"), "dutch or staff")
+    assert (await fake.get_gate("u1", "everyone")).rule_id == "everyone:1"
+    assert (await fake.get_experiment_groups("button")).is_active
+
+
 async def test_an_experiment_decides_its_own_parameters_of_a_layer() -> None:
     fake = FakeClient(rules=BUILDER)
     layers = [await fake.get_layer(str(number), "home") for number in range(200)]
