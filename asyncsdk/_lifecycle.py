@@ -33,7 +33,7 @@ from types import CoroutineType
 from typing import Any, Literal
 from weakref import WeakMethod
 
-from asyncsdk._threads import is_being_cancelled
+from asyncsdk._threads import is_being_cancelled, release_all_of
 from asyncsdk.errors import (
     ClientClosedError,
     ForkedProcessError,
@@ -302,6 +302,7 @@ class _LoopGuard:
     def __del__(self) -> None:
         if not self._loop.is_closed():
             return
+        release_all_of(self._loop)
         for task in asyncio.all_tasks(self._loop):
             coroutine = task.get_coro()
             if not isinstance(coroutine, CoroutineType):  # pragma: no cover -- another library's kind of task

@@ -5,7 +5,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import Protocol, TypeVar
+from weakref import WeakSet
 
 T = TypeVar("T")
 
@@ -23,6 +24,29 @@ def is_loop_running() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+class LoopBound(Protocol):
+    """What has to be released at once if its event loop is closed before it is."""
+
+    loop: asyncio.AbstractEventLoop | None
+
+    def abandon(self) -> None:
+        """Release it; its loop is closed."""
+
+
+_LOOP_BOUND: "WeakSet[LoopBound]" = WeakSet()
+
+
+def release_with_loop(owner: LoopBound) -> None:
+    """Have `owner.abandon` called if its loop is closed while `owner` exists."""
+    _LOOP_BOUND.add(owner)
+
+
+def release_all_of(loop: asyncio.AbstractEventLoop) -> None:
+    """Release what was bound to a loop that has been closed."""
+    for owner in [owner for owner in _LOOP_BOUND if owner.loop is loop]:
+        owner.abandon()
 
 
 async def in_thread(work: Callable[[], T]) -> T:

@@ -24,7 +24,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from asyncsdk._decompression import CANNOT_DECOMPRESS, Plain, UnreadableError, decompressor_for
 from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.reports import RequestInfo, Watch
-from asyncsdk._threads import in_thread
+from asyncsdk._threads import in_thread, release_with_loop
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Limits, Request, Response
@@ -111,6 +111,7 @@ class Transport:
         # Requests in flight by session: the current one, and those that wait for their last requests to end.
         self._users: Counter[aiohttp.ClientSession] = Counter()
         self._resolver = _Resolver()
+        self.loop: asyncio.AbstractEventLoop | None = None
 
     async def send(self, request: Request, *, uncompressed: bool = False) -> Response:
         """Send `request`, and read at most a megabyte of the answer.
@@ -249,6 +250,18 @@ class Transport:
         while self._users:
             await self._close(self._users.popitem()[0])
 
+    def abandon(self) -> None:
+        """Close the connections after their loop: aiohttp, asyncio and the sockets would each warn otherwise."""
+        sessions = [] if self._http.session is not None or self._given is not None else list(self._users)
+        for connector in [session.connector for session in sessions if session.connector is not None]:
+            # aiohttp has no public list of them.
+            pool = [connection for some in connector._conns.values() for connection, _ in some]  # noqa: SLF001
+            pool += connector._acquired  # noqa: SLF001
+            with suppress(StopIteration, RuntimeError):
+                next(iter(connector.close().__await__()))  # as far as it comes without a loop
+            for connection in pool:
+                _close_after_loop(connection.transport)
+
     async def _retire(self, session: aiohttp.ClientSession) -> None:
         """Let requests in flight finish on a session, but send no new ones: the name may have a new address."""
         if session is self._session:
@@ -268,6 +281,8 @@ class Transport:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
+            self.loop = asyncio.get_running_loop()
+            release_with_loop(self)
             if self._given is None and (given := self._http.session or self._http.connector) is not None:
                 self._given = given() if callable(given) else given
             if self._http.session is not None:
@@ -305,6 +320,16 @@ def tls_context(http: HttpSettings) -> ssl.SSLContext | None:
         msg = f"{names} of HttpSettings cannot be loaded: {error}"
         raise ConfigurationError(msg) from error
     return context
+
+
+def _close_after_loop(transport: Any) -> None:
+    """Close a connection whose loop is closed, which asyncio itself cannot: it needs a turn of the loop."""
+    with suppress(Exception):
+        transport.abort()
+    # Under TLS, the transport of the socket is another one.
+    transport = getattr(getattr(transport, "_ssl_protocol", None), "_transport", transport)
+    with suppress(Exception):
+        transport._call_connection_lost(None)  # noqa: SLF001 -- what that turn of the loop would call
 
 
 def _name(error: Exception) -> str:
