@@ -81,6 +81,25 @@ def saturate(port: int, seconds: float, first: int) -> tuple[int, float]:
         return number - first, time.perf_counter() - began
 
 
+def burst(port: int, count: int, first: int) -> None:
+    """Send `count` requests, each as soon as its connection is free, for users numbered from `first`."""
+    number, last, done = first, first + count, 0
+    with connections(port) as browsers:
+        by_number = {browser.fileno(): browser for browser in browsers}
+        poll = select.poll()
+        for browser in browsers:
+            poll.register(browser, select.POLLIN)
+            browser.sendall(REQUEST % number)
+            number += 1
+        while done < count:
+            for ready, _ in poll.poll():
+                answer(by_number[ready])
+                done += 1
+                if number < last:
+                    by_number[ready].send(REQUEST % number)
+                    number += 1
+
+
 def keep_rate(port: int, seconds: float, rate: float, first: int) -> list[float]:
     """Send requests at a steady rate; return the latency of each, in microseconds from the time when it was due."""
     latencies: list[float] = []

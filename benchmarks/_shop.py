@@ -72,7 +72,7 @@ def awaited(place: Place, *, rudderstack: bool = False) -> tuple[Handler, Drain]
     from asyncsdk import User  # noqa: PLC0415 -- only in the process that measures it
     from asyncsdk.integrations.aiohttp import CLIENT, run_client  # noqa: PLC0415 -- only in the process that measures it
 
-    client = place.app[CLIENT] = _client(place, rudderstack=rudderstack)
+    client = place.app[CLIENT] = make_client(place, rudderstack=rudderstack)
     place.app.cleanup_ctx.append(run_client)
 
     async def handle(request: web.Request) -> web.Response:
@@ -89,7 +89,7 @@ def integrated(place: Place) -> tuple[Handler, Drain]:
     from asyncsdk import User  # noqa: PLC0415 -- only in the process that measures it
     from asyncsdk.integrations.aiohttp import get_flags, setup  # noqa: PLC0415 -- only in the process that measures it
 
-    client = _client(place)
+    client = make_client(place)
     setup(place.app, client, user=lambda request: User(request.headers["X-User"], **USER))
 
     async def handle(request: web.Request) -> web.Response:
@@ -101,7 +101,27 @@ def integrated(place: Place) -> tuple[Handler, Drain]:
     return handle, partial(client.flush, 60)
 
 
-def _client(place: Place, *, rudderstack: bool = False) -> Any:
+def by_hand(place: Place) -> tuple[Handler, Drain]:
+    """Build by hand what the integration with aiohttp sends."""
+    from asyncsdk import User  # noqa: PLC0415 -- only in the process that measures it
+    from asyncsdk.integrations.aiohttp import CLIENT, run_client  # noqa: PLC0415 -- only in the process that measures it
+
+    client = place.app[CLIENT] = make_client(place)
+    place.app.cleanup_ctx.append(run_client)
+
+    async def handle(request: web.Request) -> web.Response:
+        headers = request.headers
+        language = headers["Accept-Language"].partition(",")[0]
+        user = User(headers["X-User"], ip=request.remote, user_agent=headers["User-Agent"], locale=language, **USER)
+        flags = client.bind(user)
+        answers = [flags.check_gate(gate) for gate in GATES]
+        flags.track(EVENT, dict(SMALL))
+        return respond(answers)
+
+    return handle, partial(client.flush, 60)
+
+
+def make_client(place: Place, *, rudderstack: bool = False) -> Any:
     from asyncsdk import Client, RudderStack, Rules, Statsig  # noqa: PLC0415 -- only in the process that measures it
 
     specs = Rules(bootstrap=place.rules, specs_url=f"{place.url}/v2/download_config_specs")
@@ -109,8 +129,8 @@ def _client(place: Place, *, rudderstack: bool = False) -> Any:
     return Client(statsig, RudderStack("key", place.url)) if rudderstack else Client(statsig)
 
 
-def core(place: Place) -> tuple[Handler, Drain]:
-    """Use statsig-python-core (Rust)."""
+def core_client(place: Place) -> Any:
+    """Create a client of statsig-python-core with the rules of a file."""
     import statsig_python_core as package  # noqa: PLC0415 -- only in the process that measures it
     from statsig_python_core.data_store import DataStore, DataStoreResponse  # noqa: PLC0415 -- see above
 
@@ -128,6 +148,14 @@ def core(place: Place) -> tuple[Handler, Drain]:
     )
     client = package.Statsig("secret-key", options)
     client.initialize().wait()
+    return client
+
+
+def core(place: Place) -> tuple[Handler, Drain]:
+    """Use statsig-python-core (Rust)."""
+    import statsig_python_core as package  # noqa: PLC0415 -- only in the process that measures it
+
+    client = core_client(place)
     texts = {key: str(value) for key, value in SMALL.items()}  # it accepts no other values
 
     async def handle(request: web.Request) -> web.Response:
@@ -185,6 +213,7 @@ def events_only(place: Place, *, name: str, gzip: bool) -> tuple[Handler, Drain]
 SDKS: Mapping[str, Sdk] = {
     "none": none,
     "asyncsdk, awaited": awaited,
+    "asyncsdk, by hand": by_hand,
     "asyncsdk, integration": integrated,
     "asyncsdk, awaited, and RudderStack": partial(awaited, rudderstack=True),
     "core": core,

@@ -1,6 +1,7 @@
 """How many events a second reach a vendor, and at what CPU cost? The vendor, a sink in another process, counts them.
 
-Each run has a process of its own. Floor: orjson and aiohttp with prebuilt dicts, without validation, queue or retry.
+Each run has a process of its own. Floor: distinct prebuilt dicts, encoded one by one by orjson and
+posted with aiohttp, without validation, queue or retry.
 """
 
 import asyncio
@@ -91,7 +92,7 @@ async def floor(case: Case, url: str) -> Deliver:
     compress, _ = _compressor()
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=case.limits.get("max_in_flight", 4)))
     size = case.limits.get("max_events", 100)
-    batch = [
+    prebuilt = [
         {
             "type": "track",
             "channel": "server",
@@ -103,12 +104,14 @@ async def floor(case: Case, url: str) -> Deliver:
             "event": EVENT,
             "properties": properties,
         }
-        for user_id, properties in events(case.size, size)
+        for user_id, properties in events(case.size, 50 * size)
     ]
 
     async def post(batches: Iterator[int]) -> None:
-        for _ in batches:
-            body, headers = orjson.dumps({"batch": batch}), {"Content-Type": "application/json"}
+        for number in batches:
+            start = number % 50 * size
+            chunks = [bytes(memoryview(orjson.dumps(one))) for one in prebuilt[start : start + size]]
+            body, headers = b'{"batch":[%b]}' % b",".join(chunks), {"Content-Type": "application/json"}
             if case.gzip:
                 body, headers["Content-Encoding"] = compress(body), "gzip"
             async with session.post(f"{url}/v1/batch", data=body, headers=headers) as answer:

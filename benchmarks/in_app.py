@@ -8,6 +8,8 @@ time is that of the whole process until all events have been sent. SDKs without 
     python benchmarks/in_app.py --only asyncsdk core    # these, and no SDK
     python benchmarks/in_app.py --one-cpu               # the service has one CPU, as in many containers
     python benchmarks/in_app.py --minutes 10            # instead, whether resident memory stays flat
+    python benchmarks/in_app.py --frameworks            # instead, aiohttp, Starlette and FastAPI in interleaved bursts
+    python benchmarks/in_app.py --instructions          # the same, counted by callgrind (valgrind)
 """
 
 import argparse
@@ -205,6 +207,8 @@ def main() -> None:
     reading.add_argument(
         "--one-cpu", action="store_true", help="the service has one CPU; load and vendors have the others"
     )
+    reading.add_argument("--frameworks", action="store_true", help="what each form adds in each framework")
+    reading.add_argument("--instructions", action="store_true", help="the same in instructions; needs valgrind")
     options = reading.parse_args()
     if options.one_cpu:
         options.cpu, *others = sorted(os.sched_getaffinity(0))
@@ -216,6 +220,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         rules = Path(folder) / "rules.json"
         rules.write_bytes(project())
+        if options.frameworks or options.instructions:
+            import _frameworks  # noqa: PLC0415 -- needs FastAPI and uvicorn
+
+            _frameworks.measure(rules, options)
+            return
         check_answers(names, rules, options)
         if options.minutes:
             rows = [memory(name, rules, options) for name in names]
