@@ -20,6 +20,7 @@ class Vendor(BaseHTTPRequestHandler):
     """Takes everything, and keeps connections open."""
 
     protocol_version = "HTTP/1.1"
+    timeout = 5
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -36,7 +37,7 @@ class Vendor(BaseHTTPRequestHandler):
 def vendor(request: pytest.FixtureRequest) -> Iterator[tuple[str, HttpSettings | None]]:
     """The URL of a vendor, and the settings with which it is trusted."""
     server, http = ThreadingHTTPServer(("localhost", 0), Vendor), None
-    server.daemon_threads = True
+    server.daemon_threads = False  # so that closing it waits for the threads of its connections
     if request.param == "https":
         authority, context, trusting = (
             trustme.CA(),
