@@ -4,8 +4,10 @@ import asyncio
 import logging
 import os
 import signal
+import struct
 import sys
 import threading
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -77,6 +79,21 @@ async def test_an_entry_that_a_relay_takes_again_itself_is_delivered_once(server
         await drained(engine)
 
     assert len({event.id for event in server.events}) == 1
+
+
+@pytest.mark.parametrize(("at", "value"), [(12, 50), (24, 90_000), (45, 250)])
+async def test_a_made_up_entry_with_a_right_checksum_is_a_dead_letter(server: DevServer, at: int, value: int) -> None:
+    block = bytearray(entry(1))
+    struct.pack_into("<I", block, at, value)
+    struct.pack_into("<I", block, 4, zlib.crc32(memoryview(block)[8:]))
+    engine = Memory()
+    await engine.put("RudderStack", [bytes(block), entry(2)])
+    async with Relay(rudderstack(server), engine=engine) as made:
+        await server.received("rudderstack")
+        await drained(engine)
+
+        assert made.health().crashes == 0
+    assert "id-2" in {event.id for event in server.events}
 
 
 async def test_a_relay_is_started_once_and_closed_any_number_of_times(server: DevServer) -> None:

@@ -22,6 +22,7 @@ extends, acknowledges and puts dead letters. The ledger's callback only marks.
 
 import asyncio
 import logging
+import struct
 import time
 from collections import deque
 from collections.abc import Collection, Sequence
@@ -146,7 +147,7 @@ class LeaseReader:
         # 1. It is not an entry.
         try:
             block = unpack_block(taken.entry)
-        except BlockError:
+        except (BlockError, ValueError, struct.error):  # even one whose checksum is right may have been made up
             logger.error(  # noqa: TRY400 -- a traceback would say no more
                 "%s: an entry of %d bytes is damaged; it is a dead letter", self._label, len(taken.entry)
             )
