@@ -163,6 +163,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     def link(found: re.Match[str]) -> str:
         start, target, anchor = found.group(1), found.group(2), found.group(3) or ""
         path = target.removeprefix(HOME) if target.startswith(HOME) else relpath(str(folder / target), ".")
+        # A picture of the site, which the README shows from the repository.
+        path = path.removesuffix("?raw=true").removeprefix(".docs/pages/")
         if files.get_file_from_path(path) is not None:
             return f"{start}{relpath(path, str(folder))}{anchor}"
         return f"{start}{HOME}{path}{anchor}" if (ROOT / path).exists() else found.group()

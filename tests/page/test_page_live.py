@@ -253,3 +253,13 @@ async def test_a_fault_that_keeps_events_shows_as_a_copy(server: DevServer, http
     await to_rudderstack(http, server, {"messageId": ID})
     tab = await open_tab("/live?by=arrival")
     await tab.see("copy, ignored", ".space")
+
+
+async def test_a_row_has_the_verb_and_name_of_the_vendor_that_knows_them(
+    server: DevServer, http: Http, open_tab: Open
+) -> None:
+    await to_statsig(http, server, {"eventName": "home_viewed", "metadata": {"asyncsdk_event_id": ID}})
+    await to_rudderstack(http, server, {"event": "Home", "messageId": ID})
+    tab = await open_tab("/live")
+    await tab.wait_rows("Home")
+    assert await tab.page.locator(".space .r:not([hidden]) .type").inner_text() == "track"

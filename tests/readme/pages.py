@@ -70,7 +70,7 @@ def links(page: Path) -> list[tuple[Path, str]]:
     for target in targets:
         file, _, anchor = target.partition("#")
         if file.startswith(HOME):
-            found.append((ROOT / file.removeprefix(HOME), anchor))
+            found.append((ROOT / file.removeprefix(HOME).removesuffix("?raw=true"), anchor))
         elif not re.match(r"https?:", file):
             found.append((page.parent / file if file else page, anchor))
     return found

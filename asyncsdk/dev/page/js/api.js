@@ -88,7 +88,7 @@ export async function connect() {
 }
 function restart() {
 	// With --keep the server still has them, and sends them again.
-	if (kept.health.last_seq >= lastSeq && lastSeq > 0 && kept.health.keep_file) tell('forgotten')
+	if (lastSeq && !/memory/.test(kept.health.kept)) tell('forgotten')
 	else if (lastSeq) connection.restarted = true
 	era++
 	lastSeq = 0
@@ -168,7 +168,7 @@ export const api = {
 	resend: async (arrival, vendor) => call('POST', `events/${known(arrival)}/send`, { to: vendor }),
 	send: ({ verb, ...event }) => call('POST', `verbs/${verb}`, event),
 	deleteEvents: () => call('DELETE', 'events'),
-	reset: () => call('POST', 'reset'),
+	reset: () => change('faults', 'POST', 'reset'),
 	loadSnapshot: (snapshot) => call('POST', 'snapshot', snapshot),
 
 	// Decisions.

@@ -63,6 +63,7 @@ export function live(root, { params, setParams, href }) {
 			handle.dirty = false
 			list()
 			notes()
+			drawFacets()
 		} else if (now - ticked > 1000) {
 			ticked = now
 			list()

@@ -24,7 +24,7 @@ export function serverMenu(root) {
 			h('button', { onclick: () => file.click() }, 'Load a snapshot…'),
 			h('a', { class: 'button', href: api.exportUrl, download: 'events.ndjson' }, 'Export events (NDJSON)'),
 			h('button', { onclick: () => { close(); attempt(api.deleteEvents, 'All events are deleted') } }, 'Delete all events'),
-			h('button', { onclick: () => { close(); attempt(api.reset, 'Events, faults and overrides are deleted; the rules are those of the file') } }, 'Reset everything'))
+			h('button', { onclick: () => { close(); attempt(api.reset, 'Events and faults are deleted; the rules stay') } }, 'Delete events and faults'))
 	}
 	async function load() {
 		const [chosen] = file.files

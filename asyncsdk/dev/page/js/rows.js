@@ -87,6 +87,8 @@ export class Rows {
 	join(row, a) {
 		const was = isBad(row)
 		row.arrivals.push(a)
+		// Statsig calls every event an event: the others know the verb, and the page's own name.
+		if (row.type === 'event' && a.type !== 'event') Object.assign(row, { type: a.type, name: a.name || row.name })
 		sum(row, a)
 		if (row.listed) this.bad += isBad(row) - was
 		else if (this.test(row)) {

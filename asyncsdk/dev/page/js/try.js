@@ -99,7 +99,7 @@ export function tryIt(root, { params, setParams, href }) {
 	}
 	function outcome({ id, vendors, explain }) {
 		const lines = Object.entries(vendors || {}).map(([v, o]) => h('li', {}, sign(o.status), mark(v, { label: false }), ' ', h('b', {}, VENDORS[v]?.name || v), ` ${o.status}`, o.reason ? dim(`: ${o.reason}`) : o.code ? dim(` (${o.code})`) : ''))
-		return [h('ul', { class: 'plainlist' }, lines), explain && h('pre', { class: 'code', tabIndex: 0 }, explain), h('p', {}, h('a', { class: 'button', href: href('live', { q: `id:${id}` }) }, 'See it in Live'))]
+		return [h('ul', { class: 'plainlist' }, lines), explain && h('pre', { class: 'code', tabIndex: 0 }, explain), h('p', { class: 'acts' }, h('a', { class: 'button', href: href('live', { q: `id:${id}` }) }, 'See it in Live'))]
 	}
 	const wanted = params.get('verb')
 	pick(wanted in EVENTS || wanted in LOOKUPS ? wanted : 'track')
