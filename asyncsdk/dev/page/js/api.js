@@ -101,10 +101,17 @@ function listen() {
 		for (const event of events) arrive(event)
 		isCaughtUp ||= lastSeq >= kept.health.last_seq
 	})
+	on('hello', catchUp)
 	on('receipts', (receipts) => receipts.forEach((receipt) => tell('receipt', receipt)))
 	on('summary', () => { isCaughtUp = true })
 	on('changed', changed)
 	stream.onerror = lost
+}
+/** Read again what changed after it was read and before the stream began. */
+async function catchUp() {
+	const before = JSON.stringify(kept.health.changes)
+	await refresh('health').catch(() => {})
+	if (JSON.stringify(kept.health.changes) !== before) changed(Object.keys(STALE))
 }
 function arrive(event) {
 	if (event.seq <= lastSeq) return
