@@ -25,7 +25,7 @@ real_getaddrinfo = socket.getaddrinfo
 
 
 class NameServer:
-    """Answers for `vendor.test` with an address that a test may change; counts the questions."""
+    """Answers for `vendor.localhost` with an address that a test may change; counts the questions."""
 
     def __init__(self) -> None:
         self.address = "127.0.0.1"
@@ -33,7 +33,7 @@ class NameServer:
         self.on_question: Callable[[], object] = lambda: None
 
     def getaddrinfo(self, host: str, port: int, *more: Any) -> Any:
-        if host != "vendor.test":
+        if host != "vendor.localhost":
             return real_getaddrinfo(host, port, *more)
         self.questions += 1
         self.on_question()
@@ -55,7 +55,7 @@ async def transport() -> AsyncIterator[Transport]:
 
 
 def at_name(server: DevServer) -> str:
-    return f"http://vendor.test:{server.url.rpartition(':')[2]}"
+    return f"http://vendor.localhost:{server.url.rpartition(':')[2]}"
 
 
 def request(url: str) -> Request:

@@ -29,6 +29,7 @@ from asyncsdk._model.users import User
 from asyncsdk.errors import InvalidEventError
 
 ADA = User("ada-1")
+AN_OBJECT = "an instance of a dataclass, attrs class or pydantic model"
 
 
 @pytest.mark.parametrize(
@@ -92,13 +93,19 @@ NOT_MADE = (
             Track(User(device_id=1.5), "x"),
             "`device_id` must be text or a whole number, not float: convert it with str() first",
         ),
-        (Track(ADA, ""), "`event` must be a name that is not empty, or a Revenue; it is empty"),
-        (Track(ADA, None), "`event` must be a name that is not empty, or a Revenue, not None"),
+        (Track(ADA, ""), f"`event` must be a name that is not empty, a Revenue, or {AN_OBJECT}; it is empty"),
+        (Track(ADA, None), f"`event` must be a name that is not empty, a Revenue, or {AN_OBJECT}, not None"),
         (Track(ADA, "x", [1]), "`properties` must be an object (a mapping), not list"),
         (IdentifyEvent(ADA, "pro"), "`traits` must be an object (a mapping), not str"),
         (Page(ADA, 1), "`name` must be text; this int is not"),
         (Screen(ADA, category=1), "`category` must be text; this int is not"),
-        (Page(ADA, "x", "y"), "`properties` must be an object (a mapping), not str"),
+        (
+            Page(ADA, "x", "y"),
+            (
+                "`properties` must be an object (a mapping), not str: the order is (user, name, properties), and the "
+                "category is a keyword: page(user, 'Pizza', {...}, category='Food')"
+            ),
+        ),
         (Group(ADA, ""), "`group_id` must be an id that is not blank; it is empty"),
         (Group(ADA, None), "`group_id` must be an id that is not blank, not None"),
         (Group(ADA, "g", group_type=""), "`group_type` must be a name that is not empty; it is empty"),
@@ -110,7 +117,7 @@ NOT_MADE = (
         ),
         (Alias(" ", ADA), "`previous_id` must be an id that is not blank; it is blank"),
         (Alias("old", User(device_id="d")), f"`user_id` must be {NEW_ID}, not None"),
-        (LogEvent(ADA, ""), "`event` must be text that is not empty; it is empty"),
+        (LogEvent(ADA, ""), f"`event` must be a name that is not empty, or {AN_OBJECT}; it is empty"),
         (LogEvent(ADA, "x", bool(1)), "`value` must be text or a number, not bool"),
         (LogEvent(ADA, "x", [1]), "`value` must be text or a number, not list"),
         (LogEvent(ADA, "x", 1, "y"), "`metadata` must be an object (a mapping), not str"),
@@ -167,7 +174,7 @@ def test_an_id_becomes_a_user(user_id: Any) -> None:
 @pytest.mark.parametrize("user", [None, True, 1.5, ["ada-1"], b"ada-1"])
 def test_a_value_that_is_neither_a_user_nor_an_id_is_refused(user: Any) -> None:
     with pytest.raises(InvalidEventError, match=r"`user` must be a User or an id .*, not "):
-        Track(user, "x")
+        validate_event(Track(user, "x"))
 
 
 def test_a_refusal_never_shows_the_value() -> None:
@@ -242,7 +249,7 @@ def test_fields_of_a_user_may_be_subclasses_of_str_and_mapping() -> None:
 
 def test_an_amplitude_form_event_must_be_an_object() -> None:
     with pytest.raises(InvalidEventError, match="log_event takes a user and a name, or one object"):
-        raw_event("add_to_cart")
+        validate_event(raw_event("add_to_cart"))
 
 
 @pytest.mark.parametrize(
