@@ -13,13 +13,13 @@ export function clients(root) {
 	root.append(h('section', { class: 'view page', 'aria-label': 'Clients' }, h('div', { class: 'page-in wide' }, h('h1', {}, 'Clients'), list)))
 	function draw() {
 		const all = api.clients()
-		refill(list, all.length ? all.map(card) : nobody())
+		refill(list, all.length ? all.map(card) : noClient())
 	}
 	draw()
 	const timer = setInterval(async () => { await api.refresh('clients'); draw() }, 2000)
 	return { changed: (what) => what === 'clients' && draw(), leave: () => clearInterval(timer), json: () => '/clients.json' }
 }
-const nobody = () => h('div', { class: 'teach' }, h('h2', {}, 'No client is connected'),
+const noClient = () => h('div', { class: 'teach' }, h('h2', {}, 'No client is connected'),
 	h('p', {}, 'A client connects when it asks for rules or sends its first event. In the shell of your app:'), copyable(`export ASYNCSDK_DEV_SERVER=${api.url}`),
 	h('p', {}, 'Another SDK? Give it this address: ', h('code', {}, `${api.url}/v1`), ' (Statsig), ', h('code', {}, api.url), ' (RudderStack), ', h('code', {}, `${api.url}/2/httpapi`), ' (Amplitude).'))
 

@@ -160,7 +160,7 @@ function flagsOf(payload) {
 
 function drawExplanation(body, row, story) {
 	if (!story?.explain) {
-		fill(body, h('p', { class: 'note dim' }, row.exposure ? 'Exposures have no receipt: no call of your code stands behind each of them.' : 'The client that sent it did not post its receipt. asyncsdk does while it is connected to a dev server; other SDKs have none.'))
+		fill(body, h('p', { class: 'note dim' }, row.exposure ? 'Exposures have no receipt: a lookup is not an event of its own.' : 'The client that sent it did not post its receipt. asyncsdk does while it is connected to a dev server; other SDKs have none.'))
 		return
 	}
 	fill(body, h('p', { class: 'note dim' }, 'What ', h('code', {}, 'receipt.explain()'), ' returns in your code. It has no values of the user.'), h('pre', { class: 'code', tabIndex: 0 }, story.explain), copyButton(story.explain))
