@@ -52,6 +52,9 @@ def release_all_of(loop: asyncio.AbstractEventLoop) -> None:
 async def in_thread(work: Callable[[], T]) -> T:
     """Run `work` in a daemon thread that ends with it, and return its result.
 
+    If no thread can be started, `work` runs here, and blocks the loop: from Python 3.12 on, that is so when `atexit`
+    functions run, and a client that is closed there still has a name to look up.
+
     Not in the loop's default executor: `asyncio.run` joins its threads at exit, so that a name server that does not
     answer would keep the process from ending.
     """
@@ -76,7 +79,10 @@ async def in_thread(work: Callable[[], T]) -> T:
         with suppress(RuntimeError):  # the loop has been closed: no task waits any more
             loop.call_soon_threadsafe(settle, result, error)
 
-    threading.Thread(target=run, name="asyncsdk-work", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="asyncsdk-work", daemon=True).start()
+    except RuntimeError:
+        return work()
     return await future
 
 

@@ -1,12 +1,14 @@
 """The worker thread of an event loop."""
 
 import asyncio
+import sys
 import threading
 from functools import partial
 
 import pytest
 
-from asyncsdk._threads import Worker, is_loop_running
+from asyncsdk._threads import Worker, in_thread, is_loop_running
+from asyncsdk.dev import DevServer
 
 
 def _wait(event: threading.Event) -> None:
@@ -71,3 +73,34 @@ def test_it_ends_when_its_loop_is_closed(is_idle: bool) -> None:
     begun.set()
 
     assert ended.wait(5)
+
+
+async def test_work_runs_at_once_if_no_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+    assert await in_thread(threading.get_ident) == threading.get_ident()
+
+
+AT_EXIT = """
+import asyncio, atexit, sys, threading
+from asyncsdk import Client, RudderStack, Track
+
+client, loop = Client(RudderStack("write-key", sys.argv[1])), asyncio.new_event_loop()
+threading.Thread(target=loop.run_forever, daemon=True).start()
+asyncio.run_coroutine_threadsafe(client.start(), loop).result()
+atexit.register(lambda: asyncio.run_coroutine_threadsafe(client.aclose(), loop).result())
+client.put_nowait(Track("ada-lovelace", "Item Viewed"))
+"""
+
+
+@pytest.mark.process
+async def test_a_client_that_is_closed_at_exit_looks_up_a_name(server: DevServer) -> None:
+    url = server.url.replace("127.0.0.1", "localhost")  # an address needs no look-up
+
+    program = await asyncio.create_subprocess_exec(sys.executable, "-c", AT_EXIT, url)
+
+    assert await program.wait() == 0
+    assert [event.name for event in server.accepted("rudderstack")] == ["Item Viewed"]

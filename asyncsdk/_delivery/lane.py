@@ -59,6 +59,8 @@ _NEVER = sys.maxsize
 _PROGRESS_WITHIN = 0.25
 # The number of searches for late events per deadline, and the maximum seconds between two of them.
 _SWEEPS_PER_DEADLINE, _MAX_SWEEP_INTERVAL = 20, 60.0
+# A worker that wakes so many seconds late did not run meanwhile: its process was frozen, as on AWS Lambda.
+_FROZEN = 1.0
 # Minimum seconds between two attempts to send a refused batch that callers of `flush` bring forward.
 _MIN_RETRY_INTERVAL = 1.0
 
@@ -262,11 +264,13 @@ class Lane:
                     self._in_flight.add(in_flight)
                     in_flight.generation = self._circuit.begin_request()
                     sending.create_task(self._send(in_flight, sender))
-                alarm = loop.call_later(self._seconds_until_due(now), self._wake.set)
+                due_in = self._seconds_until_due(now)
+                alarm = loop.call_later(due_in, self._wake.set)
                 try:
                     await self._wake.wait()
                 finally:
                     alarm.cancel()
+                self._postpone_sweep(now + due_in)
 
     def _recover_cancelled(self) -> None:
         """Move to `_to_retry` the batches of tasks that were cancelled before their first step.
@@ -356,7 +360,7 @@ class Lane:
         """Drop what has been held for longer than the deadline, except what is in flight."""
         if now < self._next_sweep:
             return
-        self._next_sweep = now + min(self.deadline / _SWEEPS_PER_DEADLINE, _MAX_SWEEP_INTERVAL)
+        self._next_sweep = now + self._sweep_interval
         if not self.ledger.held_events:
             return
         self._drain_intake()
@@ -371,6 +375,19 @@ class Lane:
         if late:
             logger.warning("%s: %d events dropped: deadline exceeded", self.destination.name, total(late))
             self.ledger.settle(late, "dropped", reason="deadline")
+
+    @property
+    def _sweep_interval(self) -> float:
+        return min(self.deadline / _SWEEPS_PER_DEADLINE, _MAX_SWEEP_INTERVAL)
+
+    def _postpone_sweep(self, due: float) -> None:
+        """After a freeze, give what is held some time before the next sweep: it could not be sent meanwhile.
+
+        Args:
+            due: When the worker should have woken at the latest.
+        """
+        if (now := time.monotonic()) > due + _FROZEN:
+            self._next_sweep = max(self._next_sweep, now + self._sweep_interval)
 
     # --- a batch in flight ------------------------------------------------------------------------------------
 
