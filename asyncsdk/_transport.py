@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from asyncsdk import _dev_identity
 from asyncsdk._decompression import CANNOT_DECOMPRESS, Plain, UnreadableError, decompressor_for
 from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.reports import RequestInfo, Watch
@@ -99,7 +100,9 @@ class Transport:
         Raises:
             ConfigurationError: A file of `http` cannot be read.
         """
-        self._http = HttpSettings() if http is None or dev_server else http
+        self._http = HttpSettings() if http is None else http
+        if dev_server:
+            self._http = HttpSettings(headers=_dev_identity.headers())
         self._tls = tls_context(self._http)
         self._limits = limits
         self._name = name

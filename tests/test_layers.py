@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent / "asyncsdk"
 ROWS: list[set[str]] = [
     {"errors", "_version"},
     {"_model"},
-    {"vendors", "_rules", "_retry", "_threads", "_failures", "_decompression"},
+    {"vendors", "_rules", "_retry", "_threads", "_failures", "_decompression", "_dev_identity"},
     {"_transport", "stores", "engines", "_lifecycle"},
     {"_delivery", "_refresh"},
     {"_events", "_lookups"},
@@ -61,6 +61,7 @@ LAZY = {
         "asyncsdk._rules.patterns.matcher",
     ): "only a ruleset with a pattern needs them, which imports them in steps",
     ("_refresh", "asyncsdk._rules.patterns.matcher"): "as above",
+    ("_client", "asyncsdk._client.dev_mode"): "only a client with a dev server",
     ("_client", "asyncsdk._transport"): "aiohttp, which takes longer to import than all the rest",
     ("_client", "asyncsdk._delivery.fleet.handover"): "only a client with an engine needs it",
     ("_transport", "isal"): "an extra",

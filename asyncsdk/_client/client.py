@@ -6,7 +6,7 @@ argument here, a field of `Settings` that checks it, and a line in `build_parts`
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, Self, Unpack
 
 from asyncsdk._client.environment import SPOOL, destinations_from, missing_keys
@@ -120,6 +120,7 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         self._signal: SignalDrain | None = None
         self._closing: asyncio.Future[Report] | None = None
         self._began_to_close = 0.0
+        self._report_end: Callable[[], Awaitable[None]] | None = None  # set in dev mode only
 
     @property
     def destinations(self) -> tuple[Destination, ...]:

@@ -14,6 +14,7 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
@@ -24,10 +25,10 @@ from asyncsdk._client.off_switch import ENABLED
 from asyncsdk._client.parts import Parts
 from asyncsdk._client.settings import Settings
 from asyncsdk._client.signals import SignalDrain
-from asyncsdk._delivery.spool.setting import DEV_SUFFIX
+from asyncsdk._delivery.spool.setting import DEV_SUFFIX, with_message_ids
 from asyncsdk._delivery.spool.spooler import Spooler
 from asyncsdk._events.admission import Admission
-from asyncsdk._lifecycle import Lifecycle, warn_forgotten
+from asyncsdk._lifecycle import Job, Lifecycle, warn_forgotten
 from asyncsdk._lookups.assignments import Assignments
 from asyncsdk._lookups.evaluator import Lookups, RulesHolder, WatchedLookups
 from asyncsdk._lookups.exposures import Exposures
@@ -62,6 +63,7 @@ class LifecycleVerbs:
     _signal: SignalDrain | None
     _closing: asyncio.Future[Report] | None
     _began_to_close: float
+    _report_end: Callable[[], Awaitable[None]] | None
 
     async def start(self, *, require_ready: bool = False) -> StartReport:
         """Start delivering events and polling for rules, on the running loop. A second call changes nothing.
@@ -232,6 +234,8 @@ class LifecycleVerbs:
         self._hooks.tasks = None
         self._admission.ids.renew()
         self._admission.must_raise |= dev_url is not None
+        if dev_url is not None:
+            own_tasks = [*own_tasks, self._enter_dev_mode(dev_url)]
         if self._refresher is not None:
             self._is_starting = True
             self._choose_path()
@@ -247,6 +251,19 @@ class LifecycleVerbs:
         self._life.start(self._parts.jobs(dev_url) + own_tasks, self._ended, last)
         if self._settings.drain_on_sigterm:
             self._signal = SignalDrain(asyncio.get_running_loop(), self._drain_for_signal, self._parts.unsent)
+
+    def _enter_dev_mode(self, dev_url: str) -> tuple[str, Job]:
+        """Report to the dev server from now on, and send it all events with their ids; return the job for that."""
+        from asyncsdk._client.dev_mode import DevReporter  # noqa: PLC0415 -- only with a dev server
+
+        reporter = DevReporter(dev_url, self.health)
+        reporter.observe(self._admission)
+        self._report_end = reporter.report_end
+        self._hooks.on_evaluation.append(reporter.count_lookup)
+        self._choose_path()
+        for lane in self._parts.lanes:
+            (lane.destination,) = with_message_ids([lane.destination])
+        return "dev reports", reporter.run
 
     async def _launch_idle(self) -> None:
         """Start a client that is switched off: no job, no task, no thread and no signal handler."""
@@ -279,6 +296,8 @@ class LifecycleVerbs:
         await self._parts.settle(deadline - time.monotonic(), deadline)
         self._stop_intake()
         await self._parts.settle(deadline - time.monotonic(), deadline)
+        if self._report_end is not None:
+            await self._report_end()
 
     def _stop_intake(self) -> None:
         """Admit what other threads have put so far, then nothing more."""

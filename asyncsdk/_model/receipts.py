@@ -198,6 +198,44 @@ def _safe_title(event: object) -> str:
         return type(event).__name__
 
 
+def story_of(receipt: Receipt) -> dict[str, Any]:
+    """Return a receipt as data, for the dev server: what `explain` says, and the user the event is for.
+
+    Like `explain`, it has no other values of the event; of what middleware changed, the names only.
+    """
+    event, original = receipt.event, receipt._original
+    outcomes = dict(zip(receipt._names, receipt.outcomes, strict=True))
+    is_dropped = all(isinstance(one, Delivery) and one.status == "dropped" for one in receipt.outcomes)
+    user = getattr(event, "user", None)
+    # Of an event that middleware dropped, only the original is known, which nothing has redacted.
+    user_id = "" if is_dropped else getattr(user, "user_id", user)
+    name = getattr(event, "name", None)
+    return {
+        "id": receipt.event_id,
+        "verb": title(event).partition(" ")[0],
+        "name": name if isinstance(name, str) else "",
+        "user": "" if user_id is None else str(user_id),
+        "time": receipt.time_ms,
+        "changed": [] if original is None else _changed_fields(original, event),
+        "vendors": {name: _outcome_story(outcome) for name, outcome in outcomes.items()},
+        "explain": receipt.explain(),
+    }
+
+
+def _outcome_story(outcome: Record | Delivery) -> dict[str, Any]:
+    delivery = outcome.delivery if isinstance(outcome, Record) else outcome
+    attempts = outcome.attempts if isinstance(outcome, Record) else ()
+    return {
+        "status": "pending" if delivery is None else delivery.status,
+        "code": 0 if delivery is None else delivery.code,
+        "reason": "" if delivery is None else delivery.reason,
+        "attempts": len(attempts) if delivery is None else delivery.attempts,
+        "seconds": 0.0 if delivery is None else delivery.seconds,
+        "bytes": len(outcome.chunk) if isinstance(outcome, Record) else 0,
+        "story": [{"at": a.time_ms, "code": a.code, "reason": a.reason} for a in attempts],
+    }
+
+
 def _changed_fields(before: Event, after: Event) -> list[str]:
     """Return the names of the fields that differ. Values are left out, since the text may be posted anywhere."""
     # Middleware may replace an event by one of another class.

@@ -68,7 +68,7 @@ from asyncsdk._rules.loading import load, release, supersedes
 from asyncsdk._rules.patterns import load_patterns
 from asyncsdk._rules.ruleset import Ruleset, empty_ruleset
 from asyncsdk.vendors.statsig import Rules, Statsig
-from asyncsdk.vendors.statsig.ruleset import RulesAnswer, read_response
+from asyncsdk.vendors.statsig.ruleset import RulesAnswer, poll_interval, read_response
 
 NETWORK, BOOTSTRAP, CACHE = "Network", "Bootstrap", "Adapter(DataStore)"
 UNINITIALIZED, NO_VALUES = "Uninitialized", "NoValues"
@@ -88,6 +88,7 @@ class Refresher:
         polling: Decides when rules are requested next; its `interval` may be changed.
         id_lists: The ID lists, with a `polling` of their own.
         runner: Runs the compilation in steps, and measures them.
+        follows_interval: Whether the answer decides how often to poll, as that of a dev server does.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class Refresher:
         self._is_offline = source.offline or source.rules is None
         self._clock = clock
         self.runner = CooperativeRunner()
+        self.follows_interval = False
         self.polling = Polling(FailureStreak(f"{source.name} rules"), poll_interval or settings.poll_interval)
         self._cache = GuardedCache(settings.cache, FailureStreak(f"{source.name} rules cache"))
         self.id_lists = IdLists(source, clock, self.runner, self._cache, poll_interval or settings.id_lists_interval)
@@ -291,7 +293,10 @@ class Refresher:
 
     async def _request(self, fetcher: Fetcher, time_ms: int, checksum: str, *, bypass_proxy: bool) -> RulesAnswer:
         request = self._source.build_rules_request(time_ms, checksum, self._clock(), bypass_proxy=bypass_proxy)
-        answer = read_response(await fetcher.fetch(request))
+        response = await fetcher.fetch(request)
+        if self.follows_interval:
+            self.polling.interval = poll_interval(response, self.polling.interval)
+        answer = read_response(response)
         if answer.body is not None:
             try:
                 is_in_use = await self._install(answer.body, NETWORK)

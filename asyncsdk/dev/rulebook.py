@@ -109,7 +109,7 @@ class Rulebook:
             OSError: It cannot be written; the file is as it was.
         """
         if self.path is None:
-            msg = "the ruleset has no file: start the server with --rules FILE"
+            msg = "the ruleset has no file: start the server with --ruleset FILE"
             raise FileNotFoundError(msg)
         ruleset = CONVERSIONS["v2", self._source.format](self._working)
         body = orjson.dumps(ruleset, option=orjson.OPT_INDENT_2) + b"\n"

@@ -1,36 +1,31 @@
 """The dev server: a socket in front of the imitated vendors.
 
-A request takes this way (`DevServer._handle`):
-
-0. `Guard` refuses requests of foreign pages; the control API (`/__dev/`) and the page answer theirs.
-1. Its path selects the vendor and the route; the head alone decides whether the connection is refused.
-2. The body is read, and the route builds a `Reply`. Routes are pure: they change nothing.
-3. The fault schedule may replace the reply, delay it, or cut the connection.
-4. The request and its events are recorded in the `History` before the reply is sent, so that a test that has the reply
-   finds the events.
-
-Only this module reads the clock and changes state: the history, the fault schedule, and the vendors' rate windows.
+`Site` (`control/site.py`) refuses requests of foreign pages, and answers those for the control API; `Intake`
+(`intake.py`) answers those for the vendors. This module owns the socket and what tests and commands call.
 """
 
 import asyncio
-import contextlib
+import os
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from aiohttp import web
 
 from asyncsdk.dev.addresses import check_port, listening_failed
 from asyncsdk.dev.amplitude import AmplitudeServer
 from asyncsdk.dev.control.bench import Bench
-from asyncsdk.dev.control.page import page_file
+from asyncsdk.dev.control.calls import CallError
+from asyncsdk.dev.control.people import NamedUsers
+from asyncsdk.dev.control.switches import read_override
 from asyncsdk.dev.control.workbench import Workbench
 from asyncsdk.dev.faults import Fault, FaultSchedule, StandingFault, as_fault
 from asyncsdk.dev.guard import Guard
 from asyncsdk.dev.history import History, ReceivedRequest
-from asyncsdk.dev.http import finish, incoming_request, read_body, received_request, response_of
-from asyncsdk.dev.messages import TEXT, IncomingRequest, Reply, Route, VendorServer
+from asyncsdk.dev.intake import Intake
+from asyncsdk.dev.messages import VendorServer
 from asyncsdk.dev.received_event import ReceivedEvent
 from asyncsdk.dev.rudderstack import RudderStackServer
 from asyncsdk.dev.rulebook import Rulebook
@@ -40,7 +35,9 @@ from asyncsdk.dev.statsig_rules import StatsigRulesServer
 from asyncsdk.dev.threads import RunsInThread, awaits_server_loop, on_server_loop
 from asyncsdk.errors import AsyncSDKError, ConfigurationError
 
-_NOT_FOUND = Reply(404, b"404 page not found\n", {"Content-Type": TEXT, "X-Content-Type-Options": "nosniff"})
+
+class _KeepFile(Protocol):
+    async def run(self) -> None: ...
 
 
 class DevServer(RunsInThread):
@@ -66,6 +63,9 @@ class DevServer(RunsInThread):
         ruleset: The ruleset to serve, see `set_ruleset`; None serves that of a new project, which has no names.
         allow_origins: Origins of web pages, such as `https://app.test`, that may use the server like its own page.
             Pages of this machine may send events and ask for rules without being named.
+        users_file: File of named users, which the page reads and writes: JSON with an object of users by name. None
+            keeps them in memory.
+        keep_file: File (SQLite) that keeps events for the next start; None forgets them at the end.
 
     Raises:
         ConfigurationError: The port is out of range, two `vendors` have the same name, or the ruleset cannot be served.
@@ -81,6 +81,8 @@ class DevServer(RunsInThread):
         vendors: Sequence[VendorServer] = (),
         ruleset: RulesetSource | None = None,
         allow_origins: Collection[str] = (),
+        users_file: str | os.PathLike[str] | None = None,
+        keep_file: str | os.PathLike[str] | None = None,
     ) -> None:
         self._host = host
         self._port = check_port(port)
@@ -101,9 +103,15 @@ class DevServer(RunsInThread):
         self._faults = FaultSchedule()
         self._bench = Bench(self._history)
         guard = Guard(host, tuple(allow_origins))
-        self._workbench = Workbench(self._bench, self._book, self._watch, self._faults, guard)
+        users = NamedUsers(None if users_file is None else Path(users_file))
+        users.load()
+        self._workbench = Workbench(self._bench, self._book, self._watch, self._faults, guard, users)
+        self._keep_file = None if keep_file is None else _keep(Path(keep_file), self._bench)
+        clients, reload = self._workbench.clients, self._workbench.reload_rules
+        vendor_servers = self._vendors.values()
+        self._intake = Intake(vendor_servers, self._rules, self._bench, self._faults, clients, reload)
+        self._saving: asyncio.Task[None] | None = None
         self._runner: web.AppRunner | None = None
-        self._stopping = asyncio.Event()
 
     def __repr__(self) -> str:
         state = "running" if self._runner is not None else "stopped"
@@ -221,6 +229,30 @@ class DevServer(RunsInThread):
         self._watch.set_source(source)
 
     @on_server_loop
+    def override(self, name: str, value: object, user: str | None = None) -> None:
+        """Serve a value to all clients instead of what the rules say, until it is removed in the page.
+
+        Args:
+            name: A gate, config, experiment or layer.
+            value: True or False for a gate, else an object of parameters, or the name of an experiment's group.
+            user: The user id that it is for; None is for all users.
+
+        Raises:
+            ConfigurationError: The value does not fit the name.
+        """
+        try:
+            override = read_override(self._book, name, {"value": value, "user": user}, "command line")
+        except CallError as error:
+            raise ConfigurationError(str(error)) from error
+        self._book.override(override)
+
+    @property
+    @on_server_loop
+    def kept(self) -> str:
+        """What is kept of the events, and how long, in words."""
+        return self._bench.kept_words
+
+    @on_server_loop
     def set_id_list(self, name: str, units: Iterable[str] | None) -> None:
         """Replace an ID list by a new file.
 
@@ -297,8 +329,8 @@ class DevServer(RunsInThread):
             msg = "the dev server is running already"
             raise AsyncSDKError(msg)
         # Events bind to a loop when they are first awaited, and an earlier run may have been on another loop.
-        self._stopping, self._bench.arrival = asyncio.Event(), asyncio.Event()
-        self._site = self._workbench.site(self, self._stopping)
+        self._intake.stopping, self._bench.arrival = asyncio.Event(), asyncio.Event()
+        self._site = self._workbench.site(self, self._intake.ingest, self._intake.stopping)
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(
@@ -315,15 +347,21 @@ class DevServer(RunsInThread):
             await self.stop()
             raise
         self._port = runner.addresses[0][1]
+        if self._keep_file is not None:
+            self._saving = asyncio.create_task(self._keep_file.run(), name="asyncsdk dev server: keep")
 
     @awaits_server_loop
     async def stop(self) -> None:
         """Close all connections and stop listening. Stopping a stopped server does nothing."""
         # Ends requests that hang or are delayed; they would keep `cleanup` waiting.
         runner, self._runner = self._runner, None
-        self._stopping.set()  # ends the requests that hang or are delayed
+        self._intake.stopping.set()  # ends the requests that hang or are delayed
         if runner is not None:
             await runner.cleanup()
+        saving, self._saving = self._saving, None
+        if saving is not None:
+            saving.cancel()
+            await asyncio.wait([saving])
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -335,76 +373,7 @@ class DevServer(RunsInThread):
         await self.stop()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        return await self._site.handle(request, self._handle_vendor)
-
-    async def _handle_vendor(self, request: web.Request) -> web.StreamResponse:
-        vendor, route = self._find(request.method, request.path)
-        received = received_request(request, self._history.next_number(), vendor.name if vendor else "")
-        # 1. No vendor has the path.
-        if vendor is None or route is None:
-            return page_file(request) or self._send(received, _NOT_FOUND)
-        if vendor is self._rules:
-            self._workbench.reload_rules()
-        # 2. A fault that needs only the head: the connection is refused before the body is read.
-        fault = self._faults.next_fault(vendor.name, None) if route.may_fail else None
-        if fault is not None:
-            return await self._send_with_fault(request, received, fault, Reply(0))
-        # 3. The vendor's reply, which a fault may replace. Only ingested events count against rate limits.
-        body = await read_body(request)
-        reply = vendor.error_reply(413) if body is None else route.handle(incoming_request(request, body, received.at))
-        received.record_body(reply, body or b"")
-        fault = self._faults.next_fault(vendor.name, received) if route.may_fail else None
-        if reply.status < 300 and (fault is None or fault.ingests):
-            for window in vendor.windows:
-                window.charge(reply.usage, received.at)
-        if fault is None:
-            return self._send(received, reply)
-        return await self._send_with_fault(request, received, fault, fault.alter(received, reply, vendor.error_reply))
-
-    @on_server_loop
-    def ingest(self, request: IncomingRequest) -> int:
-        """Handle a request of the control API as if it had arrived, without faults; return the status of the reply."""
-        vendor, route = self._find(request.method, request.path)
-        if vendor is None or route is None:
-            return 404
-        number, headers = self._history.next_number(), list(request.headers.items())
-        received = ReceivedRequest(number, vendor.name, request.method, request.path, headers, request.now)
-        reply = route.handle(request)
-        received.record_body(reply, request.body)
-        return self._send(received, reply).status
-
-    def _find(self, method: str, path: str) -> tuple[VendorServer | None, Route | None]:
-        routes = ((vendor, vendor.route(method, path)) for vendor in self._vendors.values())
-        return next((found for found in routes if found[1] is not None), (None, None))
-
-    def _record(self, received: ReceivedRequest, found: Sequence[ReceivedEvent], lost: str = "") -> None:
-        client, run = self._workbench.clients.sender_of(received)
-        for event in found:
-            event.client, event.run = client, run
-        self._history.record(received, found, lost)
-        self._bench.record(found)
-
-    def _send(self, received: ReceivedRequest, reply: Reply) -> web.Response:
-        received.record_reply(reply)
-        self._record(received, reply.events)
-        return response_of(reply)
-
-    async def _send_with_fault(
-        self, request: web.Request, received: ReceivedRequest, fault: Fault, reply: Reply
-    ) -> web.StreamResponse:
-        received.fault = str(fault)
-        self._record(received, reply.events, "" if fault.ingests else received.fault)
-        if fault.delay or fault.end == "hang":
-            await self._pause(None if fault.end == "hang" else fault.delay)
-        if fault.end in ("answer", "truncate"):
-            received.record_reply(reply)
-        return await finish(request, fault.end, reply)
-
-    async def _pause(self, seconds: float | None) -> None:
-        """Wait for `seconds`, or without limit if None, but only until the server stops."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
+        return await self._site.handle(request, self._intake.handle)
 
     def _check(self, vendor: str | None) -> None:
         if vendor is not None and vendor not in self._vendors:
@@ -421,3 +390,9 @@ class DevServer(RunsInThread):
             replies = [r.status or r.fault for r in self._history.requests if r.vendor == vendor][-5:]
             msg = f"not {what} by {vendor} within {within} s; verdicts {verdicts}, last replies {replies}"
             raise TimeoutError(msg) from None
+
+
+def _keep(path: Path, bench: Bench) -> "_KeepFile":
+    from asyncsdk.dev.keep_file import KeepFile  # noqa: PLC0415 -- sqlite3, which only this needs
+
+    return KeepFile(path, bench)

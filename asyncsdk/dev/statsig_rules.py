@@ -24,6 +24,8 @@ from asyncsdk.dev.ruleset_versions import Version, next_version
 from asyncsdk.dev.statsig import statsig_error
 
 _NEW_PROJECT = b'{"feature_gates":{},"dynamic_configs":{},"layer_configs":{}}'
+POLL_HEADER, POLL_INTERVAL = "Asyncsdk-Poll-Interval", "0.25"
+"""Tells an asyncsdk client in dev mode how often to poll, in seconds: changes made in the page reach it at once."""
 _NO_UPDATES = {"has_updates": False}
 _MAX_DIGITS = 20  # longer numbers are not times, and `int` raises for more than 4,300 digits
 
@@ -117,9 +119,11 @@ def _specs(
     version = server.served.version
     since, checksum = (request.query.get(name) or body.get(name) for name in ("sinceTime", "checksum"))
     if version.is_known(_integer_or_0(since), str(checksum or "")):
-        return json_reply(200, _NO_UPDATES)
-    target: Format = "v1" if match["format"] == "v1" else "v2"
-    return Reply(200, version.body(target), {"Content-Type": "application/json"})
+        reply = json_reply(200, _NO_UPDATES)
+    else:
+        target: Format = "v1" if match["format"] == "v1" else "v2"
+        reply = Reply(200, version.body(target), {"Content-Type": "application/json"})
+    return attrs.evolve(reply, headers={**reply.headers, POLL_HEADER: POLL_INTERVAL})
 
 
 def _lists(server: StatsigRulesServer, match: re.Match[str], request: IncomingRequest, _: Mapping[str, Json]) -> Reply:

@@ -209,7 +209,7 @@ async def test_without_a_file_nothing_is_written() -> None:
     async with DevServer(ruleset=small_ruleset()) as server:
         refused = await call(server, "ruleset/file", method="PUT", status=409)
 
-        assert "--rules FILE" in refused["error"]
+        assert "--ruleset FILE" in refused["error"]
 
 
 async def test_a_file_that_cannot_be_written_is_as_it_was(server: DevServer, file: Path) -> None:

@@ -112,6 +112,7 @@ class Bench:
         arrival: Set, and replaced by a new one, each time there is something new for the stream.
         changes: Number of changes so far of each part: `rules`, `overrides`, `faults`, `clients`, `names`, `events`.
         kept_words: What is kept, and how long.
+        keep_file: The file that keeps events; `""` without one.
         told: Receipts that arrived, newest last, each with a number, for the stream.
     """
 
@@ -121,6 +122,7 @@ class Bench:
         self.rates = Rates()
         self.asked = AskedNames()
         self.kept_words = f"in memory, at most {history.keep:,} events, lost when the server ends"
+        self.keep_file = ""
         self.run_id = uuid.uuid4().hex[:12]
         self.began = time.time()
         self.arrival = asyncio.Event()

@@ -72,7 +72,7 @@ class Clients:
         if not name:
             sdk = _sdk_of(request)
             name = sdk
-            if sdk and not sdk.startswith("asyncsdk"):
+            if sdk and "asyncsdk" not in sdk:
                 self.heard(f"sdk {sdk}").sdk = sdk
         return name, run
 

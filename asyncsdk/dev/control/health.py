@@ -43,6 +43,7 @@ def routes(bench: Bench, about: About, reset: Callable[[], object]) -> Routes:
             "ruleset": about.ruleset(),
             "ruleset_fault": about.ruleset_fault(),
             "kept": about.kept(),
+            "keep_file": bench.keep_file,
             "keep": bench.history.keep,
             "keep_bytes": bench.history.keep_bytes,
             "used_bytes": bench.history.used_bytes,

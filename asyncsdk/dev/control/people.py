@@ -43,17 +43,17 @@ class NamedUsers:
         try:
             users = orjson.loads(self.path.read_bytes())
             self._stamp = self.path.stat().st_mtime_ns
-        except (OSError, orjson.JSONDecodeError) as error:
+            self._users = checked_users(users)
+        except (OSError, orjson.JSONDecodeError, CallError) as error:
             msg = f"the users in {self.path} cannot be read: {error}"
             raise ConfigurationError(msg) from error
-        self._users = checked_users(users)
 
     def all(self) -> Mapping[str, Json]:
         """Return the users by id, as the file has them now; a file that is broken leaves those from before."""
         try:
             if self.path is not None and self.path.exists() and self.path.stat().st_mtime_ns != self._stamp:
                 self.load()
-        except (ConfigurationError, CallError, OSError):
+        except (ConfigurationError, OSError):
             pass
         return self._users
 

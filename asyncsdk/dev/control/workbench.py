@@ -1,7 +1,7 @@
 """The parts of the workbench, and how they are wired into one site."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import attrs
@@ -42,10 +42,6 @@ class Server(Protocol):
         """Forget what was received."""
         ...
 
-    def ingest(self, request: IncomingRequest) -> int:
-        """Handle a request as if it had arrived; return the status of the reply."""
-        ...
-
 
 @attrs.frozen(eq=False)
 class Workbench:
@@ -79,11 +75,12 @@ class Workbench:
         self.reload_rules()
         return self.watch.fault
 
-    def site(self, server: Server, stopping: asyncio.Event) -> Site:
+    def site(self, server: Server, ingest: Callable[[IncomingRequest], int], stopping: asyncio.Event) -> Site:
         """Build the site.
 
         Args:
             server: The server.
+            ingest: Handles a request as if it had arrived; returns the status of the reply.
             stopping: Set when the server stops.
         """
         bench, book, users = self.bench, self.book, self.users
@@ -99,7 +96,7 @@ class Workbench:
             RuleCalls(bench, book, users, self.reload_rules).routes(),
             SwitchCalls(bench, book, self.faults, tuple(server.vendor_names)).routes(),
             ClientCalls(bench, self.clients).routes(),
-            SendCalls(bench, server.ingest).routes(),
+            SendCalls(bench, ingest).routes(),
             verbs.routes(lambda: server.url),
             SnapshotCalls(bench, book, users).routes(),
         )

@@ -25,7 +25,7 @@ from asyncsdk.vendors._settings import check_bool, check_url, with_path
 
 CDN = "https://api.statsigcdn.com"
 PATH, LISTS_PATH = "/v2/download_config_specs", "/v1/get_id_lists"
-_MIN_INTERVAL = 1.0
+_MIN_INTERVAL, _MIN_DEV_INTERVAL = 1.0, 0.05
 # Statsig documents lists of 10 million ids, 100 MB, and a file grows with each change.
 DEFAULT_MAX_LIST_BYTES = 256 * 1024 * 1024
 # A retry would not help before the next poll: most of these need a person to act.
@@ -179,6 +179,15 @@ class RulesAnswer:
     malformed: bool = attrs.field(default=False, eq=False)
     refused: bool = False
     retry_after: float | None = None
+
+
+def poll_interval(response: Response, default: float) -> float:
+    """Return how often a dev server wants to be polled, in seconds; the default if it does not say."""
+    try:
+        seconds = float(response.headers.get("asyncsdk-poll-interval", ""))
+    except ValueError:
+        return default
+    return seconds if _MIN_DEV_INTERVAL <= seconds < inf else default
 
 
 def read_response(response: Response) -> RulesAnswer:
