@@ -264,7 +264,8 @@ class History:
         event.pack()
         self.events.add(event)
         self.used_bytes += event.memory(share)
-        self.event_counts[event.vendor, event.status] += 1
+        if event.request:  # else no vendor has received it
+            self.event_counts[event.vendor, event.status] += 1
 
     def _forget(self, newest: ReceivedRequest | None) -> None:
         """Forget the oldest requests and events that exceed a bound, in order of arrival; never the newest ones."""

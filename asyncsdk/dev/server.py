@@ -140,7 +140,7 @@ class DevServer(RunsInThread):
     @on_server_loop
     def events(self) -> list[ReceivedEvent]:
         """The events received, oldest first, including duplicates, rejected and lost ones."""
-        return list(self._history.events)
+        return [event for event in self._history.events if event.request]  # without those that a client refused
 
     @property
     @on_server_loop

@@ -147,7 +147,7 @@ class ClientCalls:
         never_sent = missed and is_final and not any(outcome.get("attempts") for outcome in vendors.values())
         if never_sent and fates(known) != missed:
             for vendor, status, reason in missed:
-                if status in ("rejected", "dropped"):
+                if status == "rejected":  # what middleware drops is dropped on purpose
                     self._record_refusal(receipt, vendor, f"{status}: {reason}", client)
 
     def _record_refusal(self, receipt: Mapping[str, Json], vendor: str, verdict: str, client: KnownClient) -> None:
