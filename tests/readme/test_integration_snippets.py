@@ -47,7 +47,8 @@ async def test_what_a_user_saw_travels_with_the_event(server: DevServer, block: 
     assert answers[-1] == "Put into basket"
     [event] = [event for event in server.accepted("statsig") if event.kind == "event"]
     assert (event.name, event.user) == ("Product Viewed", "ada-lovelace")
-    assert event.body["metadata"] == {"sku": "lamp", "feature_flags": {"button": "Test"}}
+    seen = {"sku": "lamp", "feature_flags": {"button": "Test"}, "asyncsdk_event_id": event.id}  # the id: dev mode
+    assert event.body["metadata"] == seen
 
 
 @pytest.mark.parametrize("block", [AIOHTTP, STARLETTE, FASTAPI])
