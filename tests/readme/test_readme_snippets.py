@@ -280,7 +280,8 @@ async def test_statsig_gets_what_its_node_page_documents(server: DevServer) -> N
         "event": "add_to_cart",
     }
     sent = found["event"].body
-    assert (sent["value"], sent["metadata"], sent["user"]) == (19.99, {"sku": "A"}, STATSIG_USER)
+    metadata = {"sku": "A", "asyncsdk_event_id": found["event"].id}  # the id: dev mode
+    assert (sent["value"], sent["metadata"], sent["user"]) == (19.99, metadata, STATSIG_USER)
 
 
 async def test_the_calls_beside_statsig_s_run(server: DevServer) -> None:
