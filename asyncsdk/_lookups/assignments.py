@@ -6,6 +6,7 @@ layer. They pass through three places:
 1. The **store** (`AssignmentStore`), which only `load` and `run` call, both on the client's loop.
 2. `_units`, the assignments of the units that `load` has loaded. Lookups read and change these from any thread, without
    I/O. A unit that is not loaded is not sticky: the rules answer, and nothing is changed.
+   `_stored` has them as the store had them last, for `compare_and_set`.
 3. `_queue`, the changes that are not saved yet. `run` empties it, at most 8 units at a time, and the changes of a unit
    in order. After a failure, the unit moves to the end of the queue, and `run` pauses with backoff.
 
@@ -27,7 +28,7 @@ import attrs
 from asyncsdk._failures import LOG_INTERVAL, FailureStreak
 from asyncsdk._lifecycle import Lifecycle
 from asyncsdk._model.reports import AssignmentsHealth
-from asyncsdk._model.stores import AssignmentStore
+from asyncsdk._model.stores import AssignmentStore, ComparingStore
 from asyncsdk._model.users import User
 from asyncsdk._refresh.polling import call_guarded
 from asyncsdk._retry import waits
@@ -67,6 +68,7 @@ class Assignments:
     lost: int = attrs.field(default=0, init=False)
     # By storage key, in the order in which they were loaded: the first one is removed when there are too many.
     _units: OrderedDict[str, dict[str, Entry]] = attrs.field(factory=OrderedDict, init=False)
+    _stored: dict[str, dict[str, Entry]] = attrs.field(factory=dict, init=False)
     _queue: dict[str, Changes] = attrs.field(factory=dict, init=False)
     # Changes that other threads made, on their way to the loop, and those that were made during a load.
     _crossing: dict[object, tuple[str, str, Entry | None]] = attrs.field(factory=dict, init=False)
@@ -167,12 +169,13 @@ class Assignments:
             self._loading.record_failure(fault)
             return False
         self._loading.record_success()
+        self._stored[key] = dict(entries)
         for name, entry in {**changes, **self._crossing_of(key)}.items():
             _apply(entries, name, entry)
         self._units[key] = entries
         self._units.move_to_end(key)
         if len(self._units) > MAX_UNITS:
-            self._units.popitem(last=False)
+            del self._stored[self._units.popitem(last=False)[0]]
         return True
 
     def _crossing_of(self, key: str) -> Changes:
@@ -241,16 +244,26 @@ class Assignments:
     async def _save_unit(self, key: str) -> str:
         changes = self._queue[key]
         for name, entry in list(changes.items()):
-            _, fault = await call_guarded(partial(self._store.save, key, name, entry), _SAVE_TIMEOUT)
+            stored, fault = await call_guarded(partial(self._save, key, name, entry), _SAVE_TIMEOUT)
             if fault:
                 self._queue[key] = self._queue.pop(key)  # last in the queue
                 return fault
+            _apply(self._stored.get(key, {}), name, stored)
             if changes[name] is entry:  # not replaced while it was being saved
                 del changes[name]
                 self.unsaved -= 1
+                if stored != entry:
+                    _apply(self._units.get(key, {}), name, stored)
         if not changes:
             del self._queue[key]
         return ""
+
+    async def _save(self, key: str, name: str, entry: Entry | None) -> Entry | None:
+        """Save a change, unless another process was first; return what the store has."""
+        if isinstance(self._store, ComparingStore):
+            return await self._store.compare_and_set(key, name, self._stored.get(key, {}).get(name), entry)
+        await self._store.save(key, name, entry)
+        return entry
 
 
 def create_assignments(source: Statsig | None, life: Lifecycle) -> Assignments | None:

@@ -5,7 +5,7 @@ the store.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 class RulesCache(Protocol):
@@ -47,5 +47,29 @@ class AssignmentStore(Protocol):
             key: Identifies the unit.
             name: Name of the experiment or layer.
             assignment: JSON-like values to be returned by `load`; None deletes the assignment.
+        """
+        ...
+
+
+@runtime_checkable
+class ComparingStore(AssignmentStore, Protocol):
+    """An `AssignmentStore` that several processes share without overwriting each other's groups.
+
+    Of two processes that assign a unit at the same time, the first one wins, and the other takes over its group.
+    """
+
+    async def compare_and_set(
+        self, key: str, name: str, expected: Mapping[str, Any] | None, assignment: Mapping[str, Any] | None
+    ) -> Mapping[str, Any] | None:
+        """Save one assignment if the stored one is equal to `expected`.
+
+        Args:
+            key: Identifies the unit.
+            name: Name of the experiment or layer.
+            expected: The assignment that the caller knows; None for none.
+            assignment: JSON-like values; None deletes the assignment.
+
+        Returns:
+            What is stored afterwards: `assignment`, or what another process has saved.
         """
         ...

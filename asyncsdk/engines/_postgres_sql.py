@@ -15,6 +15,7 @@ import re
 
 import attrs
 
+from asyncsdk.engines._postgres_fleet_sql import FleetStatements, fleet_statements
 from asyncsdk.errors import ConfigurationError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,54}")
@@ -39,6 +40,7 @@ class Statements:
     release: str
     ack: str
     stats: str
+    fleet: FleetStatements
 
 
 def statements(table: str) -> Statements:
@@ -55,11 +57,13 @@ def statements(table: str) -> Statements:
         msg = "`table` must be a plain name such as asyncsdk_events or events.asyncsdk: letters, digits, underscores"
         raise ConfigurationError(msg)
     quoted = f'"{schema}"."{name}"' if dot else f'"{name}"'
+    fleet = fleet_statements(quoted)
     mine = f"from unnest($1::bigint[]) given where {quoted}.id = given and owner = $2"
     return Statements(
         table=quoted,
         channel=name,
-        migrate=_migration(quoted, name),
+        migrate=_migration(quoted, name) + fleet.migrate,
+        fleet=fleet,
         # One statement, so one round trip and one commit; ids follow the order of the entries.
         put=f"""with put as (
     insert into {quoted} (destination, body)

@@ -13,8 +13,8 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +22,8 @@ import attrs
 
 from asyncsdk._model.engines import EngineError, EngineStats, Taken
 from asyncsdk.engines._extras import check_count, check_seconds, require
+from asyncsdk.engines._postgres_errors import reported
+from asyncsdk.engines._postgres_fleet import PostgresFleet
 from asyncsdk.engines._postgres_sql import statements
 from asyncsdk.errors import ConfigurationError
 
@@ -49,7 +51,7 @@ class _Connections:
     arrivals: dict[str, asyncio.Event] = attrs.field(factory=dict)
 
 
-class Postgres:
+class Postgres(PostgresFleet):
     """Keeps entries in a table of Postgres, 12 or newer.
 
     Args:
@@ -81,6 +83,7 @@ class Postgres:
         # SQLAlchemy names a driver in the scheme.
         self._dsn = f"postgresql://{rest}"
         self._sql = statements(table)
+        self._fleet = self._sql.fleet
         self.shards = check_count(shards, "shards", 1)
         self._timeout = check_seconds(timeout, "timeout")
         self._pooler = pooler
@@ -114,7 +117,7 @@ class Postgres:
             EngineError: The server cannot be reached, or refuses.
         """
         pool = await self._pool()
-        with _reported():
+        with reported():
             async with pool.acquire() as connection, connection.transaction():
                 await connection.execute("select pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
                 await connection.execute(self._sql.migrate)
@@ -148,7 +151,7 @@ class Postgres:
             return current.pool
         async with current.opening:
             if current.pool is None:  # pragma: no branch -- unless two calls were the first
-                with _reported():
+                with reported():
                     current.pool = await asyncpg.create_pool(
                         self._dsn, min_size=0, max_size=_MAX_CONNECTIONS, **self._options
                     )
@@ -163,7 +166,7 @@ class Postgres:
             return
         async with current.opening:
             if current.listener is None or current.listener.is_closed():
-                with _reported():
+                with reported():
                     current.listener = await asyncpg.connect(self._dsn, **self._options)
                     await current.listener.add_listener(self._sql.channel, self._on_notification)
 
@@ -212,7 +215,7 @@ class Postgres:
 
     async def _fetch(self, statement: str, *arguments: object) -> Sequence[Any]:
         pool = await self._pool()
-        with _reported():
+        with reported():
             async with pool.acquire(timeout=self._timeout) as connection:
                 rows: Sequence[Any] = await connection.fetch(statement, *arguments)
                 return rows
@@ -280,34 +283,3 @@ def _id_of(row: Any) -> int:
 def _text(destination: str) -> str:
     # The one character that no text of Postgres may contain.
     return destination.replace("\0", "\ufffd")
-
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    """Turn errors of asyncpg, and of the network, into `EngineError`, without addresses and passwords."""
-    from asyncpg import exceptions  # noqa: PLC0415 -- an extra
-
-    refusals = (
-        exceptions.InvalidAuthorizationSpecificationError,
-        exceptions.InvalidCatalogNameError,
-        exceptions.InsufficientPrivilegeError,
-        exceptions.UndefinedTableError,
-        exceptions.UndefinedColumnError,
-        exceptions.ClientConfigurationError,
-    )
-    try:
-        yield
-    except TimeoutError:
-        raise EngineError("timeout") from None
-    except refusals as error:
-        missing = ": run `asyncsdk relay migrate`" if isinstance(error, exceptions.UndefinedTableError) else ""
-        raise EngineError(f"{_first_words(error)}{missing}", refused=True) from None
-    except exceptions.PostgresError as error:
-        raise EngineError(_first_words(error)) from None
-    except (exceptions.InterfaceError, exceptions.InternalClientError, OSError) as error:
-        refused = isinstance(error, ConnectionRefusedError) or "111" in str(error)
-        raise EngineError("connection refused" if refused else "connection lost") from None
-
-
-def _first_words(error: Exception) -> str:
-    return str(error).partition("\n")[0][:120] or type(error).__name__

@@ -21,14 +21,16 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import attrs
 
 from asyncsdk._model.engines import EngineError, EngineStats, Taken
 from asyncsdk.engines._extras import check_count, check_seconds, require
+from asyncsdk.engines._redis_errors import reported
+from asyncsdk.engines._redis_fleet import RedisFleet
 from asyncsdk.engines._redis_urls import connect, disconnect, parse_address
 from asyncsdk.errors import ConfigurationError
 
@@ -71,7 +73,7 @@ class _Connections:
     reads: Any
 
 
-class Redis:
+class Redis(RedisFleet):
     """Keeps entries in streams of Redis or Valkey.
 
     Args:
@@ -150,7 +152,7 @@ class Redis:
 
     async def open(self) -> Sequence[str]:
         """Connect, and check the settings of the server on which events depend."""
-        with _reported():
+        with reported():
             answers = await self._clients.commands.info()
         warnings: list[str] = []
         # In a cluster of several servers, one answer for each.
@@ -181,7 +183,7 @@ class Redis:
     async def put(self, destination: str, entries: Sequence[bytes]) -> None:
         """Store entries in one round trip."""
         key, client = self._key(destination), self._clients.commands
-        with _reported():
+        with reported():
             if self._durability == "fsync" and not self._can_wait_for_fsync:
                 await self._check_fsync(client)
             async with client.pipeline(transaction=False) as pipeline:
@@ -225,7 +227,7 @@ class Redis:
         """Take entries whose lease has expired, or else new ones."""
         key, until = self._key(destination), time.monotonic() + wait
         clients = self._clients
-        with _reported():
+        with reported():
             while True:
                 now = time.monotonic()
                 if now >= self._claim_at.get(key, 0.0):
@@ -299,7 +301,7 @@ class Redis:
         key, client = self._key(destination), self._clients.commands
         if not leases:
             return
-        with _reported():
+        with reported():
             # Ids in order, as bytes of different lengths.
             ids = sorted(leases, key=lambda entry_id: tuple(map(int, entry_id.split(b"-"))))
             mine = await self._in_group(
@@ -315,7 +317,7 @@ class Redis:
         key, client = self._key(destination), self._clients.commands
         if not leases:
             return
-        with _reported():
+        with reported():
             async with client.pipeline(transaction=True) as pipeline:
                 pipeline.xack(key, _GROUP, *leases)
                 pipeline.xdel(key, *leases)
@@ -324,7 +326,7 @@ class Redis:
     async def stats(self, destination: str) -> EngineStats:
         """Count the entries of a destination."""
         key, client = self._key(destination), self._clients.commands
-        with _reported():
+        with reported():
             entries = await client.xlen(key)
             summary = await self._in_group(key, client.xpending(key, _GROUP)) or {"pending": 0}
             released = await self._in_group(
@@ -346,26 +348,3 @@ async def _execute(pipeline: Any) -> Sequence[Any]:
         if isinstance(reply, Exception):
             raise reply
     return replies
-
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    """Turn errors of redis-py, and of the network, into `EngineError`, without addresses and keys."""
-    from redis import exceptions  # noqa: PLC0415 -- an extra
-
-    refusals = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
-    try:
-        yield
-    except (exceptions.TimeoutError, TimeoutError):
-        raise EngineError("timeout") from None
-    except refusals as error:
-        raise EngineError(_first_words(error), refused=True) from None
-    except (exceptions.BusyLoadingError, exceptions.ResponseError) as error:
-        raise EngineError(_first_words(error)) from None
-    except (exceptions.RedisError, OSError) as error:
-        refused = "111" in str(error) or isinstance(error, ConnectionRefusedError)
-        raise EngineError("connection refused" if refused else "connection lost") from None
-
-
-def _first_words(error: Exception) -> str:
-    return str(error).partition("\n")[0][:120] or type(error).__name__

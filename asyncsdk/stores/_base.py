@@ -5,6 +5,6 @@ finds it without being told.
 """
 
 from asyncsdk._model.spooling import Spool, SpoolFiles
-from asyncsdk._model.stores import AssignmentStore, RulesCache
+from asyncsdk._model.stores import AssignmentStore, ComparingStore, RulesCache
 
-__all__ = ["AssignmentStore", "RulesCache", "Spool", "SpoolFiles"]
+__all__ = ["AssignmentStore", "ComparingStore", "RulesCache", "Spool", "SpoolFiles"]

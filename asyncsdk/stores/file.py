@@ -7,7 +7,7 @@ File names are hashes of the keys, because keys may hold secrets, user ids, and 
 import errno
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -80,7 +80,15 @@ class FileAssignments:
 
     async def save(self, key: str, name: str, assignment: Mapping[str, Any] | None) -> None:
         """Save one assignment of a unit; None deletes it."""
-        await in_thread(lambda: _change(self._path(key), name, assignment, self.lock_timeout))
+        await in_thread(lambda: _change(self._path(key), name, assignment, self.lock_timeout, lambda _: True))
+
+    async def compare_and_set(
+        self, key: str, name: str, expected: Mapping[str, Any] | None, assignment: Mapping[str, Any] | None
+    ) -> Mapping[str, Any] | None:
+        """Save one assignment if the stored one is `expected`; return what is stored afterwards."""
+        return await in_thread(
+            lambda: _change(self._path(key), name, assignment, self.lock_timeout, lambda found: found == expected)
+        )
 
     def _path(self, key: str) -> Path:
         name = _file_name(key)
@@ -155,8 +163,14 @@ def _assignments(path: Path) -> dict[str, dict[str, Any]]:
     return found if isinstance(found, dict) else {}
 
 
-def _change(path: Path, name: str, assignment: Mapping[str, Any] | None, lock_timeout: float) -> None:
-    """Change one assignment in a unit's file.
+def _change(
+    path: Path,
+    name: str,
+    assignment: Mapping[str, Any] | None,
+    lock_timeout: float,
+    may_change: Callable[[Mapping[str, Any] | None], bool],
+) -> Mapping[str, Any] | None:
+    """Change one assignment in a unit's file if `may_change` says so of the current one; return what it is afterwards.
 
     Raises:
         OSError: The file cannot be locked, read or written. It is as before.
@@ -166,14 +180,18 @@ def _change(path: Path, name: str, assignment: Mapping[str, Any] | None, lock_ti
     path.parent.mkdir(_FOLDER_MODE, exist_ok=True)
     with _locked(path.parent, lock_timeout):
         found = _assignments(path)
+        current = found.get(name)
+        if not may_change(current) or (assignment is None and current is None):
+            return current
         if assignment is not None:
             found[name] = dict(assignment)
-        elif found.pop(name, None) is None:
-            return
+        else:
+            del found[name]
         if found:
             _replace(path, orjson.dumps(found))
         else:
             path.unlink(missing_ok=True)
+        return assignment
 
 
 @contextmanager

@@ -40,3 +40,13 @@ class MemoryAssignments:
             unit.pop(name, None)
             if not unit:
                 del self._units[key]
+
+    async def compare_and_set(
+        self, key: str, name: str, expected: Mapping[str, Any] | None, assignment: Mapping[str, Any] | None
+    ) -> Mapping[str, Any] | None:
+        """Save one assignment if the stored one is `expected`; return what is stored afterwards."""
+        current = self._units.get(key, {}).get(name)
+        if current != expected:
+            return current
+        await self.save(key, name, assignment)
+        return assignment

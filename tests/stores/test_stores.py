@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import asyncsdk.stores
-from asyncsdk.stores import AssignmentStore, FileAssignments, FileCache, RulesCache
+from asyncsdk.stores import ComparingStore, FileAssignments, FileCache, RulesCache
 from asyncsdk.stores.file import WatchedFile
 
 
@@ -37,12 +37,6 @@ def create(kind: type, folder: Path) -> Any:
 @pytest.fixture(params=stores("Cache"), ids=lambda kind: kind.__name__)
 def cache(request: pytest.FixtureRequest, tmp_path: Path) -> RulesCache:
     store: RulesCache = create(request.param, tmp_path)
-    return store
-
-
-@pytest.fixture(params=stores("Assignments"), ids=lambda kind: kind.__name__)
-def assignments(request: pytest.FixtureRequest, tmp_path: Path) -> AssignmentStore:
-    store: AssignmentStore = create(request.param, tmp_path)
     return store
 
 
@@ -86,47 +80,7 @@ async def test_concurrent_saves_leave_one_complete_body(cache: RulesCache) -> No
     assert await cache.load("key") in bodies
 
 
-# --- assignments --------------------------------------------------------------------------------------------------
-
-
-async def test_a_new_unit_has_no_assignments(assignments: AssignmentStore) -> None:
-    assert await assignments.load("ada:userID") == {}
-
-
-async def test_assignments_are_kept_by_unit_and_name(assignments: AssignmentStore) -> None:
-    await assignments.save("ada:userID", "button", {"rule_id": "a", "json_value": {"x": [1]}})
-    await assignments.save("ada:userID", "price", {"rule_id": "b"})
-    await assignments.save("bob:userID", "button", {"rule_id": "c"})
-    await assignments.save("ada:userID", "button", {"rule_id": "d"})
-
-    assert await assignments.load("ada:userID") == {"button": {"rule_id": "d"}, "price": {"rule_id": "b"}}
-    assert await assignments.load("bob:userID") == {"button": {"rule_id": "c"}}
-
-
-async def test_an_assignment_can_be_deleted(assignments: AssignmentStore) -> None:
-    await assignments.save("ada:userID", "button", {"rule_id": "a"})
-    await assignments.save("ada:userID", "price", {"rule_id": "b"})
-    await assignments.save("ada:userID", "button", None)
-    assert await assignments.load("ada:userID") == {"price": {"rule_id": "b"}}
-
-    await assignments.save("ada:userID", "price", None)
-    await assignments.save("ada:userID", "price", None)
-    assert await assignments.load("ada:userID") == {}
-
-
-async def test_loaded_assignments_are_not_changed_by_later_saves(assignments: AssignmentStore) -> None:
-    await assignments.save("ada:userID", "button", {"rule_id": "a"})
-    loaded = await assignments.load("ada:userID")
-    await assignments.save("ada:userID", "price", {"rule_id": "b"})
-
-    assert loaded == {"button": {"rule_id": "a"}}
-
-
-async def test_concurrent_saves_lose_no_assignment(assignments: AssignmentStore) -> None:
-    await asyncio.gather(*(assignments.save("ada:userID", f"test-{n}", {"rule_id": str(n)}) for n in range(20)))
-
-    assert len(await assignments.load("ada:userID")) == 20
-
+# --- assignments: the contract is in tests/engines/test_assignment_stores.py, with those of engines --------------------
 
 steps = st.lists(
     st.tuples(
@@ -140,8 +94,10 @@ steps = st.lists(
 def test_all_assignment_stores_behave_the_same(given_steps: list[tuple[str, str, dict[str, int] | None]]) -> None:
     import tempfile
 
-    async def run(store: AssignmentStore) -> dict[str, Any]:
+    async def run(store: ComparingStore) -> dict[str, Any]:
+        expected: Any = None
         for unit, name, value in given_steps:
+            expected = await store.compare_and_set(unit, name, expected, value)
             await store.save(unit, name, value)
         return {unit: dict(await store.load(unit)) for unit in "ab"}
 

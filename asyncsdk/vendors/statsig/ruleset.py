@@ -84,6 +84,11 @@ def _check_bytes(instance: object, attribute: "attrs.Attribute[Any]", count: obj
         raise ConfigurationError(msg)
 
 
+def _to_assignments(given: Any) -> Any:
+    """Return the store of assignments of an engine; anything else as it is."""
+    return given.assignments() if hasattr(given, "put") and hasattr(given, "assignments") else given
+
+
 def _check_store(instance: object, attribute: "attrs.Attribute[Any]", store: object) -> None:
     if store is not None and (isinstance(store, type) or not (hasattr(store, "load") and hasattr(store, "save"))):
         kind = "FileCache" if attribute.name == "cache" else "FileAssignments"
@@ -142,7 +147,7 @@ class Rules:
     bootstrap: bytes | Path | None = attrs.field(default=None, converter=_to_body, repr=False)
     global_custom: Mapping[str, Any] = attrs.field(factory=dict, converter=_to_plain_json, repr=False)
     cache: RulesCache | None = attrs.field(default=None, validator=_check_store)
-    assignments: AssignmentStore | None = attrs.field(default=None, validator=_check_store)
+    assignments: AssignmentStore | None = attrs.field(default=None, converter=_to_assignments, validator=_check_store)
     enforce_overrides: bool = attrs.field(default=False, validator=check_bool)
     enforce_targeting: bool = attrs.field(default=False, validator=check_bool)
 
