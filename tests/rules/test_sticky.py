@@ -219,6 +219,18 @@ def test_a_user_who_is_no_longer_targeted_may_lose_the_assignment(targeting: lis
         assert found.evaluation.value == value
 
 
+@pytest.mark.parametrize("rule_id", ["x:override", "targetingGate"])
+@pytest.mark.parametrize("before", [[rule("first", [PUBLIC])], []], ids=["decided before", "undecided"])
+def test_an_enforced_rule_that_reads_a_value_without_json_leaves_the_assignment(rule_id: str, before: Any) -> None:
+    rules = [*before, rule(rule_id, [field("x", "any", ["a"])], {"p": 9})]
+    known = loaded(ruleset({}, {"e": {**SAMPLE_EXPERIMENT, "rules": rules}}))
+    user = User("ada", custom={"x": object()})
+
+    found = assigned(known, "experiment", user, "e", {"e": SAVED}, overrides=True, targeting=True)
+
+    assert (found.evaluation.value, found.save, found.deletes) == ({"p": "saved"}, None, False)
+
+
 def test_an_entry_without_an_experiment_is_not_checked_for_targeting() -> None:
     entry = {**SAVED, "config_delegate": None}
 
