@@ -38,6 +38,7 @@ from enum import Enum
 from numbers import Integral, Real
 from os import PathLike, fsdecode
 from typing import Any
+from uuid import UUID
 
 import attrs
 import orjson
@@ -251,6 +252,7 @@ _CONVERTERS: tuple[tuple[Any, Callable[[Any], object]], ...] = (
     (Real, float),
     (datetime, _plain_datetime),
     (date | time, lambda value: value.isoformat()),
+    (UUID, UUID.__str__),  # asyncpg's, for example
     (Mapping, dict),
     (AbstractSet, lambda value: sorted(value, key=str)),
     (bytes | bytearray, lambda value: value.decode()),

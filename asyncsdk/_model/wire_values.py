@@ -138,7 +138,7 @@ def wire_value(value: object, path: str) -> Any:
         return valid_text(value)
     try:
         plain = orjson.loads(to_json(value, path))
-        return Instant(plain) if isinstance(value, datetime) else plain
+        return Instant(plain) if isinstance(value, datetime) and type(plain) is str else plain  # pandas' NaT is null
     except InvalidEventError:
         raise
     except Exception as error:  # a value of any type may raise anything
@@ -166,7 +166,7 @@ def own_mapping(value: object, field: str) -> dict[Any, Any] | None:
 
 
 def wire_ids(value: object, field: str) -> dict[str, str] | None:
-    """Return ids by name as text; None if there are none. An id that is None is left out.
+    """Return ids by name as text; None if there are none. An id that is null in JSON, as NaN is, is left out.
 
     Raises:
         InvalidEventError: It is not a mapping of ids.
@@ -192,7 +192,9 @@ def wire_key(key: object, path: str) -> str:
     return valid_text(key) if type(key) is str else json_key(key, path)
 
 
-def _text_of_float(value: float) -> str:
+def _text_of_float(value: float) -> str | None:
+    if value - value != 0:  # NaN and infinities are null
+        return None
     shortest = float.__repr__(value)
     if shortest.endswith(".0"):
         return shortest[:-2]

@@ -195,6 +195,33 @@ def test_a_stable_id_of_custom_ids_comes_before_the_visitors() -> None:
     assert User(device_id=" ", anonymous_id="a").unit_id("stableID") == "a"
 
 
+@pytest.mark.parametrize("missing", [None, float("nan"), float("inf")])
+def test_an_id_that_is_null_in_json_is_no_id(missing: Any) -> None:
+    user = User("u", device_id="d", custom_ids={"companyID": missing, "stableID": missing})
+
+    assert (user.unit_id("companyID"), user.unit_id("stableID")) == (None, "d")
+    assert sent(user)["customIDs"] == bootstrapped(user)["user"]["customIDs"] == {"stableID": "d"}
+
+
+def test_a_missing_time_of_pandas_is_null_to_rules() -> None:
+    pandas = pytest.importorskip("pandas")
+    user = User("u", custom={"x": pandas.NaT})
+    prepare(user)
+
+    assert field_fetcher("x", SHARED)(user) is sent(user)["custom"]["x"] is None
+
+
+class RowId(UUID):
+    """A kind of UUID, as asyncpg's are."""
+
+
+def test_a_kind_of_uuid_is_its_text() -> None:
+    user = User(RowId(int=1), custom={"x": RowId(int=1)})
+
+    assert (user.unit_id("userID"), field_fetcher("x", SHARED)(user)) == (str(UUID(int=1)), str(UUID(int=1)))
+    assert sent(user) == {"userID": str(UUID(int=1)), "custom": {"x": str(UUID(int=1))}}
+
+
 def test_a_custom_field_of_all_users_that_is_none_is_empty_text() -> None:
     rules = loaded(
         ruleset({"g": gate(rule("r", [condition("user_field", "eq", "", "x")]))}),

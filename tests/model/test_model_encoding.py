@@ -40,6 +40,10 @@ class Count(int):
     """A kind of whole number."""
 
 
+class RowId(UUID):
+    """A kind of UUID, as asyncpg's are."""
+
+
 class Plan(enum.Enum):
     FREE = "free"
     PRECIOUS = 2**70
@@ -89,6 +93,7 @@ WRITTEN_AS: list[tuple[Any, Any]] = [
     (Number(1.5), 1.5),
     (Count(7), 7),
     (UUID(int=5), "00000000-0000-0000-0000-000000000005"),
+    (RowId(int=5), "00000000-0000-0000-0000-000000000005"),
     (PurePosixPath("/a/b"), "/a/b"),
     (Text("abc"), "abc"),
     (Plan.FREE, "free"),

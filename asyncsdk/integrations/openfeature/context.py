@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from numbers import Integral
 from typing import Any
 from uuid import UUID
 
@@ -12,9 +13,9 @@ from asyncsdk import User
 
 # Fields of a user that attributes may set, and the types that they accept; other attributes become custom fields.
 _FIELDS: Mapping[str, tuple[type, ...]] = {
-    **dict.fromkeys(("user_id", "anonymous_id", "device_id"), (str, int, UUID)),
+    **dict.fromkeys(("user_id", "anonymous_id", "device_id"), (str, Integral, UUID)),
     **dict.fromkeys(("email", "ip", "country", "locale", "app_version", "user_agent"), (str,)),
-    **dict.fromkeys(("custom_ids", "private_attributes"), (Mapping,)),
+    **dict.fromkeys(("custom", "custom_ids", "private_attributes", "statsig_environment"), (Mapping,)),
 }
 _SPELLINGS = {
     "userId": "user_id",
@@ -22,10 +23,12 @@ _SPELLINGS = {
     "anonymousId": "anonymous_id",
     "deviceId": "device_id",
     "appVersion": "app_version",
+    "clientVersion": "app_version",
     "userAgent": "user_agent",
     "customIds": "custom_ids",
     "customIDs": "custom_ids",
     "privateAttributes": "private_attributes",
+    "statsigEnvironment": "statsig_environment",
 }
 
 
@@ -33,8 +36,9 @@ def user_of(context: EvaluationContext | None) -> User:
     """Convert an evaluation context to a user.
 
     The targeting key is the user id. Attributes that are named like fields of `User`, in snake_case or camelCase, set
-    these fields. Others become custom fields, with a `datetime` as milliseconds since 1970, the unit in which rules
-    compare times; one without a time zone is in UTC.
+    these fields, so that the attributes may be an object in Statsig's form. Others become custom fields, and take
+    precedence over those in an attribute `custom`. A `datetime` becomes milliseconds since 1970, the unit in which
+    rules compare times; one without a time zone is in UTC.
 
     Args:
         context: The context; None is a user without fields.
@@ -53,7 +57,7 @@ def user_of(context: EvaluationContext | None) -> User:
         field = _SPELLINGS.get(name, name)
         kinds = _FIELDS.get(field)
         if kinds is None:
-            custom[name] = _milliseconds(value) if isinstance(value, datetime) else value
+            custom[name] = value
         elif isinstance(value, kinds):
             fields[field] = value
         elif value is not None:
@@ -61,9 +65,12 @@ def user_of(context: EvaluationContext | None) -> User:
             raise InvalidContextError(msg)
     if context.targeting_key:
         fields["user_id"] = context.targeting_key
-    return User(**fields, custom=custom or None)
+    custom = {**fields.pop("custom", {}), **custom}
+    return User(**fields, custom={name: _milliseconds(value) for name, value in custom.items()} or None)
 
 
-def _milliseconds(moment: datetime) -> int:
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+def _milliseconds(value: Any) -> Any:
+    if not isinstance(value, datetime):
+        return value
+    aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
     return round(aware.timestamp() * 1000)
