@@ -109,12 +109,21 @@ class ReceivedEvent:
         return _RECORD_BYTES + len(self._body) + beside
 
 
+def exact_json(value: Json) -> bytes:
+    """Return a value as JSON that takes no more memory than its length: the encoder's own buffer is kept, and larger.
+
+    Raises:
+        orjson.JSONEncodeError: It is nested too deeply.
+    """
+    return bytes(memoryview(orjson.dumps(value)))
+
+
 def _packed(value: Json) -> Json:
     """Return a value as JSON; the value itself if it is nested too deeply for that."""
     if isinstance(value, bytes):
         return value
     try:
-        return orjson.dumps(value)
+        return exact_json(value)
     except orjson.JSONEncodeError:
         return value
 
@@ -126,7 +135,7 @@ def _packed_beside(body: Json, stored: Json) -> Json:
     if not isinstance(stored, dict) or not isinstance(body, dict) or not stored.keys() >= body.keys():
         return stored
     added = {key: value for key, value in stored.items() if key not in body or body[key] != value}
-    return orjson.dumps(added)
+    return exact_json(added)
 
 
 def _unpacked(value: Json) -> Json:

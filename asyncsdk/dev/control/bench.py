@@ -14,7 +14,7 @@ from asyncsdk.dev.control.asked import AskedNames
 from asyncsdk.dev.control.rows import Row
 from asyncsdk.dev.control.search import Query, parse
 from asyncsdk.dev.history import History
-from asyncsdk.dev.received_event import Json, ReceivedEvent
+from asyncsdk.dev.received_event import Json, ReceivedEvent, exact_json
 
 _SECONDS, _HALF_MINUTES = 60, 60
 _SPAN = 30
@@ -74,7 +74,7 @@ class Receipts:
 
     def put(self, event_id: str, receipt: Mapping[str, Json]) -> None:
         """Store or replace a receipt."""
-        text = orjson.dumps(receipt)
+        text = exact_json(receipt)
         known = self._by_id.get(event_id)
         if known is None:
             self._order.append(event_id)
