@@ -20,6 +20,7 @@ from asyncsdk._model.reports import RequestInfo, RulesetChange, RulesHealth, Wat
 from asyncsdk._model.results import LookupResult
 from asyncsdk._model.users import User
 from asyncsdk._model.validation import describe_type
+from asyncsdk._model.values import Shown
 from asyncsdk._refresh import Refresher
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 
@@ -102,8 +103,8 @@ def check_plain(function: object, name: str) -> None:
         raise ConfigurationError(msg)
 
 
-@attrs.define(eq=False)
-class Hooks:
+@attrs.define(eq=False, repr=False)
+class Hooks(Shown):
     """The guarded functions of a client, in the order in which they were added; its parts read these lists.
 
     Attributes:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import attrs
 
 from asyncsdk._model.events import Event
+from asyncsdk._model.values import Value
 from asyncsdk._refresh import Refresher
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Destination, Limits, Overflow, Refusal, Request, Response, Verdict
@@ -47,8 +48,8 @@ def bootstrap_only(source: Statsig | None) -> Refresher | None:
     return Refresher(attrs.evolve(source, offline=True, rules=rules))
 
 
-@attrs.frozen
-class SkippingDestination:
+@attrs.frozen(eq=False, repr=False)
+class SkippingDestination(Value):
     """A destination that checks events, and skips them."""
 
     _given: Destination

@@ -32,6 +32,7 @@ from asyncsdk._model.event_defaults import EventDefaults
 from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.receipts import Receipt, Record
 from asyncsdk._model.reports import EngineHealth, Health, Report
+from asyncsdk._model.values import Shown
 from asyncsdk._refresh import Refresher
 from asyncsdk.vendors._base import Destination
 from asyncsdk.vendors.statsig import Statsig
@@ -66,8 +67,8 @@ class EngineLink(Protocol):
         ...
 
 
-@attrs.frozen(eq=False)
-class Parts:
+@attrs.frozen(eq=False, repr=False)
+class Parts(Shown):
     """What a client is made of.
 
     Attributes:

@@ -12,6 +12,7 @@ from asyncsdk._model.event_defaults import Defaults, EventDefaults
 from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.receipts import Delivery
 from asyncsdk._model.validation import describe_type
+from asyncsdk._model.values import Value
 from asyncsdk.errors import ConfigurationError
 
 
@@ -53,8 +54,8 @@ def _check_on_invalid(_: object, __: object, value: object) -> None:
         raise ConfigurationError(msg)
 
 
-@attrs.frozen(kw_only=True)
-class Settings:
+@attrs.frozen(eq=False, repr=False, kw_only=True)
+class Settings(Value):
     """What `Client(...)` was given besides its destinations; `Client` documents each.
 
     Raises:

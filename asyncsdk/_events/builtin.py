@@ -12,14 +12,15 @@ from asyncsdk._events.middleware import Middleware, Next, Payload
 from asyncsdk._model.amplitude import Identify, Revenue
 from asyncsdk._model.user_ids import ordering_key
 from asyncsdk._model.users import User
+from asyncsdk._model.values import Value
 from asyncsdk.errors import ConfigurationError
 
 # The fields of a user that hold text and may be redacted. The ids are not among them: no vendor takes an event without.
 _USER_TEXTS = ("email", "ip", "user_agent", "country", "locale", "app_version")
 
 
-@attrs.frozen
-class Redact:
+@attrs.frozen(eq=False, repr=False)
+class Redact(Value):
     """Middleware that replaces values by key, at any depth; built by `redact`.
 
     Attributes:

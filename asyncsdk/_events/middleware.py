@@ -26,11 +26,12 @@ from typing import Any
 import attrs
 
 from asyncsdk._model.events import Event
+from asyncsdk._model.values import Comparable, Value
 from asyncsdk.errors import AsyncSDKError, ConfigurationError, InvalidEventError
 
 
-@attrs.define
-class Payload:
+@attrs.define(eq=False, repr=False)
+class Payload(Comparable):
     """An event on its way through the middleware.
 
     Attributes:
@@ -149,8 +150,8 @@ def run_sync(middleware: tuple[Middleware, ...], payload: Payload) -> Payload | 
     raise MiddlewareWaitsError(msg)
 
 
-@attrs.frozen
-class EventMap:
+@attrs.frozen(eq=False, repr=False)
+class EventMap(Value):
     """Middleware built by `map_events` from a function of an event, at a tenth of the cost of any other middleware.
 
     Attributes:

@@ -19,6 +19,7 @@ from asyncsdk._model.ids import Ids
 from asyncsdk._model.receipts import Delivery, Record, Status
 from asyncsdk._model.user_ids import own_id
 from asyncsdk._model.users import User
+from asyncsdk._model.values import Shown, Value
 from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.exposure_window import ExposureKind, ExposureWindow
 from asyncsdk._rules.exposures import exposed_variant
@@ -32,8 +33,8 @@ Enqueue = Callable[[Sequence[Record]], bool]
 """Enqueues exposures for a lane: all of them, or none if there is no room for all. Returns whether it did."""
 
 
-@attrs.frozen
-class ExposureSink:
+@attrs.frozen(eq=False, repr=False)
+class ExposureSink(Value):
     """A lane that takes exposures.
 
     Attributes:
@@ -64,8 +65,8 @@ class ExposureSink:
         self.lane.ledger.count_refused_exposures(Delivery(self.lane.destination.name, status, reason=reason), 1)
 
 
-@attrs.frozen
-class ForwardingRule:
+@attrs.frozen(eq=False, repr=False)
+class ForwardingRule(Value):
     """Which exposures a vendor other than Statsig gets, and how.
 
     Attributes:
@@ -89,8 +90,8 @@ def forwarding_rules(lanes: Sequence[Lane], enqueue_for: Callable[[Lane], Enqueu
             )
 
 
-@attrs.define(eq=False)
-class ExposureForwarder:
+@attrs.define(eq=False, repr=False)
+class ExposureForwarder(Shown):
     """Sends exposures to vendors other than Statsig, once per window. Statsig's sampling does not apply to them."""
 
     _ids: Ids

@@ -14,14 +14,15 @@ from asyncsdk._model.events import Event, EventObject, Options, PropertiesLike, 
 from asyncsdk._model.receipts import Receipt
 from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
 from asyncsdk._model.users import User
+from asyncsdk._model.values import Shown
 from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.ruleset import Kind, Ruleset
 
 Result = TypeVar("Result")
 
 
-@attrs.define(eq=False)
-class Flags:
+@attrs.define(eq=False, repr=False)
+class Flags(Shown):
     """Lookups of one user under one ruleset, without `await`: what `client.bind(user)` returns.
 
     For templates, properties and hot loops. Each name is evaluated once, so its result does not change, even if the

@@ -20,6 +20,7 @@ import attrs
 
 from asyncsdk._model.fragments import copy_as_json
 from asyncsdk._model.validation import raise_invalid
+from asyncsdk._model.values import Comparable, Value
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 
 # Amplitude's limits for an object: levels of nesting, and keys on each level.
@@ -31,8 +32,8 @@ _GROUP_OPERATIONS = frozenset({"$set", "$setOnce", "$add", "$append", "$prepend"
 _NO_VALUE = "-"
 
 
-@attrs.define
-class Identify:
+@attrs.define(eq=False, repr=False)
+class Identify(Comparable):
     """Operations on the properties of a user or group. Each method returns the builder, so calls can be chained.
 
     Values are text, numbers, booleans, objects, or lists of these; other values with a JSON form, such as a datetime
@@ -149,8 +150,8 @@ def _copy_object(value: Any) -> dict[str, Any] | None:
     return copied
 
 
-@attrs.frozen
-class Revenue:
+@attrs.frozen(eq=False, repr=False)
+class Revenue(Value):
     """A payment or refund, for `client.track(user, Revenue(4.99))`; Amplitude's event `revenue_amount`.
 
     Attributes:
@@ -238,8 +239,8 @@ def _check_texts(instance: Any, attribute: "attrs.Attribute[Any]", value: object
         raise ConfigurationError(msg)
 
 
-@attrs.frozen
-class Plan:
+@attrs.frozen(eq=False, repr=False)
+class Plan(Value):
     """The tracking plan that events follow; Amplitude's `plan`. Fields that are None are not sent.
 
     Attributes:
@@ -266,8 +267,8 @@ class Plan:
         )
 
 
-@attrs.frozen
-class IngestionMetadata:
+@attrs.frozen(eq=False, repr=False)
+class IngestionMetadata(Value):
     """The tool that sends the events; Amplitude's `ingestion_metadata`. Fields that are None are not sent.
 
     Attributes:

@@ -14,10 +14,11 @@ from asyncsdk._model.results import (
     ParameterStore,
     copy_value,
 )
+from asyncsdk._model.values import Value
 
 
-@attrs.frozen
-class Names:
+@attrs.frozen(eq=False, repr=False)
+class Names(Value):
     """The names of a project, local overrides included, each sorted. Segments and holdouts are not listed.
 
     Attributes:
@@ -37,8 +38,8 @@ class Names:
     parameter_stores: tuple[str, ...] = ()
 
 
-@attrs.frozen
-class ExperimentGroup(Parameters):
+@attrs.frozen(eq=False, repr=False)
+class ExperimentGroup(Parameters, Value):
     """A group of an experiment, and the parameters that its users get.
 
     Attributes:
@@ -63,8 +64,8 @@ class ExperimentGroup(Parameters):
         return value if value.__class__ in kinds else fallback
 
 
-@attrs.frozen
-class ExperimentGroups:
+@attrs.frozen(eq=False, repr=False)
+class ExperimentGroups(Value):
     """The groups of an experiment.
 
     Attributes:
@@ -78,8 +79,8 @@ class ExperimentGroups:
     groups: tuple[ExperimentGroup, ...] = ()
 
 
-@attrs.frozen
-class AllResults:
+@attrs.frozen(eq=False, repr=False)
+class AllResults(Value):
     """All results of a user, by name. Reading them reports no exposures.
 
     Attributes:

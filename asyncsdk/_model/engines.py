@@ -23,6 +23,8 @@ from typing import Any, Protocol
 
 import attrs
 
+from asyncsdk._model.values import Value
+
 
 class EngineError(Exception):
     """An engine did not do what it was asked; the text is the reason in a few words, without any address or key.
@@ -51,8 +53,8 @@ class Taken:
     deliveries: int
 
 
-@attrs.frozen
-class EngineStats:
+@attrs.frozen(eq=False, repr=False)
+class EngineStats(Value):
     """The entries of one destination.
 
     Attributes:

@@ -18,6 +18,7 @@ from typing import Any
 import attrs
 
 from asyncsdk._model.events import Event, LogEvent, Page, Properties, RawEvent, Screen, Track
+from asyncsdk._model.values import Value
 
 Defaults = Properties | Callable[[], Properties | None] | None
 """Default values by name, or a function that is called for each event and returns them; None for none."""
@@ -27,8 +28,8 @@ _PROPERTIES: Mapping[type, str] = {Page: "properties", Screen: "properties", Log
 _WITHOUT_PROPERTIES = ("$identify", "$groupidentify")
 
 
-@attrs.frozen
-class EventDefaults:
+@attrs.frozen(eq=False, repr=False)
+class EventDefaults(Value):
     """One layer of defaults.
 
     Attributes:

@@ -22,6 +22,7 @@ from asyncsdk._model.event_objects import take_apart
 from asyncsdk._model.user_ids import validate_user
 from asyncsdk._model.users import User, as_user, unusable_user
 from asyncsdk._model.validation import describe_type, raise_invalid
+from asyncsdk._model.values import Comparable
 from asyncsdk._model.wire_values import text_id
 from asyncsdk.errors import InvalidEventError
 
@@ -84,8 +85,8 @@ class Options(TypedDict, total=False):
     """Any data for middleware. It is never sent."""
 
 
-@attrs.define(on_setattr=attrs.setters.NO_OP)
-class IdentifyEvent:
+@attrs.define(eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
+class IdentifyEvent(Comparable):
     """A user's traits: `client.identify`.
 
     Attributes:
@@ -103,8 +104,8 @@ class IdentifyEvent:
     extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
 
 
-@attrs.define(on_setattr=attrs.setters.NO_OP)
-class Track:
+@attrs.define(eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
+class Track(Comparable):
     """An action of a user: `client.track`.
 
     Attributes:
@@ -124,8 +125,8 @@ class Track:
     extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
 
 
-@attrs.define(on_setattr=attrs.setters.NO_OP)
-class Page:
+@attrs.define(eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
+class Page(Comparable):
     """A view of a web page: `client.page`.
 
     Attributes:
@@ -147,8 +148,8 @@ class Page:
     extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
 
 
-@attrs.define(on_setattr=attrs.setters.NO_OP)
-class Screen:
+@attrs.define(eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
+class Screen(Comparable):
     """A view of an app's screen: `client.screen`.
 
     Attributes:
@@ -170,8 +171,8 @@ class Screen:
     extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
 
 
-@attrs.define(on_setattr=attrs.setters.NO_OP)
-class Group:
+@attrs.define(eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
+class Group(Comparable):
     """A user's membership of a group, such as a company, project or team: `client.group`.
 
     Attributes:
@@ -193,8 +194,8 @@ class Group:
     extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
 
 
-@attrs.define(on_setattr=attrs.setters.NO_OP)
-class Alias:
+@attrs.define(eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
+class Alias(Comparable):
     """An earlier id of a user: `client.alias`.
 
     Attributes:
@@ -212,8 +213,8 @@ class Alias:
     extra: Properties | None = attrs.field(default=None, kw_only=True, eq=False)
 
 
-@attrs.define(on_setattr=attrs.setters.NO_OP)
-class LogEvent:
+@attrs.define(eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
+class LogEvent(Comparable):
     """An event in Statsig's form: `client.log_event(user, name, value, metadata)`.
 
     Attributes:
@@ -247,8 +248,8 @@ def _user_of_fields(event: "RawEvent") -> User:
     return User(user_id, device_id=device_id, ip=ip, user_agent=user_agent)
 
 
-@attrs.define(on_setattr=attrs.setters.NO_OP)
-class RawEvent:
+@attrs.define(eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
+class RawEvent(Comparable):
     """An event in Amplitude's form: `client.log_event({"event_type": ..., "user_id": ...})`.
 
     Attributes:

@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 import attrs
 
+from asyncsdk._model.values import Shown, Value
 
-@attrs.frozen
-class ExposedVariant:
+
+@attrs.frozen(eq=False, repr=False)
+class ExposedVariant(Value):
     """A variant that a user was shown, independent of any vendor.
 
     Attributes:
@@ -45,8 +47,8 @@ def shared_user_fields(tier: str | None, custom: bytes) -> SharedUserFields:
     return SharedUserFields(tier, custom)
 
 
-@attrs.define(eq=False)
-class Exposure:
+@attrs.define(eq=False, repr=False)
+class Exposure(Shown):
     """The part of an exposure event that is the same for all users with the same evaluation.
 
     Attributes:

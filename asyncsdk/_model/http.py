@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from asyncsdk._model.values import Value
 from asyncsdk.errors import ConfigurationError
 
 
@@ -36,8 +37,8 @@ def _check_headers(_: object, __: object, headers: Mapping[str, str]) -> None:
         raise ConfigurationError(msg)
 
 
-@attrs.frozen(kw_only=True)
-class HttpSettings:
+@attrs.frozen(eq=False, repr=False, kw_only=True)
+class HttpSettings(Value):
     """How requests are sent: `Client(http=HttpSettings(proxy=...))`, or `http=` of one destination.
 
     Settings of a destination replace those of the client as a whole. Statsig's apply to rules and ID lists as well.

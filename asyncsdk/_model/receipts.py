@@ -12,12 +12,13 @@ import attrs
 
 from asyncsdk._model.events import Event, title
 from asyncsdk._model.plain import Plain
+from asyncsdk._model.values import Shown, Value
 
 Status = Literal["delivered", "enqueued", "rejected", "dropped", "skipped", "spooled", "abandoned"]
 
 
-@attrs.frozen
-class Delivery(Plain):
+@attrs.frozen(eq=False, repr=False)
+class Delivery(Plain, Value):
     """The final outcome of an event at one destination.
 
     Attributes:
@@ -40,8 +41,8 @@ class Delivery(Plain):
     seconds: float = attrs.field(default=0.0, eq=False)
 
 
-@attrs.frozen
-class Attempt:
+@attrs.frozen(eq=False, repr=False)
+class Attempt(Value):
     """A request that did not settle an event.
 
     Attributes:
@@ -56,8 +57,8 @@ class Attempt:
 
 
 # A full queue holds 10,000 of these per destination: no weakref slot, which would take 8 bytes each.
-@attrs.define(eq=False, weakref_slot=False)
-class Record:
+@attrs.define(eq=False, repr=False, weakref_slot=False)
+class Record(Shown):
     """One event on its way to one destination, or several exposures in a `Bundle`.
 
     Attributes:
@@ -102,8 +103,8 @@ class Record:
             watcher()
 
 
-@attrs.define(eq=False, weakref_slot=False)
-class Receipt:
+@attrs.define(eq=False, repr=False, weakref_slot=False)
+class Receipt(Shown):
     """The result of an event verb: the event is accepted, and the receipt reports its outcome.
 
     `await receipt` waits until the outcome at every destination is final, and returns a `Delivery` by name of the
@@ -168,14 +169,14 @@ class Receipt:
 
 
 # Classes of their own, so that usual receipts have no field for what is rare.
-@attrs.define(eq=False, weakref_slot=False)
+@attrs.define(eq=False, repr=False, weakref_slot=False)
 class NotedReceipt(Receipt):
     """The receipt of an event that a destination gets without some of its fields."""
 
     notes: Mapping[str, str] = attrs.field(kw_only=True)
 
 
-@attrs.define(eq=False, weakref_slot=False)
+@attrs.define(eq=False, repr=False, weakref_slot=False)
 class InvalidReceipt(Receipt):
     """The receipt of an event that is invalid, and was counted instead of raised."""
 

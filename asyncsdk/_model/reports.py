@@ -9,6 +9,7 @@ from typing import Literal
 import attrs
 
 from asyncsdk._model.plain import Plain
+from asyncsdk._model.values import Shown, Value
 
 Purpose = Literal["events", "rules", "id_lists"]
 
@@ -18,8 +19,8 @@ DELIBERATE = "middleware"
 INVALID = "invalid"
 
 
-@attrs.frozen
-class DestinationReport(Plain):
+@attrs.frozen(eq=False, repr=False)
+class DestinationReport(Plain, Value):
     """The outcomes of all events given to one destination since the client was created.
 
     Attributes:
@@ -74,8 +75,8 @@ class DestinationReport(Plain):
         return counts if self.exposures is None else f"{counts}; of exposures {self.exposures}"
 
 
-@attrs.frozen
-class Report(Plain):
+@attrs.frozen(eq=False, repr=False)
+class Report(Plain, Value):
     """The result of `flush` or `aclose`.
 
     Attributes:
@@ -92,8 +93,8 @@ class Report(Plain):
         return "; ".join(f"{name}: {report}" for name, report in self.destinations.items()) or "no destinations"
 
 
-@attrs.frozen
-class StartReport(Plain):
+@attrs.frozen(eq=False, repr=False)
+class StartReport(Plain, Value):
     """The result of `start`.
 
     Attributes:
@@ -107,8 +108,8 @@ class StartReport(Plain):
     seconds: float = 0.0
 
 
-@attrs.frozen
-class DestinationHealth(Plain):
+@attrs.frozen(eq=False, repr=False)
+class DestinationHealth(Plain, Value):
     """The current state of one destination.
 
     Attributes:
@@ -136,8 +137,8 @@ class DestinationHealth(Plain):
     oldest: float = 0.0
 
 
-@attrs.frozen
-class RulesetChange(Plain):
+@attrs.frozen(eq=False, repr=False)
+class RulesetChange(Plain, Value):
     """The differences between a new ruleset and the one before.
 
     `added`, `changed` and `removed` map a kind (`gate`, `config`, `experiment`, `layer`) to names.
@@ -157,8 +158,8 @@ class RulesetChange(Plain):
     removed: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
 
 
-@attrs.frozen
-class RulesHealth(Plain):
+@attrs.frozen(eq=False, repr=False)
+class RulesHealth(Plain, Value):
     """The current state of the rules.
 
     Attributes:
@@ -193,8 +194,8 @@ class RulesHealth(Plain):
     unsupported_patterns: int = 0
 
 
-@attrs.frozen
-class SpoolHealth(Plain):
+@attrs.frozen(eq=False, repr=False)
+class SpoolHealth(Plain, Value):
     """The current state of the spool.
 
     Attributes:
@@ -217,8 +218,8 @@ class SpoolHealth(Plain):
     unclaimed: Mapping[str, int] = attrs.field(factory=dict)
 
 
-@attrs.frozen
-class EngineHealth(Plain):
+@attrs.frozen(eq=False, repr=False)
+class EngineHealth(Plain, Value):
     """The current state of the engine.
 
     Attributes:
@@ -232,8 +233,8 @@ class EngineHealth(Plain):
     warnings: tuple[str, ...] = ()
 
 
-@attrs.frozen
-class AssignmentsHealth(Plain):
+@attrs.frozen(eq=False, repr=False)
+class AssignmentsHealth(Plain, Value):
     """The current state of sticky assignments.
 
     Attributes:
@@ -251,8 +252,8 @@ class AssignmentsHealth(Plain):
     last_error: str = ""
 
 
-@attrs.frozen
-class Health(Plain):
+@attrs.frozen(eq=False, repr=False)
+class Health(Plain, Value):
     """The current state of the client and its parts.
 
     Attributes:
@@ -281,8 +282,8 @@ class Health(Plain):
     last_invalid: str = ""
 
 
-@attrs.define(eq=False)
-class RequestInfo:
+@attrs.define(eq=False, repr=False)
+class RequestInfo(Shown):
     """One HTTP request of the client, as passed to `on_request`; without headers and body, which hold keys and users.
 
     Attributes:

@@ -10,6 +10,8 @@ from typing import Any, Literal, TypeVar, overload
 
 import attrs
 
+from asyncsdk._model.values import Comparable, Value
+
 Fallback = TypeVar("Fallback")
 Cause = Literal["", "static", "targeting_match", "split", "default", "disabled"]
 
@@ -26,8 +28,8 @@ _TYPES_OF_FALLBACK: tuple[tuple[Any, Container[type]], ...] = (
 )
 
 
-@attrs.frozen
-class Details:
+@attrs.frozen(eq=False, repr=False)
+class Details(Value):
     """Why a lookup had its result.
 
     Attributes:
@@ -57,8 +59,8 @@ class Details:
     cause: Cause = ""
 
 
-@attrs.frozen
-class FeatureGate:
+@attrs.frozen(eq=False, repr=False)
+class FeatureGate(Value):
     """The result of a gate; true or false in a condition, as its `value`.
 
     Attributes:
@@ -148,8 +150,8 @@ class Parameters:
         return fallback if value is None else copy_value(value)
 
 
-@attrs.define
-class DynamicConfig(Parameters):
+@attrs.define(eq=False, repr=False)
+class DynamicConfig(Parameters, Comparable):
     """The result of a dynamic config.
 
     Attributes:
@@ -176,8 +178,8 @@ class DynamicConfig(Parameters):
         return value if value.__class__ in kinds else fallback
 
 
-@attrs.define
-class Experiment(Parameters):
+@attrs.define(eq=False, repr=False)
+class Experiment(Parameters, Comparable):
     """The result of an experiment.
 
     Attributes:
@@ -209,8 +211,8 @@ def _ignore_read(_: str) -> None:
     """Do nothing: the `on_read` of a layer without exposures."""
 
 
-@attrs.define
-class Layer(Parameters):
+@attrs.define(eq=False, repr=False)
+class Layer(Parameters, Comparable):
     """The result of a layer. Reading a parameter reports an exposure of the user; reading `value` does not.
 
     Attributes:
@@ -266,8 +268,8 @@ def _find_nothing(_: str, __: Container[type]) -> Any:
     """Return None: the `_find` of an unknown parameter store."""
 
 
-@attrs.define
-class ParameterStore(Parameters):
+@attrs.define(eq=False, repr=False)
+class ParameterStore(Parameters, Comparable):
     """A parameter store: each name maps to a value, a gate, or a parameter of a config, experiment or layer.
 
     Reading a parameter reports an exposure of the user to the gate, config, experiment or layer behind it.

@@ -22,6 +22,7 @@ import orjson
 
 from asyncsdk._model.user_view import fault_of
 from asyncsdk._model.users import User
+from asyncsdk._model.values import Value
 from asyncsdk._rules.compiler.condition_code import ID_LIST_OPERATORS, id_list_test
 from asyncsdk._rules.compiler.evaluate import INVALID_USER, PERSISTED, Evaluation
 from asyncsdk._rules.compiler.linker import Linker
@@ -43,8 +44,8 @@ _MAX_JSON_LENGTH = 60
 StepKind = Literal["note", "rule", "condition", "gate", "bucket"]
 
 
-@attrs.frozen
-class Step:
+@attrs.frozen(eq=False, repr=False)
+class Step(Value):
     """One rule or condition that was evaluated.
 
     Attributes:
@@ -73,8 +74,8 @@ class Step:
         return [own, *(line for step in self.steps for line in step.lines(indent + "  "))]
 
 
-@attrs.frozen
-class Explanation:
+@attrs.frozen(eq=False, repr=False)
+class Explanation(Value):
     """A decision as a tree.
 
     Attributes:

@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 
 from asyncsdk._model.users import User
+from asyncsdk._model.values import Value
 from asyncsdk._rules.compiler.linker import Linker
 from asyncsdk._rules.language.conditions import user_bucketer
 from asyncsdk._rules.language.specs import Condition, Rule, Spec
@@ -14,8 +15,8 @@ PERCENTAGE_BUCKETS, CONDITION_BUCKETS = 10_000, 1_000
 _BUCKET = "user_bucket"
 
 
-@attrs.frozen
-class Part:
+@attrs.frozen(eq=False, repr=False)
+class Part(Value):
     """A range of buckets.
 
     Attributes:
@@ -31,8 +32,8 @@ class Part:
     has_user: bool
 
 
-@attrs.frozen
-class Place:
+@attrs.frozen(eq=False, repr=False)
+class Place(Value):
     """The place of a user's bucket.
 
     Attributes:

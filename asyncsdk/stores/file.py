@@ -17,6 +17,7 @@ from uuid import uuid4
 import attrs
 import orjson
 
+from asyncsdk._model.values import Value
 from asyncsdk._threads import in_thread
 from asyncsdk.stores._folders import absolute_folder
 
@@ -33,8 +34,8 @@ _MAX_LOCK_PAUSE = 0.02
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
-@attrs.frozen
-class FileCache:
+@attrs.frozen(eq=False, repr=False)
+class FileCache(Value):
     """Keeps rulesets in a folder, one file each, for the next start.
 
     Several processes may share the folder; the last write wins.
@@ -57,8 +58,8 @@ class FileCache:
         return self.folder / f"rules-{_file_name(key)}.json"
 
 
-@attrs.frozen
-class FileAssignments:
+@attrs.frozen(eq=False, repr=False)
+class FileAssignments(Value):
     """Keeps sticky assignments in a folder, one file per unit.
 
     Several processes may share the folder. A save reads a unit's file and replaces it under a lock of its subfolder, so

@@ -5,9 +5,11 @@ from typing import Any
 
 import attrs
 
+from asyncsdk._model.values import Comparable
 
-@attrs.define
-class MemoryCache:
+
+@attrs.define(eq=False, repr=False)
+class MemoryCache(Comparable):
     """Keeps rulesets in memory."""
 
     _bodies: dict[str, bytes] = attrs.field(factory=dict, init=False, repr=False)
@@ -21,8 +23,8 @@ class MemoryCache:
         self._bodies[key] = body
 
 
-@attrs.define
-class MemoryAssignments:
+@attrs.define(eq=False, repr=False)
+class MemoryAssignments(Comparable):
     """Keeps sticky assignments in memory."""
 
     _units: dict[str, dict[str, Mapping[str, Any]]] = attrs.field(factory=dict, init=False, repr=False)

@@ -24,6 +24,7 @@ from asyncsdk._model.events import Event
 from asyncsdk._model.exposures import ExposedVariant
 from asyncsdk._model.reports import Purpose
 from asyncsdk._model.users import User
+from asyncsdk._model.values import Value
 from asyncsdk.errors import ConfigurationError
 
 Overflow = Literal["drop", "wait", "raise"]
@@ -56,8 +57,8 @@ def _is_seconds(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MAX_SECONDS
 
 
-@attrs.frozen
-class Limits:
+@attrs.frozen(eq=False, repr=False)
+class Limits(Value):
     """Bounds on the requests, memory and time that one destination uses.
 
     Attributes:
@@ -104,8 +105,8 @@ class Limits:
         return attrs.evolve(self, max_events=default) if self._max_events is None else self
 
 
-@attrs.frozen
-class Refusal:
+@attrs.frozen(eq=False, repr=False)
+class Refusal(Value):
     """The result of `encode` for an event that is not sent to this vendor.
 
     Attributes:
@@ -134,8 +135,8 @@ class PartialChunk(bytes):
         return new
 
 
-@attrs.frozen
-class Request:
+@attrs.frozen(eq=False, repr=False)
+class Request(Value):
     """One HTTP request, complete except for compression.
 
     Attributes:
@@ -173,8 +174,8 @@ class Request:
         return shown.replace(self.secret, "REDACTED") if self.secret else shown
 
 
-@attrs.frozen
-class Response:
+@attrs.frozen(eq=False, repr=False)
+class Response(Value):
     """The response to a `Request`, or the reason why there is none.
 
     Attributes:
@@ -195,8 +196,8 @@ class Response:
     host: str = attrs.field(default="", eq=False)
 
 
-@attrs.frozen
-class Verdict:
+@attrs.frozen(eq=False, repr=False)
+class Verdict(Value):
     """What a response means for the events of a request, which are named by position.
 
     A verdict is one of three:
@@ -318,8 +319,8 @@ class TakesExposures(Protocol):
         ...
 
 
-@attrs.frozen
-class ListFile:
+@attrs.frozen(eq=False, repr=False)
+class ListFile(Value):
     """The file of an ID list, as named by a manifest.
 
     Attributes:

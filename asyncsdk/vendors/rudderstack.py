@@ -41,6 +41,7 @@ from asyncsdk._model.fragments import own_fragment
 from asyncsdk._model.http import HttpSettings, check_http
 from asyncsdk._model.user_view import prepare
 from asyncsdk._model.users import User
+from asyncsdk._model.values import Value
 from asyncsdk._model.wire_values import text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
@@ -98,8 +99,8 @@ def _check_limits(instance: object, attribute: "attrs.Attribute[Any]", limits: L
         raise ConfigurationError(msg)
 
 
-@attrs.frozen
-class RudderStack:
+@attrs.frozen(eq=False, repr=False)
+class RudderStack(Value):
     """A RudderStack data plane, as a destination of events.
 
     Attributes:

@@ -16,6 +16,7 @@ import attrs
 from asyncsdk._model.results import Cause
 from asyncsdk._model.user_view import USUAL, prepare
 from asyncsdk._model.users import User
+from asyncsdk._model.values import Shown
 from asyncsdk._rules.patterns.errors import UnsupportedError
 from asyncsdk.errors import InvalidEventError
 
@@ -38,8 +39,8 @@ class TooDeepError(Exception):
     """Raised inside an evaluation that is nested more than 64 levels deep, which every cycle is."""
 
 
-@attrs.define(eq=False)
-class Evaluation:
+@attrs.define(eq=False, repr=False)
+class Evaluation(Shown):
     """What a ruleset answers about one name for some users. Shared between users: must not be changed.
 
     Attributes:
@@ -129,8 +130,8 @@ Run = Callable[[User, int, dict[Any, Evaluation] | None], Evaluation]
 """(user, level, memory of this evaluation or None) to an evaluation; raises `UnsupportedError` and `TooDeepError`."""
 
 
-@attrs.define(eq=False)
-class Program:
+@attrs.define(eq=False, repr=False)
+class Program(Shown):
     """A name of a ruleset, compiled.
 
     Attributes:

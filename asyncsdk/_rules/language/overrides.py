@@ -7,13 +7,14 @@ import attrs
 
 from asyncsdk._model.user_view import prepare
 from asyncsdk._model.users import User
+from asyncsdk._model.values import Value
 
 Kind = Literal["gate", "config", "experiment", "layer", "parameter_store"]
 KINDS: tuple[Kind, ...] = ("gate", "config", "experiment", "layer", "parameter_store")
 
 
-@attrs.frozen
-class GroupOverride:
+@attrs.frozen(eq=False, repr=False)
+class GroupOverride(Value):
     """The value that an experiment gives to one of its groups.
 
     Attributes:
@@ -27,8 +28,8 @@ _ByUnit = Mapping[str | None, Any]
 """Overrides of one name, by unit id; None is the override for every user."""
 
 
-@attrs.frozen
-class Overrides:
+@attrs.frozen(eq=False, repr=False)
+class Overrides(Value):
     """Overridden values by kind, name and unit id. Immutable: the methods return a changed copy."""
 
     _by_name: Mapping[tuple[str, str], _ByUnit] = attrs.Factory(dict)

@@ -5,6 +5,7 @@ from typing import Any
 
 import attrs
 
+from asyncsdk._model.values import Value
 from asyncsdk._rules.language.country import Countries
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.user_agent import UserAgent, parse
@@ -23,8 +24,8 @@ def _with_blanks(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: "" if value is None else value for name, value in fields.items()}
 
 
-@attrs.frozen(kw_only=True)
-class SharedContext:
+@attrs.frozen(eq=False, repr=False, kw_only=True)
+class SharedContext(Value):
     """What is the same for all users of a client.
 
     Attributes:

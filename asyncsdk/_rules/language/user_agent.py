@@ -10,6 +10,7 @@ import re
 
 import attrs
 
+from asyncsdk._model.values import Value
 from asyncsdk._rules.language.token_reading import Token, TokenReading
 from asyncsdk._rules.language.user_agent_tokens import tokenize
 
@@ -17,8 +18,8 @@ _NO_VERSION = "0.0.0"
 _MAX_BYTES = 1000
 
 
-@attrs.frozen
-class UserAgent:
+@attrs.frozen(eq=False, repr=False)
+class UserAgent(Value):
     """A parsed user agent.
 
     Attributes:

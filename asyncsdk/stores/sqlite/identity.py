@@ -25,6 +25,7 @@ from urllib.parse import quote
 
 import attrs
 
+from asyncsdk._model.values import Value
 from asyncsdk.stores.sqlite.names import is_spool_name
 from asyncsdk.stores.sqlite.schema import APPLICATION_ID, TABLES, VERSION
 
@@ -34,8 +35,8 @@ Kind = Literal["spool", "empty", "unfinished", "newer", "older", "foreign", "dam
 _UNFINISHED: "tuple[Kind, str]" = ("unfinished", "its creation was interrupted")
 
 
-@attrs.frozen
-class Identity:
+@attrs.frozen(eq=False, repr=False)
+class Identity(Value):
     """What a file is.
 
     Attributes:

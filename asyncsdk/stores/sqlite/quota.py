@@ -4,9 +4,11 @@ from pathlib import Path
 
 import attrs
 
+from asyncsdk._model.values import Value
 
-@attrs.frozen
-class Quota:
+
+@attrs.frozen(eq=False, repr=False)
+class Quota(Value):
     """How much of the disk one spool folder may use; `SqliteSpool.open()` derives it from the user's settings.
 
     Attributes:

@@ -2,9 +2,11 @@
 
 import attrs
 
+from asyncsdk._model.values import Value
 
-@attrs.frozen
-class Row:
+
+@attrs.frozen(eq=False, repr=False)
+class Row(Value):
     """A stored block.
 
     Attributes:
@@ -18,8 +20,8 @@ class Row:
     done: int
 
 
-@attrs.frozen
-class DeadRow:
+@attrs.frozen(eq=False, repr=False)
+class DeadRow(Value):
     """Dead letters: records that were given up together, for one reason.
 
     Attributes:
@@ -37,8 +39,8 @@ class DeadRow:
     body: bytes
 
 
-@attrs.frozen
-class NewRow:
+@attrs.frozen(eq=False, repr=False)
+class NewRow(Value):
     """A block to be stored.
 
     Attributes:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import attrs
 
 from asyncsdk._model.spooling import SpoolFiles
+from asyncsdk._model.values import Value
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.stores._folders import absolute_folder
 from asyncsdk.stores.sqlite.names import is_spool_name
@@ -42,8 +43,8 @@ def _check_policy(_: object, attribute: "attrs.Attribute[Any]", policy: object) 
         raise ConfigurationError(msg)
 
 
-@attrs.frozen
-class SqliteSpool:
+@attrs.frozen(eq=False, repr=False)
+class SqliteSpool(Value):
     """Stores accepted events in a folder until every vendor has them; `Client(..., spool="folder")` creates one.
 
     Any number of processes on one machine may share the folder. Each writes to a file of its own, and takes over the

@@ -23,6 +23,7 @@ import attrs
 from asyncsdk._model.blocks import Block, BlockError, pack_block
 from asyncsdk._model.receipts import Record
 from asyncsdk._model.spooling import Settled
+from asyncsdk._model.values import Shown
 from asyncsdk.stores.sqlite.open_file import OpenFile, unpack_for
 from asyncsdk.stores.sqlite.quota import Quota
 from asyncsdk.stores.sqlite.rows import DeadRow, Row
@@ -35,8 +36,8 @@ _NEVER = float("inf")
 _NONE: Mapping[str, int] = MappingProxyType({})
 
 
-@attrs.define(eq=False)
-class _Found:
+@attrs.define(eq=False, repr=False)
+class _Found(Shown):
     """What one file has for other destinations: events by destination, their size, and when the oldest expires."""
 
     events: Mapping[str, int]

@@ -22,6 +22,7 @@ from asyncsdk._model.exposures import ExposedVariant
 from asyncsdk._model.http import HttpSettings, check_http
 from asyncsdk._model.user_ids import own_id
 from asyncsdk._model.users import User
+from asyncsdk._model.values import Value
 from asyncsdk._model.wire_values import text_id
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
@@ -80,8 +81,8 @@ def _check_zone(_: object, __: object, zone: Any) -> None:
         raise ConfigurationError(msg)
 
 
-@attrs.frozen
-class Amplitude:
+@attrs.frozen(eq=False, repr=False)
+class Amplitude(Value):
     """An Amplitude project, as a destination of events.
 
     Attributes:

@@ -15,6 +15,7 @@ import orjson
 from asyncsdk._model.events import Event
 from asyncsdk._model.exposures import SharedUserFields, shared_user_fields
 from asyncsdk._model.http import HttpSettings, check_http
+from asyncsdk._model.values import Value
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Limits, ListFile, Overflow, Refusal, Request, Response, Verdict
 from asyncsdk.vendors._settings import (
@@ -72,8 +73,8 @@ def _events_url(url: str) -> str:
     return with_path(url, events.PATH)
 
 
-@attrs.frozen
-class Statsig:
+@attrs.frozen(eq=False, repr=False)
+class Statsig(Value):
     """A Statsig project: a source of rules, and a destination of events.
 
     Attributes:

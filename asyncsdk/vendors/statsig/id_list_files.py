@@ -19,6 +19,7 @@ import attrs
 import orjson
 
 from asyncsdk._model.compact_ids import KEY_BYTES, SMALL, CompactIds, compacted
+from asyncsdk._model.values import Comparable
 from asyncsdk.vendors._base import ListFile
 
 # Work between two yields to the event loop: bytes when reading a list, entries when writing one.
@@ -37,8 +38,8 @@ class BadListError(ValueError):
     """Raised for bytes that are not a manifest, or not a list; the message says which."""
 
 
-@attrs.define
-class IdList:
+@attrs.define(eq=False, repr=False)
+class IdList(Comparable):
     """The current contents of a list.
 
     Attributes:

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 import attrs
 import orjson
 
+from asyncsdk._model.values import Value
 from asyncsdk.vendors._base import ListFile, Request
 from asyncsdk.vendors.statsig.id_list_files import BadListError, IdList
 from asyncsdk.vendors.statsig.ruleset import CDN, LISTS_PATH
@@ -27,8 +28,8 @@ Origin = tuple[str, str, int]
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-@attrs.frozen
-class DownloadPlan:
+@attrs.frozen(eq=False, repr=False)
+class DownloadPlan(Value):
     """What to do after reading a manifest.
 
     Attributes:

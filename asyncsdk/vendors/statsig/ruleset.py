@@ -18,6 +18,7 @@ import attrs
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.fragments import copy_as_json
 from asyncsdk._model.stores import AssignmentStore, RulesCache
+from asyncsdk._model.values import Value
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 from asyncsdk.vendors._answers import HTML, PERMANENT_ERRORS, first_words, retry_after
 from asyncsdk.vendors._base import Request, Response
@@ -105,8 +106,8 @@ def _lists_url(url: str) -> str:
     return with_path(url, LISTS_PATH)
 
 
-@attrs.frozen(kw_only=True)
-class Rules:
+@attrs.frozen(eq=False, repr=False, kw_only=True)
+class Rules(Value):
     """Where rules come from, and how often they are polled.
 
     Attributes:
@@ -162,8 +163,8 @@ class Rules:
         return self.fallback and is_custom and (is_first or failures % _BYPASS_INTERVAL == 0)
 
 
-@attrs.frozen
-class RulesAnswer:
+@attrs.frozen(eq=False, repr=False)
+class RulesAnswer(Value):
     """The result of a request for rules.
 
     Attributes:
