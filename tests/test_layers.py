@@ -52,6 +52,10 @@ PURE = {
     "cli/codegen/project",
     "cli/codegen/render",
     "cli/codegen/tracking_plan",
+    "cli/doctor/answers",
+    "cli/doctor/findings",
+    "cli/doctor/keys",
+    "cli/doctor/rules",
 }
 IMPURE_IMPORTS = {"asyncio", "aiohttp", "logging", "socket", "sqlite3", "threading", "time"}
 # Imported where they are first used, because most programs never need them, or not at once.

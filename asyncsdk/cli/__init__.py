@@ -9,8 +9,16 @@ from asyncsdk.cli import relay, spool
 from asyncsdk.cli.codegen import command as codegen
 from asyncsdk.cli.demo import command as demo
 from asyncsdk.cli.dev import command as dev
+from asyncsdk.cli.doctor import command as doctor
 
-COMMANDS: Mapping[str, ModuleType] = {"codegen": codegen, "demo": demo, "dev": dev, "relay": relay, "spool": spool}
+COMMANDS: Mapping[str, ModuleType] = {
+    "codegen": codegen,
+    "demo": demo,
+    "dev": dev,
+    "doctor": doctor,
+    "relay": relay,
+    "spool": spool,
+}
 """Subcommands by name. Each has `SUMMARY`, `configure(parser)`, and `run(arguments)`, which returns the exit code."""
 
 

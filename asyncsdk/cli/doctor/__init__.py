@@ -1,0 +1,1 @@
+"""The command `asyncsdk doctor`: why events do not show up."""
