@@ -54,9 +54,14 @@ async def page(client: Client) -> None:
 """
 
 
+# Django has no types; Quart's documented `app.asgi_app = ...` assigns to a method.
+UNTYPED = re.compile("^from (django|quart)", re.MULTILINE)
+
+
 def _write_blocks(folder: Path) -> list[str]:
     """Write each block of Python as a module; return the files."""
-    modules = blocks(README) + [block for block in blocks(INTEGRATIONS) if "import Client" in block]
+    typed = [block for block in blocks(INTEGRATIONS) if "import Client" in block and not UNTYPED.search(block)]
+    modules = blocks(README) + typed
     modules += [AFTER_A_CLIENT + indent(block, "    ") for page in (LOOKUPS, EVENTS) for block in blocks(page)]
     files = [folder / f"block_{number}.py" for number in range(len(modules))]
     for file, module in zip(files, modules, strict=True):

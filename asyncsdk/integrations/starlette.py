@@ -10,7 +10,7 @@ A request's client is the first that there is of
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -31,7 +31,7 @@ from asyncsdk.integrations._lifespan import run_lifespan
 with needs_extra("starlette"):
     from starlette.applications import Starlette
     from starlette.requests import HTTPConnection
-    from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
+    from starlette.types import Lifespan, Message, Receive, Scope, Send
 
 __all__ = [
     "FlagsMiddleware",
@@ -53,6 +53,8 @@ _CONTEXT = "asyncsdk.request"  # key of a request's scope
 _REQUESTS = ("http", "websocket")
 _MAX_LAYERS = 50  # of middleware that `_has_flags` looks through
 _APP_STATE = "asyncsdk_client"  # attribute of an application's state
+# Each framework has types of its own for scope and messages.
+AnyASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 _STARTS = ("http.response.start", "websocket.accept")
 
 
@@ -157,7 +159,7 @@ class FlagsMiddleware:
 
     def __init__(
         self,
-        app: ASGIApp,
+        app: AnyASGIApp,
         *,
         client: Client | Callable[[], Client] | None = None,
         user: UserOf[HTTPConnection] | None = session_user,
