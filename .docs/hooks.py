@@ -57,7 +57,7 @@ SUBJECTS = {
         "Errors",
         [
             *("AsyncSDKError", "ConfigurationError", "StartError", "InvalidEventError", "QueueFullError"),
-            *("ClientClosedError", "WrongEventLoopError", "ForkedProcessError"),
+            *("ClientClosedError", "WrongEventLoopError", "ForkedProcessError", "TransactionError"),
         ],
     ),
 }

@@ -49,6 +49,7 @@ from asyncsdk.errors import (
     InvalidEventError,
     QueueFullError,
     StartError,
+    TransactionError,
     WrongEventLoopError,
 )
 from asyncsdk.vendors._base import Destination, Limits
@@ -128,6 +129,7 @@ __all__ = [
     "InvalidEventError",
     "QueueFullError",
     "StartError",
+    "TransactionError",
     "WrongEventLoopError",
     "__version__",
 ]

@@ -7,6 +7,7 @@
     ├── QueueFullError                    the queue of a destination with `overflow="raise"` is full
     ├── WrongEventLoopError               the client belongs to another event loop
     ├── ForkedProcessError                the client was started before `os.fork()`
+    ├── TransactionError                  the connection given to an event verb cannot write the event
     └── StartError                        `start(require_ready=True)` got no ruleset in time
 
 Each is raised by the call that caused it. Background work never raises into the host application: a failure of the
@@ -43,6 +44,13 @@ class WrongEventLoopError(AsyncSDKError):
 
 class ForkedProcessError(AsyncSDKError):
     """Raised when a client that was started before `os.fork()` is used in the child process."""
+
+
+class TransactionError(AsyncSDKError):
+    """Raised when `connection=` of an event verb cannot write the event.
+
+    The message says why (a wrong type, closed, no transaction, no table) and what to do. Nothing is written.
+    """
 
 
 class StartError(AsyncSDKError):

@@ -87,6 +87,9 @@ LAZY = {
                 ),
             ),
             "asyncpg",
+            "psycopg",
+            "sqlalchemy.exc",
+            "sqlalchemy.ext.asyncio",
         )
     },
     ("_rules", "re2"): "an extra, which only rulesets with patterns need",
@@ -101,6 +104,9 @@ FRAMEWORKS = {
     "opentelemetry": {"integrations/opentelemetry.py"},
     "aiohttp.web": {"integrations/aiohttp.py", "relay/monitoring.py", "examples", "dev", "cli"},
     "uvicorn": {"examples"},
+    "asyncpg": {"engines"},
+    "psycopg": {"engines/_own_transaction.py"},
+    "sqlalchemy": {"engines/_own_transaction.py", "examples"},
 }
 
 MODULES = sorted(path for path in ROOT.rglob("*.py"))

@@ -110,6 +110,7 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         self._pacer = parts.pacer
         self._spooler = parts.spooler
         self._until_accepted = None if parts.link is None else parts.link.until_accepted
+        self._write = parts.write
         self._refresher = parts.refresher
         self._holder: RulesHolder = parts.refresher or NoRules()
         self._exposures = parts.exposures

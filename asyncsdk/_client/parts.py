@@ -5,7 +5,7 @@ Building them does no I/O and needs no running loop. When each job starts and en
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from operator import attrgetter
 from typing import Protocol
@@ -37,6 +37,8 @@ from asyncsdk._refresh import Refresher
 from asyncsdk.vendors._base import Destination
 from asyncsdk.vendors.statsig import Statsig
 
+Writer = Callable[[object, Receipt], Awaitable[Receipt]]
+
 
 class EngineLink(Protocol):
     """A client's side of its engine: a `Handover`, which only a client with an engine loads."""
@@ -44,6 +46,11 @@ class EngineLink(Protocol):
     @property
     def lanes(self) -> Sequence[Lane]:
         """One per destination, in order."""
+        ...
+
+    @property
+    def write(self) -> "Writer | None":
+        """Writes an event in a transaction of the caller's; None if the engine cannot."""
         ...
 
     async def until_accepted(self, receipt: Receipt) -> None:
@@ -79,6 +86,7 @@ class Parts(Shown):
         pacer: Gives the event loop its turns.
         spooler: Keeps events on disk; None without a spool.
         link: Hands events over to an engine; None without one.
+        write: Writes an event in a transaction of the caller's; None without an engine that can.
         refresher: Keeps the rules up to date; None without a source of rules.
         exposures: Reports what users saw.
         assignments: Keeps users in their groups; None without a store for that.
@@ -93,6 +101,7 @@ class Parts(Shown):
     pacer: Pacer
     spooler: Spooler | None
     link: EngineLink | None
+    write: Writer | None
     refresher: Refresher | None
     exposures: Exposures
     assignments: Assignments | None
@@ -224,6 +233,7 @@ def build_parts(destinations: tuple[Destination, ...], settings: Settings) -> Pa
         pacer=_build_pacer(lanes, spooler),
         spooler=spooler,
         link=link,
+        write=_build_writer(link, admission, settings),
         refresher=_build_refresher(source) if enabled else bootstrap_only(source),
         exposures=_build_exposures(life, lanes if enabled and settings.exposures else (), admission, spooler, source),
         assignments=create_assignments(source, life) if enabled else None,
@@ -236,6 +246,16 @@ def _build_link(engine: Engine, destinations: Sequence[Destination]) -> EngineLi
     from asyncsdk._delivery.fleet.handover import Handover  # noqa: PLC0415 -- only a client with an engine needs it
 
     return Handover(engine, destinations)
+
+
+def _build_writer(link: EngineLink | None, admission: Admission, settings: Settings) -> Writer | None:
+    if link is not None or not hasattr(settings.engine, "put_in"):
+        return None if link is None else link.write
+
+    async def skip(_: object, receipt: Receipt) -> Receipt:
+        return admission.commit(receipt)
+
+    return skip  # the client is off
 
 
 def _build_refresher(source: Statsig | None) -> Refresher | None:

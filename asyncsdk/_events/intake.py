@@ -10,8 +10,12 @@ from asyncsdk._delivery.spool.spooler import Spooler
 from asyncsdk._events.admission import Admission
 from asyncsdk._events.pacing import Pacer
 from asyncsdk._lifecycle import Lifecycle
+from asyncsdk._model.engines import DatabaseConnection
 from asyncsdk._model.events import Event
 from asyncsdk._model.receipts import Receipt
+from asyncsdk.errors import ConfigurationError
+
+_NO_OUTBOX = "`connection` needs a client with engine=Postgres(dsn): only that writes events in a transaction of yours"
 
 
 class Intake:
@@ -23,6 +27,8 @@ class Intake:
     _spooler: Spooler | None
     # Waits until an engine has an event; None without an engine.
     _until_accepted: Callable[[Receipt], Awaitable[None]] | None
+    # Writes an event in a transaction of the caller's; None without an engine that can.
+    _write: Callable[[object, Receipt], Awaitable[Receipt]] | None
 
     def put_nowait(self, event: Event) -> Receipt:
         """Admit an event without waiting: for callbacks, sync code and other threads.
@@ -50,8 +56,15 @@ class Intake:
         self._life.call_soon(partial(self._admit_from_thread, receipt))
         return receipt
 
-    async def _take(self, event: Event) -> Receipt:
-        """Admit an event, and wait for room, for the disk, or for the engine."""
+    async def _take(self, event: Event, connection: DatabaseConnection | None = None) -> Receipt:
+        """Admit an event, and wait for room, for the disk, or for the engine.
+
+        Args:
+            event: The event.
+            connection: Write it in the transaction of this connection instead. None: the event is not part of one.
+        """
+        if connection is not None:
+            return await self._take_in(connection, event)
         life, admission = self._life, self._admission
         if not life.takes_here():
             life.check_caller()
@@ -77,6 +90,25 @@ class Intake:
                 await self._until_accepted(receipt)
             return receipt
         return self._admit(receipt)
+
+    async def _take_in(self, connection: DatabaseConnection, event: Event) -> Receipt:
+        """Write an event in a transaction of the caller's.
+
+        Raises:
+            ConfigurationError: The client has no engine that can.
+            TransactionError: The connection cannot.
+        """
+        life, admission = self._life, self._admission
+        if not life.takes_here():
+            life.check_caller()
+        if self._write is None:
+            raise ConfigurationError(_NO_OUTBOX)
+        if admission.pipeline.may_suspend:
+            receipt = await admission.prepare_async(event)
+            life.check_admission()
+        else:
+            receipt = admission.prepare(event)
+        return await self._write(connection, receipt)
 
     def _admit(self, receipt: Receipt, *, drops: bool = False) -> Receipt:
         """Commit a prepared event on the loop: to the spool, else to every lane or, if one refuses, to none.

@@ -1,13 +1,14 @@
 """Flags: one user's lookups under one ruleset, for the length of a request."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, Unpack
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar, Unpack, overload
 
 import attrs
 
 from asyncsdk._lookups.evaluator import Lookups, show_gate
 from asyncsdk._model.amplitude import Revenue
 from asyncsdk._model.encoding import as_fields
+from asyncsdk._model.engines import DatabaseConnection
 from asyncsdk._model.event_defaults import EventDefaults, fill
 from asyncsdk._model.event_objects import take_apart
 from asyncsdk._model.events import Event, EventObject, Options, PropertiesLike, Track, validate_event
@@ -38,6 +39,8 @@ class Flags(Shown):
     _rules: Ruleset = attrs.field(repr=False)
     _lookups: Lookups = attrs.field(repr=False)
     _put: Callable[[Event], Receipt] = attrs.field(repr=False)
+    # Writes an event in a transaction of the caller's.
+    _put_in: Callable[[DatabaseConnection, Event], Coroutine[Any, Any, Receipt]] = attrs.field(repr=False)
     _defaults: EventDefaults | None = attrs.field(default=None, repr=False)
     accessed: dict[str, bool | str] = attrs.field(init=False, factory=dict)
     # Evaluations of gates by name, and results of the others by kind and name.
@@ -121,29 +124,59 @@ class Flags(Shown):
         """Return the kinds that have a name, some of `config`, `experiment`, `layer`, `gate`; nothing is evaluated."""
         return self._rules.kinds_of(name)
 
+    @overload
     def track(
-        self, event: str | Revenue | EventObject, properties: PropertiesLike | None = None, **options: Unpack[Options]
-    ) -> Receipt:
+        self,
+        event: str | Revenue | EventObject,
+        properties: PropertiesLike | None = None,
+        *,
+        connection: None = None,
+        **options: Unpack[Options],
+    ) -> Receipt: ...
+
+    @overload
+    def track(
+        self,
+        event: str | Revenue | EventObject,
+        properties: PropertiesLike | None = None,
+        *,
+        connection: DatabaseConnection,
+        **options: Unpack[Options],
+    ) -> Coroutine[Any, Any, Receipt]: ...
+
+    def track(
+        self,
+        event: str | Revenue | EventObject,
+        properties: PropertiesLike | None = None,
+        *,
+        connection: DatabaseConnection | None = None,
+        **options: Unpack[Options],
+    ) -> Receipt | Coroutine[Any, Any, Receipt]:
         """Record what the user did, without waiting. The event has the property `feature_flags`: what was `accessed`.
+
+        With `connection` it has to be awaited: `await flags.track("Order Completed", connection=session)`.
 
         Args:
             event: The event's name, not empty; or a `Revenue`, or an event object, as for the client's `track`.
             properties: Details of the event. None sends `feature_flags` only. Your own `feature_flags` win.
+            connection: Write the event in this transaction, as the client's verbs do. None admits it at once.
             **options: The keywords that all event verbs take.
 
         Returns:
-            The receipt of the admitted event.
+            The receipt of the admitted event; with `connection`, a coroutine that returns it.
 
         Raises:
             InvalidEventError: No vendor could accept the event, or an async middleware waits for something.
             QueueFullError: The queue of a destination with `overflow="raise"` or `"wait"` is full.
             ClientClosedError: The client is not started, or it is closed.
             ForkedProcessError: The client was started in the parent process.
+            TransactionError: The connection cannot write the event.
         """
         if self.accessed:
             event, properties = self._with_accessed(event, properties)
         made = Track(self.user, event, properties, **options)  # type: ignore[arg-type] # a model: `validate_event` converts it to a mapping
-        return self._put(made if self._defaults is None else self._with_defaults(made, self._defaults))
+        filled = made if self._defaults is None else self._with_defaults(made, self._defaults)
+        return self._put(filled) if connection is None else self._put_in(connection, filled)
 
     def _with_defaults(self, event: Track, defaults: EventDefaults) -> Event:
         """Return an event with the defaults of these flags; one that is invalid as it is, for admission to refuse."""

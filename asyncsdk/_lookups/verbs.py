@@ -12,6 +12,7 @@ from asyncsdk._lookups.evaluator import Lookups, RulesHolder, show_experiment, s
 from asyncsdk._lookups.exposures import Exposures
 from asyncsdk._lookups.flags import Flags
 from asyncsdk._model.catalog import AllResults, ExperimentGroups, Names
+from asyncsdk._model.engines import DatabaseConnection
 from asyncsdk._model.event_defaults import EventDefaults
 from asyncsdk._model.events import Event, Properties
 from asyncsdk._model.receipts import Receipt
@@ -46,6 +47,9 @@ class LookupVerbs:
 
     def put_nowait(self, event: Event) -> Receipt:
         """Admit an event without waiting."""
+        raise NotImplementedError
+
+    async def _take_in(self, connection: DatabaseConnection, event: Event) -> Receipt:
         raise NotImplementedError
 
     async def check_gate(self, user: UserLike, name: str, *, exposure: bool = True) -> bool:
@@ -221,9 +225,9 @@ class LookupVerbs:
         if type(user) is not User:
             user = as_user(user)
         if properties is None and context is None:
-            return Flags(user, self._holder.rules, self._lookups, self.put_nowait)
+            return Flags(user, self._holder.rules, self._lookups, self.put_nowait, self._take_in)
         defaults = EventDefaults(properties, context)
-        return Flags(user, self._holder.rules, self._lookups, self.put_nowait, defaults)
+        return Flags(user, self._holder.rules, self._lookups, self.put_nowait, self._take_in, defaults)
 
     def explain(self, user: UserLike, name: str) -> Explanation:
         """Return how the rules decide for a user, as a tree with bucket numbers. No exposure is reported.

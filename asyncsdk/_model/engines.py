@@ -127,3 +127,35 @@ class Engine(Protocol):
     async def stats(self, destination: str) -> EngineStats:
         """Count the entries of a destination."""
         ...
+
+
+class TransactionalEngine(Engine, Protocol):
+    """An engine in a database, which can also store entries in a transaction of the caller's."""
+
+    async def put_in(self, connection: object, entries: Sequence[tuple[str, bytes]]) -> None:
+        """Store entries in a transaction of the caller's: relays see them if and when that commits.
+
+        Args:
+            connection: The caller's connection.
+            entries: Label of the destination and entry; there may be none.
+
+        Raises:
+            TransactionError: The connection cannot store them. Other errors are those of its own library.
+        """
+        ...
+
+
+class _BeginsByCall(Protocol):
+    """A connection of asyncpg."""
+
+    def is_in_transaction(self) -> bool: ...
+
+
+class _CommitsAsync(Protocol):
+    """An `AsyncConnection` of psycopg; an `AsyncSession` or `AsyncConnection` of SQLAlchemy."""
+
+    async def commit(self) -> None: ...
+
+
+# What a type checker can know of a connection without importing its library.
+DatabaseConnection = _BeginsByCall | _CommitsAsync

@@ -8,10 +8,16 @@ Rows come and go all the time, so the table must not bloat:
 * Autovacuum runs after a fixed number of dead rows, without pauses, instead of after a share of a table that is empty
   most of the time.
 * `take` starts at the oldest row that existed a second ago (`floor`), not at all the deleted ones before it. So a long
-  transaction elsewhere, which keeps vacuum from removing these, does not slow it down.
+  query elsewhere, which keeps vacuum from removing these, does not slow it down.
+
+Ids are given when a row is inserted, which may be long before its transaction commits (`put_in`). So a row may appear
+below others that have been taken already. It is not skipped: the floor rises only to a row that is older than every
+transaction which could still commit one, those that wrote something before `floor` was read and have not ended
+(`pending_until`, and `ended_before` of a later reading).
 """
 
 import re
+from functools import lru_cache
 
 import attrs
 
@@ -69,7 +75,9 @@ def statements(table: str) -> Statements:
     insert into {quoted} (destination, body)
     select $1::text, entry from unnest($2::bytea[]) with ordinality as given (entry, number) order by number
 ) select pg_notify('{name}', left($1::text, 200))""",  # noqa: S608 -- `quoted` is a plain name
-        floor=f"select id from {quoted} where destination = $1 order by id limit 1",  # noqa: S608
+        floor=f"""select coalesce((select id from {quoted} where destination = $1 order by id limit 1), 0) as id,
+txid_snapshot_xmax(now) as pending_until, txid_snapshot_xmin(now) as ended_before
+from txid_current_snapshot() as now""",  # noqa: S608
         take=f"""with next as (
     select id from {quoted} where destination = $1 and id >= $5 and due <= now()
     order by id limit $2 for update skip locked
@@ -83,6 +91,24 @@ from next where entry.id = next.id returning entry.id, entry.body, entry.deliver
 coalesce(extract(epoch from now() - min(put_at)), 0)::float8 as oldest
 from {quoted} where destination = $1""",  # noqa: S608
     )
+
+
+@lru_cache(maxsize=64)
+def put_in(table: str, channel: str, number: int) -> str:
+    """Return the statement that stores entries in a transaction of the caller's, and notifies when it commits.
+
+    It has no arrays: asyncpg would ask the caller's server for their types, with statements of its own.
+
+    Args:
+        table: `Statements.table`.
+        channel: `Statements.channel`.
+        number: Number of entries. The destination of the first is `$1`, the entry `$2`, and so on.
+    """
+    places = range(1, 2 * number, 2)
+    rows = ", ".join(f"(${place}::text, ${place + 1}::bytea)" for place in places)
+    labels = ", ".join(f"(${place}::text)" for place in places)
+    return f"""with put as (insert into {table} (destination, body) values {rows})
+select pg_notify('{channel}', left(label, 200)) from (values {labels}) as put_for (label)"""  # noqa: S608
 
 
 def _migration(table: str, name: str) -> str:

@@ -22,9 +22,10 @@ import attrs
 
 from asyncsdk._model.engines import EngineError, EngineStats, Taken
 from asyncsdk.engines._extras import check_count, check_seconds, require
+from asyncsdk.engines._own_transaction import execute_in
 from asyncsdk.engines._postgres_errors import reported
 from asyncsdk.engines._postgres_fleet import PostgresFleet
-from asyncsdk.engines._postgres_sql import statements
+from asyncsdk.engines._postgres_sql import put_in, statements
 from asyncsdk.errors import ConfigurationError
 
 logger = logging.getLogger("asyncsdk.engine")
@@ -49,6 +50,23 @@ class _Connections:
     listener: Any = None
     # By destination; set, and replaced by a new one, when something was put.
     arrivals: dict[str, asyncio.Event] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class _Floor:
+    """Where `take` starts to look.
+
+    Attributes:
+        id: The oldest row, older than all that may still appear.
+        next_id: The oldest row of the latest reading.
+        pending_until: Transactions before this one may still commit rows older than `next_id`.
+        read_at: When to read again, on the monotonic clock.
+    """
+
+    id: int = 0
+    next_id: int = 0
+    pending_until: int = 0
+    read_at: float = 0.0
 
 
 class Postgres(PostgresFleet):
@@ -89,8 +107,8 @@ class Postgres(PostgresFleet):
         self._pooler = pooler
         self._owner = ""
         self._connections: _Connections | None = None
-        # By destination: the id of the oldest row, and when to look for it again.
-        self._floors: dict[str, tuple[int, float]] = {}
+        # By destination.
+        self._floors: dict[str, _Floor] = {}
 
     def __repr__(self) -> str:
         try:
@@ -226,6 +244,22 @@ class Postgres(PostgresFleet):
         """Store entries in one transaction."""
         await self._fetch(self._sql.put, _text(destination), list(entries))
 
+    async def put_in(self, connection: object, entries: Sequence[tuple[str, bytes]]) -> None:
+        """Store entries in a transaction of the caller's, which notifies the relays when it commits.
+
+        Args:
+            connection: An asyncpg connection, a psycopg `AsyncConnection`, or a SQLAlchemy `AsyncSession` or
+                `AsyncConnection`, to the database of this engine.
+            entries: Label of the destination and entry; there may be none.
+
+        Raises:
+            TransactionError: It is of another type, closed, without a transaction, or may not write. Other errors are
+                those of its own library.
+        """
+        values = [value for label, body in entries for value in (_text(label), body)]
+        statement = put_in(self._sql.table, self._sql.channel, len(entries))
+        await execute_in(connection, statement, values, self._sql.table)
+
     async def take(self, destination: str, number: int, wait: float, lease: float) -> Sequence[Taken]:
         """Take the oldest rows that are due."""
         label, until = _text(destination), time.monotonic() + wait
@@ -245,14 +279,14 @@ class Postgres(PostgresFleet):
                     await arrival.wait()
 
     async def _floor(self, label: str) -> int:
-        """Return the id of the oldest row, as of a second ago."""
-        now = time.monotonic()
-        floor, look_at = self._floors.get(label, (0, 0.0))
-        if now >= look_at:
-            rows = await self._fetch(self._sql.floor, label)
-            floor = rows[0]["id"] if rows else 0
-            self._floors[label] = floor, now + _LOOK_INTERVAL
-        return floor
+        """Return an id that no row of a destination is below, and none will be, as of a second ago."""
+        now, floor = time.monotonic(), self._floors.get(label, _Floor())
+        if now >= floor.read_at:
+            (row,) = await self._fetch(self._sql.floor, label)
+            if row["ended_before"] >= floor.pending_until:
+                floor = _Floor(floor.next_id, row["id"], row["pending_until"])
+            self._floors[label] = floor = attrs.evolve(floor, read_at=now + _LOOK_INTERVAL)
+        return floor.id
 
     async def extend(self, destination: str, leases: Sequence[Any], lease: float) -> None:
         """Renew leases that were not lost."""

@@ -56,7 +56,7 @@ class FakeClient(EventAssertions, Client):
         rules: A `RulesBuilder`, or a ruleset in Statsig's format v2 as JSON or decoded, for percentages, countries and
             segments. Names in the dicts above take precedence.
         **settings: Keywords of `Client`, such as `default` and `on_delivery`; `spool`, `engine` and `enabled` are not
-            used.
+            used. Nor is `connection` of the event verbs: the event is delivered at once.
 
     Raises:
         ConfigurationError: A value is not what is documented.
@@ -87,6 +87,7 @@ class FakeClient(EventAssertions, Client):
         self._parts = attrs.evolve(
             self._parts, life=self._life, exposures=self._exposures, refresher=None, assignments=None
         )
+        self._write = self._deliver_written
         self._pacer.credits = sys.maxsize  # no queue fills, so no verb has to wait for its turn
         self._receipts: list[Receipt] = []
         self._events: list[Event] = []
@@ -211,6 +212,10 @@ class FakeClient(EventAssertions, Client):
         for wake in list(self._waiters):
             wake()
         return receipt
+
+    async def _deliver_written(self, _connection: object, receipt: Receipt) -> Receipt:
+        """Deliver an event with `connection=` at once: no transaction of a test decides about it."""
+        return self._admit(receipt)
 
 
 class _AlwaysRunning(Lifecycle):

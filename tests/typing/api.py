@@ -72,6 +72,7 @@ from asyncsdk import (
     StartReport,
     Statsig,
     Track,
+    TransactionError,
     User,
     UserLike,
     WrongEventLoopError,
@@ -305,7 +306,7 @@ async def mistakes() -> None:
         await client.track("", "a")
     except (InvalidEventError, QueueFullError, ClientClosedError, WrongEventLoopError, ForkedProcessError) as error:
         assert_type(str(error), str)
-    except (StartError, ConfigurationError) as error:
+    except (StartError, ConfigurationError, TransactionError) as error:
         raise AsyncSDKError from error
 
 

@@ -87,7 +87,7 @@ class EngineLane(Lane):
         now_ms = int(time.time() * 1000)
         try:
             async with asyncio.timeout(self._limits.timeout):
-                for label, records in self._by_shard(part):
+                for label, records in self.by_shard(part):
                     await self._engine.put(label, pack_entries(label, records, now_ms))
         except EngineError as error:
             verdict = _verdict_on(error, len(part))
@@ -96,7 +96,7 @@ class EngineLane(Lane):
             return Exchange(_NO_REQUEST, Response(0, error="timeout"), _verdict_on(EngineError("timeout"), len(part)))
         return Exchange(_NO_REQUEST, Response(200), Verdict())
 
-    def _by_shard(self, records: Sequence[Record]) -> Iterable[tuple[str, Sequence[Record]]]:
+    def by_shard(self, records: Sequence[Record]) -> Iterable[tuple[str, Sequence[Record]]]:
         """Return the records of each shard, which are those of some users, with its label."""
         if self._shards == 1:
             return [(self.label, records)]

@@ -1,12 +1,13 @@
 """A client's side of its engine: the lanes that hand events over, and the state of the engine."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from asyncsdk._delivery.fleet.acceptance import Acceptance
 from asyncsdk._delivery.fleet.engine_lane import EngineLane
 from asyncsdk._delivery.fleet.engine_status import EngineStatus
+from asyncsdk._delivery.fleet.outbox import Outbox
 from asyncsdk._lifecycle import Job
 from asyncsdk._model.engines import Engine, EngineError
 from asyncsdk._model.receipts import Receipt
@@ -24,6 +25,7 @@ class Handover:
 
     Attributes:
         lanes: One per destination, in order.
+        write: Writes an event in a transaction of the caller's; None if the engine cannot.
     """
 
     def __init__(self, engine: Engine, destinations: Sequence[Destination]) -> None:
@@ -32,6 +34,10 @@ class Handover:
         self._status = EngineStatus(_OUTLOOK)
         self.lanes = [EngineLane(destination, engine, self._status) for destination in destinations]
         self._acceptance = Acceptance(self.lanes)
+        put_in = getattr(engine, "put_in", None)
+        self.write: Callable[[object, Receipt], Awaitable[Receipt]] | None = (
+            None if put_in is None else Outbox(put_in, self.lanes).write
+        )
 
     def set_label_suffix(self, suffix: str) -> None:
         """Append a suffix to the names under which the engine keeps events."""
