@@ -9,6 +9,7 @@ from asyncsdk.cli import relay, spool
 from asyncsdk.cli.codegen import command as codegen
 from asyncsdk.cli.demo import command as demo
 from asyncsdk.cli.dev import command as dev
+from asyncsdk.cli.diff import command as diff
 from asyncsdk.cli.doctor import command as doctor
 
 COMMANDS: Mapping[str, ModuleType] = {
@@ -16,6 +17,7 @@ COMMANDS: Mapping[str, ModuleType] = {
     "demo": demo,
     "dev": dev,
     "doctor": doctor,
+    "diff": diff,
     "relay": relay,
     "spool": spool,
 }

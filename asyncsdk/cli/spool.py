@@ -23,6 +23,7 @@ from pathlib import Path
 import orjson
 
 from asyncsdk.cli._progress import progress_bar
+from asyncsdk.cli._terminal import escape
 from asyncsdk.stores import inspection
 from asyncsdk.stores.inspection import SpooledEvent
 
@@ -55,12 +56,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run a verb and return its exit code."""
     if not arguments.folder.is_dir():
-        print(_escape(f"not a folder: {arguments.folder}"), file=sys.stderr)
+        print(escape(f"not a folder: {arguments.folder}"), file=sys.stderr)
         return 2
     try:
         code: int = arguments.verb(arguments)
     except OSError as error:
-        print(_escape(f"{arguments.folder}: {error.strerror or type(error).__name__}"), file=sys.stderr)
+        print(escape(f"{arguments.folder}: {error.strerror or type(error).__name__}"), file=sys.stderr)
         return 2
     return code
 
@@ -69,21 +70,21 @@ def _list(arguments: argparse.Namespace) -> int:
     """List the files, with their counts."""
     files = list(inspection.list_files(arguments.folder))
     if not files:
-        print(_escape(f"no spool files in {arguments.folder}"))
+        print(escape(f"no spool files in {arguments.folder}"))
         return 0
     print(f"{'file':44} {'state':10} {'bytes':>13}  waiting, dead letters")
     for file in files:
         if file.problem:
-            print(_escape(f"{file.name:44} {file.problem:10} {file.bytes:>13,}  {file.reason}"))
+            print(escape(f"{file.name:44} {file.problem:10} {file.bytes:>13,}  {file.reason}"))
             continue
         counts = [f"{name} {count:,}" for name, count in sorted(file.waiting.items()) if count]
         counts += [f"{name} {count:,} dead" for name, count in sorted(file.dead.items())]
         state = "in use" if file.in_use else "idle"
-        print(_escape(f"{file.name:44} {state:10} {file.bytes:>13,}  {', '.join(counts) or 'empty'}"))
+        print(escape(f"{file.name:44} {state:10} {file.bytes:>13,}  {', '.join(counts) or 'empty'}"))
     waiting = sum((Counter(file.waiting) for file in files if not file.in_use), Counter[str]())
     if waiting:
         counts = [f"{name} {count:,}" for name, count in sorted(waiting.items())]
-        print(_escape(f"in no running program: {', '.join(counts)}"))
+        print(escape(f"in no running program: {', '.join(counts)}"))
         print("A program with such a destination delivers them. To delete those of a removed one: purge --destination")
     return 0
 
@@ -98,7 +99,7 @@ def _show(arguments: argparse.Namespace) -> int:
         status = f"{event.status}: {event.reason}" if event.reason else event.status
         size = f"{len(event.body):,} B"
         event_id = event.id or "exposure"
-        print(_escape(f"{_format_time(event.time_ms)}  {event.destination:14} {event_id:38} {size:>10}  {status}"))
+        print(escape(f"{_format_time(event.time_ms)}  {event.destination:14} {event_id:38} {size:>10}  {status}"))
     if number == -1:  # the loop did not run
         print("no dead letters" if arguments.dead else f"no waiting events{_hint(arguments.folder)}")
     return 0
@@ -164,12 +165,7 @@ def _list_events(arguments: argparse.Namespace) -> Iterator[SpooledEvent]:
 
 
 def _print_problem(name: str, reason: str) -> None:
-    print(_escape(f"{name}: {reason}"), file=sys.stderr)
-
-
-def _escape(text: str) -> str:
-    """Return text of a single line that cannot control a terminal, whatever a file contains."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    print(escape(f"{name}: {reason}"), file=sys.stderr)
 
 
 def _format_time(time_ms: int) -> str:

@@ -40,11 +40,12 @@ class SourceError(Exception):
         super().__init__(f"{without_password(source)}: {reason}")
 
 
-def read_rules(source: str) -> Ruleset:
+def read_rules(source: str, context: SharedContext | None = None) -> Ruleset:
     """Return the rules of a source.
 
     Args:
         source: A file, the URL of a dev server or of a proxy that serves rules, or `statsig`.
+        context: The context in which they are evaluated; None if nothing is.
 
     Raises:
         SourceError: It cannot be read, or has no rules.
@@ -52,8 +53,7 @@ def read_rules(source: str) -> Ruleset:
     is_remote = source == STATSIG or is_url(source)
     body = asyncio.run(_download(source)) if is_remote else _read_file(source)
     try:
-        # Nothing is evaluated: neither the clock nor the dice are used.
-        rules = load_now(body.removeprefix(b"\xef\xbb\xbf"), SharedContext(clock=int, random=float))
+        rules = load_now(body.removeprefix(b"\xef\xbb\xbf"), context or SharedContext(clock=int, random=float))
     except MalformedError as error:
         raise SourceError(source, f"not a ruleset: {error}") from error
     if rules is None:
