@@ -16,11 +16,9 @@ from contextlib import aclosing, suppress
 from typing import Any
 from uuid import uuid4
 
-import attrs
-import orjson
-
 from asyncsdk._dev_identity import identity
 from asyncsdk._events.admission import Admission
+from asyncsdk._model.encoding import to_json
 from asyncsdk._model.events import Event
 from asyncsdk._model.receipts import Receipt, story_of
 from asyncsdk._model.reports import Health
@@ -108,14 +106,14 @@ class DevReporter:
         self._health_at = now + _HEALTH_INTERVAL
         body = {
             **identity(),
-            "health": self._health(),
+            "health": self._health().to_dict(),
             "receipts": [story_of(receipt) for _, receipt in final],
             "asked": [{"kind": kind, "name": name, "count": count} for (kind, name), count in asked.items()],
         }
         path = f"/__dev/clients/{self._id}"
         headers = {"Content-Type": "application/json"}
-        text = orjson.dumps(body, default=_as_json, option=orjson.OPT_NON_STR_KEYS)
-        response = await transport.send(Request(self._url + path, path, headers, text))
+        # Ids and names may be any Python text, half of a surrogate pair too.
+        response = await transport.send(Request(self._url + path, path, headers, to_json(body, "report")))
         if response.status == 200:
             for key, _ in final:
                 self._receipts.pop(key, None)
@@ -125,9 +123,3 @@ class DevReporter:
 
 def _is_final(receipt: Receipt) -> bool:
     return None not in receipt.deliveries.values()
-
-
-def _as_json(value: object) -> Any:
-    if attrs.has(type(value)):
-        return attrs.asdict(value, recurse=False)  # type: ignore[arg-type]
-    return dict(value) if isinstance(value, Mapping) else str(value)

@@ -9,7 +9,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import attrs
 from aiohttp import web
@@ -50,7 +50,7 @@ class Intake:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for a vendor, or for a file of the page."""
-        vendor, route = self._find(request.method, request.path)
+        vendor, route = next(self._find(request.method, request.path), (None, None))
         received = received_request(request, self.bench.history.next_number(), vendor.name if vendor else "")
         # 1. No vendor has the path.
         if vendor is None or route is None:
@@ -74,19 +74,19 @@ class Intake:
         return await self._send_with_fault(request, received, fault, fault.alter(received, reply, vendor.error_reply))
 
     def ingest(self, request: IncomingRequest) -> int:
-        """Handle a request of the control API as if it had arrived, without faults; return the status of the reply."""
-        vendor, route = self._find(request.method, request.path)
-        if vendor is None or route is None:
-            return 404
+        """Handle a request to a vendor as if it had arrived, without faults; return the status of the reply."""
+        vendor, route = next(self._find(request.method, request.path))
         number, headers = self.bench.history.next_number(), list(request.headers.items())
         received = ReceivedRequest(number, vendor.name, request.method, request.path, headers, request.now)
         reply = route.handle(request)
         received.record_body(reply, request.body)
         return self._send(received, reply).status
 
-    def _find(self, method: str, path: str) -> tuple[VendorServer | None, Route | None]:
-        routes = ((vendor, vendor.route(method, path)) for vendor in self.vendors)
-        return next((found for found in routes if found[1] is not None), (None, None))
+    def _find(self, method: str, path: str) -> Iterator[tuple[VendorServer, Route]]:
+        """Yield the vendors that have the path, each with its route."""
+        for vendor in self.vendors:
+            if (route := vendor.route(method, path)) is not None:
+                yield vendor, route
 
     def _record(self, received: ReceivedRequest, found: Sequence[ReceivedEvent], lost: str = "") -> None:
         client, run = self.clients.sender_of(received)

@@ -338,13 +338,15 @@ class DevServer(RunsInThread):
         )
         await runner.setup()
         self._runner = runner
+        # Shielded, because asyncio loses a socket that it has just opened if that is cancelled.
+        opening = asyncio.ensure_future(web.TCPSite(runner, self._host, self._port).start())
         try:
-            await web.TCPSite(runner, self._host, self._port).start()
-        except OSError as error:
+            await asyncio.shield(opening)
+        except BaseException as error:
+            await asyncio.wait([opening])
             await self.stop()
-            raise listening_failed(self._host, self._port, error) from None
-        except BaseException:
-            await self.stop()
+            if isinstance(error, OSError):
+                raise listening_failed(self._host, self._port, error) from None
             raise
         self._port = runner.addresses[0][1]
         if self._keep_file is not None:

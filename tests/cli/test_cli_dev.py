@@ -16,9 +16,7 @@ from asyncsdk.cli.dev.child import run_command
 from asyncsdk.dev import DevServer
 
 SHOW = "import os, sys; print(os.environ['ASYNCSDK_DEV_SERVER']); sys.exit(7)"
-WAIT = (
-    "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\nprint('up', flush=True)\nsignal.pause()"
-)
+WAIT = "import signal, sys\nfor n in (signal.SIGINT, signal.SIGTERM): signal.signal(n, lambda *_: sys.exit(9))\nsignal.pause()"
 
 
 def test_a_command_gets_the_address_and_gives_its_exit_code(capfd: pytest.CaptureFixture[str]) -> None:
@@ -77,12 +75,13 @@ def test_a_command_that_is_killed_ends_as_in_a_shell() -> None:
     assert main(["dev", "--port", "0", "--", sys.executable, "-c", code]) == 137
 
 
-async def test_a_signal_is_forwarded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_is_forwarded(tmp_path: Path, number: signal.Signals) -> None:
     running = asyncio.create_task(run_command([sys.executable, "-c", WAIT + f"  # {tmp_path}"], "http://x"))
     async with asyncio.timeout(20):
         while not _is_ready(tmp_path):
             await asyncio.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         assert await running == 9
 
 

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 from helpers import amplitude, rudderstack, statsig
 
@@ -27,10 +28,12 @@ def all_vendors() -> Client:
 
 
 async def until(server: DevServer, path: str, is_there: Any) -> Any:
-    async with asyncio.timeout(10):
-        while not is_there(found := await call(server, path)):
+    async with asyncio.timeout(20), aiohttp.ClientSession(server.url) as http:
+        while True:
+            async with http.get(f"/__dev/{path}") as response:
+                if is_there(found := await response.json()):
+                    return found
             await asyncio.sleep(0.02)
-    return found
 
 
 async def test_one_row_holds_all_vendors_and_the_receipt(server: DevServer) -> None:
@@ -126,6 +129,31 @@ async def test_a_server_that_is_gone_does_not_matter(server: DevServer, caplog: 
 
     assert (await call(server, f"events/{receipt.event_id}"))["story"]["verb"] == "track"
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_text_that_has_no_utf8_is_reported_too(server: DevServer) -> None:
+    async with all_vendors() as client:
+        receipt = await client.track("ada\ud800-1", "Order")
+        await client.check_gate("ada", "dark\ud800")
+
+    assert (await call(server, f"events/{receipt.event_id}"))["story"]["user"] == "ada\ufffd-1"
+    assert [one["name"] for one in (await call(server, "names"))["unknown"]] == ["dark\ufffd"]
+
+
+async def test_what_waits_for_a_server_is_bounded(server: DevServer) -> None:
+    async with all_vendors().add_middleware(map_events(lambda event: None)) as client:
+        await server.stop()
+        receipts = [client.put_nowait(Track("ada-1", "Order")) for _ in range(2_001)]
+        for number in range(1_001):
+            await client.check_gate("ada", f"gate-{number}")
+        await asyncio.sleep(0.3)
+        await server.start()
+        await until(server, f"events/{receipts[-1].event_id}", lambda found: "story" in found)
+        names = {one["name"] for one in (await call(server, "names"))["unknown"]}
+
+    assert ("gate-999" in names, "gate-1000" in names) == (True, False)
+    await call(server, f"events/{receipts[0].event_id}", status=404)
+    assert (await call(server, f"events/{receipts[1].event_id}"))["story"]
 
 
 async def test_without_a_dev_server_nothing_is_observed(server: DevServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,10 +83,6 @@ class Clients:
     def __contains__(self, client_id: str) -> bool:
         return client_id in self._by_id
 
-    def clear(self) -> None:
-        """Forget all clients."""
-        self._by_id.clear()
-
 
 @attrs.frozen(eq=False)
 class ClientCalls:
