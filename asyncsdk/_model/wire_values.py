@@ -138,7 +138,8 @@ def wire_value(value: object, path: str) -> Any:
         return valid_text(value)
     try:
         plain = orjson.loads(to_json(value, path))
-        return Instant(plain) if isinstance(value, datetime) and type(plain) is str else plain  # pandas' NaT is null
+        is_time = isinstance(value, datetime) or type(value).__name__ == "datetime64"  # numpy's
+        return Instant(plain) if is_time and type(plain) is str else plain  # pandas' NaT is null
     except InvalidEventError:
         raise
     except Exception as error:  # a value of any type may raise anything

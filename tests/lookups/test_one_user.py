@@ -146,6 +146,16 @@ def test_a_datetime_is_compared_with_times(value: datetime) -> None:
     assert [rules.gate(user, name).value for name in ("before", "after")] == [True, False]
 
 
+def test_a_time_of_numpy_and_one_of_all_users_are_compared_with_times_too() -> None:
+    numpy = pytest.importorskip("numpy")
+    conditions = [condition("user_field", "before", "2026-02-01T00:00:00Z", name) for name in ("since", "until")]
+    shared = Rules(global_custom={"until": datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)}).global_custom
+    rules = loaded(ruleset({"g": gate(rule("r", conditions))}), make_context(global_custom=shared))
+
+    assert rules.gate(User("u", custom={"since": numpy.datetime64("2026-01-02T03:04:05.678")}), "g").value
+    assert shared == {"until": "2026-01-02T03:04:05.678901Z"}
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

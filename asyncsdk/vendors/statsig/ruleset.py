@@ -19,6 +19,7 @@ from asyncsdk._model.encoding import to_json
 from asyncsdk._model.fragments import copy_as_json
 from asyncsdk._model.stores import AssignmentStore, RulesCache
 from asyncsdk._model.values import Value
+from asyncsdk._model.wire_values import own_mapping, wire_key, wire_value
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 from asyncsdk.vendors._answers import HTML, PERMANENT_ERRORS, first_words, retry_after
 from asyncsdk.vendors._base import Request, Response
@@ -61,12 +62,14 @@ def _encode_bootstrap(bootstrap: Mapping[str, Any]) -> bytes:
 
 
 def _to_plain_json(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a copy of the custom fields of all users in the JSON form that events carry."""
+    """Return a copy of the custom fields of all users as they are on the wire, like those of one user."""
     if not isinstance(fields, Mapping):
         msg = "`global_custom` of Rules must be a mapping"
         raise ConfigurationError(msg)
     try:
-        plain: Mapping[str, Any] = copy_as_json(fields, "global_custom")
+        own = own_mapping(fields, "global_custom") or {}
+        copy_as_json(own, "global_custom")  # raises with the path to the value at fault
+        plain = {wire_key(name, "global_custom"): wire_value(value, "global_custom") for name, value in own.items()}
     except InvalidEventError as error:
         raise ConfigurationError(str(error)) from error
     # Events have what rules see (`SharedContext`): "" for None.
