@@ -49,11 +49,12 @@ class Statements:
     fleet: FleetStatements
 
 
-def statements(table: str) -> Statements:
+def statements(table: str, *, notify: bool = True) -> Statements:
     """Return the statements for a table.
 
     Args:
         table: Its name, with or without that of its schema.
+        notify: Whether those that store entries notify the relays.
 
     Raises:
         ConfigurationError: It is not a plain name.
@@ -74,7 +75,7 @@ def statements(table: str) -> Statements:
         put=f"""with put as (
     insert into {quoted} (destination, body)
     select $1::text, entry from unnest($2::bytea[]) with ordinality as given (entry, number) order by number
-) select pg_notify('{name}', left($1::text, 200))""",  # noqa: S608 -- `quoted` is a plain name
+) select {f"pg_notify('{name}', left($1::text, 200))" if notify else "1"}""",  # noqa: S608 -- `quoted` is a plain name
         floor=f"""select coalesce((select id from {quoted} where destination = $1 order by id limit 1), 0) as id,
 txid_snapshot_xmax(now) as pending_until, txid_snapshot_xmin(now) as ended_before
 from txid_current_snapshot() as now""",  # noqa: S608
@@ -94,7 +95,7 @@ from {quoted} where destination = $1""",  # noqa: S608
 
 
 @lru_cache(maxsize=64)
-def put_in(table: str, channel: str, number: int) -> str:
+def put_in(table: str, channel: str, number: int, *, notify: bool = True) -> str:
     """Return the statement that stores entries in a transaction of the caller's, and notifies when it commits.
 
     It has no arrays: asyncpg would ask the caller's server for their types, with statements of its own.
@@ -103,11 +104,15 @@ def put_in(table: str, channel: str, number: int) -> str:
         table: `Statements.table`.
         channel: `Statements.channel`.
         number: Number of entries. The destination of the first is `$1`, the entry `$2`, and so on.
+        notify: False leaves the notification out.
     """
     places = range(1, 2 * number, 2)
     rows = ", ".join(f"(${place}::text, ${place + 1}::bytea)" for place in places)
     labels = ", ".join(f"(${place}::text)" for place in places)
-    return f"""with put as (insert into {table} (destination, body) values {rows})
+    insert = f"insert into {table} (destination, body) values {rows}"  # noqa: S608
+    if not notify:
+        return insert
+    return f"""with put as ({insert})
 select pg_notify('{channel}', left(label, 200)) from (values {labels}) as put_for (label)"""  # noqa: S608
 
 

@@ -77,6 +77,9 @@ class Postgres(PostgresFleet):
         table: Name of the table, with or without that of its schema.
         shards: Number of destinations' parts, as for `Redis`. One is enough for a server.
         timeout: Maximum time to wait for the server, in seconds.
+        notify: Whether what is stored wakes the relays by NOTIFY when its transaction commits. False: they look every
+            second. Postgres lets transactions that notify commit one after the other, which events in transactions of
+            your own (`connection=`) may feel: see the page of the engines.
         pooler: Whether a pooler in transaction mode, such as PgBouncer, is in between: it allows neither prepared
             statements nor notifications, so relays look every 0.1 s instead.
 
@@ -91,6 +94,7 @@ class Postgres(PostgresFleet):
         table: str = "asyncsdk_events",
         shards: int = 1,
         timeout: float = 3.0,
+        notify: bool = True,
         pooler: bool = False,
     ) -> None:
         require("asyncpg", "postgres")
@@ -100,10 +104,11 @@ class Postgres(PostgresFleet):
             raise ConfigurationError(msg)
         # SQLAlchemy names a driver in the scheme.
         self._dsn = f"postgresql://{rest}"
-        self._sql = statements(table)
+        self._sql = statements(table, notify=notify)
         self._fleet = self._sql.fleet
         self.shards = check_count(shards, "shards", 1)
         self._timeout = check_seconds(timeout, "timeout")
+        self._notify = notify
         self._pooler = pooler
         self._owner = ""
         self._connections: _Connections | None = None
@@ -257,7 +262,7 @@ class Postgres(PostgresFleet):
                 those of its own library.
         """
         values = [value for label, body in entries for value in (_text(label), body)]
-        statement = put_in(self._sql.table, self._sql.channel, len(entries))
+        statement = put_in(self._sql.table, self._sql.channel, len(entries), notify=self._notify)
         await execute_in(connection, statement, values, self._sql.table)
 
     async def take(self, destination: str, number: int, wait: float, lease: float) -> Sequence[Taken]:

@@ -233,6 +233,25 @@ async def test_the_commit_notifies_the_relays(engine: Postgres, server: DevServe
     await relay.close()
 
 
+async def test_without_notify_nothing_is_notified_and_relays_look(postgres_server: PostgresServer) -> None:
+    engine = Postgres(postgres_server.dsn, table="outbox_quiet", notify=False)
+    await engine.migrate()
+    heard: list[object] = []
+    async with with_asyncpg(postgres_server.dsn) as connection:
+        await engine.put_in(connection, [("d", b"1")])
+    relay = await asyncpg.connect(postgres_server.dsn)
+    await relay.add_listener("outbox_quiet", lambda *notification: heard.append(notification))
+    await engine.put("d", [b"2"])
+    async with with_asyncpg(postgres_server.dsn) as connection:
+        await engine.put_in(connection, [("d", b"3")])
+    await relay.execute("select 1")
+    bodies = [one.entry for one in await engine.take("d", 5, 0.0, 1.0)]
+    await relay.close()
+    await engine.aclose()
+
+    assert (heard, bodies) == ([], [b"1", b"2", b"3"])
+
+
 async def test_all_destinations_and_shards_are_written_in_one_statement(
     postgres_server: PostgresServer, server: DevServer
 ) -> None:
