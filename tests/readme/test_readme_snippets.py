@@ -20,6 +20,7 @@ from readme.pages import (
     OPENFEATURE,
     PAGES,
     README,
+    SCRIPTS,
     TESTING,
     Names,
     blocks,
@@ -32,6 +33,7 @@ VENDORS = ("rudderstack", "amplitude", "statsig")
 RUNNABLE = {
     README: 4,
     CONFIGURATION: 6,
+    SCRIPTS: 11,
     LOOKUPS: 1,
     EVENTS: 3,
     COMING_FROM: 16,
