@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 
 from asyncsdk._version import __version__
+from asyncsdk.cli import eval as eval_command
 from asyncsdk.cli import relay, spool
 from asyncsdk.cli.codegen import command as codegen
 from asyncsdk.cli.demo import command as demo
@@ -16,8 +17,9 @@ COMMANDS: Mapping[str, ModuleType] = {
     "codegen": codegen,
     "demo": demo,
     "dev": dev,
-    "doctor": doctor,
     "diff": diff,
+    "doctor": doctor,
+    "eval": eval_command,
     "relay": relay,
     "spool": spool,
 }

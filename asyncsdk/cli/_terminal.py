@@ -1,6 +1,10 @@
 """Text that a terminal, a pipe or another program can read safely, whatever the data contain."""
 
+import json
 import sys
+from typing import Any
+
+import orjson
 
 
 def escape(text: str) -> str:
@@ -8,6 +12,12 @@ def escape(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def ascii_json(value: Any, indent: int | None = 2) -> str:
+    """Return a value as JSON in ASCII, which cannot control a terminal; `indent` None keeps it on one line."""
+    # orjson first: it writes the attrs classes' fields and numbers as the rest of the package does.
+    return json.dumps(json.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)), indent=indent)
 
 
 def fail(command: str, problem: str) -> int:

@@ -22,9 +22,9 @@ import time
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from asyncsdk._rules.compiler.condition_code import ID_LIST_OPERATORS
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk.cli._decision import asks_for_id_lists
 from asyncsdk.cli._progress import progress_bar
 from asyncsdk.cli._rich_tables import table_for
 from asyncsdk.cli._terminal import escape, fail
@@ -68,7 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
         return fail("diff", str(error))
     if unmatched := _unmatched(arguments.names, old, new):
         return fail("diff", f"--names {unmatched}: no ruleset has such a name")
-    _warn_of_id_lists(old, new)
+    if asks_for_id_lists(old, new):
+        print("asyncsdk diff: the rules ask for ID lists, which count as empty here", file=sys.stderr)
     with progress_bar("compare", len(users)) as advance:
         diff = compare(
             old,
@@ -92,16 +93,3 @@ def _unmatched(patterns: Sequence[str], old: Ruleset, new: Ruleset) -> str:
     sections = ("feature_gates", "dynamic_configs", "layer_configs", "param_stores", "cmab_configs")
     names = {name for rules in (old, new) for section in sections for name in rules.names(section)}
     return next((escape(one) for one in patterns if not any(fnmatchcase(name, one) for name in names)), "")
-
-
-def _warn_of_id_lists(old: Ruleset, new: Ruleset) -> None:
-    words = [f'"{operator}"'.encode() for operator in ID_LIST_OPERATORS]
-    uses = any(
-        word in raw
-        for rules in (old, new)
-        for section in rules.sections.values()
-        for raw in section.values()
-        for word in words
-    )
-    if uses:
-        print("asyncsdk diff: the rules ask for ID lists, which count as empty here", file=sys.stderr)

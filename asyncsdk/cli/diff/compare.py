@@ -20,9 +20,9 @@ from asyncsdk._model.users import User
 from asyncsdk._rules.catalog import list_names
 from asyncsdk._rules.compiler.evaluate import Evaluation, Program, evaluate
 from asyncsdk._rules.compiler.linker import NOT_REUSABLE, SECTIONS
-from asyncsdk._rules.explain import Step, explain
 from asyncsdk._rules.parameters import evaluate_parameter
 from asyncsdk._rules.ruleset import Kind, Ruleset
+from asyncsdk.cli._decision import Side, rules_of, side_of
 from asyncsdk.cli._users import NamedUser
 
 Named = tuple[Kind, str]
@@ -30,27 +30,6 @@ Status = Literal["changed", "added", "removed"]
 _MAX_JSON = 60
 _USERS_PER_STEP = 200
 _KINDS = {"feature_gates": "gate", "dynamic_configs": "config", "layer_configs": "layer"}
-
-
-@attrs.frozen
-class Side:
-    """What a user gets under one of the rulesets.
-
-    Attributes:
-        value: True or False for a gate, else a JSON object.
-        group: The group of an experiment; None without one.
-        rule: Id of the rule.
-        rule_name: The rule's name in the console, or its id.
-        reason: Source and outcome, such as `Bootstrap:Recognized`.
-        why: The rule and its conditions with the user's values, in one line.
-    """
-
-    value: Any
-    group: str | None
-    rule: str
-    rule_name: str
-    reason: str
-    why: str
 
 
 @attrs.frozen
@@ -203,7 +182,9 @@ class _Pair:
         diff.users += 1
         diff.transitions[transition] += 1
         if len(diff.examples) < max_examples:
-            sides = [_side(rules, *self.named, one.user, found) for rules, found in zip(self._rules, both, strict=True)]
+            sides = [
+                side_of(rules, *self.named, one.user, found) for rules, found in zip(self._rules, both, strict=True)
+            ]
             diff.examples.append(Example(one.label, *sides))
         return True
 
@@ -319,17 +300,10 @@ def _own_conditions(old: Ruleset, new: Ruleset, named: Named) -> set[str]:
     found: set[str] = set()
     for rules in (old, new):
         for part in parts:
-            for rule in _rules_of(rules.raw(*part)):
+            for rule in rules_of(rules.raw(*part)):
                 keys = rule.get("conditions")
                 found |= {key for key in keys if isinstance(key, str)} if isinstance(keys, list) else set()
     return found
-
-
-def _rules_of(raw: bytes | None) -> Sequence[Mapping[str, Any]]:
-    """Return the rules of a spec as they are written; none of what is malformed."""
-    spec = orjson.loads(raw) if raw is not None else None
-    listed = spec.get("rules") if isinstance(spec, dict) else None
-    return [rule for rule in listed if isinstance(rule, dict)] if isinstance(listed, list) else []
 
 
 def _others(parts: Sequence[tuple[str, str]], named: Named) -> Sequence[str]:
@@ -361,40 +335,6 @@ def _words(evaluation: Evaluation) -> str:
         return _short(evaluation.value)
     experiment = evaluation.allocated_experiment
     return evaluation.group_name if experiment is None else f"{evaluation.group_name} of {experiment}"
-
-
-def _side(rules: Ruleset, kind: Kind, name: str, user: User, evaluation: Evaluation) -> Side:
-    explanation = explain(rules, kind, user, name, evaluation)
-    labels = rule_names(rules, kind, name)
-    rule = evaluation.rule_id
-    return Side(
-        evaluation.value,
-        evaluation.group_name,
-        rule,
-        labels.get(rule, rule),
-        explanation.reason,
-        why(explanation.steps, labels),
-    )
-
-
-def rule_names(rules: Ruleset, kind: Kind, name: str) -> Mapping[str, str]:
-    """Return the names of a spec's rules by id, as the console shows them."""
-    found = _rules_of(rules.raw(SECTIONS[kind], name))
-    return {str(rule.get("id")): str(rule.get("name") or rule.get("id")) for rule in found}
-
-
-def why(steps: Sequence[Step], labels: Mapping[str, str]) -> str:
-    """Return the decisive step of an explanation in one line: the rule, and its conditions with the user's values."""
-    step = steps[-1]
-    if step.kind != "rule":
-        return step.text
-    label = str(step.fields["label"])
-    conditions = [inner.text for inner in step.steps if inner.kind in ("condition", "gate", "bucket")]
-    text = f"rule {labels.get(label, label)}: {' and '.join(conditions)}"
-    if not step.fields.get("via"):
-        return text
-    inner_rules = [inner for inner in step.steps if inner.kind in ("rule", "note")]
-    return f"{text}; experiment {step.fields['via']}: {why(inner_rules, labels)}"
 
 
 def _dump(value: Any) -> bytes:

@@ -1,14 +1,14 @@
 """A diff as text, and as JSON."""
 
-import json
 from collections.abc import Iterator, Sequence
 
 import attrs
 import orjson
 
+from asyncsdk.cli._decision import Side
 from asyncsdk.cli._tables import Table
-from asyncsdk.cli._terminal import escape
-from asyncsdk.cli.diff.compare import Diff, Example, NameDiff, Side
+from asyncsdk.cli._terminal import ascii_json, escape
+from asyncsdk.cli.diff.compare import Diff, Example, NameDiff
 
 _MAX_TRANSITIONS = 8
 
@@ -25,8 +25,7 @@ def as_json(diff: Diff) -> str:
         for name in diff.names
     ]
     shown = {"users": diff.users, "changed_users": diff.changed_users, "compared": diff.compared, "names": names}
-    # Twice: orjson for numbers and texts as the rules have them, json because ASCII cannot control a terminal.
-    return json.dumps(json.loads(orjson.dumps(shown, option=orjson.OPT_NON_STR_KEYS)), indent=2)
+    return ascii_json(shown)
 
 
 def as_text(diff: Diff, draw: Table, width: int) -> str:
@@ -84,11 +83,12 @@ def _details(name: NameDiff) -> Iterator[str]:
 
 def _example(example: Example) -> Iterator[str]:
     yield escape(f"  {example.user}")
-    yield escape(f"    old  {_side(example.old)}")
-    yield escape(f"    new  {_side(example.new)}")
+    yield escape(f"    old  {show_side(example.old)}")
+    yield escape(f"    new  {show_side(example.new)}")
 
 
-def _side(side: Side) -> str:
+def show_side(side: Side) -> str:
+    """Return what a user gets, and why, in one line."""
     if isinstance(side.value, bool):
         shown = "open" if side.value else "closed"
     else:

@@ -29,7 +29,7 @@ class CallError(Exception):
         self.more = more
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class Call:
     """One call.
 
@@ -40,6 +40,11 @@ class Call:
 
     http: web.Request
     match: Mapping[str, str]
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the request."""
+        return self.http.headers
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -98,6 +103,34 @@ class Call:
         if not isinstance(value, dict):
             raise CallError(400, "the body is not a JSON object")
         return value
+
+
+@attrs.frozen(eq=False)
+class LocalCall(Call):
+    """A call from inside the server, without a request.
+
+    Attributes:
+        parameters: The query.
+        body: The JSON in the body.
+    """
+
+    http: web.Request = attrs.field(default=None, init=False)
+    parameters: Mapping[str, str] = attrs.field(kw_only=True)
+    body: Json = attrs.field(kw_only=True)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """There are none."""
+        return {}
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The parameters."""
+        return self.parameters
+
+    async def json(self) -> Json:
+        """Return the body."""
+        return self.body
 
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Json]]

@@ -56,7 +56,7 @@ class EventCalls:
         query = self.bench.parse(call.query.get("q", ""))
         limit = call.number("limit", _LIMIT, _MAX_LIMIT)
         before, after = call.number("before", 2**53), call.number("after", 0)
-        if _NDJSON in (call.query.get("format", ""), call.http.headers.get("Accept", "")):
+        if _NDJSON in (call.query.get("format", ""), call.headers.get("Accept", "")):
             return await _export(call, self.bench, query)
         rows: list[Row] = []
         newest = (event for event in reversed(list(self.bench.history.events)) if event.seq < before)

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import orjson
 from aiohttp import web
 
-from asyncsdk.dev.control.calls import Call, CallError, Handler, Routes
+from asyncsdk.dev.control.calls import Call, CallError, Handler, LocalCall, Routes
 from asyncsdk.dev.received_event import Json
 
 PREFIX = "/__dev/"
@@ -42,6 +42,28 @@ class Router:
     def calls(self) -> Sequence[tuple[str, str]]:
         """Method and path of every call."""
         return [(method, path) for path, (_, handlers) in self._paths.items() for method in handlers]
+
+    async def invoke(
+        self, method: str, path: str, parameters: Mapping[str, str], body: Json = None, **parts: str
+    ) -> Json:
+        """Make a call from inside the server.
+
+        Args:
+            method: Its method.
+            path: Its path as in its route, without the prefix.
+            parameters: The query.
+            body: The JSON of the body.
+            **parts: The parts of the path that the route names.
+
+        Returns:
+            The JSON of the answer.
+
+        Raises:
+            CallError: The call cannot be answered.
+        """
+        _, handlers = self._paths[path]
+        value = await handlers[method](LocalCall(parts, parameters=parameters, body=body))
+        return orjson.loads(value.text or "null") if isinstance(value, web.Response) else value
 
     async def handle(self, request: web.Request, path: str) -> web.StreamResponse:
         """Answer a call.

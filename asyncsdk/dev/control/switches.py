@@ -54,7 +54,7 @@ class SwitchCalls:
 
     async def _override(self, call: Call) -> Json:
         body = await call.object()
-        by = "page" if call.http.headers.get("Sec-Fetch-Site") == "same-origin" else "api"
+        by = "page" if call.headers.get("Sec-Fetch-Site") == "same-origin" else "api"
         return self._set(take(body, "name", str), body, by)
 
     async def _override_name(self, call: Call) -> Json:
