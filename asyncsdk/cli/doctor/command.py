@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 
 from asyncsdk import Client, ConfigurationError, HttpSettings
+from asyncsdk._transport import tls_context
 from asyncsdk.cli._rich_tables import table_for
 from asyncsdk.cli.doctor.configuration import Configuration, from_environment, from_target
 from asyncsdk.cli.doctor.findings import Finding, as_json, as_text, exit_code
@@ -68,6 +69,7 @@ def _configuration(arguments: argparse.Namespace) -> Configuration:
         raise ConfigurationError(msg)
     if arguments.target is None:
         http = HttpSettings(trust_env=arguments.trust_env, ca_file=arguments.ca_file)
+        tls_context(http)  # raises if the file cannot be loaded
         return from_environment(http)
     if arguments.trust_env or arguments.ca_file:
         msg = "--trust-env and --ca-file are for the environment's destinations: a client has its own settings"

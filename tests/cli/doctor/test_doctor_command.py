@@ -38,6 +38,25 @@ def test_a_timeout_is_a_number_of_seconds(seconds: str, healthy: DevServer, caps
     assert capsys.readouterr().err == "asyncsdk doctor: --timeout takes a number of seconds above 0\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("ASYNCSDK_DEV_SERVER", "https://x.test"), ("ASYNCSDK_ENABLED", "perhaps")]
+)
+def test_a_variable_of_the_client_with_a_wrong_value_is_one_line(
+    healthy: DevServer, capsys: Capture, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    assert main(["doctor"]) == 2
+
+    assert capsys.readouterr().err.startswith(f"asyncsdk doctor: {name} must be ")
+
+
+def test_a_file_of_authorities_that_is_not_there_is_one_line(healthy: DevServer, capsys: Capture) -> None:
+    assert main(["doctor", "--ca-file", "/nowhere.pem"]) == 2
+
+    assert capsys.readouterr().err.startswith("asyncsdk doctor: `ca_file` of HttpSettings cannot be loaded")
+
+
 def test_a_mistake_in_the_variables_of_one_vendor_does_not_hide_the_others(
     healthy: DevServer, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
