@@ -1,6 +1,8 @@
 """The asyncio-native SDK for feature gates and product events."""
 
+from importlib import import_module
 from types import FunctionType
+from typing import TYPE_CHECKING, Any
 
 from asyncsdk._client.client import Client
 from asyncsdk._delivery.spool.setting import SpoolLike
@@ -8,7 +10,6 @@ from asyncsdk._events.builtin import redact, sample
 from asyncsdk._events.middleware import Middleware, Next, Payload, map_events
 from asyncsdk._lookups.flags import Flags
 from asyncsdk._model.amplitude import Identify, IngestionMetadata, Plan, Revenue
-from asyncsdk._model.catalog import AllResults, ExperimentGroup, ExperimentGroups, Names
 from asyncsdk._model.events import (
     Alias,
     Event,
@@ -39,7 +40,6 @@ from asyncsdk._model.reports import (
 )
 from asyncsdk._model.results import Details, DynamicConfig, Experiment, FeatureGate, Layer, LookupResult, ParameterStore
 from asyncsdk._model.users import User, UserLike
-from asyncsdk._rules.explain import Explanation
 from asyncsdk._version import __version__
 from asyncsdk.errors import (
     AsyncSDKError,
@@ -53,9 +53,24 @@ from asyncsdk.errors import (
     WrongEventLoopError,
 )
 from asyncsdk.vendors._base import Destination, Limits
-from asyncsdk.vendors.amplitude import Amplitude
-from asyncsdk.vendors.rudderstack import RudderStack
 from asyncsdk.vendors.statsig import Rules, Statsig
+
+if TYPE_CHECKING:
+    from asyncsdk._model.catalog import AllResults, ExperimentGroup, ExperimentGroups, Names
+    from asyncsdk._rules.explain import Explanation
+    from asyncsdk.vendors.amplitude import Amplitude
+    from asyncsdk.vendors.rudderstack import RudderStack
+
+# Imported on first use: most programs use one or none of them. Type checkers read the same from above.
+_LAZY = {
+    "AllResults": "asyncsdk._model.catalog",
+    "Amplitude": "asyncsdk.vendors.amplitude",
+    "ExperimentGroup": "asyncsdk._model.catalog",
+    "ExperimentGroups": "asyncsdk._model.catalog",
+    "Explanation": "asyncsdk._rules.explain",
+    "Names": "asyncsdk._model.catalog",
+    "RudderStack": "asyncsdk.vendors.rudderstack",
+}
 
 __all__ = [
     # The client, and where it sends.
@@ -134,9 +149,26 @@ __all__ = [
     "__version__",
 ]
 
-# Tracebacks and reprs show where a user imports a name from, not the private module that defines it.
-for _name in __all__:
-    _exported = globals()[_name]
-    if isinstance(_exported, type | FunctionType):
-        _exported.__module__ = __name__
-del _name, _exported
+
+def _show_as_public(exported: object) -> None:
+    """Let tracebacks and reprs show where a user imports a name from, not the private module that defines it."""
+    if isinstance(exported, type | FunctionType):
+        exported.__module__ = __name__
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    exported = globals()[name] = getattr(import_module(_LAZY[name]), name)
+    _show_as_public(exported)
+    return exported
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
+
+
+for _name in {*__all__} - {*_LAZY}:
+    _show_as_public(globals()[_name])
+del _name

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import asyncsdk
+from asyncsdk._client.preload import MODULES_FOR_RULES
 
 ROOT = Path(__file__).parent.parent / "asyncsdk"
 
@@ -67,6 +68,17 @@ LAZY = {
     ("_refresh", "asyncsdk._rules.patterns.matcher"): "as above",
     ("_client", "asyncsdk._client.dev_mode"): "only a client with a dev server",
     ("_client", "asyncsdk._transport"): "aiohttp, which takes longer to import than all the rest",
+    ("_client", "asyncsdk._delivery.spool.spooler"): "only a client with a spool",
+    ("_client", "asyncsdk._refresh"): "only a client with rules",
+    ("_client", "asyncsdk._lookups.assignments"): "only a client with sticky assignments",
+    ("_client", "asyncsdk.vendors.amplitude"): "only an environment with its key",
+    ("_client", "asyncsdk.vendors.rudderstack"): "only an environment with its key",
+    ("_delivery", "asyncsdk.stores"): "only a client with a spool",
+    ("_refresh", "asyncsdk.stores.file"): "only a bootstrap that is a file",
+    **{
+        ("_lookups", name): "a client with rules imports it when it is constructed: see _client/preload.py"
+        for name in MODULES_FOR_RULES
+    },
     ("_client", "asyncsdk._delivery.fleet.handover"): "only a client with an engine needs it",
     ("_transport", "isal"): "an extra",
     ("stores", "asyncsdk.stores.sqlite.files"): "sqlite3, which only a client with a spool needs",

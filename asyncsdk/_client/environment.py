@@ -7,13 +7,15 @@ leave variables that have no value.
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Destination
-from asyncsdk.vendors.amplitude import Amplitude
-from asyncsdk.vendors.rudderstack import RudderStack
 from asyncsdk.vendors.statsig import Rules, Statsig
+
+if TYPE_CHECKING:
+    from asyncsdk.vendors.amplitude import Amplitude
+    from asyncsdk.vendors.rudderstack import RudderStack
 
 logger = logging.getLogger("asyncsdk")
 
@@ -67,7 +69,9 @@ def _statsig(given: Mapping[str, str]) -> Statsig:
     return Statsig(given[secret], environment=given.get(environment), rules=Rules(**rules), **more)
 
 
-def _rudderstack(given: Mapping[str, str]) -> RudderStack:
+def _rudderstack(given: Mapping[str, str]) -> "RudderStack":
+    from asyncsdk.vendors.rudderstack import RudderStack  # noqa: PLC0415 -- only if its key is set
+
     key, url = _RUDDERSTACK
     if url not in given:
         msg = f"RudderStack needs the address of its data plane: set {url}"
@@ -75,7 +79,9 @@ def _rudderstack(given: Mapping[str, str]) -> RudderStack:
     return RudderStack(given[key], given[url])
 
 
-def _amplitude(given: Mapping[str, str]) -> Amplitude:
+def _amplitude(given: Mapping[str, str]) -> "Amplitude":
+    from asyncsdk.vendors.amplitude import Amplitude  # noqa: PLC0415 -- only if its key is set
+
     key, zone, url = _AMPLITUDE
     more: dict[str, Any] = {"zone": given[zone].upper()} if zone in given else {}
     return Amplitude(given[key], url=given.get(url), **more)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from copy import deepcopy
 from functools import partial, wraps
 from inspect import iscoroutinefunction
-from typing import Any, NoReturn, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Self, TypeVar
 
 import attrs
 
@@ -21,8 +21,10 @@ from asyncsdk._model.results import LookupResult
 from asyncsdk._model.users import User
 from asyncsdk._model.validation import describe_type
 from asyncsdk._model.values import Shown
-from asyncsdk._refresh import Refresher
 from asyncsdk.errors import ConfigurationError, InvalidEventError
+
+if TYPE_CHECKING:
+    from asyncsdk._refresh import Refresher
 
 logger = logging.getLogger("asyncsdk")
 
@@ -144,7 +146,7 @@ class HookVerbs:
 
     _admission: Admission
     _hooks: Hooks
-    _refresher: Refresher | None
+    _refresher: "Refresher | None"
 
     def _choose_path(self) -> None:
         raise NotImplementedError

@@ -3,16 +3,19 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING
 
 from asyncsdk._client.arguments import dev_linger
 from asyncsdk._delivery.lane import Lane
-from asyncsdk._delivery.spool.spooler import SCAN_INTERVAL, Spooler
 from asyncsdk._lifecycle import Job
 from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.reports import Watch
-from asyncsdk._refresh import Refresher
 from asyncsdk._rules.exposure_window import ExposureWindow
 from asyncsdk.vendors._base import Limits
+
+if TYPE_CHECKING:
+    from asyncsdk._delivery.spool.spooler import Spooler
+    from asyncsdk._refresh import Refresher
 
 # An exposure of the same user to the same result is reported once per this many seconds (statsig-python-core 0.24.0).
 EXPOSURE_WINDOW = 60.0
@@ -24,11 +27,6 @@ _MAX_LAST_COMMIT = 10.0
 _MAX_DISCONNECT = 2.0
 
 
-def load() -> None:
-    """Import aiohttp ahead of time: it takes longer than all other imports, and would block the loop at the start."""
-    import asyncsdk._transport  # noqa: F401, PLC0415 -- only a program that constructs a client needs aiohttp
-
-
 def delivery(lane: Lane, dev_url: str | None, watches: Sequence[Watch], http: HttpSettings | None) -> Job:
     """Build the job that delivers a lane's events.
 
@@ -38,7 +36,7 @@ def delivery(lane: Lane, dev_url: str | None, watches: Sequence[Watch], http: Ht
         watches: Called around each request.
         http: Proxy, TLS and headers of its requests; None connects directly.
     """
-    from asyncsdk._transport import Transport  # noqa: PLC0415 -- see `load`
+    from asyncsdk._transport import Transport  # noqa: PLC0415 -- see `preload`
 
     if dev_url is not None:
         lane.linger = min(lane.linger, dev_linger())
@@ -51,9 +49,9 @@ def delivery(lane: Lane, dev_url: str | None, watches: Sequence[Watch], http: Ht
     return deliver
 
 
-def refresh(refresher: Refresher, dev_url: str | None, watches: Sequence[Watch], http: HttpSettings | None) -> Job:
+def refresh(refresher: "Refresher", dev_url: str | None, watches: Sequence[Watch], http: HttpSettings | None) -> Job:
     """Build the job that polls for rules; the arguments are those of `delivery`."""
-    from asyncsdk._transport import Transport  # noqa: PLC0415 -- see `load`
+    from asyncsdk._transport import Transport  # noqa: PLC0415 -- see `preload`
 
     if dev_url is not None:
         refresher.polling.interval = refresher.id_lists.polling.interval = _DEV_POLL
@@ -66,8 +64,9 @@ def refresh(refresher: Refresher, dev_url: str | None, watches: Sequence[Watch],
     return keep_fresh
 
 
-def adoption(spooler: Spooler) -> Job:
+def adoption(spooler: "Spooler") -> Job:
     """Build the job that regularly adopts the spool files of processes that have ended."""
+    from asyncsdk._delivery.spool.spooler import SCAN_INTERVAL  # noqa: PLC0415 -- loaded already
 
     async def adopt() -> None:
         while True:
@@ -77,7 +76,7 @@ def adoption(spooler: Spooler) -> Job:
     return adopt
 
 
-def last_commit(spooler: Spooler, stop_intake: Callable[[], None]) -> Job:
+def last_commit(spooler: "Spooler", stop_intake: Callable[[], None]) -> Job:
     """Build the job that flushes remaining events to disk, bounded in time so that a hung disk cannot block shutdown.
 
     Args:

@@ -6,15 +6,18 @@ mistake raises as it would in production. Its lookups know the bootstrap, overri
 
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 
 from asyncsdk._model.events import Event
 from asyncsdk._model.values import Value
-from asyncsdk._refresh import Refresher
 from asyncsdk.errors import ConfigurationError
 from asyncsdk.vendors._base import Destination, Limits, Overflow, Refusal, Request, Response, Verdict
 from asyncsdk.vendors.statsig import Statsig
+
+if TYPE_CHECKING:
+    from asyncsdk._refresh import Refresher
 
 ENABLED = "ASYNCSDK_ENABLED"
 _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -40,11 +43,13 @@ def is_enabled(setting: bool | None, environ: Mapping[str, str] = os.environ) ->
     return word not in _OFF
 
 
-def bootstrap_only(source: Statsig | None) -> Refresher | None:
+def bootstrap_only(source: Statsig | None) -> "Refresher | None":
     """Return what holds the rules of a client that is off: those of the bootstrap; None without one."""
     if source is None or source.rules is None or source.rules.bootstrap is None:
         return None
     rules = attrs.evolve(source.rules, cache=None, id_lists=False, assignments=None)
+    from asyncsdk._refresh import Refresher  # noqa: PLC0415 -- only a client with rules needs it
+
     return Refresher(attrs.evolve(source, offline=True, rules=rules))
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from operator import attrgetter
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
@@ -16,26 +16,30 @@ from asyncsdk._client import jobs
 from asyncsdk._client.arguments import check_destinations, http_settings
 from asyncsdk._client.hooks import Hooks, guarded
 from asyncsdk._client.off_switch import SkippingDestination, bootstrap_only, is_enabled
+from asyncsdk._client.preload import preload
 from asyncsdk._client.settings import Settings
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._delivery.ledger import wait_final
 from asyncsdk._delivery.spool.setting import check_spool, with_message_ids
-from asyncsdk._delivery.spool.spooler import Spooler
 from asyncsdk._events.admission import Admission
 from asyncsdk._events.pacing import Pacer
 from asyncsdk._events.reporting import ReportingAdmission
 from asyncsdk._lifecycle import Job, Lifecycle
-from asyncsdk._lookups.assignments import Assignments, create_assignments
 from asyncsdk._lookups.exposures import Exposures
 from asyncsdk._model.engines import Engine
 from asyncsdk._model.event_defaults import EventDefaults
 from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.receipts import Receipt, Record
 from asyncsdk._model.reports import EngineHealth, Health, Report
+from asyncsdk._model.stores import Spool
 from asyncsdk._model.values import Shown
-from asyncsdk._refresh import Refresher
 from asyncsdk.vendors._base import Destination
 from asyncsdk.vendors.statsig import Statsig
+
+if TYPE_CHECKING:
+    from asyncsdk._delivery.spool.spooler import Spooler
+    from asyncsdk._lookups.assignments import Assignments
+    from asyncsdk._refresh import Refresher
 
 Writer = Callable[[object, Receipt], Awaitable[Receipt]]
 
@@ -99,12 +103,12 @@ class Parts(Shown):
     http: Mapping[str, HttpSettings | None]
     admission: Admission
     pacer: Pacer
-    spooler: Spooler | None
+    spooler: "Spooler | None"
     link: EngineLink | None
     write: Writer | None
-    refresher: Refresher | None
+    refresher: "Refresher | None"
     exposures: Exposures
-    assignments: Assignments | None
+    assignments: "Assignments | None"
     hooks: Hooks
     is_enabled: bool
 
@@ -196,13 +200,12 @@ def build_parts(destinations: tuple[Destination, ...], settings: Settings) -> Pa
     """
     check_destinations(destinations)
     enabled, spool = is_enabled(settings.enabled), check_spool(settings.spool)
-    if enabled:
-        jobs.load()
     http = {given.name: http_settings(given, settings.http) for given in destinations}
     engine = settings.engine if enabled else None
     if spool is not None or engine is not None:
         destinations = with_message_ids(destinations)
     source = next((given for given in destinations if isinstance(given, Statsig)), None)
+    preload(has_rules=source is not None and source.rules is not None, sends=enabled)
     if not enabled:
         spool = None
         destinations = tuple(map(SkippingDestination, destinations))
@@ -223,7 +226,7 @@ def build_parts(destinations: tuple[Destination, ...], settings: Settings) -> Pa
     admission.default = settings.default
     if settings.defaults != EventDefaults():
         admission.defaults = (settings.defaults,)
-    spooler = None if spool is None else Spooler(spool, lanes)
+    spooler = None if spool is None else _build_spooler(spool, lanes)
     admission.may_wait |= spooler is not None or link is not None
     return Parts(
         life=life,
@@ -236,7 +239,7 @@ def build_parts(destinations: tuple[Destination, ...], settings: Settings) -> Pa
         write=_build_writer(link, admission, settings),
         refresher=_build_refresher(source) if enabled else bootstrap_only(source),
         exposures=_build_exposures(life, lanes if enabled and settings.exposures else (), admission, spooler, source),
-        assignments=create_assignments(source, life) if enabled else None,
+        assignments=_build_assignments(source, life) if enabled else None,
         hooks=hooks,
         is_enabled=enabled,
     )
@@ -258,11 +261,29 @@ def _build_writer(link: EngineLink | None, admission: Admission, settings: Setti
     return skip  # the client is off
 
 
-def _build_refresher(source: Statsig | None) -> Refresher | None:
-    return None if source is None or source.rules is None else Refresher(source)
+def _build_spooler(spool: Spool, lanes: Sequence[Lane]) -> "Spooler":
+    from asyncsdk._delivery.spool.spooler import Spooler  # noqa: PLC0415 -- only a client with a spool needs it
+
+    return Spooler(spool, lanes)
 
 
-def _build_pacer(lanes: Sequence[Lane], spooler: Spooler | None) -> Pacer:
+def _build_refresher(source: Statsig | None) -> "Refresher | None":
+    if source is None or source.rules is None:
+        return None
+    from asyncsdk._refresh import Refresher  # noqa: PLC0415 -- only a client with rules needs it
+
+    return Refresher(source)
+
+
+def _build_assignments(source: Statsig | None, life: Lifecycle) -> "Assignments | None":
+    if source is None or source.rules is None or source.rules.assignments is None:
+        return None
+    from asyncsdk._lookups.assignments import create_assignments  # noqa: PLC0415 -- only sticky assignments need it
+
+    return create_assignments(source.rules, source.rules.assignments, life)
+
+
+def _build_pacer(lanes: Sequence[Lane], spooler: "Spooler | None") -> Pacer:
     # With a spool, a verb waits for the disk; with `overflow="wait"`, for room.
     if spooler is None:
         return Pacer([lane for lane in lanes if lane.destination.overflow != "wait"])
@@ -275,7 +296,7 @@ def _build_exposures(
     life: Lifecycle,
     lanes: Sequence[Lane],
     admission: Admission,
-    spooler: Spooler | None,
+    spooler: "Spooler | None",
     source: Statsig | None,
 ) -> Exposures:
     """Build the writer of exposures to `lanes`, of which that of `source` gets them in Statsig's own form."""

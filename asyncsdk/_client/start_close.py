@@ -16,7 +16,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from asyncsdk._client import jobs
 from asyncsdk._client.arguments import DEV_SERVER, dev_server, seconds
@@ -26,15 +26,17 @@ from asyncsdk._client.parts import Parts
 from asyncsdk._client.settings import Settings
 from asyncsdk._client.signals import SignalDrain
 from asyncsdk._delivery.spool.setting import DEV_SUFFIX, with_message_ids
-from asyncsdk._delivery.spool.spooler import Spooler
 from asyncsdk._events.admission import Admission
 from asyncsdk._lifecycle import Job, Lifecycle, warn_forgotten
-from asyncsdk._lookups.assignments import Assignments
 from asyncsdk._lookups.evaluator import Lookups, RulesHolder, WatchedLookups
 from asyncsdk._lookups.exposures import Exposures
 from asyncsdk._model.reports import Health, Report, StartReport
-from asyncsdk._refresh import Refresher
 from asyncsdk.errors import StartError
+
+if TYPE_CHECKING:
+    from asyncsdk._delivery.spool.spooler import Spooler
+    from asyncsdk._lookups.assignments import Assignments
+    from asyncsdk._refresh import Refresher
 
 logger = logging.getLogger("asyncsdk")
 
@@ -51,11 +53,11 @@ class LifecycleVerbs:
     _parts: Parts
     _life: Lifecycle
     _admission: Admission
-    _spooler: Spooler | None
-    _refresher: Refresher | None
+    _spooler: "Spooler | None"
+    _refresher: "Refresher | None"
     _holder: RulesHolder
     _exposures: Exposures
-    _assignments: Assignments | None
+    _assignments: "Assignments | None"
     _hooks: Hooks
     _lookups: Lookups
     _is_direct: bool

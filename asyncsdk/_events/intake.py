@@ -5,8 +5,8 @@ Admission prepares and commits (`admission.py`); this decides in which order, an
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
-from asyncsdk._delivery.spool.spooler import Spooler
 from asyncsdk._events.admission import Admission
 from asyncsdk._events.pacing import Pacer
 from asyncsdk._lifecycle import Lifecycle
@@ -17,6 +17,9 @@ from asyncsdk.errors import ConfigurationError
 
 _NO_OUTBOX = "`connection` needs a client with engine=Postgres(dsn): only that writes events in a transaction of yours"
 
+if TYPE_CHECKING:
+    from asyncsdk._delivery.spool.spooler import Spooler
+
 
 class Intake:
     """The calls that every event of a client passes through."""
@@ -24,7 +27,7 @@ class Intake:
     _life: Lifecycle
     _admission: Admission
     _pacer: Pacer
-    _spooler: Spooler | None
+    _spooler: "Spooler | None"
     # Waits until an engine has an event; None without an engine.
     _until_accepted: Callable[[Receipt], Awaitable[None]] | None
     # Writes an event in a transaction of the caller's; None without an engine that can.

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Container
 from typing import Any
 
-from asyncsdk._lookups.assignments import Assignments
 from asyncsdk._model.catalog import AllResults
 from asyncsdk._model.results import ParameterStore
 from asyncsdk._model.users import User
@@ -13,11 +12,6 @@ from asyncsdk._rules.catalog import list_names
 from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.parameters import evaluate_parameter
 from asyncsdk._rules.ruleset import Kind, Ruleset
-
-
-def peek_for(assignments: Assignments | None, user: User) -> Peek | None:
-    """Return the function that finds a user's sticky assignments; None if there are none."""
-    return assignments.peek if assignments is not None and assignments.has_any(user) else None
 
 
 def all_results(rules: Ruleset, user: User, peek: Peek | None) -> AllResults:

@@ -36,7 +36,7 @@ from asyncsdk._rules.compiler.evaluate import Evaluation
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk._rules.sticky import Enforcement, Entry, assign, storage_key, storage_keys
 from asyncsdk.errors import ClientClosedError, QueueFullError
-from asyncsdk.vendors.statsig import Statsig
+from asyncsdk.vendors.statsig import Rules
 
 logger = logging.getLogger("asyncsdk.rules")
 
@@ -266,12 +266,9 @@ class Assignments:
         return entry
 
 
-def create_assignments(source: Statsig | None, life: Lifecycle) -> Assignments | None:
-    """Create the sticky assignments of a client; None if its rules source has no store for them."""
-    rules = None if source is None else source.rules
-    if rules is None or rules.assignments is None:
-        return None
-    return Assignments(life, rules.assignments, Enforcement(rules.enforce_overrides, rules.enforce_targeting))
+def create_assignments(rules: Rules, store: AssignmentStore, life: Lifecycle) -> Assignments:
+    """Create the sticky assignments of a client, which `store` keeps, with the settings of its rules."""
+    return Assignments(life, store, Enforcement(rules.enforce_overrides, rules.enforce_targeting))
 
 
 def _set(event: asyncio.Event) -> asyncio.Event:

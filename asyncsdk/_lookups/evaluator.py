@@ -14,23 +14,24 @@ import random
 import time
 from collections.abc import Callable, Container, Mapping
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
 
-from asyncsdk._lookups.assignments import Assignments
 from asyncsdk._lookups.exposures import Exposures
 from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, LookupResult, ParameterStore
 from asyncsdk._model.users import User
 from asyncsdk._model.validation import describe_type
 from asyncsdk._rules import public_results as views
 from asyncsdk._rules.compiler.evaluate import INVALID_USER, Evaluation, Program, evaluate
-from asyncsdk._rules.explain import Explanation
-from asyncsdk._rules.explain import explain as explain_tree
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.parameters import Parameter, evaluate_parameter
 from asyncsdk._rules.ruleset import Kind, Ruleset, empty_ruleset
+
+if TYPE_CHECKING:
+    from asyncsdk._lookups.assignments import Assignments
+    from asyncsdk._rules.explain import Explanation
 
 logger = logging.getLogger("asyncsdk")
 
@@ -80,7 +81,7 @@ class Lookups:
     """
 
     exposures: Exposures
-    assignments: Assignments | None = None
+    assignments: "Assignments | None" = None
     _find_experiment: Callable[[Ruleset, User, str], Evaluation] = attrs.field(init=False)
     _find_layer: Callable[[Ruleset, User, str], Evaluation] = attrs.field(init=False)
     _warned: set[str] = attrs.field(init=False, factory=set)
@@ -208,8 +209,10 @@ class Lookups:
             self._warned.add(message)
             logger.warning("%s; no exposure is reported", message)
 
-    def explain(self, rules: Ruleset, user: User, name: str) -> Explanation:
+    def explain(self, rules: Ruleset, user: User, name: str) -> "Explanation":
         """Return the whole decision as a tree, without reporting an exposure."""
+        from asyncsdk._rules.explain import explain as explain_tree  # noqa: PLC0415 -- see `MODULES_FOR_RULES`
+
         if not isinstance(name, str):
             name = self.program_of_no_name(rules, "gate", name).name
         kind = kind_of(rules, name)

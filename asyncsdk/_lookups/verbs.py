@@ -5,13 +5,11 @@ current ruleset, one attribute that a refresh replaces, and evaluate. `check_gat
 `Lookups.gate`, and reads the user's memo before it calls `evaluate`, which saves a tenth of it.
 """
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from asyncsdk._lookups.all_results import all_results, peek_for
 from asyncsdk._lookups.evaluator import Lookups, RulesHolder, show_experiment, show_gate
 from asyncsdk._lookups.exposures import Exposures
 from asyncsdk._lookups.flags import Flags
-from asyncsdk._model.catalog import AllResults, ExperimentGroups, Names
 from asyncsdk._model.engines import DatabaseConnection
 from asyncsdk._model.event_defaults import EventDefaults
 from asyncsdk._model.events import Event, Properties
@@ -19,12 +17,14 @@ from asyncsdk._model.receipts import Receipt
 from asyncsdk._model.results import DynamicConfig, Experiment, FeatureGate, Layer, ParameterStore
 from asyncsdk._model.user_view import fault_of
 from asyncsdk._model.users import User, UserLike, as_user
-from asyncsdk._rules.bootstrap import client_response, client_view
-from asyncsdk._rules.catalog import experiment_groups, find_group, list_names
 from asyncsdk._rules.compiler.evaluate import INVALID_USER, evaluate
-from asyncsdk._rules.explain import Explanation
 from asyncsdk._version import __version__
 from asyncsdk.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from asyncsdk._model.catalog import AllResults, ExperimentGroups, Names
+    from asyncsdk._rules.bootstrap import Peek
+    from asyncsdk._rules.explain import Explanation
 
 
 class LookupVerbs:
@@ -149,7 +149,7 @@ class LookupVerbs:
         rules = self._holder.rules
         return self._lookups.store(rules, as_user(user), name, exposure)
 
-    async def get_all(self, user: UserLike) -> AllResults:
+    async def get_all(self, user: UserLike) -> "AllResults":
         """Return all results of a user: of each gate, config, experiment, layer and parameter store.
 
         It reports no exposures (`log_exposure` does), notifies no `on_evaluation`, and assigns no sticky group; local
@@ -160,16 +160,20 @@ class LookupVerbs:
         """
         if not self._is_direct:
             await self._first_rules()
-        user = as_user(user)
-        return all_results(self._holder.rules, user, peek_for(self._lookups.assignments, user))
+        from asyncsdk._lookups.all_results import all_results  # noqa: PLC0415 -- as this, see `MODULES_FOR_RULES`
 
-    async def get_names(self) -> Names:
+        user = as_user(user)
+        return all_results(self._holder.rules, user, self._peek_for(user))
+
+    async def get_names(self) -> "Names":
         """Return the names of all gates, configs, experiments, autotunes, layers and parameter stores."""
         if not self._is_direct:
             await self._first_rules()
+        from asyncsdk._rules.catalog import list_names  # noqa: PLC0415
+
         return list_names(self._holder.rules)
 
-    async def get_experiment_groups(self, name: str) -> ExperimentGroups:
+    async def get_experiment_groups(self, name: str) -> "ExperimentGroups":
         """Return the groups of an experiment, each with its parameters, and whether it is running.
 
         Args:
@@ -177,6 +181,8 @@ class LookupVerbs:
         """
         if not self._is_direct:
             await self._first_rules()
+        from asyncsdk._rules.catalog import experiment_groups  # noqa: PLC0415
+
         return experiment_groups(self._holder.rules, name)
 
     async def get_experiment_by_group(
@@ -191,6 +197,8 @@ class LookupVerbs:
         """
         if not self._is_direct:
             await self._first_rules()
+        from asyncsdk._rules.catalog import find_group  # noqa: PLC0415
+
         rules = self._holder.rules
         return show_experiment(rules, find_group(rules, name, group, rule_id))
 
@@ -229,7 +237,7 @@ class LookupVerbs:
         defaults = EventDefaults(properties, context)
         return Flags(user, self._holder.rules, self._lookups, self.put_nowait, self._take_in, defaults)
 
-    def explain(self, user: UserLike, name: str) -> Explanation:
+    def explain(self, user: UserLike, name: str) -> "Explanation":
         """Return how the rules decide for a user, as a tree with bucket numbers. No exposure is reported.
 
         Args:
@@ -285,6 +293,8 @@ class LookupVerbs:
         Raises:
             ConfigurationError: `hash` is none of the three.
         """
+        from asyncsdk._rules.bootstrap import client_response, client_view  # noqa: PLC0415
+
         if hash not in ("djb2", "sha256", "none"):
             msg = f"`hash` is 'djb2' (for @statsig/js-client), 'sha256' (for statsig-js) or 'none', not {hash!r}"
             raise ConfigurationError(msg)
@@ -293,4 +303,9 @@ class LookupVerbs:
             self._exposures.warn_of_user(user)
         view = client_view(rules, hash=hash, client_key=client_key, include_overrides=include_local_overrides)
         sdk = {"sdkType": "asyncsdk", "sdkVersion": __version__}
-        return client_response(view, user, sdk, peek=peek_for(self._lookups.assignments, user))
+        return client_response(view, user, sdk, peek=self._peek_for(user))
+
+    def _peek_for(self, user: User) -> "Peek | None":
+        """Return the function that finds a user's sticky assignments; None if there are none."""
+        assignments = self._lookups.assignments
+        return assignments.peek if assignments is not None and assignments.has_any(user) else None

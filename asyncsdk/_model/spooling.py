@@ -224,25 +224,3 @@ class SpoolFiles(Protocol):
     def close(self) -> None:
         """Delete empty files, and leave the others to the next process."""
         ...
-
-
-class Spool(Protocol):
-    """The settings of a spool, which keeps accepted events on disk until every vendor has them: `Client(spool=...)`."""
-
-    @property
-    def rejects(self) -> bool:
-        """Whether a verb raises `QueueFullError` when the spool is full; otherwise its event is dropped and counted."""
-        ...
-
-    @property
-    def max_age(self) -> float:
-        """Maximum time for which an event is retried, in seconds."""
-        ...
-
-    def may_have_events(self) -> bool:
-        """Return whether an earlier process may have left events; must not block, so it may err on the side of True."""
-        ...
-
-    def open(self) -> SpoolFiles:
-        """Return the files, for use by one thread. They open nothing before their first call."""
-        ...

@@ -1,11 +1,14 @@
-"""The protocols of stores: `RulesCache` and `AssignmentStore`. Implementations are in `asyncsdk/stores`.
+"""The protocols of stores: `RulesCache`, `AssignmentStore` and `Spool`. Implementations are in `asyncsdk/stores`.
 
 A store may raise any exception. The caller counts the failure, logs the first one of a series, and continues without
 the store.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from asyncsdk._model.spooling import SpoolFiles
 
 
 class RulesCache(Protocol):
@@ -72,4 +75,26 @@ class ComparingStore(AssignmentStore, Protocol):
         Returns:
             What is stored afterwards: `assignment`, or what another process has saved.
         """
+        ...
+
+
+class Spool(Protocol):
+    """The settings of a spool, which keeps accepted events on disk until every vendor has them: `Client(spool=...)`."""
+
+    @property
+    def rejects(self) -> bool:
+        """Whether a verb raises `QueueFullError` when the spool is full; otherwise its event is dropped and counted."""
+        ...
+
+    @property
+    def max_age(self) -> float:
+        """Maximum time for which an event is retried, in seconds."""
+        ...
+
+    def may_have_events(self) -> bool:
+        """Return whether an earlier process may have left events; must not block, so it may err on the side of True."""
+        ...
+
+    def open(self) -> "SpoolFiles":
+        """Return the files, for use by one thread. They open nothing before their first call."""
         ...

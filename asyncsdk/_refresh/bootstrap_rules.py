@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
 from asyncsdk._failures import LOG_INTERVAL, FailureStreak
 from asyncsdk._refresh.polling import outlook
-from asyncsdk.stores.file import WatchedFile
+
+if TYPE_CHECKING:
+    from asyncsdk.stores.file import WatchedFile
 
 
 @attrs.define(eq=False, repr=False)
@@ -24,11 +27,15 @@ class BootstrapRules:
     _has_rules: Callable[[], bool]
     streak: FailureStreak
     _watch_interval: float
-    _file: WatchedFile | None = attrs.field(init=False)
+    _file: "WatchedFile | None" = attrs.field(init=False)
 
     @_file.default
-    def _find_file(self) -> WatchedFile | None:
-        return WatchedFile(self._bootstrap) if isinstance(self._bootstrap, Path) else None
+    def _find_file(self) -> "WatchedFile | None":
+        if not isinstance(self._bootstrap, Path):
+            return None
+        from asyncsdk.stores.file import WatchedFile  # noqa: PLC0415 -- most rules come without a file
+
+        return WatchedFile(self._bootstrap)
 
     async def load(self, *, blocking: bool = False) -> None:
         """Install the bootstrap: a file if it changed since it was last read, a body only while there are no rules.
@@ -47,7 +54,7 @@ class BootstrapRules:
             await asyncio.sleep(self._watch_interval)
             await self._load_file(self._file)
 
-    async def _load_file(self, file: WatchedFile, *, blocking: bool = False) -> None:
+    async def _load_file(self, file: "WatchedFile", *, blocking: bool = False) -> None:
         try:
             body = file.read_if_changed_blocking() if blocking else await file.read_if_changed()
         except OSError as error:

@@ -21,6 +21,7 @@ from typing import Self
 
 from asyncsdk._client import jobs
 from asyncsdk._client.arguments import check_destinations, dev_server, http_settings, seconds
+from asyncsdk._client.preload import preload
 from asyncsdk._delivery.fleet.engine_lane import shard_labels
 from asyncsdk._delivery.fleet.engine_status import EngineStatus
 from asyncsdk._delivery.fleet.handover import open_engine
@@ -77,7 +78,7 @@ class Relay:
         if seconds(lease) < _MIN_LEASE or seconds(max_age) <= 0:
             msg = f"`lease` must be {_MIN_LEASE} seconds or more, and `max_age` above 0"
             raise ConfigurationError(msg)
-        jobs.load()
+        preload(has_rules=False, sends=True)
         self._http = {given.name: http_settings(given, http) for given in destinations}
         self._engine = engine
         self._lease = lease

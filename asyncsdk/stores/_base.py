@@ -4,7 +4,7 @@ A store is one module here, with one class for each protocol that it satisfies. 
 finds it without being told.
 """
 
-from asyncsdk._model.spooling import Spool, SpoolFiles
-from asyncsdk._model.stores import AssignmentStore, ComparingStore, RulesCache
+from asyncsdk._model.spooling import SpoolFiles
+from asyncsdk._model.stores import AssignmentStore, ComparingStore, RulesCache, Spool
 
 __all__ = ["AssignmentStore", "ComparingStore", "RulesCache", "Spool", "SpoolFiles"]

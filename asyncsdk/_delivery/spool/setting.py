@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 import attrs
 
-from asyncsdk._model.spooling import Spool
+from asyncsdk._model.stores import Spool
 from asyncsdk.errors import ConfigurationError
-from asyncsdk.stores import SqliteSpool
 from asyncsdk.vendors._base import Destination
 from asyncsdk.vendors.statsig import Statsig
 
@@ -39,6 +38,8 @@ def check_spool(spool: SpoolLike) -> Spool | None:
         if not os.fspath(spool):
             msg = "`spool` must be a folder or SqliteSpool(...), not an empty string"
             raise ConfigurationError(msg)
+        from asyncsdk.stores import SqliteSpool  # noqa: PLC0415 -- only a client with a spool needs it
+
         return SqliteSpool(spool)
     if isinstance(spool, type) or not hasattr(spool, "open"):
         msg = f"`spool` must be a folder or SqliteSpool(...), not {type(spool).__name__}"

@@ -37,7 +37,8 @@ from asyncsdk._delivery.spool.reader import SpoolReader
 from asyncsdk._delivery.spool.status import SpoolStatus
 from asyncsdk._model.receipts import Receipt, Record, Status
 from asyncsdk._model.reports import SpoolHealth
-from asyncsdk._model.spooling import Adopted, Committed, DeadLetters, NewBlock, Spool, StoredBlock
+from asyncsdk._model.spooling import Adopted, Committed, DeadLetters, NewBlock, StoredBlock
+from asyncsdk._model.stores import Spool
 from asyncsdk._threads import Worker
 from asyncsdk.errors import QueueFullError
 
