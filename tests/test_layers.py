@@ -116,7 +116,7 @@ FRAMEWORKS = {
     "opentelemetry": {"integrations/opentelemetry.py"},
     "aiohttp.web": {"integrations/aiohttp.py", "relay/monitoring.py", "examples", "dev", "cli"},
     "uvicorn": {"examples"},
-    "asyncpg": {"engines"},
+    "asyncpg": {"engines", "examples"},
     "psycopg": {"engines/_own_transaction.py"},
     "sqlalchemy": {"engines/_own_transaction.py", "examples"},
 }

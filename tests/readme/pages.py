@@ -22,6 +22,7 @@ INTEGRATIONS = ROOT / "asyncsdk/integrations/README.md"
 TESTING = ROOT / "asyncsdk/testing/README.md"
 OPENFEATURE = ROOT / "asyncsdk/integrations/openfeature/README.md"
 CODEGEN = ROOT / "asyncsdk/cli/codegen/README.md"
+ENGINES = ROOT / "asyncsdk/engines/README.md"
 COMING_FROM = ROOT / "asyncsdk/vendors/COMING_FROM.md"
 COMING_FROM_PYTHON = ROOT / "asyncsdk/vendors/COMING_FROM_PYTHON.md"
 # What a link to the repository's home begins with: README has such links because PyPI shows it, too.

@@ -14,6 +14,7 @@ from readme.pages import (
     COMING_FROM,
     COMING_FROM_PYTHON,
     CONFIGURATION,
+    ENGINES,
     EVENTS,
     INTEGRATIONS,
     LOOKUPS,
@@ -42,6 +43,7 @@ RUNNABLE = {
     INTEGRATIONS: 9,
     TESTING: 9,
     OPENFEATURE: 1,
+    ENGINES: 1,  # in tests/engines/test_outbox_page.py
 }
 
 
