@@ -15,12 +15,14 @@ from typing import Any
 import aiohttp
 import attrs
 import pytest
+from engines import conftest as fixtures
 from engines.servers import RedisServer, free_port
 
 from asyncsdk.dev import DevServer, Fault
 from readme.pages import SCRIPTS, blocks
 
-pytest_plugins = ["engines.conftest"]
+# Not as a plugin: tests of both folders run in one session.
+redis_program, redis_server = fixtures.redis_program, fixtures.redis_server
 
 RULES = {"feature_gates": {"new_checkout": {"enabled": True, "defaultValue": True}}}
 BLOCKS = blocks(SCRIPTS)
