@@ -1,6 +1,8 @@
 """The command `asyncsdk`. A subcommand is a module beside this one, and an entry of `COMMANDS`."""
 
 import argparse
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 
@@ -12,6 +14,8 @@ from asyncsdk.cli.demo import command as demo
 from asyncsdk.cli.dev import command as dev
 from asyncsdk.cli.diff import command as diff
 from asyncsdk.cli.doctor import command as doctor
+from asyncsdk.cli.send import command as send
+from asyncsdk.cli.tail import command as tail
 
 COMMANDS: Mapping[str, ModuleType] = {
     "codegen": codegen,
@@ -21,7 +25,9 @@ COMMANDS: Mapping[str, ModuleType] = {
     "doctor": doctor,
     "eval": eval_command,
     "relay": relay,
+    "send": send,
     "spool": spool,
+    "tail": tail,
 }
 """Subcommands by name. Each has `SUMMARY`, `configure(parser)`, and `run(arguments)`, which returns the exit code."""
 
@@ -52,4 +58,8 @@ def main(argv: Sequence[str] | None = None, commands: Mapping[str, ModuleType] =
         code: int = arguments.run(arguments)
     except KeyboardInterrupt:
         return 130  # as a shell reports a process that ended by SIGINT
+    except BrokenPipeError:
+        # The reader of the pipe, such as `head`, has ended. Python would report it again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     return code

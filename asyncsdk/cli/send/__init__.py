@@ -1,0 +1,1 @@
+"""The command `asyncsdk send`: deliver the events of a file, as the client delivers those of a service."""
