@@ -4,6 +4,7 @@ python benchmarks/_asgi_shop.py "fastapi: get_flags(request)" http://127.0.0.1:9
 """
 
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -207,4 +208,6 @@ async def serve(name: str, url: str, rules: Path) -> None:
 
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
+    if "--counted" in sys.argv:  # as in `_shop.py`
+        gc.disable()
     asyncio.run(serve(sys.argv[1], sys.argv[2], Path(sys.argv[3])))

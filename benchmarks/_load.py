@@ -20,9 +20,9 @@ CONNECTIONS = 16
 
 
 @contextmanager
-def connections(port: int) -> Iterator[list[socket.socket]]:
+def connections(port: int, count: int = CONNECTIONS) -> Iterator[list[socket.socket]]:
     """Open connections to a server on this machine."""
-    opened = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
+    opened = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
     gc.collect()
     gc.disable()
     try:
@@ -54,6 +54,16 @@ def ask(port: int, numbers: range) -> list[bytes]:
             browser.sendall(REQUEST % number)
             bodies.append(answer(browser).partition(b"\r\n\r\n")[2])
     return bodies
+
+
+def ask_together(browsers: list[socket.socket], numbers: range) -> None:
+    """Send one request per user, as many at a time as there are connections."""
+    for first in range(0, len(numbers), len(browsers)):
+        asked = list(zip(browsers, numbers[first : first + len(browsers)], strict=False))
+        for browser, number in asked:
+            browser.sendall(REQUEST % number)
+        for browser, _ in asked:
+            answer(browser)
 
 
 def saturate(port: int, seconds: float, first: int) -> tuple[int, float]:

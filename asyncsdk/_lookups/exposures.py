@@ -44,6 +44,8 @@ from functools import partial
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._lifecycle import Lifecycle
 from asyncsdk._lookups.exposure_sinks import Enqueue, ExposureForwarder, ExposureSink, forwarding_rules
+from asyncsdk._model import fragments
+from asyncsdk._model.event_faults import check_user_fragments
 from asyncsdk._model.exposures import Exposure
 from asyncsdk._model.ids import Ids
 from asyncsdk._model.user_view import fault_of
@@ -217,7 +219,7 @@ class Exposures:
             rules, user, evaluation, seen_at, prebuilt = exposure
             try:
                 if user is not last_user:
-                    last_user, redacted = user, self._redact(user)
+                    last_user, redacted = user, self._prepare_user(user)
                 if evaluation.consulted or self._forwarder is not None:
                     self._report_related(exposure, redacted)
                 now_ms = int(seen_at * 1000)
@@ -235,6 +237,12 @@ class Exposures:
                     sink.count_refused(_NOT_SERIALIZABLE)
         if sink is not None and chunks and not sink.enqueue(sink.build_records(chunks)):
             self._offer_one_by_one(sink, encoded, chunks)
+
+    def _prepare_user(self, user: User) -> User:
+        redacted = self._redact(user)
+        if fragments.may_exist():
+            check_user_fragments(redacted)
+        return redacted
 
     def _report_related(self, exposure: PendingExposure, redacted: User) -> None:
         """Report the experiments that decided a condition, and forward the exposure to other vendors."""

@@ -15,6 +15,7 @@ from asyncsdk._model import fragments
 from asyncsdk._model.amplitude import Identify
 from asyncsdk._model.encoding import replace_unknown, to_json
 from asyncsdk._model.events import Event
+from asyncsdk._model.users import User
 from asyncsdk.errors import InvalidEventError
 
 # In the order in which a caller would look. The first group belongs to the event, the second to its user.
@@ -66,8 +67,17 @@ def check_fragments(event: Event) -> None:
     """
     for name in _FIELDS:
         fragments.check(getattr(event, name, None), name)
+    check_user_fragments(event.user)
+
+
+def check_user_fragments(user: User) -> None:
+    """Check JSON that the caller has written, in a user.
+
+    Raises:
+        InvalidEventError: A fragment is not JSON.
+    """
     for name in _USER_FIELDS:
-        fragments.check(getattr(event.user, f"_{name}"), f"user.{name}")
+        fragments.check(getattr(user, f"_{name}"), f"user.{name}")
 
 
 def _unexplained(error: Exception) -> InvalidEventError:

@@ -26,7 +26,6 @@ from typing import Any
 
 import orjson
 
-from asyncsdk._model import fragments
 from asyncsdk._model.amplitude import Revenue
 from asyncsdk._model.bundles import SEPARATOR, count_events
 from asyncsdk._model.encoding import to_json
@@ -189,10 +188,7 @@ def _encode_user(user: User, shared: SharedUserFields) -> bytes:
     cached = user._view.encoded
     if cached is None or cached[0] is not shared:
         # The slice copies to the exact size, see above.
-        fields = user_fields(user, shared)
-        if fragments.may_exist():
-            fragments.check(fields, "user")
-        text = to_json(fields, "user")[:-1] + b"}"
+        text = to_json(user_fields(user, shared), "user")[:-1] + b"}"
         cached = own_view(user).encoded = (shared, text)
     return cached[1]
 
