@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,15 @@ def redis_program() -> str:
 
 @pytest.fixture(scope="session")
 def redis_server(redis_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"), redis_program)
-    server.start()
-    yield server
-    server.stop()
+    with RedisServer(tmp_path_factory.mktemp("redis"), redis_program) as server:
+        yield server
+
+
+@pytest.fixture
+def start_redis(redis_program: str, tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
+    """A function that starts a server with options of the test's own; it ends with the test."""
+    with ExitStack() as stack:
+        yield lambda *options: stack.enter_context(RedisServer(tmp_path, redis_program, *options))
 
 
 @pytest.fixture(scope="session")
@@ -39,12 +45,17 @@ def postgres_programs() -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_server(postgres_programs: Path) -> Iterator[PostgresServer]:
-    with tempfile.TemporaryDirectory(prefix="asyncsdk-pg-", ignore_cleanup_errors=True) as folder:
-        server = PostgresServer(Path(folder) / "server", postgres_programs)
-        server.create()
-        server.start()
+    folder = tempfile.TemporaryDirectory(prefix="asyncsdk-pg-", ignore_cleanup_errors=True)
+    with folder as path, PostgresServer(Path(path) / "server", postgres_programs) as server:
         yield server
-        server.stop()
+
+
+@pytest.fixture
+def own_postgres(postgres_programs: Path) -> Iterator[PostgresServer]:
+    """A server that the test may kill."""
+    folder = tempfile.TemporaryDirectory(prefix="asyncsdk-pg-", ignore_cleanup_errors=True)
+    with folder as path, PostgresServer(Path(path) / "server", postgres_programs) as server:
+        yield server
 
 
 @pytest.fixture(params=["memory", "redis", "postgres"])

@@ -8,9 +8,10 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Self
 
 from asyncsdk.engines import Postgres
 
@@ -27,17 +28,55 @@ def free_port() -> int:
                 return port
 
 
-def await_ready(is_ready: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
-    until = time.monotonic() + STARTUP
-    while time.monotonic() < until and process.poll() is None:
-        if is_ready():
-            return
-        time.sleep(0.02)
-    msg = f"the server did not start: {process.poll()}"
-    raise RuntimeError(msg)
+def ends_with_us(command: Sequence[str], by: str = "SIGKILL") -> list[str]:
+    """Return the command of a process that gets a signal when this one ends, however it ends; on Linux only."""
+    return ["setpriv", "--pdeathsig", by, *command] if shutil.which("setpriv") else list(command)
 
 
-class RedisServer:
+class Server:
+    """A server process of a test; it is started when its context is entered, and killed when that is left.
+
+    Attributes:
+        process: The process; None before the first start.
+    """
+
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        raise NotImplementedError
+
+    def is_ready(self) -> bool:
+        raise NotImplementedError
+
+    def launch(self, command: Sequence[str]) -> None:
+        """Start the process, and wait until it is ready; if it is not, kill it."""
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = self.process = subprocess.Popen(command, start_new_session=True, cwd="/", **silent)
+        until = time.monotonic() + STARTUP
+        try:
+            while not self.is_ready():
+                assert process.poll() is None, "the server did not start"
+                assert time.monotonic() < until, "the server is not ready"
+                time.sleep(0.02)
+        except BaseException:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """Kill the process and its children, if it still runs."""
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+class RedisServer(Server):
     """A `redis-server` (or `valkey-server`) with its files in a folder."""
 
     def __init__(self, folder: Path, program: str, *options: str) -> None:
@@ -45,7 +84,6 @@ class RedisServer:
         self.folder = folder
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._program, self._options = program, options
-        self.process: subprocess.Popen[bytes]
 
     def start(self) -> None:
         command = [self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
@@ -59,22 +97,13 @@ class RedisServer:
             "--maxmemory-policy",
             "noeviction",
         ]
-        self.process = subprocess.Popen([*command, *self._options], stdout=subprocess.DEVNULL, start_new_session=True)
-        await_ready(self._answers, self.process)
+        self.launch(ends_with_us([*command, *self._options]))
 
-    def _answers(self) -> bool:
+    def is_ready(self) -> bool:
         with suppress(OSError), closing(socket.create_connection(("127.0.0.1", self.port), 1.0)) as connection:
             connection.sendall(b"PING\r\n")
             return connection.recv(16).startswith((b"+PONG", b"-NOAUTH"))
         return False
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(STARTUP)
 
 
 def postgres_bin() -> Path | None:
@@ -87,7 +116,7 @@ def postgres_bin() -> Path | None:
     return Path(found).parent if found else None
 
 
-class PostgresServer:
+class PostgresServer(Server):
     """A Postgres server with its files in a folder; as another user if we are root, whom Postgres refuses."""
 
     def __init__(self, folder: Path, programs: Path) -> None:
@@ -95,7 +124,10 @@ class PostgresServer:
         self.folder = folder
         self.dsn = f"postgresql://relay@127.0.0.1:{self.port}/postgres"
         self._programs = programs
-        self.process: subprocess.Popen[bytes]
+
+    def __enter__(self) -> Self:
+        self.create()
+        return super().__enter__()
 
     def create(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -112,22 +144,19 @@ class PostgresServer:
     def start(self) -> None:
         options = ["-D", str(self.folder / "data"), "-p", str(self.port), "-k", "", "-c", "listen_addresses=127.0.0.1"]
         command = self._as_user("postgres", *options, "-c", "max_connections=200")
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd="/"
-        )
-        await_ready(self._answers, self.process)
+        self.launch(command)
 
-    def _answers(self) -> bool:
+    def is_ready(self) -> bool:
         command = [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return not subprocess.run(command, check=False).returncode
 
     def _as_user(self, program: str, *arguments: str) -> Sequence[str]:
         command = [str(self._programs / program), *arguments]
         if os.getuid():
-            return command
+            return ends_with_us(command, "SIGQUIT")
         nobody = pwd.getpwnam("nobody")
         ids = [f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
-        return ["setpriv", *ids, *command]
+        return ["setpriv", "--pdeathsig", "SIGQUIT", *ids, *command]
 
     def migrate(self, table: str = "asyncsdk_events") -> None:
         asyncio.run(self._migrate(table))
@@ -136,11 +165,3 @@ class PostgresServer:
         engine = Postgres(self.dsn, table=table)
         await engine.migrate()
         await engine.aclose()
-
-    def kill(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGINT)
-        self.process.wait(STARTUP)

@@ -8,9 +8,8 @@ import logging
 import os
 import random
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from asyncsdk import Track
 from asyncsdk.dev import DevServer, Fault
 from asyncsdk.engines import Engine, EngineError
 from engines import shop
-from engines.servers import PostgresServer, RedisServer
+from engines.servers import PostgresServer, RedisServer, ends_with_us
 
 SECONDS = float(os.environ.get("ASYNCSDK_CHAOS_SECONDS", "4"))
 PATH = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parents[2])])
@@ -28,24 +27,17 @@ pytestmark = [pytest.mark.torture, pytest.mark.timeout(SECONDS + 180)]
 
 
 @pytest.fixture(params=["redis", "postgres"])
-def own_server(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[RedisServer | PostgresServer]:
+def own_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> RedisServer | PostgresServer:
     """A server that this test may kill."""
-    with tempfile.TemporaryDirectory(prefix="asyncsdk-chaos-", ignore_cleanup_errors=True) as folder:
-        server: RedisServer | PostgresServer
-        if request.param == "redis":
-            server = RedisServer(Path(folder), request.getfixturevalue("redis_program"))
-            server.start()
-            monkeypatch.setenv("SHOP_ENGINE", f"redis {server.url} chaos")
-        else:
-            server = PostgresServer(Path(folder) / "server", request.getfixturevalue("postgres_programs"))
-            server.create()
-            server.start()
-            server.migrate("chaos")
-            monkeypatch.setenv("SHOP_ENGINE", f"postgres {server.dsn} chaos")
-        yield server
-        server.kill()
+    server: RedisServer | PostgresServer
+    if request.param == "redis":
+        server = request.getfixturevalue("start_redis")()
+        monkeypatch.setenv("SHOP_ENGINE", f"redis {server.url} chaos")
+    else:
+        server = request.getfixturevalue("own_postgres")
+        server.migrate("chaos")
+        monkeypatch.setenv("SHOP_ENGINE", f"postgres {server.dsn} chaos")
+    return server
 
 
 class Fleet:
@@ -53,7 +45,8 @@ class Fleet:
 
     def __init__(self, *flags: str) -> None:
         self.kills = self.terminations = 0
-        self._command = [sys.executable, "-m", "engines.relay_process", *flags, "relay", "engines.shop:client"]
+        command = [sys.executable, "-m", "engines.relay_process", *flags, "relay", "engines.shop:client"]
+        self._command = ends_with_us(command, "SIGTERM")
         self._command += ["--lease", "1", "--close-timeout", "1", "--log-level", "error"]
         self._processes: list[asyncio.subprocess.Process] = []
 
@@ -81,9 +74,9 @@ class Fleet:
 @asynccontextmanager
 async def running_fleet(*flags: str) -> AsyncIterator[Fleet]:
     fleet = Fleet(*flags)
-    for _ in range(3):
-        await fleet.grow()
     try:
+        for _ in range(3):
+            await fleet.grow()
         yield fleet
     finally:
         await fleet.stop()

@@ -1,10 +1,8 @@
 """The Postgres engine, apart from the contract: its table, notifications, restarts, and what it refuses."""
 
 import asyncio
-import tempfile
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -124,22 +122,17 @@ async def test_a_lost_listener_is_replaced(engine: Postgres, postgres_server: Po
     assert len(await waiting) == 1
 
 
-async def test_an_engine_survives_a_restart_of_its_server(postgres_programs: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="asyncsdk-pg-", ignore_cleanup_errors=True) as folder:
-        server = PostgresServer(Path(folder) / "server", postgres_programs)
-        server.create()
-        server.start()
-        engine = Postgres(server.dsn)
-        await engine.migrate()
-        await engine.put("d", [b"1"])
-        await engine.take("d", 1, 0.0, 0.1)
-        server.kill()
-        with pytest.raises(EngineError):
-            await engine.put("d", [b"2"])
-        server.start()
-        (again,) = await engine.take("d", 1, 5.0, 0.1)
-        await engine.aclose()
-        server.kill()
+async def test_an_engine_survives_a_restart_of_its_server(own_postgres: PostgresServer) -> None:
+    engine = Postgres(own_postgres.dsn)
+    await engine.migrate()
+    await engine.put("d", [b"1"])
+    await engine.take("d", 1, 0.0, 0.1)
+    own_postgres.kill()
+    with pytest.raises(EngineError):
+        await engine.put("d", [b"2"])
+    own_postgres.start()
+    (again,) = await engine.take("d", 1, 5.0, 0.1)
+    await engine.aclose()
 
     assert (again.entry, again.deliveries) == (b"1", 2)
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,9 @@ import trustme
 from asyncsdk import ConfigurationError
 from asyncsdk.engines import EngineError, Redis
 from asyncsdk.engines._redis_urls import connect, parse_address
-from engines.servers import RedisServer, free_port
+from engines.servers import RedisServer, ends_with_us, free_port
 
+StartRedis = Callable[..., RedisServer]
 SECRET = "s3cret-password"
 
 
@@ -33,15 +34,12 @@ async def engine(redis_server: RedisServer, request: pytest.FixtureRequest) -> A
 
 
 @pytest.fixture
-def locked_server(redis_program: str, tmp_path: Path) -> Iterator[RedisServer]:
+def locked_server(start_redis: StartRedis, tmp_path: Path) -> RedisServer:
     """A server without AOF, with little memory, a password, and a user who may do nothing."""
     rights = [f"user default on >{SECRET} ~* &* +@all", f"user guest on >{SECRET} ~* +ping +info"]
     (tmp_path / "acl").write_text("\n".join(rights) + "\n")
     options = ["--appendonly", "no", "--maxmemory", "3mb", "--aclfile", str(tmp_path / "acl")]
-    server = RedisServer(tmp_path, redis_program, *options, "--maxmemory-policy", "allkeys-lru")
-    server.start()
-    yield server
-    server.kill()
+    return start_redis(*options, "--maxmemory-policy", "allkeys-lru")
 
 
 async def test_a_deleted_stream_is_created_again_and_said(
@@ -210,9 +208,8 @@ async def test_a_server_that_does_not_answer_is_a_timeout() -> None:
     server.close()
 
 
-async def test_an_engine_survives_a_restart_of_its_server(redis_program: str, tmp_path: Path) -> None:
-    server = RedisServer(tmp_path, redis_program)
-    server.start()
+async def test_an_engine_survives_a_restart_of_its_server(start_redis: StartRedis) -> None:
+    server = start_redis()
     engine = Redis(server.url)
     await engine.put("d", [b"1"])
     await engine.take("d", 1, 0.0, 0.1)
@@ -222,12 +219,11 @@ async def test_an_engine_survives_a_restart_of_its_server(redis_program: str, tm
     server.start()
     (again,) = await engine.take("d", 1, 5.0, 0.1)
     await engine.aclose()
-    server.kill()
 
     assert (again.entry, again.deliveries) == (b"1", 2)
 
 
-async def test_tls_with_an_authority_of_ones_own(redis_program: str, tmp_path: Path) -> None:
+async def test_tls_with_an_authority_of_ones_own(start_redis: StartRedis, tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     certificate = authority.issue_cert("127.0.0.1")
@@ -236,8 +232,7 @@ async def test_tls_with_an_authority_of_ones_own(redis_program: str, tmp_path: P
     port = free_port()
     files = [("cert", "cert.pem"), ("key", "key.pem"), ("ca-cert", "ca.pem")]
     tls = [part for name, file in files for part in (f"--tls-{name}-file", str(tmp_path / file))]
-    server = RedisServer(tmp_path, redis_program, "--tls-port", str(port), "--tls-auth-clients", "no", *tls)
-    server.start()
+    start_redis("--tls-port", str(port), "--tls-auth-clients", "no", *tls)
     engine = Redis(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={tmp_path / 'ca.pem'}")
     await engine.put("d", [b"1"])
     stranger = Redis(f"rediss://127.0.0.1:{port}/0")
@@ -245,14 +240,18 @@ async def test_tls_with_an_authority_of_ones_own(redis_program: str, tmp_path: P
         await stranger.put("d", [b"1"])
     for one in (engine, stranger):
         await one.aclose()
-    server.kill()
 
 
-async def test_sentinel_finds_the_server(redis_program: str, redis_server: RedisServer, tmp_path: Path) -> None:
+async def test_sentinel_finds_the_server(
+    redis_program: str, redis_server: RedisServer, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     port = free_port()
     config = tmp_path / "sentinel.conf"
     config.write_text(f"port {port}\nbind 127.0.0.1\nsentinel monitor shop 127.0.0.1 {redis_server.port} 1\n")
-    process = subprocess.Popen([redis_program, str(config), "--sentinel"], stdout=subprocess.DEVNULL)
+    sentinel = ends_with_us([redis_program, str(config), "--sentinel"])
+    process = subprocess.Popen(sentinel, stdout=subprocess.DEVNULL)
+    request.addfinalizer(process.wait)  # after the next one
+    request.addfinalizer(process.kill)
     engine = Redis(f"redis+sentinel://127.0.0.1:{port}/shop/0", prefix="sentinel")
     for attempt in range(100):
         try:
@@ -262,15 +261,12 @@ async def test_sentinel_finds_the_server(redis_program: str, redis_server: Redis
             await asyncio.sleep(0.1)
     taken = await engine.take("d", 10, 0.0, 1.0)
     await engine.aclose()
-    process.kill()
-    process.wait()
 
     assert taken
 
 
-async def test_a_cluster_of_one_server(redis_program: str, tmp_path: Path) -> None:
-    server = RedisServer(tmp_path, redis_program, "--cluster-enabled", "yes")
-    server.start()
+async def test_a_cluster_of_one_server(start_redis: StartRedis) -> None:
+    server = start_redis("--cluster-enabled", "yes")
     async with redis.asyncio.Redis(port=server.port) as raw:
         await raw.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         while b"cluster_state:ok" not in await raw.execute_command("CLUSTER", "INFO"):
@@ -284,7 +280,6 @@ async def test_a_cluster_of_one_server(redis_program: str, tmp_path: Path) -> No
     await engine.ack("d#3", [one.lease for one in taken])
     stats = await engine.stats("d#3")
     await engine.aclose()
-    server.kill()
 
     assert ([one.entry for one in taken], stats.waiting) == ([b"1", b"2"], 0)
 
