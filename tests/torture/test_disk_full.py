@@ -3,14 +3,16 @@
 import asyncio
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from helpers import ADA, amplitude, quick
+from helpers import ADA, amplitude, quick, rudderstack
 
-from asyncsdk import Client
+from asyncsdk import Client, QueueFullError
 from asyncsdk.dev import DevServer, Fault
 from asyncsdk.stores import SqliteSpool
+from asyncsdk.stores.sqlite.settings import WhenFull
 
 pytestmark = [pytest.mark.torture, pytest.mark.process]
 
@@ -56,3 +58,23 @@ async def test_a_full_disk_is_drained_and_filled_again_twenty_times(small_disk: 
     assert counts.accepted == counts.delivered + sum(counts.dropped.values())
     assert counts.delivered > 20 * 200
     assert [path.name for path in (small_disk / "spool").iterdir()] == []
+
+
+@pytest.mark.parametrize("policy", ["drop_newest", "drop_oldest", "reject"])
+async def test_one_dead_vendor_on_a_full_disk_costs_the_others_nothing(small_disk: Path, policy: WhenFull) -> None:
+    spool = SqliteSpool(small_disk / "spool", keep_free=0, when_full=policy)
+    down = quick(max_queued_events=20, retry_initial=5, retry_max=5)
+    async with DevServer(keep=10) as server:
+        server.fault("amplitude", Fault(503))
+        async with Client(rudderstack(server, quick()), amplitude(server, down), spool=spool) as client:
+            for number in range(900):
+                with suppress(QueueFullError):
+                    await client.track(ADA, str(number), {"text": "x" * 20_000})
+            await server.received("rudderstack", 900)
+            health = client.health().spool
+            counts = (await client.aclose(timeout=0)).destinations
+
+    assert health is not None
+    assert health.state in ("degraded", "full")
+    assert counts["RudderStack"].delivered == 900
+    assert counts["Amplitude"].spooled > 100

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from helpers import ADA, amplitude, quick, rudderstack, statsig
+from stores.disk import FULL, OK, watched
 
 from asyncsdk import Client, QueueFullError, Track
 from asyncsdk.dev import DevServer, Fault
@@ -72,6 +73,28 @@ async def test_a_destination_whose_lane_has_room_goes_on_in_memory_if_the_disk_i
     assert delivery.status == "delivered"
     assert health.spool is not None
     assert health.spool.state == "full"
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+async def test_the_living_go_on_in_memory_beside_a_dead_one_that_filled_the_disk(
+    tmp_path: Path, server: DevServer, policy: WhenFull
+) -> None:
+    server.fault("amplitude", Fault(503))
+    vendors = rudderstack(server, quick()), amplitude(server, DOWN), statsig(server, quick())
+    spool = small(tmp_path, policy, max_bytes=100_000_000)
+    with watched() as disk:
+        async with open_client(tmp_path, *vendors, spool=spool) as client:
+            await track_many(client, 40)
+            disk.refuse = lambda kind, path: FULL if kind == "write" else OK
+            await track_many(client, 80)
+            await asyncio.gather(server.received("rudderstack", 120), server.received("statsig", 120))
+            health = client.health().spool
+            counts = (await client.aclose(timeout=0)).destinations
+
+    assert health is not None
+    assert (health.state, health.last_error) == ("degraded", "disk full")
+    assert counts["Amplitude"].spooled == 40
+    assert counts["RudderStack"].lost == counts["Statsig"].lost == 0
 
 
 @pytest.mark.parametrize("policy", POLICIES)
