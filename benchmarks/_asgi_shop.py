@@ -196,6 +196,7 @@ async def serve(name: str, url: str, rules: Path) -> None:
     """Serve on a free port, print it, and run until stdin is closed."""
     app = application(name, Place(web.Application(), url, rules))
     config = uvicorn.Config(app, "127.0.0.1", 0, log_level="critical", access_log=False)
+    config.timeout_keep_alive = 600  # under callgrind, five seconds are short
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 -- uvicorn has no event for it

@@ -8,6 +8,8 @@ ones. Exposures are reported only in the row that says so. Each row names the us
     new       a new user each time, created within the measured time
 
 The other SDKs always look up the same user; cases that they do not support are left out.
+
+    python benchmarks/lookups.py --public     # instead, the cases of Statsig's public benchmarks: p99 per spec
 """
 
 import asyncio
@@ -17,9 +19,10 @@ from operator import methodcaller
 from statistics import mean
 from typing import Any, Literal
 
+import _public_cases
 import attrs
 from _lookup_peers import Case, growthbook, launchdarkly, legacy, unleash
-from _measure import Clock, Sample, arguments, interleave, show
+from _measure import Clock, Sample, interleave, parser, show
 from _project import CUSTOM, MANY, USER, project
 
 from asyncsdk import Client, Rules, Statsig, User
@@ -118,6 +121,11 @@ class Ours:
                 read(await ask(user, name, exposure=exposure))
         return clock.stop(CROWD)
 
+    def one(self, kind: str, name: str) -> Callable[[User], object]:
+        """Return a function that looks up a spec, and reports it."""
+        ask = self._verbs[kind]
+        return lambda user: drive(ask(user, name))
+
     def response(self, calls: int) -> Callable[[], Sample]:
         """Return a function that times the initial state of a browser SDK."""
         user = self.user(17)
@@ -185,6 +193,11 @@ class Core:
             for user in users:
                 read(ask(user, name, options))
         return clock.stop(CROWD)
+
+    def one(self, kind: str, name: str) -> Callable[[Any], object]:
+        """Return a function that looks up a spec, and reports it."""
+        ask = self._verbs[kind][0]
+        return lambda user: ask(user, name)
 
     def response(self, calls: int) -> Callable[[], Sample]:
         """Return a function that times the initial state of a browser SDK."""
@@ -256,8 +269,8 @@ def floors(calls: int) -> dict[str, Callable[[], Sample]]:
     }
 
 
-async def measure(rounds: int, calls: int) -> list[list[object]]:
-    """Start all SDKs with the same rules, check that they agree, and time them."""
+async def measure(rounds: int, calls: int, *, public: bool) -> list[list[object]]:
+    """Start all SDKs with the same rules, check that they agree, and time them; or only the vendor's public cases."""
     body = project(20)
     rows: list[list[object]] = []
     async with DevServer(ruleset=body) as dev:
@@ -270,6 +283,10 @@ async def measure(rounds: int, calls: int) -> list[list[object]]:
         )
         async with Client(Statsig("secret-key", log_event_url=dev.url, rules=rules)) as client:
             ours, core = Ours(client), await asyncio.to_thread(Core, dev.url)
+            if public:
+                rows += _public_cases.rows(ours, core, body, calls // 2)
+                await asyncio.to_thread(core.close)
+                return rows
             peers = {
                 "legacy": legacy(USER, body),
                 "GrowthBook": growthbook(USER),
@@ -303,9 +320,14 @@ def line(
 
 def main() -> None:
     """Measure, and print the table."""
-    options = arguments(__doc__)
+    reading = parser(__doc__)
+    reading.add_argument("--public", action="store_true", help="the cases of Statsig's public benchmarks instead")
+    options = reading.parse_args()
     rounds, calls = (1, 200) if options.quick else (15, CALLS)
-    rows = asyncio.run(measure(rounds, calls))
+    rows = asyncio.run(measure(rounds, calls, public=options.public))
+    if options.public:
+        show("Statsig's public cases", _public_cases.COLUMNS, rows, as_json=options.json)
+        return
     columns = ["ns per lookup", "user", "asyncsdk", "core", "legacy", "GrowthBook", "LaunchDarkly", "Unleash"]
     show("Lookups", [*columns, "core / ours"], rows, as_json=options.json)
 
