@@ -31,10 +31,11 @@ from asyncsdk.dev import DevServer, Fault
 
 
 def test_a_client_is_made_without_a_loop(server_url: str = "http://127.0.0.1:9") -> None:
+    before = set(threading.enumerate())  # another test's server may still be ending
     client = Client(amplitude_at(server_url))
 
     assert client.health().state == "new"
-    assert threading.active_count() == 1
+    assert set(threading.enumerate()) <= before
 
 
 async def test_starting_twice_is_starting_once(server: DevServer) -> None:

@@ -161,13 +161,17 @@ async def test_a_failed_request_leaves_no_state(serve: Serve) -> None:
 async def test_requests_leave_no_cycles_to_the_garbage_collector(serve: Serve, page: str) -> None:
     async with serve() as browser:
         await ask_in_turn(browser.url, page, ["ada.lovelace"] * 20)
-        gc.collect()
+        found = []
         gc.disable()
         try:
-            await ask_in_turn(browser.url, page, ["ada.lovelace"] * 100)
-            assert gc.collect() < 100  # fewer than one object per request
+            for _ in range(3):  # what earlier tests leave is found in the first rounds; cycles of requests in each
+                gc.collect()
+                await ask_in_turn(browser.url, page, ["ada.lovelace"] * 100)
+                found.append(gc.collect())
         finally:
             gc.enable()
+
+    assert min(found) < 100  # fewer than one object per request
 
 
 # --- streams and sockets --------------------------------------------------------------------------------------
