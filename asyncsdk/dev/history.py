@@ -220,6 +220,8 @@ class History:
 
     def record_local(self, event: ReceivedEvent) -> None:
         """Record an event that no request has brought here: one that its client refused, or one of a snapshot."""
+        # Its request is not here, and no other may get its number.
+        self._last_number = max(self._last_number, event.request)
         self._add(event, 0)
         self._forget(None)
 

@@ -98,6 +98,12 @@ class Rulebook:
         self._serve()
         return removed
 
+    def restore(self, original: Ruleset, working: Ruleset, overrides: Sequence[Override]) -> None:
+        """Make the edits that led from one ruleset to another again, and set overrides."""
+        self._working = _merged(original, working, self._original)
+        self.overrides = overrides
+        self._serve()
+
     def revert(self) -> None:
         """Drop all edits: the working copy is the source again."""
         self.edit(self._original)

@@ -65,7 +65,7 @@ class DevServer(RunsInThread):
             Pages of this machine may send events and ask for rules without being named.
         users_file: File of named users, which the page reads and writes: JSON with an object of users by name. None
             keeps them in memory.
-        keep_file: File (SQLite) that keeps events for the next start; None forgets them at the end.
+        keep_file: File (SQLite) that keeps events, edits and overrides for the next start; None keeps nothing.
 
     Raises:
         ConfigurationError: The port is out of range, two `vendors` have the same name, or the ruleset cannot be served.
@@ -106,7 +106,7 @@ class DevServer(RunsInThread):
         users = NamedUsers(None if users_file is None else Path(users_file))
         users.load()
         self._workbench = Workbench(self._bench, self._book, self._watch, self._faults, guard, users)
-        self._keep_file = None if keep_file is None else _keep(Path(keep_file), self._bench)
+        self._keep_file = None if keep_file is None else _keep(Path(keep_file), self._bench, self._book)
         clients, reload = self._workbench.clients, self._workbench.reload_rules
         vendor_servers = self._vendors.values()
         self._intake = Intake(vendor_servers, self._rules, self._bench, self._faults, clients, reload)
@@ -332,7 +332,7 @@ class DevServer(RunsInThread):
         self._intake.stopping, self._bench.arrival = asyncio.Event(), asyncio.Event()
         self._site = self._workbench.site(self, self._intake.ingest, self._intake.stopping)
         app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self._handle)
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._handle)
         runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, auto_decompress=False, shutdown_timeout=0.1
         )
@@ -394,7 +394,7 @@ class DevServer(RunsInThread):
             raise TimeoutError(msg) from None
 
 
-def _keep(path: Path, bench: Bench) -> "_KeepFile":
+def _keep(path: Path, bench: Bench, book: Rulebook) -> "_KeepFile":
     from asyncsdk.dev.keep_file import KeepFile  # noqa: PLC0415 -- sqlite3, which only this needs
 
-    return KeepFile(path, bench)
+    return KeepFile(path, bench, book)

@@ -104,11 +104,51 @@ const [url, path] = process.argv.slice(1);
 })();
 """
 
+STATSIG_NODE_CORE = """
+const { Statsig, StatsigUser } = require("@statsig/statsig-node-core");
+const [url] = process.argv.slice(1);
+(async () => {
+  const statsig = new Statsig("secret-1", {
+    specsUrl: url + "/v2/download_config_specs", logEventUrl: url + "/v1/log_event",
+    idListsUrl: url + "/v1/get_id_lists", outputLogLevel: "none",
+  });
+  await statsig.initialize();
+  const user = new StatsigUser({userID: "ada"});
+  for (let n = 0; n < 50; n++) statsig.logEvent(user, "add_to_cart", n, {sku: "A"});
+  statsig.checkGate(user, "new_checkout");
+  await statsig.shutdown();
+})();
+"""
+
+STATSIG_JS = """
+const { StatsigClient } = require("@statsig/js-client");
+const [url, compression] = process.argv.slice(1);
+(async () => {
+  const client = new StatsigClient("client-1", {userID: "ada"}, {
+    networkConfig: {api: url + "/v1"}, logEventCompressionMode: compression, loggingEnabled: "always", disableStorage: true,
+  });
+  await client.initializeAsync();
+  for (let n = 0; n < 50; n++) client.logEvent({eventName: "add_to_cart", value: n, metadata: {sku: "A"}});
+  client.checkGate("new_checkout");
+  await client.flush();
+  await client.shutdown();
+})();
+"""
+
 
 def shown(events: list[ReceivedEvent]) -> list[tuple[str, str]]:
     assert {event.user for event in events} <= {"ada", "ada-1", ""}
     assert [event.verdict for event in events] == ["accepted"] * len(events)
     return [(event.kind, event.name) for event in events]
+
+
+def logged(server: DevServer) -> list[int]:
+    """Return the values of the logged events, in order; nothing may be refused."""
+    assert {event.verdict for event in server.events} == {"accepted"}
+    assert {request.status for request in server.requests if request.vendor == "statsig"} == {202}
+    return sorted(
+        event.body["value"] for event in server.events if event.kind == "event" and event.name == "add_to_cart"
+    )
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "plain"])
@@ -151,3 +191,20 @@ async def test_amplitude_analytics_node_delivers(server: DevServer, node_modules
     await run(server, "node", "-e", AMPLITUDE_NODE, server.url, path, folder=node_modules)
 
     assert shown(server.events) == [("event", "Order"), ("identify", "$identify")]
+
+
+async def test_statsig_node_core_delivers_every_event(server: DevServer, node_modules: Path) -> None:
+    await run(server, "node", "-e", STATSIG_NODE_CORE, server.url, folder=node_modules)
+
+    assert logged(server) == list(range(50))
+    assert server.requests[-1].header("Content-Encoding") == "zstd"
+    assert "gate_exposure" in {event.kind for event in server.events}
+
+
+@pytest.mark.parametrize("compression", ["d", "f"])
+async def test_statsig_js_client_delivers_every_event(server: DevServer, node_modules: Path, compression: str) -> None:
+    await run(server, "node", "-e", STATSIG_JS, server.url, compression, folder=node_modules)
+
+    assert logged(server) == list(range(50))
+    assert (server.requests[-1].wire_size < server.requests[-1].plain_size) == (compression == "f")
+    assert "gate_exposure" in {event.kind for event in server.events}

@@ -60,15 +60,15 @@ async def open_tab(browser: Any, server: DevServer) -> AsyncIterator[Callable[..
     """Open an address of the server in a new tab. Errors in the page fail the test at its end."""
     contexts, errors = [], list[str]()
 
-    async def open_tab(path: str = "/", *, width: int = 1280, theme: str = "light") -> Tab:
+    async def open_tab(path: str = "/", *, width: int = 1280, theme: str = "light", at: DevServer = server) -> Tab:
         context = await browser.new_context(viewport={"width": width, "height": 800}, color_scheme=theme)
         contexts.append(context)
         page = await context.new_page()
         page.set_default_timeout(10_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: _is_error(message) and errors.append(message.text))
-        await page.goto(server.url + path)
-        return Tab(page, server, errors)
+        await page.goto(at.url + path)
+        return Tab(page, at, errors)
 
     yield open_tab
     for context in contexts:

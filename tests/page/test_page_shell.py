@@ -109,6 +109,27 @@ async def test_a_restarted_server_is_told_and_its_events_can_be_forgotten(
         await tab.page.close()
 
 
+async def test_a_restarted_server_that_keeps_its_events_shows_them_again(
+    http: Http, tmp_path: Path, open_tab: Open
+) -> None:
+    async with DevServer(keep_file=tmp_path / "kept.db") as first:
+        port = int(first.url.rpartition(":")[2])
+        await to_rudderstack(http, first, {"event": "Before", "messageId": "1"}, {"event": "Other", "messageId": "2"})
+        tab = await open_tab("/live", at=first)
+        await tab.wait_rows("Other", "Before")
+    await tab.see("No connection to", "#banner")
+    async with DevServer(port=port, keep_file=tmp_path / "kept.db") as another:
+        await tab.click("Try now")
+        await tab.wait("document.getElementById('banner').hidden")
+        await tab.wait_rows("Other", "Before")
+        await to_rudderstack(http, another, {"event": "After", "messageId": "3"})
+        await tab.wait_rows("After", "Other", "Before")
+        await (await tab.see("Before", ".space")).click()
+        await tab.click("Request", "tab")
+        await tab.see("does not keep this request any more")
+        await tab.page.close()
+
+
 async def test_the_menu_deletes_all_events(http: Http, server: DevServer, open_tab: Open) -> None:
     await to_rudderstack(http, server, {"messageId": "1"})
     tab = await open_tab("/live")

@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--sample", action="store_true", help="write a sample ruleset to the file of --ruleset, if there is none")
     add("--users", type=Path, metavar="FILE", help="named users, as JSON: an object of users by name")
     add("--override", action="append", default=[], metavar="JSON", help="""values by name: '{"sale": true}'""")
-    add("--keep", type=Path, metavar="FILE", help="keep events in this file (SQLite); without it they go at the end")
+    add("--keep", type=Path, metavar="FILE", help="keep events, edits and overrides in this file (SQLite)")
     add("--max-events", type=int, default=EVENTS, metavar="N", help="events to keep (default: %(default)s)")
     add("--allow-origin", action="append", default=[], metavar="ORIGIN", help="web page that may use the server")
     add("command", nargs="*", metavar="-- COMMAND ...", help="command to start, with ASYNCSDK_DEV_SERVER set")

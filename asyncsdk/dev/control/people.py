@@ -135,11 +135,9 @@ class PeopleCalls:
 
     async def _evaluate(self, call: Call) -> Json:
         body = await call.object()
-        users, wanted = take(body, "users", list), take(body, "names", list)
+        users, wanted = take(body, "users", list), _wanted(body)
         if not users or len(users) > _MAX_USERS:
             raise CallError(400, f"users is a list of 1 to {_MAX_USERS} users, or of ids of named users")
-        if wanted is not None and not all(isinstance(name, str) for name in wanted):
-            raise CallError(400, "names is a list of names")
         return self._decisions([self._named(one) if isinstance(one, str) else one for one in users], wanted)
 
     def _named(self, user_id: str) -> Json:
@@ -182,7 +180,7 @@ class PeopleCalls:
         like = take(body, "like", list)
         patterns = list(self.users.all().values()) if like is None else [self._pattern(one) for one in like]
         rules: Ruleset = self.book.rules.evaluator().rules
-        chosen = [(kind, name) for kind, name, _ in self._names(take(body, "names", list))]
+        chosen = [(kind, name) for kind, name, _ in self._names(_wanted(body))]
         return {"n": count, "names": await histogram(rules, chosen, sample_users(count, patterns))}
 
     def _pattern(self, one: Json) -> Mapping[str, Json]:
@@ -190,3 +188,11 @@ class PeopleCalls:
         if not isinstance(fields, dict):
             raise CallError(400, "like is a list of users, or of ids of named users")
         return fields
+
+
+def _wanted(body: Mapping[str, Json]) -> Sequence[str] | None:
+    """Return the names that a call asks for; None for all."""
+    wanted: Sequence[str] | None = take(body, "names", list)
+    if wanted is not None and not all(isinstance(name, str) for name in wanted):
+        raise CallError(400, "names is a list of names")
+    return wanted

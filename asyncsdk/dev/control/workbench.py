@@ -6,7 +6,7 @@ from typing import Protocol
 
 import attrs
 
-from asyncsdk.dev.control import health, mcp, stream, verbs
+from asyncsdk.dev.control import health, mcp, openapi, stream, verbs
 from asyncsdk.dev.control.asserts import AssertCalls
 from asyncsdk.dev.control.bench import Bench
 from asyncsdk.dev.control.clients import ClientCalls, Clients
@@ -98,6 +98,7 @@ class Workbench:
             ClientCalls(bench, self.clients).routes(),
             SendCalls(bench, ingest).routes(),
             verbs.routes(lambda: server.url),
+            openapi.routes(lambda: server.url),
             SnapshotCalls(bench, book, users).routes(),
             mcp.routes(lambda *call, **parts: router.invoke(*call, **parts)),  # noqa: PLW0108 -- there is no router yet
         )

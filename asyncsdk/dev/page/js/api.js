@@ -88,7 +88,7 @@ export async function connect() {
 }
 function restart() {
 	// With --keep the server still has them, and sends them again.
-	if (lastSeq && !/memory/.test(kept.health.kept)) tell('forgotten')
+	if (lastSeq && kept.health.keep_file) tell('forgotten')
 	else if (lastSeq) connection.restarted = true
 	era++
 	lastSeq = 0
