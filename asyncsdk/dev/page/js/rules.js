@@ -38,12 +38,12 @@ export function rules(root, { params, setParams, href }) {
 			return
 		}
 		const note = h('span', { class: 'unsaved' }, h('i', { class: 'dot warn', 'aria-hidden': 'true' }), `${plural(differing, 'name')} differ${differing === 1 ? 's' : ''} from ${file || 'the start'}`)
-		refill(status, note, h('button', { id: 'revert', onclick: () => attempt(() => api.revertRules(), 'The rules are those of the file again') }, 'Back to the file'),
+		refill(status, note, h('button', { id: 'revert', onclick: () => attempt(() => api.revertRules(), `The rules are those of the ${file ? 'file' : 'start'} again`) }, `Back to the ${file ? 'file' : 'start'}`),
 			file && h('button', { class: 'primary', id: 'write', onclick: () => attempt(() => api.writeRules(), `Written to ${file}`) }, 'Write to file'))
 	}
 	function nothing(known) {
 		if (!known) return h('div', { class: 'empty' }, h('h2', {}, 'The ruleset has no names'), h('p', {}, 'A ruleset is a file in Statsig’s format. Start the server with ', h('code', {}, 'asyncsdk dev --ruleset ruleset.json'), ', or make the gates that your app asks for: they appear here.'))
-		const text = { unused: 'Every name was asked for in this run, or is used by other rules.', edited: 'No name differs from the file.', all: `No name has “${state.find}” in it.` }[state.show]
+		const text = { unused: 'Every name was asked for in this run, or is used by other rules.', edited: 'No name is edited.', all: `No name has “${state.find}” in it.` }[state.show]
 		return h('div', { class: 'empty' }, h('h2', {}, 'No such name'), h('p', {}, state.find ? `No name has “${state.find}” in it.` : text))
 	}
 	function unknownNames(unknown) {
