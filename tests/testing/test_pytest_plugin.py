@@ -238,21 +238,17 @@ def test_its_marker_and_fixtures_are_documented(pytester: pytest.Pytester) -> No
     run(pytester, "", *ALONE, "--fixtures").stdout.fnmatch_lines(["asyncsdk_dev*", "*`DevServer` in a thread*"])
 
 
-def test_an_unrelated_test_run_pays_less_than_five_milliseconds() -> None:
+def test_an_unrelated_test_run_imports_the_plugin_alone() -> None:
     """Imported as it is installed, without its package, the plugin loads nothing that pytest has not loaded."""
     code = (
-        "import sys, time, pytest\n"
+        "import sys, pytest\n"
         f"sys.path.insert(0, {str(ROOT / 'asyncsdk/testing')!r})\n"
         "before = set(sys.modules)\n"
-        "began = time.perf_counter()\n"
         "import pytest_plugin\n"
-        "spent = time.perf_counter() - began\n"
-        "assert set(sys.modules) - before == {'pytest_plugin'}, set(sys.modules) - before\n"
-        "print(spent)"
+        "print(*set(sys.modules) - before)"
     )
-    spent = [float(subprocess.check_output([sys.executable, "-c", code], text=True)) for _ in range(3)]
 
-    assert min(spent) < 0.005
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "pytest_plugin\n"
 
 
 def test_it_is_installed_as_a_module_of_its_own() -> None:
