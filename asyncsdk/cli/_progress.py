@@ -72,7 +72,7 @@ def log_lines(name: str, progress: Progress) -> Iterator[None]:
 
 @contextmanager
 def progress_bar(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on standard error; without the package `rich`, show nothing.
+    """Show a progress bar on standard error; without a terminal or the package `rich`, show nothing.
 
     Args:
         title: Precedes the bar.
@@ -87,6 +87,8 @@ def progress_bar(title: str, total: int | None) -> Iterator[Callable[[int], None
     except ImportError:
         yield lambda _: None
         return
-    with Progress(console=Console(file=sys.stderr), transient=True) as progress:
+    console = Console(file=sys.stderr)
+    # Off a terminal, `rich` would leave an empty line.
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=total)
         yield lambda done: progress.advance(task, done)
