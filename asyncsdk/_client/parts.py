@@ -5,10 +5,10 @@ Building them does no I/O and needs no running loop. When each job starts and en
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import attrgetter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
@@ -96,6 +96,7 @@ class Parts(Shown):
         assignments: Keeps users in their groups; None without a store for that.
         hooks: The user's functions.
         is_enabled: False if the client is switched off: it has no jobs, spool, exposures and assignments.
+        stores: What the rules source shares and keeps elsewhere.
     """
 
     life: Lifecycle
@@ -111,6 +112,7 @@ class Parts(Shown):
     assignments: "Assignments | None"
     hooks: Hooks
     is_enabled: bool
+    stores: Sequence[Any] = ()
 
     def unsent(self) -> int:
         """Return the number of events and exposures without a final outcome."""
@@ -137,6 +139,14 @@ class Parts(Shown):
         if self.spooler is not None:
             todo.append(("spool", jobs.adoption(self.spooler)))
         return todo
+
+    def closers(self) -> Iterator[Job]:
+        """Yield what closes the connections of the engine and of all stores that have some."""
+        if self.link is not None:
+            yield self.link.aclose
+        for store in self.stores:
+            if hasattr(store, "aclose"):
+                yield store.aclose
 
     def stop_lingering(self) -> None:
         """Let all lanes send at once what they get."""
@@ -242,6 +252,7 @@ def build_parts(destinations: tuple[Destination, ...], settings: Settings) -> Pa
         assignments=_build_assignments(source, life) if enabled else None,
         hooks=hooks,
         is_enabled=enabled,
+        stores=() if source is None or source.rules is None else (source.rules.shared, source.rules.assignments),
     )
 
 

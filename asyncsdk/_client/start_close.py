@@ -249,7 +249,8 @@ class LifecycleVerbs:
             last = jobs.last_commit(spooler, self._stop_intake)
         if link is not None:
             link.set_label_suffix(suffix)
-            last = jobs.disconnect(last, link.aclose)
+        for aclose in self._parts.closers():
+            last = jobs.disconnect(last, aclose)
         self._life.start(self._parts.jobs(dev_url) + own_tasks, self._ended, last)
         if self._settings.drain_on_sigterm:
             self._signal = SignalDrain(asyncio.get_running_loop(), self._drain_for_signal, self._parts.unsent)

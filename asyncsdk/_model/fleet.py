@@ -62,6 +62,11 @@ class SharedRules(Protocol):
         """Whether this process may lead."""
         ...
 
+    @property
+    def ttl(self) -> float:
+        """Time after which another process leads if the leader does not renew its lead, in seconds."""
+        ...
+
     async def lead(self, project: str, ttl: float, key: str = "", interval: float = 0.0) -> Lead | None:
         """Take the lead, or renew it; return None while another process has it.
 

@@ -178,6 +178,8 @@ class RulesHealth(Plain, Value):
             logged once, at DEBUG.
         unsupported_patterns: Number of patterns (`str_matches`) that no engine here could match, of all names looked up
             so far. Each has a line in the log; the extra `re2` takes nearly all of them.
+        role: With `Rules(shared=...)`: `leader`, which polls for the fleet; `follower`; or `alone`, which polls for
+            itself, because the engine is unavailable. Otherwise "".
     """
 
     source: str
@@ -192,6 +194,7 @@ class RulesHealth(Plain, Value):
     cache_failures: int = 0
     unknown_names: int = 0
     unsupported_patterns: int = 0
+    role: Literal["", "leader", "follower", "alone"] = ""
 
 
 @attrs.frozen(eq=False, repr=False)

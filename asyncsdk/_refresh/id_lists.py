@@ -31,7 +31,9 @@ from asyncsdk._model.compact_ids import CompactIds
 from asyncsdk._refresh.guarded_cache import GuardedCache
 from asyncsdk._refresh.poll_loop import PollLoop
 from asyncsdk._refresh.polling import CooperativeRunner, Fetcher, Polling
-from asyncsdk.vendors._base import ListFile, Response
+from asyncsdk._refresh.shared_list_files import stream_shared
+from asyncsdk._refresh.shared_rules import SharedPoller
+from asyncsdk.vendors._base import ListFile, Request, Response
 from asyncsdk.vendors.statsig import Rules, Statsig
 from asyncsdk.vendors.statsig.id_list_files import BadListError, IdList, apply_lines, new_list, restore, snapshot
 from asyncsdk.vendors.statsig.id_lists import plan_downloads, takes_range_in_query
@@ -56,7 +58,14 @@ class IdLists:
     """
 
     def __init__(
-        self, source: Statsig, clock: Callable[[], int], runner: CooperativeRunner, cache: GuardedCache, interval: float
+        self,
+        source: Statsig,
+        clock: Callable[[], int],
+        runner: CooperativeRunner,
+        cache: GuardedCache,
+        interval: float,
+        *,
+        shared: SharedPoller | None = None,
     ) -> None:
         """Start without lists.
 
@@ -66,6 +75,7 @@ class IdLists:
             runner: Runs the parsing of lists.
             cache: Where lists are saved.
             interval: Seconds between two requests of the manifest.
+            shared: Polls for the fleet; None polls from this process.
         """
         self.entries: dict[str, set[bytes] | CompactIds] = {}
         self.first_sync = asyncio.Event()
@@ -76,6 +86,9 @@ class IdLists:
         self._cache = cache
         self._is_enabled = source.rules is not None and source.rules.id_lists
         self._poll_loop = PollLoop()
+        self._shared = shared
+        if shared is not None and self._is_enabled:
+            shared.share(source.list_cache_key(), lambda: self.polling.interval, self._poll_loop.wake)
         self._max_bytes = (source.rules or Rules()).max_id_list_bytes
         self.accepts_http = False
         self._lists: dict[str, IdList] = {}
@@ -141,7 +154,7 @@ class IdLists:
 
     async def _sync(self, fetcher: Fetcher) -> RulesAnswer:
         request = self._source.build_manifest_request(self._clock())
-        answer = read_response(await fetcher.fetch(request))
+        answer = read_response(await self._fetch_manifest(fetcher, request))
         if answer.reason:
             return answer
         if answer.body is not None:
@@ -155,10 +168,18 @@ class IdLists:
                     held.pop(name, None)
             is_secure = request.url.startswith("https:") and not self.accepts_http
             manifest, answer = answer.body, await self._download_all(fetcher, downloads.read, is_secure=is_secure)
+            if self._shared is not None:  # after its files
+                await self._shared.publish(self._source.list_cache_key(), manifest)
             self.first_sync.set()  # before saving: the start of a client does not wait for the cache
             await self._save(manifest, [file.name for file in downloads.read if file.name in self._lists])
         self.first_sync.set()
         return answer
+
+    async def _fetch_manifest(self, fetcher: Fetcher, request: Request) -> Response:
+        if self._shared is None:
+            return await fetcher.fetch(request)
+        key = self._source.list_cache_key()
+        return await self._shared.fetch(key, lambda **_: fetcher.fetch(request), has_any=bool(self._lists))
 
     async def _download_all(self, fetcher: Fetcher, files: tuple[ListFile, ...], *, is_secure: bool) -> RulesAnswer:
         """Download files, a few at a time. A failure of one does not affect the others."""
@@ -203,7 +224,15 @@ class IdLists:
                 problem = str(error)
 
         request = self._source.build_list_request(file, self._clock())
-        answer = read_response(await fetcher.stream(request, receive, self._max_bytes - file.start))
+        limit = self._max_bytes - file.start
+        if self._shared is None:
+            response = await fetcher.stream(request, receive, limit)
+        else:
+            key = self._source.list_cache_key(file.name)
+            response = await stream_shared(
+                self._shared, key, file, lambda receive: fetcher.stream(request, receive, limit), receive
+            )
+        answer = read_response(response)
         # The file itself is bad: a retry would download the same bytes.
         return RulesAnswer(reason=problem, retry_soon=False, malformed=True) if problem else answer
 

@@ -39,6 +39,10 @@ class PollLoop:
         finally:
             _answer(self._waiting, succeeded=False)
 
+    def wake(self) -> None:
+        """Poll soon; a poll that is running is followed by another one."""
+        self._is_wanted.set()
+
     async def poll_now(self) -> bool:
         """Poll at once; return whether that succeeded."""
         outcome: asyncio.Future[bool] = asyncio.get_running_loop().create_future()

@@ -35,7 +35,7 @@ replace them (`Network`), watchers are notified of the change, and the body is s
 import asyncio
 import random
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -59,19 +59,19 @@ from asyncsdk._refresh.polling import (
     notify,
 )
 from asyncsdk._refresh.ruleset_diff import SECTIONS, compare
+from asyncsdk._refresh.shared_rules import create_shared_poller
+from asyncsdk._refresh.sources import BOOTSTRAP, CACHE, NETWORK, NO_VALUES, UNINITIALIZED, as_generator, should_replace
 from asyncsdk._refresh.unknown_names import UnknownNames
 from asyncsdk._rules.bootstrap import rebuild_views
 from asyncsdk._rules.language.country import Countries
 from asyncsdk._rules.language.overrides import Overrides
 from asyncsdk._rules.language.shared_context import SharedContext
-from asyncsdk._rules.loading import load, release, supersedes
+from asyncsdk._rules.loading import load, release
 from asyncsdk._rules.patterns import load_patterns
 from asyncsdk._rules.ruleset import Ruleset, empty_ruleset
+from asyncsdk.vendors._base import Response
 from asyncsdk.vendors.statsig import Rules, Statsig
 from asyncsdk.vendors.statsig.ruleset import RulesAnswer, poll_interval, read_response
-
-NETWORK, BOOTSTRAP, CACHE = "Network", "Bootstrap", "Adapter(DataStore)"
-UNINITIALIZED, NO_VALUES = "Uninitialized", "NoValues"
 
 Watcher = Callable[[RulesetChange], object]
 Observer = Callable[[RulesHealth], object]
@@ -119,7 +119,13 @@ class Refresher:
         self.follows_interval = False
         self.polling = Polling(FailureStreak(f"{source.name} rules"), poll_interval or settings.poll_interval)
         self._cache = GuardedCache(settings.cache, FailureStreak(f"{source.name} rules cache"))
-        self.id_lists = IdLists(source, clock, self.runner, self._cache, poll_interval or settings.id_lists_interval)
+        self._poll_loop = PollLoop()
+        self._shared = create_shared_poller(source)
+        if self._shared is not None:
+            self._shared.share(source.cache_key, lambda: self.polling.interval, self._poll_loop.wake)
+        self.id_lists = IdLists(
+            source, clock, self.runner, self._cache, poll_interval or settings.id_lists_interval, shared=self._shared
+        )
         self._countries = Countries()
         self._unknown_names = UnknownNames(source.name)
         self._pattern_faults = PatternFaults(source.name)
@@ -143,7 +149,6 @@ class Refresher:
             watch_interval,
         )
         self._override_check = OverrideCheck()
-        self._poll_loop = PollLoop()
         self._watchers: list[Watcher] = []
         self._observers: list[Observer] = []
         self._install_lock = asyncio.Lock()
@@ -190,6 +195,8 @@ class Refresher:
                 await self._bootstrap.load()
                 if self._is_offline:
                     return self.is_ready and not self._bootstrap.streak.last_error
+                if self._shared is not None:
+                    self._shared.ask_vendor()
                 succeeded = await asyncio.gather(self._poll_loop.poll_now(), self.id_lists.poll_now())
                 return all(succeeded) and not self._bootstrap.streak.last_error
         return False
@@ -226,7 +233,8 @@ class Refresher:
     def health(self) -> RulesHealth:
         """Return the current health of the rules."""
         rules, now = self.rules, self._clock()
-        streaks = (self.polling.streak, self.id_lists.polling.streak, self._bootstrap.streak)
+        streaks = [self.polling.streak, self.id_lists.polling.streak, self._bootstrap.streak]
+        streaks += [] if self._shared is None else [self._shared.streak]
         return RulesHealth(
             source=rules.source,
             time_ms=rules.time_ms,
@@ -240,6 +248,7 @@ class Refresher:
             cache_failures=self._cache.streak.total,
             unknown_names=self._unknown_names.count(rules) if rules.sections else 0,
             unsupported_patterns=self._pattern_faults.unsupported,
+            role="" if self._shared is None else self._shared.role,
         )
 
     # --- the tasks --------------------------------------------------------------------------------------------
@@ -258,6 +267,8 @@ class Refresher:
             else:
                 cached = group.create_task(self._load_cached())
                 group.create_task(self.id_lists.run(fetcher))
+                if self._shared is not None:
+                    group.create_task(self._shared.run())
                 await self._poll_loop.run(partial(self._poll, fetcher, cached))
             await asyncio.Event().wait()  # offline, all tasks may have ended
 
@@ -292,8 +303,13 @@ class Refresher:
         return answer
 
     async def _request(self, fetcher: Fetcher, time_ms: int, checksum: str, *, bypass_proxy: bool) -> RulesAnswer:
-        request = self._source.build_rules_request(time_ms, checksum, self._clock(), bypass_proxy=bypass_proxy)
-        response = await fetcher.fetch(request)
+        async def ask(*, for_all: bool = False) -> Response:
+            since = (0, "") if for_all else (time_ms, checksum)
+            build = self._source.build_rules_request
+            return await fetcher.fetch(build(*since, self._clock(), bypass_proxy=bypass_proxy))
+
+        shared, key, has_any = self._shared, self._source.cache_key, bool(self.rules.sections)
+        response = await (ask() if shared is None else shared.fetch(key, ask, has_any=has_any))
         if self.follows_interval:
             self.polling.interval = poll_interval(response, self.polling.interval)
         answer = read_response(response)
@@ -302,9 +318,11 @@ class Refresher:
                 is_in_use = await self._install(answer.body, NETWORK)
             except ValueError as error:
                 return RulesAnswer(reason=str(error), malformed=True)
+            if shared is not None:
+                await shared.publish(key, answer.body, self.rules.time_ms)
             # Only rules that are in use: what the cache has can be loaded.
             if is_in_use:
-                await self._cache.save(self._source.cache_key, answer.body)
+                await self._cache.save(key, answer.body)
         return answer
 
     async def _load_cached(self) -> None:
@@ -350,8 +368,8 @@ class Refresher:
             new = await self.runner.run(steps)
             if new is old and source == NETWORK and old.source == BOOTSTRAP:  # confirmed by the network
                 new = attrs.evolve(old, source=source, received_at_ms=now)
-                await self.runner.run(_as_generator(new.adopt_programs(old)))
-            if new is None or new is old or not _should_replace(new, old):
+                await self.runner.run(as_generator(new.adopt_programs(old)))
+            if new is None or new is old or not should_replace(new, old):
                 return False
             if source == NETWORK and old.source == BOOTSTRAP and new.time_ms < old.time_ms:
                 logger.warning(
@@ -362,18 +380,18 @@ class Refresher:
                 )
             # What a lookup, a response or a watcher would otherwise compute after the replacement.
             if new.needs_countries:
-                await self.runner.run(_as_generator(self._countries.load()))
+                await self.runner.run(as_generator(self._countries.load()))
             if new.needs_patterns:
-                await self.runner.run(_as_generator(load_patterns()))
-            await self.runner.run(_as_generator(new.precompile(old)))
-            await self.runner.run(_as_generator(new.prepare_large()))
-            await self.runner.run(_as_generator(rebuild_views(old, new)))
+                await self.runner.run(as_generator(load_patterns()))
+            await self.runner.run(as_generator(new.precompile(old)))
+            await self.runner.run(as_generator(new.prepare_large()))
+            await self.runner.run(as_generator(rebuild_views(old, new)))
             change = await self.runner.run(compare(old, new)) if self._watchers else None
             self._activate(new)
             if change is not None:
                 notify(self._watchers, change)
             # Drop our own reference first; otherwise `release` cannot free anything.
-            free_old = _as_generator(release(old))
+            free_old = as_generator(release(old))
             del old
             await self.runner.run(free_old)
             return True
@@ -386,14 +404,3 @@ class Refresher:
         self.rules = new
         self._override_check.check(new)
         self._first_attempt_done.set()
-
-
-def _should_replace(new: Ruleset, old: Ruleset) -> bool:
-    """Return whether new rules should replace the old ones: the table at the head of this file."""
-    if new.source == CACHE:
-        return not old.sections
-    return (old.source == BOOTSTRAP and new.source in (BOOTSTRAP, NETWORK)) or supersedes(new, old)
-
-
-def _as_generator(steps: Iterator[None]) -> Generator[None, None, None]:
-    yield from steps

@@ -43,17 +43,18 @@ class PostgresFleet:
         """Close all connections."""
         raise NotImplementedError
 
-    def rules(self, *, may_write: bool = True) -> "PostgresRules":
+    def rules(self, *, may_write: bool = True, ttl: float = 3.0) -> "PostgresRules":
         """Return where a fleet shares its rules, for `Rules(shared=...)`.
 
         Args:
             may_write: Whether this process may lead: poll the vendor for all, and write. At least one of the fleet
                 must.
+            ttl: Time after which another process leads if the leader does not renew its lead, in seconds.
 
         Raises:
-            ConfigurationError: `may_write` is not a bool.
+            ConfigurationError: A setting has a wrong value.
         """
-        return PostgresRules(self, may_write=may_write)
+        return PostgresRules(self, may_write=may_write, ttl=ttl)
 
     def assignments(self) -> "PostgresAssignments":
         """Return where a fleet keeps sticky assignments, for `Rules(assignments=...)`."""
@@ -76,10 +77,11 @@ class PostgresFleet:
 class PostgresRules:
     """Rules that a fleet shares in Postgres; see `SharedRules`."""
 
-    def __init__(self, engine: PostgresFleet, *, may_write: bool) -> None:
+    def __init__(self, engine: PostgresFleet, *, may_write: bool, ttl: float) -> None:
         if not isinstance(may_write, bool):
             raise ConfigurationError("`may_write` must be True or False")
         self._engine, self._may_write, self._sql = engine, may_write, engine._fleet
+        self._ttl = check_seconds(ttl, "ttl")
         self._me = secrets.token_hex(8)
 
     def __repr__(self) -> str:
@@ -89,6 +91,11 @@ class PostgresRules:
     def may_write(self) -> bool:
         """Whether this process may lead."""
         return self._may_write
+
+    @property
+    def ttl(self) -> float:
+        """Time after which another process leads, in seconds."""
+        return self._ttl
 
     async def lead(self, project: str, ttl: float, key: str = "", interval: float = 0.0) -> Lead | None:
         """Take the lead, or renew it."""

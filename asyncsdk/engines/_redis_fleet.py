@@ -121,7 +121,7 @@ class RedisFleet:
         """Close all connections."""
         raise NotImplementedError
 
-    def rules(self, *, may_write: bool = True, layout: Layout = "strings") -> "RedisRules":
+    def rules(self, *, may_write: bool = True, layout: Layout = "strings", ttl: float = 3.0) -> "RedisRules":
         """Return where a fleet shares its rules, for `Rules(shared=...)`.
 
         Args:
@@ -129,11 +129,12 @@ class RedisFleet:
                 must, or another SDK of Statsig with a data adapter.
             layout: How the data adapters of Statsig's other SDKs keep rules: `strings`, a key each, as those that get
                 and set a key do; or `hash`, that of statsig-node-redis.
+            ttl: Time after which another process leads if the leader does not renew its lead, in seconds.
 
         Raises:
             ConfigurationError: A setting has a wrong value.
         """
-        return RedisRules(self, may_write=may_write, layout=layout)
+        return RedisRules(self, may_write=may_write, layout=layout, ttl=ttl)
 
     def assignments(self, *, max_age: float | None = None) -> "RedisAssignments":
         """Return where a fleet keeps sticky assignments, for `Rules(assignments=...)`.
@@ -164,10 +165,11 @@ class RedisFleet:
 class RedisRules:
     """Rules that a fleet shares in Redis; see `SharedRules`."""
 
-    def __init__(self, engine: RedisFleet, *, may_write: bool, layout: Layout) -> None:
+    def __init__(self, engine: RedisFleet, *, may_write: bool, layout: Layout, ttl: float) -> None:
         if not isinstance(may_write, bool) or layout not in ("strings", "hash"):
             raise ConfigurationError("`may_write` must be True or False, and `layout` 'strings' or 'hash'")
         self._engine, self._may_write, self._layout = engine, may_write, layout
+        self._ttl = check_seconds(ttl, "ttl")
         self._me = secrets.token_hex(8)
 
     def __repr__(self) -> str:
@@ -177,6 +179,11 @@ class RedisRules:
     def may_write(self) -> bool:
         """Whether this process may lead."""
         return self._may_write
+
+    @property
+    def ttl(self) -> float:
+        """Time after which another process leads, in seconds."""
+        return self._ttl
 
     def _beside(self, what: str, key: str) -> str:
         return f"{self._engine._prefix}:{what}:{{{key}}}"

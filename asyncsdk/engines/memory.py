@@ -9,6 +9,7 @@ from itertools import count
 import attrs
 
 from asyncsdk._model.engines import EngineStats, Taken
+from asyncsdk.engines._memory_fleet import MemoryFleet
 
 
 @attrs.define(eq=False, repr=False)
@@ -20,7 +21,7 @@ class _Entry:
     token: int = 0
 
 
-class Memory:
+class Memory(MemoryFleet):
     """Keeps entries in memory: what relays and clients of one event loop share.
 
     Example: `engine = Memory()`, then `Client(..., engine=engine)` and `Relay(..., engine=engine)` in one test.
@@ -30,6 +31,7 @@ class Memory:
         self._entries: dict[str, dict[int, _Entry]] = defaultdict(dict)
         self._numbers = count(1)
         self._arrival = asyncio.Event()
+        self._projects, self._units, self._seen = {}, {}, set()
 
     def __repr__(self) -> str:
         return f"Memory({ {name: len(entries) for name, entries in self._entries.items()} })"

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 import attrs
 
 from asyncsdk._model.encoding import to_json
+from asyncsdk._model.fleet import SharedRules
 from asyncsdk._model.fragments import copy_as_json
 from asyncsdk._model.stores import AssignmentStore, RulesCache
 from asyncsdk._model.values import Value
@@ -88,9 +89,24 @@ def _check_bytes(instance: object, attribute: "attrs.Attribute[Any]", count: obj
         raise ConfigurationError(msg)
 
 
+def _is_engine(given: object, what: str) -> bool:
+    return not isinstance(given, type) and hasattr(given, "put") and hasattr(given, what)
+
+
 def _to_assignments(given: Any) -> Any:
     """Return the store of assignments of an engine; anything else as it is."""
-    return given.assignments() if hasattr(given, "put") and hasattr(given, "assignments") else given
+    return given.assignments() if _is_engine(given, "assignments") else given
+
+
+def _to_shared(given: Any) -> Any:
+    """Return the shared rules of an engine; anything else as it is."""
+    return given.rules() if _is_engine(given, "rules") else given
+
+
+def _check_shared(_: object, __: "attrs.Attribute[Any]", shared: object) -> None:
+    if shared is not None and (isinstance(shared, type) or not (hasattr(shared, "lead") and hasattr(shared, "read"))):
+        msg = "`shared` of Rules must be an engine, such as Redis(url) or Postgres(dsn), or its `rules(...)`"
+        raise ConfigurationError(msg)
 
 
 def _check_store(instance: object, attribute: "attrs.Attribute[Any]", store: object) -> None:
@@ -128,6 +144,9 @@ class Rules(Value):
             at least one of `feature_gates`, `dynamic_configs` and `layer_configs`, and may leave out all other fields.
             The network's rules replace them, even if their `time` is later. None starts without rules.
         global_custom: Custom fields of every user, which the user's own override. They are part of Statsig's events.
+        shared: An engine, such as `Redis(url)` or `Postgres(dsn)` of `asyncsdk.engines`: one process of the fleet polls
+            for rules and ID lists, and the others read them there. `engine.rules(...)` has settings. None: this process
+            polls for itself.
         cache: Store of the last valid rules and ID lists, for a start during an outage; None keeps nothing.
         assignments: Store of sticky assignments: a user keeps the first group of an experiment, or of a layer's
             experiment, while that is active. None makes nothing sticky. See `client.load_assignments`.
@@ -150,6 +169,7 @@ class Rules(Value):
     max_id_list_bytes: int = attrs.field(default=DEFAULT_MAX_LIST_BYTES, validator=_check_bytes)
     bootstrap: bytes | Path | None = attrs.field(default=None, converter=_to_body, repr=False)
     global_custom: Mapping[str, Any] = attrs.field(factory=dict, converter=_to_plain_json, repr=False)
+    shared: SharedRules | None = attrs.field(default=None, converter=_to_shared, validator=_check_shared)
     cache: RulesCache | None = attrs.field(default=None, validator=_check_store)
     assignments: AssignmentStore | None = attrs.field(default=None, converter=_to_assignments, validator=_check_store)
     enforce_overrides: bool = attrs.field(default=False, validator=check_bool)
