@@ -23,6 +23,7 @@ from asyncsdk._lookups.overrides import OverrideVerbs
 from asyncsdk._lookups.verbs import LookupVerbs
 from asyncsdk._model.engines import Engine
 from asyncsdk._model.event_defaults import Defaults
+from asyncsdk._model.fleet import SharedExposures
 from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.receipts import Delivery
 from asyncsdk._model.reports import Report
@@ -52,6 +53,9 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
             when it is on disk, where it stays until the engine has it. None delivers from this process.
         exposures: False reports no exposures to any destination, not even those of `log_exposure`, for load tests and
             replicas. Rules, lookups and events are unaffected.
+        shared_exposures: An engine, such as `Redis(url)` or `Postgres(dsn)`, or its `exposures(window=...)`: the whole
+            fleet reports each exposure once an hour, instead of each process once a minute. While the engine does not
+            answer, each process reports its own. None: so does each process.
         enabled: False switches the client off, for review apps, seed scripts and unit tests: nothing is sent or
             started, verbs check their events and count them as `skipped: disabled`, and lookups know the bootstrap,
             overrides and fallbacks. None: on, unless the environment has `ASYNCSDK_ENABLED=0`.
@@ -80,6 +84,7 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         spool: SpoolLike = None,
         engine: Engine | None = None,
         exposures: bool = True,
+        shared_exposures: SharedExposures | Engine | None = None,
         enabled: bool | None = None,
         on_invalid: Literal["raise", "report"] = "raise",
         properties: Defaults = None,
@@ -95,6 +100,7 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
             spool=spool,
             engine=engine,
             exposures=exposures,
+            shared_exposures=shared_exposures,
             enabled=enabled,
             on_invalid=on_invalid,
             defaults=event_defaults(properties, context),

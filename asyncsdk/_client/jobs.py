@@ -56,6 +56,7 @@ def refresh(refresher: "Refresher", dev_url: str | None, watches: Sequence[Watch
     if dev_url is not None:
         refresher.polling.interval = refresher.id_lists.polling.interval = _DEV_POLL
         refresher.id_lists.accepts_http = refresher.follows_interval = True
+        refresher.stop_sharing()
 
     async def keep_fresh() -> None:
         async with aclosing(Transport(Limits(), dev_url, refresher.name, watches, http)) as transport:

@@ -28,6 +28,7 @@ from asyncsdk._lifecycle import Job, Lifecycle
 from asyncsdk._lookups.exposures import Exposures
 from asyncsdk._model.engines import Engine
 from asyncsdk._model.event_defaults import EventDefaults
+from asyncsdk._model.fleet import SharedExposures
 from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.receipts import Receipt, Record
 from asyncsdk._model.reports import EngineHealth, Health, Report
@@ -96,7 +97,7 @@ class Parts(Shown):
         assignments: Keeps users in their groups; None without a store for that.
         hooks: The user's functions.
         is_enabled: False if the client is switched off: it has no jobs, spool, exposures and assignments.
-        stores: What the rules source shares and keeps elsewhere.
+        stores: What is shared or kept elsewhere, and may have connections.
     """
 
     life: Lifecycle
@@ -112,7 +113,7 @@ class Parts(Shown):
     assignments: "Assignments | None"
     hooks: Hooks
     is_enabled: bool
-    stores: Sequence[Any] = ()
+    stores: Sequence[Any]
 
     def unsent(self) -> int:
         """Return the number of events and exposures without a final outcome."""
@@ -134,6 +135,9 @@ class Parts(Shown):
         if self.refresher is not None:
             todo.append(("rules", jobs.refresh(self.refresher, dev_url, watches, self.http[self.refresher.name])))
             todo.append(("exposure windows", jobs.windows(self.exposures.window)))
+        # A dev server's exposures are none of the fleet's.
+        if self.exposures.filter is not None and dev_url is None:
+            todo.append(("shared exposures", self.exposures.filter.run))
         if self.assignments is not None:
             todo.append(("sticky assignments", self.assignments.run))
         if self.spooler is not None:
@@ -160,6 +164,8 @@ class Parts(Shown):
             return True
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+                if self.exposures.filter is not None:
+                    await self.exposures.filter.flush()
                 flush = Lane.flush if self.spooler is None else self.spooler.flush
                 for lane in self.lanes:
                     group.create_task(flush(lane, closing_at))
@@ -248,11 +254,25 @@ def build_parts(destinations: tuple[Destination, ...], settings: Settings) -> Pa
         link=link,
         write=_build_writer(link, admission, settings),
         refresher=_build_refresher(source) if enabled else bootstrap_only(source),
-        exposures=_build_exposures(life, lanes if enabled and settings.exposures else (), admission, spooler, source),
+        exposures=_build_exposures(
+            life,
+            lanes if enabled and settings.exposures else (),
+            admission,
+            spooler,
+            source,
+            shared=settings.shared_exposures if enabled else None,
+        ),
         assignments=_build_assignments(source, life) if enabled else None,
         hooks=hooks,
         is_enabled=enabled,
-        stores=() if source is None or source.rules is None else (source.rules.shared, source.rules.assignments),
+        stores=_stores_of(source, settings),
+    )
+
+
+def _stores_of(source: Statsig | None, settings: Settings) -> Sequence[object]:
+    rules = None if source is None else source.rules
+    return (
+        (settings.shared_exposures,) if rules is None else (settings.shared_exposures, rules.shared, rules.assignments)
     )
 
 
@@ -309,6 +329,8 @@ def _build_exposures(
     admission: Admission,
     spooler: "Spooler | None",
     source: Statsig | None,
+    *,
+    shared: SharedExposures | None,
 ) -> Exposures:
     """Build the writer of exposures to `lanes`, of which that of `source` gets them in Statsig's own form."""
     enqueue_for: Callable[[Lane], Callable[[Sequence[Record]], bool]] = (
@@ -321,4 +343,6 @@ def _build_exposures(
         redact=admission.pipeline.redact,
         enqueue_for=enqueue_for,
         statsig_lane=next((lane for lane in lanes if lane.destination is source and not source.offline), None),
+        shared=shared,
+        project="" if source is None else source.cache_key.rpartition("|")[2],
     )

@@ -9,6 +9,7 @@ from asyncsdk._client.arguments import seconds, switch
 from asyncsdk._delivery.spool.setting import SpoolLike
 from asyncsdk._model.engines import Engine
 from asyncsdk._model.event_defaults import Defaults, EventDefaults
+from asyncsdk._model.fleet import SharedExposures
 from asyncsdk._model.http import HttpSettings
 from asyncsdk._model.receipts import Delivery
 from asyncsdk._model.validation import describe_type
@@ -26,6 +27,7 @@ class ClientOptions(TypedDict, total=False):
     spool: SpoolLike
     engine: Engine | None
     exposures: bool
+    shared_exposures: SharedExposures | Engine | None
     enabled: bool | None
     on_invalid: Literal["raise", "report"]
     properties: Defaults
@@ -45,6 +47,18 @@ def _check_seconds(_: object, __: object, value: Any) -> None:
 def _check_engine(_: object, __: object, value: Any) -> None:
     if value is not None and (isinstance(value, type) or not hasattr(value, "put") or not hasattr(value, "take")):
         msg = f"`engine` must be an engine such as Redis(url) or Postgres(dsn), not {describe_type(value)}"
+        raise ConfigurationError(msg)
+
+
+def _to_exposures(given: Any) -> Any:
+    """Return where an engine records reported exposures; anything else as it is."""
+    is_engine = not isinstance(given, type) and hasattr(given, "put") and hasattr(given, "exposures")
+    return given.exposures() if is_engine else given
+
+
+def _check_exposures(_: object, __: object, value: Any) -> None:
+    if value is not None and (isinstance(value, type) or not isinstance(value, SharedExposures)):
+        msg = "`shared_exposures` must be an engine such as Redis(url) or Postgres(dsn), or its `exposures(...)`"
         raise ConfigurationError(msg)
 
 
@@ -69,6 +83,9 @@ class Settings(Value):
     spool: SpoolLike = attrs.field(repr=False)
     engine: Engine | None = attrs.field(validator=_check_engine, repr=False)
     exposures: bool = attrs.field(validator=_check_switch)
+    shared_exposures: SharedExposures | None = attrs.field(
+        default=None, converter=_to_exposures, validator=_check_exposures, repr=False
+    )
     enabled: bool | None = attrs.field(validator=attrs.validators.optional(_check_switch))
     on_invalid: Literal["raise", "report"] = attrs.field(validator=_check_on_invalid)
     defaults: EventDefaults

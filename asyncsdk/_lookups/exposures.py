@@ -7,6 +7,8 @@ The life of an exposure, from lookup to record:
    layers and manual exposures are kinds of their own: `report_parameter` and `report_manual` ask the window themselves.
 2. **Pending.** `report` appends a due exposure to `_pending`. Nothing is encoded yet: cold code runs about three times
    slower, so requests only append here, and one callback encodes for many of them.
+   With `shared_exposures`, they then wait for the engine (`shared_exposures.py`), which says what other processes have
+   reported.
 3. **Encoded.** `enqueue_pending` runs 5 ms after the first append, at 500 pending exposures, or when the client catches
    up (`flush`, `health`). It redacts the users, applies the ruleset's sampling, and encodes. One exposure may cause
    others here: those of experiments whose groups its conditions looked at (`consulted`), and the events of other
@@ -44,14 +46,15 @@ from functools import partial
 from asyncsdk._delivery.lane import Lane
 from asyncsdk._lifecycle import Lifecycle
 from asyncsdk._lookups.exposure_sinks import Enqueue, ExposureForwarder, ExposureSink, forwarding_rules
+from asyncsdk._lookups.shared_exposures import ExposureFilter, PendingExposure, Prebuilt
 from asyncsdk._model import fragments
 from asyncsdk._model.event_faults import check_user_fragments
-from asyncsdk._model.exposures import Exposure
+from asyncsdk._model.fleet import SharedExposures
 from asyncsdk._model.ids import Ids
 from asyncsdk._model.user_view import fault_of
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import INVALID_USER, Evaluation
-from asyncsdk._rules.exposure_window import AUTOMATIC, UNSAMPLED, ExposureKind, ExposureWindow
+from asyncsdk._rules.exposure_window import AUTOMATIC, UNSAMPLED, ExposureWindow
 from asyncsdk._rules.exposures import build_exposure, build_layer_exposure
 from asyncsdk._rules.ruleset import Kind, Ruleset
 from asyncsdk.errors import ClientClosedError, QueueFullError
@@ -67,17 +70,13 @@ _MAX_WARNED = 100
 # A user that JSON cannot represent costs only its own exposure.
 _NOT_SERIALIZABLE = "not serializable"
 
-Prebuilt = tuple[Exposure, ExposureKind]
-"""The event parts and the kind of an exposure of a layer's parameter, or of a manual one."""
-PendingExposure = tuple[Ruleset, User, Evaluation, float, Prebuilt | None]
-"""The rules, the user, the evaluation that the user saw, when (seconds since 1970), and what `report` was given."""
-
 
 class Exposures:
     """Reports each exposure once per window, from any thread.
 
     Attributes:
         window: The exposures of the current window.
+        filter: The exposures that wait for the engine of a fleet; None without one.
         is_due: Returns whether an exposure is to be reported, and records it: `ExposureWindow.is_new`. Always False if
             no destination takes exposures.
     """
@@ -91,6 +90,8 @@ class Exposures:
         redact: Callable[[User], User],
         enqueue_for: Callable[[Lane], Enqueue],
         statsig_lane: Lane | None,
+        shared: SharedExposures | None = None,
+        project: str = "",
     ) -> None:
         """Create the writer of a client's exposures.
 
@@ -101,6 +102,8 @@ class Exposures:
             redact: Returns a copy of a user without what the client's `redact` middleware removes.
             enqueue_for: Returns the function that enqueues exposures for a lane.
             statsig_lane: The lane that Statsig's exposure events go to; None sends none.
+            shared: Where a fleet records what it has reported; None reports whatever this process is first to see.
+            project: Separates the exposures of one project from those of others there.
         """
         self._life = life
         self._redact = redact
@@ -110,6 +113,8 @@ class Exposures:
         self._pending: list[PendingExposure] = []
         life.on_catch_up = self.enqueue_pending
         self.window = ExposureWindow()
+        self.filter = None if shared is None else ExposureFilter(shared, project, self._enqueue_new)
+        self._take = self._enqueue if self.filter is None else self.filter.put
         self._warned: set[str] = set()
         self._has_takers = statsig_lane is not None or bool(targets)
         self.is_due: Callable[[User, Evaluation], bool] = self.window.is_new if self._has_takers else _never_due
@@ -194,17 +199,22 @@ class Exposures:
     @property
     def pending_count(self) -> int:
         """How many exposures are reported, and not encoded yet."""
-        return len(self._pending)
+        return len(self._pending) + (0 if self.filter is None else self.filter.waiting)
 
     def enqueue_pending(self) -> None:
         """Encode and enqueue all pending exposures."""
         exposures, self._pending = self._pending, []
-        self._enqueue(exposures)
+        self._take(exposures)
 
     def _enqueue_from_thread(self, exposure: PendingExposure) -> None:
         # After the close, the final report is built: nothing may be counted any more.
         if self._life.state != "closed":
-            self._enqueue([exposure])
+            self._take([exposure])
+
+    def _enqueue_new(self, exposures: Sequence[PendingExposure], known: int) -> None:
+        """Enqueue the exposures that are new to the fleet, and count those that are not."""
+        self.window.count(known)
+        self._enqueue(exposures)
 
     def _enqueue(self, exposures: Sequence[PendingExposure]) -> None:
         sink = self._sink
@@ -248,7 +258,7 @@ class Exposures:
         """Report the experiments that decided a condition, and forward the exposure to other vendors."""
         rules, user, evaluation, seen_at, prebuilt = exposure
         if evaluation.consulted:
-            self._enqueue([(rules, user, one, seen_at, None) for one in evaluation.consulted if self.is_due(user, one)])
+            self._take([(rules, user, one, seen_at, None) for one in evaluation.consulted if self.is_due(user, one)])
         if self._forwarder is not None:
             kind = AUTOMATIC if prebuilt is None else prebuilt[1]
             self._forwarder.forward(self.window, redacted, int(seen_at * 1000), evaluation, kind)
@@ -272,6 +282,8 @@ class Exposures:
     def _forget(self, exposure: PendingExposure) -> None:
         """Remove an exposure from the window: the next lookup finds it due."""
         _, user, evaluation, _, prebuilt = exposure
+        if self.filter is not None:
+            self.filter.release(exposure)
         self.window.forget_one(user, evaluation, AUTOMATIC if prebuilt is None else prebuilt[1])
 
 

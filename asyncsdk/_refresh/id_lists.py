@@ -55,6 +55,7 @@ class IdLists:
         polling: Decides when the manifest is requested next.
         accepts_http: Whether files may be at http addresses although the manifest's is https: all requests go to a dev
             server.
+        shared: Polls for the fleet; None polls from this process.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class IdLists:
         self._cache = cache
         self._is_enabled = source.rules is not None and source.rules.id_lists
         self._poll_loop = PollLoop()
-        self._shared = shared
+        self.shared = shared
         if shared is not None and self._is_enabled:
             shared.share(source.list_cache_key(), lambda: self.polling.interval, self._poll_loop.wake)
         self._max_bytes = (source.rules or Rules()).max_id_list_bytes
@@ -168,18 +169,18 @@ class IdLists:
                     held.pop(name, None)
             is_secure = request.url.startswith("https:") and not self.accepts_http
             manifest, answer = answer.body, await self._download_all(fetcher, downloads.read, is_secure=is_secure)
-            if self._shared is not None:  # after its files
-                await self._shared.publish(self._source.list_cache_key(), manifest)
+            if self.shared is not None:  # after its files
+                await self.shared.publish(self._source.list_cache_key(), manifest)
             self.first_sync.set()  # before saving: the start of a client does not wait for the cache
             await self._save(manifest, [file.name for file in downloads.read if file.name in self._lists])
         self.first_sync.set()
         return answer
 
     async def _fetch_manifest(self, fetcher: Fetcher, request: Request) -> Response:
-        if self._shared is None:
+        if self.shared is None:
             return await fetcher.fetch(request)
         key = self._source.list_cache_key()
-        return await self._shared.fetch(key, lambda **_: fetcher.fetch(request), has_any=bool(self._lists))
+        return await self.shared.fetch(key, lambda **_: fetcher.fetch(request), has_any=bool(self._lists))
 
     async def _download_all(self, fetcher: Fetcher, files: tuple[ListFile, ...], *, is_secure: bool) -> RulesAnswer:
         """Download files, a few at a time. A failure of one does not affect the others."""
@@ -225,12 +226,12 @@ class IdLists:
 
         request = self._source.build_list_request(file, self._clock())
         limit = self._max_bytes - file.start
-        if self._shared is None:
+        if self.shared is None:
             response = await fetcher.stream(request, receive, limit)
         else:
             key = self._source.list_cache_key(file.name)
             response = await stream_shared(
-                self._shared, key, file, lambda receive: fetcher.stream(request, receive, limit), receive
+                self.shared, key, file, lambda receive: fetcher.stream(request, receive, limit), receive
             )
         answer = read_response(response)
         # The file itself is bad: a retry would download the same bytes.

@@ -201,6 +201,10 @@ class Refresher:
                 return all(succeeded) and not self._bootstrap.streak.last_error
         return False
 
+    def stop_sharing(self) -> None:
+        """Poll from this process only: the rules of a dev server are none of the fleet's."""
+        self._shared = self.id_lists.shared = None
+
     async def load_bootstrap_only(self) -> bool:
         """Read the bootstrap if it changed, without a task, a thread or another source; return whether that succeeded.
 

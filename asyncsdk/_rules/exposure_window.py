@@ -28,6 +28,7 @@ Example:
 """
 
 from collections.abc import Hashable, Mapping
+from hashlib import blake2b
 from typing import Any
 
 import attrs
@@ -104,8 +105,7 @@ class ExposureWindow:
 
     def _units_of(self, evaluation: Evaluation, kind: ExposureKind) -> set[Hashable]:
         """Return the units exposed to an outcome. Evaluations that differ only in the gates they visited share it."""
-        outcome = evaluation.value if evaluation.is_gate else evaluation.allocated_experiment
-        key = (evaluation.name, evaluation.is_gate, evaluation.rule_id, outcome, evaluation.passed, kind)
+        key = _outcome(evaluation, kind)
         if evaluation.outcome == INVALID_USER:
             return _Unrecorded()
         units = self._exposed.get(key)
@@ -136,6 +136,24 @@ class ExposureWindow:
         if not keeps and mode == "on":
             return None
         return {"samplingRate": rate, "samplingMode": mode, "shadowLogged": logged}
+
+
+def exposure_digest(salt: bytes, user: User, evaluation: Evaluation, kind: ExposureKind) -> bytes:
+    """Return 16 bytes that are the same, in any process, for exposures of which a window keeps one.
+
+    Args:
+        salt: Separates projects.
+        user: The user.
+        evaluation: What the user saw.
+        kind: The layer's parameter, and whether the exposure is manual.
+    """
+    text = repr((exposure_unit(user), _outcome(evaluation, kind)))
+    return blake2b(text.encode("utf-8", "backslashreplace"), digest_size=16, key=salt[:64]).digest()
+
+
+def _outcome(evaluation: Evaluation, kind: ExposureKind) -> tuple[Hashable, ...]:
+    outcome = evaluation.value if evaluation.is_gate else evaluation.allocated_experiment
+    return evaluation.name, evaluation.is_gate, evaluation.rule_id, outcome, evaluation.passed, kind
 
 
 def _add_unit(units: set[Hashable], user: User) -> bool:

@@ -7,7 +7,8 @@ from typing import Any
 import attrs
 
 from asyncsdk._lifecycle import Lifecycle
-from asyncsdk._lookups.exposures import Exposures, Prebuilt
+from asyncsdk._lookups.exposures import Exposures
+from asyncsdk._lookups.shared_exposures import Prebuilt
 from asyncsdk._model.ids import Ids
 from asyncsdk._model.receipts import Record
 from asyncsdk._model.users import User
