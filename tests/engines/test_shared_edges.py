@@ -203,3 +203,28 @@ async def test_assignments_in_memory_are_compared_too() -> None:
     assert await store.load("unit") == {"a": {"n": 1}}
     assert await store.compare_and_set("unit", "a", {"n": 1}, None) is None
     assert await store.load("unit") == {}
+
+
+async def test_a_lead_that_is_lost_while_it_is_renewed_is_followed() -> None:
+    memory = Memory()
+    async with leading(memory.rules()) as poller:
+        memory._projects[KEY].holder, memory._projects[KEY].copies[KEY] = object(), Copy("1", b"{}")
+        poller._topics[KEY].copy = Copy("1")
+
+        async def ask(**_: Any) -> Response:
+            raise AssertionError
+
+        assert (await poller.fetch(KEY, ask, has_any=True)).status == 304
+        assert poller.role == "follower"
+
+
+async def test_a_connection_for_notices_that_ends_is_an_end_of_notices(postgres_server: Any) -> None:
+    engine = Postgres(postgres_server.dsn)
+    async with aclosing(engine.rules().notices(KEY)) as notices:
+        await anext(notices)
+        waiting = asyncio.ensure_future(anext(notices, None))
+        await asyncio.sleep(0)
+        await engine._fetch("select pg_notify('asyncsdk_events_rules', 'another project')")
+        await engine._fetch("select pg_terminate_backend(pid) from pg_stat_activity where query like 'LISTEN%'")
+        assert await asyncio.wait_for(waiting, 10) is None
+    await engine.aclose()
