@@ -48,7 +48,9 @@ async def refuses(client: Client, connection: Any, problem: str) -> None:
     assert client.health().destinations["RudderStack"].counts.accepted == 0
 
 
-@pytest.mark.parametrize("connection", [True, "postgresql://", object(), {}, asyncio.Lock()], ids=lambda given: type(given).__name__)
+@pytest.mark.parametrize(
+    "connection", [True, "postgresql://", object(), {}, asyncio.Lock()], ids=lambda given: type(given).__name__
+)
 async def test_what_is_no_connection_is_refused(client: Client, connection: object) -> None:
     await refuses(client, connection, "`connection` must be an asyncpg connection")
 
