@@ -19,6 +19,8 @@ from asyncsdk.errors import InvalidEventError
 
 logger = logging.getLogger("asyncsdk")
 
+# Of use to whoever has set `on_invalid="report"` and sees an invalid event raise all the same.
+_WHY_RAISED = 'This raises in spite of on_invalid="report" because ASYNCSDK_DEV_SERVER is set.'
 # A message may contain a key of the caller's, so there may be any number of them.
 _MAX_KINDS = 100
 
@@ -42,6 +44,7 @@ class ReportingAdmission(Admission):
             return super().prepare(event)
         except Exception as error:
             if self.must_raise:
+                error.add_note(_WHY_RAISED)
                 raise
             return self._report(event, error)
 
@@ -51,6 +54,7 @@ class ReportingAdmission(Admission):
             return await super().prepare_async(event)
         except Exception as error:
             if self.must_raise:
+                error.add_note(_WHY_RAISED)
                 raise
             return self._report(event, error)
 

@@ -29,6 +29,7 @@ _Verb = Callable[..., Coroutine[Any, Any, Any]]
 
 # Number of calls after which those that have begun are forgotten.
 _MAX_CALLS = 1_000
+_ABOUT_SHORT_IDS = "use a user of 5 characters or more in the test, or Amplitude(min_id_length=1)"
 _VERBS = [name for name, _ in inspect.getmembers(Client, inspect.iscoroutinefunction) if not name.startswith("_")]
 # Before Python 3.12, a plain function cannot say that it returns a coroutine.
 _mark: Callable[[_Verb], _Verb] = getattr(inspect, "markcoroutinefunction", lambda function: function)
@@ -138,7 +139,10 @@ def _describe_unknown(record: logging.LogRecord) -> str:
 
 
 def _describe_rejected(record: logging.LogRecord) -> str:
-    return record.getMessage() if isinstance(record.args, tuple) and "rejected" in record.args else ""
+    if not isinstance(record.args, tuple) or "rejected" not in record.args:
+        return ""
+    text = record.getMessage().removesuffix(" (logged at most once a minute)")
+    return f"{text}; {_ABOUT_SHORT_IDS}" if "min_id_length" in text else text
 
 
 def _describe_call(name: str, args: Iterable[Any], keywords: dict[str, Any]) -> str:

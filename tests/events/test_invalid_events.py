@@ -235,8 +235,9 @@ async def test_with_async_middleware_a_dev_server_raises(server: DevServer, monk
         await proceed(payload)
 
     async with make(server).add_middleware(wait) as client:
-        with pytest.raises(InvalidEventError):
+        with pytest.raises(InvalidEventError) as caught:
             await client.track(ADA, "")
+    assert "because ASYNCSDK_DEV_SERVER is set" in caught.value.__notes__[0]
 
 
 async def test_with_a_spool_too(server: DevServer, tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ PROBLEMS = {
     ),
     "an event that a vendor rejects": (
         "    FakeClient(Amplitude('any')).put_nowait(Track('u1', 'Order Completed'))",
-        "*Amplitude: events are rejected: id too short*",
+        "*Amplitude: events are rejected: id too short (min_id_length); use a user of 5 characters or more*",
     ),
     "an event that is not valid": (
         "    asyncsdk_client.put_nowait(Track('u1', ''))",
