@@ -24,7 +24,7 @@ def waits(initial: float, maximum: float) -> Iterator[float]:
     """
     bounds = backoff.expo(base=2, factor=initial, max_value=maximum)
     next(bounds)  # the first value only primes the generator: None in backoff 2.2.1, 0 in python-backoff 3
-    for bound in bounds:
+    for bound in bounds:  # pragma: no branch -- without an end
         yield SCALE[0] * backoff.full_jitter(bound)
 
 

@@ -56,9 +56,9 @@ def main(argv: Sequence[str] | None = None, commands: Mapping[str, ModuleType] =
         return 0
     try:
         code: int = arguments.run(arguments)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # pragma: no cover -- this and the next are tested in processes
         return 130  # as a shell reports a process that ended by SIGINT
-    except BrokenPipeError:
+    except BrokenPipeError:  # pragma: no cover
         # The reader of the pipe, such as `head`, has ended. Python would report it again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import orjson
 
-from asyncsdk import AsyncSDKError, User
+from asyncsdk import User
 from asyncsdk._model.user_view import FIELDS, fault_of
 
 _WIRE = {
@@ -58,12 +58,8 @@ def read_user(value: object) -> User:
             raise UsersError(msg)
         if field is not None:
             fields[name] = field
-    try:
-        user = User(**fields)
-        fault = fault_of(user)
-    except (TypeError, ValueError, AsyncSDKError) as error:
-        fault = str(error)
-    if fault:
+    user = User(**fields)
+    if fault := fault_of(user):
         msg = f"this is not a user: {fault}"
         raise UsersError(msg)
     return user

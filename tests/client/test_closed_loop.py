@@ -13,7 +13,7 @@ import pytest
 import trustme
 from helpers import ADA, quick
 
-from asyncsdk import Client, HttpSettings, RudderStack, Rules, Statsig
+from asyncsdk import Client, HttpSettings, RudderStack, Rules, Statsig, WrongEventLoopError
 
 
 class Vendor(BaseHTTPRequestHandler):
@@ -86,3 +86,15 @@ def test_connections_that_are_open_bring_no_warnings_of_others(
 
     assert "a Client was not closed, 1 unsent event is lost" in message
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_another_loop_is_told_that_the_clients_loop_is_closed(recwarn: pytest.WarningsRecorder) -> None:
+    client, loop = Client(RudderStack("key", "http://127.0.0.1:9")), asyncio.new_event_loop()
+    loop.run_until_complete(client.start())
+    loop.close()
+
+    with pytest.raises(WrongEventLoopError, match="event loop is closed"):
+        asyncio.run(client.track(ADA, "a"))
+    del client
+    gc.collect()
+    assert len(recwarn) == 1

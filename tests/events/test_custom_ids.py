@@ -26,6 +26,7 @@ from asyncsdk._model.user_ids import own_id
 from asyncsdk.dev import DevServer, Fault
 
 ACME = User(custom_ids={"companyID": "acme"})
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)  # others are no ids
 OF_STATSIG: list[Event] = [
     Track(ACME, "x"),
     Track(ACME, "x", {"revenue": 2}),
@@ -69,7 +70,7 @@ def test_custom_ids_that_are_all_blank_are_none(ids: Any) -> None:
         validate_event(Track(User(custom_ids=ids), "x"))
 
 
-@given(st.dictionaries(st.text(), st.text().filter(str.isalnum) | st.integers() | st.floats(), min_size=1))
+@given(st.dictionaries(st.text(), st.text().filter(str.isalnum) | st.integers() | NUMBERS, min_size=1))
 def test_such_a_user_has_one_ordering_key_in_whatever_order_the_ids_are(ids: dict[str, Any]) -> None:
     turned = dict(reversed(ids.items()))
     key = validate_event(Track(User(custom_ids=ids), "x"))

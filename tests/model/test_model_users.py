@@ -93,6 +93,14 @@ def test_defaults_replace_only_fields_that_are_none() -> None:
     )
 
 
+def test_a_copy_with_defaults_keeps_ids_as_they_were_given() -> None:
+    user = User(7)
+    assert user.unit_id("userID") == "7"
+
+    copy = user.with_defaults(ip="192.0.2.2")
+    assert (copy.user_id, copy.unit_id("userID"), copy.ip) == (7, "7", "192.0.2.2")
+
+
 def test_a_copy_with_defaults_has_empty_caches() -> None:
     user = User("u1")
     user._memo, user._ordering_key = {"anything": 1}, "u1"

@@ -186,6 +186,18 @@ def test_long_json_is_parsed_as_at_once(value: Any) -> None:
         assert run_to_end(parse_in_steps(raw, "it")) == orjson.loads(raw)
 
 
+def test_long_json_may_be_blank_or_have_many_members() -> None:
+    assert run_to_end(parse_in_steps(b"[" + b" " * 70_000 + b"]", "it")) == []
+    many = orjson.dumps({f"k{n}": n for n in range(9_000)})
+    assert run_to_end(parse_in_steps(many, "it")) == orjson.loads(many)
+
+
+async def test_a_long_condition_with_an_unknown_operator_is_unsupported() -> None:
+    rules, _ = prepared(ruleset({"large": gate(rule("r", [email(*map(str, range(9_000)), operator="odd")]))}))
+
+    assert rules.gate(ADA, "large").outcome == "Unsupported"
+
+
 @pytest.mark.parametrize(
     "raw", [b"[1,]", b"[1 2]", b'["a"', b"{1:2}", b'{"a":1,}', b"[" * 300 + b"1" + b"]" * 300, b"[,1]", b'{"a" 1}']
 )

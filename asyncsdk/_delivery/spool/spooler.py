@@ -85,7 +85,7 @@ class Spooler:
         # Set, and replaced by a new one, after each commit and each read.
         self._changed = asyncio.Event()
         # Called in each turn of the loop that releases callers.
-        self.on_release: Callable[[], None] | None = None
+        self.on_release: Callable[[], object] = lambda: None
         for reader in self._readers:
             reader.lane.deadline = spool.max_age
             reader.lane.ledger.on_records_settled = partial(self._acknowledge, reader)
@@ -248,8 +248,7 @@ class Spooler:
     def _release(self, group: CommitGroup) -> None:
         """Wake the callers of the group, some in each turn of the loop; then become idle, or commit the next group."""
         group.release(_WAITERS_PER_TURN)
-        if self.on_release is not None:
-            self.on_release()
+        self.on_release()
         if group.waiters:
             asyncio.get_running_loop().call_soon(partial(self._release, group))
             return
