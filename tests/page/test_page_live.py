@@ -183,6 +183,7 @@ async def test_tabs_of_the_panel_are_moved_through_with_arrows(server: DevServer
     tab = await open_tab("/live")
     await tab.wait_rows("Order")
     await tab.press("j", "Enter")
+    await tab.see("accepted", "aside.panel")  # until then it is drawn again
     await tab.page.get_by_role("tab", name="Payload").focus()
     await tab.press("ArrowRight", "ArrowRight", "ArrowRight")
     await tab.see("did not post its receipt")

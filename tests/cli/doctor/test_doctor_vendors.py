@@ -57,11 +57,11 @@ def test_a_wrong_key_is_said_and_never_shown(set_vendors: SetVendors, capsys: Ca
 def test_a_server_that_is_not_there_is_said(set_vendors: SetVendors, capsys: Capture) -> None:
     set_vendors("http://127.0.0.1:9")
 
-    results = doctor(capsys, "--send", "--timeout=0.5")
+    results = doctor(capsys, "--send", "--timeout=2")
 
     assert results[0] == 1
     assert all(results[1][check]["text"] == "not reached: connection refused" for check in ALL)
-    assert results[1]["RudderStack test event"]["text"] == "abandoned: connection refused"
+    assert results[1]["RudderStack test event"]["text"].startswith("abandoned: ")  # at any moment of a retry
     assert "clock" not in results[1]
 
 
