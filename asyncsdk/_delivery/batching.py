@@ -1,9 +1,10 @@
 """Pure functions over batches: sort one by its verdict, split it, find its ordering keys, measure it."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import accumulate, filterfalse
 from operator import attrgetter
+from typing import TypeVar
 
 import attrs
 
@@ -12,6 +13,7 @@ from asyncsdk._model.receipts import Record
 from asyncsdk.vendors._base import Verdict
 
 Batch = list[Record]
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 # `map` with an attrgetter runs in C: no Python bytecode per record, unlike a comprehension.
 key_of, second_key_of, chunk_of = attrgetter("key"), attrgetter("second_key"), attrgetter("chunk")
@@ -124,3 +126,14 @@ def running_totals(records: Iterable[Record]) -> list[int]:
 def size_of(records: Iterable[Record]) -> int:
     """Return the total size of the records' chunks, in bytes."""
     return sum(map(len, map(chunk_of, records)))
+
+
+def split(records: Sequence[AnyRecord], max_events: int, max_bytes: int) -> Iterator[Sequence[AnyRecord]]:
+    """Split records into parts of at most `max_events` and `max_bytes`; a larger record has a part of its own."""
+    start = size = 0
+    for number, record in enumerate(records):
+        size += len(record.chunk)
+        if number - start == max_events or (size > max_bytes and number > start):
+            yield records[start:number]
+            start, size = number, len(record.chunk)
+    yield records[start:]

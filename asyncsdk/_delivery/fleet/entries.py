@@ -5,12 +5,12 @@ same bytes that a spool stores. Larger entries would take longer to repeat when 
 an engine 5 to 20 times as much per event.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
 
-from asyncsdk._delivery.batching import halve, split_exposures
+from asyncsdk._delivery.batching import halve, split, split_exposures
 from asyncsdk._model.blocks import Block, StoredRecord, pack_block
 from asyncsdk._model.receipts import Record
 
@@ -53,17 +53,7 @@ def pack_entries(label: str, records: Iterable[Record], now_ms: int) -> list[byt
         now_ms: The time, in milliseconds since 1970; the age of the events is measured from it.
     """
     single = [part for record in records for part in (split_exposures(record) if record.exposures > 1 else (record,))]
-    return [bytes(pack_block(label, now_ms, part)) for part in _split(single)]
-
-
-def _split(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
-    start = size = 0
-    for number, record in enumerate(records):
-        size += len(record.chunk)
-        if number - start == ENTRY_EVENTS or (size > ENTRY_BYTES and number > start):
-            yield records[start:number]
-            start, size = number, len(record.chunk)
-    yield records[start:]
+    return [bytes(pack_block(label, now_ms, part)) for part in split(single, ENTRY_EVENTS, ENTRY_BYTES)]
 
 
 def unpack_entry(lease: Any, block: Block, now: float, now_ms: int) -> list[LeasedRecord]:

@@ -26,7 +26,7 @@ from itertools import islice
 
 import attrs
 
-from asyncsdk._delivery.batching import count
+from asyncsdk._delivery.batching import count, split
 from asyncsdk._model.blocks import StoredRecord
 from asyncsdk._model.receipts import Record
 from asyncsdk._model.spooling import Settled
@@ -79,13 +79,7 @@ def from_stored(stored: StoredRecord, admitted: float, block: BlockRef, position
 
 def split_blocks(records: Sequence[SpooledRecord]) -> Iterator[Sequence[SpooledRecord]]:
     """Split records into blocks of at most `BLOCK_EVENTS` and `BLOCK_BYTES`; a larger record has one of its own."""
-    start = size = 0
-    for number, record in enumerate(records):
-        size += len(record.chunk)
-        if number - start == BLOCK_EVENTS or (size > BLOCK_BYTES and number > start):
-            yield records[start:number]
-            start, size = number, len(record.chunk)
-    yield records[start:]
+    return split(records, BLOCK_EVENTS, BLOCK_BYTES)
 
 
 class PendingAcks:
