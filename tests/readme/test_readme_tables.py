@@ -255,7 +255,7 @@ def test_the_layout_names_what_exists() -> None:
 
 
 def test_the_paths_name_what_exists() -> None:
-    named = re.findall(r"`(?:(\w+)\.)?(\w+)`\s\(`(\w[\w/]*\.py)`\)", section(MAP, "The four paths"))
+    named = re.findall(r"`(?:(\w+)\.)?(\w+)`\s\(`(\w[\w/]*\.py)`\)", section(MAP, "The five paths"))
 
     assert len(named) >= 15
     for owner, name, file in named:
