@@ -62,7 +62,7 @@ _PACKAGE = str(Path(__file__).parent)
 _LOOP_CLOSED = "the client's event loop is closed: create a client, start it and close it within one asyncio.run(...)"
 # Maximum number of calls from other threads that wait for a blocked loop.
 _MAX_CALLS = 10_000
-# Calls from other threads are made in slices of this many, for at most so many seconds per turn of the loop.
+# Calls from other threads are made in slices of this many, for at most this many seconds per turn of the loop.
 _CALLS_PER_SLICE, _MAX_CALLING = 32, 0.002
 
 

@@ -55,11 +55,11 @@ logger = logging.getLogger("asyncsdk.delivery")
 
 # A threshold that is never reached.
 _NEVER = sys.maxsize
-# A destination counts as making progress for so many seconds after `_progress_at`.
+# Seconds after `_progress_at` during which a destination counts as making progress.
 _PROGRESS_WITHIN = 0.25
 # The number of searches for late events per deadline, and the maximum seconds between two of them.
 _SWEEPS_PER_DEADLINE, _MAX_SWEEP_INTERVAL = 20, 60.0
-# A worker that wakes so many seconds late did not run meanwhile: its process was frozen, as on AWS Lambda.
+# A worker that wakes this many seconds late did not run meanwhile: its process was frozen, as on AWS Lambda.
 _FROZEN = 1.0
 # Minimum seconds between two attempts to send a refused batch that callers of `flush` bring forward.
 _MIN_RETRY_INTERVAL = 1.0

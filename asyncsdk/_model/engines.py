@@ -99,7 +99,7 @@ class Engine(Protocol):
         ...
 
     async def take(self, destination: str, number: int, wait: float, lease: float) -> Sequence[Taken]:
-        """Take the oldest entries that nobody has.
+        """Take the oldest entries that are not leased.
 
         Args:
             destination: Label of the destination.
@@ -117,7 +117,7 @@ class Engine(Protocol):
         ...
 
     async def ack(self, destination: str, leases: Sequence[Any]) -> None:
-        """Delete entries for ever. Those that are gone already are ignored."""
+        """Delete entries permanently. Those that are gone already are ignored."""
         ...
 
     async def release(self, destination: str, leases: Sequence[Any]) -> None:

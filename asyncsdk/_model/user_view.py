@@ -267,7 +267,7 @@ def own_value(user: UserFields, keys: tuple[str, ...], fields: dict[str, Any] | 
 
 
 def own_custom(user: UserFields) -> dict[str, Any]:
-    """Copy the custom fields, when they are first read: a change that the caller makes later reaches nobody."""
+    """Copy the custom fields, when they are first read: a change that the caller makes later has no effect."""
     own_view(user).owns_custom = True
     user._custom = fields = (user._custom or {}).copy()
     return fields

@@ -1,4 +1,4 @@
-"""Where each value of a JSON text stands, so that a mistake can be shown at its place. Pure."""
+"""Where each value of a JSON text is, so that a mistake can be shown at its place. Pure."""
 
 import re
 from collections.abc import Mapping

@@ -18,7 +18,7 @@ VERBS = ("track", "identify", "page", "screen", "group", "alias", "log_event")
 
 
 @attrs.frozen
-class Said:
+class PlainEvent:
     """One event, independent of vendors.
 
     Attributes:
@@ -40,8 +40,8 @@ class Said:
     value: Json = None
 
 
-def said_of(event: ReceivedEvent, now_ms: int) -> Said:
-    """Return what a stored event says.
+def plain_event(event: ReceivedEvent, now_ms: int) -> PlainEvent:
+    """Return a stored event, without what is special to its vendor.
 
     Args:
         event: The event.
@@ -57,19 +57,19 @@ def said_of(event: ReceivedEvent, now_ms: int) -> Said:
         properties = body.get("traits")
     verb = verb if verb in VERBS else "track"
     fields = properties if isinstance(properties, dict) else {}
-    return Said(verb, event.user, event.name, fields, now_ms, event.id or str(uuid.uuid4()), body.get("value"))
+    return PlainEvent(verb, event.user, event.name, fields, now_ms, event.id or str(uuid.uuid4()), body.get("value"))
 
 
-def request_for(vendor: str, said: Said, now: float) -> IncomingRequest | None:
+def request_for(vendor: str, event: PlainEvent, now: float) -> IncomingRequest | None:
     """Return the request that carries an event to a vendor; None if the vendor has no such call.
 
     Args:
         vendor: The vendor.
-        said: The event.
+        event: The event.
         now: The current time, in seconds since the epoch.
     """
     build = {"rudderstack": _rudderstack, "amplitude": _amplitude, "statsig": _statsig}[vendor]
-    made = build(said)
+    made = build(event)
     if made is None:
         return None
     path, body, headers = made
@@ -80,49 +80,49 @@ def request_for(vendor: str, said: Said, now: float) -> IncomingRequest | None:
 _Made = tuple[str, Json, Mapping[str, str]] | None
 
 
-def _rudderstack(said: Said) -> _Made:
+def _rudderstack(event: PlainEvent) -> _Made:
     body: dict[str, Json] = {
-        "type": "track" if said.verb == "log_event" else said.verb,
-        "userId": said.user,
-        "messageId": said.id,
+        "type": "track" if event.verb == "log_event" else event.verb,
+        "userId": event.user,
+        "messageId": event.id,
     }
-    if said.verb in ("track", "log_event"):
-        body |= {"event": said.name, "properties": said.properties}
-    elif said.verb in ("page", "screen"):
-        body |= {"name": said.name, "properties": said.properties}
-    elif said.verb == "alias":
-        body |= {"previousId": said.name}
+    if event.verb in ("track", "log_event"):
+        body |= {"event": event.name, "properties": event.properties}
+    elif event.verb in ("page", "screen"):
+        body |= {"name": event.name, "properties": event.properties}
+    elif event.verb == "alias":
+        body |= {"previousId": event.name}
     else:
-        body |= {"traits": said.properties} | ({"groupId": said.name} if said.verb == "group" else {})
+        body |= {"traits": event.properties} | ({"groupId": event.name} if event.verb == "group" else {})
     return "/v1/batch", {"batch": [body]}, {"authorization": f"Basic {base64.b64encode(f'{KEY}:'.encode()).decode()}"}
 
 
-def _amplitude(said: Said) -> _Made:
-    event: dict[str, Json] = {"user_id": said.user, "insert_id": said.id, "time": said.time_ms}
-    if said.verb == "alias":
+def _amplitude(event: PlainEvent) -> _Made:
+    body: dict[str, Json] = {"user_id": event.user, "insert_id": event.id, "time": event.time_ms}
+    if event.verb == "alias":
         return None
-    if said.verb == "identify":
-        event |= {"event_type": "$identify", "user_properties": {"$set": said.properties}}
-    elif said.verb == "group":
-        event |= {"event_type": "$groupidentify", "groups": {"group": said.name}}
-        event |= {"group_properties": {"$set": said.properties}}
+    if event.verb == "identify":
+        body |= {"event_type": "$identify", "user_properties": {"$set": event.properties}}
+    elif event.verb == "group":
+        body |= {"event_type": "$groupidentify", "groups": {"group": event.name}}
+        body |= {"group_properties": {"$set": event.properties}}
     else:
-        event |= {"event_type": _title(said), "event_properties": said.properties}
-    return "/2/httpapi", {"api_key": KEY, "events": [event]}, {}
+        body |= {"event_type": _title(event), "event_properties": event.properties}
+    return "/2/httpapi", {"api_key": KEY, "events": [body]}, {}
 
 
-def _statsig(said: Said) -> _Made:
-    if said.verb in ("identify", "group", "alias"):
+def _statsig(event: PlainEvent) -> _Made:
+    if event.verb in ("identify", "group", "alias"):
         return None
-    name = {"page": "page_view", "screen": "screen_view"}.get(said.verb, said.name)
-    event = {"eventName": name, "user": {"userID": said.user}, "time": said.time_ms, "metadata": said.properties}
-    value = {} if said.value is None else {"value": said.value}
-    return "/v1/log_event", {"events": [event | value]}, {"statsig-api-key": KEY}
+    name = {"page": "page_view", "screen": "screen_view"}.get(event.verb, event.name)
+    body = {"eventName": name, "user": {"userID": event.user}, "time": event.time_ms, "metadata": event.properties}
+    value = {} if event.value is None else {"value": event.value}
+    return "/v1/log_event", {"events": [body | value]}, {"statsig-api-key": KEY}
 
 
-def _title(said: Said) -> str:
-    word = {"page": "Page", "screen": "Screen"}.get(said.verb)
-    return said.name if word is None else f"Viewed {said.name} {word}"
+def _title(event: PlainEvent) -> str:
+    word = {"page": "Page", "screen": "Screen"}.get(event.verb)
+    return event.name if word is None else f"Viewed {event.name} {word}"
 
 
 def _amplitude_verb(event: ReceivedEvent, body: Mapping[str, Json]) -> tuple[str, Json]:

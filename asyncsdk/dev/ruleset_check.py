@@ -1,4 +1,4 @@
-"""What is wrong with a spec that someone has edited, before it is served. Pure.
+"""Checks an edited spec before it is served. Pure.
 
 Statsig's own console writes what the servers expect; a person makes mistakes that an SDK would answer by ignoring the
 spec without a word. Each mistake has the path of the value.

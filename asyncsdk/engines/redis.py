@@ -10,7 +10,7 @@ For each destination there is one stream with one consumer group, which every re
     stats     XLEN, XPENDING, XRANGE
 
 The group is created at `0`, so what was put before the first relay started is delivered too. XADD has no MAXLEN, which
-would delete entries that nobody has delivered: a full server refuses, and the client keeps its events.
+would delete entries that are not delivered yet: a full server refuses, and the client keeps its events.
 
 A lease is measured by the relay that takes over: all relays of a stream must use the same lease.
 """
@@ -48,7 +48,7 @@ _RELEASED = 10**9
 # Seconds between two searches for consumers of ended relays, and how long one must have been idle.
 _SWEEP_INTERVAL, _SWEEP_AFTER = 300.0, 3600.0
 # Deletes consumers that owe nothing. One script, so that none of them takes an entry in between: deleting a consumer
-# with pending entries would make these unreachable for ever.
+# with pending entries would make these unreachable.
 _SWEEP = """
 local swept = 0
 for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
@@ -238,7 +238,7 @@ class Redis(RedisFleet):
                     self._claim_at[key] = now + min(_CLAIM_INTERVAL, lease / 2)
                     await self._sweep(clients.commands, key, now)
                 left = min(until, self._claim_at[key]) - time.monotonic()
-                # BLOCK 0 would be for ever.
+                # BLOCK 0 would never time out.
                 block = max(1, int(min(left, _MAX_BLOCK) * 1000)) if left > 0 else None
                 read = clients.reads.xreadgroup(_GROUP, self._consumer, {key: ">"}, count=number, block=block)
                 found = await self._in_group(key, read)

@@ -264,7 +264,7 @@ async def refund(request: web.Request) -> web.Response:
 async def kiosk(request: web.Request) -> web.Response:
     """Forward events from kiosks, which send them in Amplitude's format."""
     receipt = await get_client(request).log_event(await body_of(request))
-    if receipt.error:  # the kiosk's mistake: nobody else would notice
+    if receipt.error:  # the kiosk's mistake: it would not show elsewhere
         raise web.HTTPBadRequest(text=receipt.error)
     return json_response({}, 202)
 

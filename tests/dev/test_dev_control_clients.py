@@ -63,7 +63,7 @@ async def test_a_receipt_is_the_story_of_its_event(server: DevServer) -> None:
 
     (row,) = found["events"]
     assert (row["type"], row["client"], row["run"]) == ("track", "shop", "r1")
-    assert row["fates"] == [["amplitude", "rejected", "user id too short"]]
+    assert row["failures"] == [["amplitude", "rejected", "user id too short"]]
     assert found["story"] == told | {"client": "shop"}
     assert (await call(server, "events?q=run:r1 client:shop"))["events"] == [row]
 

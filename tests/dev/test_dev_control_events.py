@@ -47,7 +47,7 @@ async def test_events_are_rows_without_a_body(server: DevServer, http: aiohttp.C
     assert row == {
         "seq": 1, "vendor": "rudderstack", "type": "track", "kind": "track", "name": "Order", "user": "ada-1",
         "verdict": "accepted", "reason": "", "blamed": True, "attempt": 1, "size": 94, "id": "m-1", "request": 1,
-        "run": "", "exposure": False, "sees": None, "fates": [], "local": False,
+        "run": "", "exposure": False, "sees": None, "failures": [], "local": False,
     }  # fmt: skip
     assert (found["last_seq"], found["kept"], found["errors"]) == (1, 1, [])
 

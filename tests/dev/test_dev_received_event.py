@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncsdk.dev.control.bench import Rates, Receipts
-from asyncsdk.dev.control.rows import Row, fates, sees
+from asyncsdk.dev.control.rows import Row, failures, sees
 from asyncsdk.dev.history import History, ReceivedRequest
 from asyncsdk.dev.received_event import ReceivedEvent
 
@@ -139,7 +139,7 @@ def test_a_receipt_says_where_an_event_never_arrived() -> None:
         "RudderStack": {"status": "pending", "reason": "", "attempts": 0},
     }
 
-    assert fates({"vendors": vendors}) == [["amplitude", "rejected", "id too short"]]
+    assert failures({"vendors": vendors}) == [["amplitude", "rejected", "id too short"]]
 
 
 def test_receipts_are_bounded_by_their_size() -> None:

@@ -151,7 +151,7 @@ async def test_f_opens_the_first_failure_at_the_vendor_at_fault(server: DevServe
     await tab.see("batch refused for another event, not stored")
     await tab.press("f")
     await tab.see("Wrong", "aside h2")
-    await tab.see("invalid field: time", ".fate")
+    await tab.see("invalid field: time", ".outcome")
 
 
 async def test_the_panel_shows_payload_request_and_answer(server: DevServer, http: Http, open_tab: Open) -> None:

@@ -45,7 +45,7 @@ async def test_the_panel_shows_what_the_receipt_says(http: Http, server: DevServ
     await to_rudderstack(http, server, {"messageId": ID, "properties": {"email": "[redacted]"}})
     await report(http, server, receipts=[RECEIPT])
     tab = await open_tab(f"/live?event={ID}")
-    await tab.see("rejected before sending: id too short", ".fate")
+    await tab.see("rejected before sending: id too short", ".outcome")
     await tab.see("Middleware changed", "#p-body")
     await tab.see('"email"', ".j-changed")
     await tab.click("explain()", "tab")

@@ -16,7 +16,7 @@ def _ignore(_kind: str, _name: str) -> None:
 
 
 def _ignore_pattern(_name: str, _pattern: str, _fault: str, _unsupported: bool) -> None:  # noqa: FBT001
-    """Report a pattern to nobody."""
+    """Report a pattern nowhere."""
 
 
 def _with_blanks(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -67,9 +67,9 @@ class Sender:
         if line.fields is None:
             return line, None, line.problem
         try:
-            said = build(line.fields, self.state.source, line.number, datetime.now(UTC))
+            call = build(line.fields, self.state.source, line.number, datetime.now(UTC))
             # A verb waits for room in the queue; `put_nowait` would drop the event.
-            receipt: Receipt = await getattr(self.client, said.verb)(*said.arguments, **said.options)
+            receipt: Receipt = await getattr(self.client, call.verb)(*call.arguments, **call.options)
         except (RecordError, AsyncSDKError, TypeError) as error:
             return line, None, str(error)
         return line, receipt, ""

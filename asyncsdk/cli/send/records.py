@@ -56,7 +56,7 @@ class Line:
 
 
 @attrs.frozen
-class Said:
+class VerbCall:
     """An event as a call of the client.
 
     Attributes:
@@ -117,7 +117,7 @@ def set_path(fields: dict[str, Any], path: str, value: Any) -> None:
     fields[last] = value
 
 
-def build(fields: Mapping[str, Any], source: str, number: int, now: datetime) -> Said:
+def build(fields: Mapping[str, Any], source: str, number: int, now: datetime) -> VerbCall:
     """Build the call of a verb from the fields of a line.
 
     Args:
@@ -148,24 +148,24 @@ def build(fields: Mapping[str, Any], source: str, number: int, now: datetime) ->
     if "context" in given:
         options["context"] = given["context"]
     try:
-        return _said(kind, given, options)
+        return _call(kind, given, options)
     except UsersError as error:
         raise RecordError(str(error)) from error
 
 
-def _said(kind: str, given: Mapping[str, Any], options: Mapping[str, Any]) -> Said:
+def _call(kind: str, given: Mapping[str, Any], options: Mapping[str, Any]) -> VerbCall:
     user, name, properties = _user(given), given.get("name"), given.get("properties")
     if kind == "identify":
-        return Said(kind, (user, properties), options)
+        return VerbCall(kind, (user, properties), options)
     if kind == "group":
-        return Said(kind, (user, given.get("group_id", name), properties), options)
+        return VerbCall(kind, (user, given.get("group_id", name), properties), options)
     if kind == "alias":
-        return Said(kind, (given.get("previous_id", name), user), options)
+        return VerbCall(kind, (given.get("previous_id", name), user), options)
     if kind == "log_event":
-        return Said(kind, (user, _name(name), given.get("value"), properties), options)
+        return VerbCall(kind, (user, _name(name), given.get("value"), properties), options)
     if kind == "track":
-        return Said(kind, (user, _name(name), properties), options)
-    return Said(kind, (user, name, properties), {"category": given.get("category"), **options})
+        return VerbCall(kind, (user, _name(name), properties), options)
+    return VerbCall(kind, (user, name, properties), {"category": given.get("category"), **options})
 
 
 def _name(name: Any) -> str:

@@ -17,12 +17,12 @@ def human(row: Row, *, color: bool = False) -> str:
     """Return an event in columns: time, vendor, type, name, user, verdict."""
     clock = datetime.fromtimestamp(row["at"] / 1000).astimezone().strftime("%H:%M:%S.%f")[:-3]
     vendor, verdict = f"{row['vendor']:11}", row["verdict"]
-    said = f"{verdict}: {row['reason']}" if row["reason"] else verdict
+    outcome = f"{verdict}: {row['reason']}" if row["reason"] else verdict
     if row["verdict"] == "rejected" and not row["blamed"]:
-        said = f"{said} (not at fault)"
+        outcome = f"{outcome} (not at fault)"
     if row["attempt"] > 1:
-        said += f", attempt {row['attempt']}"
-    shown = [escape(text) for text in (f"{row['type']:10}", f"{row['name']:28}", f"{row['user']:20}", said)]
+        outcome += f", attempt {row['attempt']}"
+    shown = [escape(text) for text in (f"{row['type']:10}", f"{row['name']:28}", f"{row['user']:20}", outcome)]
     if color:
         vendor = _paint(vendor, _VENDORS.get(row["vendor"], ""))
         shown[3] = _paint(shown[3], _COLORS.get(verdict, ""))

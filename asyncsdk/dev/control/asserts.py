@@ -25,7 +25,7 @@ class Expected:
     Attributes:
         query: A search that it has to match.
         fields: Exact values of its fields; `is` is its verdict.
-        properties: Values of the payload, by path such as `properties.sku`, or by name wherever it stands.
+        properties: Values of the payload, by path such as `properties.sku`, or by name, at any depth.
     """
 
     query: Query

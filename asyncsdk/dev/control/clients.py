@@ -13,7 +13,7 @@ import orjson
 
 from asyncsdk.dev.control.bench import Bench
 from asyncsdk.dev.control.calls import Call, CallError, Routes, take
-from asyncsdk.dev.control.rows import fates
+from asyncsdk.dev.control.rows import failures
 from asyncsdk.dev.history import ReceivedRequest
 from asyncsdk.dev.received_event import Json, ReceivedEvent
 
@@ -134,14 +134,14 @@ class ClientCalls:
         event_id, vendors = _checked(receipt)
         known = self.bench.receipts.get(event_id)
         self.bench.receipts.put(event_id, {**receipt, "client": client.name})
-        missed = fates(receipt)
+        missed = failures(receipt)
         self.bench.tell(
-            {"id": event_id, "type": receipt.get("verb", ""), "name": receipt.get("name", ""), "fates": missed}
+            {"id": event_id, "type": receipt.get("verb", ""), "name": receipt.get("name", ""), "failures": missed}
         )
         # An event that no vendor gets would leave no trace: its client's refusal is recorded in place of an arrival.
         is_final = all(outcome.get("status") != "pending" for outcome in vendors.values())
         never_sent = missed and is_final and not any(outcome.get("attempts") for outcome in vendors.values())
-        if never_sent and fates(known) != missed:
+        if never_sent and failures(known) != missed:
             for vendor, status, reason in missed:
                 if status == "rejected":  # what middleware drops is dropped on purpose
                     self._record_refusal(receipt, vendor, f"{status}: {reason}", client)

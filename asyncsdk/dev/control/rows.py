@@ -82,12 +82,12 @@ class Row:
             "run": event.run,
             "exposure": self.exposure,
             "sees": sees(event) if self.exposure else None,
-            "fates": fates(self.receipt),
+            "failures": failures(self.receipt),
             "local": not event.request,
         }
 
 
-def fates(receipt: Mapping[str, Json]) -> list[list[str]]:
+def failures(receipt: Mapping[str, Json]) -> list[list[str]]:
     """Return destination, status and reason for each destination that an event never reached, from its receipt."""
     outcomes: Mapping[str, Json] = receipt.get("vendors", {})
     return [

@@ -10,7 +10,7 @@ from asyncsdk.dev.control.calls import Call, CallError, Routes, take
 from asyncsdk.dev.control.events import find
 from asyncsdk.dev.messages import IncomingRequest
 from asyncsdk.dev.received_event import Json
-from asyncsdk.dev.resend import VERBS, Said, request_for, said_of
+from asyncsdk.dev.resend import VERBS, PlainEvent, plain_event, request_for
 
 VENDORS = ("statsig", "rudderstack", "amplitude")
 
@@ -34,7 +34,7 @@ class SendCalls:
     async def _resend(self, call: Call) -> Json:
         event = find(self.bench, call.match["seq"])
         vendor = take(await call.object(), "to", str, "")
-        return self._send(said_of(event, _now()), [vendor])
+        return self._send(plain_event(event, _now()), [vendor])
 
     async def _try(self, call: Call) -> Json:
         body = await call.object()
@@ -46,18 +46,20 @@ class SendCalls:
         value = body.get("value")
         if not isinstance(value, str | int | float | None):
             raise CallError(400, "value is a number or text")
-        said = Said(verb, user, take(body, "name", str, ""), take(body, "properties", dict, {}), _now(), value=value)
-        return self._send(said, take(body, "to", list, list(VENDORS)))
+        event = PlainEvent(
+            verb, user, take(body, "name", str, ""), take(body, "properties", dict, {}), _now(), value=value
+        )
+        return self._send(event, take(body, "to", list, list(VENDORS)))
 
-    def _send(self, said: Said, vendors: list[Json]) -> Mapping[str, Json]:
+    def _send(self, event: PlainEvent, vendors: list[Json]) -> Mapping[str, Json]:
         wrong = next((vendor for vendor in vendors if vendor not in VENDORS), None)
         if wrong is not None or not vendors:
             raise CallError(400, f"to is one of {', '.join(VENDORS)}, not {str(wrong)[:40]!r}")
-        requests = {vendor: request_for(vendor, said, time.time()) for vendor in vendors}
+        requests = {vendor: request_for(vendor, event, time.time()) for vendor in vendors}
         sent = {vendor: self.ingest(request) for vendor, request in requests.items() if request is not None}
         if not sent:
-            raise CallError(409, f"{', '.join(vendors)} has no call for {said.verb}")
-        return {"id": said.id, "sent": sent}
+            raise CallError(409, f"{', '.join(vendors)} has no call for {event.verb}")
+        return {"id": event.id, "sent": sent}
 
 
 def _now() -> int:

@@ -3,7 +3,7 @@
 | message | data |
 |---|---|
 | `events` | a list of rows; its id is the number of the last one, from which a reconnecting page goes on |
-| `receipts` | a list of what clients said about their events since: id, type, fates |
+| `receipts` | a list of what clients said about their events since: id, type, failures |
 | `changed` | the parts that have changed: `rules`, `overrides`, `faults`, `clients`, `names`, `users`, `events` |
 | `summary` | totals and rates, once a second |
 

@@ -76,7 +76,7 @@ export class Rows {
 		if (known) { this.join(known, a); return }
 		const row = { key: a.order, at: a.at, type: a.type, name: a.name, user: a.user, exposure: a.exposure, sees: a.sees, size: 0, attempt: 1, trouble: '', by: {}, arrivals: [a] }
 		// What a client rejected before sending has no arrival: its receipt says so.
-		if (this.grouped) reject(row, a.fates)
+		if (this.grouped) reject(row, a.failures)
 		sum(row, a)
 		this.rows.push(row)
 		if (this.grouped && a.id) this.byId.set(a.id, row)
@@ -98,13 +98,13 @@ export class Rows {
 		}
 	}
 	/** A receipt that came after its event: what the client called it, and the vendors it never reached. */
-	receipt({ id, type, name, fates }) {
+	receipt({ id, type, name, failures }) {
 		const row = this.byId.get(id)
 		if (!row) return
 		const was = isBad(row)
 		if (type) row.type = type
 		if (name) row.name = name
-		reject(row, fates)
+		reject(row, failures)
 		row.trouble = trouble(row)
 		row.version = (row.version || 0) + 1
 		if (row.listed) this.bad += isBad(row) - was
@@ -135,8 +135,8 @@ function trouble(row) {
 	if (states.some((s) => s.verdict === 'lost')) return 'lost'
 	return row.attempt > 1 ? 'retried' : ''
 }
-function reject(row, fates) {
-	for (const [vendor, status, reason] of fates || []) {
+function reject(row, failures) {
+	for (const [vendor, status, reason] of failures || []) {
 		if (status === 'rejected' && !row.by[vendor]) row.by[vendor] = { verdict: 'rejected', attempt: 1, reason, local: true }
 	}
 }

@@ -23,7 +23,7 @@ export async function panel(root, row, { close, step, user, near, go, href }) {
 	const focused = root.contains(document.activeElement) ? document.activeElement.id : ''
 	const tries = () => row.arrivals.filter((a) => a.vendor === vendor)
 
-	const table = h('div', { class: 'fates', role: 'radiogroup', 'aria-label': 'Vendor whose side is shown' })
+	const table = h('div', { class: 'outcomes', role: 'radiogroup', 'aria-label': 'Vendor whose side is shown' })
 	const tabs = h('div', { class: 'p-tabs', role: 'tablist', 'aria-label': 'Parts of the story' })
 	const body = h('div', { class: 'p-body', id: 'p-body', role: 'tabpanel', tabIndex: 0 })
 	const draw = () => {
@@ -74,10 +74,10 @@ function header(row, { close, step, user }) {
 
 function vendorLine(row, vendor, { arrived, outcome, isOn, pick }) {
 	const tries = row.arrivals.filter((a) => a.vendor === vendor), status = arrived?.verdict || outcome?.status || row.by[vendor]?.verdict
-	return h('label', { class: `fate${arrived ? '' : ' off'}${isOn ? ' on' : ''}` },
-		h('input', { type: 'radio', name: 'fate', id: `fate-${vendor}`, checked: isOn, disabled: !arrived, onchange: pick }),
-		mark(vendor, { hollow: row.exposure, label: false }), h('span', { class: 'fate-name' }, VENDORS[vendor].name),
-		h('span', { class: `fate-what t-${tone(status)}` }, sign(status), outcomeWords(arrived, outcome || row.by[vendor], status)),
+	return h('label', { class: `outcome${arrived ? '' : ' off'}${isOn ? ' on' : ''}` },
+		h('input', { type: 'radio', name: 'outcome', id: `outcome-${vendor}`, checked: isOn, disabled: !arrived, onchange: pick }),
+		mark(vendor, { hollow: row.exposure, label: false }), h('span', { class: 'outcome-name' }, VENDORS[vendor].name),
+		h('span', { class: `outcome-what t-${tone(status)}` }, sign(status), outcomeWords(arrived, outcome || row.by[vendor], status)),
 		tries.length ? h('span', { class: 'ticks', role: 'img', 'aria-label': plural(tries.length, 'attempt') }, tries.map((t) => h('i', { class: `t-${tone(t.blamed === false ? 'lost' : t.verdict)}`, title: `${clock(t.at)} ${t.verdict}` }))) : h('span'),
 		h('span', { class: 'dim num' }, arrived ? bytes(arrived.last.size) : ''))
 }
