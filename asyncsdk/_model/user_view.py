@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from asyncsdk._model.wire_values import (
+    PLAIN_TYPES,
     is_plain,
     own_mapping,
     text_id,
@@ -44,7 +45,9 @@ FIELDS = (
     "device_id",
     "statsig_environment",
 )
-_NOTHING: Mapping[str, Any] = {}
+_NOTHING: Mapping[Any, Any] = {}
+# Types of values that cannot change between the lookup and the event that read them.
+_UNCHANGING = PLAIN_TYPES | {float}
 
 
 class UserView:
@@ -57,7 +60,7 @@ class UserView:
         ids: The ids by name by which rules count, besides `user_id`: `custom_ids` and the visitor's `stableID`.
         owns_custom: Whether `_custom` is a copy of what was given, which is made when it is first read.
         has_text_keys: Whether the keys of `custom` and `private_attributes` were found, or made, to be text.
-        converted: Values that were converted to their form on the wire: the mapping that they are in, and the result.
+        converted: Values that were converted to their form on the wire, by name and whether they are private.
         unit: What exposures of this user are deduplicated by; None: not computed yet.
         encoded: The user as Statsig's JSON, after the `SharedUserFields` that it includes. None: not encoded yet.
     """
@@ -87,7 +90,7 @@ class UserView:
         self.given = given
         self.ids = ids
         self.owns_custom = self.has_text_keys = False
-        self.converted: Mapping[str, tuple[object, Any]] = _NOTHING
+        self.converted: Mapping[tuple[str, bool], Any] = _NOTHING
         self.unit: Any = None
         self.encoded: tuple[object, bytes] | None = None
 
@@ -276,17 +279,25 @@ def own_custom(user: UserFields) -> dict[str, Any]:
 def _converted(user: UserFields, key: str, fields: dict[str, Any]) -> Any:
     """Return a value as it is on the wire, converted once: later changes of a list do not reach rules or vendors."""
     view = own_view(user)
-    done = view.converted
-    if key not in done or done[key][0] is not fields:
-        path = "user.custom" if fields is user._custom else "user.private_attributes"
-        view.converted = done = {**done, key: (fields, wire_value(fields[key], f"{path}[{key!r}]"))}
-    return done[key][1]
+    place = key, fields is user._private_attributes
+    if place not in view.converted:
+        path = "user.private_attributes" if place[1] else "user.custom"
+        view.converted = {**view.converted, place: wire_value(fields[key], f"{path}[{key!r}]")}
+    return view.converted[place]
 
 
-def converted_custom(user: UserFields) -> dict[str, Any]:
-    """Return the custom fields, with those that rules have read as rules read them."""
-    custom = user._custom or {}
-    return {**custom, **{key: value for key, (fields, value) in user._view.converted.items() if fields is custom}}
+def wire_custom(user: UserFields) -> dict[str, Any]:
+    """Return the custom fields as they are on the wire: what rules have read, and will read later.
+
+    Raises:
+        InvalidEventError: A value has no form on the wire.
+    """
+    custom = (user._custom or {}) if user._view.owns_custom else own_custom(user)
+    if _UNCHANGING.issuperset(map(type, custom.values())):
+        return custom
+    return {
+        key: value if type(value) in _UNCHANGING else _converted(user, key, custom) for key, value in custom.items()
+    }
 
 
 def fault_of(user: UserFields) -> str:

@@ -16,6 +16,7 @@ from uuid import UUID
 import attrs
 from attrs.exceptions import FrozenInstanceError
 
+from asyncsdk._model.user_names import fields_by_name
 from asyncsdk._model.user_view import (
     AS_GIVEN,
     FIELDS,
@@ -26,7 +27,6 @@ from asyncsdk._model.user_view import (
     has_usual_types,
     prepare,
 )
-from asyncsdk._model.validation import describe_type
 from asyncsdk.errors import InvalidEventError
 
 
@@ -303,10 +303,10 @@ def _parse_user(user: object) -> User:
     """Return a new user for an id or an object in Statsig's form.
 
     Raises:
-        InvalidEventError: The value is none of these, or the object has a key that Statsig's form does not have.
+        InvalidEventError: The value is none of these, or the object has a key that is no field of a user.
     """
     if isinstance(user, Mapping):
-        return _from_statsig(user)
+        return _from_object(user)
     if user is None or isinstance(user, bool) or not isinstance(user, str | UUID | Integral):
         msg = (
             "`user` must be a User or an id (text, a whole number or a UUID) or an object in Statsig's form, "
@@ -316,36 +316,16 @@ def _parse_user(user: object) -> User:
     return User(user)  # type: ignore[arg-type] # numpy's numbers, too
 
 
-_STATSIG_NAMES = {
-    "userID": "user_id",
-    "email": "email",
-    "ip": "ip",
-    "userAgent": "user_agent",
-    "country": "country",
-    "locale": "locale",
-    "appVersion": "app_version",
-    "clientVersion": "app_version",  # the name in the first versions of statsig-node
-    "custom": "custom",
-    "customIDs": "custom_ids",
-    "privateAttributes": "private_attributes",
-    "statsigEnvironment": "statsig_environment",
-}
-
-
-def _from_statsig(fields: Mapping[Any, Any]) -> User:
-    """Return the user that an object in Statsig's form describes.
+def _from_object(fields: Mapping[Any, Any]) -> User:
+    """Return the user that an object describes.
 
     Raises:
         InvalidEventError: It has an unknown key, or cannot be read.
     """
     try:
-        given = dict(fields)
-        unknown = [name for name in given if not (isinstance(name, str) and name in _STATSIG_NAMES)]
+        return User(**fields_by_name(fields))
+    except InvalidEventError:
+        raise
     except Exception as error:
         msg = "`user` is a mapping that cannot be read"
         raise InvalidEventError(msg) from error
-    if unknown:
-        shown = repr(unknown[0]) if isinstance(unknown[0], str) else describe_type(unknown[0])
-        msg = f"`user` has no field {shown}; an object has {', '.join(_STATSIG_NAMES)}: others go into `custom`"
-        raise InvalidEventError(msg)
-    return User(**{_STATSIG_NAMES[name]: value for name, value in given.items()})

@@ -9,19 +9,9 @@ import attrs
 import orjson
 
 from asyncsdk import User
+from asyncsdk._model.user_names import FIELD_OF
 from asyncsdk._model.user_view import FIELDS, fault_of
-
-_WIRE = {
-    "userID": "user_id",
-    "userId": "user_id",
-    "userAgent": "user_agent",
-    "appVersion": "app_version",
-    "customIDs": "custom_ids",
-    "privateAttributes": "private_attributes",
-    "statsigEnvironment": "statsig_environment",
-    "anonymousId": "anonymous_id",
-    "deviceId": "device_id",
-}
+from asyncsdk._model.users import as_user
 
 
 class UsersError(Exception):
@@ -50,15 +40,11 @@ def read_user(value: object) -> User:
     if not isinstance(value, Mapping):
         msg = 'a user is an object of its fields, such as {"userID": "u1", "country": "NL"}'
         raise UsersError(msg)
-    fields: dict[str, Any] = {}
-    for given, field in value.items():
-        name = _WIRE.get(given, given)
-        if name not in FIELDS:
-            msg = f"a user has no field {given!r}; custom fields belong in `custom`. Fields: {', '.join(FIELDS)}"
-            raise UsersError(msg)
-        if field is not None:
-            fields[name] = field
-    user = User(**fields)
+    unknown = [name for name in value if name not in FIELD_OF]
+    if unknown:
+        msg = f"a user has no field {unknown[0]!r}; custom fields belong in `custom`. Fields: {', '.join(FIELDS)}"
+        raise UsersError(msg)
+    user = as_user(value)
     if fault := fault_of(user):
         msg = f"this is not a user: {fault}"
         raise UsersError(msg)
@@ -131,7 +117,7 @@ def _values(path: str, body: bytes) -> Iterator[tuple[str, str, object]]:
 
 
 def _is_user(value: Mapping[str, Any]) -> bool:
-    return all(_WIRE.get(name, name) in FIELDS for name in value)
+    return all(name in FIELD_OF for name in value)
 
 
 def _parse_line(place: str, line: bytes) -> object:

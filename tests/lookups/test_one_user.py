@@ -16,7 +16,7 @@ from rules.rulesets import Json, condition, gate, loaded, loaded_gates, make_con
 from asyncsdk import Rules, User
 from asyncsdk._model.events import Track
 from asyncsdk._model.exposures import shared_user_fields
-from asyncsdk._model.user_view import exposure_unit, prepare
+from asyncsdk._model.user_view import exposure_unit, own_value, prepare
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.language.conditions import field_fetcher, unit_id_fetcher
 from asyncsdk._rules.language.values import as_text
@@ -246,3 +246,31 @@ def test_a_custom_field_of_all_users_that_is_none_is_empty_text() -> None:
 @pytest.mark.parametrize("custom", [{}, None])
 def test_the_response_has_custom_fields_if_the_user_has(custom: Any) -> None:
     assert ("custom" in bootstrapped(User("u", custom=custom))["user"]) is (custom is not None)
+
+
+def test_a_list_that_changes_after_the_event_is_not_seen_by_rules() -> None:
+    tags = ["a"]
+    rules = loaded_gates(g=gate(rule("r", [condition("user_field", "array_contains_any", ["b"], "tags")])))
+    user = User("u", custom={"tags": tags}, private_attributes={"tags": ["p"]})
+
+    before = sent(user)
+    tags.append("b")
+
+    assert not rules.gate(user, "g").value
+    assert sent(user) == before == {"userID": "u", "custom": {"tags": ["a"]}}
+    assert bootstrapped(user)["user"]["custom"] == {"tags": ["a"]}
+
+
+def test_private_and_custom_values_of_one_name_are_kept_apart() -> None:
+    custom, private = ["c"], ["p"]
+    user = User("u", custom={"x": custom}, private_attributes={"x": private})
+    prepare(user)
+
+    def read() -> list[Any]:
+        return [own_value(user, ("x",), fields) for fields in (user._custom, user._private_attributes)]
+
+    before = read()
+    custom.append("late")
+    private.append("late")
+
+    assert read() == before == [["c"], ["p"]]

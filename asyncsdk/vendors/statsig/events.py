@@ -31,7 +31,7 @@ from asyncsdk._model.bundles import SEPARATOR, count_events
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.events import Event, LogEvent, Page, RawEvent, Screen, Track, to_epoch_ms
 from asyncsdk._model.exposures import Exposure, SharedUserFields
-from asyncsdk._model.user_view import converted_custom, own_custom, own_view, prepare
+from asyncsdk._model.user_view import own_view, prepare, wire_custom
 from asyncsdk._model.users import User
 from asyncsdk._version import __version__
 from asyncsdk.errors import InvalidEventError
@@ -215,11 +215,7 @@ def user_fields(user: User, shared: SharedUserFields) -> Message:  # noqa: C901,
         fields["locale"] = user._locale
     if user._app_version is not None:
         fields["appVersion"] = user._app_version
-    custom = user._custom
-    if custom is not None and not user._view.owns_custom:
-        custom = own_custom(user)
-    if user._view.converted:
-        custom = converted_custom(user)
+    custom = None if user._custom is None else wire_custom(user)
     if shared.custom:
         fields["custom"] = {**orjson.loads(shared.custom), **(custom or {})}
     elif custom is not None:
