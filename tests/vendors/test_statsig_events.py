@@ -217,7 +217,7 @@ def test_two_destinations_encode_the_same_user_separately() -> None:
 
 
 def test_a_user_s_value_without_a_json_form_is_refused_with_its_path() -> None:
-    with pytest.raises(InvalidEventError, match=r"`user\['custom'\]\['a'\]` is an object"):
+    with pytest.raises(InvalidEventError, match=r"`user\.custom\['a'\]` is an object"):
         STATSIG.encode(Track(User("u", custom={"a": object()}), "x"), MESSAGE_ID, NOW_MS)
 
 
