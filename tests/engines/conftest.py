@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from asyncsdk.engines import Engine, Memory, Postgres, Redis
+from engines.chaos.stage import AnyServer, setting
 from engines.servers import PostgresServer, RedisServer, postgres_bin
 
 Engines = Callable[[], Engine]
@@ -89,3 +90,16 @@ def maker_of(kind: str, request: pytest.FixtureRequest) -> Engines:
     database: PostgresServer = request.getfixturevalue("postgres_server")
     database.migrate(place)
     return lambda: Postgres(database.dsn, table=place)
+
+
+@pytest.fixture(params=["redis", "postgres"])
+def own_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AnyServer:
+    """A server that the test may kill; `shop.make_engine()` returns an engine on it."""
+    server: AnyServer
+    if request.param == "redis":
+        server = request.getfixturevalue("start_redis")()
+    else:
+        server = request.getfixturevalue("own_postgres")
+        server.migrate("chaos")
+    monkeypatch.setenv("SHOP_ENGINE", setting(server, "chaos"))
+    return server

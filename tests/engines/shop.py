@@ -1,6 +1,7 @@
 """A service's client, as `asyncsdk relay engines.shop:client` loads it; its settings are in the environment."""
 
 import os
+from typing import Any
 
 from asyncsdk import Client, Limits, RudderStack
 from asyncsdk.engines import Engine, Postgres, Redis
@@ -13,9 +14,9 @@ def make_engine() -> Engine:
     return Redis(address, prefix=place) if kind == "redis" else Postgres(address, table=place)
 
 
-def client() -> Client:
+def client(**options: Any) -> Client:
     plane = RudderStack("write-key", os.environ["SHOP_PLANE"], limits=LIMITS)
-    return Client(plane, engine=make_engine(), exposures=False)
+    return Client(plane, engine=make_engine(), exposures=False, **options)
 
 
 def without_engine() -> Client:

@@ -16,8 +16,8 @@ import attrs
 import pytest
 from refresh.vendor import Vendor, rules, serving, statsig
 
+from engines.chaos.fleet import PATH
 from engines.shop import make_engine
-from engines.test_chaos import PATH, own_server  # noqa: F401 -- a fixture
 
 TTL, INTERVAL = 1.0, 0.5
 CLIENTS = 4
