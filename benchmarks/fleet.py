@@ -9,6 +9,7 @@
 | delivered, one relay | a relay process drains the engine into a sink in another process |
 | delivered, two relays | two of them |
 | delivered, other vendor down | one relay, two destinations, of which one never answers |
+| delivered, one event per entry | one relay, with entries as events in transactions of the caller's are |
 """
 
 import argparse
@@ -31,7 +32,9 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / 
 from engines.servers import PostgresServer, RedisServer, free_port, postgres_bin  # noqa: E402 -- from tests/
 
 from asyncsdk import Client, Limits, RudderStack, Track  # noqa: E402
-from asyncsdk.engines import Engine, Postgres, Redis  # noqa: E402
+from asyncsdk._delivery.fleet.entries import pack_entries, unpack_entry  # noqa: E402
+from asyncsdk._model.blocks import unpack_block  # noqa: E402
+from asyncsdk.engines import Engine, Memory, Postgres, Redis  # noqa: E402
 
 BODY = {"text": "x" * 800, "number": 1}
 DESTINATION = "Plane"
@@ -114,6 +117,21 @@ async def accept_nowait(events: int) -> float:
         return events / (time.perf_counter() - began)
 
 
+async def put_single(events: int) -> None:
+    """Put events into the engine, each as an entry of its own."""
+    memory, engine = Memory(), make_engine()
+    destination = RudderStack("key", os.environ["FLEET_SINK"], name=DESTINATION)
+    async with Client(destination, engine=memory) as producer:
+        for number in range(1000):
+            producer.put_nowait(Track(f"user-{number}", str(number), BODY))
+    blocks = [unpack_block(taken.entry) for taken in await memory.take(DESTINATION, 1000, 0.0, 60.0)]
+    records = [record for block in blocks for record in unpack_entry(None, block, 0.0, block.time_ms)]
+    entries = [entry for record in records for entry in pack_entries(DESTINATION, [record], int(time.time() * 1000))]
+    for _ in range(events // 1000):
+        await engine.put(DESTINATION, entries)
+    await engine.aclose()
+
+
 async def deliver(events: int, relays: int, url: str) -> float:
     """Return the events per second that relay processes deliver, from the first event to the last."""
     before = await read_count(url)
@@ -178,6 +196,8 @@ def measure(kind: str, events: int, url: str) -> dict[str, float]:
         drain("delivered, one relay", 1)
         rows["accepted, put_nowait"] = asyncio.run(accept_nowait(events))
         drain("delivered, two relays", 2)
+        asyncio.run(put_single(events))
+        drain("delivered, one event per entry", 1)
         os.environ["FLEET_HOLE"] = f"{url}/hole"
         asyncio.run(accept_nowait(events))
         drain("delivered, other vendor down", 1)

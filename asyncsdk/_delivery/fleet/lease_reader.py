@@ -1,7 +1,8 @@
 """How one lane of a relay gets its events: from an engine, by leases. The sibling of `spool/reader.py`.
 
 The path of an entry:
-    1. `take` returns it, when at most half of the lane's room is in use. From then on it is in `_held`.
+    1. `take` returns it, when at most half of the lane's room is in use; never more of them than fit into the rest,
+       which for small entries is hundreds at once. From then on it is in `_held`.
     2. Its events go into the lane, which delivers them as always: same codecs, verdicts, circuit and order per user.
     3. The ledger settles them. What is rejected or dropped is put into the engine again, as a dead letter.
     4. Once all of its events are settled, and its dead letters are stored, it is acknowledged: `ack` deletes it.
@@ -32,6 +33,8 @@ from asyncsdk._delivery.batching import count
 from asyncsdk._delivery.fleet.engine_status import EngineStatus
 from asyncsdk._delivery.fleet.entries import (
     DEAD_SUFFIX,
+    ENTRY_BYTES,
+    ENTRY_EVENTS,
     LeasedEntry,
     LeasedRecord,
     halve_entry,
@@ -48,8 +51,9 @@ logger = logging.getLogger("asyncsdk.relay")
 
 # Times that an entry may be taken without having been released, before it is suspected of killing relays.
 _MAX_DELIVERIES, _MAX_ALONE = 5, 7
-# Maximum number of entries of one `take`, and of one `ack`.
-_MAX_TAKEN, _MAX_ACKED = 20, 1_000
+# Maximum number of entries of one `take`, and of one `ack`. Entries of a single event (an outbox) cost a round trip and
+# a commit each unless there are many; more than this would hold up the loop while they are unpacked.
+_MAX_TAKEN, _MAX_ACKED = 500, 1_000
 # Maximum time that `take` waits, in seconds: also how long a relay needs to notice that it should stop.
 _MAX_WAIT = 1.0
 # Bounds of the backoff after a failure of the engine, in seconds.
@@ -87,6 +91,9 @@ class LeaseReader:
         self._dead: list[tuple[Sequence[bytes], int]] = []
         self._requeued: list[bytes] = []
         self._suspects: deque[tuple[Taken, Block]] = deque()
+        # Records on their way into the lane, and how many an entry has had lately.
+        self._arrived: list[LeasedRecord] = []
+        self._entry_events = float(ENTRY_EVENTS)
         # Entries in the lane, and whether the only one is a suspect.
         self._in_lane = 0
         self._is_alone = False
@@ -116,12 +123,13 @@ class LeaseReader:
             if self._suspects and not self._in_lane:
                 self._is_alone = True
                 self._admit(*self._suspects.popleft())
+                self._enqueue_arrived()
             if self._suspects or self._is_alone or not self._wants_more():
                 self._room.clear()
                 await self._room.wait()
                 continue
             try:
-                taken = await self._engine.take(self._label, _MAX_TAKEN, _MAX_WAIT, self._lease)
+                taken = await self._engine.take(self._label, self._max_entries(), _MAX_WAIT, self._lease)
             except EngineError as error:
                 self._status.record_error(error)
                 await asyncio.sleep(next(pauses))
@@ -130,12 +138,23 @@ class LeaseReader:
             self._status.record_success()
             for one in taken:
                 self._accept(one)
+            if taken:
+                # Not less than half as many as before: the next ones may be full again.
+                self._entry_events = max(1.0, len(self._arrived) / len(taken), self._entry_events / 2)
+            self._enqueue_arrived()
         self.stopped.set()
         await asyncio.Event().wait()  # a job that returned would be started again
 
     def _wants_more(self) -> bool:
         limits, ledger = self._lane.destination.limits, self._lane.ledger
         return ledger.held_events <= limits.max_queued_events // 2 and ledger.held_bytes <= limits.max_queued_bytes // 2
+
+    def _max_entries(self) -> int:
+        """Return how many entries the lane has room for: by bytes, even if all are full; by events, as they were."""
+        limits, ledger = self._lane.destination.limits, self._lane.ledger
+        by_bytes = (limits.max_queued_bytes - ledger.held_bytes) // ENTRY_BYTES
+        by_events = (limits.max_queued_events - ledger.held_events) // self._entry_events
+        return max(1, int(min(_MAX_TAKEN, by_bytes, by_events)))
 
     def _accept(self, taken: Taken) -> None:
         """Give the lane the events of an entry, unless something is wrong with it."""
@@ -171,8 +190,13 @@ class LeaseReader:
             return
         self._held[taken.lease] = records[0].entry
         self._in_lane += 1
-        self._lane.ledger.count_accepted(records)
-        self._lane.admit(records)
+        self._arrived += records
+
+    def _enqueue_arrived(self) -> None:
+        """Give the lane the records of all entries that were taken together."""
+        arrived, self._arrived = self._arrived, []
+        self._lane.ledger.count_accepted(arrived)
+        self._lane.admit(arrived)
 
     def _divide(self, taken: Taken, block: Block) -> None:
         """Divide an entry that was taken too often; one that is a single event is a dead letter."""
