@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -51,9 +52,11 @@ def node_modules() -> Path:
     if npm is None or shutil.which("node") is None:
         pytest.skip("needs node and npm")
     folder = Path(os.environ.get("ASYNCSDK_NODE_MODULES") or Path.home() / ".cache" / "asyncsdk-tests")
-    if not all((folder / "node_modules" / package).is_dir() for package in NODE_PACKAGES):
-        folder.mkdir(parents=True, exist_ok=True)
-        command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder, *NODE_PACKAGES]
-        if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode:
-            pytest.skip("npm could not install the vendors' packages")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the workers of pytest-xdist ask at the same time
+        if not all((folder / "node_modules" / package).is_dir() for package in NODE_PACKAGES):
+            install = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder]
+            if subprocess.run([*install, *NODE_PACKAGES], check=False, stdout=subprocess.DEVNULL).returncode:
+                pytest.skip("npm could not install the vendors' packages")
     return folder
