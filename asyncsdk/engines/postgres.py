@@ -110,6 +110,7 @@ class Postgres(PostgresFleet):
         self._timeout = check_seconds(timeout, "timeout")
         self._notify = notify
         self._pooler = pooler
+        self._look_interval = _LOOK_INTERVAL
         self._owner = ""
         self._connections: _Connections | None = None
         # By destination.
@@ -278,7 +279,7 @@ class Postgres(PostgresFleet):
                 return ()
             await self._listen()
             # What was put before it listened was not announced; a new listener looks again at once.
-            interval = _POLL_INTERVAL if self._pooler else min(_LOOK_INTERVAL, lease / 2)
+            interval = _POLL_INTERVAL if self._pooler else min(self._look_interval, lease / 2)
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left, interval)):
                     await arrival.wait()
@@ -290,7 +291,7 @@ class Postgres(PostgresFleet):
             (row,) = await self._fetch(self._sql.floor, label)
             if row["ended_before"] >= floor.pending_until:
                 floor = _Floor(floor.next_id, row["id"], row["pending_until"])
-            self._floors[label] = floor = attrs.evolve(floor, read_at=now + _LOOK_INTERVAL)
+            self._floors[label] = floor = attrs.evolve(floor, read_at=now + self._look_interval)
         return floor.id
 
     async def extend(self, destination: str, leases: Sequence[Any], lease: float) -> None:

@@ -120,6 +120,7 @@ class Redis(RedisFleet):
         self._known_groups: set[str] = set()
         self._claim_at: dict[str, float] = {}
         self._sweep_at: dict[str, float] = {}
+        self._sweep_interval, self._sweep_after = _SWEEP_INTERVAL, _SWEEP_AFTER
 
     def __repr__(self) -> str:
         return f"Redis({self._address})"
@@ -173,7 +174,7 @@ class Redis(RedisFleet):
             return
         for key in self._sweep_at:
             with suppress(Exception):
-                await current.commands.eval(_SWEEP, 1, key, _GROUP, self._consumer, int(_SWEEP_AFTER * 1000))
+                await current.commands.eval(_SWEEP, 1, key, _GROUP, self._consumer, int(self._sweep_after * 1000))
         self._sweep_at.clear()
         for client in (current.reads, current.commands):
             await disconnect(client)
@@ -284,9 +285,9 @@ class Redis(RedisFleet):
 
         if now < self._sweep_at.setdefault(key, now):
             return
-        self._sweep_at[key] = now + _SWEEP_INTERVAL
+        self._sweep_at[key] = now + self._sweep_interval
         with suppress(ResponseError):  # a server without scripts, or with an ACL against them: consumers cost little
-            await client.eval(_SWEEP, 1, key, _GROUP, "", int(_SWEEP_AFTER * 1000))
+            await client.eval(_SWEEP, 1, key, _GROUP, "", int(self._sweep_after * 1000))
 
     async def extend(self, destination: str, leases: Sequence[Any], lease: float) -> None:
         """Renew leases that were not lost."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import ADA, amplitude, rudderstack, ruleset, statsig
+from helpers import ADA, amplitude, rudderstack, ruleset, spec, statsig
 
 from asyncsdk import (
     Alias,
@@ -234,18 +234,16 @@ async def test_it_can_be_closed_twice_and_not_restarted(server: DevServer) -> No
     assert client.health().state == "closed"
 
 
-async def test_an_error_while_entering_closes_it(monkeypatch: pytest.MonkeyPatch, server: DevServer) -> None:
-    client = all_three(server)
-    monkeypatch.setattr(client, "wait_ready", _fail)
+async def test_cancelling_while_it_is_entered_closes_it(server: DevServer) -> None:
+    many = {str(number): spec("feature_gate", False) for number in range(30_000)}  # loaded in several turns of the loop
+    client = Client(statsig(server, rules=Rules(bootstrap=ruleset(feature_gates=many))), enabled=False)
+    entering = asyncio.create_task(client.__aenter__())
+    await asyncio.sleep(0)
+    entering.cancel()
+    await asyncio.wait([entering])
 
-    with pytest.raises(OSError, match="no"):
-        await client.__aenter__()
-
+    assert entering.cancelled()
     assert client.health().state == "closed"
-
-
-async def _fail(_: float) -> bool:
-    raise OSError("no")
 
 
 def test_a_script_does_not_even_load_aiohttp() -> None:

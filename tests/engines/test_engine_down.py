@@ -89,13 +89,10 @@ async def test_a_cancelled_verb_leaves_the_others_waiting(server: DevServer) -> 
     assert await count(engine) == 1
 
 
-async def test_an_engine_that_hangs_counts_as_down(server: DevServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    from asyncsdk._delivery.fleet import engine_lane
-
+async def test_an_engine_that_hangs_counts_as_down(server: DevServer) -> None:
     engine = Breakable()
     engine.hang.clear()
-    monkeypatch.setattr(engine_lane, "_TIMEOUT", 0.1)
-    async with Client(rudderstack(server), engine=engine, close_timeout=0.3) as client:
+    async with Client(rudderstack(server, quick(timeout=0.1)), engine=engine, close_timeout=0.3) as client:
         await client.track("ada", "Signed Up")
         assert client.health().destinations["RudderStack"].last_error == "engine: timeout"
         report = await client.aclose()

@@ -14,7 +14,7 @@ from asyncsdk import Client
 from asyncsdk.dev import DevServer
 from asyncsdk.engines import Postgres
 from asyncsdk.examples.fleet import __main__ as fleet
-from asyncsdk.examples.fleet import processes, shop
+from asyncsdk.examples.fleet import shop
 from asyncsdk.examples.fleet.processes import Process, python, temporary_postgres, until_answers
 from asyncsdk.relay import Relay
 from engines.servers import PostgresServer
@@ -75,21 +75,13 @@ async def test_a_temporary_postgres_is_there_until_it_is_not_needed(postgres_pro
         await asyncpg.connect(address)
 
 
-def test_a_machine_without_postgres_is_told_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(processes, "_PROGRAMS", tmp_path)
-
+def test_a_machine_without_postgres_is_told_what_to_install(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="1"):
-        fleet.main([])
+        fleet.main(["--postgres", str(tmp_path)])
     assert "apt install postgresql" in capsys.readouterr().err
 
 
-async def test_events_that_no_relay_delivers_are_waited_for_only_so_long(
-    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fleet, "_TO_DELIVER", 0.2)
+async def test_events_that_no_relay_delivers_are_waited_for_only_so_long(postgres_server: PostgresServer) -> None:
     await fleet._prepare(postgres_server.dsn)
     connection = await asyncpg.connect(postgres_server.dsn)
     await connection.execute("create table shop_orders as select 7 as number")
@@ -98,7 +90,7 @@ async def test_events_that_no_relay_delivers_are_waited_for_only_so_long(
     await engine.put("RudderStack", [b"1"])
     await engine.aclose()
 
-    assert await fleet._delivered(postgres_server.dsn) == {"order-7"}
+    assert await fleet._delivered(postgres_server.dsn, timeout=0.2) == {"order-7"}
 
 
 async def test_customers_order_again_while_the_shop_fails() -> None:
@@ -113,11 +105,9 @@ async def test_customers_order_again_while_the_shop_fails() -> None:
         assert await fleet._order(str(server.make_url("")), 2) == 1
 
 
-async def test_a_server_that_is_not_up_yet_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "_TIMEOUT", 0.2)
-
+async def test_a_server_that_is_not_up_yet_is_asked_again() -> None:
     with pytest.raises(TimeoutError):
-        await until_answers("postgresql://nobody@127.0.0.1:9/none")
+        await until_answers("postgresql://nobody@127.0.0.1:9/none", timeout=0.2)
 
 
 def test_the_command_has_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

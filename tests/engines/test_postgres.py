@@ -83,12 +83,8 @@ async def test_put_in_a_transaction_of_ones_own_exists_only_after_its_commit(
     assert (await engine.stats("d")).waiting == 0
 
 
-async def test_a_notification_wakes_a_relay_sooner_than_its_next_look(
-    engine: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from asyncsdk.engines import postgres
-
-    monkeypatch.setattr(postgres, "_LOOK_INTERVAL", 30.0)
+async def test_a_notification_wakes_a_relay_sooner_than_its_next_look(engine: Postgres) -> None:
+    engine._look_interval = 30.0
     waiting = asyncio.create_task(engine.take("d", 1, 30.0, 100.0))
     await asyncio.sleep(0.5)
     began = time.monotonic()

@@ -1,7 +1,6 @@
 """The Redis engine, apart from the contract: lost streams, full and refusing servers, addresses."""
 
 import asyncio
-import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -82,19 +81,14 @@ async def test_a_pending_entry_that_was_deleted_is_skipped(engine: Redis, raw: r
     assert [one.entry for one in await engine.take("d", 9, 2.0, 0.05)] == [b"2"]
 
 
-async def test_only_consumers_that_owe_nothing_are_deleted(
-    redis_server: RedisServer, raw: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from asyncsdk.engines import redis as module
-
+async def test_only_consumers_that_owe_nothing_are_deleted(redis_server: RedisServer, raw: redis.asyncio.Redis) -> None:
     idle, owing, last = (Redis(redis_server.url, prefix="sweep") for _ in range(3))
     key = last._key("d")
     await owing.put("d", [b"1"])
     await owing.take("d", 1, 0.0, 100.0)
     await idle.take("d", 1, 0.0, 100.0)
     await asyncio.sleep(0.1)
-    monkeypatch.setattr(module, "_SWEEP_AFTER", 0.05)
-    monkeypatch.setattr(module, "_SWEEP_INTERVAL", 0.0)
+    last._sweep_after, last._sweep_interval = 0.05, 0.0
     for _ in range(2):
         last._claim_at.clear()
         await last.take("d", 1, 0.0, 100.0)
@@ -361,10 +355,6 @@ def test_an_engine_works_on_one_loop_after_another(redis_server: RedisServer) ->
 
 def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    from asyncsdk.engines import _extras
 
-    monkeypatch.setattr(_extras, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"pip install 'asyncsdk\[redis\]'"):
         Redis("redis://127.0.0.1")
-    assert os.getpid()

@@ -8,7 +8,8 @@ import struct
 import sys
 import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -237,16 +238,29 @@ async def test_a_key_of_another_type_is_an_error_of_redis(redis_server: RedisSer
     await engine.aclose()
 
 
-async def test_fsync_is_checked_once_and_then_waited_for(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from asyncsdk.engines import redis as module
+@asynccontextmanager
+async def in_front_of(port: int, old: bytes, new: bytes) -> AsyncIterator[int]:
+    """Yield the port of a proxy that replaces bytes in the answers of a server."""
 
-    engine = Redis(redis_server.url, prefix="aof", durability="fsync")
-    monkeypatch.setattr(module, "_WAITAOF_SINCE", (6, 0))
-    (outcome,) = await asyncio.gather(engine.put("d", [b"1"]), return_exceptions=True)
-    waiting = (await engine.stats("d")).waiting
-    await engine.aclose()
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *edit: bytes) -> None:
+        while data := await reader.read(2**20):
+            writer.write(data.replace(*edit) if edit else data)
+        writer.close()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, questions = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(copy(reader, questions), copy(answers, writer, old, new))
+
+    async with await asyncio.start_server(connect, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_fsync_is_checked_once_and_then_waited_for(redis_server: RedisServer) -> None:
+    async with in_front_of(redis_server.port, b"redis_version:7.0", b"redis_version:7.2") as port:
+        engine = Redis(f"redis://127.0.0.1:{port}", prefix="aof", durability="fsync")
+        (outcome,) = await asyncio.gather(engine.put("d", [b"1"]), return_exceptions=True)
+        waiting = (await engine.stats("d")).waiting
+        await engine.aclose()
 
     # A server without the command says so, though its version promised it.
     assert waiting == 1

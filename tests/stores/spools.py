@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import attrs
+
 from asyncsdk._model.receipts import Record
 from asyncsdk._model.spooling import Adopted, Committed, DeadLetters, NewBlock, Settled
 from asyncsdk.stores import SqliteSpool
@@ -33,9 +35,11 @@ class Process:
 
     running: ClassVar[list["Process"]] = []
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, *, checkpoint_bytes: int | None = None, **settings: Any) -> None:
         files = spool(folder, **settings).open()
         assert isinstance(files, SqliteFiles)
+        if checkpoint_bytes is not None:
+            files = SqliteFiles(attrs.evolve(files._quota, checkpoint_bytes=checkpoint_bytes))
         self.files = files
         self.running.append(self)
 

@@ -40,7 +40,7 @@ def engine_limits(limits: Limits) -> Limits:
         max_events=_MAX_ENTRIES * ENTRY_EVENTS,
         max_bytes=_MAX_ENTRIES * ENTRY_BYTES,
         linger=_LINGER,
-        timeout=_TIMEOUT,
+        timeout=min(_TIMEOUT, limits.timeout),
         retry_initial=_RETRY_INITIAL,
         retry_max=_RETRY_MAX,
         probe_interval=_PROBE_INTERVAL,

@@ -59,16 +59,17 @@ class Audit:
         )
 
 
-async def run(database: str | None, orders: int, kills: int) -> Audit:
+async def run(database: str | None, orders: int, kills: int, programs: str | None = None) -> Audit:
     """Run the example, and return the audit.
 
     Args:
         database: Address of a Postgres; None starts a temporary one. The tables of the shop are emptied.
         orders: Number of orders that customers try to make.
         kills: Number of processes to kill meanwhile.
+        programs: The folder of the programs of Postgres; None searches for them.
     """
     async with AsyncExitStack() as stack:
-        address = await stack.enter_async_context(temporary_postgres()) if database is None else database
+        address = await stack.enter_async_context(temporary_postgres(programs)) if database is None else database
         vendor = await stack.enter_async_context(DevServer())
         environ: dict[str, str] = {
             **{name: value for name, value in os.environ.items() if not name.startswith("ASYNCSDK_")},
@@ -130,12 +131,12 @@ async def _kill(processes: Sequence[Process], number: int) -> None:
         await random.choice(processes).restart()  # noqa: S311 -- no secret
 
 
-async def _delivered(address: str) -> frozenset[str]:
-    """Wait until the relays have delivered all events, or long enough; return the ids that the orders' events have."""
+async def _delivered(address: str, timeout: float = _TO_DELIVER) -> frozenset[str]:
+    """Wait until the relays have delivered all events, at most `timeout` seconds; return the ids they should have."""
     connection = await asyncpg.connect(address)
     ids = frozenset(f"order-{row['number']}" for row in await connection.fetch("select number from shop_orders"))
     try:
-        async with asyncio.timeout(_TO_DELIVER):
+        async with asyncio.timeout(timeout):
             while await connection.fetchval("select count(*) from asyncsdk_events"):  # noqa: ASYNC110 -- of other processes
                 await asyncio.sleep(0.1)
     except TimeoutError:
@@ -148,11 +149,12 @@ def main(arguments: Sequence[str]) -> int:
     """Run the example as the command line says; return 0 if each order has its event, and each event its order."""
     parser = argparse.ArgumentParser("python -m asyncsdk.examples.fleet", description=__doc__.partition("\n")[0])
     parser.add_argument("--database", metavar="DSN", help="a Postgres to use; its tables of the shop are emptied")
+    parser.add_argument("--postgres", metavar="FOLDER", help="where initdb and postgres are (default: they are found)")
     parser.add_argument("--orders", type=int, default=2_000, help="orders to make (default: 2000)")
     parser.add_argument("--kills", type=int, default=20, help="processes to kill meanwhile (default: 20)")
     options = parser.parse_args(arguments)
     try:
-        audit = asyncio.run(run(options.database, options.orders, options.kills))
+        audit = asyncio.run(run(options.database, options.orders, options.kills, options.postgres))
     except FileNotFoundError as error:
         parser.exit(1, f"{error}\n")
     print(audit)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import asyncpg
 
-_TIMEOUT = 30.0
-_PROGRAMS = Path("/usr/lib/postgresql")
+# Debian keeps the programs of a server out of PATH.
+_DEBIAN = Path("/usr/lib/postgresql")
 
 
 def free_port() -> int:
@@ -70,18 +70,20 @@ def python(*arguments: str) -> list[str]:
 
 
 def _search_path() -> str:
-    # Debian keeps the programs of a server out of PATH.
-    return os.pathsep.join([os.environ.get("PATH", ""), *map(str, _PROGRAMS.glob("*/bin"))])
+    return os.pathsep.join([os.environ.get("PATH", ""), *map(str, _DEBIAN.glob("*/bin"))])
 
 
 @asynccontextmanager
-async def temporary_postgres() -> AsyncIterator[str]:
+async def temporary_postgres(programs: str | None = None) -> AsyncIterator[str]:
     """Start a Postgres of this machine with files of its own, and yield its address.
+
+    Args:
+        programs: The folder of the server's programs; None searches PATH, and where Debian keeps them.
 
     Raises:
         FileNotFoundError: There is no Postgres server on this machine.
     """
-    found = shutil.which("initdb", path=_search_path())
+    found = shutil.which("initdb", path=programs or _search_path())
     if found is None:
         msg = "no Postgres server on this machine: install one (apt install postgresql), or give --database"
         raise FileNotFoundError(msg)
@@ -106,13 +108,13 @@ async def temporary_postgres() -> AsyncIterator[str]:
             await server.end(signal.SIGINT)
 
 
-async def until_answers(address: str) -> None:
+async def until_answers(address: str, timeout: float = 30.0) -> None:
     """Wait until a Postgres server answers.
 
     Raises:
-        TimeoutError: It did not within 30 s.
+        TimeoutError: It did not within `timeout` seconds.
     """
-    async with asyncio.timeout(_TIMEOUT):
+    async with asyncio.timeout(timeout):
         while True:
             try:
                 await (await asyncpg.connect(address)).close()

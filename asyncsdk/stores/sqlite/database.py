@@ -30,8 +30,6 @@ from asyncsdk.stores.sqlite.identity import connect
 from asyncsdk.stores.sqlite.rows import DeadRow, NewRow, Row
 from asyncsdk.stores.sqlite.schema import APPLICATION_ID, LAYOUT, PAGE_BYTES, SCHEMA, SETTINGS, VERSION
 
-# The background checkpoints once about 2 MB are in the WAL, well before SQLite would do it inside a commit.
-_CHECKPOINT_FROM_BYTES = 2 * 1024 * 1024
 # Estimate of what a commit writes to the WAL besides its blocks: pages of the tables and of the free list.
 _OVERHEAD = 4 * PAGE_BYTES
 # Fewer free pages than this are not worth a vacuum. More than 96 at once would overflow SQLite's page cache into the
@@ -337,9 +335,9 @@ class Database:
         self._connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
         return True
 
-    def checkpoint_if_due(self) -> None:
-        """Move the WAL into the database once it has grown, so that no commit has to."""
-        if self._wal_bytes >= _CHECKPOINT_FROM_BYTES:
+    def checkpoint_if_due(self, min_bytes: int) -> None:
+        """Move the WAL into the database once about `min_bytes` are in it, so that no commit has to."""
+        if self._wal_bytes >= min_bytes:
             self._wal_bytes = 0
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 

@@ -361,7 +361,7 @@ class SqliteFiles:
     def tidy(self) -> None:
         """Run one slice of background maintenance."""
         for number, file in self._open_files.by_number.items():
-            file.tidy(should_shrink=number == self._open_files.own)
+            file.tidy(self._quota.checkpoint_bytes, should_shrink=number == self._open_files.own)
 
     def close(self) -> None:
         """Store pending acknowledgements, delete empty files, and leave the others to the next process."""

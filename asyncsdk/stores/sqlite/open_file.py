@@ -118,16 +118,17 @@ class OpenFile:
             yield rows[0]
             after = rows[0].id
 
-    def tidy(self, *, should_shrink: bool) -> None:
+    def tidy(self, checkpoint_bytes: int, *, should_shrink: bool) -> None:
         """Run one slice of background maintenance; errors are left to the next slice.
 
         Args:
+            checkpoint_bytes: Size of the WAL from which it is moved into the database.
             should_shrink: Whether to return free pages to the file system. An adopted file is deleted when it is
                 empty, so shrinking it before would be wasted work.
         """
         now = time.monotonic()
         with suppress(sqlite3.Error):
-            self.database.checkpoint_if_due()
+            self.database.checkpoint_if_due(checkpoint_bytes)
             if should_shrink and self._has_freed_pages and now > self._vacuumed_at + _VACUUM_INTERVAL:
                 self._vacuumed_at, self._has_freed_pages = now, self.database.vacuum_step()
 

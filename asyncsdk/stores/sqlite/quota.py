@@ -18,6 +18,8 @@ class Quota(Value):
         drops_oldest: Whether a full spool deletes its oldest blocks to make space; if not, it refuses new ones.
         dead_bytes: Maximum size of the dead letters in one file, in bytes.
         max_age: Maximum time for which an event waits, in seconds.
+        checkpoint_bytes: Size of the WAL from which the background checkpoints it: well before SQLite would do it
+            inside a commit.
     """
 
     folder: Path
@@ -26,3 +28,4 @@ class Quota(Value):
     drops_oldest: bool
     dead_bytes: int
     max_age: float = float("inf")
+    checkpoint_bytes: int = 2 * 1024 * 1024

@@ -21,7 +21,8 @@ from client.spool.clients import databases, leave_events, names, open_client
 async def test_a_full_spool_refuses_what_memory_has_no_room_for(tmp_path: Path, server: DevServer, policy: Any) -> None:
     server.fault(None, Fault(503))
     spool = SqliteSpool(tmp_path / "spool", keep_free=10**18, when_full=policy)
-    async with open_client(tmp_path, amplitude(server, quick(max_queued_events=1)), spool=spool) as client:
+    destination = amplitude(server, quick(max_queued_events=1))
+    async with open_client(tmp_path, destination, spool=spool, close_timeout=0.1) as client:
         await client.track(ADA, "in memory")
         if policy == "reject":
             with pytest.raises(QueueFullError, match="spool is full"):
@@ -166,18 +167,18 @@ async def test_events_in_memory_only_are_abandoned_at_close(tmp_path: Path, serv
     assert (counts.accepted, counts.spooled, counts.abandoned, counts.pending) == (18, 15, 3, 0)
 
 
-async def test_put_nowait_drops_events_when_the_disk_does_not_keep_up(
-    tmp_path: Path, server: DevServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("asyncsdk._delivery.spool.spooler._MAX_BYTES", 1000)
+async def test_put_nowait_drops_events_when_the_disk_does_not_keep_up(tmp_path: Path, server: DevServer) -> None:
+    large = {"lines": ["x" * 1000] * 900}
     async with open_client(tmp_path, amplitude(server)) as client:
-        receipts = [client.put_nowait(Track(ADA, str(number))) for number in range(100)]
+        receipts = [client.put_nowait(Track(ADA, str(number), large)) for number in range(80)]  # 72 MB
         assert client._spooler is not None
         assert client._spooler._offer_exposures(0, [Record("", "", b"{", 0.0, exposures=1)]) is False
-        await client.flush()
-        deliveries = [(await receipt)["Amplitude"] for receipt in receipts]
+        deliveries = [receipt.deliveries["Amplitude"] for receipt in receipts]
+        await client.aclose(timeout=0)
 
-    assert {delivery.reason for delivery in deliveries} == {"", "queue full"}
+    dropped = [delivery.reason for delivery in deliveries if delivery is not None]
+    assert 1 < len(dropped) < 40
+    assert set(dropped) == {"queue full"}
 
 
 class UnreadableSpool:
