@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -137,6 +138,7 @@ def row_of(unit: str) -> int:
     return next(number for number, row in enumerate(ROWS) if unit in row)
 
 
+@cache
 def imports(path: Path) -> list[tuple[str, bool]]:
     """Give every imported module, and whether it is imported inside a function."""
     tree = ast.parse(path.read_text())
@@ -178,9 +180,11 @@ def module_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
+KNOWN = set(map(module_of, MODULES))
+
+
 def modules_imported_by(path: Path) -> set[str]:
     """Return every module of the package that a module imports by name, inside functions too."""
-    known = set(map(module_of, MODULES))
     named: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -189,8 +193,8 @@ def modules_imported_by(path: Path) -> set[str]:
             # `from package import name`: the module `package.name` if there is one, else `package`.
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
-                named.add(full if full in known else str(node.module))
-    return named & known
+                named.add(full if full in KNOWN else str(node.module))
+    return named & KNOWN
 
 
 def test_no_modules_import_each_other_in_a_cycle() -> None:

@@ -147,6 +147,8 @@ class Relay:
             self._life.close_intake()
         if self._ended is None:
             return self._report()
+        if self._ended.done():  # cancelled
+            return await self.wait_closed()
         if self._closing is None:
             self._began_to_close = time.monotonic()
             self._closing = asyncio.get_running_loop().create_task(self._close(timeout), name="asyncsdk relay close")

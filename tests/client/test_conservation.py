@@ -79,7 +79,7 @@ def assert_ingested_once_and_in_order(server: DevServer, vendor: str, users: lis
 
 
 @pytest.mark.timeout(90)
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(scripts, events, st.fixed_dictionaries({"max_events": st.integers(1, 8), "max_in_flight": st.integers(1, 4)}))
 def test_every_event_has_one_outcome_and_order_is_kept(
     script: dict[str, list[Fault | None]], users: list[str], limits: dict[str, Any]

@@ -81,7 +81,7 @@ def test_answers_are_as_documented(operation: str, full_server: DevServer) -> No
         cases = found.as_strategy(generation_mode=modes.POSITIVE) | found.as_strategy(generation_mode=modes.NEGATIVE)
 
         @settings(
-            max_examples=10, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+            max_examples=5, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
         )
         @given(case=cases)
         def check(case: Any) -> None:

@@ -58,7 +58,7 @@ async def client() -> AsyncIterator[Client]:
         yield client
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
 @given(
     st.dictionaries(st.sampled_from(FIELDS), st.integers(0, len(ODD) - 1), min_size=1),
     st.sampled_from(["open", "dutch", []]),

@@ -41,7 +41,7 @@ def test_loading_takes_many_steps(value: bytes) -> None:
     assert [member for member in iter_members(body, frozenset({"dynamic_configs"})) if member]
 
 
-@pytest.mark.parametrize("depth", [200, 300, 1_000, 2_000, DEEP])
+@pytest.mark.parametrize("depth", [200, 300, 1_000, 2_000, 50_000])
 def test_a_spec_that_is_nested_too_deeply_affects_only_itself(depth: int) -> None:
     rules, user = loaded(hostile(b"[" * depth + b"]" * depth)), User("ada")
 

@@ -61,7 +61,7 @@ people = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(worlds(), worlds(), people, saved_before, st.builds(Enforcement, st.booleans(), st.booleans()))
 def test_assignments_evaluate_and_change_alike(
     first: Json, then: Json, crowd: list[Json], saved: Unit, enforced: Enforcement
