@@ -117,6 +117,8 @@ class Redis(RedisFleet):
         self._connections: _Connections | None = None
         self._consumer = ""
         self._can_wait_for_fsync = False
+        # Streams into which this engine has put something, and whose group it has seen.
+        self._has_put: set[str] = set()
         self._known_groups: set[str] = set()
         self._claim_at: dict[str, float] = {}
         self._sweep_at: dict[str, float] = {}
@@ -153,11 +155,8 @@ class Redis(RedisFleet):
 
     async def open(self) -> Sequence[str]:
         """Connect, and check the settings of the server on which events depend."""
-        with reported():
-            answers = await self._clients.commands.info()
         warnings: list[str] = []
-        # In a cluster of several servers, one answer for each.
-        for info in [answers] if "redis_version" in answers else answers.values():
+        for info in await self._info():
             policy = info.get("maxmemory_policy", "")
             if policy.startswith("allkeys"):
                 warnings.append(
@@ -166,6 +165,20 @@ class Redis(RedisFleet):
             if not info.get("aof_enabled"):
                 warnings.append("appendonly is off, so a restart of the server loses events: set it to yes")
         return tuple(dict.fromkeys(warnings))
+
+    async def _info(self) -> Sequence[dict[str, Any]]:
+        """Return what the server says of itself; in a cluster, what each of them does.
+
+        Raises:
+            EngineError: One is still reading its files: until then it says that it has none.
+        """
+        with reported():
+            answers = await self._clients.commands.info()
+        servers: list[dict[str, Any]] = [answers] if "redis_version" in answers else list(answers.values())
+        if any(info.get("loading") for info in servers):
+            msg = "Redis is loading the dataset in memory"
+            raise EngineError(msg)
+        return servers
 
     async def aclose(self) -> None:
         """Close all connections; a relay's consumers that owe nothing are deleted."""
@@ -184,10 +197,14 @@ class Redis(RedisFleet):
     async def put(self, destination: str, entries: Sequence[bytes]) -> None:
         """Store entries in one round trip."""
         key, client = self._key(destination), self._clients.commands
+        if self._durability == "fsync" and not self._can_wait_for_fsync:
+            await self._check_fsync()
+        is_first = key not in self._has_put
         with reported():
-            if self._durability == "fsync" and not self._can_wait_for_fsync:
-                await self._check_fsync(client)
             async with client.pipeline(transaction=False) as pipeline:
+                if is_first:
+                    # Now, as a relay could not create it once the server is full: XGROUP needs memory, too.
+                    pipeline.xgroup_create(key, _GROUP, id="0", mkstream=True)
                 for entry in entries:
                     pipeline.xadd(key, {"d": entry})
                 if self._waits:
@@ -195,7 +212,8 @@ class Redis(RedisFleet):
                     milliseconds = int(self._timeout * 1000)
                     command = ("WAITAOF", 1) if self._durability == "fsync" else ("WAIT",)
                     pipeline.execute_command(*command, self._replicas, milliseconds)
-                replies = await _execute(pipeline)
+                replies = await _execute(pipeline, may_fail=int(is_first))
+        self._has_put.add(key)
         if self._waits:
             self._check_copies(replies[-1])
 
@@ -208,13 +226,13 @@ class Redis(RedisFleet):
             msg = f"{copies} of {self._replicas} replicas answered in time"
             raise EngineError(msg)
 
-    async def _check_fsync(self, client: Any) -> None:
+    async def _check_fsync(self) -> None:
         """Check, before anything is written, that the server can wait for its disk.
 
         Raises:
             EngineError: It cannot.
         """
-        info = await client.info()
+        info = (await self._info())[0]
         version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2] if part.isdecimal())
         if not info.get("aof_enabled"):
             msg = "durability='fsync' needs a server with appendonly yes"
@@ -342,10 +360,15 @@ class Redis(RedisFleet):
         return EngineStats(max(0, entries - taken), taken, oldest)
 
 
-async def _execute(pipeline: Any) -> Sequence[Any]:
-    """Execute a pipeline; raise the first error as the server said it: redis-py would repeat the command in it."""
+async def _execute(pipeline: Any, may_fail: int = 0) -> Sequence[Any]:
+    """Execute a pipeline; raise the first error as the server said it: redis-py would repeat the command in it.
+
+    Args:
+        pipeline: The pipeline.
+        may_fail: Number of commands at its beginning whose errors do not matter.
+    """
     replies: Sequence[Any] = await pipeline.execute(raise_on_error=False)
-    for reply in replies:
+    for reply in replies[may_fail:]:
         if isinstance(reply, Exception):
             raise reply
     return replies

@@ -217,6 +217,25 @@ async def test_an_engine_survives_a_restart_of_its_server(start_redis: StartRedi
     assert (again.entry, again.deliveries) == (b"1", 2)
 
 
+async def test_a_server_that_still_reads_its_files_is_asked_again(start_redis: StartRedis) -> None:
+    server = start_redis("--key-load-delay", "100")  # microseconds; it answers every 1,024 keys
+    engine = Redis(server.url)
+    await engine.put("d", [b"x"] * 5_000)
+    server.kill()
+    starting = asyncio.create_task(asyncio.to_thread(server.start))
+    answers = set()
+    while not starting.done():
+        try:
+            answers.add(str(list(await engine.open())))
+        except EngineError as error:
+            answers.add(str(error))
+    await starting
+    await engine.aclose()
+
+    assert "Redis is loading the dataset in memory" in answers
+    assert answers <= {"[]", "connection refused", "connection lost", "Redis is loading the dataset in memory"}
+
+
 async def test_tls_with_an_authority_of_ones_own(start_redis: StartRedis, tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))

@@ -27,10 +27,12 @@ class LeasedEntry:
     Attributes:
         lease: Its lease.
         unsettled: Number of its events and exposures without an outcome.
+        is_owing: Whether dead letters, or halves, have to be stored before it is acknowledged.
     """
 
     lease: Any
     unsettled: int
+    is_owing: bool = False
 
 
 @attrs.define(eq=False, repr=False)

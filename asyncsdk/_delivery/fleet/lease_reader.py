@@ -26,7 +26,7 @@ import logging
 import struct
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 from asyncsdk._delivery.batching import count
@@ -56,6 +56,8 @@ _MAX_DELIVERIES, _MAX_ALONE = 5, 7
 _MAX_TAKEN, _MAX_ACKED = 500, 1_000
 # Maximum time that `take` waits, in seconds: also how long a relay needs to notice that it should stop.
 _MAX_WAIT = 1.0
+# Dead letters that may wait to be stored, in packs, before no more entries are taken.
+_MAX_DEAD = 100
 # Bounds of the backoff after a failure of the engine, in seconds.
 _RETRY_INITIAL, _RETRY_MAX = 0.1, 5.0
 
@@ -86,8 +88,10 @@ class LeaseReader:
         self._lease = lease
         self._status = status
         self._held: dict[Any, LeasedEntry] = {}
+        # Entries to acknowledge: those that owe nothing, and those that wait for `_dead` and `_requeued`.
         self._finished: list[LeasedEntry] = []
-        # Dead letters that are not stored yet: packed, with their number and the entries that have to wait for them.
+        self._owing: list[LeasedEntry] = []
+        # Dead letters that are not stored yet: packed, with their number.
         self._dead: list[tuple[Sequence[bytes], int]] = []
         self._requeued: list[bytes] = []
         self._suspects: deque[tuple[Taken, Block]] = deque()
@@ -100,9 +104,11 @@ class LeaseReader:
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._is_stopping = False
+        self._extend_at = 0.0
 
     def __repr__(self) -> str:
-        return f"<LeaseReader {self._label}: {len(self._held)} entries held, {len(self._finished)} to acknowledge>"
+        finished = len(self._finished) + len(self._owing)
+        return f"<LeaseReader {self._label}: {len(self._held)} entries held, {finished} to acknowledge>"
 
     @property
     def held_entries(self) -> int:
@@ -147,6 +153,8 @@ class LeaseReader:
 
     def _wants_more(self) -> bool:
         limits, ledger = self._lane.destination.limits, self._lane.ledger
+        if len(self._dead) >= _MAX_DEAD:
+            return False
         return ledger.held_events <= limits.max_queued_events // 2 and ledger.held_bytes <= limits.max_queued_bytes // 2
 
     def _max_entries(self) -> int:
@@ -206,11 +214,11 @@ class LeaseReader:
             return
         logger.warning("%s: an entry was taken %d times; it is divided", self._label, taken.deliveries)
         self._requeued += halve_entry(self._label, block)
-        self._finish(LeasedEntry(taken.lease, 0))
+        self._finish(LeasedEntry(taken.lease, 0, is_owing=True))
 
     def _give_up(self, taken: Taken, dead: Sequence[bytes], events: int) -> None:
         self._dead.append((dead, events))
-        self._finish(LeasedEntry(taken.lease, 0))
+        self._finish(LeasedEntry(taken.lease, 0, is_owing=True))
 
     # --- settling ---------------------------------------------------------------------------------------------
 
@@ -227,6 +235,8 @@ class LeaseReader:
         mine = [r for r in records if isinstance(r, LeasedRecord) and self._owns(r.entry)]
         if status != "delivered" and mine:
             self._dead.append((pack_entries(self._label, mine, int(time.time() * 1000)), sum(count(mine))))
+            for record in mine:
+                record.entry.is_owing = True
         for record in mine:
             record.entry.unsettled -= record.exposures or 1
             if not record.entry.unsettled:
@@ -239,54 +249,75 @@ class LeaseReader:
 
     def _finish(self, entry: LeasedEntry) -> None:
         self._held[entry.lease] = entry  # extended until it is acknowledged
-        self._finished.append(entry)
+        (self._owing if entry.is_owing else self._finished).append(entry)
         self._changed.set()
 
     async def settle(self) -> None:
         """Acknowledge what is finished, and extend the leases of the rest, until cancelled."""
-        extend_at = time.monotonic() + self._lease / 3
+        self._extend_at = time.monotonic() + self._lease / 3
         pauses = waits(_RETRY_INITIAL, _RETRY_MAX)
         while True:
             self._changed.clear()
-            try:
-                await self.acknowledge()
-                if time.monotonic() >= extend_at:
-                    extend_at = time.monotonic() + self._lease / 3
-                    await self._engine.extend(self._label, list(self._held), self._lease)
-            except EngineError as error:
-                self._status.record_error(error)
+            # Each on its own: a server that is full may refuse one and do the other, which makes room.
+            results = [await self._try(verb) for verb in (self._extend, self.acknowledge)]
+            if not all(results):
                 await asyncio.sleep(min(next(pauses), self._lease / 10))
-                extend_at = min(extend_at, time.monotonic() + self._lease / 10)
                 continue
             pauses = waits(_RETRY_INITIAL, _RETRY_MAX)
-            if self._finished:
+            if self._finished or self._owing:
                 continue
             try:
-                async with asyncio.timeout(max(0.0, extend_at - time.monotonic())):
+                async with asyncio.timeout(max(0.0, self._extend_at - time.monotonic())):
                     await self._changed.wait()
             except TimeoutError:
                 continue
 
+    async def _try(self, verb: Callable[[], Awaitable[None]]) -> bool:
+        """Return whether the engine did it."""
+        try:
+            await verb()
+        except EngineError as error:
+            self._status.record_error(error)
+            return False
+        return True
+
+    async def _extend(self) -> None:
+        """Extend all leases, if a third of their time has passed; after a failure, a tenth."""
+        if time.monotonic() < self._extend_at:
+            return
+        self._extend_at = time.monotonic() + self._lease / 10
+        await self._engine.extend(self._label, list(self._held), self._lease)
+        self._extend_at = time.monotonic() + self._lease / 3
+
     async def acknowledge(self) -> None:
-        """Store dead letters, then acknowledge what is finished.
+        """Acknowledge what is finished; then store dead letters, and acknowledge the entries that waited for it.
 
         Raises:
             EngineError: Some are left for the next call.
         """
+        # What owes nothing comes first: it makes the room that a full server needs for dead letters.
+        await self._acknowledge(self._finished)
         # What was finished first: its dead letters and halves are among those that are stored now.
-        finished = self._finished[:_MAX_ACKED]
+        owing = self._owing[:_MAX_ACKED]
         while self._dead:
             entries, number = self._dead[0]
             await self._engine.put(self._label + DEAD_SUFFIX, entries)
             self._dead.pop(0)
             self.dead_letters += number
+            self._room.set()
         if requeued := list(self._requeued):
             await self._engine.put(self._label, requeued)
             del self._requeued[: len(requeued)]
-        if finished:
-            await self._engine.ack(self._label, [entry.lease for entry in finished])
-            del self._finished[: len(finished)]
-            for entry in finished:
+        del self._owing[: len(owing)]
+        self._finished += owing
+        if owing:
+            await self._acknowledge(self._finished)
+
+    async def _acknowledge(self, finished: list[LeasedEntry]) -> None:
+        if part := finished[:_MAX_ACKED]:
+            await self._engine.ack(self._label, [entry.lease for entry in part])
+            del finished[: len(part)]
+            for entry in part:
                 self._held.pop(entry.lease, None)
 
     async def release(self) -> None:
@@ -295,7 +326,7 @@ class LeaseReader:
         Raises:
             EngineError: It is handed back by the end of its lease.
         """
-        while self._dead or self._requeued or self._finished:
+        while self._dead or self._requeued or self._owing or self._finished:
             await self.acknowledge()
         if self._held:
             await self._engine.release(self._label, list(self._held))
