@@ -113,6 +113,12 @@ PLAUSIBLE: dict[str, list[str]] = {
     r"foo(?=bar)": ["foobar", "foobaz"],
     r"(?<=foo)bar": ["foobar", "bar", "xbar"],
     r"(?<!foo)bar": ["foobar", "xbar", "bar"],
+    r"(?<=^|,)beta(?=,|$)": ["beta", "a,beta", "xbeta", "a,beta,b", "betas"],
+    r"(?<!qa|test)@example\.com$": ["ada@example.com", "qa@example.com", "latest@example.com", "est@example.com"],
+    r"(?<=a?|b{2,3})c": ["c", "ac", "bbc", "xc"],
+    r"(?<=(?:v|ver)[ .])\d": ["v 1", "ver.2", "vex.2", "1"],
+    r"(?x) ^ a{ 1 , 2 } $ ": ["a", "aa", "aaa", "a{ 1 , 2 }"],
+    r"(?x)\b{ start }ab\B{ 1 , 2 }c": ["abc", "ab c", "xabc", "{ start }abc"],
     r"^(?=.*\d)(?=.*[a-z]).{4,8}$": ["ab12", "abcd", "1234", "abc123456"],
     r"(a)\1": ["aa", "ab"],
     r"(?P<c>[a-z])(?P=c)": ["book", "abc"],
@@ -136,6 +142,8 @@ ODD = [
     "\\p{Pd}", "\\p{Mn}", "\\p{Nl}", "\\p{No}", "\\p{Cc}", "\\p{Lowercase}", "\\p{Uppercase}", "\\p{White_Space}", "\\p{ASCII}", "\\p{Any}", "\\p{Latin}", "\\p{sc=Cyrillic}", "\\p{Nope}",
     "\\p{Alphabetic}", "\\p{Emoji}", "\\p{ASCII_Hex_Digit}", "(?<n>a)", "(?<1>a)", "(?<>a)", "(?<n a)", "(?'n'a)", "(?P<n>a)\\z", "(?P=n)", "\\k<n>", "(?<n>a)\\k<n>", "()\\2", "\\1", "\\0",
     "(?(1)a|b)", "(?P>n)", "(?>a+)a", "a?+a", "a*+b", "(?=a)", "(?=a)*", "(?!a)", "(?<=a)", "(?<!a)$", "^*", "$+", "^^a", "a$$", "(^a|b$)", "\\b*a", "a\\b", "\\B", "\\Ba",
+    "a{ 1, 2 }", "(?x)a{1, 2}b", "(?x)a{ }", "(?x)a{1 2}", "\\b{ 2}a", "(?x)\\b{ 2 }a", "\\b{ start }a", "\\b{", "\\b{start", "(?<=1){a", "(?=1){2}",
+    "\\p{scx=Greek}", "\\p{sc=Lu}", "\\p{script=Any}", "\\p{sc=Greek}", "\\p{gc=Greek}", "\\K{2}", "(?<=\\b?)a", "(?<=a+)b",
     "a.c", "(?s)a.c", "(?m)^", "(?m)$", "(?m)a$", "(?m)^$", "é", "(?i)É", "(?i)ß", "(?i)σ", "(?i)ǆ", "(?i)ﬅ", "[é-ü]", "(?i)[é-ü]", "(?i)[^k]", "😀+", "[😀-😂]", "\u2028", "a{1000}",
 ]  # fmt: skip
 TEXTS = [

@@ -182,6 +182,18 @@ def test_what_neither_engine_takes_is_unsupported(pattern: str) -> None:
         compiled(pattern, load_re2())("aa")
 
 
+def test_a_pattern_that_none_can_handle_is_analysed_once() -> None:
+    matcher = compiled("(?:" + "".join(f"{chr(97 + n % 26)}?" for n in range(140)) + ")*x")
+    times = []
+    for _ in range(3):
+        started = thread_time()
+        with pytest.raises(UnsupportedPatternError):
+            matcher("aa")
+        times.append(thread_time() - started)
+
+    assert max(times[1:]) < times[0] / 10
+
+
 HARD = r"^(?:(a)\1)+$"
 GATES = {
     "closed": gate(rule("r", [field("s", "str_matches", HARD)])),

@@ -51,6 +51,20 @@ def load_re2() -> Any:
     return re2 if hasattr(re2, "Options") else None
 
 
+@attrs.frozen
+class _Unmatchable:
+    """The engine of a pattern that none can handle.
+
+    Attributes:
+        fault: Why not.
+    """
+
+    fault: str
+
+    def __call__(self, text: str) -> bool:
+        raise UnsupportedPatternError(self.fault)
+
+
 @attrs.define(eq=False, repr=False)
 class Matcher:
     """A pattern, compiled; call it with a text.
@@ -88,10 +102,9 @@ class Matcher:
         if self._node is None:
             report(self.pattern, self.fault, self._engines == {})
             return self
-        try:
-            self._engine(is_ascii=True)
-        except UnsupportedPatternError as error:
-            report(self.pattern, str(error), _UNSUPPORTED)
+        engine = self._engine(is_ascii=True)
+        if isinstance(engine, _Unmatchable):
+            report(self.pattern, engine.fault, _UNSUPPORTED)
         return self
 
     def _engine(self, *, is_ascii: bool) -> _Engine:
@@ -99,7 +112,11 @@ class Matcher:
         if found is None:
             if self._node is None:
                 raise UnsupportedPatternError(self.fault)
-            found = self._engines[is_ascii] = _build(self._node, self._re2, is_ascii=is_ascii)
+            try:
+                found = _build(self._node, self._re2, is_ascii=is_ascii)
+            except UnsupportedPatternError as error:
+                found = _Unmatchable(str(error))  # kept: an analysis may take 0.1 s
+            self._engines[is_ascii] = found
         return found
 
 

@@ -30,6 +30,7 @@ _RANGE_PROPERTIES = {
     "hexdigit": "0-9A-Fa-f\uff10-\uff19\uff21-\uff26\uff41-\uff46",
 }  # fmt: skip
 _PREDICATES = {"lowercase": str.islower, "lower": str.islower, "uppercase": str.isupper, "upper": str.isupper}
+_SCRIPT = re.compile(r"(sc|script)[=:]", re.IGNORECASE)
 # Characters that have a case, outside the categories of letters that have one.
 _MORE_CASED = "\xaa-\xaa\xba-\xba\u0345-\u0345\u2160-\u217f\u24b6-\u24e9\U0001f130-\U0001f189"
 # Pairs that are equal if case is ignored, although Python's `casefold` makes several characters of them.
@@ -68,6 +69,8 @@ def plain_name(name: str) -> str:
 def look_up(name: str) -> Named:
     """Return what a property's name means."""
     plain = plain_name(name)
+    if _SCRIPT.match(name):
+        return Named()
     if plain == "perlw":
         return Named(
             _MORE_WORD, frozenset(kind for kind in CATEGORIES if kind[0] in "LM" or kind in ("Nd", "Nl", "Pc"))
@@ -126,8 +129,10 @@ def find_script(name: str, re2: Any) -> Callable[[str], Iterator[Any]]:
     Raises:
         UnsupportedPatternError: It is not known.
     """
-    script = "_".join(word.title() for word in re.split(r"[ _-]", re.sub(r"^\w+[=:]", "", name)))
-    if re2 is None or not re.fullmatch(r"\w+", script, re.ASCII):
+    # `scx` has more characters than `sc`, the scripts that RE2 knows.
+    script = "_".join(word.title() for word in re.split(r"[ _-]", _SCRIPT.sub("", name)))
+    is_other = script == "Any" or any(kind.startswith(script) for kind in CATEGORIES)
+    if re2 is None or is_other or not re.fullmatch(r"\w+", script, re.ASCII):
         raise UnsupportedPatternError(f"it names a property of characters, {name}")
     options = re2.Options()
     options.log_errors = False

@@ -5,6 +5,8 @@ remains is the little syntax that both engines read alike.
 """
 
 from collections.abc import Callable, Mapping
+from itertools import product
+from math import prod
 from typing import Any
 
 import attrs
@@ -28,6 +30,8 @@ from asyncsdk._rules.patterns.universe import Boundaries, Universe, ascii_univer
 _MAX_REPEAT = 1000
 """RE2's limit for one quantifier."""
 _MAX_LENGTH = 200_000
+_MAX_ALTERNATIVES = 50
+"""Of one lookbehind."""
 _COMMON = {"line start": "(?m:^)", "line end": "(?m:$)", "start": r"\A", "anywhere": "(?:)"}
 _RE2_ASSERTIONS = {**_COMMON, "end": r"\z", "word": r"\b", "not word": r"\B"}
 
@@ -144,6 +148,26 @@ def spell_python(node: Node, alphabet: Alphabet, letters_of: Callable[[int], str
     return speller.spell(node)
 
 
+def _takes_any(node: Repeat) -> bool:
+    return any(isinstance(one, (Chars, Backreference)) for one in walk(node))
+
+
+def _alternatives(node: Node) -> list[Node]:
+    """Return parts that together match what a part does; each has one width, if it has no unbounded repeats."""
+    found = [node]
+    if isinstance(node, Group):
+        return _alternatives(node.child)
+    if isinstance(node, Choice):
+        found = [one for child in node.children for one in _alternatives(child)]
+    elif isinstance(node, Sequenced):
+        rows = [_alternatives(child) for child in node.children]
+        if prod(map(len, rows)) <= _MAX_ALTERNATIVES:
+            found = [Sequenced(parts) for parts in product(*rows)]
+    elif isinstance(node, Repeat) and node.high is not None and node.high - node.low < _MAX_ALTERNATIVES:
+        found = [Repeat(node.child, times, times, greedy=True) for times in range(node.low, node.high + 1)]
+    return found if len(found) <= _MAX_ALTERNATIVES else [node]
+
+
 @attrs.define(eq=False, repr=False)
 class _Speller:
     """An engine's syntax.
@@ -212,7 +236,14 @@ class _Speller:
         return f"{opening}{self.spell(node.child)})"
 
     def spell_look(self, node: Look) -> str:
-        return f"(?{'' if node.ahead else '<'}{'!' if node.negative else '='}{self.spell(node.child)})"
+        sign = f"(?{'' if node.ahead else '<'}{'!' if node.negative else '='}"
+        # Python's lookbehinds have one width each: `(?<=ab|c)` is written as `(?:(?<=ab)|(?<=c))`.
+        if not node.ahead and any(isinstance(one, Repeat) and not _takes_any(one) for one in walk(node)):
+            raise UnsupportedPatternError("a lookbehind repeats what takes no character")
+        is_hard = any(isinstance(one, (Look, Backreference)) or _is_atomic(one) for one in walk(node.child))
+        children = [node.child] if node.ahead or is_hard or self.captures else _alternatives(node.child)
+        looks = [f"{sign}{self.spell(child)})" for child in children]
+        return "".join(looks) if node.negative else f"(?:{'|'.join(looks)})"
 
     def spell_backreference(self, node: Backreference) -> str:
         return f"(?:\\{node.number})"

@@ -43,6 +43,7 @@ MAX_CHARACTERS = 100_000
 # Limits of this analysis: beyond them, a pattern is refused or its steps are overestimated.
 _MAX_PLACES = 400
 _MAX_COPIES = 150
+_MAX_LINKS = 20_000
 _MAX_WAYS = 10**9
 _MAX_VISITS = 20_000
 _MAX_SETS = 400
@@ -76,6 +77,7 @@ class _Automaton:
         edges: Ways from each place to the next.
         bounds: The ways and loops (w and k) of each lookaround and backreference.
         letters: Number of letters; a letter is a set of characters that no place tells apart.
+        links: Number of edges that were added, also those between the same places.
     """
 
     alphabet: Alphabet
@@ -83,6 +85,7 @@ class _Automaton:
     edges: list[_Edges] = attrs.Factory(list)
     bounds: list[tuple[int, int]] = attrs.Factory(list)
     letters: int = 0
+    links: int = 0
 
     def read(self, node: Node) -> _Fragment:
         """Add a part of the pattern."""
@@ -104,6 +107,9 @@ class _Automaton:
         return _Fragment(first, last, _capped(left.empty * right.empty))
 
     def link(self, last: _Edges, first: _Edges) -> None:
+        self.links += len(last) * len(first)
+        if self.links > _MAX_LINKS:
+            raise UnsupportedPatternError("it is too long to be proved safe")
         for place, ways in last.items():
             edges = self.edges[place]
             for following, more in first.items():

@@ -24,7 +24,7 @@ _HEX_DIGITS = {"x": 2, "u": 4, "U": 8}
 _IN_CLASS_LITERALS = frozenset("kAzBKG")
 _EDGES = {"start": "word start", "end": "word end", "start-half": "half start", "end-half": "half end"}
 _ESCAPED_ASSERTIONS = {"A": "start", "G": "start", "z": "end", "<": "word start", ">": "word end"}
-_REPEAT = re.compile(r"\{([0-9]*)(?:(,)([0-9]*))?\}")
+_NUMBER, _COMMA, _CLOSING = re.compile("[0-9]*"), re.compile(",?"), re.compile(r"\}")
 _NAME = re.compile(r"(?:[^\W]|_)+")
 _LOOKS = {"?=": (True, False), "?!": (True, True), "?<=": (False, False), "?<!": (False, True)}
 
@@ -217,6 +217,8 @@ class _Parser:
             return atom
         if atom is EMPTY or isinstance(atom, Look):
             raise InvalidPatternError("nothing to repeat")
+        if isinstance(atom, Assertion) and atom.kind == "anywhere":
+            raise UnsupportedPatternError(r"it repeats \K")
         low, high = times
         if high is not None and low > high:
             raise InvalidPatternError("a repeat whose minimum is above its maximum")
@@ -231,16 +233,25 @@ class _Parser:
         for sign, times in (("?", (0, 1)), ("*", (0, None)), ("+", (1, None))):
             if self.take(sign):
                 return times
-        found = self.match(_REPEAT)
-        if found is None:
-            return None
-        low, comma, high = found.groups("")
+        start = self.at
+        low, comma, high = self.parse_bounds() if self.take("{") else ("", "", "")
         if not (low or comma):
-            self.at = found.start()  # `{}` stands for itself
+            self.at = start  # `{}` stands for itself
             return None
         if max(len(low), len(high)) > 6:
             raise UnsupportedPatternError("it repeats too often")
         return int(low or 0), (int(high) if high else None) if comma else int(low)
+
+    def parse_bounds(self) -> tuple[str, str, str]:
+        """Read `2,3}`, which may have blanks and comments between its parts; three empty texts if it is none."""
+        parts = []
+        for expected in (_NUMBER, _COMMA, _NUMBER, _CLOSING):
+            self.skip_blanks()
+            found = self.match(expected)
+            if found is None or (expected is _NUMBER and found[0] and len(parts) == 2 and not parts[1]):
+                return "", "", ""
+            parts.append(found[0])
+        return parts[0], parts[1], parts[2]
 
     def parse_atom(self, nesting: int) -> Node:  # noqa: PLR0911 -- one for each kind
         self.skip_blanks()
@@ -339,12 +350,19 @@ class _Parser:
         return Chars(self.escaped_part(in_class=False), folds)
 
     def parse_boundary(self, char: str) -> Node:
-        found = self.match(_BRACE)
-        if found is None:
-            return Assertion("word" if char == "b" else "not word")
-        if char == "B" or found[1] not in _EDGES:
+        plain = Assertion("word" if char == "b" else "not word")
+        start = self.at
+        if not self.take("{"):
+            return plain
+        self.skip_blanks()
+        if self.peek() and self.peek() in "0123456789,":
+            self.at = start  # a quantifier
+            return plain
+        name = self.match(_EDGE)
+        self.skip_blanks()
+        if char == "B" or name is None or name[0] not in _EDGES or not self.take("}"):
             raise InvalidPatternError("an unknown boundary")
-        return Assertion(_EDGES[found[1]])
+        return Assertion(_EDGES[name[0]])
 
     def parse_rare_escape(self, char: str) -> Node:
         self.at += 2
@@ -432,7 +450,7 @@ class _Parser:
 
 _COMMENT = re.compile(r"\(\?#(?:\\.|[^)\\])*+\)", re.DOTALL)
 _DIGITS = re.compile(r"[0-9]{1,4}")
-_BRACE = re.compile(r"\{(?![0-9,])([^}]*)\}")
+_EDGE = re.compile("[a-z-]+")
 _FIXED = {digits: re.compile(f"[0-9a-fA-F]{{{digits}}}") for digits in _HEX_DIGITS.values()}
 _BRACED = re.compile(r"\{[0-9a-fA-F]{1,8}\}")
 _PROPERTY = re.compile(r"\{([^}]*)\}|([^{])", re.DOTALL)
