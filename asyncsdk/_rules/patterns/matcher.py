@@ -61,7 +61,7 @@ class _Unmatchable:
 
     fault: str
 
-    def __call__(self, text: str) -> bool:
+    def __call__(self, _: str) -> bool:
         raise UnsupportedPatternError(self.fault)
 
 

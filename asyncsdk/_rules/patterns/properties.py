@@ -63,14 +63,12 @@ class Named:
 def plain_name(name: str) -> str:
     """Return the name of a property as it is looked up."""
     plain = re.sub(r"[ _-]", "", name.lower())
-    return re.sub(r"^(gc|generalcategory|category|sc|script)[=:]", "", plain)
+    return re.sub(r"^(gc|generalcategory|category)[=:]", "", plain)
 
 
 def look_up(name: str) -> Named:
     """Return what a property's name means."""
     plain = plain_name(name)
-    if _SCRIPT.match(name):
-        return Named()
     if plain == "perlw":
         return Named(
             _MORE_WORD, frozenset(kind for kind in CATEGORIES if kind[0] in "LM" or kind in ("Nd", "Nl", "Pc"))
@@ -83,7 +81,7 @@ def look_up(name: str) -> Named:
         return Named(predicate=_PREDICATES[plain])
     if plain in ("casedletter", "lc"):
         return Named(categories=frozenset({"Ll", "Lt", "Lu"}))
-    short = _CATEGORY_NAMES.get(plain, plain.title())
+    short = "" if _SCRIPT.match(name) else _CATEGORY_NAMES.get(plain, plain.title())
     return Named(categories=frozenset(kind for kind in CATEGORIES if short and kind.startswith(short)))
 
 
