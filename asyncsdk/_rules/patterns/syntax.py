@@ -244,7 +244,7 @@ class _Parser:
 
     def parse_bounds(self) -> tuple[str, str, str]:
         """Read `2,3}`, which may have blanks and comments between its parts; three empty texts if it is none."""
-        parts = []
+        parts: list[str] = []
         for expected in (_NUMBER, _COMMA, _NUMBER, _CLOSING):
             self.skip_blanks()
             found = self.match(expected)
