@@ -124,7 +124,7 @@ async def test_lookups_wait_for_the_first_rules_while_the_client_starts(server: 
 
 async def test_a_client_starts_while_the_vendor_is_down() -> None:
     rules = Rules(specs_url="http://127.0.0.1:9/v2/download_config_specs")
-    client = Client(statsig(rules=rules), start_timeout=0.05)
+    client = Client(statsig(rules=rules), start_timeout=0.05, close_timeout=0.1)
 
     report = await client.start()
 
@@ -175,7 +175,7 @@ async def test_a_closed_client_cannot_be_entered_again() -> None:
 
 async def test_another_loop_does_not_wait_for_the_first_rules() -> None:
     rules = Rules(specs_url="http://127.0.0.1:9/v2/download_config_specs")
-    client = Client(statsig(rules=rules), start_timeout=1)
+    client = Client(statsig(rules=rules), start_timeout=1, close_timeout=0.1)
     starting = asyncio.create_task(client.start())
     await asyncio.sleep(0)
 

@@ -54,7 +54,7 @@ FIELDS = (
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    async with Client(statsig_with_rules()) as client:
+    async with Client(statsig_with_rules(), close_timeout=0.1) as client:
         yield client
 
 

@@ -18,9 +18,8 @@ CLOSED = {"feature_gates": {"open": spec("feature_gate", False)}}
 
 def client_for(server: DevServer, **settings: Any) -> Client:
     urls = {"specs_url": server.url + PATH, "id_lists_url": f"{server.url}/v1/get_id_lists"}
-    return Client(
-        Statsig("secret-key", rules=Rules(**{**urls, "poll_interval": 3600, "id_lists_interval": 3600, **settings}))
-    )
+    rules = Rules(**{**urls, "poll_interval": 3600, "id_lists_interval": 3600, **settings})
+    return Client(Statsig("secret-key", log_event_url=f"{server.url}/v1/log_event", rules=rules))
 
 
 def rules_requests(server: DevServer) -> int:
