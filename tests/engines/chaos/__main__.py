@@ -43,7 +43,7 @@ def started(kind: str) -> Iterator[AnyServer]:
 async def run(own: AnyServer, options: argparse.Namespace) -> Audit:
     """Run a scenario."""
     with options.log.open("ab") as log:
-        async with running(own, relays=options.relays, rate=options.rate, log=log) as stage:
+        async with running(own, relays=options.relays, lease=options.lease, rate=options.rate, log=log) as stage:
             showing = asyncio.create_task(show_progress(stage))
             try:
                 await scenarios.kill(stage, schedule(options.seed, options.kills, options.restarts, options.pause))
@@ -65,6 +65,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50, help="relays to kill, half of them by SIGTERM")
     parser.add_argument("--restarts", type=int, default=10, help="times to kill the server")
     parser.add_argument("--relays", type=int, default=3)
+    parser.add_argument("--lease", type=float, default=1.0, help="the relays' lease, in seconds")
     parser.add_argument("--rate", type=int, default=1000, help="events per second")
     parser.add_argument("--pause", type=float, default=0.5, help="maximum pause between two strikes, in seconds")
     parser.add_argument("--seed", type=int, default=1)

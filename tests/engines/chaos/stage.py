@@ -21,7 +21,7 @@ AnyServer = RedisServer | PostgresServer
 LABEL = "RudderStack"
 # Events that the client holds at most, so that it drops none.
 _MAX_HELD = 1_000
-_AT_ONCE = 25
+_AT_ONCE, _USERS = 25, 500
 
 
 def setting(server: AnyServer, place: str, port: int | None = None) -> str:
@@ -83,7 +83,7 @@ class Stage:
                 outcomes = len(self.audit.accepted) + sum(self.audit.refused.values())
                 if self.audit.tracked - outcomes < _MAX_HELD:
                     for number in range(self.audit.tracked, self.audit.tracked + _AT_ONCE):
-                        self.client.put_nowait(Track(f"user-{number % 50}", str(number)))
+                        self.client.put_nowait(Track(f"user-{number % _USERS}", str(number)))
                     self.audit.tracked += _AT_ONCE
                 await asyncio.sleep(_AT_ONCE / self._rate)
         self._is_closed.set()
@@ -160,6 +160,7 @@ async def running(
     *flags: str,
     place: str = "chaos",
     relays: int = 3,
+    lease: float = 1.0,
     rate: int = 1_000,
     port: int | None = None,
     log: IO[bytes] | int | None = None,
@@ -171,13 +172,14 @@ async def running(
         *flags: Flags of `relay_process.py`.
         place: Prefix of the keys, or name of the table, which exists.
         relays: Number of relays.
+        lease: Their lease, in seconds.
         rate: Events per second.
         port: Port of a proxy between the engine and everything else; None connects directly.
         log: Where the relays log.
     """
     async with DevServer(keep=1_000_000, keep_bytes=10**9) as vendor:
         with environment(SHOP_ENGINE=setting(own, place, port), SHOP_PLANE=vendor.url):
-            fleet = Fleet(*flags, log=log)
+            fleet = Fleet(*flags, lease=lease, log=log)
             stage = Stage(own, vendor, fleet, rate)
             tasks = [asyncio.create_task(stage.produce()), asyncio.create_task(stage.collect())]
             try:
