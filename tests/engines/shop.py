@@ -11,7 +11,10 @@ LIMITS = Limits(linger=0.01, retry_initial=0.05, retry_max=0.2, probe_interval=0
 
 def make_engine() -> Engine:
     kind, address, place = os.environ["SHOP_ENGINE"].split(" ")
-    return Redis(address, prefix=place) if kind == "redis" else Postgres(address, table=place)
+    timeout = float(os.environ.get("SHOP_TIMEOUT", "3"))
+    if kind == "redis":
+        return Redis(address, prefix=place, timeout=timeout)
+    return Postgres(address, table=place, timeout=timeout)
 
 
 def client(**options: Any) -> Client:

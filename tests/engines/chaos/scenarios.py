@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Iterable
+from random import Random
 
+from engines.chaos.proxy import MODES, StallingProxy
 from engines.chaos.stage import Stage
 from engines.chaos.strikes import Strike
 
@@ -19,3 +21,21 @@ async def kill(stage: Stage, strikes: Iterable[Strike]) -> None:
         else:
             await stage.fleet.strike(strike.which, kill=strike.what == "kill")
         stage.audit.done[f"{strike.what}s"] += 1
+
+
+async def stall(stage: Stage, proxy: StallingProxy, rounds: int) -> None:
+    """Stall the network between the server and everything else, each time in another way; a relay gets SIGTERM meanwhile."""
+    chance = Random(1)
+    for number in range(rounds):
+        mode = MODES[number % len(MODES)]
+        await stage.progress(within=10.0)
+        proxy.set(mode)
+        if mode == "delay":
+            await asyncio.sleep(chance.uniform(0.5, 1.5))
+        else:
+            await stage.until(f"health() says that the engine is away: {mode}", lambda: not stage.is_engine_ok())
+            await stage.fleet.strike(chance.random(), kill=False)
+            await asyncio.sleep(chance.uniform(0.0, 1.0))
+        proxy.set("pass")
+        await stage.until(f"the engine is back after {mode}", stage.is_engine_ok)
+        stage.audit.done[f"{mode}s"] += 1

@@ -103,6 +103,11 @@ class Stage:
         if self.is_failing:
             self.vendor.fault("rudderstack", Fault(status=503, when=lambda _: self._chance.random() < 0.5))
 
+    def is_engine_ok(self) -> bool:
+        """Return whether the client's `health()` says that its engine works."""
+        engine = self.client.health().engine
+        return engine is not None and engine.state == "ok"
+
     # --- waiting ------------------------------------------------------------------------------------------------
 
     async def progress(self, within: float) -> None:
