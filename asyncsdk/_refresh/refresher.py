@@ -301,9 +301,12 @@ class Refresher:
         if not answer.reason and self.rules.source == BOOTSTRAP and rules.time_ms:
             # "Nothing new" since the time of a bootstrap, which may be anything: ask for what the project has.
             answer = await self._request(fetcher, 0, "", bypass_proxy=bypass_proxy)
+        if answer.reason:
+            return answer
+        if not self.rules.sections:
+            return RulesAnswer(reason="nothing new was sent to a client without rules", retry_soon=False, malformed=True)
         # A response that says "nothing new" is a sync, too.
-        if not answer.reason:
-            self._last_sync_ms = self._clock()
+        self._last_sync_ms = self._clock()
         return answer
 
     async def _request(self, fetcher: Fetcher, time_ms: int, checksum: str, *, bypass_proxy: bool) -> RulesAnswer:

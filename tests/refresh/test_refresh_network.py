@@ -85,13 +85,18 @@ async def test_waiting_ends_early_if_there_are_no_rules_or_the_key_is_refused(
         assert not await refresher.wait_ready(3600)
 
 
-async def test_a_first_response_without_updates_leaves_no_rules(vendor: Vendor) -> None:
-    vendor.script = [NOTHING_NEW]
+@pytest.mark.parametrize("answer", [NOTHING_NEW, b"", 204, 304], ids=repr)
+async def test_a_first_answer_without_rules_is_a_failure(
+    vendor: Vendor, answer: bytes | int, caplog: pytest.LogCaptureFixture
+) -> None:
+    vendor.script = [answer]
     async with running(make_refresher(statsig(vendor), poll_interval=60)) as refresher:
         await until(lambda: reason(refresher) == "NoValues")
+        health = refresher.health()
 
-    assert refresher.health().last_error == ""
-    assert refresher.health().last_sync is not None
+    assert (health.last_error, health.failures) == ("nothing new was sent to a client without rules", 1)
+    assert health.last_sync is None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 # --- replacement --------------------------------------------------------------------------------------------------
