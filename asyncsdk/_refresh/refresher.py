@@ -304,7 +304,9 @@ class Refresher:
         if answer.reason:
             return answer
         if not self.rules.sections:
-            return RulesAnswer(reason="nothing new was sent to a client without rules", retry_soon=False, malformed=True)
+            return RulesAnswer(
+                reason="nothing new was sent to a client without rules", retry_soon=False, malformed=True
+            )
         # A response that says "nothing new" is a sync, too.
         self._last_sync_ms = self._clock()
         return answer
