@@ -24,7 +24,8 @@ from asyncsdk.vendors._base import Destination, Limits, Request, Response, Verdi
 
 # Entries that one `put` stores at most.
 _MAX_ENTRIES = 10
-# Seconds that an event waits for others. Short, because its caller waits for the engine.
+# Seconds that an event waits for others, if others were put within this time. Short, because its caller waits for the
+# engine.
 _LINGER = 0.005
 # An engine is nearer than a vendor, and asked again sooner; in seconds.
 _TIMEOUT, _RETRY_INITIAL, _RETRY_MAX, _PROBE_INTERVAL = 5.0, 0.1, 5.0, 30.0
@@ -76,15 +77,23 @@ class EngineLane(Lane):
         self._engine = engine
         self._shards: int = getattr(engine, "shards", 1)
         self._trouble = EngineTrouble(status)
+        # When the latest `put` began, on the monotonic clock.
+        self._put_at = float("-inf")
 
     @property
     def is_available(self) -> bool:
         """Whether the engine took the latest events, so that it makes sense to wait for it."""
         return self._circuit.state == "closed"
 
+    def _is_due(self, now: float) -> bool:
+        """Return whether a batch should be put now: also one that others would hardly join, after a pause."""
+        if super()._is_due(now):
+            return True
+        return bool(self._pending.ready) and not self._in_flight and now >= self._put_at + self.linger
+
     async def _exchange(self, part: Batch, sender: Sender, *, uncompressed: bool) -> Exchange:
         """Put a batch into the engine."""
-        now_ms = int(time.time() * 1000)
+        now_ms, self._put_at = int(time.time() * 1000), time.monotonic()
         try:
             async with asyncio.timeout(self._limits.timeout):
                 for label, records in self.by_shard(part):
