@@ -15,7 +15,9 @@ from lifecycle.servers import ROOT, SERVERS, Run
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
 COMPLAINT = re.compile(r"Warning|never (?:awaited|retrieved)|was destroyed|Traceback|Exception ignored")
-SLOW = re.compile(r"Executing <.*> took .* seconds")
+# asyncio reports steps from 0.1 s, which a loaded machine reaches with those that use 5 ms of its processor. Uvicorn
+# imports the application in its own task.
+SLOW = re.compile(r"Executing <(?!Task .* coro=<Server\.serve\(\)).*> took (?!0\.[0-4]).* seconds")
 
 
 @pytest.mark.parametrize("name", ["uvicorn", "uvicorn with uvloop", "hypercorn", "aiohttp"])

@@ -33,6 +33,8 @@ async def stopped(server: DevServer) -> AsyncIterator[Client]:
     """A client whose source of rules fails until `server.clear_faults()`."""
     server.fault("statsig-rules", Fault(503))
     async with fast_polling_client(statsig(server), start_timeout=0.05) as client:
+        while not (rules := client.health().rules) or not rules.last_error:
+            await asyncio.sleep(0.01)
         yield client
 
 
