@@ -6,6 +6,7 @@ from typing import Any, Self
 import orjson
 
 from asyncsdk._lookups.evaluator import RulesHolder
+from asyncsdk._model.encoding import to_json
 from asyncsdk._model.validation import describe_type
 from asyncsdk._model.wire_values import text_id
 from asyncsdk._rules.language.overrides import KINDS, GroupOverride, Kind, Overrides
@@ -68,7 +69,7 @@ class OverrideVerbs:
             ConfigurationError: `value` is neither a string nor a mapping that JSON can represent, or `name` or
                 `user_id` is not text.
         """
-        given = GroupOverride(value) if isinstance(value, str) else _copied(value)
+        given = GroupOverride(str.__str__(value)) if isinstance(value, str) else _copied(value)
         return self._override("experiment", name, given, user_id)
 
     def override_layer(self, name: str, value: Mapping[str, Any], *, user_id: str | int | None = None) -> Self:
@@ -156,9 +157,12 @@ def _copied(value: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigurationError: It is not a mapping that JSON can represent.
     """
+    if not isinstance(value, Mapping):
+        msg = f"an override takes a mapping that JSON can represent, not {describe_type(value)}"
+        raise ConfigurationError(msg)
     try:
-        copied: dict[str, Any] = orjson.loads(orjson.dumps(dict(value)))
-    except (TypeError, ValueError) as error:
-        msg = "an override takes a mapping that JSON can represent"
-        raise ConfigurationError(msg) from error
+        copied: dict[str, Any] = orjson.loads(to_json(value, "value"))
+    except InvalidEventError as error:
+        msg = f"an override takes a mapping that JSON can represent: {error}"
+        raise ConfigurationError(msg) from None
     return copied

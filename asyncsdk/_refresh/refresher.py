@@ -337,7 +337,7 @@ class Refresher:
     async def _load_cached(self) -> None:
         """Install what the cache has, unless there are rules."""
         body = None if self.rules.sections else await self._cache.load(self._source.cache_key)
-        if body:
+        if body is not None:
             # Guarded like a call of the cache: a body that is damaged counts as a failure of the cache.
             problem, fault = await call_guarded(partial(self._install_cached, body), MAX_CALL_SECONDS)
             if problem or fault:

@@ -3,6 +3,8 @@
 import json
 import logging
 from collections.abc import AsyncIterator
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -48,6 +50,10 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     "a bool for an experiment": (lambda c: c.override_experiment("ab", True), "mapping"),
     "a group for a layer": (lambda c: c.override_layer("page", "Test"), "mapping"),
     "None for a store": (lambda c: c.override_parameter_store("store", None), "mapping"),
+    "an empty list for a config": (lambda c: c.override_config("prices", []), "mapping .*, not a list"),
+    "pairs for a config": (lambda c: c.override_config("prices", [("a", 1)]), "mapping"),
+    "empty text for a layer": (lambda c: c.override_layer("page", ""), "mapping"),
+    "a value without JSON inside": (lambda c: c.override_config("prices", {"x": [object()]}), r"`value\['x'\]\[0\]`"),
     "a value without JSON": (lambda c: c.override_config("prices", {"x": object()}), "JSON"),
     "a name that is not text": (lambda c: c.override_gate(5, True), "`name`"),
     "a blank id": (lambda c: c.override_gate("open", True, user_id=""), "`user_id`"),
@@ -63,6 +69,12 @@ async def test_an_override_that_could_not_apply_is_refused_at_the_call(client: C
         make(client)
 
     assert await client.check_gate(ADA, "open") is True
+
+
+async def test_the_values_of_an_override_are_those_of_events(client: Client) -> None:
+    client.override_config("prices", {"price": Decimal("1.5"), "box": MappingProxyType({"w": 2**70}), 1: {2}})
+
+    assert (await client.get_config(ADA, "prices")).value == {"price": 1.5, "box": {"w": str(2**70)}, "1": [2]}
 
 
 async def test_a_number_is_an_id_as_in_a_user(client: Client) -> None:

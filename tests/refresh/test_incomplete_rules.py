@@ -79,7 +79,9 @@ async def test_a_project_without_names_is_complete(vendor: Vendor) -> None:
         await until(lambda: refresher.health().time_ms == 9)
 
 
-@pytest.mark.parametrize("body", [without("layer_configs"), b'{"has_updates":true,"time":9}', b'{"has_updates":false}'])
+@pytest.mark.parametrize(
+    "body", [without("layer_configs"), b'{"has_updates":true,"time":9}', b'{"has_updates":false}', b""]
+)
 async def test_an_incomplete_ruleset_in_the_cache_is_not_used(body: bytes) -> None:
     cache = MemoryCache()
     source = statsig(cache=cache, offline=True)
