@@ -232,7 +232,7 @@ class SharedPoller:
             self._record_failure(error)
         else:
             return response
-        if is_first_failure and has_any:  # pragma: no cover -- depends on when the engine fails
+        if is_first_failure and has_any:
             # Otherwise the whole fleet would ask the vendor at the same moment.
             await asyncio.sleep(uniform(0, topic.interval()))  # noqa: S311
         return await ask()

@@ -228,3 +228,25 @@ async def test_a_connection_for_notices_that_ends_is_an_end_of_notices(postgres_
         await engine._fetch("select pg_terminate_backend(pid) from pg_stat_activity where query like 'LISTEN%'")
         assert await asyncio.wait_for(waiting, 10) is None
     await engine.aclose()
+
+
+@pytest.mark.parametrize(("has_any", "waits"), [(True, [True, False]), (False, [False, False])])
+async def test_processes_with_rules_spread_their_first_requests_after_the_engine_failed(
+    has_any: bool, waits: list[bool]
+) -> None:
+    async def ask(*, for_all: bool = False) -> Response:
+        return Response(204, {}, b"")
+
+    shared = Broken(Memory().rules())
+    shared.is_down = True
+    poller = SharedPoller(shared, KEY, "Statsig")
+    poller.share(KEY, lambda: 1e6, lambda: None)
+    waited = []
+    for _ in waits:
+        fetching = asyncio.create_task(poller.fetch(KEY, ask, has_any=has_any))
+        for _ in range(9):
+            await asyncio.sleep(0)
+        waited.append(not fetching.done())
+        fetching.cancel()
+
+    assert waited == waits
