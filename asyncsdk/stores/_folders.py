@@ -9,10 +9,12 @@ from asyncsdk.errors import ConfigurationError
 def absolute_folder(folder: str | os.PathLike[str]) -> Path:
     """Return the absolute path of a folder: a program that changes its working directory keeps its store.
 
-    Links in it are followed when it is used, so that a path like `/srv/current/spool` may move.
+    `~` at its start is the home folder: shells expand it, but not in a quoted text or a file of settings. Links in it
+    are followed when it is used, so that a path like `/srv/current/spool` may move.
 
     Raises:
-        ConfigurationError: It is not a path, or it is relative and the working directory was deleted.
+        ConfigurationError: It is not a path, it is relative and the working directory was deleted, or there is no such
+            home folder.
     """
     try:
         path = Path(folder)
@@ -22,6 +24,11 @@ def absolute_folder(folder: str | os.PathLike[str]) -> Path:
     if not is_valid:
         msg = f"a folder must be a path, such as '/var/lib/shop/asyncsdk', not {folder!r}"
         raise ConfigurationError(msg)
+    try:
+        path = path.expanduser()
+    except RuntimeError as error:
+        msg = f"the folder {str(path)!r} begins with `~`, and there is no such home folder: pass an absolute path"
+        raise ConfigurationError(msg) from error
     try:
         return path.absolute()
     except OSError as error:

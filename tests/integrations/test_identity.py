@@ -68,6 +68,7 @@ def test_the_port_is_removed_from_an_address(address: str, alone: str) -> None:
         (["192.0.2.1, "], 1, "peer"),
         (["192.0.2.1, unknown"], 1, "peer"),
         (["192.0.2.300"], 1, "peer"),
+        (['"[2001:db8::1]:80"'], 1, "2001:db8::1"),
     ],
 )
 def test_the_address_is_what_the_outermost_trusted_proxy_saw(forwarded: list[str], proxies: int, address: str) -> None:

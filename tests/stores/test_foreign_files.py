@@ -299,6 +299,18 @@ def test_a_relative_folder_is_resolved_at_once(
     assert made.folder == tmp_path / "data"
 
 
+@pytest.mark.parametrize("folder", ["~/data", "~/a/../data"])
+def test_the_home_folder_is_expanded(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    assert SqliteSpool(folder).folder.resolve() == tmp_path / "data"
+
+
+def test_the_home_folder_of_an_unknown_user_is_a_mistake() -> None:
+    with pytest.raises(ConfigurationError, match="begins with `~`, and there is no such home folder"):
+        FileCache("~no-such-user/data")
+
+
 @pytest.mark.parametrize("folder", ["a\0b", None, 3, b"bytes"])
 def test_a_folder_that_is_not_a_path_is_rejected(folder: object) -> None:
     with pytest.raises(ConfigurationError, match="must be a path"):

@@ -83,7 +83,7 @@ async def _examine(configuration: Configuration, arguments: argparse.Namespace) 
     findings += [finding async for finding in Network(configuration, arguments.timeout).check()]
     spool = arguments.spool or os.environ.get("ASYNCSDK_SPOOL")
     if spool:
-        findings += check_spool(Path(spool))
+        findings += check_spool(Path(os.path.expanduser(spool)))
     if configuration.engine is not None:
         findings += await _check_engine(configuration.engine, arguments.timeout)
     if arguments.send:
