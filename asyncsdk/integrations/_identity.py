@@ -279,7 +279,7 @@ def client_address(peer: str | None, forwarded: Sequence[str], trusted_proxies: 
         that entry is not an IP address.
     """
     hops = ",".join(forwarded).split(",")
-    address = without_port(hops[-trusted_proxies].strip(" \t\r\n\"")) if trusted_proxies <= len(hops) else ""
+    address = without_port(hops[-trusted_proxies].strip(' \t\r\n"')) if trusted_proxies <= len(hops) else ""
     return address if is_address(address) else peer
 
 

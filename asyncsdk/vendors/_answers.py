@@ -20,7 +20,8 @@ MAX_RETRY_AFTER = 3600.0
 PERMANENT_ERRORS = frozenset(_PERMANENT)
 HTML = "an HTML page instead of an answer"
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# Byte order marks, and white space in UTF-8 or UTF-16.
+_BEFORE_TEXT = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n\v\f"
 _INVISIBLE = re.compile(rb"(?is)<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>?|[\x00-\x20\x7f]+")
 # Bytes of a page that are searched for its first words, and characters of these that are logged.
 _MAX_SCANNED, _MAX_WORDS = 4000, 80
@@ -60,7 +61,7 @@ def is_html(response: Response) -> bool:
 
     Servers that are compatible with RudderStack answer in many ways, some with JSON or `OK` of a wrong type.
     """
-    body = response.body.removeprefix(_BYTE_ORDER_MARK).lstrip()
+    body = response.body.lstrip(_BEFORE_TEXT)
     if body.startswith(b"<"):
         return True
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -291,6 +291,8 @@ PAGES = [
     ({"content-type": "application/xhtml+xml"}, b""),
     ({"content-type": "application/json"}, b" \r\n<!DOCTYPE html>"),
     ({}, b"\xef\xbb\xbf<html>"),
+    ({"content-type": "text/plain"}, "\n<html>".encode("utf-16")),
+    ({}, "<html>".encode("utf-16-be")),
 ]
 
 

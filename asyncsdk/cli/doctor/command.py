@@ -27,6 +27,7 @@ from asyncsdk.cli.doctor.keys import check_key
 from asyncsdk.cli.doctor.local import check_spool, check_versions
 from asyncsdk.cli.doctor.network import Network
 from asyncsdk.engines import Engine, EngineError
+from asyncsdk.stores._folders import absolute_folder
 
 SUMMARY = "find out why events do not show up"
 _EVENT, _USER = "asyncsdk doctor", "asyncsdk-doctor"
@@ -51,10 +52,10 @@ def run(arguments: argparse.Namespace) -> int:
     logging.getLogger("asyncsdk").addHandler(logging.NullHandler())
     try:
         configuration = _configuration(arguments)
+        findings = asyncio.run(_examine(configuration, arguments))
     except ConfigurationError as error:
         print(f"asyncsdk doctor: {error}", file=sys.stderr)
         return 2
-    findings = asyncio.run(_examine(configuration, arguments))
     if arguments.json:
         print(as_json(findings))
     else:
@@ -83,7 +84,7 @@ async def _examine(configuration: Configuration, arguments: argparse.Namespace) 
     findings += [finding async for finding in Network(configuration, arguments.timeout).check()]
     spool = arguments.spool or os.environ.get("ASYNCSDK_SPOOL")
     if spool:
-        findings += check_spool(Path(os.path.expanduser(spool)))
+        findings += check_spool(absolute_folder(spool))
     if configuration.engine is not None:
         findings += await _check_engine(configuration.engine, arguments.timeout)
     if arguments.send:
