@@ -76,7 +76,7 @@ class ExposureFilter:
 
     def release(self, exposure: PendingExposure) -> None:
         """Let another process report an exposure that this one could not."""
-        if self._is_running and len(self._to_release) < _MAX_WAITING:  # pragma: no branch -- rarely full
+        if self._is_running and len(self._to_release) < _MAX_WAITING:
             self._to_release.append(self._digest(exposure))
             self._arrived.set()
 
@@ -101,7 +101,7 @@ class ExposureFilter:
                 if self._to_release:
                     released, self._to_release = self._to_release, []
                     await self._call(self._shared.release, released)
-                if not self._waiting:  # pragma: no branch -- more came meanwhile
+                if not self._waiting:
                     self._idle.set()
         finally:
             self._is_running = False

@@ -174,7 +174,7 @@ class Postgres(PostgresFleet):
         if current.pool is not None:
             return current.pool
         async with current.opening:
-            if current.pool is None:  # pragma: no branch -- unless two calls were the first
+            if current.pool is None:  # pragma: no branch -- today's asyncpg does not wait to make a pool of none
                 with reported():
                     current.pool = await asyncpg.create_pool(
                         self._dsn, min_size=0, max_size=_MAX_CONNECTIONS, **self._options

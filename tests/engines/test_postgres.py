@@ -83,6 +83,14 @@ async def test_put_in_a_transaction_of_ones_own_exists_only_after_its_commit(
     assert (await engine.stats("d")).waiting == 0
 
 
+async def test_calls_that_come_first_together_share_a_pool(postgres_server: PostgresServer, engine: Postgres) -> None:
+    other = Postgres(postgres_server.dsn, table=engine._sql.channel)
+    pools = await asyncio.gather(other._pool(), other._pool())
+    await other.aclose()
+
+    assert pools[0] is pools[1]
+
+
 async def test_a_notification_wakes_a_relay_sooner_than_its_next_look(engine: Postgres) -> None:
     engine._look_interval = 30.0
     waiting = asyncio.create_task(engine.take("d", 1, 30.0, 100.0))

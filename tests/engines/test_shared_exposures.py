@@ -195,6 +195,58 @@ async def test_too_many_that_wait_are_reported_at_once(server: DevServer) -> Non
     assert reported == [1, limits._MAX_WAITING]
 
 
+class Releasing(Memory):
+    """An engine for exposures whose `release` waits for `go_on`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released: list[int] = []
+        self.go_on = asyncio.Event()
+
+    async def claim(self, exposures: Sequence[bytes]) -> list[bool]:
+        return [True] * len(exposures)
+
+    async def release(self, exposures: Sequence[bytes]) -> None:  # type: ignore[override]
+        self.released.append(len(exposures))
+        await self.go_on.wait()
+
+
+@pytest.fixture
+async def filtered(server: DevServer) -> AsyncIterator[tuple[limits.ExposureFilter, Releasing, Any, list[int]]]:
+    """A filter that runs, its engine, an exposure, and the numbers of exposures that were reported at a time."""
+    engine, reported = Releasing(), list[int]()
+    waiting = limits.ExposureFilter(engine, "", lambda found, _: reported.append(len(found)))
+    task = asyncio.create_task(waiting.run())
+    async with client_of(server, Memory()) as client:
+        rules = client._holder.rules
+        await asyncio.sleep(0)
+        yield waiting, engine, (rules, ADA, rules.gate(ADA, "open"), 0.0, None), reported
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_no_more_exposures_than_may_wait_are_released_at_a_time(filtered: Any) -> None:
+    waiting, engine, one, _ = filtered
+    for _ in range(limits._MAX_WAITING + 1):
+        waiting.release(one)
+    while not engine.released:
+        await asyncio.sleep(0)
+
+    assert engine.released == [limits._MAX_WAITING]
+
+
+async def test_an_exposure_that_comes_while_others_are_released_is_waited_for(filtered: Any) -> None:
+    waiting, engine, one, reported = filtered
+    waiting.release(one)
+    while not engine.released:
+        await asyncio.sleep(0)
+    waiting.put([one])
+    engine.go_on.set()
+    await waiting.flush()
+
+    assert reported == [1]
+
+
 async def test_exposures_that_wait_at_the_end_are_reported(server: DevServer) -> None:
     slow = Slow("hangs")
     client = client_of(server, slow)
