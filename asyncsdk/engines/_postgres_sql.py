@@ -129,4 +129,7 @@ create table if not exists {table} (
 ) with (fillfactor = 70, {_VACUUM});
 alter table {table} alter column body set storage external;
 create index if not exists "{name}_order" on {table} (destination, id);
-"""
+-- In microseconds since 1970: should the table be dropped and made again, relays still have ids of the old one.
+select setval(pg_get_serial_sequence('{table}', 'id'), (extract(epoch from clock_timestamp()) * 1000000)::bigint)
+where pg_sequence_last_value(pg_get_serial_sequence('{table}', 'id')::regclass) is null;
+"""  # noqa: S608 -- `table` is a plain name

@@ -69,9 +69,13 @@ class Server:
             self.kill()
             raise
 
+    def is_running(self) -> bool:
+        """Return whether the process has not ended."""
+        return self.process is not None and self.process.poll() is None
+
     def kill(self) -> None:
         """Kill the process and its children, if it still runs."""
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None and self.is_running():
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
@@ -119,9 +123,17 @@ def postgres_bin() -> Path | None:
 class PostgresServer(Server):
     """A Postgres server with its files in a folder; as another user if we are root, whom Postgres refuses."""
 
-    def __init__(self, folder: Path, programs: Path) -> None:
+    def __init__(self, folder: Path, programs: Path, *options: str) -> None:
+        """Prepare.
+
+        Args:
+            folder: Is created.
+            programs: The folder of the server's programs.
+            *options: Options of `initdb`.
+        """
         self.port = free_port()
         self.folder = folder
+        self._options = options
         self.dsn = f"postgresql://relay@127.0.0.1:{self.port}/postgres"
         self._programs = programs
 
@@ -139,6 +151,7 @@ class PostgresServer(Server):
             os.chown(self.folder, pwd.getpwnam("nobody").pw_uid, -1)
             self.folder.chmod(0o700)
         command = self._as_user("initdb", "-D", str(self.folder / "data"), "-U", "relay", "-A", "trust", "-N")
+        command = [*command, *self._options]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
 
     def start(self) -> None:

@@ -41,6 +41,27 @@ async def test_open_says_what_to_run_when_the_table_is_missing(postgres_server: 
     await engine.aclose()
 
 
+async def test_a_relay_acknowledges_no_row_of_a_table_that_was_made_again(
+    engine: Postgres, postgres_server: PostgresServer
+) -> None:
+    await engine.put("d", [b"of the dropped table"])
+    (old,) = await engine.take("d", 1, 0.0, 60.0)
+    await run_sql(postgres_server, f"drop table {engine._sql.table}")
+    await engine.migrate()
+    await engine.put("d", [b"new"])
+    await engine.ack("d", [old.lease])
+
+    assert [one.entry for one in await engine.take("d", 1, 5.0, 60.0)] == [b"new"]
+
+
+async def test_a_migration_of_a_used_table_keeps_its_ids_rising(engine: Postgres) -> None:
+    await engine.put("d", [b"1", b"2"])
+    await engine.migrate()
+    await engine.put("d", [b"3"])
+
+    assert [one.entry for one in await engine.take("d", 9, 0.0, 60.0)] == [b"1", b"2", b"3"]
+
+
 async def test_concurrent_migrations_make_one_table(postgres_server: PostgresServer) -> None:
     engines = [Postgres(postgres_server.dsn, table="many_migrations") for _ in range(5)]
     await asyncio.gather(*(engine.migrate() for engine in engines))

@@ -1,12 +1,12 @@
 """A spool on a disk of 8 MB that is repeatedly filled to the last byte."""
 
 import asyncio
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from disks import small_disk
 from helpers import ADA, amplitude, quick, rudderstack
 
 from asyncsdk import Client, QueueFullError
@@ -17,15 +17,12 @@ from asyncsdk.stores.sqlite.settings import WhenFull
 pytestmark = [pytest.mark.torture, pytest.mark.process]
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], check=False, capture_output=True)
-    if mounted.returncode:
-        pytest.skip("mounting a small disk is not permitted")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+@pytest.fixture(name="small_disk")
+def small_disk_of_8_mb(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", 8) as disk:
+        if disk is None:
+            pytest.skip("mounting a small disk is not permitted")
+        yield disk
 
 
 @pytest.mark.timeout(300)

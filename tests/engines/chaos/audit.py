@@ -8,7 +8,7 @@ import attrs
 import orjson
 
 
-@attrs.define
+@attrs.define(repr=False)
 class Audit:
     """What a client's engine accepted, and what a vendor received. Times are seconds since the epoch.
 
@@ -63,6 +63,9 @@ class Audit:
     def is_ok(self) -> bool:
         """Whether no event is missing but what the server may lose, and all copies are identical."""
         return bool(self.accepted) and not (self.missing - self.given_up or self.differing or self.faults)
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def progress(self) -> str:
         """Return a line about a run that is under way."""

@@ -96,18 +96,25 @@ class Fleet:
             self._end(int(which * len(self._running)), signal.SIGKILL if kill else signal.SIGTERM)
         await self.grow()
 
-    async def stop(self) -> None:
-        """End all relays in order."""
-        if self._parent is None or self._reading is None:
-            return
+    async def shrink(self) -> int:
+        """End all relays in order, and return their number."""
+        relays = len(self._running)
         while self._running:
             self._end(0, signal.SIGTERM)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(30.0 if self._ending else 0.0):
-                await self._all_ended.wait()
+        if self._ending:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(30.0):
+                    await self._all_ended.wait()
         for pid in self._ending:
             os.kill(pid, signal.SIGKILL)
             self.crashes[-9] += 1  # it did not end
+        return relays
+
+    async def stop(self) -> None:
+        """End everything."""
+        if self._parent is None or self._reading is None:
+            return
+        await self.shrink()
         assert self._parent.stdin is not None
         self._parent.stdin.close()
         await self._parent.wait()

@@ -52,16 +52,16 @@ class Stage:
         own: The server of the engine.
         vendor: The vendor.
         fleet: The relays.
+        place: Prefix of the keys, or name of the table.
         client: The client that tracks events.
         audit: What became of the events.
-        is_failing: Whether the vendor fails half of the requests.
     """
 
-    def __init__(self, own: AnyServer, vendor: DevServer, fleet: Fleet, rate: int) -> None:
+    def __init__(self, own: AnyServer, vendor: DevServer, fleet: Fleet, place: str, rate: int) -> None:
         """Prepare; `running` starts and ends it."""
-        self.own, self.vendor, self.fleet = own, vendor, fleet
+        self.own, self.vendor, self.fleet, self.place = own, vendor, fleet, place
         self.audit = Audit()
-        self.is_failing = False
+        self._failing = 0.0
         self.client: Client = shop.client(on_delivery=self._on_delivery, close_timeout=20.0)
         self._rate = rate
         self._chance = Random(1)
@@ -100,8 +100,18 @@ class Stage:
             if event.verdict in ("accepted", "duplicate"):
                 self.audit.record_delivery(event.id, event.body, event.at)
         self.vendor.reset()
-        if self.is_failing:
-            self.vendor.fault("rudderstack", Fault(status=503, when=lambda _: self._chance.random() < 0.5))
+        self.set_failing(self._failing)
+
+    def set_failing(self, share: float) -> None:
+        """Let the vendor fail a share of the requests."""
+        self._failing = share
+        self.vendor.clear_faults()
+        if share:
+            self.vendor.fault("rudderstack", Fault(status=503, when=lambda _: self._chance.random() < share))
+
+    def give_up_undelivered(self) -> None:
+        """Record that the server has just lost all that it had, on purpose."""
+        self.audit.given_up |= self.audit.accepted.keys() - self.audit.delivered.keys()
 
     def is_engine_ok(self) -> bool:
         """Return whether the client's `health()` says that its engine works."""
@@ -127,9 +137,8 @@ class Stage:
 
     async def settle(self, within: float) -> None:
         """End the client, let the relays deliver everything, and finish the audit."""
-        self.is_failing = False
+        self.set_failing(0.0)
         self._is_ending.set()
-        self.collect_now()
         engine = shop.make_engine()
         if not await self._is_drained(engine, within):
             self.audit.faults.append(f"the engine is not empty after {within:.0f} s")
@@ -185,7 +194,7 @@ async def running(
     async with DevServer(keep=1_000_000, keep_bytes=10**9) as vendor:
         with environment(SHOP_ENGINE=setting(own, place, port), SHOP_PLANE=vendor.url):
             fleet = Fleet(*flags, lease=lease, log=log)
-            stage = Stage(own, vendor, fleet, rate)
+            stage = Stage(own, vendor, fleet, place, rate)
             tasks = [asyncio.create_task(stage.produce()), asyncio.create_task(stage.collect())]
             try:
                 await fleet.grow(relays)
