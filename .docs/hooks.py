@@ -49,7 +49,15 @@ SUBJECTS = {
         "Outcomes and health",
         [
             *("Receipt", "Delivery", "Report", "DestinationReport", "StartReport", "Health", "DestinationHealth"),
-            *("RulesHealth", "SpoolHealth", "AssignmentsHealth", "EngineHealth", "RulesetChange", "RequestInfo"),
+            *(
+                "RulesHealth",
+                "SpoolHealth",
+                "AssignmentsHealth",
+                "OverridesHealth",
+                "EngineHealth",
+                "RulesetChange",
+                "RequestInfo",
+            ),
         ],
     ),
     "middleware": ("Middleware", ["Payload", "Next", "Middleware", "map_events", "redact", "sample"]),

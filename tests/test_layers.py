@@ -72,6 +72,7 @@ LAZY = {
     ("_client", "asyncsdk._delivery.spool.spooler"): "only a client with a spool",
     ("_client", "asyncsdk._refresh"): "only a client with rules",
     ("_client", "asyncsdk._lookups.assignments"): "only a client with sticky assignments",
+    ("_client", "asyncsdk._lookups.shared_overrides"): "only a client whose fleet shares overrides",
     ("_client", "asyncsdk.vendors.amplitude"): "only an environment with its key",
     ("_client", "asyncsdk.vendors.rudderstack"): "only an environment with its key",
     ("_delivery", "asyncsdk.stores"): "only a client with a spool",

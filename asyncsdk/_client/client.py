@@ -121,6 +121,7 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
         self._holder: RulesHolder = parts.refresher or NoRules()
         self._exposures = parts.exposures
         self._assignments = parts.assignments
+        self._override_sync = parts.overrides
         self._hooks = parts.hooks
         self._is_starting = False
         self._choose_path()
@@ -138,6 +139,12 @@ class Client(LifecycleVerbs, EventVerbs, LookupVerbs, OverrideVerbs, HookVerbs):
     def engine(self) -> Engine | None:
         """The engine that the client was made with."""
         return self._settings.engine
+
+    @property
+    def engines(self) -> tuple[object, ...]:
+        """All engines that the client uses: for events, and for what it shares with its fleet; each once."""
+        used = [self._settings.engine, *(getattr(store, "engine", None) for store in self._parts.stores)]
+        return tuple({id(engine): engine for engine in used if hasattr(engine, "take")}.values())
 
     @property
     def http(self) -> HttpSettings | None:

@@ -47,7 +47,7 @@ def bootstrap_only(source: Statsig | None) -> "Refresher | None":
     """Return what holds the rules of a client that is off: those of the bootstrap; None without one."""
     if source is None or source.rules is None or source.rules.bootstrap is None:
         return None
-    rules = attrs.evolve(source.rules, cache=None, id_lists=False, assignments=None)
+    rules = attrs.evolve(source.rules, cache=None, id_lists=False, assignments=None, overrides=None)
     from asyncsdk._refresh import Refresher  # noqa: PLC0415 -- only a client with rules needs it
 
     return Refresher(attrs.evolve(source, offline=True, rules=rules))

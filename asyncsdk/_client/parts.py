@@ -40,6 +40,7 @@ from asyncsdk.vendors.statsig import Statsig
 if TYPE_CHECKING:
     from asyncsdk._delivery.spool.spooler import Spooler
     from asyncsdk._lookups.assignments import Assignments
+    from asyncsdk._lookups.shared_overrides import OverrideSync
     from asyncsdk._refresh import Refresher
 
 Writer = Callable[[object, Receipt], Awaitable[Receipt]]
@@ -95,6 +96,7 @@ class Parts(Shown):
         refresher: Keeps the rules up to date; None without a source of rules.
         exposures: Reports what users saw.
         assignments: Keeps users in their groups; None without a store for that.
+        overrides: Shares overrides with the fleet; None if they stay in this process.
         hooks: The user's functions.
         is_enabled: False if the client is switched off: it has no jobs, spool, exposures and assignments.
         stores: What is shared or kept elsewhere, and may have connections.
@@ -111,6 +113,7 @@ class Parts(Shown):
     refresher: "Refresher | None"
     exposures: Exposures
     assignments: "Assignments | None"
+    overrides: "OverrideSync | None"
     hooks: Hooks
     is_enabled: bool
     stores: Sequence[Any]
@@ -140,6 +143,11 @@ class Parts(Shown):
             todo.append(("shared exposures", self.exposures.filter.run))
         if self.assignments is not None:
             todo.append(("sticky assignments", self.assignments.run))
+        if self.overrides is not None:
+            if dev_url is None:
+                todo.append(("shared overrides", self.overrides.run))
+            else:
+                self.overrides.stop_sharing()
         if self.spooler is not None:
             todo.append(("spool", jobs.adoption(self.spooler)))
         return todo
@@ -158,9 +166,10 @@ class Parts(Shown):
             lane.linger = 0.0
 
     async def settle(self, seconds: float, closing_at: float | None = None) -> bool:
-        """Flush every lane and the sticky assignments; return False if time ran out."""
-        assignments = self.assignments
-        if not self.unsent() and (assignments is None or not assignments.unsaved):
+        """Flush every lane, the sticky assignments and the overrides; return False if time ran out."""
+        assignments, overrides = self.assignments, self.overrides
+        is_saved = assignments is None or not assignments.unsaved
+        if not self.unsent() and is_saved and (overrides is None or not overrides.unwritten):
             return True
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
@@ -171,6 +180,8 @@ class Parts(Shown):
                     group.create_task(flush(lane, closing_at))
                 if assignments is not None:
                     group.create_task(assignments.flush())
+                if overrides is not None:
+                    group.create_task(overrides.flush())
             return True
         return False
 
@@ -180,6 +191,8 @@ class Parts(Shown):
             lane.abandon()
         if self.assignments is not None:
             self.assignments.abandon()
+        if self.overrides is not None:
+            self.overrides.abandon()
 
     def report(self, began: float, *, complete: bool = True) -> Report:
         """Return the counts of all destinations.
@@ -205,6 +218,7 @@ class Parts(Shown):
             invalid_events=self.admission.invalid_events,
             last_invalid=self.admission.last_invalid,
             engine=None if self.link is None else self.link.health(),
+            overrides=None if self.overrides is None else self.overrides.health(),
         )
 
 
@@ -244,6 +258,7 @@ def build_parts(destinations: tuple[Destination, ...], settings: Settings) -> Pa
         admission.defaults = (settings.defaults,)
     spooler = None if spool is None else _build_spooler(spool, lanes)
     admission.may_wait |= spooler is not None or link is not None
+    refresher = _build_refresher(source) if enabled else bootstrap_only(source)
     return Parts(
         life=life,
         lanes=lanes,
@@ -253,7 +268,7 @@ def build_parts(destinations: tuple[Destination, ...], settings: Settings) -> Pa
         spooler=spooler,
         link=link,
         write=_build_writer(link, admission, settings),
-        refresher=_build_refresher(source) if enabled else bootstrap_only(source),
+        refresher=refresher,
         exposures=_build_exposures(
             life,
             lanes if enabled and settings.exposures else (),
@@ -263,6 +278,7 @@ def build_parts(destinations: tuple[Destination, ...], settings: Settings) -> Pa
             shared=settings.shared_exposures if enabled else None,
         ),
         assignments=_build_assignments(source, life) if enabled else None,
+        overrides=_build_override_sync(source, refresher, life) if enabled else None,
         hooks=hooks,
         is_enabled=enabled,
         stores=_stores_of(source, settings),
@@ -272,7 +288,9 @@ def build_parts(destinations: tuple[Destination, ...], settings: Settings) -> Pa
 def _stores_of(source: Statsig | None, settings: Settings) -> Sequence[object]:
     rules = None if source is None else source.rules
     return (
-        (settings.shared_exposures,) if rules is None else (settings.shared_exposures, rules.shared, rules.assignments)
+        (settings.shared_exposures,)
+        if rules is None
+        else (settings.shared_exposures, rules.shared, rules.assignments, rules.overrides)
     )
 
 
@@ -312,6 +330,16 @@ def _build_assignments(source: Statsig | None, life: Lifecycle) -> "Assignments 
     from asyncsdk._lookups.assignments import create_assignments  # noqa: PLC0415 -- only sticky assignments need it
 
     return create_assignments(source.rules, source.rules.assignments, life)
+
+
+def _build_override_sync(
+    source: Statsig | None, refresher: "Refresher | None", life: Lifecycle
+) -> "OverrideSync | None":
+    if source is None or refresher is None or source.offline or source.rules is None or source.rules.overrides is None:
+        return None
+    from asyncsdk._lookups.shared_overrides import create_override_sync  # noqa: PLC0415 -- only a fleet needs it
+
+    return create_override_sync(source, source.rules.overrides, refresher, life)
 
 
 def _build_pacer(lanes: Sequence[Lane], spooler: "Spooler | None") -> Pacer:

@@ -94,6 +94,8 @@ class LifecycleVerbs:
         self._life.check_admission()
         self._life.check_loop()
         ready = await self.wait_ready(start_timeout)
+        if self._parts.overrides is not None:
+            await self._parts.overrides.wait_read(start_timeout - (time.monotonic() - began))
         self._is_starting = False
         self._choose_path()
         source = self._holder.rules.source if ready and self._refresher is not None else ""

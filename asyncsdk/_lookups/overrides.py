@@ -1,7 +1,7 @@
 """The verbs that override what the rules say, for tests and debugging."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
@@ -12,6 +12,9 @@ from asyncsdk._model.wire_values import text_id
 from asyncsdk._rules.language.overrides import KINDS, GroupOverride, Kind, Overrides
 from asyncsdk.errors import ConfigurationError, InvalidEventError
 
+if TYPE_CHECKING:
+    from asyncsdk._lookups.shared_overrides import OverrideSync
+
 
 class OverrideVerbs:
     """The verbs for local overrides: for tests and debugging. They return the client, so calls can be chained.
@@ -19,9 +22,13 @@ class OverrideVerbs:
     Every lookup and `bootstrap` follow an override from the next call on. Flags that `bind` returned earlier keep
     their rules. An override for an id takes precedence over one for every user; of the ids, the `user_id` comes first,
     then the custom ids.
+
+    With `Rules(overrides=Redis(url))`, or `Postgres(dsn)`, the overrides are those of the fleet: they apply here at
+    once, and within a second in the other processes.
     """
 
     _holder: RulesHolder
+    _override_sync: "OverrideSync | None" = None
 
     def override_gate(self, name: str, value: bool, *, user_id: str | int | None = None) -> Self:  # noqa: FBT001 -- its value
         """Override a gate: it has this value regardless of the rules.
@@ -128,7 +135,10 @@ class OverrideVerbs:
         return self._change(lambda overrides: overrides.set(kind, name, value, unit))
 
     def _change(self, change: Callable[[Overrides], Overrides]) -> Self:
-        self._holder.use_overrides(change(self._holder.rules.shared_context.overrides))
+        if self._override_sync is not None:
+            self._override_sync.change(change)
+        else:
+            self._holder.use_overrides(change(self._holder.rules.shared_context.overrides))
         return self
 
 

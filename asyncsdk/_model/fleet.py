@@ -9,6 +9,9 @@ that it has a successor, cannot write.
 
     leads ──renews in time──> leads ──resigns, or is late──> follows ──the lead is free──> leads, with a greater token
 
+**Shared overrides.** One document with all overrides of a project. A write names the version that it replaces, so that
+of two processes that change it at the same time neither undoes what the other did: the second one reads and repeats.
+
 **Shared exposures.** A set of what was reported in the current window.
 
 Every method may raise `EngineError`. The caller counts it, and continues without.
@@ -107,6 +110,41 @@ class SharedRules(Protocol):
 
         Returns:
             What it did, and the new version if it was written.
+        """
+        ...
+
+    def notices(self, project: str) -> AsyncIterator[None]:
+        """Yield when it is time to read: at once, and then within a second of every write."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections; a later call opens new ones. Does not raise."""
+        ...
+
+
+@runtime_checkable
+class SharedOverrides(Protocol):
+    """Overrides that a fleet shares: `Rules(overrides=...)`. `project` names those of one secret key."""
+
+    async def read(self, project: str, known: str = "") -> Copy:
+        """Return what is stored.
+
+        Args:
+            project: The project.
+            known: The version that the caller has; its body is not returned again.
+        """
+        ...
+
+    async def write(self, project: str, body: bytes, *, replaces: str) -> str | None:
+        """Replace what is stored, and notify the others.
+
+        Args:
+            project: The project.
+            body: The new content.
+            replaces: The version that is replaced; "" if there is none.
+
+        Returns:
+            The new version; None, and nothing is written, if another version is stored.
         """
         ...
 

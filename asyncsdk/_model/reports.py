@@ -256,6 +256,21 @@ class AssignmentsHealth(Plain, Value):
 
 
 @attrs.frozen(eq=False, repr=False)
+class OverridesHealth(Plain, Value):
+    """The current state of overrides that a fleet shares.
+
+    Attributes:
+        unwritten: Number of changes of this process that the fleet does not have yet.
+        failures: Number of times that the engine failed.
+        last_error: The latest failure in a few words; "" if the latest call succeeded.
+    """
+
+    unwritten: int = 0
+    failures: int = 0
+    last_error: str = ""
+
+
+@attrs.frozen(eq=False, repr=False)
 class Health(Plain, Value):
     """The current state of the client and its parts.
 
@@ -266,6 +281,7 @@ class Health(Plain, Value):
         rules: The state of the rules; None without a source of rules.
         spool: The state of the spool; None without one.
         assignments: The state of sticky assignments; None without a store for them.
+        overrides: The state of overrides that a fleet shares; None if they stay in this process.
         engine: The state of the engine; None without one.
         enabled: False if the client is switched off (`enabled=False`, or `ASYNCSDK_ENABLED=0`).
         invalid_events: Number of invalid events that `on_invalid="report"` has kept from raising.
@@ -283,6 +299,7 @@ class Health(Plain, Value):
     enabled: bool = True
     invalid_events: int = 0
     last_invalid: str = ""
+    overrides: OverridesHealth | None = None
 
 
 @attrs.define(eq=False, repr=False)

@@ -1,7 +1,7 @@
 """Take events from an engine and deliver them, until SIGTERM.
 
     asyncsdk relay shop.events:client            the Client of a service, with its destinations and engine
-    asyncsdk relay migrate shop.events:client    make the table of its Postgres engine, or bring it up to date
+    asyncsdk relay migrate shop.events:client    make the tables of all its Postgres engines, or bring them up to date
 
 The target is MODULE:NAME of a Client, a Relay, or a function that returns one; for `migrate` also an engine, or a
 postgresql:// address. With the client of a service, a relay needs no configuration of its own.
@@ -16,7 +16,7 @@ import importlib
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from typing import Any
 import orjson
 
 from asyncsdk import AsyncSDKError, Client, ConfigurationError
-from asyncsdk.engines import Engine, EngineError, Postgres
+from asyncsdk.engines import EngineError, Postgres
 from asyncsdk.relay import Relay
 
 SUMMARY = "take events from an engine and deliver them"
@@ -116,28 +116,39 @@ def make_relay(target: object, arguments: argparse.Namespace) -> Relay:
     )
 
 
-def _engine_of(path: str) -> Engine:
+def _engines_of(path: str) -> Sequence[Any]:
+    """Return the engines of a target: for events, and for what its fleet shares."""
     if "://" in path:
-        return Postgres(path)
+        return [Postgres(path)]
     target = load_target(path)
-    engine = target.engine if isinstance(target, Client | Relay) else target
-    if engine is None or not hasattr(engine, "take"):
+    if isinstance(target, Client):
+        engines: Sequence[Any] = target.engines
+    else:
+        engine = target.engine if isinstance(target, Relay) else target
+        engines = [engine] if hasattr(engine, "take") else []
+    if not engines:
         msg = "the target must be a Client with an engine, a Relay, or an engine"
         raise ConfigurationError(msg)
-    return engine
+    return engines
 
 
 # --- commands -------------------------------------------------------------------------------------------------
 
 
 def _migrate(arguments: argparse.Namespace) -> int:
-    engine = _engine_of(arguments.target[1])
+    for engine in _engines_of(arguments.target[1]):
+        _migrate_one(engine, only_print=arguments.print)
+    return 0
+
+
+def _migrate_one(engine: object, *, only_print: bool) -> None:
     if not isinstance(engine, Postgres):
-        print(f"{engine!r} needs no migration")
-        return 0
-    if arguments.print:
+        # Not among the SQL.
+        print(f"{engine!r} needs no migration", file=sys.stderr if only_print else sys.stdout)
+        return
+    if only_print:
         print(engine.migration, end="")
-        return 0
+        return
 
     async def migrate() -> None:
         try:
@@ -147,7 +158,6 @@ def _migrate(arguments: argparse.Namespace) -> int:
 
     asyncio.run(migrate())
     print(f"{engine!r} is up to date")
-    return 0
 
 
 def _relay(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,9 @@ from typing import Any
 
 import attrs
 
+from asyncsdk._model.assignments import Units, put_assignment, swap_assignment
 from asyncsdk._model.fleet import Copy, Lead, WriteStatus
+from asyncsdk.engines._part import Part, RulesPart
 
 
 @attrs.define(eq=False, repr=False)
@@ -23,25 +25,23 @@ class _Project:
     written: asyncio.Event = attrs.field(factory=asyncio.Event)
 
 
-class MemoryRules:
+@attrs.define(eq=False, repr=False)
+class _Overrides:
+    """The overrides of one secret key."""
+
+    copy: Copy = Copy()
+    written: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+
+class MemoryRules(RulesPart["MemoryFleet"]):
     """Rules that the clients of one process share; see `SharedRules`."""
 
-    def __init__(self, projects: dict[str, _Project], *, may_write: bool, ttl: float) -> None:
-        self._projects, self._may_write, self._ttl = projects, may_write, ttl
+    def __init__(self, engine: "MemoryFleet", *, may_write: bool, ttl: float) -> None:
+        super().__init__(engine, may_write=may_write, ttl=ttl)
         self._versions = count(1)
 
-    @property
-    def may_write(self) -> bool:
-        """Whether this client may lead."""
-        return self._may_write
-
-    @property
-    def ttl(self) -> float:
-        """Time after which another process leads, in seconds."""
-        return self._ttl
-
     def _of(self, project: str) -> _Project:
-        return self._projects.setdefault(project, _Project())
+        return self.engine._projects.setdefault(project, _Project())
 
     async def lead(self, project: str, ttl: float, key: str = "", interval: float = 0.0) -> Lead | None:
         """Take the lead, or renew it."""
@@ -89,64 +89,85 @@ class MemoryRules:
             yield
             await written.wait()
 
-    async def aclose(self) -> None:
-        """Do nothing: there is no server."""
 
-
-class FleetAssignments:
+class FleetAssignments(Part["MemoryFleet"]):
     """Sticky assignments that the clients of one process share; see `ComparingStore`."""
 
-    def __init__(self, units: dict[str, dict[str, Mapping[str, Any]]]) -> None:
-        self._units = units
+    kind = "assignments"
 
     async def load(self, key: str) -> Mapping[str, Mapping[str, Any]]:
         """Return a unit's assignments by name; empty if there are none."""
-        return dict(self._units.get(key, {}))
+        return dict(self.engine._units.get(key, {}))
 
     async def save(self, key: str, name: str, assignment: Mapping[str, Any] | None) -> None:
         """Save one assignment of a unit; None deletes it."""
-        if assignment is None:
-            self._units.get(key, {}).pop(name, None)
-        else:
-            self._units.setdefault(key, {})[name] = assignment
+        put_assignment(self.engine._units, key, name, assignment)
 
     async def compare_and_set(
         self, key: str, name: str, expected: Mapping[str, Any] | None, assignment: Mapping[str, Any] | None
     ) -> Mapping[str, Any] | None:
         """Save one assignment if the stored one is `expected`; return what is stored afterwards."""
-        current = self._units.get(key, {}).get(name)
-        if current != expected:
-            return current
-        await self.save(key, name, assignment)
-        return assignment
+        return swap_assignment(self.engine._units, key, name, expected, assignment)
 
 
-class MemoryExposures:
+class MemoryOverrides(Part["MemoryFleet"]):
+    """Overrides that the clients of one process share; see `SharedOverrides`."""
+
+    kind = "overrides"
+
+    def _of(self, project: str) -> "_Overrides":
+        return self.engine._overrides.setdefault(project, _Overrides())
+
+    async def read(self, project: str, known: str = "") -> Copy:
+        """Return what is stored."""
+        copy = self._of(project).copy
+        return attrs.evolve(copy, body=None) if copy.version == known else copy
+
+    async def write(self, project: str, body: bytes, *, replaces: str) -> str | None:
+        """Replace what is stored, if that is the version `replaces`."""
+        held = self._of(project)
+        if held.copy.version != replaces:
+            return None
+        held.copy = Copy(f"{int(held.copy.version or 0) + 1}", body)
+        written, held.written = held.written, asyncio.Event()
+        written.set()
+        return held.copy.version
+
+    async def notices(self, project: str) -> AsyncIterator[None]:
+        """Yield now, and each time something was written."""
+        while True:
+            written = self._of(project).written
+            yield
+            await written.wait()
+
+
+class MemoryExposures(Part["MemoryFleet"]):
     """Exposures that the clients of one process have reported; see `SharedExposures`."""
 
-    def __init__(self, seen: set[bytes]) -> None:
-        self._seen = seen
+    kind = "exposures"
 
     async def claim(self, exposures: Sequence[bytes]) -> Sequence[bool]:
         """Record exposures as reported; return for each whether it is new."""
-        is_new = [one not in self._seen for one in exposures]
-        self._seen.update(exposures)
+        seen = self.engine._seen
+        is_new = [one not in seen for one in exposures]
+        seen.update(exposures)
         return is_new
 
     async def release(self, exposures: Sequence[bytes]) -> None:
         """Forget exposures."""
-        self._seen.difference_update(exposures)
-
-    async def aclose(self) -> None:
-        """Do nothing: there is no server."""
+        self.engine._seen.difference_update(exposures)
 
 
 class MemoryFleet:
     """What `Memory` keeps for a fleet besides events."""
 
     _projects: dict[str, _Project]
-    _units: dict[str, dict[str, Mapping[str, Any]]]
+    _units: Units
     _seen: set[bytes]
+    _overrides: dict[str, _Overrides]
+
+    async def aclose(self) -> None:
+        """Keep everything: another client may use it."""
 
     def rules(self, *, may_write: bool = True, ttl: float = 3.0) -> MemoryRules:
         """Return where clients share their rules, for `Rules(shared=...)`.
@@ -155,12 +176,16 @@ class MemoryFleet:
             may_write: Whether this client may lead: poll the vendor for all.
             ttl: Time after which another process leads if the leader does not renew its lead, in seconds.
         """
-        return MemoryRules(self._projects, may_write=may_write, ttl=ttl)
+        return MemoryRules(self, may_write=may_write, ttl=ttl)
 
     def assignments(self) -> FleetAssignments:
         """Return where clients keep sticky assignments, for `Rules(assignments=...)`."""
-        return FleetAssignments(self._units)
+        return FleetAssignments(self)
+
+    def overrides(self) -> MemoryOverrides:
+        """Return where clients share their overrides, for `Rules(overrides=...)`."""
+        return MemoryOverrides(self)
 
     def exposures(self) -> MemoryExposures:
         """Return where clients record which exposures were reported, for `Client(shared_exposures=...)`."""
-        return MemoryExposures(self._seen)
+        return MemoryExposures(self)

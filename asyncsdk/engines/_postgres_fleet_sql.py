@@ -20,6 +20,7 @@ class FleetStatements:
     read: str
     write: str
     fenced: str
+    override: str
     load: str
     load_one: str
     save: str
@@ -73,6 +74,13 @@ written as (
     returning 1
 ) select pg_notify('{channel}', $1) from written""",
         fenced=f"select token from {leaders} where project = $1 and token > $2",
+        # Overrides are a row among the rules, which is written without a lead.
+        override=f"""with written as (
+    insert into {rules} as old (project, key, version, generation, body)
+    select $1, $2, $3, '', $4 where $5::text = '' or exists (select from {rules} where project = $1 and key = $2)
+    on conflict (project, key) do update set version = excluded.version, body = excluded.body where old.version = $5
+    returning 1
+) select pg_notify('{channel}', $1) from written""",
         load=f"select name, assignment from {assignments} where unit = $1",
         load_one=f"select assignment from {assignments} where unit = $1 and name = $2",
         save=f"""insert into {assignments} (unit, name, assignment) values ($1, $2, $3)

@@ -7,26 +7,23 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from asyncsdk.engines._extras import check_count, check_seconds
+from asyncsdk.engines._extras import check_count
+from asyncsdk.engines._part import ExposuresPart
 from asyncsdk.engines._redis_errors import reported
 
 # Freeing a set of a million members at once would block the server for a second.
 _PARTS = 64
 
 
-class RedisExposures:
+class RedisExposures(ExposuresPart[Any]):
     """Exposures that a fleet has reported; see `SharedExposures`."""
 
     def __init__(self, engine: Any, window: float, max_exposures: int) -> None:
-        self._engine = engine
-        self._window = check_seconds(window, "window")
+        super().__init__(engine, window)
         self._max_part = max(1, check_count(max_exposures, "max_exposures", 1) // _PARTS)
         # The current window, and its parts that are full.
         self._current = 0
         self._full: set[int] = set()
-
-    def __repr__(self) -> str:
-        return f"<exposures of {self._engine!r}, every {self._window:g} s>"
 
     async def claim(self, exposures: Sequence[bytes]) -> Sequence[bool]:
         """Record exposures as reported; return for each whether it is new."""
@@ -38,7 +35,7 @@ class RedisExposures:
         if not asked:
             return is_new
         with reported():
-            async with self._engine._clients.commands.pipeline(transaction=False) as pipeline:
+            async with self.engine._clients.commands.pipeline(transaction=False) as pipeline:
                 for _, one, part in asked:
                     pipeline.sadd(self._key(part), one)
                 for part in parts:
@@ -54,14 +51,10 @@ class RedisExposures:
     async def release(self, exposures: Sequence[bytes]) -> None:
         """Forget exposures."""
         with reported():
-            async with self._engine._clients.commands.pipeline(transaction=False) as pipeline:
+            async with self.engine._clients.commands.pipeline(transaction=False) as pipeline:
                 for one in exposures:
                     pipeline.srem(self._key(one[0] % _PARTS), one)
                 await pipeline.execute()
-
-    async def aclose(self) -> None:
-        """Close the engine's connections."""
-        await self._engine.aclose()
 
     def _roll(self) -> None:
         current = int(time.time() // self._window)
@@ -69,4 +62,4 @@ class RedisExposures:
             self._current, self._full = current, set()
 
     def _key(self, part: int) -> str:
-        return f"{self._engine._prefix}:exposures:{self._current}:{part}"
+        return f"{self.engine._prefix}:exposures:{self._current}:{part}"

@@ -25,6 +25,7 @@ import orjson
 from asyncsdk._model.engines import EngineError
 from asyncsdk._model.fleet import Copy, Lead, WriteStatus
 from asyncsdk.engines._extras import check_seconds
+from asyncsdk.engines._part import Part, RulesPart
 from asyncsdk.engines._redis_errors import reported
 from asyncsdk.engines._redis_exposures import RedisExposures
 from asyncsdk.errors import ConfigurationError
@@ -93,6 +94,12 @@ redis.call('PUBLISH', ARGV[7], ARGV[5])
 return 'written'
 """
 )
+_REPLACE = """
+if (redis.call('HGET', KEYS[1], 'version') or '') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'version', ARGV[2], 'body', ARGV[3])
+redis.call('PUBLISH', ARGV[4], ARGV[2])
+return 1
+"""
 _SWAP = """
 local current = redis.call('HGET', KEYS[1], ARGV[1]) or ''
 if current ~= ARGV[2] then return current end
@@ -121,6 +128,20 @@ class RedisFleet:
         """Close all connections."""
         raise NotImplementedError
 
+    async def _notices(self, channel: str) -> AsyncIterator[None]:
+        """Yield now, and each time something was published on a channel; in a cluster, every second."""
+        if self._address.kind == "cluster":
+            while True:
+                yield
+                await asyncio.sleep(_LOOK_INTERVAL)
+        with reported():
+            async with self._clients.reads.pubsub() as messages:
+                await messages.subscribe(channel)
+                # The first message confirms the subscription: what was written before it is not announced.
+                while True:
+                    if await messages.get_message(timeout=_LOOK_INTERVAL) is not None:
+                        yield
+
     def rules(self, *, may_write: bool = True, layout: Layout = "strings", ttl: float = 3.0) -> "RedisRules":
         """Return where a fleet shares its rules, for `Rules(shared=...)`.
 
@@ -148,6 +169,10 @@ class RedisFleet:
         """
         return RedisAssignments(self, max_age)
 
+    def overrides(self) -> "RedisOverrides":
+        """Return where a fleet shares its overrides, for `Rules(overrides=...)`."""
+        return RedisOverrides(self)
+
     def exposures(self, *, window: float = 3600.0, max_exposures: int = 1_000_000) -> RedisExposures:
         """Return where a fleet records which exposures were reported, for `Client(shared_exposures=...)`.
 
@@ -162,31 +187,18 @@ class RedisFleet:
         return RedisExposures(self, window, max_exposures)
 
 
-class RedisRules:
+class RedisRules(RulesPart[RedisFleet]):
     """Rules that a fleet shares in Redis; see `SharedRules`."""
 
     def __init__(self, engine: RedisFleet, *, may_write: bool, layout: Layout, ttl: float) -> None:
-        if not isinstance(may_write, bool) or layout not in ("strings", "hash"):
-            raise ConfigurationError("`may_write` must be True or False, and `layout` 'strings' or 'hash'")
-        self._engine, self._may_write, self._layout = engine, may_write, layout
-        self._ttl = check_seconds(ttl, "ttl")
+        super().__init__(engine, may_write=may_write, ttl=ttl)
+        if layout not in ("strings", "hash"):
+            raise ConfigurationError("`layout` must be 'strings' or 'hash'")
+        self._layout = layout
         self._me = secrets.token_hex(8)
 
-    def __repr__(self) -> str:
-        return f"<rules of {self._engine!r}{'' if self._may_write else ', read only'}>"
-
-    @property
-    def may_write(self) -> bool:
-        """Whether this process may lead."""
-        return self._may_write
-
-    @property
-    def ttl(self) -> float:
-        """Time after which another process leads, in seconds."""
-        return self._ttl
-
     def _beside(self, what: str, key: str) -> str:
-        return f"{self._engine._prefix}:{what}:{{{key}}}"
+        return f"{self.engine._prefix}:{what}:{{{key}}}"
 
     def _place(self, key: str) -> tuple[str, str, str]:
         """Return the key in Redis, the field in it ("" for a string), and the key of what was written last."""
@@ -198,7 +210,7 @@ class RedisRules:
         """Take the lead, or renew it."""
         keys = self._beside("leader", project), self._beside("lead", project)
         with reported():
-            token, due = await self._engine._clients.commands.eval(
+            token, due = await self.engine._clients.commands.eval(
                 _LEAD, 2, *keys, self._me, int(ttl * 1000), key, int(interval * 1000)
             )
         return Lead(int(token), int(due) / 1000) if token else None
@@ -206,13 +218,13 @@ class RedisRules:
     async def resign(self, project: str) -> None:
         """Let another process lead at once."""
         with reported():
-            await self._engine._clients.commands.eval(_RESIGN, 1, self._beside("leader", project), self._me)
+            await self.engine._clients.commands.eval(_RESIGN, 1, self._beside("leader", project), self._me)
 
     async def read(self, project: str, key: str, known: str = "") -> Copy:
         """Return what is stored under a key."""
         place, field, written = self._place(key)
         with reported():
-            reply = await self._engine._clients.commands.eval(_READ, 2, place, written, field, known)
+            reply = await self.engine._clients.commands.eval(_READ, 2, place, written, field, known)
         version, generation, *body = reply
         return Copy(version.decode(), self._unpacked(body[0]) if body else None, generation.decode())
 
@@ -224,33 +236,19 @@ class RedisRules:
         stored = b64encode(zlib.compress(body)) if field else body
         version = sha1(stored).hexdigest()  # noqa: S324 -- what Redis has; it guards against accidents only
         # In a cluster, only the ruleset is on the server that knows the leader.
-        is_apart = self._engine._address.kind == "cluster" and (bool(field) or key != project)
+        is_apart = self.engine._address.kind == "cluster" and (bool(field) or key != project)
         fence = written if is_apart else self._beside("lead", project)
         with reported():
-            status = await self._engine._clients.commands.eval(
+            status = await self.engine._clients.commands.eval(
                 *(_WRITE, 3, place, written, fence, field, replaces, token, stored, version, generation),
                 self._beside("notice", project),
             )
         done: WriteStatus = status.decode()
         return done, version if done == "written" else ""
 
-    async def notices(self, project: str) -> AsyncIterator[None]:
+    def notices(self, project: str) -> AsyncIterator[None]:
         """Yield now, and each time something was written; in a cluster, every second."""
-        if self._engine._address.kind == "cluster":
-            while True:
-                yield
-                await asyncio.sleep(_LOOK_INTERVAL)
-        with reported():
-            async with self._engine._clients.reads.pubsub() as channel:
-                await channel.subscribe(self._beside("notice", project))
-                # The first message confirms the subscription: what was written before it is not announced.
-                while True:
-                    if await channel.get_message(timeout=_LOOK_INTERVAL) is not None:
-                        yield
-
-    async def aclose(self) -> None:
-        """Close the engine's connections."""
-        await self._engine.aclose()
+        return self.engine._notices(self._beside("notice", project))
 
     def _unpacked(self, stored: bytes) -> bytes:
         if self._layout == "strings":
@@ -261,23 +259,50 @@ class RedisRules:
             raise EngineError("the stored rules are not in the form of statsig-node-redis") from None
 
 
-class RedisAssignments:
+class RedisOverrides(Part[RedisFleet]):
+    """Overrides that a fleet shares, in a hash of their version and text; see `SharedOverrides`."""
+
+    kind = "overrides"
+
+    def _key(self, project: str) -> str:
+        return f"{self.engine._prefix}:overrides:{{{project}}}"
+
+    async def read(self, project: str, known: str = "") -> Copy:
+        """Return what is stored."""
+        with reported():
+            version, body = await self.engine._clients.commands.hmget(self._key(project), "version", "body")
+        if version is None or body is None:
+            return Copy()
+        return Copy(version.decode(), None if version.decode() == known else body)
+
+    async def write(self, project: str, body: bytes, *, replaces: str) -> str | None:
+        """Replace what is stored, if that is the version `replaces`."""
+        version, key = sha1(body).hexdigest(), self._key(project)  # noqa: S324 -- it guards against accidents only
+        with reported():
+            is_done = await self.engine._clients.commands.eval(_REPLACE, 1, key, replaces, version, body, key)
+        return version if is_done else None
+
+    def notices(self, project: str) -> AsyncIterator[None]:
+        """Yield now, and each time something was written; in a cluster, every second."""
+        return self.engine._notices(self._key(project))
+
+
+class RedisAssignments(Part[RedisFleet]):
     """Sticky assignments of a fleet, a hash for each unit; an `AssignmentStore` with `compare_and_set`."""
 
+    kind = "assignments"
+
     def __init__(self, engine: RedisFleet, max_age: float | None) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._max_age = 0 if max_age is None else max(1, int(check_seconds(max_age, "max_age") * 1000))
 
-    def __repr__(self) -> str:
-        return f"<assignments of {self._engine!r}>"
-
     def _key(self, unit: str) -> bytes:
-        return f"{self._engine._prefix}:assignments:{unit}".encode("utf-8", "replace")
+        return f"{self.engine._prefix}:assignments:{unit}".encode("utf-8", "replace")
 
     async def load(self, key: str) -> Mapping[str, Mapping[str, Any]]:
         """Return a unit's assignments by name; empty if there are none."""
         with reported():
-            found = await self._engine._clients.commands.hgetall(self._key(key))
+            found = await self.engine._clients.commands.hgetall(self._key(key))
         decoded = {name.decode("utf-8", "replace"): decode(value) for name, value in found.items()}
         return {name: value for name, value in decoded.items() if value is not None}
 
@@ -285,7 +310,7 @@ class RedisAssignments:
         """Save one assignment of a unit; None deletes it."""
         unit, field = self._key(key), name.encode("utf-8", "replace")
         with reported():
-            async with self._engine._clients.commands.pipeline(transaction=False) as pipeline:
+            async with self.engine._clients.commands.pipeline(transaction=False) as pipeline:
                 if assignment is None:
                     pipeline.hdel(unit, field)
                 else:
@@ -301,15 +326,11 @@ class RedisAssignments:
         before, after = encode(expected), encode(assignment)
         unit, field = self._key(key), name.encode("utf-8", "replace")
         with reported():
-            swap = self._engine._clients.commands.eval
+            swap = self.engine._clients.commands.eval
             current: bytes = await swap(_SWAP, 1, unit, field, before, after, self._max_age)
             if expected is None and current != after and decode(current) is None:  # damaged: as if there were none
                 current = await swap(_SWAP, 1, unit, field, current, after, self._max_age)
         return decode(current)
-
-    async def aclose(self) -> None:
-        """Close the engine's connections."""
-        await self._engine.aclose()
 
 
 def encode(assignment: Mapping[str, Any] | None) -> bytes:

@@ -31,7 +31,7 @@ class Memory(MemoryFleet):
         self._entries: dict[str, dict[int, _Entry]] = defaultdict(dict)
         self._numbers = count(1)
         self._arrival = asyncio.Event()
-        self._projects, self._units, self._seen = {}, {}, set()
+        self._projects, self._units, self._seen, self._overrides = {}, {}, set(), {}
 
     def __repr__(self) -> str:
         return f"Memory({ {name: len(entries) for name, entries in self._entries.items()} })"

@@ -5,6 +5,7 @@ from typing import Any
 
 import attrs
 
+from asyncsdk._model.assignments import Units, put_assignment, swap_assignment
 from asyncsdk._model.values import Comparable
 
 
@@ -27,7 +28,7 @@ class MemoryCache(Comparable):
 class MemoryAssignments(Comparable):
     """Keeps sticky assignments in memory."""
 
-    _units: dict[str, dict[str, Mapping[str, Any]]] = attrs.field(factory=dict, init=False, repr=False)
+    _units: Units = attrs.field(factory=dict, init=False, repr=False)
 
     async def load(self, key: str) -> Mapping[str, Mapping[str, Any]]:
         """Return a unit's assignments by name; empty if there are none."""
@@ -35,20 +36,10 @@ class MemoryAssignments(Comparable):
 
     async def save(self, key: str, name: str, assignment: Mapping[str, Any] | None) -> None:
         """Save one assignment of a unit; None deletes it."""
-        unit = self._units.setdefault(key, {})
-        if assignment is not None:
-            unit[name] = assignment
-        else:
-            unit.pop(name, None)
-            if not unit:
-                del self._units[key]
+        put_assignment(self._units, key, name, assignment)
 
     async def compare_and_set(
         self, key: str, name: str, expected: Mapping[str, Any] | None, assignment: Mapping[str, Any] | None
     ) -> Mapping[str, Any] | None:
         """Save one assignment if the stored one is `expected`; return what is stored afterwards."""
-        current = self._units.get(key, {}).get(name)
-        if current != expected:
-            return current
-        await self.save(key, name, assignment)
-        return assignment
+        return swap_assignment(self._units, key, name, expected, assignment)

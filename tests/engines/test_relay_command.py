@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from helpers import amplitude, rudderstack
 
-from asyncsdk import Client, ConfigurationError, RudderStack, Track
+from asyncsdk import Client, ConfigurationError, RudderStack, Rules, Statsig, Track
 from asyncsdk.cli import main, relay
 from asyncsdk.dev import DevServer
 from asyncsdk.engines import Memory, Postgres
@@ -22,6 +22,12 @@ from asyncsdk.relay.monitoring import Monitoring
 from engines import shop
 from engines.servers import PostgresServer, RedisServer
 
+EVENTS, FLEET = Postgres("postgresql://a@127.0.0.1:9/events"), Postgres("postgresql://a@127.0.0.1:9/fleet")
+SHARING = Client(
+    Statsig("secret-k", rules=Rules(shared=FLEET, assignments=FLEET, overrides=FLEET)),  # type: ignore[arg-type]
+    engine=EVENTS,
+    shared_exposures=Memory(),  # type: ignore[arg-type]
+)
 MADE = Relay(RudderStack("k", "http://127.0.0.1:9"), engine=Memory())
 
 
@@ -74,6 +80,27 @@ def test_migrate_makes_the_table_twice(postgres_server: PostgresServer, capsys: 
 def test_migrate_print_only_prints_the_sql(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["relay", "migrate", "postgresql://nobody@127.0.0.1:9/none", "--print"]) == 0
     assert "create table if not exists" in capsys.readouterr().out
+
+
+def test_migrate_covers_what_a_fleet_shares_in_other_databases(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["relay", "migrate", "engines.test_relay_command:SHARING", "--print"]) == 0
+    printed = capsys.readouterr()
+
+    assert printed.out == EVENTS.migration + FLEET.migration
+    assert "Memory({}) needs no migration" in printed.err
+
+
+def test_a_client_that_only_shares_can_be_migrated(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SHOP_PLANE", postgres_server.dsn)
+    assert main(["relay", "migrate", "engines.test_relay_command:only_sharing"]) == 0
+    assert 'table="only_sharing") is up to date' in capsys.readouterr().out
+
+
+def only_sharing() -> Client:
+    database = Postgres(os.environ["SHOP_PLANE"], table="only_sharing")
+    return Client(Statsig("secret-k", rules=Rules(overrides=database)))  # type: ignore[arg-type]
 
 
 def test_a_migration_without_a_server_ends_with_code_1(capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,6 +51,7 @@ from asyncsdk import (
     Middleware,
     Names,
     Next,
+    OverridesHealth,
     Page,
     ParameterStore,
     Payload,
@@ -140,6 +141,7 @@ async def life() -> None:
     assert_type(health.rules, RulesHealth | None)
     assert_type(health.spool, SpoolHealth | None)
     assert_type(health.engine, EngineHealth | None)
+    assert_type(health.overrides, OverridesHealth | None)
     assert_type(health.assignments, AssignmentsHealth | None)
     assert_type(await client.load_assignments(ada), bool)
     async with client as entered:

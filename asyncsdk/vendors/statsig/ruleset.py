@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 import attrs
 
 from asyncsdk._model.encoding import to_json
-from asyncsdk._model.fleet import SharedRules
+from asyncsdk._model.fleet import SharedOverrides, SharedRules
 from asyncsdk._model.fragments import copy_as_json
 from asyncsdk._model.stores import AssignmentStore, RulesCache
 from asyncsdk._model.values import Value
@@ -103,6 +103,17 @@ def _to_shared(given: Any) -> Any:
     return given.rules() if _is_engine(given, "rules") else given
 
 
+def _to_overrides(given: Any) -> Any:
+    """Return the shared overrides of an engine; anything else as it is."""
+    return given.overrides() if _is_engine(given, "overrides") else given
+
+
+def _check_overrides(_: object, __: "attrs.Attribute[Any]", shared: object) -> None:
+    if shared is not None and (isinstance(shared, type) or not isinstance(shared, SharedOverrides)):
+        msg = "`overrides` of Rules must be an engine, such as Redis(url) or Postgres(dsn), or its `overrides()`"
+        raise ConfigurationError(msg)
+
+
 def _check_shared(_: object, __: "attrs.Attribute[Any]", shared: object) -> None:
     if shared is not None and (isinstance(shared, type) or not (hasattr(shared, "lead") and hasattr(shared, "read"))):
         msg = "`shared` of Rules must be an engine, such as Redis(url) or Postgres(dsn), or its `rules(...)`"
@@ -150,6 +161,8 @@ class Rules(Value):
         cache: Store of the last valid rules and ID lists, for a start during an outage; None keeps nothing.
         assignments: Store of sticky assignments: a user keeps the first group of an experiment, or of a layer's
             experiment, while that is active. None makes nothing sticky. See `client.load_assignments`.
+        overrides: An engine: what `override_gate` and its siblings set applies to the whole fleet, until it is removed.
+            None: it stays in this process, and ends with it.
         enforce_overrides: Whether a matching override rule of the experiment overrides a sticky assignment.
         enforce_targeting: Whether a user who no longer matches the experiment's targeting rules loses a sticky
             assignment.
@@ -174,6 +187,9 @@ class Rules(Value):
     assignments: AssignmentStore | None = attrs.field(default=None, converter=_to_assignments, validator=_check_store)
     enforce_overrides: bool = attrs.field(default=False, validator=check_bool)
     enforce_targeting: bool = attrs.field(default=False, validator=check_bool)
+    overrides: SharedOverrides | None = attrs.field(
+        default=None, converter=_to_overrides, validator=_check_overrides, kw_only=True
+    )
 
     def bypasses(self, failures: int, *, is_first: bool) -> bool:
         """Return whether to bypass `specs_url` and ask Statsig itself after a failure.
