@@ -6,6 +6,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from helpers import rule, ruleset, spec
 
 from asyncsdk.cli import main
 from asyncsdk.dev import DevServer
@@ -67,6 +68,38 @@ def test_a_bare_user_id_is_a_user(rules: str, capsys: pytest.CaptureFixture[str]
     assert main(["eval", "button", "--user", "u1", "--rules", rules, "--environment", "staging"]) == 0
 
     assert "group   Test" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("options", "shown"), [([], "closed"), (["--environment", "staging"], "open")])
+def test_the_environment_is_the_rules_own_unless_it_is_named(
+    tmp_path: Path, options: list[str], shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tier = {"type": "environment_field", "field": "tier", "operator": "any", "targetValue": ["staging"]}
+    gates = {"new": spec("feature_gate", False, rule("staging", True, "staging"))}
+    (tmp_path / "rules.json").write_bytes(ruleset(condition_map={"staging": tier}, feature_gates=gates))
+    main(["eval", "new", "--user", "u1", "--rules", str(tmp_path / "rules.json"), *options])
+
+    out, err = capsys.readouterr()
+    assert out.startswith(f"new (gate): {shown}\n")
+    assert "ID lists" not in err
+
+
+def test_id_lists_that_count_as_empty_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vip = {"type": "unit_id", "operator": "in_segment_list", "targetValue": "vips", "idType": "userID"}
+    gates = {"new": spec("feature_gate", False, rule("vip", True, "vip"))}
+    (tmp_path / "rules.json").write_bytes(ruleset(condition_map={"vip": vip}, feature_gates=gates))
+    main(["eval", "new", "--user", "u1", "--rules", str(tmp_path / "rules.json")])
+
+    assert "the rules ask for ID lists" in capsys.readouterr().err
+
+
+def test_a_layer_names_the_experiment_that_decides_and_its_rule(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rules.json").write_bytes(ruleset())
+    main(["eval", "page", "--user", "u1", "--rules", str(tmp_path / "rules.json")])
+
+    assert "; experiment button: rule green" in capsys.readouterr().out
 
 
 def test_a_dev_server_is_a_source(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -97,6 +98,51 @@ async def test_notices_that_fail_are_asked_for_again() -> None:
         while Deaf.failures < 3:
             await asyncio.sleep(0.01)
         assert not poller.streak.failures
+
+
+async def test_notices_that_always_fail_are_not_asked_for_without_a_pause() -> None:
+    class Deaf(Broken):
+        asked = 0
+
+        def notices(self, project: str) -> AsyncIterator[None]:
+            Deaf.asked += 1
+            raise EngineError("no permission")
+
+    async with leading(Deaf(Memory().rules())):
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+    assert Deaf.asked < 5
+
+
+async def test_a_new_leader_polls_once_and_then_its_followers_when_it_has_written() -> None:
+    memory, woken = Memory(), list[str]()
+    pollers = {name: SharedPoller(memory.rules(), KEY, name) for name in ("leader", "follower")}
+    async with asyncio.TaskGroup() as group:
+        tasks = []
+        for name, poller in pollers.items():
+            poller.share(KEY, lambda: 60.0, partial(woken.append, name))
+            tasks.append(group.create_task(poller.run()))
+            for _ in range(20):
+                await asyncio.sleep(0)
+        await pollers["leader"].publish(KEY, rules(5), 5)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+
+    assert woken[0] == "leader"
+    assert woken.count("leader") == 1
+    assert woken[-1] == "follower"
+
+
+async def test_a_file_that_cannot_be_written_counts_as_a_failure_of_the_engine() -> None:
+    shared = Broken(Memory().rules())
+    async with leading(shared) as poller:
+        shared.is_down = True
+        await poller.write_file("vips", b"+a\n", Copy(), "1")
+
+        assert poller.role == "alone"
 
 
 # --- files of lists -----------------------------------------------------------------------------------------------
