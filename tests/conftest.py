@@ -8,17 +8,20 @@ import signal
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dev.vendor_sdks import NODE_PACKAGES
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from asyncsdk.dev import DevServer
 
-# An example has no deadline of its own, which a busy machine would miss: the test's timeout bounds all of them.
-settings.register_profile("here", deadline=None)
+# An example has no deadline of its own, and the first ones no second for all, which a busy machine would miss: the
+# test's timeout bounds all of them.
+PATIENT: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("here", **PATIENT)
 # CI looks at the same examples each time, so fewer do: a new one is found by hand, and then kept as a test.
-settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50)
+settings.register_profile("ci", derandomize=True, max_examples=50, **PATIENT)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 # A shell starts what runs in its background deaf to Ctrl-C, and the programs that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

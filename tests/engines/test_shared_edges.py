@@ -82,6 +82,26 @@ async def test_failures_of_the_engine_do_not_raise() -> None:
         assert poller.role == "alone"
 
 
+async def test_a_leader_asks_for_all_rules_only_while_the_engine_is_behind() -> None:
+    asked: list[bool] = []
+
+    async def ask(*, for_all: bool = False) -> Response:
+        asked.append(for_all)
+        return Response(200, body=rules(10))
+
+    shared = Memory().rules()
+    async with leading(shared) as poller:
+        poller.share(KEY, lambda: 0.0, lambda: None)
+        await shared.write(KEY, KEY, rules(5), replaces="", token=poller._lead.token if poller._lead else 0)
+        found = await poller.fetch(KEY, ask, has_any=True)
+        for body, in_use in ((found.body, 5), (found.body, 9), (rules(10), 10)):
+            poller._topics[KEY].body = found.body
+            await poller.publish(KEY, body, in_use)
+            await poller.fetch(KEY, ask, has_any=True)
+
+    assert asked == [False, True, False]
+
+
 async def test_notices_that_fail_are_asked_for_again() -> None:
     memory = Memory()
 
