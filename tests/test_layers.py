@@ -102,6 +102,7 @@ LAZY = {
             ),
             "asyncpg",
             "psycopg",
+            "sqlalchemy",
             "sqlalchemy.exc",
             "sqlalchemy.ext.asyncio",
         )

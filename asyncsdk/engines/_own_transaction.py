@@ -6,6 +6,9 @@ A connection must be one on which nothing is committed before the caller commits
     psycopg      any but one in autocommit mode outside of `connection.transaction()`; others begin by themselves
     SQLAlchemy   any but one with the isolation level AUTOCOMMIT; an `AsyncSession` begins by itself
 
+A transaction that will be committed in two phases may not notify, which Postgres would say at PREPARE only: after the
+call. So these get a statement without a notification, if the library knows of the two phases.
+
 These are checked without I/O, before anything is written. What the server then refuses raises the driver's own error,
 because the transaction has failed and the caller may want to repeat it (a serialization failure, say); unless only a
 change of code or schema can help: `TransactionError`. No library is imported that the caller does not use.
@@ -34,15 +37,18 @@ _ADVICE = {
 _IDLE = 0  # psycopg.pq.TransactionStatus.IDLE
 
 
-Execute = Callable[[Any, str, Sequence[object]], Awaitable[None]]
+Statement = Callable[[bool], str]
+"""Returns the statement, for a transaction of two phases (True) or one."""
+
+Execute = Callable[[Any, Statement, Sequence[object]], Awaitable[None]]
 
 
-async def execute_in(connection: object, statement: str, values: Sequence[object], table: str) -> None:
+async def execute_in(connection: object, statement: Statement, values: Sequence[object], table: str) -> None:
     """Execute a statement in the transaction of a connection.
 
     Args:
         connection: One of those above.
-        statement: The statement, with parameters `$1`, `$2` and so on.
+        statement: Returns the statement, with parameters `$1`, `$2` and so on.
         values: Their values. If there are none, only the type of the connection is checked.
         table: The table that it writes to.
 
@@ -66,7 +72,7 @@ def _executor_of(connection: object) -> Execute:
     raise TransactionError(msg)
 
 
-async def _with_asyncpg(connection: Any, statement: str, values: Sequence[object]) -> None:
+async def _with_asyncpg(connection: Any, statement: Statement, values: Sequence[object]) -> None:
     from asyncpg import InterfaceError  # noqa: PLC0415 -- an extra
 
     try:
@@ -74,12 +80,12 @@ async def _with_asyncpg(connection: Any, statement: str, values: Sequence[object
             raise TransactionError(_CLOSED)
         if not connection.is_in_transaction():
             raise TransactionError(_AUTOCOMMIT.format("use `async with connection.transaction():`"))
-        await connection.execute(statement, *values)
+        await connection.execute(statement(False), *values)  # noqa: FBT003 -- asyncpg has no calls for two phases
     except InterfaceError as error:  # released to its pool, or used by another task
         raise TransactionError(str(error)) from error
 
 
-async def _with_psycopg(connection: Any, statement: str, values: Sequence[object]) -> None:
+async def _with_psycopg(connection: Any, statement: Statement, values: Sequence[object]) -> None:
     from psycopg import AsyncCursor  # noqa: PLC0415 -- a library of the caller's
 
     if connection.closed:
@@ -88,26 +94,28 @@ async def _with_psycopg(connection: Any, statement: str, values: Sequence[object
         raise TransactionError(_AUTOCOMMIT.format("use `async with connection.transaction():`"))
     # Not `connection.execute`: the caller's kind of cursor may have other placeholders.
     async with AsyncCursor(connection) as cursor:
-        await cursor.execute(*_named(statement, values))
+        await cursor.execute(*_named(statement(bool(getattr(connection, "_tpc", None))), values))
 
 
-async def _with_sqlalchemy(connection: Any, statement: str, values: Sequence[object]) -> None:
+async def _with_sqlalchemy(connection: Any, statement: Statement, values: Sequence[object]) -> None:
+    from sqlalchemy import TwoPhaseTransaction  # noqa: PLC0415 -- a library of the caller's
     from sqlalchemy.exc import DBAPIError, InvalidRequestError  # noqa: PLC0415 -- a library of the caller's
     from sqlalchemy.ext.asyncio import AsyncConnection  # noqa: PLC0415 -- as above
 
     try:
         # A session has a connection, and begins its transaction there.
-        own = connection if isinstance(connection, AsyncConnection) else await connection.connection()
+        own: Any = connection if isinstance(connection, AsyncConnection) else await connection.connection()
         driver: Any = (await own.get_raw_connection()).dbapi_connection
         if own.dialect.name != "postgresql":
             msg = f"its database is {own.dialect.name}, and the engine's is Postgres"
             raise TransactionError(msg)
         if driver.autocommit:
             raise TransactionError(_AUTOCOMMIT.format("use another isolation level than AUTOCOMMIT"))
+        chosen = statement(isinstance(own.sync_connection.get_transaction(), TwoPhaseTransaction))
         if own.dialect.driver == "asyncpg":
-            await own.exec_driver_sql(statement, tuple(values))
+            await own.exec_driver_sql(chosen, tuple(values))
         else:
-            await own.exec_driver_sql(*_named(statement, values))
+            await own.exec_driver_sql(*_named(chosen, values))
     except InvalidRequestError as error:
         # A closed connection, a session whose transaction has failed, one that is used by two tasks.
         raise TransactionError(str(error).partition("\n")[0]) from error

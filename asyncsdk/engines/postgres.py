@@ -263,7 +263,11 @@ class Postgres(PostgresFleet):
                 those of its own library.
         """
         values = [value for label, body in entries for value in (_text(label), body)]
-        statement = put_in(self._sql.table, self._sql.channel, len(entries), notify=self._notify)
+
+        def statement(is_two_phase: bool) -> str:  # noqa: FBT001 -- its only argument
+            notify = self._notify and not is_two_phase
+            return put_in(self._sql.table, self._sql.channel, len(entries), notify=notify)
+
         await execute_in(connection, statement, values, self._sql.table)
 
     async def take(self, destination: str, number: int, wait: float, lease: float) -> Sequence[Taken]:

@@ -156,7 +156,8 @@ class PostgresServer(Server):
 
     def start(self) -> None:
         options = ["-D", str(self.folder / "data"), "-p", str(self.port), "-k", "", "-c", "listen_addresses=127.0.0.1"]
-        command = self._as_user("postgres", *options, "-c", "max_connections=200")
+        settings = ["-c", "max_connections=200", "-c", "max_prepared_transactions=10"]
+        command = self._as_user("postgres", *options, *settings)
         self.launch(command)
 
     def is_ready(self) -> bool:
