@@ -210,3 +210,12 @@ def test_the_environment_s_proxy_is_used_if_asked_for(
     assert ignored[1]["proxy"]["text"] == "HTTP_PROXY is set, but the client does not use it"
     assert used[1]["RudderStack"]["text"] == "not reached: proxy 127.0.0.1:9: connection refused"
     assert "secret" not in str(used[1]["RudderStack"])
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_proxy_of_the_environment_that_is_not_used_is_not_checked(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:9")
+
+    assert doctor(capsys)[0] == 0
