@@ -11,7 +11,7 @@ any field slower, in `__init__` too.
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ClassVar, Protocol, TypedDict, Unpack
 
 import attrs
@@ -295,7 +295,7 @@ def validate_event(event: Event) -> str:
     if event.integrations is not None:
         _check_integrations(event.integrations)
     if event.timestamp is not None:
-        _check_timestamp(event.timestamp)
+        event.timestamp = _plain_timestamp(event.timestamp)
     if event.message_id is not None and not text_id(event.message_id, "message_id"):
         raise_invalid("message_id", "text that is not blank", event.message_id)
     return key
@@ -396,8 +396,10 @@ def _check_raw(event: RawEvent) -> None:
         if event.fields.get(field) is not None:
             _check_object(event.fields[field], field)
     time = event.fields.get("time")
-    if time is not None and (isinstance(time, bool) or not isinstance(time, int) or time not in _TIMES_MS):
+    if time is not None and (isinstance(time, bool) or not isinstance(time, Integral) or int(time) not in _TIMES_MS):
         raise_invalid("time", "whole milliseconds since 1970, before the year 10000", time)
+    if type(time) is not int and time is not None:  # numpy's
+        event.fields = {**event.fields, "time": int(time)}
 
 
 # The checks of each class beyond the common fields, by exact type: a subclass of an event is not an event.
@@ -463,9 +465,21 @@ def _check_object(value: object, field: str) -> None:
         raise_invalid(field, "an object (a mapping)", value)
 
 
-def _check_timestamp(value: object) -> None:
+def _plain_timestamp(value: object) -> datetime:
+    """Return a timestamp as a plain `datetime`; subclasses, such as pendulum's, subtract in their own way.
+
+    Raises:
+        InvalidEventError: It has no time zone, or is not a datetime of the years 1 to 9999.
+    """
     if not isinstance(value, datetime):
         raise_invalid("timestamp", "a datetime with a time zone, such as datetime.now(UTC)", value)
+    if type(value) is not datetime:
+        try:
+            parts = value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond
+            value = datetime(*parts, value.tzinfo, fold=value.fold)  # noqa: DTZ001 -- it may have none
+        except Exception as error:
+            msg = f"`timestamp` is {describe_type(value)} that is not a time"  # pandas' NaT, for example
+            raise InvalidEventError(msg) from error
     try:
         offset = value.utcoffset()
     except Exception as error:
@@ -480,6 +494,7 @@ def _check_timestamp(value: object) -> None:
         raise InvalidEventError(msg)
     if to_epoch_ms(value) not in _TIMES_MS:
         raise_invalid("timestamp", "a datetime of the years 1 to 9999 in UTC", value)
+    return value
 
 
 def _check_integrations(value: Properties) -> None:

@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 from vendors.sample_events import destination_classes, make
 from yarl import URL
 
-from asyncsdk import IdentifyEvent, InvalidEventError, LogEvent, Revenue, RudderStack, Track, User
+from asyncsdk import IdentifyEvent, InvalidEventError, LogEvent, RawEvent, Revenue, RudderStack, Track, User
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.event_faults import apply_default
-from asyncsdk._model.events import validate_event
+from asyncsdk._model.events import to_epoch_ms, validate_event
 from asyncsdk.vendors import Destination
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 5, UTC)
@@ -223,6 +223,31 @@ class BadZone(tzinfo):
 def test_a_time_zone_that_fails_is_an_invalid_event() -> None:
     with pytest.raises(InvalidEventError, match="`timestamp` has a time zone that raised RuntimeError"):
         validate_event(Track(ADA, "a", timestamp=datetime(2026, 1, 1, tzinfo=BadZone())))
+
+
+@pytest.mark.parametrize("kind", [pendulum.DateTime, pd.Timestamp, FakeDatetime])
+def test_a_timestamp_of_another_library_is_that_instant(kind: Any) -> None:
+    event = Track(ADA, "a", timestamp=kind(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC))
+
+    validate_event(event)
+
+    assert event.timestamp is not None
+    assert (type(event.timestamp), to_epoch_ms(event.timestamp)) == (datetime, 1767323045678)
+
+
+def test_a_missing_time_of_pandas_is_not_a_timestamp() -> None:
+    with pytest.raises(InvalidEventError, match="`timestamp` is a NaTType that is not a time"):
+        validate_event(Track(ADA, "a", timestamp=pd.NaT))
+
+
+def test_the_time_of_an_event_in_amplitudes_form_may_be_a_number_of_numpy() -> None:
+    fields = {"event_type": "a", "time": np.int64(1767323045678)}
+    event = RawEvent(fields, ADA)
+
+    validate_event(event)
+
+    assert type(event.fields["time"]) is int
+    assert type(fields["time"]) is np.int64
 
 
 class Unreadable:
