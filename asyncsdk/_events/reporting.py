@@ -69,7 +69,8 @@ class ReportingAdmission(Admission):
             self._known_faults.add(fault)
         if is_new:
             msg = "an invalid event is not sent (said once for each kind): %s (%s, %s)"
-            logger.error(msg, fault, verb, site, exc_info=None if is_ours else error)
+            has_cause = not is_ours or error.__cause__ is not None
+            logger.error(msg, fault, verb, site, exc_info=error if has_cause else None)
         given = getattr(event, "message_id", None)
         message_id = given if isinstance(given, str) and given.strip() else next(self.ids.texts)
         outcomes = [Delivery(name, "rejected", reason=INVALID) for name in self._names]

@@ -97,8 +97,15 @@ class Lookups:
 
     def program_of_no_name(self, rules: Ruleset, kind: Kind, name: object) -> Program:
         """Return the program of a name that is no text, and say so in the log, once for each type."""
+        if type(text := _as_plain_text(name)) is str:  # of a kind that cannot be hashed or compared
+            return rules.find(kind, text)
         self.exposures.warn_once(f"names are text, but that of the {kind} is {describe_type(name)}")
         return rules.find(kind, name)
+
+    def plain_name(self, rules: Ruleset, name: object) -> str:
+        """Return a name as plain text; for one that is no text, one that no rules have."""
+        text = _as_plain_text(name)
+        return text if type(text) is str else self.program_of_no_name(rules, "gate", name).name
 
     def find(self, rules: Ruleset, kind: Kind, user: User, name: str) -> Evaluation:
         """Evaluate a name of any kind, without reporting an exposure."""
@@ -139,6 +146,8 @@ class Lookups:
 
     def experiment(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Experiment:
         """Evaluate an experiment."""
+        if type(name) is not str:
+            name = _as_plain_text(name)
         evaluation = self._find_experiment(rules, user, name)
         if exposure:
             if self.exposures.is_due(user, evaluation):
@@ -150,6 +159,8 @@ class Lookups:
 
     def layer(self, rules: Ruleset, user: User, name: str, exposure: bool) -> Layer:
         """Evaluate a layer. A parameter's exposure is reported when it is read."""
+        if type(name) is not str:
+            name = _as_plain_text(name)
         evaluation = self._find_layer(rules, user, name)
         if evaluation.outcome is INVALID_USER:
             self.exposures.warn_of_user(user)
@@ -160,8 +171,7 @@ class Lookups:
 
     def store(self, rules: Ruleset, user: User, name: str, exposure: bool) -> ParameterStore:
         """Return a parameter store. Reading a parameter evaluates and reports what it refers to."""
-        if not isinstance(name, str):
-            name = self.program_of_no_name(rules, "gate", name).name
+        name = self.plain_name(rules, name)
 
         def find(parameter_name: str, kinds: Container[type]) -> Any:
             parameter = evaluate_parameter(rules, user, name, parameter_name, self.find)
@@ -183,8 +193,10 @@ class Lookups:
 
     def log_exposure(self, rules: Ruleset, user: User, name: str, parameter_name: str | None) -> None:
         """Report a manual exposure, even if an automatic one was reported."""
-        if not isinstance(name, str):
-            name = self.program_of_no_name(rules, "gate", name).name
+        name = self.plain_name(rules, name)
+        if not issubclass(type(parameter_name), str | None):  # `isinstance` may raise
+            self._warn_once(f"log_exposure of {name!r}: the parameter is {describe_type(parameter_name)}, not text")
+            return
         kinds = rules.kinds_of(name)
         # A parameter belongs to a layer, otherwise to a store, whose name a gate may have too.
         if rules.has_store(name) and (not kinds or (parameter_name is not None and "layer" not in kinds)):
@@ -213,8 +225,7 @@ class Lookups:
         """Return the whole decision as a tree, without reporting an exposure."""
         from asyncsdk._rules.explain import explain as explain_tree  # noqa: PLC0415 -- see `MODULES_FOR_RULES`
 
-        if not isinstance(name, str):
-            name = self.program_of_no_name(rules, "gate", name).name
+        name = self.plain_name(rules, name)
         kind = kind_of(rules, name)
         evaluation = self.find(rules, kind, user, name)
         if evaluation.outcome == INVALID_USER:
@@ -226,6 +237,11 @@ class Lookups:
             self.exposures.report_parameter(rules, user, evaluation, name)
         elif self.exposures.is_due(user, evaluation):
             self.exposures.report(rules, user, evaluation, None)
+
+
+def _as_plain_text(name: Any) -> Any:
+    """Return text of a subclass, such as a `StrEnum`, as plain text; anything else as it is."""
+    return str.__str__(name) if issubclass(type(name), str) else name  # `isinstance` may raise
 
 
 @attrs.define(eq=False, repr=False)

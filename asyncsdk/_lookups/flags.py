@@ -208,9 +208,7 @@ class Flags(Shown):
 
     def _text(self, name: object) -> str:
         """Return a name as it is; for one that is no text, and may not be hashable, one that no rules have."""
-        if isinstance(name, str):
-            return name
-        return self._lookups.program_of_no_name(self._rules, "gate", name).name
+        return name if type(name) is str else self._lookups.plain_name(self._rules, name)
 
     def _once(self, kind: str, name: str, look_up: Callable[[], Result]) -> Result:
         result: Result | None = self._memory.get((kind, name))

@@ -14,6 +14,7 @@ They follow Amplitude's Identify API page and its published builders (`@amplitud
 import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from numbers import Integral, Real
 from typing import Any, Self
 
 import attrs
@@ -55,7 +56,7 @@ class Identify(Comparable):
 
     def add(self, name: str, value: float | Decimal) -> Self:
         """Add a number, negative to subtract, to a property; a missing property counts as 0."""
-        if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        if isinstance(value, bool) or not isinstance(value, Real | Decimal):
             raise_invalid(name, "a number", value)
         return self._record("$add", name, value)
 
@@ -150,6 +151,11 @@ def _copy_object(value: Any) -> dict[str, Any] | None:
     return copied
 
 
+def _as_int(value: Any) -> Any:
+    """Return a whole number of another type, such as numpy's, as an int; anything else as it is."""
+    return int(value) if isinstance(value, Integral) and not isinstance(value, bool) and _is_finite(value) else value
+
+
 @attrs.frozen(eq=False, repr=False)
 class Revenue(Value):
     """A payment or refund, for `client.track(user, Revenue(4.99))`; Amplitude's event `revenue_amount`.
@@ -171,7 +177,7 @@ class Revenue(Value):
     """
 
     price: float | Decimal = attrs.field()
-    quantity: int = attrs.field(default=1)
+    quantity: int = attrs.field(default=1, converter=_as_int)
     product_id: str | None = attrs.field(default=None)
     revenue_type: str | None = attrs.field(default=None)
     receipt: str | None = attrs.field(default=None, repr=False)
@@ -321,5 +327,12 @@ def _check_value(value: Any, name: str, path: str, level: int) -> None:
 
 
 def _check_amount(field: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal) or not _is_finite(value):
         raise_invalid(field, "a finite number", value)
+
+
+def _is_finite(value: Real | Decimal) -> bool:
+    try:
+        return math.isfinite(value)
+    except (ArithmeticError, TypeError, ValueError):  # too large for a float, a signalling NaN, a duration of numpy
+        return False

@@ -287,17 +287,23 @@ def validate_event(event: Event) -> str:
         names = ", ".join(kind.__name__ for kind in _CHECKS)
         msg = f"an event is one of {names}, not {describe_type(event)}"
         raise InvalidEventError(msg)
-    user = event.user
-    key = user._ordering_key or validate_user(user)  # saves a call for a validated user
-    checks(event)
-    if event.context is not None:
-        _check_object(event.context, "context")
-    if event.integrations is not None:
-        _check_integrations(event.integrations)
-    if event.timestamp is not None:
-        event.timestamp = _plain_timestamp(event.timestamp)
-    if event.message_id is not None and not text_id(event.message_id, "message_id"):
-        raise_invalid("message_id", "text that is not blank", event.message_id)
+    try:
+        user = event.user
+        key = user._ordering_key or validate_user(user)  # saves a call for a validated user
+        checks(event)
+        if event.context is not None:
+            _check_object(event.context, "context")
+        if event.integrations is not None:
+            _check_integrations(event.integrations)
+        if event.timestamp is not None:
+            event.timestamp = _plain_timestamp(event.timestamp)
+        if event.message_id is not None and not text_id(event.message_id, "message_id"):
+            raise_invalid("message_id", "text that is not blank", event.message_id)
+    except InvalidEventError:
+        raise
+    except Exception as error:
+        msg = f"the event cannot be read: {type(error).__name__}"
+        raise InvalidEventError(msg) from error
     return key
 
 
@@ -398,7 +404,7 @@ def _check_raw(event: RawEvent) -> None:
     time = event.fields.get("time")
     if time is not None and (isinstance(time, bool) or not isinstance(time, Integral) or int(time) not in _TIMES_MS):
         raise_invalid("time", "whole milliseconds since 1970, before the year 10000", time)
-    if type(time) is not int and time is not None:  # numpy's
+    if isinstance(time, Integral) and not isinstance(time, int):  # numpy's
         event.fields = {**event.fields, "time": int(time)}
 
 

@@ -255,7 +255,7 @@ def own_value(user: UserFields, keys: tuple[str, ...], fields: dict[str, Any] | 
     for key in keys:
         if key in fields:
             value = fields[key]
-            if value.__class__ is str and value.isascii():
+            if type(value) is str and value.isascii():
                 return value
             return value if is_plain(value) else _converted(user, key, fields)
     # JSON has texts as keys only: a field that is named by a number is found, too.

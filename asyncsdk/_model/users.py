@@ -291,12 +291,12 @@ def as_user(user: object) -> User:
         new._view = AS_GIVEN if user.isascii() else USUAL
         new._ordering_key = user if user.isprintable() and user.strip() else None  # as in `validate_user`
         return new
-    if isinstance(user, User):
-        return user
     try:
-        return _parse_user(user)
+        return user if isinstance(user, User) else _parse_user(user)
     except InvalidEventError as error:
         return unusable_user(str(error))
+    except Exception as error:  # noqa: BLE001 -- a value of any type may raise anything
+        return unusable_user(f"`user` raised {type(error).__name__} when it was read")
 
 
 def _parse_user(user: object) -> User:

@@ -74,6 +74,8 @@ def _text_of_other(value: object, field: str) -> str:
         except ValueError:
             msg = f"`{field}` is a number with too many digits for an id"
             raise InvalidEventError(msg) from None
+        except TypeError:
+            pass  # numpy's durations claim to be whole numbers
     msg = f"`{field}` must be text or a whole number, not {type(value).__name__}: convert it with str() first"
     raise InvalidEventError(msg)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Mapping
 
 import orjson
 
+from asyncsdk._model.encoding import to_json
 from asyncsdk._model.exposures import ExposedVariant, Exposure, shared_user_fields
 from asyncsdk._rules.compiler.evaluate import Evaluation, Exposed
 from asyncsdk._rules.ruleset import Ruleset
@@ -60,7 +61,7 @@ def _build(
     more: Mapping[str, str],
 ) -> Exposure:
     event_name, own, secondary = parts(evaluation, parameter)
-    metadata = orjson.dumps({**own, **_common_fields(rules, evaluation), **more})
+    metadata = to_json({**own, **_common_fields(rules, evaluation), **more}, "exposure")  # a name may have surrogates
     # Fields of every user. They are constants of the ruleset, unlike those of the user itself.
     tier = (rules.shared_context.environment or {}).get("tier")
     custom = orjson.dumps(fields) if (fields := rules.shared_context.global_custom) else b""

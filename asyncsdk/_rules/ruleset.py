@@ -147,9 +147,9 @@ class Ruleset:
         """Evaluate a name whose kind is a variable. Never raises."""
         return evaluate(self.find(kind, name), user)
 
-    def find(self, kind: Kind, name: object) -> Program:
+    def find(self, kind: Kind, name: Any) -> Program:
         """Return the program of a name, compiling it on first use; for an unknown name, a program that says so."""
-        if not isinstance(name, str):  # a caller may pass anything
+        if not issubclass(type(name), str):  # a caller may pass anything, even what `isinstance` raises for
             return unknown_program(kind, f"({type(name).__name__})")
         program = self.program(kind, name)
         if program is None:
@@ -172,7 +172,7 @@ class Ruleset:
 
     def kinds_of(self, name: str) -> tuple[Kind, ...]:
         """Return the kinds that have this name, local overrides included, in the order of `KINDS`."""
-        if not isinstance(name, str):
+        if not issubclass(type(name), str):
             return ()
         kinds = self._kinds.get(name)
         if kinds is None:
@@ -201,7 +201,7 @@ class Ruleset:
     def raw(self, section: str, name: str) -> bytes | None:
         """Return the JSON of one member of a section; None if there is none."""
         members = self.sections.get(section)
-        return None if members is None or not isinstance(name, str) else members.get(name)
+        return None if members is None or not issubclass(type(name), str) else members.get(name)
 
     def program(self, kind: str, name: str, trail: Trail = ()) -> Program | None:
         """Return the program of a name, compiling it on first use; None if the ruleset has no such name.

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import orjson
 import pytest
-from helpers import statsig_with_rules
+from helpers import ADA, statsig_with_rules
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -199,12 +199,63 @@ async def test_a_lookup_without_exposure_says_why_a_user_is_unusable(
     assert "`user_id` must be text or a whole number" in caplog.text
 
 
+class OddText(str):
+    """Text that cannot be hashed, compared or shown."""
+
+    __slots__ = ()
+    __hash__ = __eq__ = __str__ = lower = Hostile._raise  # type: ignore[assignment]
+
+
+async def test_a_kind_of_text_is_a_name_like_any_other(client: Client) -> None:
+    assert await client.check_gate(ADA, OddText("open"))
+    assert await client.check_gate(ADA, OddText("open"), exposure=False)
+    assert client.bind(ADA).check_gate(OddText("open"))
+    assert (await client.get_config(ADA, OddText("prices"))).get("name") == "Kaas"
+    assert (await client.get_experiment(ADA, OddText("button"))).group == "Test"
+    assert (await client.get_layer(ADA, OddText("page"))).get("color") == "green"
+    assert (await client.get_parameter_store(ADA, OddText("store"))).get("fixed") == "always"
+    assert client.explain(ADA, OddText("open")).render() == client.explain(ADA, "open").render()
+
+
+@pytest.mark.parametrize("parameter", [5, [], Hostile()], ids=["an int", "a list", "hostile"])
+async def test_an_exposure_of_a_parameter_that_is_no_text_is_not_reported(
+    client: Client, parameter: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.log_exposure(ADA, "page", parameter)
+
+    assert "of 'page': the parameter is a" in caplog.text
+    assert client._exposures.pending_count == 0
+
+
+async def test_an_exposure_of_a_name_with_a_lone_surrogate_is_reported(client: Client) -> None:
+    client.log_exposure(ADA, "caf\udce9")
+
+    assert client._exposures.pending_count == 1
+
+
 class Unbound:
     """Like a proxy of a web framework outside of a request: even `isinstance` raises."""
 
     @property
     def __class__(self) -> Any:  # type: ignore[override] # as above
         raise RuntimeError
+
+
+async def test_what_cannot_even_be_looked_at_is_a_user_and_a_name_of_no_use(client: Client) -> None:
+    custom = User("u", custom={"country": Unbound()})
+
+    for user, name in ((Unbound(), "open"), (custom, "dutch"), (ADA, Unbound())):
+        assert not await client.check_gate(user, name)  # type: ignore[arg-type] # the mistakes under test
+        assert not await client.check_gate(user, name, exposure=False)  # type: ignore[arg-type]
+        client.explain(user, name).render()  # type: ignore[arg-type]
+        client.log_exposure(user, name)  # type: ignore[arg-type]
+        client.bootstrap(user)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("event", [Track(Unbound(), "x"), Track(ADA, Unbound()), Track(ADA, "x", Unbound())])  # type: ignore[arg-type]
+def test_what_cannot_even_be_looked_at_is_an_invalid_event(event: Track) -> None:
+    with pytest.raises(InvalidEventError, match=r"raised RuntimeError|cannot be read: RuntimeError"):
+        validate_event(event)
 
 
 async def test_a_field_that_cannot_even_be_looked_at_makes_a_user_unusable(client: Client) -> None:

@@ -2,9 +2,11 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import attrs
+import numpy as np
 import orjson
 import pytest
 
@@ -12,7 +14,7 @@ from asyncsdk._model.amplitude import Identify, IngestionMetadata, Plan, Revenue
 from asyncsdk._model.events import Alias, Group, IdentifyEvent, LogEvent, Page, Screen, Track, raw_event
 from asyncsdk._model.users import User
 from asyncsdk._version import __version__
-from asyncsdk.errors import ConfigurationError
+from asyncsdk.errors import ConfigurationError, InvalidEventError
 from asyncsdk.vendors._base import Limits, Refusal
 from asyncsdk.vendors.amplitude import Amplitude
 from vendors.sample_events import ADA, MESSAGE_ID, NOW, NOW_MS, event
@@ -394,3 +396,17 @@ def test_a_setting_that_amplitude_would_refuse_is_refused_here(settings: dict[st
         Amplitude("k", **settings)
 
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("price", [np.int64(5), np.float32(5), Fraction(10, 2)])
+def test_an_amount_may_be_a_number_of_another_library(price: Any) -> None:
+    revenue = Revenue(price, quantity=np.int64(2))  # type: ignore[arg-type] # not an int to type checkers
+
+    assert (float(revenue.amount), type(revenue.quantity)) == (10.0, int)
+    assert Identify().add("x", price).user_properties == {"$add": {"x": 5}}
+
+
+@pytest.mark.parametrize("price", [10**400, Decimal("sNaN"), Decimal("1e999"), np.timedelta64(5, "s"), True])
+def test_an_amount_that_no_vendor_can_read_is_an_invalid_event(price: Any) -> None:
+    with pytest.raises(InvalidEventError, match="`price` must be a finite number"):
+        Revenue(price)
