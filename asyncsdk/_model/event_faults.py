@@ -34,18 +34,21 @@ def apply_default(event: Event, error: Exception, default: Callable[[Any], Any] 
     Raises:
         InvalidEventError: Without a `default`, or if the event still cannot be encoded. The path is the caller's.
     """
-    converted = event
+    converted, hint = event, ""
     if default is not None:
         try:
             converted = _converted(event, default)
         except Exception as failure:  # noqa: BLE001 -- a function of the user's may raise anything
             error = failure
+            hint = "" if type(failure) is TypeError else f"; the client's `default` raised {type(failure).__name__}"
     fault = _find_fault(converted)
     # Without a fault in its values, the codec failed on the event as a whole.
     if fault is None and converted is not event:
         return converted
     if fault is None:
         fault = error if isinstance(error, InvalidEventError) else _unexplained(error)
+    if hint:
+        fault = InvalidEventError(f"{fault}{hint}")
     raise fault from (None if fault is error else error)
 
 

@@ -209,6 +209,14 @@ def test_a_default_that_refuses_leaves_the_path_of_the_caller() -> None:
         apply_default(Track(ADA, "a", {"o": object()}), TypeError(), refuse)
 
 
+def test_a_default_that_fails_is_named() -> None:
+    def fail(value: object) -> object:
+        raise KeyError("a secret")  # noqa: EM101 -- of a user's code
+
+    with pytest.raises(InvalidEventError, match=r"`properties\['o'\]` is .*; the client's `default` raised KeyError$"):
+        apply_default(Track(ADA, "a", {"o": object()}), TypeError(), fail)
+
+
 def _encoded(destination: Destination, event: Any) -> bytes:
     encoded = destination.encode(event, "5c1a1f6e-6f6c-4c1b-9a50-2b8a5d0f0e11", 1_795_205_771_414)
     assert isinstance(encoded, bytes)
