@@ -211,7 +211,7 @@ def test_a_default_that_refuses_leaves_the_path_of_the_caller() -> None:
 
 def test_a_default_that_fails_is_named() -> None:
     def fail(value: object) -> object:
-        raise KeyError("a secret")  # noqa: EM101 -- of a user's code
+        raise KeyError("a secret")
 
     with pytest.raises(InvalidEventError, match=r"`properties\['o'\]` is .*; the client's `default` raised KeyError$"):
         apply_default(Track(ADA, "a", {"o": object()}), TypeError(), fail)
