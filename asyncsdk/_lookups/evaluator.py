@@ -5,8 +5,7 @@ Nothing here waits, locks, does I/O or raises, so all of it may be called from a
 
 An `Evaluation` is shared by all lookups that come to the same result, so it keeps its public form (`evaluation.view`),
 with the stamp of the ruleset that it was built under. A lookup returns that form if the stamp is its own ruleset's.
-`config` and `experiment` have this check written out, which saves them a call. `config` also reads the user's memo
-itself, as `check_gate` does, and `evaluate` for the rest.
+`config` and `experiment` have this check written out, which saves them a call.
 """
 
 import logging
@@ -120,7 +119,7 @@ class Lookups:
             program = rules.gates.get(name) or rules.find("gate", name)
         except Exception:  # noqa: BLE001 -- a name that cannot be hashed
             program = self.program_of_no_name(rules, "gate", name)
-        evaluation = evaluate(program, user)
+        evaluation = ((memo := user._memo) and memo.get(program)) or evaluate(program, user)
         if exposure:
             if self.exposures.is_due(user, evaluation):
                 self.exposures.report(rules, user, evaluation, None)

@@ -2,15 +2,15 @@
 
 A user's fields go through three states; `UserFields._view` has the state.
 
-1. `USUAL` or `UNUSUAL`: as they were given. `USUAL` fields have the types that most users have: exact text, and no ids
-   that must be converted. Construction decides between the two.
-2. `AS_GIVEN`: they were looked at, and are already as they are on the wire.
+1. `UNUSUAL`: as they were given, and not converted yet.
+2. `AS_GIVEN` or `VISITOR`: on the wire as they were given: ASCII text, custom fields, and no ids that must be
+   converted. Construction finds this out, as most users are so.
 3. A `UserView` of the user's own: they were converted in place, or something was derived from them. If they have no
    form on the wire, its `fault` says why, and `is_ready` is False.
 
 The first three are constants, shared by all users: a user who is looked up once needs no view of their own. `prepare`
-moves a user from state 1 on, and `own_view` to state 3. Values in `custom` and `private_attributes` are converted when
-they are read (`wire_value`): most lookups read none of them, and the encoder converts them by the same function.
+moves a user from state 1 to 3, and `own_view` from state 2. Values in `custom` and `private_attributes` are converted
+when they are read (`wire_value`): most lookups read none of them, and the encoder converts them by the same function.
 """
 
 from collections.abc import Mapping
@@ -55,9 +55,10 @@ class UserView:
 
     Attributes:
         is_ready: Whether they are in their form on the wire.
+        is_as_given: Whether they were ready as they were given. A text may then be of a subclass of str.
         fault: Why they have none, once that was tried; else "".
         given: What the public names return of ids that were given as numbers or UUIDs.
-        ids: The ids by name by which rules count, besides `user_id`: `custom_ids` and the visitor's `stableID`.
+        ids: What `ids_of` returns; of `VISITOR`, they are not derived yet.
         owns_custom: Whether `_custom` is a copy of what was given, which is made when it is first read.
         has_text_keys: Whether the keys of `custom` and `private_attributes` were found, or made, to be text.
         converted: Values that were converted to their form on the wire, by name and whether they are private.
@@ -72,6 +73,7 @@ class UserView:
         "given",
         "has_text_keys",
         "ids",
+        "is_as_given",
         "is_ready",
         "owns_custom",
         "unit",
@@ -84,8 +86,10 @@ class UserView:
         fault: str = "",
         *,
         is_ready: bool = True,
+        is_as_given: bool = False,
     ) -> None:
         self.is_ready = is_ready
+        self.is_as_given = is_as_given
         self.fault = fault
         self.given = given
         self.ids = ids
@@ -95,13 +99,12 @@ class UserView:
         self.encoded: tuple[object, bytes] | None = None
 
 
-USUAL = UserView(is_ready=False)
-"""Of fields that have the usual types (`has_usual_types`), and were not looked at any closer."""
-UNUSUAL = UserView(is_ready=False)
-"""Of all other fields that were not looked at."""
-AS_GIVEN = UserView()
+AS_GIVEN = UserView(is_as_given=True)
 """Of fields that are on the wire as they were given; the user has no ids but `user_id`."""
-_SHARED = frozenset({USUAL, UNUSUAL, AS_GIVEN})
+VISITOR = UserView(is_as_given=True)
+"""The same, of a user with an `anonymous_id`."""
+UNUSUAL = UserView(is_ready=False)
+"""Of all other fields that were not converted yet."""
 
 
 class UserFields:
@@ -134,44 +137,9 @@ class UserFields:
     _ordering_key: str | None
 
 
-def has_usual_types(user: UserFields) -> bool:
-    """Return whether the fields are text, a dict of custom fields, or None; `User.__init__` has this written out."""
-    text: object = user._user_id
-    return (
-        (text is None or type(text) is str)
-        and ((text := user._email) is None or type(text) is str)
-        and ((text := user._ip) is None or type(text) is str)
-        and ((text := user._user_agent) is None or type(text) is str)
-        and ((text := user._country) is None or type(text) is str)
-        and ((text := user._locale) is None or type(text) is str)
-        and ((text := user._app_version) is None or type(text) is str)
-        and ((text := user._anonymous_id) is None or type(text) is str)
-        and (user._custom is None or type(user._custom) is dict)
-        and user._custom_ids is None
-        and user._device_id is None
-        and user._private_attributes is None
-        and user._statsig_environment is None
-    )
-
-
 def prepare(user: UserFields) -> bool:
     """Bring a user's fields into their form on the wire, once; return False if that is impossible (see `fault_of`)."""
     view = user._view
-    # The usual user has ASCII texts: 5x faster than field by field.
-    if (
-        view is USUAL
-        and ((text := user._user_id) is None or text.isascii())
-        and ((text := user._email) is None or text.isascii())
-        and ((text := user._ip) is None or text.isascii())
-        and ((text := user._user_agent) is None or text.isascii())
-        and ((text := user._country) is None or text.isascii())
-        and ((text := user._locale) is None or text.isascii())
-        and ((text := user._app_version) is None or text.isascii())
-        and ((text := user._anonymous_id) is None or text.isascii())
-    ):
-        visitor = None if text is None else text_id(text, "anonymous_id")
-        user._view = AS_GIVEN if visitor is None else UserView({STABLE_ID: visitor})
-        return True
     if not view.is_ready and not view.fault:
         try:
             user._view = _prepare_each_field(user)
@@ -184,10 +152,21 @@ def prepare(user: UserFields) -> bool:
 
 def own_view(user: UserFields) -> UserView:
     """Return the view of a prepared user, which is no longer shared with other users."""
+    if user._view is VISITOR:
+        visitor = text_id(user._anonymous_id, "anonymous_id")
+        user._view = UserView(None if visitor is None else {STABLE_ID: visitor}, is_as_given=True)
+    elif user._view is AS_GIVEN:
+        user._view = UserView(is_as_given=True)
+    return user._view
+
+
+def ids_of(user: UserFields) -> dict[str, str] | None:
+    """Return the ids of a prepared user, by name, by which rules count besides `user_id`; None if there are none.
+
+    They are the `custom_ids` and the visitor's `stableID`.
+    """
     view = user._view
-    if view in _SHARED:
-        view = user._view = UserView()
-    return view
+    return own_view(user).ids if view is VISITOR else view.ids
 
 
 def _prepare_each_field(user: UserFields) -> UserView:
@@ -316,6 +295,8 @@ def exposure_unit(user: UserFields) -> Any:
     """Return, and cache, what exposures of a user are deduplicated by."""
     if not (user._view.is_ready or prepare(user)):
         return object()  # nobody else's
+    if user._view is AS_GIVEN:
+        return user._user_id or ""
     view = own_view(user)
     ids = view.ids
     view.unit = key = (user._user_id or "") if ids is None else (user._user_id, *sorted(ids.items()))

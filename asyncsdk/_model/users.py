@@ -21,13 +21,16 @@ from asyncsdk._model.user_view import (
     AS_GIVEN,
     FIELDS,
     UNUSUAL,
-    USUAL,
+    VISITOR,
     UserFields,
     UserView,
-    has_usual_types,
+    ids_of,
     prepare,
 )
 from asyncsdk.errors import InvalidEventError
+
+_is_ascii = str.isascii
+"""Called as a function, it raises TypeError for what is not text: one call checks both, at half the price of two."""
 
 
 @attrs.define(slots=False, init=False, repr=False, frozen=True)
@@ -93,7 +96,7 @@ class User(UserFields):
         device_id: str | int | UUID | None = None,
         statsig_environment: Mapping[str, str] | None = None,
     ) -> None:
-        # Not attrs' own: that of a frozen class is 3x slower. The types of the slots hold after `prepare`.
+        # Not attrs' own: that of a frozen class is 3x slower. The types of the slots hold if the view is ready.
         self._user_id = user_id  # type: ignore[assignment]
         self._email = email
         self._ip = ip
@@ -108,24 +111,27 @@ class User(UserFields):
         self._device_id = device_id  # type: ignore[assignment]
         self._statsig_environment = statsig_environment  # type: ignore[assignment]
         self._memo = self._ordering_key = None
-        # `has_usual_types`, written out: twice as fast on arguments, and every user is checked.
-        self._view = (
-            USUAL
-            if (user_id is None or type(user_id) is str)
-            and (email is None or type(email) is str)
-            and (ip is None or type(ip) is str)
-            and (user_agent is None or type(user_agent) is str)
-            and (country is None or type(country) is str)
-            and (locale is None or type(locale) is str)
-            and (app_version is None or type(app_version) is str)
-            and (anonymous_id is None or type(anonymous_id) is str)
-            and (custom is None or type(custom) is dict)
-            and custom_ids is None
-            and device_id is None
-            and private_attributes is None
-            and statsig_environment is None
-            else UNUSUAL
-        )
+        # The usual user has ASCII texts, custom fields and no other ids: 5x faster than field by field.
+        try:
+            self._view = (
+                (AS_GIVEN if anonymous_id is None else VISITOR)
+                if (user_id is None or (type(user_id) is str and user_id.isascii()))
+                and (anonymous_id is None or (type(anonymous_id) is str and anonymous_id.isascii()))
+                and (email is None or _is_ascii(email))
+                and (ip is None or _is_ascii(ip))
+                and (user_agent is None or _is_ascii(user_agent))
+                and (country is None or _is_ascii(country))
+                and (locale is None or _is_ascii(locale))
+                and (app_version is None or _is_ascii(app_version))
+                and (custom is None or type(custom) is dict)
+                and custom_ids is None
+                and device_id is None
+                and private_attributes is None
+                and statsig_environment is None
+                else UNUSUAL
+            )
+        except TypeError:  # one is not text
+            self._view = UNUSUAL
 
     def __repr__(self) -> str:
         shown = ((field, getattr(self, field)) for field in FIELDS if field != "private_attributes")
@@ -158,7 +164,7 @@ class User(UserFields):
         lowered = id_type.lower()
         if lowered == "userid":
             return self._user_id
-        ids = self._view.ids or {}
+        ids = ids_of(self) or {}
         return ids.get(id_type, ids.get(lowered))
 
     def with_defaults(
@@ -194,18 +200,19 @@ class User(UserFields):
         user._statsig_environment = self._statsig_environment
         user._memo = user._ordering_key = None
         view = self._view
-        if (
-            (view is USUAL or view is AS_GIVEN)
-            and (ip is None or type(ip) is str)
-            and (user_agent is None or type(user_agent) is str)
-            and (locale is None or type(locale) is str)
-            and (anonymous_id is None or type(anonymous_id) is str)
-        ):
-            user._view = USUAL
-        elif view.given:
-            user._view = UserView(given=view.given, is_ready=False)
-        else:
-            user._view = USUAL if has_usual_types(user) else UNUSUAL
+        try:
+            if (
+                view.is_as_given
+                and (ip is None or _is_ascii(ip))
+                and (user_agent is None or _is_ascii(user_agent))
+                and (locale is None or _is_ascii(locale))
+                and (anonymous_id is None or (type(anonymous_id) is str and anonymous_id.isascii()))
+            ):
+                user._view = AS_GIVEN if user._anonymous_id is None else VISITOR
+                return user
+        except TypeError:  # one is not text
+            pass
+        user._view = UserView(given=view.given, is_ready=False) if view.given else UNUSUAL
         return user
 
 
@@ -288,7 +295,7 @@ def as_user(user: object) -> User:
         new._custom = new._custom_ids = new._private_attributes = new._statsig_environment = None
         new._anonymous_id = new._device_id = new._memo = None
         # There are no other fields to prepare or to validate.
-        new._view = AS_GIVEN if user.isascii() else USUAL
+        new._view = AS_GIVEN if user.isascii() else UNUSUAL
         new._ordering_key = user if user.isprintable() and user.strip() else None  # as in `validate_user`
         return new
     try:

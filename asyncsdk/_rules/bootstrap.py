@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 import attrs
 import orjson
 
-from asyncsdk._model.user_view import own_value, prepare
+from asyncsdk._model.user_view import ids_of, own_value, prepare
 from asyncsdk._model.users import User, unusable_user
 from asyncsdk._model.wire_values import wire_key
 from asyncsdk._rules.bootstrap_entries import FIELDS_BY_KIND, Entry, config_fields, entry_writer
@@ -57,7 +57,7 @@ _USER_FIELDS = (
     ("country", attrgetter("_country")),
     ("locale", attrgetter("_locale")),
     ("appVersion", attrgetter("_app_version")),
-    ("customIDs", attrgetter("_view.ids")),
+    ("customIDs", ids_of),
 )
 
 
@@ -145,13 +145,15 @@ def client_response(
         user = unusable_user(user._view.fault)  # none of its fields
     parts = [b'{"has_updates":', b"true" if rules.facts else b"false"]
     for section, entries in view.sections.items():
-        encoded = [
-            entry.write(evaluation)
-            if peek is None or entry.sticky is None
-            else entry.write(peek(rules, entry.sticky, user, evaluation))
-            for entry in entries
-            if (evaluation := evaluate(entry.program, user)) is not entry.program.too_deep
-        ]
+        encoded = []
+        for entry in entries:
+            program = entry.program
+            evaluation = ((memo := user._memo) and memo.get(program)) or evaluate(program, user)
+            if evaluation is program.too_deep:
+                continue
+            if peek is not None and entry.sticky is not None:
+                evaluation = peek(rules, entry.sticky, user, evaluation)
+            encoded.append(entry.write(evaluation))
         for entry in view.unlisted.get(section, ()):
             evaluation = evaluate(entry.program, user)
             if evaluation.outcome == LOCAL_OVERRIDE:  # else it is not overridden for this user
@@ -212,7 +214,8 @@ def _values(user: User, fields: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def _evaluated_keys(user: User) -> dict[str, Any]:
     keys: dict[str, Any] = {"userID": user._user_id} if user._user_id else {}
-    return {**keys, "customIDs": user._view.ids} if user._view.ids else keys
+    ids = ids_of(user)
+    return {**keys, "customIDs": ids} if ids else keys
 
 
 # Which names a client sees

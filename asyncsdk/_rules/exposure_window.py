@@ -33,7 +33,7 @@ from typing import Any
 
 import attrs
 
-from asyncsdk._model.user_view import exposure_unit
+from asyncsdk._model.user_view import AS_GIVEN, exposure_unit
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import INVALID_USER, Evaluation
 from asyncsdk._rules.ruleset import Ruleset
@@ -77,7 +77,8 @@ class ExposureWindow:
             units = self._units_of(evaluation, AUTOMATIC)
             evaluation.seen = (self._exposed, units)
         # `_add_unit`, inlined: every lookup runs this, and calls cost more than it.
-        unit = user._view.unit
+        view = user._view
+        unit = user._user_id if view is AS_GIVEN else view.unit
         if unit is None:
             unit = exposure_unit(user)
         if unit in units:

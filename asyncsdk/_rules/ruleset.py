@@ -117,7 +117,7 @@ class Ruleset:
             program = self.gates.get(name) or self.find("gate", name)
         except Exception:  # noqa: BLE001 -- a name that cannot be hashed
             program = self.find("gate", name)
-        return evaluate(program, user)
+        return ((memo := user._memo) and memo.get(program)) or evaluate(program, user)
 
     def config(self, user: User, name: str) -> Evaluation:
         """Evaluate a dynamic config. Never raises."""
@@ -125,7 +125,7 @@ class Ruleset:
             program = self.configs.get(name) or self.find("config", name)
         except Exception:  # noqa: BLE001 -- a name that cannot be hashed
             program = self.find("config", name)
-        return evaluate(program, user)
+        return ((memo := user._memo) and memo.get(program)) or evaluate(program, user)
 
     def experiment(self, user: User, name: str) -> Evaluation:
         """Evaluate an experiment. Never raises."""
@@ -133,7 +133,7 @@ class Ruleset:
             program = self.experiments.get(name) or self.find("experiment", name)
         except Exception:  # noqa: BLE001 -- a name that cannot be hashed
             program = self.find("experiment", name)
-        return evaluate(program, user)
+        return ((memo := user._memo) and memo.get(program)) or evaluate(program, user)
 
     def layer(self, user: User, name: str) -> Evaluation:
         """Evaluate a layer. Never raises."""
@@ -141,11 +141,12 @@ class Ruleset:
             program = self.layers.get(name) or self.find("layer", name)
         except Exception:  # noqa: BLE001 -- a name that cannot be hashed
             program = self.find("layer", name)
-        return evaluate(program, user)
+        return ((memo := user._memo) and memo.get(program)) or evaluate(program, user)
 
     def lookup(self, kind: Kind, user: User, name: str) -> Evaluation:
         """Evaluate a name whose kind is a variable. Never raises."""
-        return evaluate(self.find(kind, name), user)
+        program = self.find(kind, name)
+        return ((memo := user._memo) and memo.get(program)) or evaluate(program, user)
 
     def find(self, kind: Kind, name: Any) -> Program:
         """Return the program of a name, compiling it on first use; for an unknown name, a program that says so."""

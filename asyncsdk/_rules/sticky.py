@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 import attrs
 
+from asyncsdk._model.user_view import ids_of
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler.evaluate import PERSISTED, Evaluation, Exposed, Run, TooDeepError
 from asyncsdk._rules.compiler.linker import Linker
@@ -83,7 +84,7 @@ def storage_keys(user: User) -> Iterator[str]:
     user_key = storage_key(user, _USER_ID)  # prepares the user
     if user_key is not None:
         yield user_key
-    for id_type in user._view.ids or ():
+    for id_type in ids_of(user) or ():
         key = storage_key(user, id_type)
         if key is not None:
             yield key

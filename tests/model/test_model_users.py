@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsdk._model.user_view import FIELDS, UNUSUAL, USUAL, has_usual_types, own_view, prepare
+from asyncsdk._model.user_view import AS_GIVEN, FIELDS, UNUSUAL, VISITOR, ids_of, own_view, prepare
 from asyncsdk._model.users import User, as_user
 from asyncsdk._model.wire_values import is_visible, text_id
 from asyncsdk.errors import InvalidEventError
@@ -137,22 +137,24 @@ plain = st.none() | st.just("x") | st.sampled_from([1, 1.5, b"x", [], {}, Number
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), plain))
-def test_construction_and_copies_agree_on_what_is_usual(fields: dict[str, Any]) -> None:
+def test_construction_and_copies_agree_on_what_is_ready_as_given(fields: dict[str, Any]) -> None:
     user = User(**fields)
 
-    assert (user._view is USUAL) == has_usual_types(user)
-    assert user._view in (USUAL, UNUSUAL)
+    assert user._view in (AS_GIVEN, VISITOR, UNUSUAL)
     assert user.with_defaults()._view is user._view
+    unset = {field: fields.get(field) for field in ("ip", "user_agent", "locale", "anonymous_id")}
+    bare = User(**{field: value for field, value in fields.items() if field not in unset})
+    assert bare.with_defaults(**unset)._view is user._view
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), st.none() | st.text()))
-def test_what_the_fast_path_prepares_the_full_one_leaves_as_it_is(fields: dict[str, Any]) -> None:
-    fast, full = User(**fields), User(**fields)
-    full._view = UNUSUAL
+def test_what_is_ready_as_given_a_conversion_leaves_as_it_is(fields: dict[str, Any]) -> None:
+    user, converted = User(**fields), User(**fields)
+    converted._view = UNUSUAL
 
-    assert prepare(fast) == prepare(full)
-    assert fast == full
-    assert (fast._view.ids, fast._view.fault) == (full._view.ids, full._view.fault)
+    assert (user._view.is_ready or prepare(user)) == prepare(converted)
+    assert user == converted
+    assert (ids_of(user), user._view.fault) == (ids_of(converted), converted._view.fault)
 
 
 def test_a_user_has_no_dict_and_takes_no_other_attribute() -> None:

@@ -1,5 +1,6 @@
 """The sources of a user's values; no user can break a lookup."""
 
+import re
 from typing import Any
 
 import pytest
@@ -161,6 +162,35 @@ def test_a_value_without_a_json_form_is_invalid_where_a_condition_needs_it() -> 
     user = User("1", custom={"plan": object()})
 
     assert (rules.gate(user, "plan").outcome, rules.gate(user, "open").value) == ("InvalidUser", True)
+
+
+class OddText(str):
+    """Text whose class raises wherever Python lets it."""
+
+    __slots__ = ()
+
+    def _raise(self, *_: object) -> Any:
+        raise RuntimeError
+
+    __bool__ = __eq__ = __hash__ = __len__ = __str__ = __format__ = lower = encode = _raise  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("name", ["userID", "email", "ip", "country", "locale", "appVersion", "userAgent", "user_id"])
+@pytest.mark.parametrize("copies", [False, True])
+def test_text_of_a_subclass_counts_as_its_text(name: str, copies: bool) -> None:
+    attribute = re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", name).replace("_i_d", "_id")
+    user = User(**{attribute: OddText("x")})
+
+    assert field_equals(name, user.with_defaults(ip="192.0.2.1") if copies else user)
+
+
+@pytest.mark.parametrize("copies", [False, True])
+def test_a_visitors_id_is_derived_when_a_rule_reads_it(copies: bool) -> None:
+    rules = loaded_gates(g=gate(rule("r", [condition("unit_id", "eq", "a-1", idType="stableID")])))
+    user = User("u").with_defaults(anonymous_id="a-1") if copies else User("u", anonymous_id="a-1")
+
+    assert rules.gate(user, "g").value is True
+    assert rules.gate(User("u", anonymous_id="a-2"), "g").value is False
 
 
 def test_fields_may_be_any_mapping() -> None:

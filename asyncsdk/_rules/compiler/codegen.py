@@ -363,12 +363,6 @@ def compile_source(source: str, constants: dict[str, Any]) -> Run:
     return run
 
 
-def is_constant(run: Run) -> bool:
-    """Return whether a function was generated here and has one result for all users: it names no other constants."""
-    code = getattr(run, "__code__", None)
-    return code is not None and code.co_filename == _FILENAME and all(name[0] == "R" for name in code.co_names)
-
-
 @lru_cache(1_000)
 def _compile_to_code(source: str) -> CodeType:
     """Compile source; specs of equal form share the code, which saves both time and memory."""

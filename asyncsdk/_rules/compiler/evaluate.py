@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from asyncsdk._model.results import Cause
-from asyncsdk._model.user_view import USUAL, prepare
+from asyncsdk._model.user_view import UNUSUAL, prepare
 from asyncsdk._model.users import User
 from asyncsdk._model.values import Shown
 from asyncsdk._rules.patterns.errors import UnsupportedError
@@ -142,7 +142,6 @@ class Program(Shown):
         dependencies: What it was compiled from, as (section, name) of the ruleset; absent members included.
         unsupported: The answer where a condition is unknown.
         too_deep: The answer where gates are nested too deep.
-        reads_user: The evaluation depends on the user.
     """
 
     name: str
@@ -152,7 +151,6 @@ class Program(Shown):
     dependencies: frozenset[tuple[str, str]]
     unsupported: Evaluation
     too_deep: Evaluation
-    reads_user: bool = True
     _invalid_user: Evaluation | None = attrs.field(init=False, default=None)
 
     @property
@@ -170,15 +168,11 @@ def evaluate(program: Program, user: User) -> Evaluation:
 
     The user's memo goes through three states: None (never evaluated), False (once), and a dict of evaluations by
     program from the second evaluation on. A user who is evaluated once needs no dict; for the others, a repeated
-    lookup of a steady program costs one dict lookup.
+    lookup of a steady program costs one dict lookup. Callers make it, which saves them this call:
+
+        ((memo := user._memo) and memo.get(program)) or evaluate(program, user)
     """
-    memo = user._memo
-    if memo:
-        found: Evaluation | None = memo.get(program)
-        if found is not None:
-            return found
-    # A program that reads nothing of a user needs only the right types.
-    if not user._view.is_ready and (program.reads_user or user._view is not USUAL) and not prepare(user):
+    if not user._view.is_ready and not prepare(user):
         return program.invalid_user
     try:
         found = program.run(user, 0, None)
@@ -188,6 +182,13 @@ def evaluate(program: Program, user: User) -> Evaluation:
         found = program.too_deep
     except InvalidEventError:  # a value of `custom` that a condition needs
         return program.invalid_user
+    except Exception:
+        # A subclass of str may raise anything, wherever it is used: convert it to text.
+        if not user._view.is_as_given:
+            raise
+        user._view = UNUSUAL
+        return evaluate(program, user)
+    memo = user._memo
     if memo is None:
         user._memo = False
     elif program.is_steady:

@@ -17,7 +17,6 @@ from typing import Any
 from asyncsdk._model.users import User
 from asyncsdk._rules.compiler import outcomes
 from asyncsdk._rules.compiler.bandits import compile_bandit
-from asyncsdk._rules.compiler.codegen import is_constant
 from asyncsdk._rules.compiler.config_mapping import compile_mapping
 from asyncsdk._rules.compiler.evaluate import LOCAL_OVERRIDE, Evaluation, Program, Run
 from asyncsdk._rules.compiler.layers import compile_merging_layer
@@ -61,7 +60,6 @@ def compile_program(rules: SpecSource, kind: str, name: str, trail: Trail) -> St
         frozenset(linker.dependencies),
         outcomes.undecided(name, kind, "Unsupported", spec),
         outcomes.undecided(name, kind, "Error:Statsig Evaluation Depth Exceeded", spec),
-        reads_user=not is_constant(run),
     )
 
 

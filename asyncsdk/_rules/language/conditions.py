@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from asyncsdk._model.user_view import MISSING, own_value
+from asyncsdk._model.user_view import MISSING, ids_of, own_value
 from asyncsdk._model.users import User
 from asyncsdk._rules.language.buckets import bucketer, user_id_bucketer
 from asyncsdk._rules.language.shared_context import SharedContext
@@ -110,7 +110,7 @@ def unit_id_fetcher(id_type: str) -> Fetcher:
         return _fetch_user_id
 
     def fetch(user: User) -> object:
-        ids = user._view.ids
+        ids = ids_of(user)
         return None if ids is None else ids.get(id_type, ids.get(lowered))
 
     return fetch

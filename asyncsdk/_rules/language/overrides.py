@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 import attrs
 
-from asyncsdk._model.user_view import prepare
+from asyncsdk._model.user_view import ids_of, prepare
 from asyncsdk._model.users import User
 from asyncsdk._model.values import Value
 
@@ -81,5 +81,5 @@ def _units(user: User) -> list[str]:
     """Return a user's ids as text, in the order in which overrides are looked for; none of a user without a form."""
     if not (user._view.is_ready or prepare(user)):
         return []
-    ids = [*(user._view.ids or {}).values()]
+    ids = [*(ids_of(user) or {}).values()]
     return ids if user._user_id is None else [user._user_id, *ids]

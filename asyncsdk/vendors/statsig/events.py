@@ -31,7 +31,7 @@ from asyncsdk._model.bundles import SEPARATOR, count_events
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.events import Event, LogEvent, Page, RawEvent, Screen, Track, to_epoch_ms
 from asyncsdk._model.exposures import Exposure, SharedUserFields
-from asyncsdk._model.user_view import own_view, prepare, wire_custom
+from asyncsdk._model.user_view import ids_of, own_view, prepare, wire_custom
 from asyncsdk._model.users import User
 from asyncsdk._version import __version__
 from asyncsdk.errors import InvalidEventError
@@ -226,8 +226,9 @@ def user_fields(user: User, shared: SharedUserFields) -> Message:  # noqa: C901,
         fields["statsigEnvironment"] = {"tier": shared.tier}
     if user._user_id:
         fields["userID"] = user._user_id
-    if user._view.ids is not None:
-        fields["customIDs"] = user._view.ids
+    ids = ids_of(user)
+    if ids is not None:
+        fields["customIDs"] = ids
     return fields
 
 
