@@ -10,6 +10,9 @@ Rows come and go all the time, so the table must not bloat:
 * `take` starts at the oldest row that existed a second ago (`floor`), not at all the deleted ones before it. So a long
   query elsewhere, which keeps vacuum from removing these, does not slow it down.
 
+* Leases are committed without waiting for the disk (`_UNSYNCED`): 0.5 ms instead of 3. After a crash of the server,
+  those of its last moments are lost, and their entries are taken again. What `put` and `ack` do waits for the disk.
+
 Ids are given when a row is inserted, which may be long before its transaction commits (`put_in`). So a row may appear
 below others that have been taken already. It is not skipped: the floor rises only to a row that is older than every
 transaction which could still commit one, those that wrote something before `floor` was read and have not ended
@@ -30,6 +33,9 @@ _VACUUM = ", ".join(
     for prefix in ("", "toast.")
     for setting in ("scale_factor = 0", "threshold = 2000", "cost_delay = 0")
 )
+
+# In a FROM list: commits this statement alone without waiting for the disk.
+_UNSYNCED = "(select set_config('synchronous_commit', 'off', true)) as unsynced"
 
 
 @attrs.frozen
@@ -65,7 +71,7 @@ def statements(table: str, *, notify: bool = True) -> Statements:
         raise ConfigurationError(msg)
     quoted = f'"{schema}"."{name}"' if dot else f'"{name}"'
     fleet = fleet_statements(quoted)
-    mine = f"from unnest($1::bigint[]) given where {quoted}.id = given and owner = $2"
+    mine = f"from unnest($1::bigint[]) given, {_UNSYNCED} where {quoted}.id = given and owner = $2"
     return Statements(
         table=quoted,
         channel=name,
@@ -84,7 +90,7 @@ from txid_current_snapshot() as now""",  # noqa: S608
     order by id limit $2 for update skip locked
 ) update {quoted} as entry
 set due = now() + $3::float8 * interval '1 second', deliveries = entry.deliveries + 1, owner = $4
-from next where entry.id = next.id returning entry.id, entry.body, entry.deliveries""",  # noqa: S608
+from next, {_UNSYNCED} where entry.id = next.id returning entry.id, entry.body, entry.deliveries""",  # noqa: S608
         extend=f"update {quoted} set due = now() + $3::float8 * interval '1 second' {mine}",  # noqa: S608
         release=f"update {quoted} set due = '-infinity', deliveries = 0, owner = null {mine}",  # noqa: S608
         ack=f"delete from {quoted} where id = any($1::bigint[])",  # noqa: S608
