@@ -135,10 +135,14 @@ class Stage:
                 return
             await asyncio.sleep(0.02)
 
+    def end(self) -> None:
+        """Let the client close."""
+        self._is_ending.set()
+
     async def settle(self, within: float) -> None:
         """End the client, let the relays deliver everything, and finish the audit."""
         self.set_failing(0.0)
-        self._is_ending.set()
+        self.end()
         engine = shop.make_engine()
         if not await self._is_drained(engine, within):
             self.audit.faults.append(f"the engine is not empty after {within:.0f} s")
@@ -201,6 +205,7 @@ async def running(
                 yield stage
                 await stage.settle(120.0)
             finally:
+                stage.end()
                 tasks[1].cancel()
                 await fleet.stop()
                 await asyncio.wait(tasks)
