@@ -1,9 +1,13 @@
 """What goes wrong with Postgres, as `EngineError`: a few words, without addresses and passwords."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from asyncsdk._model.engines import EngineError
+from asyncsdk.errors import AsyncSDKError
+
+logger = logging.getLogger("asyncsdk.engine")
 
 
 @contextmanager
@@ -31,6 +35,12 @@ def reported() -> Iterator[None]:
     except (exceptions.InterfaceError, exceptions.InternalClientError, OSError) as error:
         refused = isinstance(error, ConnectionRefusedError) or "111" in str(error)
         raise EngineError("connection refused" if refused else "connection lost") from None
+    except (EngineError, AsyncSDKError):
+        raise
+    except Exception as error:
+        # No reason to lose events: uvloop, for one, raises RuntimeError for a transport that was just reset.
+        logger.debug("engine: an unexpected error", exc_info=True)
+        raise EngineError(f"unexpected {type(error).__name__}") from None
 
 
 def _first_words(error: Exception) -> str:

@@ -1,9 +1,13 @@
 """What goes wrong with Redis, as `EngineError`: a few words, without addresses and keys."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from asyncsdk._model.engines import EngineError
+from asyncsdk.errors import AsyncSDKError
+
+logger = logging.getLogger("asyncsdk.engine")
 
 
 @contextmanager
@@ -23,6 +27,12 @@ def reported() -> Iterator[None]:
     except (exceptions.RedisError, OSError) as error:
         refused = "111" in str(error) or isinstance(error, ConnectionRefusedError)
         raise EngineError("connection refused" if refused else "connection lost") from None
+    except (EngineError, AsyncSDKError):
+        raise
+    except Exception as error:
+        # No reason to lose events: on a transport that was just reset, redis-py raises AttributeError or RuntimeError.
+        logger.debug("engine: an unexpected error", exc_info=True)
+        raise EngineError(f"unexpected {type(error).__name__}") from None
 
 
 def _first_words(error: Exception) -> str:

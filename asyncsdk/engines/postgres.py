@@ -13,8 +13,8 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +35,10 @@ _LOOK_INTERVAL = 1.0
 # The same behind a connection pooler, which passes no notifications on.
 _POLL_INTERVAL = 0.1
 _MAX_CONNECTIONS = 8
+# Seconds between two checks of the connection that receives notifications.
+_CHECK_INTERVAL = 10.0
+# The loop itself keeps no strong reference to a task.
+_releasing: "set[asyncio.Task[None]]" = set()
 # Two migrations at once would both find no table.
 _MIGRATION_LOCK = 0x61737964
 
@@ -48,8 +52,14 @@ class _Connections:
     opening: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     pool: Any = None
     listener: Any = None
+    # When to check the listener, on the monotonic clock.
+    check_at: float = 0.0
     # By destination; set, and replaced by a new one, when something was put.
     arrivals: dict[str, asyncio.Event] = attrs.field(factory=dict)
+
+    def is_listening(self, now: float) -> bool:
+        """Return whether there is a listener that needs no check."""
+        return self.listener is not None and not self.listener.is_closed() and now < self.check_at
 
 
 @attrs.frozen
@@ -140,11 +150,9 @@ class Postgres(PostgresFleet):
         Raises:
             EngineError: The server cannot be reached, or refuses.
         """
-        pool = await self._pool()
-        with reported():
-            async with pool.acquire() as connection, connection.transaction():
-                await connection.execute("select pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
-                await connection.execute(self._sql.migrate)
+        async with self._connection() as connection, connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
+            await connection.execute(self._sql.migrate)
 
     # --- connections ------------------------------------------------------------------------------------------
 
@@ -182,17 +190,34 @@ class Postgres(PostgresFleet):
         return current.pool
 
     async def _listen(self) -> None:
-        """Open the connection that receives notifications, unless it is open."""
-        import asyncpg  # noqa: PLC0415 -- an extra
-
+        """Open the connection that receives notifications, unless it is open; check now and then that it works."""
         current = self._current
-        if self._pooler or (current.listener is not None and not current.listener.is_closed()):
+        if self._pooler or current.is_listening(time.monotonic()):
             return
         async with current.opening:
+            if current.is_listening(now := time.monotonic()):
+                return  # another call was faster
+            if current.listener is not None and not current.listener.is_closed():
+                # The network may have dropped it without a word; a server has nothing to say for hours.
+                try:
+                    await current.listener.execute("select 1")
+                except Exception:  # noqa: BLE001 -- whatever it is, it is replaced
+                    current.listener.terminate()
             if current.listener is None or current.listener.is_closed():
                 with reported():
-                    current.listener = await asyncpg.connect(self._dsn, **self._options)
-                    await current.listener.add_listener(self._sql.channel, self._on_notification)
+                    current.listener = await self._new_listener()
+            current.check_at = now + _CHECK_INTERVAL
+
+    async def _new_listener(self) -> Any:
+        import asyncpg  # noqa: PLC0415 -- an extra
+
+        listener = await asyncpg.connect(self._dsn, **self._options)
+        try:
+            await listener.add_listener(self._sql.channel, self._on_notification)
+        except BaseException:
+            listener.terminate()
+            raise
+        return listener
 
     def _on_notification(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         current = self._connections
@@ -238,11 +263,36 @@ class Postgres(PostgresFleet):
                     await current.pool.close()
 
     async def _fetch(self, statement: str, *arguments: object) -> Sequence[Any]:
+        async with self._connection() as connection:
+            rows: Sequence[Any] = await connection.fetch(statement, *arguments)
+            return rows
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        """Borrow a connection of the pool.
+
+        It is given back by a task of its own, for that takes seconds when the server does not answer, and then raises:
+        `async with pool.acquire()` would raise this instead of a cancellation, which would be lost.
+        """
         pool = await self._pool()
         with reported():
-            async with pool.acquire(timeout=self._timeout) as connection:
-                rows: Sequence[Any] = await connection.fetch(statement, *arguments)
-                return rows
+            connection = await pool.acquire(timeout=self._timeout)
+            try:
+                yield connection
+            except BaseException:
+                self._give_back(pool, connection)
+                raise
+            await asyncio.shield(self._give_back(pool, connection))
+
+    def _give_back(self, pool: Any, connection: Any) -> "asyncio.Task[None]":
+        async def release() -> None:
+            with suppress(Exception):  # asyncpg has closed it
+                await pool.release(connection, timeout=self._timeout)
+
+        task = asyncio.get_running_loop().create_task(release(), name="asyncsdk postgres release")
+        _releasing.add(task)
+        task.add_done_callback(_releasing.discard)
+        return task
 
     # --- verbs ------------------------------------------------------------------------------------------------
 

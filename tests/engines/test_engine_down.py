@@ -1,7 +1,8 @@
 """A client whose engine is away: in memory within the lane's limits, or on disk with a spool."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from helpers import amplitude, quick, rudderstack, statsig
 
 from asyncsdk import Client, ConfigurationError, Track
 from asyncsdk.dev import DevServer
-from asyncsdk.engines import Engine, EngineError, Memory, Redis
+from asyncsdk.engines import Engine, EngineError, Memory, Redis, _postgres_errors, _redis_errors
 from asyncsdk.relay import Relay
 from engines.servers import RedisServer
 
@@ -19,7 +20,7 @@ class Breakable(Memory):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fault: EngineError | None = None
+        self.fault: Exception | None = None
         self.hang = asyncio.Event()
         self.hang.set()
 
@@ -59,6 +60,31 @@ async def test_a_verb_does_not_wait_for_an_engine_that_is_down(server: DevServer
 
         assert {delivery.status for delivery in (await receipt).values()} == {"enqueued"}
     assert await count(engine) == 1
+
+
+async def test_an_engine_that_raises_anything_loses_no_event(server: DevServer) -> None:
+    engine = Breakable()
+    engine.fault = AttributeError("'NoneType' object has no attribute '_add_writer'")
+    async with Client(rudderstack(server), engine=engine) as client:
+        receipt = await client.track("ada", "Signed Up")
+        health = client.health().engine
+        engine.fault = None
+        await client.flush()
+
+    assert health is not None
+    assert (health.state, health.last_error) == ("unavailable", "unexpected AttributeError")
+    assert {delivery.status for delivery in (await receipt).values()} == {"enqueued"}
+
+
+@pytest.mark.parametrize("reported", [_redis_errors.reported, _postgres_errors.reported])
+def test_what_a_driver_raises_is_an_engine_error(reported: Callable[[], AbstractContextManager[None]]) -> None:
+    for error in (AttributeError("secret"), RuntimeError("the handler is closed"), ValueError("postgres://secret")):
+        with pytest.raises(EngineError, match=f"unexpected {type(error).__name__}") as caught, reported():
+            raise error
+        assert "secret" not in str(caught.value)
+    for ours in (EngineError("timeout"), ConfigurationError("ours")):
+        with pytest.raises(type(ours), match=str(ours)), reported():
+            raise ours
 
 
 async def test_verbs_that_wait_are_released_when_the_engine_fails(server: DevServer) -> None:

@@ -6,6 +6,7 @@ settled as `enqueued`. While the engine is unavailable, events wait in the lane,
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
@@ -21,6 +22,8 @@ from asyncsdk._delivery.pending import InFlight
 from asyncsdk._model.engines import Engine, EngineError
 from asyncsdk._model.receipts import Record, Status
 from asyncsdk.vendors._base import Destination, Limits, Request, Response, Verdict
+
+logger = logging.getLogger("asyncsdk.engine")
 
 # Entries that one `put` stores at most.
 _MAX_ENTRIES = 10
@@ -94,16 +97,21 @@ class EngineLane(Lane):
     async def _exchange(self, part: Batch, sender: Sender, *, uncompressed: bool) -> Exchange:
         """Put a batch into the engine."""
         now_ms, self._put_at = int(time.time() * 1000), time.monotonic()
+        packed = [(label, pack_entries(label, records, now_ms)) for label, records in self.by_shard(part)]
         try:
             async with asyncio.timeout(self._limits.timeout):
-                for label, records in self.by_shard(part):
-                    await self._engine.put(label, pack_entries(label, records, now_ms))
+                for label, entries in packed:
+                    await self._engine.put(label, entries)
         except EngineError as error:
-            verdict = _verdict_on(error, len(part))
-            return Exchange(_NO_REQUEST, Response(0, error=str(error)), verdict)
+            failure = error
         except TimeoutError:
-            return Exchange(_NO_REQUEST, Response(0, error="timeout"), _verdict_on(EngineError("timeout"), len(part)))
-        return Exchange(_NO_REQUEST, Response(200), Verdict())
+            failure = EngineError("timeout")
+        except Exception as error:
+            logger.debug("engine: an unexpected error", exc_info=True)
+            failure = EngineError(f"unexpected {type(error).__name__}")
+        else:
+            return Exchange(_NO_REQUEST, Response(200), Verdict())
+        return Exchange(_NO_REQUEST, Response(0, error=str(failure)), _verdict_on(failure, len(part)))
 
     def by_shard(self, records: Sequence[Record]) -> Iterable[tuple[str, Sequence[Record]]]:
         """Return the records of each shard, which are those of some users, with its label."""

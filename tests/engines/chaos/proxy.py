@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Literal, Self
 
-Mode = Literal["pass", "delay", "freeze", "half-open", "reset"]
-MODES: Sequence[Mode] = ("delay", "freeze", "half-open", "reset")
+Mode = Literal["pass", "delay", "freeze", "half-open", "reset", "vanish"]
+MODES: Sequence[Mode] = ("delay", "freeze", "half-open", "reset", "vanish")
 
 
 class StallingProxy:
@@ -21,6 +21,7 @@ class StallingProxy:
     | `freeze` | accepted | when the mode changes | when the mode changes |
     | `half-open` | accepted | at once: commands are done | when the mode changes |
     | `reset` | reset, the open ones too | | |
+    | `vanish` | accepted | at once; never again for those that were open | the same |
 
     Attributes:
         port: Where it listens.
@@ -34,6 +35,7 @@ class StallingProxy:
         self._mode: Mode = "pass"
         self._changed = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._vanished: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -53,6 +55,8 @@ class StallingProxy:
         self._mode = mode
         self._changed.set()
         self._changed = asyncio.Event()
+        if mode == "vanish":
+            self._vanished |= self._writers
         if mode == "reset":
             for writer in self._writers:
                 _reset(writer)
@@ -80,10 +84,13 @@ class StallingProxy:
         for one in both:
             one.close()
         self._writers -= both
+        self._vanished -= both
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: str) -> None:
         with suppress(OSError):
             while data := await reader.read(65_536):
+                if writer in self._vanished:
+                    continue
                 if self._mode == "delay":
                     await asyncio.sleep(self.delay)
                 while self._mode == "freeze" or (self._mode == "half-open" and way == "back"):

@@ -34,7 +34,7 @@ async def kill(stage: Stage, strikes: Iterable[Strike]) -> None:
 
 
 async def stall(stage: Stage, proxy: StallingProxy, rounds: int) -> None:
-    """Stall the network between the server and everything else, each time in another way; a relay gets SIGTERM meanwhile."""
+    """Stall the network around the server, each time in another way; a relay gets SIGTERM meanwhile."""
     chance = Random(1)
     for number in range(rounds):
         mode = MODES[number % len(MODES)]
@@ -48,7 +48,7 @@ async def stall(stage: Stage, proxy: StallingProxy, rounds: int) -> None:
             await asyncio.sleep(chance.uniform(0.0, 1.0))
         proxy.set("pass")
         await stage.until(f"the engine is back after {mode}", stage.is_engine_ok)
-        stage.audit.done[f"{mode}s"] += 1
+        stage.audit.done[f"network: {mode}"] += 1
 
 
 async def fill_memory(stage: Stage, rounds: int) -> None:

@@ -65,6 +65,7 @@ class Stage:
         self.client: Client = shop.client(on_delivery=self._on_delivery, close_timeout=20.0)
         self._rate = rate
         self._chance = Random(1)
+        self._tracked: set[str] = set()
         self._is_ending = asyncio.Event()
         self._is_closed = asyncio.Event()
 
@@ -83,7 +84,8 @@ class Stage:
                 outcomes = len(self.audit.accepted) + sum(self.audit.refused.values())
                 if self.audit.tracked - outcomes < _MAX_HELD:
                     for number in range(self.audit.tracked, self.audit.tracked + _AT_ONCE):
-                        self.client.put_nowait(Track(f"user-{number % _USERS}", str(number)))
+                        receipt = self.client.put_nowait(Track(f"user-{number % _USERS}", str(number)))
+                        self._tracked.add(receipt.event_id)
                     self.audit.tracked += _AT_ONCE
                 await asyncio.sleep(_AT_ONCE / self._rate)
         self._is_closed.set()
@@ -110,8 +112,8 @@ class Stage:
             self.vendor.fault("rudderstack", Fault(status=503, when=lambda _: self._chance.random() < share))
 
     def give_up_undelivered(self) -> None:
-        """Record that the server has just lost all that it had, on purpose."""
-        self.audit.given_up |= self.audit.accepted.keys() - self.audit.delivered.keys()
+        """Record that the server has just lost all that it had, on purpose: also what it accepted a moment ago."""
+        self.audit.given_up |= self._tracked - self.audit.delivered.keys()
 
     def is_engine_ok(self) -> bool:
         """Return whether the client's `health()` says that its engine works."""
