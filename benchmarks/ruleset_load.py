@@ -22,11 +22,12 @@ from _measure import Clock, Sample, arguments, interleave, show
 from _project import condition, project, rule, spec, written
 
 from asyncsdk import User
-from asyncsdk._rules.compiler.codegen import _code
+from asyncsdk._rules.compiler.codegen import _compile_to_code
 from asyncsdk._rules.compiler.linker import SECTIONS
 from asyncsdk._rules.language.shared_context import SharedContext
-from asyncsdk._rules.loading import load, release, run_to_end
+from asyncsdk._rules.loading import load, release
 from asyncsdk._rules.ruleset import Ruleset
+from asyncsdk._rules.sliced import run_to_end
 
 SIZES = {"0.1 MB": (4, True), "0.5 MB": (22, True), "5 MB": (220, True), "20 MB": (880, True), "tiny": (1000, False)}
 _TEXT = "Some words that a page shows. " * 70
@@ -188,7 +189,7 @@ def first_lookups(rounds: int) -> list[list[object]]:
             for place, forgets in enumerate((True, False)):
                 rules, user = slices(body)[0], User("u17", email="ada@example.com", country="NL")
                 if forgets:
-                    _code.cache_clear()
+                    _compile_to_code.cache_clear()
                 least[place] = min(least[place], _took(partial(rules.lookup, kind, user, "asked")))
                 least[2] = min(least[2], _took(partial(rules.lookup, kind, User("u18"), "asked")))
         rows.append([f"{title} ({len(json.dumps(one)):,} B)", *least])

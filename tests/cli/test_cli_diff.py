@@ -16,7 +16,8 @@ from rules.rulesets import loaded, make_context
 from asyncsdk._rules.ruleset import KINDS, Ruleset
 from asyncsdk.cli import main
 from asyncsdk.cli._users import NamedUser, read_user
-from asyncsdk.cli.diff.compare import compare
+from asyncsdk.cli.diff.compare import plan
+from asyncsdk.cli.diff.tasks import Circumstances
 from cli.diff_rules import NAMES, OLD, USERS, edited, with_segment
 
 CHECKOUT = ("feature_gates", "checkout", 2, "passPercentage", 100)
@@ -56,7 +57,8 @@ def rules(project: dict[str, Any], context: Any) -> Ruleset:
 def changes(old: dict[str, Any], new: dict[str, Any], count: int = len(USERS)) -> dict[str, set[str]]:
     """Return the users whose result changes, by name, as the command finds them."""
     context = make_context()
-    diff = compare(rules(old, context), rules(new, context), users(count), lambda _: True, max_examples=count)
+    planned = plan((rules(old, context), rules(new, context)), users(count), lambda _: True, count)
+    diff = planned.run(Circumstances(0), 1, lambda _: None)
     return {name.name: {example.user for example in name.examples} for name in diff.names if name.users}
 
 
@@ -269,13 +271,14 @@ def test_gates_in_a_cycle_are_compared_for_every_user(files: Files) -> None:
     assert files.diff(new) == 0
 
 
-def test_progress_counts_the_users() -> None:
+def test_progress_counts_evaluations() -> None:
     done: list[int] = []
     context = make_context()
 
-    compare(rules(OLD, context), rules(OLD, context), users() * 4, lambda _: True, max_examples=0, advance=done.append)
+    planned = plan((rules(OLD, context), rules(edited(CHECKOUT), context)), users(), lambda _: True, 0)
+    planned.run(Circumstances(0), 1, done.append)
 
-    assert done == [200, 200]
+    assert done == [planned.steps] == [len(USERS)]
 
 
 # --- users ----------------------------------------------------------------------------------------------------

@@ -22,7 +22,6 @@ import time
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from asyncsdk._rules.language.shared_context import SharedContext
 from asyncsdk._rules.ruleset import Ruleset
 from asyncsdk.cli._decision import asks_for_id_lists
 from asyncsdk.cli._progress import progress_bar
@@ -30,8 +29,9 @@ from asyncsdk.cli._rich_tables import table_for
 from asyncsdk.cli._terminal import escape, fail
 from asyncsdk.cli._users import UsersError, read_users
 from asyncsdk.cli.codegen.source import SourceError, read_rules
-from asyncsdk.cli.diff.compare import compare
+from asyncsdk.cli.diff.compare import plan
 from asyncsdk.cli.diff.report import as_json, as_text
+from asyncsdk.cli.diff.tasks import Circumstances
 
 SUMMARY = "show who gets another group or value under other rules"
 
@@ -50,6 +50,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--show", type=int, default=3, metavar="N", help="users to explain for each name (default: 3)")
     parser.add_argument("--environment", metavar="TIER", help="tier of the environment (default: the rules' own)")
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="processes to use (default: more than 1 if it takes long)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -57,10 +60,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare, print the result, and return the exit code."""
     if arguments.show < 0:
         return fail("diff", "--show is a number of users, at least 0")
-    now = int(time.time() * 1000)
+    if arguments.jobs is not None and arguments.jobs < 1:
+        return fail("diff", "--jobs is a number of processes, at least 1")
     environment = None if arguments.environment is None else {"tier": arguments.environment}
-    # The same for both: a moving clock, or the dice of a bandit, would be a difference that the rules do not have.
-    context = SharedContext(clock=lambda: now, random=lambda: 0.5, environment=environment)
+    circumstances = Circumstances(int(time.time() * 1000), environment)
+    context = circumstances.shared_context()
     try:
         old, new = read_rules(arguments.old, context), read_rules(arguments.new, context)
         users = read_users(arguments.users)
@@ -70,15 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
         return fail("diff", f"--names {unmatched}: no ruleset has such a name")
     if asks_for_id_lists(old, new):
         print("asyncsdk diff: the rules ask for ID lists, which count as empty here", file=sys.stderr)
-    with progress_bar("compare", len(users)) as advance:
-        diff = compare(
-            old,
-            new,
-            users,
-            lambda name: _is_wanted(name, arguments.names),
-            max_examples=arguments.show,
-            advance=advance,
-        )
+    planned = plan((old, new), users, lambda name: _is_wanted(name, arguments.names), arguments.show)
+    with progress_bar("compare", planned.steps) as advance:
+        diff = planned.run(circumstances, arguments.jobs, advance)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 120
     print(as_json(diff) if arguments.json else as_text(diff, table_for(sys.stdout, os.environ), width))
     return 1 if diff.changed_users else 0

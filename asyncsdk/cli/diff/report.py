@@ -8,7 +8,7 @@ import orjson
 from asyncsdk.cli._decision import Side
 from asyncsdk.cli._tables import Table
 from asyncsdk.cli._terminal import ascii_json, escape
-from asyncsdk.cli.diff.compare import Diff, Example, NameDiff
+from asyncsdk.cli.diff.model import Diff, Example, NameDiff
 
 _MAX_TRANSITIONS = 8
 
