@@ -84,9 +84,10 @@ class Fleet:
         self.all.append(self.running[-1])
 
     async def leader(self) -> Process:
+        """Return the process that leads, once all of them have started: those could be killed faster than they start."""
         while True:
             for one in self.running:
-                if one.leads:
+                if one.leads and all(process.times for process in self.running):
                     return one
             await asyncio.sleep(0.01)
 

@@ -6,7 +6,7 @@
 | scenario | a round |
 |---|---|
 | `kill` | kills a relay (5 of 12), sends SIGTERM to one (5 of 12), or kills the server (2 of 12) |
-| `stall` | delays, freezes, half-opens or resets all connections to the server |
+| `stall` | delays, freezes, half-opens, resets or silently drops all connections to the server |
 | `memory` | lets Redis reach its `maxmemory` |
 | `disk` | fills the disk of the server; needs root, to mount a small one |
 | `cut` | kills Redis and cuts the end of its AOF |
@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import cycle, islice
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -30,7 +31,7 @@ from disks import Ballast, small_disk
 
 from engines.chaos import scenarios
 from engines.chaos.audit import Audit
-from engines.chaos.proxy import StallingProxy
+from engines.chaos.proxy import MODES, StallingProxy
 from engines.chaos.stage import AnyServer, Stage, running
 from engines.chaos.strikes import schedule
 from engines.servers import PostgresServer, RedisServer, postgres_bin
@@ -76,7 +77,7 @@ async def run(own: AnyServer, folder: Path, options: argparse.Namespace) -> Audi
                     case "kill":
                         await scenarios.kill(stage, schedule(options.seed, rounds - rounds // 6, rounds // 6, 0.5))
                     case "stall":
-                        await scenarios.stall(stage, proxy, rounds)
+                        await scenarios.stall(stage, proxy, islice(cycle(MODES), rounds))
                     case "memory":
                         await scenarios.fill_memory(stage, rounds)
                     case "disk":

@@ -11,7 +11,7 @@ import redis.asyncio
 from disks import Ballast
 
 from asyncsdk.engines import Postgres
-from engines.chaos.proxy import MODES, StallingProxy
+from engines.chaos.proxy import Mode, StallingProxy
 from engines.chaos.stage import LABEL, Stage
 from engines.chaos.strikes import Strike
 from engines.servers import PostgresServer, RedisServer
@@ -33,11 +33,10 @@ async def kill(stage: Stage, strikes: Iterable[Strike]) -> None:
         stage.audit.done[f"{strike.what}s"] += 1
 
 
-async def stall(stage: Stage, proxy: StallingProxy, rounds: int) -> None:
+async def stall(stage: Stage, proxy: StallingProxy, modes: Iterable[Mode]) -> None:
     """Stall the network around the server, each time in another way; a relay gets SIGTERM meanwhile."""
     chance = Random(1)
-    for number in range(rounds):
-        mode = MODES[number % len(MODES)]
+    for mode in modes:
         await stage.progress(within=10.0)
         proxy.set(mode)
         if mode == "delay":
@@ -90,7 +89,7 @@ async def cut_tail(stage: Stage, rounds: int) -> None:
         stage.set_failing(0.7)
         await stage.progress(within=10.0)
         # Relays would deliver what they have taken, though it is cut.
-        stopped = await stage.fleet.shrink() if number % 2 else 0
+        stopped = await stage.fleet.shrink() if number % 2 == 0 else 0
         await asyncio.sleep(chance.uniform(0.2, 0.8))
         stage.own.kill()
         (file,) = (stage.own.folder / "appendonlydir").glob("*.incr.aof")
