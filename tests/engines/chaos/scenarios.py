@@ -39,12 +39,11 @@ async def stall(stage: Stage, proxy: StallingProxy, modes: Iterable[Mode]) -> No
     for mode in modes:
         await stage.progress(within=10.0)
         proxy.set(mode)
-        if mode == "delay":
-            await asyncio.sleep(chance.uniform(0.5, 1.5))
-        else:
+        if mode not in ("delay", "vanish"):  # with new connections, it would be away for a moment only
             await stage.until(f"health() says that the engine is away: {mode}", lambda: not stage.is_engine_ok())
+        if mode != "delay":
             await stage.fleet.strike(chance.random(), kill=False)
-            await asyncio.sleep(chance.uniform(0.0, 1.0))
+        await asyncio.sleep(chance.uniform(0.5, 1.5))
         proxy.set("pass")
         await stage.until(f"the engine is back after {mode}", stage.is_engine_ok)
         stage.audit.done[f"network: {mode}"] += 1
