@@ -211,7 +211,10 @@ class Transport:
         timeout: aiohttp.ClientTimeout | None,
     ) -> Response:
         data = (body or None) if len(body) < _LARGE_BODY else BytesIO(body)
-        session = self._open()
+        try:
+            session = self._open()
+        except Exception as error:  # noqa: BLE001 -- a function of the user's may raise anything
+            return self._own_failure(error, url)
         self._users[session] += 1
         more: dict[str, Any] = {} if self._tls is None else {"ssl": self._tls}
         try:
@@ -236,12 +239,27 @@ class Transport:
             response = Response(0, error=str(error), host=urlsplit(url).netloc)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             response = Response(0, error=_name(error), detail=_detail(error), host=urlsplit(url).netloc)
+        except Exception as error:
+            # 1. Ours: a bug. 2. The user's: it was closed, or belongs to another loop.
+            if self._given is None:
+                raise
+            response = self._own_failure(error, url, session)
         finally:
             self._users[session] -= 1
             await self._close_if_unused(session)
         if response.error or response.status in _TRY_ANOTHER_SERVER:
             await self._retire(session)
         return response
+
+    def _own_failure(self, error: Exception, url: str, session: Any = None) -> Response:
+        """Return the outcome of a request that the user's own session or connector could not make: try again."""
+        name = "connector" if self._http.session is None else "session"
+        fault = f"raised {type(error).__name__}"
+        if getattr(session, "closed", False):
+            fault = "is closed"
+        elif getattr(session, "_loop", self.loop) is not self.loop:
+            fault = "belongs to another event loop"
+        return Response(0, error=f"the `{name}` of HttpSettings {fault}", host=urlsplit(url).netloc)
 
     @property
     def _timeout(self) -> aiohttp.ClientTimeout:
@@ -286,8 +304,7 @@ class Transport:
         if self._session is None:
             self.loop = asyncio.get_running_loop()
             release_with_loop(self)
-            if self._given is None and (given := self._http.session or self._http.connector) is not None:
-                self._given = given() if callable(given) else given
+            self._given = self._take_given()
             if self._http.session is not None:
                 self._session = self._given
                 return self._session
@@ -301,6 +318,20 @@ class Transport:
                 trust_env=self._http.trust_env,
             )
         return self._session
+
+    def _take_given(self) -> Any:
+        """Return the user's session or connector; None if there is none. A session that was closed is asked for again.
+
+        Raises:
+            TypeError: Their function returned something else.
+        """
+        given = self._http.session or self._http.connector
+        if given is None or (self._given is not None and not (callable(given) and getattr(self._given, "closed", 0))):
+            return self._given
+        found = given() if callable(given) else given
+        if not hasattr(found, "request" if self._http.session is not None else "connect"):
+            raise TypeError
+        return found
 
 
 def tls_context(http: HttpSettings) -> ssl.SSLContext | None:

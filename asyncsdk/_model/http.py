@@ -1,6 +1,8 @@
 """How requests are sent: proxy, TLS, headers, or a session of the user's own."""
 
+import re
 from collections.abc import Mapping
+from inspect import iscoroutinefunction
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -8,6 +10,9 @@ import attrs
 
 from asyncsdk._model.values import Value
 from asyncsdk.errors import ConfigurationError
+
+# A token of RFC 9110, section 5.6.2.
+_HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 
 
 def _without_password(url: object) -> str:
@@ -19,13 +24,21 @@ def _without_password(url: object) -> str:
 def _check_proxy(_: object, __: object, proxy: str | None) -> None:
     if proxy is None:
         return
-    parts = urlsplit(proxy) if isinstance(proxy, str) else None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+    if not (isinstance(proxy, str) and _is_http_address(proxy)):
         msg = (
             "`proxy` of HttpSettings must be the URL of an HTTP proxy, such as 'http://user:password@proxy:3128'; for "
             "SOCKS, pass a `connector` of aiohttp-socks"
         )
         raise ConfigurationError(msg)
+
+
+def _is_http_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").encode("idna"), parts.port
+    except ValueError:  # a malformed port or host
+        return False
+    return url.isprintable() and " " not in url and parts.scheme in ("http", "https") and bool(host) and port != 0
 
 
 def _check_headers(_: object, __: object, headers: Mapping[str, str]) -> None:
@@ -34,6 +47,28 @@ def _check_headers(_: object, __: object, headers: Mapping[str, str]) -> None:
     )
     if not is_text:
         msg = "`headers` of HttpSettings must map names to values, each a single line of text"
+        raise ConfigurationError(msg)
+    wrong = next((name for name in headers if not _HEADER_NAME.fullmatch(name)), None)
+    if wrong is not None:
+        msg = f"`headers` of HttpSettings has {wrong!r}, which is not the name of a header"
+        raise ConfigurationError(msg)
+
+
+def _fault_of(name: str, given: object, method: str) -> str:
+    """Return what is wrong with a session or connector of the user's own; "" if nothing is.
+
+    It is known by its method: those of other packages need not be subclasses of aiohttp's.
+    """
+    is_function = callable(given) and not iscoroutinefunction(given)
+    if given is None or is_function or callable(getattr(given, method, None)):
+        return ""
+    kind = "an async function" if callable(given) else type(given).__name__
+    return f"`{name}` of HttpSettings must be aiohttp's, or a plain function that returns one, not {kind}"
+
+
+def _check_bool(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    if not isinstance(value, bool):
+        msg = f"`{attribute.name}` of HttpSettings must be True or False, not {type(value).__name__}"
         raise ConfigurationError(msg)
 
 
@@ -66,7 +101,7 @@ class HttpSettings(Value):
     """
 
     proxy: str | None = attrs.field(default=None, validator=_check_proxy, repr=_without_password)
-    trust_env: bool = attrs.field(default=False)
+    trust_env: bool = attrs.field(default=False, validator=_check_bool)
     ssl: Any = attrs.field(default=None)
     ca_file: str | None = attrs.field(default=None)
     client_cert: str | None = attrs.field(default=None)
@@ -85,7 +120,7 @@ class HttpSettings(Value):
             if self.client_key and not self.client_cert
             else "HttpSettings takes `session` or `connector`, not both: a session has its own connector"
             if self.session is not None and self.connector is not None
-            else ""
+            else _fault_of("session", self.session, "request") or _fault_of("connector", self.connector, "connect")
         )
         if wrong:
             raise ConfigurationError(wrong)

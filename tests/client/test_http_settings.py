@@ -304,6 +304,13 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"proxy": "proxy:3128"}, "URL of an HTTP proxy"),
     ({"proxy": "socks5://proxy:1080"}, "aiohttp-socks"),
     ({"proxy": 3128}, "URL of an HTTP proxy"),
+    *(
+        ({"proxy": f"http://{address}"}, "URL of an HTTP proxy")
+        for address in ("p:99999", "p:x", "p:0", "p :1", "p\n:1", "us er@p:1", "p..q:1", "")
+    ),
+    ({"headers": {"A b": "c"}}, "'A b', which is not the name of a header"),
+    ({"headers": {"": "c"}}, "not the name of a header"),
+    ({"trust_env": 1}, "`trust_env` of HttpSettings must be True or False, not int"),
     ({"headers": {"A": "b\nC: d"}}, "single line of text"),
     ({"headers": [("A", "b")]}, "map names to values"),
     ({"ssl": ssl.create_default_context(), "ca_file": "ca.pem"}, "not both"),
