@@ -326,7 +326,9 @@ class Transport:
             TypeError: Their function returned something else.
         """
         given = self._http.session or self._http.connector
-        if given is None or (self._given is not None and not (callable(given) and getattr(self._given, "closed", 0))):
+        if given is None or (
+            self._given is not None and not (callable(given) and getattr(self._given, "closed", False))
+        ):
             return self._given
         found = given() if callable(given) else given
         if not hasattr(found, "request" if self._http.session is not None else "connect"):

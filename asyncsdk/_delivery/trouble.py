@@ -1,15 +1,12 @@
 """The log of one destination's trouble: what is wrong, where, and what a person should check."""
 
 import logging
-import re
 
 from asyncsdk._failures import FailureStreak
+from asyncsdk.vendors._answers import without_echoes
 from asyncsdk.vendors._base import Request, Response, Verdict
 
 logger = logging.getLogger("asyncsdk.delivery")
-
-# What may be a key or a user's value.
-_WORD = re.compile(r"[^\s\"'<>(),;:=]{6,}")
 
 
 class Trouble:
@@ -39,7 +36,7 @@ class Trouble:
             halted: Whether it is certain by now.
         """
         where = f" {'from' if response.status else 'at'} {response.host}" if response.host else ""
-        detail = f" ({_without_echoes(verdict.detail, request)})" if verdict.detail else ""
+        detail = f" ({without_echoes(verdict.detail, request)})" if verdict.detail else ""
         shown = f"{'halted: ' if halted else ''}{verdict.reason}{where}{detail}"
         certainty = "" if halted else "asking again; if it goes on, "
         outlook = f"{certainty}check {verdict.check}; its events ({events}) wait until their deadline"
@@ -48,9 +45,3 @@ class Trouble:
     def record_success(self) -> None:
         """Record that the vendor takes events again."""
         self._streak.record_success()
-
-
-def _without_echoes(text: str, request: Request) -> str:
-    """Return a text without the words that a request contains: keys, users' values."""
-    sent = b"\n".join((request.body, request.url.encode(), *map(str.encode, request.headers.values())))
-    return _WORD.sub(lambda word: "..." if word[0].encode() in sent else word[0], text)

@@ -155,7 +155,7 @@ class IdLists:
 
     async def _sync(self, fetcher: Fetcher) -> RulesAnswer:
         request = self._source.build_manifest_request(self._clock())
-        answer = read_response(await self._fetch_manifest(fetcher, request))
+        answer = read_response(await self._fetch_manifest(fetcher, request), request)
         if answer.reason:
             return answer
         if answer.body is not None:
@@ -233,7 +233,7 @@ class IdLists:
             response = await stream_shared(
                 self.shared, key, file, lambda receive: fetcher.stream(request, receive, limit), receive
             )
-        answer = read_response(response)
+        answer = read_response(response, request)
         # The file itself is bad: a retry would download the same bytes.
         return RulesAnswer(reason=problem, retry_soon=False, malformed=True) if problem else answer
 

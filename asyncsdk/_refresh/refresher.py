@@ -321,7 +321,8 @@ class Refresher:
         response = await (ask() if shared is None else shared.fetch(key, ask, has_any=has_any))
         if self.follows_interval:
             self.polling.interval = poll_interval(response, self.polling.interval)
-        answer = read_response(response)
+        request = self._source.build_rules_request(time_ms, checksum, self._clock(), bypass_proxy=bypass_proxy)
+        answer = read_response(response, request)
         if answer.body is not None:
             try:
                 is_in_use = await self._install(answer.body, NETWORK)

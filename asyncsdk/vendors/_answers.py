@@ -1,14 +1,16 @@
 """The meaning of an HTTP response whose body adds nothing; shared by all vendors."""
 
 import re
+from base64 import b64decode
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import orjson
 
-from asyncsdk.vendors._base import Response, Verdict
+from asyncsdk.vendors._base import Request, Response, Verdict
 
 # Statuses for which a person has to act, with what to check: wrong key, wrong path, disabled source, redirect.
 _HALTS = {401: "its key", 404: "its address, and that the source is enabled"} | dict.fromkeys(
@@ -25,6 +27,8 @@ _BEFORE_TEXT = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n\v\f"
 _INVISIBLE = re.compile(rb"(?is)<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>?|[\x00-\x20\x7f]+")
 # Bytes of a page that are searched for its first words, and characters of these that are logged.
 _MAX_SCANNED, _MAX_WORDS = 4000, 80
+# What may be a key or a user's value, such as an email address; and a part of one, between any other characters.
+_WORD, _PART = re.compile(r"[^\s\"'`<>()\[\]{},;:=]{6,}(?<![.!?])"), re.compile(r"[\w+-]{6,}")
 # The vendor is failing, busy or unreachable. 501 and 505 are permanent.
 _RETRIES = frozenset({408, 425, 429, 499, *range(500, 600)} - {501, 505})
 
@@ -77,11 +81,31 @@ def _is_json(body: bytes) -> bool:
         return True
 
 
-def first_words(body: bytes) -> str:
-    """Return the first words of a page, without its tags and with all else on one line."""
+def first_words(body: bytes, request: Request | None = None) -> str:
+    """Return the first words of a page, without its tags and with all else on one line.
+
+    Args:
+        body: The page.
+        request: The request that it answers: pages often repeat its address, and keys may be in that. None: the caller
+            removes what it repeats.
+    """
     text = _INVISIBLE.sub(b" ", body[:_MAX_SCANNED]).decode("utf-8", "replace")
     words = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return words if len(words) <= _MAX_WORDS else words[:_MAX_WORDS] + "..."
+    words = words if request is None else without_echoes(words, request)
+    # Whole words only: half a key would not be recognised.
+    return words if len(words) <= _MAX_WORDS else words[: _MAX_WORDS + 1].rpartition(" ")[0] + "..."
+
+
+def without_echoes(text: str, request: Request) -> str:
+    """Return a text without the words that a request contains: keys, users' values."""
+    headers = [value.encode() for value in request.headers.values()]
+    for value in headers[:]:
+        with suppress(ValueError):  # RudderStack's key is in a header of HTTP's basic authentication
+            headers.append(b64decode(value.removeprefix(b"Basic "), validate=True))
+    sent = b"\n".join((request.body, request.url.encode(), request.secret.encode(), *headers))
+    for words in (_WORD, _PART):
+        text = words.sub(lambda word: "..." if word[0].encode() in sent else word[0], text)
+    return text
 
 
 def _redirect(response: Response) -> str:

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsdk.vendors._answers import judge_by_status, retry_after
-from asyncsdk.vendors._base import Response, Verdict
+from asyncsdk.vendors._answers import first_words, judge_by_status, retry_after
+from asyncsdk.vendors._base import Request, Response, Verdict
 from asyncsdk.vendors._times import iso
+from asyncsdk.vendors.statsig.ruleset import read_response
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
@@ -99,3 +100,38 @@ def test_times_are_written_in_utc_with_milliseconds(time_ms: int) -> None:
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time_ms)
 
     assert iso(time_ms) == moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+KEY = "secret-0a1b2c3d4e"
+ASKED = Request(f"https://cdn.example.com/v2/{KEY}.json?sinceTime=1", "/v2", {"Authorization": "Basic d3JpdGUta2V5Og=="}, b'{"email":"ada@x.nl"}')  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        f"Cannot GET /v2/{KEY}.json",
+        f"No such key: {KEY}.",
+        f"unknown [{KEY}]",
+        f"`{KEY}`!",
+        f"{'x' * 70} {KEY}",
+        "write-key is not known",
+        "Hello ada@x.nl",
+        "Authorization: Basic d3JpdGUta2V5Og==",
+    ],
+)
+def test_what_a_page_repeats_of_a_request_is_not_among_its_words(page: str) -> None:
+    words = first_words(f"<html><pre>{page}</pre>".encode(), ASKED)
+
+    assert "..." in words
+    assert not any(secret in words for secret in (KEY[:9], "write-key", "ada@", "d3Jp"))
+
+
+def test_a_key_that_is_cut_off_is_not_among_the_first_words() -> None:
+    assert first_words(f"{'x' * 70} {KEY} more".encode()) == f"{'x' * 70}..."
+    assert first_words(b"x" * 100) == "..."
+
+
+def test_a_page_that_repeats_the_address_of_rules_does_not_show_the_key() -> None:
+    answer = read_response(Response(200, body=f"<pre>Cannot GET /v2/{KEY}.json</pre>".encode(), host="h"), ASKED)
+
+    assert answer.reason == "an HTML page instead of an answer from h (Cannot GET ...)"

@@ -122,7 +122,7 @@ async def _download(source: str) -> bytes:
     request = statsig.build_rules_request(0, "", int(time.time() * 1000))
     http = HttpSettings(trust_env=True)
     async with aclosing(Transport(Limits(), url, "codegen", http=http)) as transport:
-        answer = read_response(await transport.fetch(request))
+        answer = read_response(await transport.fetch(request), request)
     if answer.body is None:
         hint = f"; check {KEY}" if answer.refused else ""
         raise SourceError(source, f"no rules: {answer.reason or 'the answer is empty'}{hint}")

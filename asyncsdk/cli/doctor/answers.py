@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from asyncsdk.cli.doctor.findings import Finding
 from asyncsdk.vendors._answers import first_words, is_html
-from asyncsdk.vendors._base import Response
+from asyncsdk.vendors._base import Request, Response
 
 # Seconds by which a clock may be wrong. Dates of answers have no fractions, and take time to arrive.
 MAX_SKEW, TOLERATED_SKEW = 60.0, 5.0
@@ -23,21 +23,22 @@ _PROXY = "Check the proxy's address, user and password, and that it lets this ad
 _KEY = "Copy the key again from the vendor's console: the right project, source and environment, without quotes."
 
 
-def judge(check: str, response: Response, milliseconds: float) -> Finding:
+def judge(check: str, response: Response, milliseconds: float, request: Request | None = None) -> Finding:
     """Return what an answer to a request without events means.
 
     Args:
         check: What was asked.
         response: The answer.
         milliseconds: How long it took.
+        request: The request, of which nothing that an answer repeats is shown.
     """
-    text, advice = _fault(response) if response.status else _unreachable(response)
+    text, advice = _fault(response, request) if response.status else _unreachable(response)
     if text:
         return Finding("failure", check, text, advice)
     return Finding("ok", check, f"reached in {milliseconds:.0f} ms, the key is accepted")
 
 
-def _fault(response: Response) -> tuple[str, str]:
+def _fault(response: Response, request: Request | None) -> tuple[str, str]:
     """Return what is wrong with an answer, and what to do; two empty texts if nothing is.
 
     A 400 is the right answer of RudderStack and Amplitude to a request without events, once they have accepted the key.
@@ -54,7 +55,7 @@ def _fault(response: Response) -> tuple[str, str]:
         text = f"the key is refused (status {status})"
         advice = f"{_KEY} If it is right, a firewall may have answered." if status == 403 else _KEY
     elif is_html(response):
-        text = f"an HTML page answered: {first_words(response.body) or 'without text'}"
+        text = f"an HTML page answered: {first_words(response.body, request) or 'without text'}"
         advice = "Something between this machine and the vendor answered: log in to the network, or allow the address."
     elif status == 400 or status < 300:
         text = advice = ""

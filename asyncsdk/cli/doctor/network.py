@@ -82,7 +82,7 @@ class Network:
             response = await (transport.fetch(request) if is_rules else transport.send(request))
             taken = time.monotonic() - began
         self._record_skew(response, clock + taken / 2)
-        finding = judge(check, response, taken * 1000)
+        finding = judge(check, response, taken * 1000, request)
         yield check_rules(check, response, clock) if is_rules and finding.state == "ok" else finding
 
     def _record_skew(self, response: Response, now: float) -> None:

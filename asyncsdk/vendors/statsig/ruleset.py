@@ -235,10 +235,15 @@ def poll_interval(response: Response, default: float) -> float:
     return seconds if _MIN_DEV_INTERVAL <= seconds < inf else default
 
 
-def read_response(response: Response) -> RulesAnswer:
-    """Return what a response means; a 204, a 304 or an empty body means that nothing is new."""
+def read_response(response: Response, request: Request | None = None) -> RulesAnswer:
+    """Return what a response means; a 204, a 304 or an empty body means that nothing is new.
+
+    Args:
+        response: The response.
+        request: What it answers. Nothing that a page repeats of it, such as the key in its address, is in the reason.
+    """
     if 200 <= response.status < 300 and response.body.lstrip().startswith(b"<"):
-        return RulesAnswer(reason=f"{HTML} from {response.host} ({first_words(response.body)})")
+        return RulesAnswer(reason=f"{HTML} from {response.host} ({first_words(response.body, request)})")
     if 200 <= response.status < 300 or response.status == 304:
         return RulesAnswer(response.body or None if response.status != 304 else None)
     reason = f"status {response.status}" if response.status else response.error or "no answer"
