@@ -90,8 +90,20 @@ async def test_one_small_entry_does_not_make_the_next_take_a_hundred_times_as_la
         await fill(engine, 1)
         await emptied(engine)
 
-    assert engine.asked[0] == PLENTY // 100
+    assert engine.asked[0] == 20
     assert engine.asked[1] <= 2 * PLENTY // 100
+
+
+async def test_entries_of_relays_that_died_are_taken_a_few_at_a_time(server: DevServer) -> None:
+    engine = Counting()
+    await fill(engine, 300)
+    assert len(await engine.take("RudderStack", 300, 0.0, 0.01)) == 300
+    await asyncio.sleep(0.02)
+    engine.returned.clear()
+    async with Relay(rudderstack(server, quick(max_events=500)), engine=engine):
+        await emptied(engine)
+
+    assert max(engine.returned) == 20
 
 
 async def test_a_lane_with_room_for_less_than_an_entry_takes_one_at_a_time(server: DevServer) -> None:

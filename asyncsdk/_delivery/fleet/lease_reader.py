@@ -54,6 +54,8 @@ _MAX_DELIVERIES, _MAX_ALONE = 5, 7
 # Maximum number of entries of one `take`, and of one `ack`. Entries of a single event (an outbox) cost a round trip and
 # a commit each unless there are many; more than this would hold up the loop while they are unpacked.
 _MAX_TAKEN, _MAX_ACKED = 500, 1_000
+# The same until an answer has shown that no relay died of these entries: those beside a fatal one are suspected too.
+_MAX_TAKEN_AFTER_DEATHS = 20
 # Maximum time that `take` waits, in seconds: also how long a relay needs to notice that it should stop.
 _MAX_WAIT = 1.0
 # Dead letters that may wait to be stored, in packs, before no more entries are taken.
@@ -98,6 +100,7 @@ class LeaseReader:
         # Records on their way into the lane, and how many an entry has had lately.
         self._arrived: list[LeasedRecord] = []
         self._entry_events = float(ENTRY_EVENTS)
+        self._max_taken = _MAX_TAKEN_AFTER_DEATHS
         # Entries in the lane, and whether the only one is a suspect.
         self._in_lane = 0
         self._is_alone = False
@@ -147,6 +150,8 @@ class LeaseReader:
             if taken:
                 # Not less than half as many as before: the next ones may be full again.
                 self._entry_events = max(1.0, len(self._arrived) / len(taken), self._entry_events / 2)
+                is_calm = all(one.deliveries == 1 for one in taken)
+                self._max_taken = _MAX_TAKEN if is_calm else _MAX_TAKEN_AFTER_DEATHS
             self._enqueue_arrived()
         self.stopped.set()
         await asyncio.Event().wait()  # a job that returned would be started again
@@ -162,7 +167,7 @@ class LeaseReader:
         limits, ledger = self._lane.destination.limits, self._lane.ledger
         by_bytes = (limits.max_queued_bytes - ledger.held_bytes) // ENTRY_BYTES
         by_events = (limits.max_queued_events - ledger.held_events) // self._entry_events
-        return max(1, int(min(_MAX_TAKEN, by_bytes, by_events)))
+        return max(1, int(min(self._max_taken, by_bytes, by_events)))
 
     def _accept(self, taken: Taken) -> None:
         """Give the lane the events of an entry, unless something is wrong with it."""
