@@ -136,6 +136,18 @@ async def test_a_single_event_that_kills_relays_becomes_a_dead_letter(engines: E
     assert not server.events
 
 
+async def test_single_events_beside_one_that_kills_relays_are_delivered(engines: Engines, server: DevServer) -> None:
+    engine = engines()
+    await engine.put("RudderStack", [entry(number) for number in range(1, 6)])
+    await take_often(engine, 7)
+    async with Relay(rudderstack(server), engine=engines(), lease=0.3) as relay:
+        await server.received("rudderstack", 5)
+        await drained(engine)
+        assert relay.dead_letters() == {"RudderStack": 0}
+
+    assert sorted(event.id for event in server.events) == [f"id-{number}" for number in range(1, 6)]
+
+
 async def test_leases_are_extended_while_a_vendor_is_down(engines: Engines, server: DevServer) -> None:
     engine, other = engines(), engines()
     await engine.put("RudderStack", [entry(1)])

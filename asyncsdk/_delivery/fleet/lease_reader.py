@@ -15,7 +15,8 @@ Entries that are not delivered in this way:
     suspect     taken more than `_MAX_DELIVERIES` times, and neither acknowledged nor released: every relay that took it
                 died, of this entry or of one beside it. Given to the lane alone, so that only the guilty one is taken
                 more than `_MAX_ALONE` times. That one is put again as two halves, and so on until one event is left,
-                which becomes a dead letter
+                which becomes a dead letter. Of several single events, the later half is handed back: they were held
+                beside it
 
 Who may change what: two loops of this class, both on the relay's event loop. `read` alone takes; `settle` alone
 extends, acknowledges and puts dead letters. The ledger's callback only marks.
@@ -96,6 +97,8 @@ class LeaseReader:
         # Dead letters that are not stored yet: packed, with their number.
         self._dead: list[tuple[Sequence[bytes], int]] = []
         self._requeued: list[bytes] = []
+        self._taken_too_often: list[tuple[Taken, Block]] = []
+        self._handed_back: list[Any] = []
         self._suspects: deque[tuple[Taken, Block]] = deque()
         # Records on their way into the lane, and how many an entry has had lately.
         self._arrived: list[LeasedRecord] = []
@@ -152,6 +155,7 @@ class LeaseReader:
                 self._entry_events = max(1.0, len(self._arrived) / len(taken), self._entry_events / 2)
                 is_calm = all(one.deliveries == 1 for one in taken)
                 self._max_taken = _MAX_TAKEN if is_calm else _MAX_TAKEN_AFTER_DEATHS
+            self._give_up_last()
             self._enqueue_arrived()
         self.stopped.set()
         await asyncio.Event().wait()  # a job that returned would be started again
@@ -186,12 +190,13 @@ class LeaseReader:
             self._give_up(taken, [taken.entry], 1)
             return
         # 2. It is what kills relays.
-        if taken.deliveries > _MAX_ALONE:
+        if taken.deliveries > _MAX_ALONE and len(block.records) > 1:
             self._divide(taken, block)
+        elif taken.deliveries > _MAX_ALONE:
+            self._taken_too_often.append((taken, block))
         # 3. It may be.
         elif taken.deliveries > _MAX_DELIVERIES:
-            self._held[taken.lease] = LeasedEntry(taken.lease, 0)
-            self._suspects.append((taken, block))
+            self._suspect(taken, block)
         # 4. The usual case.
         else:
             self._admit(taken, block)
@@ -199,6 +204,7 @@ class LeaseReader:
     def _admit(self, taken: Taken, block: Block) -> None:
         records = unpack_entry(taken.lease, block, time.monotonic(), int(time.time() * 1000))
         if not records:
+            self._is_alone = False
             self._finish(LeasedEntry(taken.lease, 0))
             return
         self._held[taken.lease] = records[0].entry
@@ -211,12 +217,29 @@ class LeaseReader:
         self._lane.ledger.count_accepted(arrived)
         self._lane.admit(arrived)
 
-    def _divide(self, taken: Taken, block: Block) -> None:
-        """Divide an entry that was taken too often; one that is a single event is a dead letter."""
-        if len(block.records) <= 1:
+    def _suspect(self, taken: Taken, block: Block) -> None:
+        self._held[taken.lease] = LeasedEntry(taken.lease, 0)
+        self._suspects.append((taken, block))
+
+    def _give_up_last(self) -> None:
+        """Make a single event that was taken too often a dead letter; of several, most were only held beside it."""
+        events, self._taken_too_often = self._taken_too_often, []
+        if len(events) == 1:
+            ((taken, block),) = events
             logger.error("%s: an event was taken %d times and is a dead letter", self._label, taken.deliveries)
             self._give_up(taken, [taken.entry], len(block.records))
             return
+        # Suspects are delivered one by one, in order: if one of them is fatal, the next relay finds it first.
+        half = (len(events) + 1) // 2
+        for taken, block in events[:half]:
+            self._suspect(taken, block)
+        for taken, _ in events[half:]:
+            self._held[taken.lease] = LeasedEntry(taken.lease, 0)
+            self._handed_back.append(taken.lease)
+            self._changed.set()
+
+    def _divide(self, taken: Taken, block: Block) -> None:
+        """Divide an entry that was taken too often."""
         logger.warning("%s: an entry was taken %d times; it is divided", self._label, taken.deliveries)
         self._requeued += halve_entry(self._label, block)
         self._finish(LeasedEntry(taken.lease, 0, is_owing=True))
@@ -310,6 +333,11 @@ class LeaseReader:
             self._dead.pop(0)
             self.dead_letters += number
             self._room.set()
+        if handed_back := list(self._handed_back):
+            await self._engine.release(self._label, handed_back)
+            del self._handed_back[: len(handed_back)]
+            for lease in handed_back:
+                self._held.pop(lease, None)
         if requeued := list(self._requeued):
             await self._engine.put(self._label, requeued)
             del self._requeued[: len(requeued)]
