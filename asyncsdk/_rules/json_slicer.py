@@ -27,6 +27,7 @@ the string; the proof rejects it, and the scan finds 32.
 
 import re
 from collections.abc import Generator, Iterator
+from math import inf
 
 from asyncsdk._rules.language.specs import MalformedError
 
@@ -154,18 +155,19 @@ def _has_plain_strings(raw: bytes, start: int, end: int) -> bool:
     return b'"' not in raw[start:end].translate(None, _NOT_SKELETON).replace(b'""', b"")
 
 
-def value_end(raw: bytes, start: int) -> Steps:
+def value_end(raw: bytes, start: int, max_depth: float = inf) -> Steps:
     """Return the position after the value that begins at `start`.
 
     Raises:
-        MalformedError: The value does not end.
+        MalformedError: The value does not end, or it is long and has more than `max_depth` levels.
     """
     first = raw[start : start + 1]
     if first == b"{":
         end = _find_closing_brace(raw, start)
-        return end if end > 0 and _has_plain_strings(raw, start, end) else (yield from _scan_to_end(raw, start))
+        is_proven = end > 0 and _has_plain_strings(raw, start, end)
+        return end if is_proven else (yield from _scan_to_end(raw, start, max_depth))
     if first == b"[":
-        return (yield from _scan_to_end(raw, start))
+        return (yield from _scan_to_end(raw, start, max_depth))
     if first == b'"':
         return (yield from _string_end(raw, start))
     scalar = _SCALAR.match(raw, start, start + _WINDOW)
@@ -190,7 +192,7 @@ def _find_closing_brace(raw: bytes, start: int) -> int:
     return -1
 
 
-def _scan_to_end(raw: bytes, start: int) -> Steps:
+def _scan_to_end(raw: bytes, start: int, max_depth: float) -> Steps:
     """Return the position after an object or array, found bracket by bracket, skipping strings."""
     at, depth, passed, until = start, 0, 0, start + _WINDOW
     while True:
@@ -200,6 +202,9 @@ def _scan_to_end(raw: bytes, start: int) -> Steps:
             depth += 1 if bracket in b"{[" else -1
             if depth == 0:
                 return at
+            if depth > max_depth:
+                msg = f"a value at byte {start} is nested too deeply"
+                raise MalformedError(msg)
             passed += 1
             if passed < _BRACKETS_PER_STEP:
                 continue

@@ -18,6 +18,8 @@ _WINDOW = 65_536
 _MEMBERS_PER_STEP = 50
 _MAX_LEVELS = 40
 """Levels of values that are longer than the window. They count for the 254 levels of JSON that a response can have."""
+_MAX_DEPTH = 254
+"""Levels of one value. It is looked at before the value is cut: cutting each of its levels would take minutes."""
 _PLAIN_ELEMENTS = re.compile(rb'(?:[ \t\r\n]*+(?:"%b"|[^\s,{}\[\]"]++)[ \t\r\n]*+,)*+' % STRING, re.DOTALL)
 
 Result = TypeVar("Result")
@@ -87,7 +89,7 @@ def _parse_list(raw: bytes, at: int, name: str, level: int) -> Steps[list[Any]]:
         begin = yield from skip_space(raw, at)
         if raw[begin : begin + 1] == b"]" and not values:
             return values
-        end = yield from value_end(raw, begin)
+        end = yield from value_end(raw, begin, _MAX_DEPTH)
         values.append((yield from parse_in_steps(raw[begin:end], name, level + 1)))
         at, is_last = yield from skip_separator(raw, end, b"]")
         if is_last:
@@ -103,7 +105,7 @@ def _parse_object(raw: bytes, at: int, name: str, level: int) -> Steps[dict[str,
     is_last = raw[at : at + 1] == b"}"
     while not is_last:
         key, begin = yield from find_key(raw, at)
-        end = yield from value_end(raw, begin)
+        end = yield from value_end(raw, begin, _MAX_DEPTH)
         fields[parse(b'"%b"' % key, name)] = yield from parse_in_steps(raw[begin:end], name, level + 1)
         at, is_last = yield from skip_separator(raw, end, b"}")
         if len(fields) % _MEMBERS_PER_STEP == 0:

@@ -57,6 +57,7 @@
 | more than 5,000 rules and conditions in a spec, groups in a bandit, or mappings of a name | evaluated | unsupported; no mapping | test_a_spec_with_too_many_rules_is_unsupported |
 | target `inf` or `nan` of a time operator | the nearest 64-bit integer | false | test_a_target_that_is_not_an_instant_is_neither_before_nor_after |
 | instants past 64 bits | the nearest 64-bit integer, or a panic | invalid for a user, exact as a target | test_an_instant_beyond_64_bits_is_valid_only_as_a_target |
+| versions of more than 20,000 characters | compared | no version | test_a_version_of_very_many_parts_is_no_version |
 | int where a bool is wanted, in typed getters | returned | the fallback | test_a_number_is_not_a_bool |
 | IPv4 addresses out of range, such as `300.1.1.1` | panics | no country | test_an_address_out_of_range_has_no_country |
 | whole numbers beyond 64 bits in a list as text | rounded to a double | exact | test_a_whole_number_beyond_64_bits_is_exact_in_a_list |

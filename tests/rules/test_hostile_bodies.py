@@ -8,6 +8,7 @@ import pytest
 from asyncsdk._model.users import User
 from asyncsdk._rules.bootstrap import client_response, client_view
 from asyncsdk._rules.json_slicer import iter_members
+from asyncsdk._rules.language.versions import parse_version
 from asyncsdk._rules.loading import load
 from rules.rulesets import PUBLIC, config, loaded, make_context, rule, ruleset
 
@@ -49,3 +50,15 @@ def test_a_spec_that_is_nested_too_deeply_affects_only_itself(depth: int) -> Non
     assert rules.config(user, "ok").value == {"v": 1}
     body: dict[str, Any] = orjson.loads(client_response(client_view(rules, hash="none"), user, {}))
     assert "ok" in body["dynamic_configs"]
+
+
+@pytest.mark.parametrize("value", [b"[" * DEEP + b"]" * DEEP, b'{"a":' * DEEP + b"1" + b"}" * DEEP])
+def test_a_deep_value_is_not_cut_level_by_level(value: bytes) -> None:
+    rules = loaded(hostile(value))
+
+    assert sum(1 for _ in rules.prepare_large()) < 1_000
+
+
+def test_a_version_of_very_many_parts_is_no_version() -> None:
+    assert parse_version("1." * 1_000_000) == (None,)
+    assert parse_version("1." * 9_000 + "1") == (1,) * 9_001

@@ -3,6 +3,7 @@
 from asyncsdk._rules.language.instants import BLANKS
 
 _MAX_CACHED = 2_000
+_MAX_LENGTH = 20_000
 # Statsig reads a part as a signed number of 128 bits.
 _END = 2**127
 
@@ -32,7 +33,9 @@ class VersionResults(dict[str, bool]):
 
 
 def parse_version(value: str) -> Version:
-    """Split a version into its parts."""
+    """Split a version into its parts; a text of more than `_MAX_LENGTH` characters is none."""
+    if len(value) > _MAX_LENGTH:
+        return (None,)
     return tuple(map(_part, value.partition("-")[0].split(".")))
 
 
