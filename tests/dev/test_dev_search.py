@@ -55,6 +55,21 @@ def test_a_word_does_not_match(query: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("query", "matches"),
+    [('name:"Order, paid"', True), ('name:", lost"', False), ('user:"ada,bob"', False), ("name:order,lost", True)],
+)
+def test_a_comma_in_quotes_is_part_of_the_value(query: str, matches: bool) -> None:  # noqa: FBT001 -- a table's column
+    assert parse(query, NOW).matches(row(name="Order, paid")) is matches
+
+
+@pytest.mark.parametrize("query", ["request:" + "9" * 5_000, "request:\u0663", 'is:"rejected,lost"'])
+def test_a_value_that_no_event_can_have_is_an_error_not_a_failure(query: str) -> None:
+    found = parse(query, NOW)
+
+    assert (found.matches(row()), len(found.errors)) == (True, 1)
+
+
+@pytest.mark.parametrize(
     ("query", "error"),
     [
         ("vendr:x", 'There is no "vendr:". Did you mean "vendor:"?'),

@@ -2,8 +2,9 @@
 
     vendor:amplitude name:"Order" user:u1,u2 is:rejected -name:page attempt:>1 size:>1k after:14:02 prop:sku=pot words
 
-Words are joined by "and"; values after a comma by "or"; a leading `-` negates. A word that cannot be read is ignored,
-and its `error` says what is wrong with it, so that a query that is being typed never empties a list. Pure.
+Words are joined by "and"; values after a comma by "or", unless they are quoted; a leading `-` negates. A word that
+cannot be read is ignored, and its `error` says what is wrong with it, so that a query that is being typed never empties
+a list. Pure.
 """
 
 import re
@@ -36,12 +37,26 @@ KEYS: Mapping[str, str] = {
 
 _TOKEN = re.compile(r'(-?)(?:([a-z]+):(?:"([^"]*)"?|(\S*))|"([^"]*)"?|(\S+))', re.IGNORECASE)
 _COMPARISON = re.compile(r"([<>]?=?)(\d{1,15}(?:\.\d{1,15})?)([km]?)", re.IGNORECASE | re.ASCII)
+_NUMBER = re.compile(r"\d{1,15}", re.ASCII)
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?", re.ASCII)
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 _MAX_TYPO = 2
 
 
 Test = Callable[[Row], bool]
+
+
+@attrs.frozen
+class _Value:
+    """What follows a key: its text, and its parts in lower case, each of which may match. A quoted text is one part."""
+
+    text: str
+    is_quoted: bool
+
+    @property
+    def parts(self) -> Sequence[str]:
+        low = self.text.lower()
+        return [low] if self.is_quoted else low.split(",")
 
 
 @attrs.frozen
@@ -103,26 +118,28 @@ def parse(text: str, now: datetime) -> Query:
 
 def _token(match: re.Match[str], now: datetime) -> Token:
     key = match[2].lower() if match[2] else None
-    value = next(part for part in match.groups()[2:] if part is not None)
+    text = next(part for part in match.groups()[2:] if part is not None)
+    value = _Value(text, is_quoted=match[3] is not None)
     error = _fault(key, value, now)
     test = _TESTS[key](value, now) if not error else (lambda _: True)
-    return Token(match.start(), match[0], match[1] == "-", key, value, error, test)
+    return Token(match.start(), match[0], match[1] == "-", key, text, error, test)
 
 
-def _fault(key: str | None, value: str, now: datetime) -> str:
+def _fault(key: str | None, given: _Value, now: datetime) -> str:
     if key is None:
         return ""
+    value = given.text
     if key not in KEYS:
         return f'There is no "{key}:"{_suggestion(key)}'
     known = {"is": STATES, "vendor": VENDORS}.get(key)
     if known and value:
-        wrong = next((part for part in _any(value) if not _is_known(key, part, known)), None)
+        wrong = next((part for part in given.parts if not _is_known(key, part, known)), None)
         return "" if wrong is None else f'{key}: knows {", ".join(known)}, not "{wrong}"'
     is_wrong = (
         not value
         or (key in ("after", "before") and _moment(value, now) is None)
         or (key in ("attempt", "size") and not _COMPARISON.fullmatch(value))
-        or (key == "request" and not value.isdecimal())
+        or (key == "request" and not _NUMBER.fullmatch(value))
     )
     return f"{key}: wants {KEYS[key]}" if is_wrong else ""
 
@@ -160,22 +177,18 @@ def _moment(text: str, now: datetime) -> int | None:
         return None
 
 
-def _any(value: str) -> list[str]:
-    return value.lower().split(",")
-
-
-def _contains(read: Callable[[Row], str]) -> Callable[[str, datetime], Test]:
-    def build(value: str, _: datetime) -> Test:
-        parts = _any(value)
+def _contains(read: Callable[[Row], str]) -> Callable[[_Value, datetime], Test]:
+    def build(value: _Value, _: datetime) -> Test:
+        parts = value.parts
         return lambda event: any(part in read(event).lower() for part in parts)
 
     return build
 
 
-def _compares(read: Callable[[Row], float]) -> Callable[[str, datetime], Test]:
-    def build(value: str, _: datetime) -> Test:
+def _compares(read: Callable[[Row], float]) -> Callable[[_Value, datetime], Test]:
+    def build(value: _Value, _: datetime) -> Test:
         # `_fault` has checked it.
-        sign, digits, unit = _COMPARISON.fullmatch(value).groups()  # type: ignore[union-attr]
+        sign, digits, unit = _COMPARISON.fullmatch(value.text).groups()  # type: ignore[union-attr]
         number = float(digits) * _UNITS[unit.lower()]
         tests: Mapping[str, Test] = {
             ">": lambda event: read(event) > number,
@@ -188,59 +201,59 @@ def _compares(read: Callable[[Row], float]) -> Callable[[str, datetime], Test]:
     return build
 
 
-def _vendor(value: str, _: datetime) -> Test:
-    parts = _any(value)
+def _vendor(value: _Value, _: datetime) -> Test:
+    parts = value.parts
     return lambda event: any(event.vendor.startswith(part) for part in parts)
 
 
-def _type(value: str, _: datetime) -> Test:
-    parts = _any(value)
+def _type(value: _Value, _: datetime) -> Test:
+    parts = value.parts
     return lambda event: event.type.lower() in parts or ("exposure" in parts and event.exposure)
 
 
-def _state(value: str, _: datetime) -> Test:
-    parts = _any(value)
+def _state(value: _Value, _: datetime) -> Test:
+    parts = value.parts
     return lambda event: (
         event.status in parts or ("retried" in parts and event.attempt > 1) or ("exposure" in parts and event.exposure)
     )
 
 
-def _property(value: str, _: datetime) -> Test:
+def _property(value: _Value, _: datetime) -> Test:
     """Find a key with a value that begins in this way, anywhere in the JSON of the event."""
-    key, has_value, begins = value.partition("=")
+    key, has_value, begins = value.text.partition("=")
     pattern = re.compile(re.escape(f'"{key}":') + '"?' + re.escape(begins if has_value else ""))
     return lambda event: pattern.search(event.text) is not None
 
 
-def _words(value: str, _: datetime) -> Test:
-    low = value.lower()
+def _words(value: _Value, _: datetime) -> Test:
+    low = value.text.lower()
     return lambda event: low in f"{event.name} {event.user} {event.type} {event.reason} {event.id}".lower()
 
 
-def _after(value: str, now: datetime) -> Test:
-    moment = _moment(value, now) or 0
+def _after(value: _Value, now: datetime) -> Test:
+    moment = _moment(value.text, now) or 0
     return lambda event: event.at >= moment
 
 
-def _before(value: str, now: datetime) -> Test:
-    moment = _moment(value, now) or 0
+def _before(value: _Value, now: datetime) -> Test:
+    moment = _moment(value.text, now) or 0
     return lambda event: event.at < moment
 
 
-_TESTS: Mapping[str | None, Callable[[str, datetime], Test]] = {
+_TESTS: Mapping[str | None, Callable[[_Value, datetime], Test]] = {
     "vendor": _vendor,
     "type": _type,
     "name": _contains(lambda event: event.name),
     "user": _contains(lambda event: event.user),
     "is": _state,
-    "id": lambda value, _: lambda event: event.id.startswith(value),
+    "id": lambda value, _: lambda event: event.id.startswith(value.text),
     "attempt": _compares(lambda event: event.attempt),
     "size": _compares(lambda event: event.size),
     "after": _after,
     "before": _before,
-    "request": lambda value, _: lambda event: event.request == int(value),
+    "request": lambda value, _: lambda event: event.request == int(value.text),
     "prop": _property,
-    "run": lambda value, _: lambda event: event.run == value,
+    "run": lambda value, _: lambda event: event.run == value.text,
     "client": _contains(lambda event: event.client),
     None: _words,
 }

@@ -1,7 +1,7 @@
 // The search language, the same in the page, in its address and in the API:
 //   vendor:amplitude name:"Order" user:u1,u2 is:rejected -name:page attempt:>1 size:>1k after:14:02 prop:sku=teapot "free text"
-// Words narrow the result; the values of one word, separated by commas, widen it. A word with a mistake is ignored, and
-// its `error` says why, so that a half-typed query never empties the list.
+// Words narrow the result; the values of one word, separated by commas, widen it; what is quoted is one value. A word
+// with a mistake is ignored, and its `error` says why, so that a half-typed query never empties the list.
 export const KEYS = {
 	vendor: 'statsig, rudderstack, amplitude',
 	type: 'track, identify, page, screen, group, alias, log_event, exposure',
@@ -21,27 +21,27 @@ export const KEYS = {
 const STATES = ['accepted', 'duplicate', 'rejected', 'lost', 'retried', 'exposure']
 const VENDORS = ['statsig', 'rudderstack', 'amplitude']
 const TOKEN = /(-?)(?:([a-z]+):(?:"([^"]*)"?|(\S*))|"([^"]*)"?|(\S+))/gi
-const AMOUNT = /^([<>]?=?)(\d+(?:\.\d+)?)([km]?)$/i
+const AMOUNT = /^([<>]?=?)(\d{1,15}(?:\.\d{1,15})?)([km]?)$/i
 
 /** Split a query into tokens, each with its place in the text, its `error` and its `test` of an arrival. */
 export function parse(text) {
 	return [...text.matchAll(TOKEN)].map((m) => {
 		const key = m[2] ? m[2].toLowerCase() : null
 		const value = m[3] ?? m[4] ?? m[5] ?? m[6]
-		const token = { from: m.index, to: m.index + m[0].length, text: m[0], not: m[1] === '-', key, value, error: mistake(key, value) }
+		const token = { from: m.index, to: m.index + m[0].length, text: m[0], not: m[1] === '-', key, value, values: m[3] === undefined ? value.split(',') : [value] }
+		token.error = mistake(token)
 		token.test = token.error ? () => true : tester(token)
 		return token
 	})
 }
-function mistake(key, value) {
+function mistake({ key, value, values }) {
 	if (key === null) return ''
 	if (!(key in KEYS)) return `There is no “${key}:”${suggestion(key)}`
 	if (value === '') return `${key}: expects ${KEYS[key]}`
-	const values = value.split(',')
 	if (key === 'is') return unknown('is', values, STATES, (v) => STATES.includes(v))
 	if (key === 'vendor') return unknown('vendor', values, VENDORS, (v) => VENDORS.some((x) => x.startsWith(v)))
 	if (key === 'after' || key === 'before') return Number.isNaN(moment(value)) ? `${key}: expects a time like 14:02` : ''
-	if (key === 'request') return /^\d+$/.test(value) ? '' : `request: expects ${KEYS.request}`
+	if (key === 'request') return /^\d{1,15}$/.test(value) ? '' : `request: expects ${KEYS.request}`
 	if (key === 'attempt' || key === 'size') return AMOUNT.test(value) ? '' : `${key}: expects ${KEYS[key]}`
 	return ''
 }
@@ -65,7 +65,9 @@ function distance(a, b) {
 }
 function moment(text) {
 	const m = /^(\d{1,2}):(\d{2})(?::(\d{2}))?$/.exec(text)
-	if (!m) return Date.parse(text)
+	// A date without a time is local, as on the server; for `Date.parse` it is UTC.
+	if (!m) return /^\d{4}-/.test(text) ? Date.parse(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00` : text) : NaN
+	if (+m[1] > 23 || +m[2] > 59 || +(m[3] || 0) > 59) return NaN
 	const d = new Date()
 	d.setHours(+m[1], +m[2], +(m[3] || 0), 0)
 	return d.getTime()
@@ -80,7 +82,7 @@ const IS = {
 	exposure: (a) => a.exposure,
 }
 function tester(token) {
-	const { key, value } = token, low = value.toLowerCase(), any = low.split(',')
+	const { key, value } = token, low = value.toLowerCase(), any = token.values.map((v) => v.toLowerCase())
 	const contains = (text) => any.some((v) => (text || '').toLowerCase().includes(v))
 	switch (key) {
 		case 'vendor': return (a) => any.some((v) => a.vendor.startsWith(v))
@@ -102,7 +104,7 @@ function tester(token) {
 	}
 }
 export const matches = (tokens, a) => tokens.every((t) => t.error || t.test(a) !== t.not)
-export const quote = (v) => (/[\s"]/.test(v) ? `"${v.replaceAll('"', '')}"` : v)
+export const quote = (v) => (/[\s",]/.test(v) ? `"${v.replaceAll('"', '')}"` : v)
 const without = (text, token) => (text.slice(0, token.from) + text.slice(token.to)).replace(/\s+/g, ' ').trim()
 export { without }
 
