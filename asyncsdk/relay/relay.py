@@ -165,8 +165,7 @@ class Relay:
 
     async def _close(self, timeout: float) -> Report:
         deadline = time.monotonic() + timeout - _TO_STOP
-        if self._life.state == "running":
-            self._life.begin_drain()
+        self._life.begin_drain()
         readers = [reader for readers in self._readers.values() for reader in readers]
         for reader in readers:
             reader.stop()

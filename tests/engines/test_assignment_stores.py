@@ -18,10 +18,10 @@ from engines.conftest import maker_of
 Stores = Callable[[], ComparingStore]
 
 
-@pytest.fixture(params=[*(kind.__name__ for kind in stores("Assignments")), "redis", "postgres"])
+@pytest.fixture(params=[*(kind.__name__ for kind in stores("Assignments")), "memory", "redis", "postgres"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Callable[[], Any], bool]:
     """What makes another store or engine, and whether it is an engine."""
-    if request.param in ("redis", "postgres"):
+    if request.param in ("memory", "redis", "postgres"):
         return maker_of(request.param, request), True
     kind = next(kind for kind in stores("Assignments") if kind.__name__ == request.param)
     first = create(kind, tmp_path)

@@ -279,7 +279,7 @@ async def test_threads_cannot_queue_events_without_bound_for_a_blocked_loop(serv
         thread = threading.Thread(target=work)
         thread.start()
         thread.join()  # this blocks the loop
-        report = await client.flush()
+        report = await client.flush(timeout=40)
 
     assert "held" in str(refused[0])
     assert report.destinations["RudderStack"].delivered == 10_000

@@ -63,3 +63,11 @@ def _run(steps: Any) -> Any:
             next(steps)
         except StopIteration as stop:
             return stop.value
+
+
+def test_bytes_of_two_neighbours_are_no_key() -> None:
+    compact = CompactIds()
+    compact.update(map(key, range(200)))
+    for bucket in compact._table[1]:
+        inside = [bucket[at : at + 6] for at in range(len(bucket) - 5) if at % 6]
+        assert not [one for one in inside if one in compact]

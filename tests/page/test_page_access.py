@@ -26,6 +26,7 @@ READY = """(() => {
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 400)])
+@pytest.mark.timeout(120)
 async def test_axe_finds_nothing(
     theme: str, width: int, server: DevServer, http: aiohttp.ClientSession, open_tab: Open
 ) -> None:

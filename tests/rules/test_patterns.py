@@ -279,6 +279,7 @@ asyncio.run(main())
         ("^a{1,2500}$", "a" * 2500, "a" * 2501),
         ("(?x)a # to the end", "a", "b"),
         ("^a{}$", "a{}", "a"),
+        ("(?<=(a|bc))x", "bcx", "cx"),
         ("^(abcdefghijklmnopqrstuvwxyz){0,999999}$", "abcdefghijklmnopqrstuvwxyz", "abc"),
     ],
 )
@@ -287,7 +288,10 @@ def test_rare_syntax_matches_alike_in_both_engines(re2: Any, pattern: str, match
 
 
 @either_engine
-@pytest.mark.parametrize("pattern", ["(?#", "[a-", "[a[b]-", "a{1,9999999}", "(?<=a+)b", r"\g<1>", "[[]a]", "[A-[]]"])
+@pytest.mark.parametrize(
+    "pattern",
+    ["(?#", "[a-", "[a[b]-", "a{1,9999999}", "(?<=a+)b", r"\g<1>", "[[]a]", "[A-[]]", f"(?<={'(?:a|bc)' * 6})b"],
+)
 def test_what_is_not_known_matches_nothing_or_is_unsupported(re2: Any, pattern: str) -> None:
     with suppress(UnsupportedPatternError):
         assert compiled(pattern, re2)("ab") is False
