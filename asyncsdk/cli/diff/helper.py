@@ -1,5 +1,6 @@
 """A process that compares names for another one, which starts it (see `helpers.py`), over pipes of pickles."""
 
+import gc
 import os
 import pickle
 import sys
@@ -10,6 +11,7 @@ from asyncsdk.cli.diff.tasks import Comparer
 
 def main() -> None:  # pragma: no cover -- tested in a process
     """Compare what comes on standard input, until it ends."""
+    gc.disable()  # saves a tenth of the time: the results have no cycles, and the process is short-lived
     # What anything here prints must not get among the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
