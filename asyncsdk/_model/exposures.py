@@ -42,7 +42,7 @@ class SharedUserFields(NamedTuple):
 def shared_user_fields(tier: str | None, custom: bytes) -> SharedUserFields:
     """Return one object for equal arguments.
 
-    `UserView.encoded` is valid for one of these objects, compared by identity, which is faster than by value.
+    `User._encoded` is valid for one of these objects, compared by identity, which is faster than by value.
     """
     return SharedUserFields(tier, custom)
 

@@ -16,6 +16,8 @@ when they are read (`wire_value`): most lookups read none of them, and the encod
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import orjson
+
 from asyncsdk._model.wire_values import (
     PLAIN_TYPES,
     is_plain,
@@ -63,12 +65,10 @@ class UserView:
         has_text_keys: Whether the keys of `custom` and `private_attributes` were found, or made, to be text.
         converted: Values that were converted to their form on the wire, by name and whether they are private.
         unit: What exposures of this user are deduplicated by; None: not computed yet.
-        encoded: The user as Statsig's JSON, after the `SharedUserFields` that it includes. None: not encoded yet.
     """
 
     __slots__ = (
         "converted",
-        "encoded",
         "fault",
         "given",
         "has_text_keys",
@@ -96,7 +96,6 @@ class UserView:
         self.owns_custom = self.has_text_keys = False
         self.converted: Mapping[tuple[str, bool], Any] = _NOTHING
         self.unit: Any = None
-        self.encoded: tuple[object, bytes] | None = None
 
 
 AS_GIVEN = UserView(is_as_given=True)
@@ -116,9 +115,10 @@ class UserFields:
         _memo: Evaluations by program. None: none yet. False: one, which is not worth caching: most users are looked
             up once.
         _ordering_key: The ordering key, once all fields have been validated. None: not yet, or invalid.
+        _encoded: The user as Statsig's JSON, after the `SharedUserFields` that it includes. None: not encoded yet.
     """
 
-    __slots__ = (*(f"_{field}" for field in FIELDS), "__weakref__", "_memo", "_ordering_key", "_view")
+    __slots__ = (*(f"_{field}" for field in FIELDS), "__weakref__", "_encoded", "_memo", "_ordering_key", "_view")
     _user_id: str | None
     _email: str | None
     _ip: str | None
@@ -135,6 +135,7 @@ class UserFields:
     _view: UserView
     _memo: dict[Any, Any] | Literal[False] | None
     _ordering_key: str | None
+    _encoded: tuple[object, bytes] | None
 
 
 def prepare(user: UserFields) -> bool:
@@ -227,7 +228,7 @@ def own_value(user: UserFields, keys: tuple[str, ...], fields: dict[str, Any] | 
     Raises:
         InvalidEventError: The value has no form on the wire.
     """
-    if not fields:
+    if fields is None:
         return MISSING
     if fields is user._custom and not user._view.owns_custom:
         fields = own_custom(user)
@@ -250,8 +251,10 @@ def own_value(user: UserFields, keys: tuple[str, ...], fields: dict[str, Any] | 
 
 def own_custom(user: UserFields) -> dict[str, Any]:
     """Copy the custom fields, when they are first read: a change that the caller makes later has no effect."""
+    fields = user._custom or {}
+    # An event may have been the first to read them: it leaves no copy but what it sent.
+    user._custom = fields = fields.copy() if user._encoded is None else orjson.loads(user._encoded[1])["custom"]
     own_view(user).owns_custom = True
-    user._custom = fields = (user._custom or {}).copy()
     return fields
 
 
@@ -265,15 +268,24 @@ def _converted(user: UserFields, key: str, fields: dict[str, Any]) -> Any:
     return view.converted[place]
 
 
-def wire_custom(user: UserFields) -> dict[str, Any]:
+def wire_custom(user: UserFields, *, copies: bool) -> dict[str, Any]:
     """Return the custom fields as they are on the wire: what rules have read, and will read later.
+
+    Args:
+        user: The user.
+        copies: Whether to copy them if that was not done; otherwise the caller sets `_encoded`, which serves as a copy
+            that only a later lookup has to pay for.
 
     Raises:
         InvalidEventError: A value has no form on the wire.
     """
-    custom = (user._custom or {}) if user._view.owns_custom else own_custom(user)
+    custom, is_copy = user._custom or {}, user._view.owns_custom
+    if not is_copy and (copies or user._encoded is not None):
+        custom, is_copy = own_custom(user), True
     if _UNCHANGING.issuperset(map(type, custom.values())):
         return custom
+    if not is_copy:
+        custom = own_custom(user)
     return {
         key: value if type(value) in _UNCHANGING else _converted(user, key, custom) for key, value in custom.items()
     }

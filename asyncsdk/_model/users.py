@@ -110,7 +110,7 @@ class User(UserFields):
         self._anonymous_id = anonymous_id  # type: ignore[assignment]
         self._device_id = device_id  # type: ignore[assignment]
         self._statsig_environment = statsig_environment  # type: ignore[assignment]
-        self._memo = self._ordering_key = None
+        self._memo = self._ordering_key = self._encoded = None
         # The usual user has ASCII texts, custom fields and no other ids: 5x faster than field by field.
         try:
             self._view = (
@@ -198,7 +198,7 @@ class User(UserFields):
         user._anonymous_id = anonymous_id if self._anonymous_id is None else self._anonymous_id  # type: ignore[assignment]
         user._device_id = self._device_id
         user._statsig_environment = self._statsig_environment
-        user._memo = user._ordering_key = None
+        user._memo = user._ordering_key = user._encoded = None
         view = self._view
         try:
             if (
@@ -293,7 +293,7 @@ def as_user(user: object) -> User:
         new._user_id = user
         new._email = new._ip = new._user_agent = new._country = new._locale = new._app_version = None
         new._custom = new._custom_ids = new._private_attributes = new._statsig_environment = None
-        new._anonymous_id = new._device_id = new._memo = None
+        new._anonymous_id = new._device_id = new._memo = new._encoded = None
         # There are no other fields to prepare or to validate.
         new._view = AS_GIVEN if user.isascii() else UNUSUAL
         new._ordering_key = user if user.isprintable() and user.strip() else None  # as in `validate_user`

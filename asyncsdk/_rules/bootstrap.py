@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 import attrs
 import orjson
 
-from asyncsdk._model.user_view import ids_of, own_value, prepare
+from asyncsdk._model.user_view import ids_of, own_custom, own_value, prepare
 from asyncsdk._model.users import User, unusable_user
 from asyncsdk._model.wire_values import wire_key
 from asyncsdk._rules.bootstrap_entries import FIELDS_BY_KIND, Entry, config_fields, entry_writer
@@ -205,6 +205,8 @@ def _values(user: User, fields: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return values of a user as they are on the wire, without those that have no form on it."""
     if fields is None:
         return None
+    if fields is user._custom and not user._view.owns_custom:
+        fields = own_custom(user)
     values = {}
     for key in list(fields):
         with suppress(InvalidEventError):

@@ -261,6 +261,20 @@ def test_a_list_that_changes_after_the_event_is_not_seen_by_rules() -> None:
     assert bootstrapped(user)["user"]["custom"] == {"tags": ["a"]}
 
 
+@pytest.mark.parametrize("reads", [bootstrapped, sent], ids=["bootstrap", "event"])
+def test_a_mapping_that_changes_after_the_event_is_read_as_it_was_sent(reads: Any) -> None:
+    custom: dict[str, Any] = {"plan": "pro", 7: 1.5, "note": "\ud800"}
+    rules = loaded_gates(g=gate(rule("r", [condition("user_field", "any", ["pro"], "plan")])))
+    user = User("u", custom=custom)
+
+    before = sent(user)
+    custom.update(plan="free", late=1)
+    encode(Track(user, "x", {}), 0, shared_user_fields("staging", b""))  # encodes the user again
+
+    assert reads(user) == reads(User("u", custom={"plan": "pro", "7": 1.5, "note": "\ufffd"}))
+    assert (rules.gate(user, "g").value, sent(user)) == (True, before)
+
+
 def test_private_and_custom_values_of_one_name_are_kept_apart() -> None:
     custom, private = ["c"], ["p"]
     user = User("u", custom={"x": custom}, private_attributes={"x": private})

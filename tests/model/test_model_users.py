@@ -78,7 +78,7 @@ def test_a_subclass_of_user_is_a_user() -> None:
 
 def test_users_with_equal_fields_are_equal_regardless_of_caches() -> None:
     one, other = User("u1", email="a@b.c"), User("u1", email="a@b.c")
-    one._memo, own_view(one).encoded = {"anything": 1}, ("us", b"{}")
+    one._memo, one._encoded = {"anything": 1}, ("us", b"{}")
 
     assert one == other
 
@@ -105,11 +105,11 @@ def test_a_copy_with_defaults_has_empty_caches() -> None:
     user = User("u1")
     user._memo, user._ordering_key = {"anything": 1}, "u1"
     prepare(user)
-    own_view(user).encoded = ("us", b"{}")
+    user._encoded = ("us", b"{}")
 
     filled = user.with_defaults()
 
-    assert (filled, filled._memo, filled._view.encoded, filled._ordering_key) == (user, None, None, None)
+    assert (filled, filled._memo, filled._encoded, filled._ordering_key) == (user, None, None, None)
 
 
 def _pickled(user: User) -> object:

@@ -31,7 +31,7 @@ from asyncsdk._model.bundles import SEPARATOR, count_events
 from asyncsdk._model.encoding import to_json
 from asyncsdk._model.events import Event, LogEvent, Page, RawEvent, Screen, Track, to_epoch_ms
 from asyncsdk._model.exposures import Exposure, SharedUserFields
-from asyncsdk._model.user_view import ids_of, own_view, prepare, wire_custom
+from asyncsdk._model.user_view import ids_of, prepare, wire_custom
 from asyncsdk._model.users import User
 from asyncsdk._version import __version__
 from asyncsdk.errors import InvalidEventError
@@ -185,11 +185,11 @@ def encode_exposure_end(time_ms: int, sampling: Mapping[str, Any]) -> bytes:
 
 def _encode_user(user: User, shared: SharedUserFields) -> bytes:
     """Return a user as Statsig's JSON, without private attributes; cached on the user."""
-    cached = user._view.encoded
+    cached = user._encoded
     if cached is None or cached[0] is not shared:
         # The slice copies to the exact size, see above.
         text = to_json(user_fields(user, shared), "user")[:-1] + b"}"
-        cached = own_view(user).encoded = (shared, text)
+        cached = user._encoded = (shared, text)
     return cached[1]
 
 
@@ -215,7 +215,7 @@ def user_fields(user: User, shared: SharedUserFields) -> Message:  # noqa: C901,
         fields["locale"] = user._locale
     if user._app_version is not None:
         fields["appVersion"] = user._app_version
-    custom = None if user._custom is None else wire_custom(user)
+    custom = None if user._custom is None else wire_custom(user, copies=bool(shared.custom))
     if shared.custom:
         fields["custom"] = {**orjson.loads(shared.custom), **(custom or {})}
     elif custom is not None:
