@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsdk._model.user_view import AS_GIVEN, FIELDS, UNUSUAL, VISITOR, ids_of, own_view, prepare
+from asyncsdk._model.user_view import AS_GIVEN, FIELDS, UNUSUAL, VISITOR, ids_of, prepare
 from asyncsdk._model.users import User, as_user
 from asyncsdk._model.wire_values import is_visible, text_id
 from asyncsdk.errors import InvalidEventError
