@@ -45,7 +45,8 @@ class RulesetWatch:
         try:
             version = self._read(path) if path else next_version(_raw(source), self._book.rules.version)
         except (OSError, TypeError, BrokenRulesetError) as error:
-            msg = f"the ruleset cannot be served: {error}"
+            reason = f"{path}: {error.strerror}" if isinstance(error, OSError) else error
+            msg = f"the ruleset cannot be served: {reason}"
             raise ConfigurationError(msg) from error
         self._book.path, self.fault, self._stamp = path, "", stamp
         self._book.load(version, keep_edits=False)

@@ -34,7 +34,7 @@ def test_a_command_gets_the_address_and_gives_its_exit_code(capfd: pytest.Captur
         (["--port", "70000"], "--port is a number"),
         (["--max-events", "0"], "--max-events is at least 1"),
         (["--sample"], "--sample writes to the file of --ruleset"),
-        (["--ruleset", "/nowhere.json"], "the ruleset cannot be served"),
+        (["--ruleset", "/nowhere.json"], "the ruleset cannot be served: /nowhere.json: No such file"),
         (["--override", "{"], "is not JSON"),
         (["--override", "[]"], "takes values by name"),
         (["--override", '{"sale": 1}'], "its value is an object"),
